@@ -1,0 +1,91 @@
+"""The clip: the unit that a corpus is a list of, that folds are made of and that predictions are about."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+REGIONS = ("full", "left", "right")
+GENDERS = ("female", "male", "unknown")
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One labelled recording of one speaker.
+
+    Attributes:
+      clip_id: unique within the corpus; what predictions.csv and folds name it by.
+      corpus: name of the corpus it comes from.
+      label: emotion in the corpus's own words (`calm`, `exc`); a `LabelSet` maps it to a class.
+      speaker: identity of the speaker; grouped protocols keep it in one part.
+      audio: media file with the sound, relative to the corpus root, or None.
+      video: media file with the picture, relative to the corpus root, or None. May be the same file as `audio`.
+      start_s, end_s: span of the clip within its media files in seconds; None means from the beginning, to the end.
+      video_region: part of the picture that shows the speaker: "full", or the "left" or "right" half.
+      gender: of the speaker: "female", "male" or "unknown".
+      session: recording session, "" where the corpus has none.
+      sentence: identity of the spoken text, "" where unknown or free.
+      attributes: whatever else the corpus says (intensity, repetition, valence), as strings.
+    """
+
+    clip_id: str
+    corpus: str
+    label: str
+    speaker: str
+    audio: str | None = None
+    video: str | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    video_region: str = "full"
+    gender: str = "unknown"
+    session: str = ""
+    sentence: str = ""
+    attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.video_region not in REGIONS:
+            raise ValueError(f"clip {self.clip_id}: video_region must be one of {REGIONS}, got {self.video_region!r}")
+        if self.gender not in GENDERS:
+            raise ValueError(f"clip {self.clip_id}: gender must be one of {GENDERS}, got {self.gender!r}")
+        if self.start_s is not None and self.end_s is not None and not 0 <= self.start_s < self.end_s:
+            raise ValueError(f"clip {self.clip_id}: expected 0 <= start_s < end_s, got {self.start_s} and {self.end_s}")
+
+
+def check_unique(clips: Sequence[Clip]) -> None:
+    """Raise ValueError naming the first clip id that occurs twice."""
+    seen: set[str] = set()
+    for clip in clips:
+        if clip.clip_id in seen:
+            raise ValueError(f"two clips of corpus {clip.corpus} are both named {clip.clip_id!r}; clip ids must be unique")
+        seen.add(clip.clip_id)
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
+
+
+def write_clips(path: Path, clips: Iterable[Clip]) -> None:
+    """Write clips as CSV, one row a clip, absent values as empty fields."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(_FIELDS)
+        for clip in clips:
+            row = dataclasses.asdict(clip) | {"attributes": json.dumps(dict(clip.attributes), sort_keys=True)}
+            writer.writerow(["" if row[name] is None else row[name] for name in _FIELDS])
+
+
+def read_clips(path: Path) -> tuple[Clip, ...]:
+    """Read what `write_clips` wrote."""
+    clips = []
+    with path.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            values: dict[str, object] = dict(row)
+            for name in ("audio", "video"):
+                values[name] = row[name] or None
+            for name in ("start_s", "end_s"):
+                values[name] = float(row[name]) if row[name] else None
+            values["attributes"] = json.loads(row["attributes"])
+            clips.append(Clip(**values))  # type: ignore[arg-type]
+    return tuple(clips)

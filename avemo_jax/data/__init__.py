@@ -1,0 +1,1 @@
+"""Prepared sets as arrays on devices or as a stream."""

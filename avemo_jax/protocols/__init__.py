@@ -1,0 +1,1 @@
+"""Protocols: named folds, the selection rule, and the leak audit."""
