@@ -69,5 +69,7 @@ def labelled(clips: Iterable[Clip], labels: LabelSet) -> tuple[tuple[Clip, ...],
     pairs = [(clip, index) for clip in clips if (index := labels.class_index(clip.label)) is not None]
     if not pairs:
         words = sorted({clip.label for clip in clips})
-        raise ValueError(f"label set {labels.name} (classes {labels.classes}) fits none of the {len(clips)} clips; their labels are {words}")
+        raise ValueError(
+            f"label set {labels.name} (classes {labels.classes}) fits none of the {len(clips)} clips; their labels are {words}"
+        )
     return tuple(clip for clip, _ in pairs), tuple(index for _, index in pairs)

@@ -1,0 +1,1 @@
+"""Experiments: one file a corpus, the system as its argument."""

@@ -1,0 +1,145 @@
+"""Every field an experiment has: its default, its unit, and why the default is what it is.
+
+`configs/<corpus>.py` starts from here and says what differs. Units are suffixes of the names. Numbers that follow from others
+(the number of steps of an epoch, the work directory's name) are computed after parsing and are no fields.
+"""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+
+def get_config() -> ConfigDict:
+    """Return the default experiment, with every field that exists."""
+    config = ConfigDict()
+    config.workdir = placeholder(str)  # default: runs/<corpus>-<system>-<protocol>
+    config.prepared_dir = "prepared"  # prepared sets of all corpora live here and are shared by all runs
+    config.num_workers = 2  # processes that decode and make views; two fit a laptop
+
+    config.corpus = ConfigDict(
+        dict(
+            name="synthetic",
+            root=placeholder(str),  # folder as the owner distributes it; the synthetic corpus makes its own
+            label_set="ravdess8",
+            channel="speech",  # RAVDESS: "speech", "song" or "all"
+            num_actors=12,  # synthetic
+            num_takes=3,  # synthetic: clips of one actor and emotion
+            seed=0,  # synthetic
+        )
+    )
+
+    config.views = views()
+    config.system = ConfigDict(
+        dict(
+            name="gru_attention",
+            streams=("audio",),  # ("audio",), ("video",) or ("audio", "video")
+            audio_view="mfcc",
+            video_view="faces",
+        )
+    )
+    config.model = ConfigDict(
+        dict(
+            audio=branch(),
+            video=branch(),
+            fusion=dict(
+                kind="concat",  # "concat" (E), "tanh_gru" (A2) or "dot_attention" (A3)
+                width=128,  # common width d of A's streams; unused by "concat"
+                num_units=256,  # GRU of "tanh_gru"
+                batch_norm=True,  # "concat": batch norm between concatenation and classes
+            ),
+        )
+    )
+    config.protocol = ConfigDict(
+        dict(
+            name="speaker_k",
+            num_folds=5,  # of the protocols that leave it open (random_k, speaker_k)
+            seed=0,  # of the shuffles that make folds, where the protocol has any
+            select="validation",  # "test" reproduces how some claims were made, and marks every number
+            metric="uar",  # what early stopping and best weights look at on the validation part: "uar", "war" or "loss"
+            allow_leaks=(),  # findings of the leak audit to go on with; they stand beside every number
+        )
+    )
+    config.train = train()
+    config.sweep = ConfigDict({name: () for name in SWEPT})  # values to try, e.g. learning_rate=(1e-3, 3e-3); () takes the single value
+    config.devices = ConfigDict(
+        dict(
+            data_shards=1,  # devices that share one trial's batch; the others hold different trials
+            execution="auto",  # "auto" picks per backend; or "<trials>_<steps>" of vmap|loop and scan|python
+            feed="resident",  # "resident": arrays live on the devices; "stream": tf.data batches
+            compilation_cache=True,  # keep compiled programs in <prepared_dir>/xla: a second start takes seconds
+        )
+    )
+    return config
+
+
+# Hyper-parameters that are arrays over trials: sweeping them never recompiles.
+SWEPT = ("learning_rate", "momentum", "weight_decay", "dropout_rate", "label_smoothing", "mixup_alpha")
+
+
+def views() -> ConfigDict:
+    """Parameters of every view; the system names those it uses. Keys equal the view's own keyword arguments."""
+    return ConfigDict(
+        dict(
+            logmel_patches=dict(num_patches=5, segment_s=5.0),
+            logmel_496=dict(segment_s=5.0),
+            mfcc=dict(
+                num_coefficients=13,
+                num_deltas=0,  # 1 appends the first derivative, 2 the second as well
+                sample_rate_hz=48000,
+                window_ms=85.333,  # 4096 samples at 48 kHz
+                hop_ms=42.667,  # 2048 samples at 48 kHz
+                segment_s=30.0,  # longer clips are cut and their posteriors averaged
+            ),
+            functionals=dict(segment_s=30.0),
+            keyframes=dict(num_frames=16, size_px=299, segment_s=5.0, face_crop=False, detector="haar", detector_path=placeholder(str)),
+            faces=dict(rate_fps=7.5, size_px=48, gray=False, segment_s=30.0, detector="haar", detector_path=placeholder(str)),
+            frames=dict(rate_fps=7.5, size_px=299, segment_s=30.0),
+            table=dict(path=placeholder(str), clip_column="clip"),
+        )
+    )
+
+
+def branch() -> ConfigDict:
+    """One stream of the network, from its view to one vector a clip (or one a step, where the fusion wants steps)."""
+    return ConfigDict(
+        dict(
+            standardize=True,  # z-score each feature with statistics of the fold's training part alone
+            encoder="none",  # what turns one step of the view into a vector: "none", "mlp", "cnn", "vggish", "inception_v3"
+            encoder_units=(64,),  # "mlp": widths; "cnn": channels of its blocks
+            context="gru",  # "gru", "lstm" or "none"
+            num_layers=1,
+            num_units=256,
+            bidirectional=False,
+            reset_after=True,  # reset gate after the recurrent product (cuDNN, Keras, torch); False is Cho et al. and system A
+            pooling="attention",  # "attention" (E), "mean", "last" or "mean_std"
+            dense_units=128,  # 0 leaves the dense layer out
+            batch_norm=True,
+        )
+    )
+
+
+def train() -> ConfigDict:
+    """The training recipe."""
+    return ConfigDict(
+        dict(
+            stages=("audio",),  # in order: "audio", "video", "fused"; a fused stage starts from the stages before it
+            freeze_earlier=False,  # True: a later stage leaves the weights it took over as they are
+            seeds=(0,),
+            num_epochs=60,
+            batch_size=32,
+            optimizer="adam",  # "adam" (decoupled weight decay), "adamax" or "sgd"
+            learning_rate=1e-3,
+            momentum=0.9,  # SGD's momentum, Adam's first decay
+            weight_decay=0.0,
+            dropout_rate=0.3,
+            label_smoothing=0.0,
+            mixup_alpha=0.0,  # 0 turns mixup off
+            clip_norm=5.0,  # largest global norm of a gradient; recurrent nets need one
+            schedule="constant",  # "constant", "cosine" or "plateau"
+            warmup_epochs=0,
+            plateau_patience_epochs=5,
+            plateau_factor=0.5,
+            early_stop_patience_epochs=0,  # 0 trains all epochs
+            checkpoint_every_epochs=10,
+            keep_checkpoints=2,
+        )
+    )
