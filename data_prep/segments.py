@@ -1,0 +1,48 @@
+"""Cutting long clips: where segments begin and end, the same for every view of either modality."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+# A last piece shorter than this says too little to be judged by itself; the segments before it stand for the clip.
+SHORTEST_TAIL_S = 1.0
+
+
+def keeps_segment(index: int, duration_s: float) -> bool:
+    """Whether the segment of that index and duration is used: all but a last piece under SHORTEST_TAIL_S that is not the only one.
+
+    Only a last piece can be shorter than the others, so a reader that streams needs no more than this.
+    """
+    return index == 0 or duration_s >= SHORTEST_TAIL_S
+
+
+def segment_bounds(duration_s: float, segment_s: float) -> list[tuple[float, float]]:
+    """Return (start, end) in s of every segment that is used of something that long: multiples of segment_s, then the rest."""
+    bounds: list[tuple[float, float]] = []
+    start_s = 0.0
+    while start_s < duration_s and keeps_segment(len(bounds), duration_s - start_s):
+        end_s = (len(bounds) + 1) * segment_s
+        bounds.append((start_s, min(end_s, duration_s)))
+        start_s = end_s
+    return bounds
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewSegment:
+    """What a view makes of one segment of a clip.
+
+    Attributes:
+      values: (T,) + step_shape of the view, its dtype.
+      mask: (T,) bool, True where a step is real.
+      times_s: (T,) float32, time of each step from the start of the clip in s.
+      num_seen: frames looked at.
+      num_with_face: those of them in which a face was found, or None where the view looks for none.
+    """
+
+    values: np.ndarray
+    mask: np.ndarray
+    times_s: np.ndarray
+    num_seen: int
+    num_with_face: int | None = None
