@@ -24,6 +24,8 @@ class Clip:
       audio: media file with the sound, relative to the corpus root, or None.
       video: media file with the picture, relative to the corpus root, or None. May be the same file as `audio`.
       start_s, end_s: span of the clip within its media files in seconds; None means from the beginning, to the end.
+      video_start_s, video_end_s: the picture's own span, where it lies in another file than the sound (an utterance's wav beside
+        the film of the whole dialogue). Both None means that `start_s` and `end_s` hold for the picture as well.
       video_region: part of the picture that shows the speaker: "full", or the "left" or "right" half.
       gender: of the speaker: "female", "male" or "unknown".
       session: recording session, "" where the corpus has none.
@@ -39,6 +41,8 @@ class Clip:
     video: str | None = None
     start_s: float | None = None
     end_s: float | None = None
+    video_start_s: float | None = None
+    video_end_s: float | None = None
     video_region: str = "full"
     gender: str = "unknown"
     session: str = ""
@@ -50,8 +54,21 @@ class Clip:
             raise ValueError(f"clip {self.clip_id}: video_region must be one of {REGIONS}, got {self.video_region!r}")
         if self.gender not in GENDERS:
             raise ValueError(f"clip {self.clip_id}: gender must be one of {GENDERS}, got {self.gender!r}")
-        if self.start_s is not None and self.end_s is not None and not 0 <= self.start_s < self.end_s:
-            raise ValueError(f"clip {self.clip_id}: expected 0 <= start_s < end_s, got {self.start_s} and {self.end_s}")
+        for prefix, (start_s, end_s) in (("", self.audio_span_s), ("video_", (self.video_start_s, self.video_end_s))):
+            if start_s is not None and end_s is not None and not 0 <= start_s < end_s:
+                raise ValueError(f"clip {self.clip_id}: expected 0 <= {prefix}start_s < {prefix}end_s, got {start_s} and {end_s}")
+
+    @property
+    def audio_span_s(self) -> tuple[float | None, float | None]:
+        """Start and end of the clip within `audio` in seconds; None means from the beginning, to the end."""
+        return self.start_s, self.end_s
+
+    @property
+    def video_span_s(self) -> tuple[float | None, float | None]:
+        """Start and end of the clip within `video` in seconds; None means from the beginning, to the end."""
+        if self.video_start_s is None and self.video_end_s is None:
+            return self.start_s, self.end_s
+        return self.video_start_s, self.video_end_s
 
 
 def check_unique(clips: Sequence[Clip]) -> None:
@@ -84,7 +101,7 @@ def read_clips(path: Path) -> tuple[Clip, ...]:
             values: dict[str, object] = dict(row)
             for name in ("audio", "video"):
                 values[name] = row[name] or None
-            for name in ("start_s", "end_s"):
+            for name in ("start_s", "end_s", "video_start_s", "video_end_s"):
                 values[name] = float(row[name]) if row[name] else None
             values["attributes"] = json.loads(row["attributes"])
             clips.append(Clip(**values))  # type: ignore[arg-type]
