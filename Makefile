@@ -1,0 +1,67 @@
+# `make demo` and `make test` set everything up by themselves; a second call finds it done.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PYTEST_ARGS ?=
+DEMO := audio video audio_video
+
+.PHONY: help setup demo test check lock clean
+
+help:
+	@echo "make demo    set up, make a small corpus, train audio, video and both on it, say where the reports are"
+	@echo "make test    set up, run all tests that need no accelerator (PYTEST_ARGS='-k name' narrows them)"
+	@echo "make check   the gate: ruff, formatter, type checker, tests"
+	@echo "make setup   the virtual environment alone"
+	@echo "make lock    write requirements.lock anew from the ranges in requirements.txt"
+	@echo "make clean   remove the environment and caches; runs/, prepared/ and corpora/ stay"
+
+setup: $(INSTALLED)
+	@:
+
+# A pyenv shim may lie on the path and fail, and Debian may lack ensurepip, so each candidate is run.
+$(INSTALLED): requirements.lock
+	@set -e; \
+	if ! $(BIN)/python -c '' 2>/dev/null; then \
+	  for python in python3.13 python3.12 python3.11 python3; do \
+	    if $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	      found=$$python; break; \
+	    fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "expected Python 3.11, 3.12 or 3.13 with venv as python3.13, python3.12, python3.11 or python3 on the path; found none that runs." \
+	      "Install one (Debian: apt install python3 python3-venv)." >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "making $(VENV) with $$($$found --version)"; \
+	  $$found -m venv $(VENV); \
+	fi; \
+	echo "installing requirements.lock into $(VENV) (minutes on the first call)"; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+demo: setup
+	@set -e; for streams in $(DEMO); do \
+	  echo "--- configs/demo.py:$$streams"; \
+	  $(BIN)/python run.py --config=configs/demo.py:$$streams; \
+	done
+	@echo "Reports, one self-contained page a run:"; ls -1 runs/*/report.html
+
+test: setup
+	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_ARGS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_ARGS)
+
+lock: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+	  requirements.txt requirements-dev.txt --output-file requirements.lock
+	@echo "wrote requirements.lock; the next make installs it"
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	find avemo_jax configs data_prep tests benchmarks -name __pycache__ -type d -exec rm -rf {} +
