@@ -1,0 +1,71 @@
+"""From steps to one vector: attention, mean, last step, mean and deviation. All of them respect the mask."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+POOLINGS = ("attention", "mean", "last", "mean_std")
+
+
+def masked_softmax(scores: jax.Array, mask: jax.Array) -> jax.Array:
+    """Softmax of scores (..., T) over the steps where mask (..., T) is True; zeros elsewhere, and everywhere where none is."""
+    # A large finite number, not -inf: rows without a real step must give zeros and zero gradients, not NaN.
+    weights = jax.nn.softmax(jnp.where(mask, scores, -1e9), axis=-1)
+    return jnp.where(mask, weights, 0)
+
+
+def masked_mean(x: jax.Array, mask: jax.Array) -> jax.Array:
+    """Mean of x (B, T, D) over the steps where mask (B, T) is True, (B, D); zeros where there is none."""
+    return weighted_sum(mask / jnp.maximum(jnp.sum(mask, axis=-1, keepdims=True), 1), x)
+
+
+def weighted_sum(weights: jax.Array, x: jax.Array) -> jax.Array:
+    """Sum of x (B, T, D) over T with weights (B, T), (B, D)."""
+    return jnp.einsum("bt,btd->bd", weights.astype(x.dtype), x)
+
+
+def last_step(x: jax.Array, mask: jax.Array) -> jax.Array:
+    """The last real step of x (B, T, D) by mask (B, T), (B, D); zeros where there is none."""
+    steps_from_here = jnp.cumsum(mask[:, ::-1], axis=-1)[:, ::-1]
+    return weighted_sum(mask & (steps_from_here == 1), x)
+
+
+class Pooling(nn.Module):
+    """Pool steps to one vector.
+
+    Attributes:
+      kind: "attention": weights a = softmax over steps of s_i = tanh(W_c h + W_x x_i), pooled = sum a_i x_i, with h the last
+          recurrent state; "mean"; "last": h itself; "mean_std": mean and standard deviation side by side, 2 D wide.
+
+    Source: thesis of system E, section 2.6.1, eq. 2.28 to 2.30. Choice: the text calls s_i "the attention score" of a step and
+    shows no further product, so W_c and W_x map to one number; its h_(t-1), the state of a decoder that the system lacks, is the
+    last state of the recurrent layer below.
+    """
+
+    kind: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, last: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+        """Pool x (B, T, D) with last state (B, D) and mask (B, T) bool to (B, D) or (B, 2 D), and attention's weights (B, T) or None.
+
+        An example without a real step gives zeros (a deviation of sqrt(1e-6)).
+
+        Raises:
+          ValueError: an unknown kind.
+        """
+        if self.kind == "attention":
+            from_state = nn.Dense(1, use_bias=False, name="state")(last)
+            from_steps = nn.Dense(1, use_bias=False, name="steps")(x)[..., 0]
+            weights = masked_softmax(jnp.tanh(from_state + from_steps), mask)
+            return weighted_sum(weights, x), weights
+        if self.kind == "mean":
+            return masked_mean(x, mask), None
+        if self.kind == "last":
+            return last, None
+        if self.kind == "mean_std":
+            mean = masked_mean(x, mask)
+            variance = masked_mean(jnp.square(x - mean[:, None]), mask)
+            return jnp.concatenate([mean, jnp.sqrt(variance + 1e-6)], axis=-1), None
+        raise ValueError(f"expected a pooling among {POOLINGS}, got {self.kind!r}")

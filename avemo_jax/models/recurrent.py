@@ -1,0 +1,173 @@
+"""GRU and LSTM layers: the input projection of all steps as one matrix product, then a scan over the recurrence.
+
+A padded step carries the state through unchanged and outputs zeros, so the reversed direction of a bidirectional layer begins
+at the last real step, and no output depends on how far a batch is padded.
+
+Layout of the parameters of one direction with D inputs and H units:
+
+    gru    kernel (D, 3H)   recurrent_kernel (H, 3H)   bias (3H,)   recurrent_bias (H,)   gates: update z, reset r, candidate n
+    lstm   kernel (D, 4H)   recurrent_kernel (H, 4H)   bias (4H,)                         gates: input i, forget f, cell g, output o
+
+Keras has the same gate order; torch has r, z, n for the GRU. Both keep a second bias of full width; all of it but the part inside
+the reset product (`recurrent_bias`) adds to the first and is left out here.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def _orthogonal_gates(num_gates: int) -> jax.nn.initializers.Initializer:
+    """Each gate's recurrent matrix orthogonal by itself."""
+    orthogonal = nn.initializers.orthogonal()
+
+    def init(key, shape, dtype=jnp.float32):
+        num_units = shape[0]
+        gates = [orthogonal(gate_key, (num_units, num_units), dtype) for gate_key in jax.random.split(key, num_gates)]
+        return jnp.concatenate(gates, axis=1)
+
+    return init
+
+
+def _scan_steps(step, carry, projected: jax.Array, mask: jax.Array, reverse: bool, unroll: int):
+    """Scan `step(carry, x) -> carry` over axis 1 of projected (B, T, G), carrying through where mask (B, T) is False.
+
+    Returns the carry after the last real step and the first element of the carry after each step, (B, T, H), zero at padded steps.
+    """
+
+    def masked_step(carry, inputs):
+        x, real = inputs
+        after = step(carry, x)
+        after = tuple(jnp.where(real[:, None], new, old) for new, old in zip(after, carry, strict=True))
+        return after, after[0]
+
+    inputs = (projected.swapaxes(0, 1), mask.swapaxes(0, 1))
+    carry, outputs = jax.lax.scan(masked_step, carry, inputs, reverse=reverse, unroll=unroll)
+    return carry, jnp.where(mask[:, :, None], outputs.swapaxes(0, 1), 0)
+
+
+class GRU(nn.Module):
+    """One GRU layer in one direction.
+
+    h_t = z * h_(t-1) + (1 - z) * n with z, r = sigmoid(W x + U h + b) and the candidate n by `reset_after`.
+
+    Source: Cho et al. 2014, arXiv 1406.1078, eq. 5 to 8 (reset_after=False); the thesis of system A, section 4.2.1, prints the
+    reset gate outside the recurrent product (reset_after=True), which is also what cuDNN, Keras and torch compute.
+
+    Attributes:
+      num_units: H.
+      reset_after: True: n = tanh(W x + b + r * (U h + c)), c the recurrent bias; False: n = tanh(W x + b + U (r * h)).
+      reverse: run from the last real step to the first.
+      unroll: steps of the recurrence in one iteration of the compiled loop; changes speed, not results.
+    """
+
+    num_units: int
+    reset_after: bool = True
+    reverse: bool = False
+    unroll: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Map x (B, T, D) with mask (B, T) bool to outputs (B, T, H) and the state after the last real step (B, H)."""
+        units = self.num_units
+        kernel = self.param("kernel", nn.initializers.glorot_uniform(), (x.shape[-1], 3 * units))
+        recurrent_kernel = self.param("recurrent_kernel", _orthogonal_gates(3), (units, 3 * units))
+        bias = self.param("bias", nn.initializers.zeros, (3 * units,))
+        if self.reset_after:
+            recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (units,))
+
+        def step_reset_after(carry, x):
+            (h,) = carry
+            recurrent = h @ recurrent_kernel
+            z, r = jnp.split(jax.nn.sigmoid(x[:, : 2 * units] + recurrent[:, : 2 * units]), 2, axis=-1)
+            candidate = jnp.tanh(x[:, 2 * units :] + r * (recurrent[:, 2 * units :] + recurrent_bias))
+            return (candidate + z * (h - candidate),)
+
+        def step_reset_before(carry, x):
+            (h,) = carry
+            gates = jax.nn.sigmoid(x[:, : 2 * units] + h @ recurrent_kernel[:, : 2 * units])
+            z, r = jnp.split(gates, 2, axis=-1)
+            candidate = jnp.tanh(x[:, 2 * units :] + (r * h) @ recurrent_kernel[:, 2 * units :])
+            return (candidate + z * (h - candidate),)
+
+        step = step_reset_after if self.reset_after else step_reset_before
+        zeros = jnp.zeros((x.shape[0], units), x.dtype)
+        (last,), outputs = _scan_steps(step, (zeros,), x @ kernel + bias, mask, self.reverse, self.unroll)
+        return outputs, last
+
+
+class LSTM(nn.Module):
+    """One LSTM layer in one direction: c_t = f * c_(t-1) + i * tanh(g), h_t = o * tanh(c_t).
+
+    Source: Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000, its bias starting at one (Jozefowicz et al. 2015).
+
+    Attributes:
+      num_units: H.
+      reverse: run from the last real step to the first.
+      unroll: steps of the recurrence in one iteration of the compiled loop; changes speed, not results.
+    """
+
+    num_units: int
+    reverse: bool = False
+    unroll: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Map x (B, T, D) with mask (B, T) bool to outputs (B, T, H) and the state after the last real step (B, H)."""
+        units = self.num_units
+        kernel = self.param("kernel", nn.initializers.glorot_uniform(), (x.shape[-1], 4 * units))
+        recurrent_kernel = self.param("recurrent_kernel", _orthogonal_gates(4), (units, 4 * units))
+        bias = self.param("bias", lambda _, shape: jnp.zeros(shape).at[units : 2 * units].set(1), (4 * units,))
+
+        def step(carry, x):
+            h, cell = carry
+            i, f, g, o = jnp.split(x + h @ recurrent_kernel, 4, axis=-1)
+            cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+            return jax.nn.sigmoid(o) * jnp.tanh(cell), cell
+
+        zeros = jnp.zeros((x.shape[0], units), x.dtype)
+        (last, _), outputs = _scan_steps(step, (zeros, zeros), x @ kernel + bias, mask, self.reverse, self.unroll)
+        return outputs, last
+
+
+class RecurrentStack(nn.Module):
+    """Layers of GRU or LSTM one on the other; submodules `layer0`, `layer1`, ... and, bidirectional, `layer0_reverse`, ...
+
+    Attributes:
+      cell: "gru" or "lstm".
+      num_layers, num_units: of one direction.
+      bidirectional: each layer runs both ways and its outputs are concatenated: widths are 2 H.
+      reset_after, unroll: see `GRU`.
+    """
+
+    cell: str
+    num_layers: int
+    num_units: int
+    bidirectional: bool = False
+    reset_after: bool = True
+    unroll: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Map x (B, T, D) with mask (B, T) bool to the top layer's outputs (B, T, D') and its last states (B, D').
+
+        Raises:
+          ValueError: an unknown cell.
+        """
+        if self.cell not in ("gru", "lstm"):
+            raise ValueError(f"expected a recurrent cell 'gru' or 'lstm', got {self.cell!r}")
+        last = jnp.zeros((x.shape[0], x.shape[-1]), x.dtype)
+        for index in range(self.num_layers):
+            directions = [self._layer(f"layer{index}", reverse=False)(x, mask)]
+            if self.bidirectional:
+                directions.append(self._layer(f"layer{index}_reverse", reverse=True)(x, mask))
+            outputs, states = zip(*directions, strict=True)
+            x, last = jnp.concatenate(outputs, axis=-1), jnp.concatenate(states, axis=-1)
+        return x, last
+
+    def _layer(self, name: str, reverse: bool) -> nn.Module:
+        if self.cell == "gru":
+            return GRU(self.num_units, self.reset_after, reverse, self.unroll, name=name)
+        return LSTM(self.num_units, reverse, self.unroll, name=name)
