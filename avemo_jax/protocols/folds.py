@@ -1,0 +1,320 @@
+"""Folds: which clips train, which choose the epoch, which are tested."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
+
+from avemo_jax.clips import Clip
+from avemo_jax.protocols import named
+
+PARTS = ("train", "validation", "test")
+
+
+class LeakError(ValueError):
+    """A fold table that must not be trained on: parts that share speakers or clips, that are empty or that leave clips out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """One division of a corpus: clip ids of the three parts, each sorted."""
+
+    name: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldTable:
+    """All folds of a protocol.
+
+    Attributes:
+      protocol: its name.
+      folds: in order.
+      groups_by: what no two parts of a fold share: "speaker", "session", "sentence", or "" where clips are drawn one by one.
+      note: where the folds come from and how the validation part was chosen.
+      each_clip_once: every clip is in the test part of exactly one fold (cross-validation); False for a single split.
+    """
+
+    protocol: str
+    folds: tuple[Fold, ...]
+    groups_by: str
+    note: str
+    each_clip_once: bool = True
+
+    @functools.cached_property
+    def content_hash(self) -> str:
+        """SHA-256 over the folds' names and clip ids; equal folds, equal hash."""
+        content = [[fold.name, *(list(getattr(fold, part)) for part in PARTS)] for fold in self.folds]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    @property
+    def speaker_independent(self) -> bool:
+        """Whether no speaker is in two parts of a fold (a session's speakers belong to it alone)."""
+        return self.groups_by in ("speaker", "session")
+
+
+def make_folds(name: str, clips: Sequence[Clip], labels: Sequence[int], *, num_folds: int = 5, seed: int = 0) -> FoldTable:
+    """Make the folds of a protocol over clips; the order of the clips does not matter.
+
+    Args:
+      name: a protocol of `protocol_names`.
+      clips: all clips of the experiment, of one corpus where the protocol is a published table.
+      labels: class index of each clip; random and stratified protocols balance them.
+      num_folds: of `random_k` and `speaker_k`.
+      seed: of the shuffles, where the protocol has any.
+
+    Returns:
+      A table that has passed `check_folds`.
+
+    Raises:
+      ValueError: no such protocol, or it does not fit these clips; the message lists those that do.
+      LeakError: the folds fail their own promise.
+    """
+    if len(clips) != len(labels):
+        raise ValueError(f"expected one label a clip, got {len(clips)} clips and {len(labels)} labels")
+    if not clips:
+        raise ValueError(f"protocol {name} needs clips, got none")
+    order = sorted(range(len(clips)), key=lambda index: clips[index].clip_id)
+    clips, labels = [clips[index] for index in order], [labels[index] for index in order]
+    corpus = _corpus(clips)
+    published = named.named_folds(corpus, name)
+    if published is not None:
+        table = _published(published, clips)
+    elif name in _ANY:
+        table = _ANY[name](name, clips, np.asarray(labels), num_folds, seed)
+    else:
+        owners = sorted({entry.corpus for entry in named.NAMED if entry.name == name} | ({"iemocap"} if name == "speaker10" else set()))
+        reason = f"is made for {' and '.join(owners)}, and the clips are of {corpus}" if owners else "is not known"
+        raise ValueError(f"protocol {name!r} {reason}; those that fit: {', '.join(protocol_names(corpus))}")
+    check_folds(table, clips)
+    return table
+
+
+def protocol_names(corpus: str) -> tuple[str, ...]:
+    """Return the names of all protocols that fit a corpus, published tables first."""
+    return (*(table.name for table in named.NAMED if table.corpus == corpus), *(name for name in _ANY if _fits(name, corpus)))
+
+
+def check_folds(table: FoldTable, clips: Sequence[Clip]) -> None:
+    """Check that a fold table keeps the promises of its protocol.
+
+    Raises:
+      LeakError: speakers, sessions, sentences or clips in two parts of a fold that must not share them; an empty part; a clip in no part;
+        where each clip is to be tested once, clips tested never or twice. Names them.
+    """
+    by_id = {clip.clip_id: clip for clip in clips}
+    for fold in table.folds:
+        _check_fold(table, fold, by_id)
+    tested = Counter(clip_id for fold in table.folds for clip_id in fold.test)
+    if table.each_clip_once:
+        never = sorted(by_id.keys() - tested.keys())
+        twice = sorted(clip_id for clip_id, count in tested.items() if count > 1)
+        for names, what in ((never, "in no test part"), (twice, "in the test parts of several folds")):
+            if names:
+                raise LeakError(f"protocol {table.protocol} promises to test each clip once, but {_listed(names)} {what}")
+
+
+def _check_fold(table: FoldTable, fold: Fold, by_id: dict[str, Clip]) -> None:
+    where = f"protocol {table.protocol}, {fold.name}"
+    parts = {part: set(getattr(fold, part)) for part in PARTS}
+    for part, ids in parts.items():
+        if not ids:
+            raise LeakError(f"{where}: the {part} part is empty; use fewer folds or another protocol")
+        if unknown := sorted(ids - by_id.keys()):
+            raise LeakError(f"{where}: the {part} part names clips that the corpus does not have: {_listed(unknown)}")
+    if left_out := sorted(by_id.keys() - set().union(*parts.values())):
+        raise LeakError(f"{where}: clips in no part: {_listed(left_out)}")
+    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        if shared := sorted(parts[first] & parts[second]):
+            raise LeakError(f"{where}: clips in both the {first} and the {second} part: {_listed(shared)}")
+        # A session protocol promises unseen speakers too.
+        for attribute in {"": (), "session": ("session", "speaker")}.get(table.groups_by, (table.groups_by,)):
+            groups = [{getattr(by_id[clip_id], attribute) for clip_id in parts[part]} for part in (first, second)]
+            if shared := sorted(groups[0] & groups[1], key=named.natural_order):
+                raise LeakError(f"{where}: {attribute}s in both the {first} and the {second} part: {_listed(shared)}")
+
+
+def _listed(names: Sequence[str], limit: int = 8) -> str:
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _corpus(clips: Sequence[Clip]) -> str:
+    return "+".join(sorted({clip.corpus.lower() for clip in clips}))
+
+
+def _fold(name: str, clips: Sequence[Clip], validation: Sequence[bool], test: Sequence[bool]) -> Fold:
+    """Make a fold from a flag a clip for two of the parts; all other clips train."""
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for clip, validates, tests in zip(clips, validation, test, strict=True):
+        parts["test" if tests else "validation" if validates else "train"].append(clip.clip_id)
+    return Fold(name, **{part: tuple(sorted(ids)) for part, ids in parts.items()})
+
+
+def _numbered(count: int) -> list[str]:
+    """fold1 ... fold5, or fold01 ... fold10: names that sort in order and that no reader of a CSV takes for numbers."""
+    return [f"fold{index:0{len(str(count))}}" for index in range(1, count + 1)]
+
+
+def _grouped(
+    name: str, clips: Sequence[Clip], groups_by: str, rows: Iterable[tuple[str, named.Group, named.Group]], note: str, **fields: bool
+) -> FoldTable:
+    """Make a table from rows of (fold name, validation groups, test groups)."""
+    group_of = [getattr(clip, groups_by) for clip in clips]
+    folds = [
+        _fold(fold_name, clips, [group in validation for group in group_of], [group in test for group in group_of])
+        for fold_name, validation, test in rows
+    ]
+    return FoldTable(name, tuple(folds), groups_by, note, **fields)
+
+
+def _genders(clips: Sequence[Clip]) -> dict[str, str]:
+    """Speaker -> gender, in natural order of the speakers."""
+    return {clip.speaker: clip.gender for clip in sorted(clips, key=lambda clip: named.natural_order(clip.speaker))}
+
+
+def _one_of_each_gender(speakers: Sequence[str], genders: dict[str, str]) -> named.Group:
+    """The first speaker of each gender among these, or the first two where they are of one gender."""
+    first = {genders[speaker]: speaker for speaker in reversed(speakers)}
+    return tuple(first.values()) if len(first) > 1 else tuple(speakers[:2])
+
+
+_ONE_OF_EACH = "validation is the first speaker of each gender of the next fold's group (its first two where it has one gender)"
+
+
+def _published(table: named.NamedFolds, clips: Sequence[Clip]) -> FoldTable:
+    groups = sorted({getattr(clip, table.groups_by) for clip in clips}, key=named.natural_order)
+    named.check_groups(table.name, table.corpus, table.groups_by, named.GROUPS[table.corpus, table.groups_by], groups)
+
+    def as_on_disk(part: tuple[named.Group, ...]) -> list[named.Group]:
+        return [tuple(group for group in groups if named.canonical(group) in members) for members in part]
+
+    test, note = as_on_disk(table.test), table.note
+    if table.validation is not None:
+        validation = as_on_disk(table.validation)
+    else:
+        genders = _genders(clips)
+        validation = [_one_of_each_gender(group, genders) for group in (*test[1:], test[0])]
+        note = f"{note}; {_ONE_OF_EACH}"
+    rows = zip(_numbered(len(test)), validation, test, strict=True)
+    return _grouped(table.name, clips, table.groups_by, rows, note, each_clip_once=len(test) > 1)
+
+
+def _loso(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    genders = _genders(clips)
+    corpus, speakers = _corpus(clips), tuple(genders)
+    if (corpus, "speaker") in named.GROUPS:
+        named.check_groups(name, corpus, "speaker", named.GROUPS[corpus, "speaker"], speakers)
+    if len(speakers) < 3:
+        raise ValueError(f"protocol {name} needs 3 speakers or more to train, validate and test apart, and the clips have {len(speakers)}")
+    rows = []
+    for index, speaker in enumerate(speakers):
+        following = (*speakers[index + 1 :], *speakers[:index])
+        several = len({genders[other] for other in following}) > 1 and len(speakers) > 3
+        rows.append((f"speaker_{speaker}", _one_of_each_gender(following, genders) if several else following[:1], (speaker,)))
+    note = "one speaker tested a fold; validation is the next speaker of each gender (the next speaker where all are of one gender)"
+    return _grouped(name, clips, "speaker", rows, note)
+
+
+def _speaker10(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    session_of = {clip.speaker: clip.session for clip in clips}
+    named.check_groups(name, "iemocap", "session", named.GROUPS["iemocap", "session"], session_of.values())
+    rows = []
+    for speaker in sorted(session_of):
+        partners = [other for other in session_of if session_of[other] == session_of[speaker] and other != speaker]
+        if len(partners) != 1:
+            raise ValueError(f"protocol {name} expects 2 speakers a session, and session {session_of[speaker]} has {len(partners) + 1}")
+        rows.append((f"speaker_{speaker}", (partners[0],), (speaker,)))
+    return _grouped(name, clips, "speaker", rows, "one speaker tested a fold; validation is the other speaker of the session")
+
+
+def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    genders = _genders(clips)
+    if num_folds < 3 or num_folds > len(genders):
+        raise ValueError(
+            f"protocol {name} needs 3 folds or more (train, validation and test have different speakers) and at most one a speaker: "
+            f"got num_folds={num_folds} and {len(genders)} speakers; set --config.protocol.num_folds"
+        )
+    # Labels and genders are balanced together: one stratum for each pair.
+    strata = [f"{label}-{clip.gender}" for label, clip in zip(labels, clips, strict=True)]
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+    speakers = [clip.speaker for clip in clips]
+    tests = [
+        tuple(sorted({speakers[index] for index in test}, key=named.natural_order))
+        for _, test in splitter.split(speakers, strata, speakers)
+    ]
+    if empty := [fold_name for fold_name, test in zip(_numbered(num_folds), tests, strict=True) if not test]:
+        raise ValueError(f"protocol {name}: {len(genders)} speakers leave {', '.join(empty)} empty; use fewer folds or another seed")
+    validation = [_one_of_each_gender(group, genders) for group in (*tests[1:], tests[0])]
+    rows = zip(_numbered(num_folds), validation, tests, strict=True)
+    note = (
+        f"{num_folds} folds over speakers, stratified by class and gender, seed {seed} (scikit-learn StratifiedGroupKFold); {_ONE_OF_EACH}"
+    )
+    return _grouped(name, clips, "speaker", rows, note)
+
+
+def _random_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    num_folds = 10 if name == "random10" else num_folds
+    smallest = min(Counter(labels.tolist()).values())
+    if not 3 <= num_folds <= smallest:
+        raise ValueError(
+            f"protocol {name} needs 3 folds or more and at most one a clip of the smallest class: got {num_folds} folds and "
+            f"{smallest} clips; set --config.protocol.num_folds with random_k"
+        )
+    part = np.empty(len(clips), dtype=int)
+    for index, (_, test) in enumerate(StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(labels, labels)):
+        part[test] = index
+    folds = [
+        _fold(fold_name, clips, list(part == (index + 1) % num_folds), list(part == index))
+        for index, fold_name in enumerate(_numbered(num_folds))
+    ]
+    note = (
+        f"SPEAKER-DEPENDENT: {num_folds} random folds over clips, stratified by class, seed {seed} (scikit-learn StratifiedKFold); "
+        "validation is the next fold's test part"
+    )
+    return FoldTable(name, tuple(folds), "", note)
+
+
+# (validation, test) shares of the whole.
+_HOLDOUTS = {"holdout_50_25_25": (0.25, 0.25), "holdout_80_20": (0.1, 0.2), "holdout": (0.1, 0.2)}
+
+
+def _holdout(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    validation_share, test_share = _HOLDOUTS[name]
+    rest, test = train_test_split(np.arange(len(clips)), test_size=test_share, stratify=labels, random_state=seed)
+    size = round(validation_share * len(clips))
+    _, validation = train_test_split(rest, test_size=size, stratify=labels[rest], random_state=seed)
+    flags = np.zeros((2, len(clips)), dtype=bool)
+    flags[0, validation] = flags[1, test] = True
+    note = (
+        f"SPEAKER-DEPENDENT: one random split over clips, stratified by class, seed {seed}: {1 - validation_share - test_share:.0%} train, "
+        f"{validation_share:.0%} validation, {test_share:.0%} test"
+    )
+    fold = _fold("fold1", clips, list(flags[0]), list(flags[1]))
+    return FoldTable("holdout_80_20" if name == "holdout" else name, (fold,), "", note, each_clip_once=False)
+
+
+_Maker = Callable[[str, Sequence[Clip], np.ndarray, int, int], FoldTable]
+_ANY: dict[str, _Maker] = {
+    "loso": _loso,
+    "speaker_k": _speaker_k,
+    "speaker10": _speaker10,
+    "random10": _random_k,
+    "random_k": _random_k,
+    "holdout_50_25_25": _holdout,
+    "holdout_80_20": _holdout,
+    "holdout": _holdout,
+}
+
+
+def _fits(name: str, corpus: str) -> bool:
+    return name != "speaker10" or corpus == "iemocap"
