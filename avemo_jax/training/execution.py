@@ -1,0 +1,219 @@
+"""How trials and steps are executed: the one place that decides, and the one place that compiles.
+
+Trials run side by side (`vmap`) or one after another (`loop`); the steps of an epoch run inside one compiled loop (`scan`) or are
+dispatched one by one (`python`). The numbers are the same either way, to rounding; what is fast differs by backend and network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from avemo_jax import parallel
+from avemo_jax.training import steps
+from avemo_jax.training.state import EpochMetrics, Learner, Recipe, TrialInputs, TrialState
+
+EVALUATION_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """trials: "vmap" or "loop"; steps: "scan" or "python"."""
+
+    trials: str
+    steps: str
+
+    def __post_init__(self):
+        if self.trials not in ("vmap", "loop") or self.steps not in ("scan", "python"):
+            raise ValueError(f"devices.execution must be auto or <vmap|loop>_<scan|python>, got {self.trials}_{self.steps}")
+
+
+def choose_execution(setting: str, *, backend: str, convolves: bool, num_params: int) -> Execution:
+    """Turn `config.devices.execution` into an Execution.
+
+    Args:
+      setting: "auto", or "<trials>_<steps>".
+      backend: `jax.default_backend()`.
+      convolves: whether the network holds a true convolution (VGGish, InceptionV3), which XLA on CPU runs some 50 times slower inside
+        a compiled loop (jax issue 12868).
+      num_params: size of the network.
+    """
+    if setting != "auto":
+        return Execution(*setting.split("_", 1)) if setting.count("_") == 1 else Execution(setting, "")
+    if backend != "cpu":
+        return Execution("vmap", "scan")
+    if convolves:
+        return Execution("loop", "python")
+    # On CPU, side by side pays while products are small against the overhead of an operation, and costs cache once they are not.
+    return Execution("vmap" if num_params < 100_000 else "loop", "scan")
+
+
+class TrialProgram:
+    """A batch of trials of equal shape, compiled.
+
+    Holds no state of its own: every method takes the trials and returns them. `Lanes` are trials as the execution likes them: one
+    stacked tree on the mesh, or a list of trees.
+    """
+
+    def __init__(self, net: nn.Module, recipe: Recipe, data: dict[str, np.ndarray], execution: Execution, mesh: Mesh, num_steps: int):
+        self.execution = execution
+        self.mesh = mesh
+        self._data = parallel.place_everywhere(data, mesh)
+        self._num_steps = num_steps
+        self._batch_size = recipe.batch_size
+        mesh = mesh if mesh.devices.size > 1 else None
+        each = self._over_trials
+        self._init = each(partial(steps.init_trial, net, recipe), shared=1)
+        self._predict = each(partial(_predict, net, scan=execution.steps == "scan"), shared=1)
+        if execution.steps == "scan":
+            self._epoch = each(partial(_epoch, net, recipe, num_steps=num_steps, mesh=mesh), shared=1, donate=(2,))
+        else:
+            self._order = each(partial(_order, padded_size=num_steps * recipe.batch_size), shared=0)
+            self._step = each(partial(_indexed_step, net, recipe, mesh=mesh), shared=2)
+            self._end = each(partial(_end_epoch, recipe), shared=1, donate=(2,))
+
+    # Lanes in and out.
+
+    def lanes(self, trials: Sequence[Any]) -> Any:
+        """Bring trees of one trial each into the form that this execution works on, idle copies filling up the mesh."""
+        if self.execution.trials == "loop":
+            return [parallel.place_everywhere(trial, self.mesh) for trial in trials]
+        padded = list(trials) + [trials[-1]] * (parallel.pad_trials(len(trials), self.mesh) - len(trials))
+        return parallel.place_trials(jax.tree.map(lambda *leaves: np.stack(leaves), *padded), self.mesh)
+
+    def trials(self, lanes: Any, num_trials: int) -> list[Any]:
+        """Fetch lanes as one tree of numpy arrays a trial."""
+        if self.execution.trials == "loop":
+            return [jax.device_get(lane) for lane in lanes]
+        host = parallel.to_host(lanes)
+        return [jax.tree.map(lambda leaf, i=i: leaf[i], host) for i in range(num_trials)]
+
+    # Work on lanes.
+
+    def init(self, inputs: Any, warm: Any) -> Any:
+        """Fresh trial states."""
+        return self._init(self._data, inputs, warm)
+
+    def epoch(self, inputs: Any, states: Any) -> tuple[Any, Any]:
+        """Train all trials for one epoch; returns new states and EpochMetrics, on the devices. The states passed in are used up."""
+        if self.execution.steps == "scan":
+            return self._unzip(self._epoch(self._data, inputs, states))
+        if self.execution.trials == "loop":
+            return self._unzip([self._epoch_of_steps([one], [state]) for one, state in zip(inputs, states, strict=True)], flat=True)
+        return self._epoch_of_steps(inputs, states)
+
+    def predict(self, states: Any, index: Any) -> Any:
+        """Posteriors of the best weights for the examples `index` (V,) of each trial, (V, K)."""
+        variables = self._map_host(lambda state: {"params": state.best.params, "batch_stats": state.best.batch_stats}, states)
+        scalers = self._map_host(lambda state: state.scaler, states)
+        return self._all_chunks(variables, scalers, index)
+
+    def _epoch_of_steps(self, inputs: Any, states: Any) -> tuple[Any, Any]:
+        order, mask = self._unzip(self._order(inputs, states))
+        learner = self._map_host(lambda state: state.learner, states)
+        sums = self._map_host(lambda state: jnp.zeros((*state.epoch.shape, 2)), states)
+        for step in range(self._num_steps):
+            start = np.int32(step * self._batch_size)
+            learner, sums = self._unzip(self._step(self._data, start, inputs, states, learner, sums, order, mask))
+        weights = self._map_host(_validated_variables, learner)
+        scalers = self._map_host(lambda state: state.scaler, states)
+        posterior = self._all_chunks(weights, scalers, self._map_host(lambda one: one.select_index, inputs))
+        return self._unzip(self._end(self._data, inputs, states, learner, posterior, sums))
+
+    def _all_chunks(self, variables: Any, scalers: Any, index: Any) -> Any:
+        if self.execution.steps == "scan":
+            return self._predict(self._data, variables, scalers, index)
+        chunks = []
+        size = (index[0] if isinstance(index, list) else index).shape[-1]
+        for start in range(0, size, EVALUATION_BATCH):
+            piece = self._map_host(lambda i, s=start: i[..., s : s + EVALUATION_BATCH], index)
+            chunks.append(self._predict(self._data, variables, scalers, piece))
+        if self.execution.trials == "loop":
+            return [jnp.concatenate(parts) for parts in zip(*chunks, strict=True)]
+        return jnp.concatenate(chunks, axis=1)
+
+    # Mapping over trials.
+
+    def _over_trials(self, function: Callable[..., Any], *, shared: int, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+        """Compile `function(*shared, *per_trial)` so that it takes lanes in place of each per-trial argument."""
+        if self.execution.trials == "vmap":
+
+            def mapped(*arguments):
+                axes = (None,) * shared + (0,) * (len(arguments) - shared)
+                return parallel.over_trials(function, axes)(*arguments)
+
+            return jax.jit(mapped, donate_argnums=donate)
+        compiled = jax.jit(function, donate_argnums=donate)
+
+        def one_after_another(*arguments):
+            common, lanes = arguments[:shared], arguments[shared:]
+            return [compiled(*common, *lane) for lane in zip(*lanes, strict=True)]
+
+        return one_after_another
+
+    def _map_host(self, function: Callable[[Any], Any], lanes: Any) -> Any:
+        return [function(lane) for lane in lanes] if isinstance(lanes, list) else function(lanes)
+
+    def _unzip(self, result: Any, *, flat: bool = False) -> Any:
+        if not isinstance(result, list):
+            return result
+        columns = tuple(list(column) for column in zip(*result, strict=True))
+        return tuple([lane for part in column for lane in part] for column in columns) if flat else columns
+
+
+def _validated_variables(learner: Learner) -> dict[str, Any]:
+    return {"params": learner.average or learner.params, "batch_stats": learner.batch_stats}
+
+
+def _order(inputs: TrialInputs, state: TrialState, *, padded_size: int) -> tuple[jax.Array, jax.Array]:
+    return steps.epoch_order(inputs.hyper.seed, state.epoch, inputs.train_index, inputs.train_count, padded_size)
+
+
+def _step(net, recipe, mesh, data, inputs: TrialInputs, state: TrialState, learner: Learner, sums, index, mask):
+    batch = steps.scaled(steps.gather(data, index, mask * state.active), state.scaler)
+    rate = steps.learning_rate_of(recipe, state, learner, inputs)
+    learner, total, count = steps.train_step(net, recipe, learner, batch, inputs.hyper, rate, mesh=mesh)
+    return learner, sums + jnp.stack([total, count])
+
+
+def _indexed_step(net, recipe, data, start, inputs, state, learner, sums, order, mask, *, mesh):
+    index = jax.lax.dynamic_slice_in_dim(order, start, recipe.batch_size)
+    real = jax.lax.dynamic_slice_in_dim(mask, start, recipe.batch_size)
+    return _step(net, recipe, mesh, data, inputs, state, learner, sums, index, real)
+
+
+def _end_epoch(recipe: Recipe, data, inputs: TrialInputs, state: TrialState, learner: Learner, posterior, sums):
+    return steps.end_epoch(recipe, data, inputs, state, learner, posterior, sums[0] / jnp.maximum(sums[1], 1))
+
+
+def _epoch(
+    net: nn.Module, recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialState, *, num_steps: int, mesh: Mesh | None
+) -> tuple[TrialState, EpochMetrics]:
+    """One epoch of one trial: the steps, the selection part, the books."""
+    order, mask = _order(inputs, state, padded_size=num_steps * recipe.batch_size)
+
+    def body(carry, batch):
+        return _step(net, recipe, mesh, data, inputs, state, *carry, *batch), None
+
+    batches = (order.reshape(num_steps, -1), mask.reshape(num_steps, -1))
+    (learner, sums), _ = jax.lax.scan(body, (state.learner, jnp.zeros(2)), batches)
+    posterior = _predict(net, data, _validated_variables(learner), state.scaler, inputs.select_index, scan=True)
+    return _end_epoch(recipe, data, inputs, state, learner, posterior, sums)
+
+
+def _predict(net: nn.Module, data: Any, variables: Any, scaler: Any, index: jax.Array, *, scan: bool) -> jax.Array:
+    """Posteriors (V, K); in chunks of EVALUATION_BATCH where `scan`, so that memory does not grow with the part."""
+    if not scan:
+        return steps.probabilities(net, variables, scaler, data, index)
+    size = index.shape[0]
+    chunks = jnp.pad(index, (0, -size % EVALUATION_BATCH)).reshape(-1, EVALUATION_BATCH)
+    posterior = jax.lax.map(lambda chunk: steps.probabilities(net, variables, scaler, data, chunk), chunks)
+    return posterior.reshape(-1, posterior.shape[-1])[:size]

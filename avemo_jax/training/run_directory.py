@@ -1,0 +1,186 @@
+"""The run directory: what a grid leaves behind, locked while it is written, refused to another config."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+# Fields that say where and how fast, not what: a run may be resumed with other values.
+UNCOMPARED = ("workdir", "prepared_dir", "num_workers", "corpus.root", "devices.compilation_cache")
+
+
+class ConfigMismatch(ValueError):
+    """The directory holds a run of another config."""
+
+
+class RunDirectory:
+    """A run's files. Open it with `open_run`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._seconds: dict[str, float] = {}
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file in one piece."""
+        write_json(self.path / name, content)
+
+    def read_json(self, name: str) -> Any:
+        return json.loads((self.path / name).read_text())
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).exists()
+
+    def keep_rows(self, stage: str, num_epochs: int, earlier_stages: tuple[str, ...]) -> None:
+        """Cut metrics.jsonl back to the earlier stages and the first `num_epochs` epochs of this one: where a resumed run goes on."""
+        path = self.path / "metrics.jsonl"
+        rows = read_rows(path) if path.exists() else []
+        kept = [row for row in rows if row["stage"] in earlier_stages or (row["stage"] == stage and row["epoch"] < num_epochs)]
+        part = path.with_suffix(".part")
+        part.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        os.replace(part, path)
+
+    def append_rows(self, rows: list[Mapping[str, Any]]) -> None:
+        """Add rows to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a") as stream:
+            stream.write("".join(json.dumps(row) + "\n" for row in rows))
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a phase; run.json adds up the seconds of all attempts."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def write_run_json(self, **facts: Any) -> None:
+        """Write run.json: versions, commit, devices, hashes, seconds per phase."""
+        import jax
+
+        earlier = self.read_json("run.json") if self.has("run.json") else {}
+        seconds = dict(earlier.get("seconds", {}))
+        for name, value in self._seconds.items():
+            seconds[name] = round(seconds.get(name, 0.0) + value, 3)
+        self._seconds.clear()
+        started = earlier.get("started", datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+        self.write_json(
+            "run.json",
+            earlier
+            | {
+                "started": started,
+                "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+                "python": platform.python_version(),
+                "versions": {
+                    name: _version(name) for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+                },
+                "git_commit": _git_commit(),
+                "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+                "processes": jax.process_count(),
+                "seconds": seconds,
+            }
+            | facts,
+        )
+
+
+@contextmanager
+def open_run(path: Path, config: Mapping[str, Any]) -> Iterator[RunDirectory]:
+    """Lock a run directory, making it where there is none, and check that it belongs to this config.
+
+    Raises:
+      ConfigMismatch: it holds a run of another config; the message shows every difference.
+      RuntimeError: another process is working in it.
+    """
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise RuntimeError(f"another process is working in {path}; wait for it, or give this run its own --config.workdir") from None
+    try:
+        stored = path / "config.json"
+        if stored.exists():
+            differences = compare_configs(json.loads(stored.read_text()), json.loads(json.dumps(config)))
+            if differences:
+                raise ConfigMismatch(
+                    f"{path} holds a run of another config:\n  "
+                    + "\n  ".join(differences)
+                    + "\nGive this run another --config.workdir, or remove that folder."
+                )
+        else:
+            write_json(stored, config)
+        yield RunDirectory(path)
+    finally:
+        lock.release()
+
+
+def compare_configs(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Lines `field: stored -> given` for every field that matters and differs."""
+    old, new = flatten(stored), flatten(given)
+    return [
+        f"{name}: {old.get(name, '(absent)')!r} there, {new.get(name, '(absent)')!r} now"
+        for name in sorted(old.keys() | new.keys())
+        if name not in UNCOMPARED and old.get(name, "(absent)") != new.get(name, "(absent)")
+    ]
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level, keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that the file is there whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    os.replace(part, path)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON-lines file; a last line that a killed process left half written is passed over."""
+    rows = []
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            if number + 1 < len(lines):
+                raise ValueError(f"{path}, line {number + 1}, is not JSON: {line[:80]!r}") from None
+    return rows
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _git_commit() -> str:
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return result.stdout.strip()

@@ -1,0 +1,43 @@
+"""Standardisation of a stream with statistics of the training part alone."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array) -> dict[str, jax.Array]:
+    """Mean and deviation of each feature over the real steps of the weighted examples.
+
+    The feature axis is the last one: MFCC coefficient, mel band, colour channel. Everything else is averaged over.
+
+    Args:
+      values: (N, T, ..., D), any numeric type.
+      mask: (N, T) bool, True where a step is real.
+      weight: (N,) float32, 1 for examples of the training part and 0 for all others, which then change no bit of the result.
+
+    Returns:
+      {"mean": (D,), "deviation": (D,)} float32; a feature that does not vary has deviation 1.
+    """
+    step_weight = weight[:, None] * mask
+    inner = tuple(range(2, values.ndim - 1))
+    size = 1
+    for axis in inner:
+        size *= values.shape[axis]
+    total = jnp.maximum(step_weight.sum() * size, 1.0)
+
+    def average(function):
+        # A weight of zero must hide even an infinite value, so values are selected, not multiplied away.
+        expanded = step_weight.reshape(step_weight.shape + (1,) * (values.ndim - 2))
+        kept = jnp.where(expanded > 0, function(values.astype(jnp.float32)), 0.0) * expanded
+        return kept.sum(axis=tuple(range(values.ndim - 1))) / total
+
+    mean = average(lambda x: x)
+    variance = average(lambda x: jnp.square(x - mean))
+    return {"mean": mean, "deviation": jnp.where(variance > 1e-10, jnp.sqrt(variance), 1.0)}
+
+
+def standardize(values: jax.Array, mask: jax.Array, scaler: dict[str, jax.Array]) -> jax.Array:
+    """Return (values - mean) / deviation as float32, zero at padded steps."""
+    scaled = (values.astype(jnp.float32) - scaler["mean"]) / scaler["deviation"]
+    return jnp.where(mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim)), scaled, 0.0)

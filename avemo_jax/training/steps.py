@@ -1,0 +1,226 @@
+"""The pure functions that training is made of, for one trial each; `execution.py` maps them over trials and steps.
+
+`data` is the resident set: stream values and masks, `label` (N,), `clip` (N,) and `usable` (N,), with N examples. A batch has the
+same keys with B rows, and `mask` (B,) float32: 1 for a real example, 0 for padding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from avemo_jax.parallel import split_batch
+from avemo_jax.training.augment import augment, mixup
+from avemo_jax.training.optimizers import Hyper, Plateau, learning_rate_at, make_optimizer
+from avemo_jax.training.scaler import fit_scaler, standardize
+from avemo_jax.training.state import Best, EpochMetrics, Learner, Recipe, TrialInputs, TrialState, stream_names, trial_key
+
+Data = dict[str, jax.Array]
+
+
+def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, warm: Any) -> TrialState:
+    """Start a trial: scaler from the training part, fresh weights, then the weights that earlier stages hand over.
+
+    Args:
+      warm: {"params": {...}, "batch_stats": {...}}, top-level keys of which replace the fresh ones; empty dicts for none.
+    """
+    num_examples = data["label"].shape[0]
+    position = jnp.arange(inputs.train_index.shape[0])
+    weight = jnp.zeros(num_examples).at[inputs.train_index].max((position < inputs.train_count).astype(jnp.float32))
+    scaler = {name: fit_scaler(data[name], data[f"{name}_mask"], weight) for name in stream_names(data) if name in recipe.standardized}
+    example = scaled(gather(data, inputs.train_index[:2], jnp.ones(2)), scaler)
+    variables = net.init({"params": trial_key(inputs.hyper.seed, "init")}, example, train=False, dropout_rate=0.0)
+    params = {**variables["params"], **warm["params"]}
+    batch_stats = {**variables.get("batch_stats", {}), **warm["batch_stats"]}
+    optimizer = make_optimizer(recipe.optimizer, inputs.hyper, jnp.float32(0), clip_norm=recipe.clip_norm).init(params)
+    return TrialState(
+        epoch=jnp.int32(0),
+        learner=Learner(
+            step=jnp.int32(0),
+            params=params,
+            batch_stats=batch_stats,
+            optimizer=optimizer,
+            average=params if recipe.ema_decay else {},
+            failed=jnp.bool_(False),
+        ),
+        best=Best(metric=jnp.float32(-jnp.inf), loss=jnp.float32(jnp.inf), epoch=jnp.int32(-1), params=params, batch_stats=batch_stats),
+        plateau=Plateau.start(),
+        scaler=scaler,
+        active=jnp.bool_(True),
+    )
+
+
+def epoch_order(seed: jax.Array, epoch: jax.Array, index: jax.Array, count: jax.Array, padded_size: int) -> tuple[jax.Array, jax.Array]:
+    """Shuffle a part: a pure function of seed and epoch that does not depend on how much padding `index` carries.
+
+    Returns:
+      (padded_size,) int32 examples, the `count` real ones first, and (padded_size,) float32, 1 where an entry is real.
+    """
+    key = jax.random.fold_in(trial_key(seed, "order"), epoch)
+    position = jnp.arange(index.shape[0])
+    # One draw a position, so that a longer padding does not change the draws of the real ones.
+    draw = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key, i)))(position)
+    order = jnp.lexsort((draw, position >= count))
+    shuffled = jnp.pad(index[order], (0, max(0, padded_size - index.shape[0])))[:padded_size]
+    return shuffled, (jnp.arange(padded_size) < count).astype(jnp.float32)
+
+
+def gather(data: Data, index: jax.Array, mask: jax.Array) -> Data:
+    """Collect the rows `index` (B,) of the resident set as a batch."""
+    batch = {name: jnp.take(values, index, axis=0) for name, values in data.items() if name != "usable"}
+    return batch | {"mask": mask * jnp.take(data["usable"], index)}
+
+
+def scaled(batch: Data, scaler: dict[str, dict[str, jax.Array]]) -> Data:
+    """Standardise the streams that have a scaler."""
+    return batch | {name: standardize(batch[name], batch[f"{name}_mask"], scaler[name]) for name in scaler}
+
+
+def train_step(
+    net: nn.Module, recipe: Recipe, learner: Learner, batch: Data, hyper: Hyper, learning_rate: jax.Array, *, mesh: Mesh | None = None
+) -> tuple[Learner, jax.Array, jax.Array]:
+    """One update of one trial on one standardised batch.
+
+    A batch without a real example, or a learner that has failed, changes nothing: not the weights, not the statistics, not the step
+    count, so that a trial takes the same path whether it runs alone or beside longer ones.
+
+    Returns:
+      the learner, the sum of the losses over real examples, and their number.
+    """
+    batch = split_batch(batch, mesh)
+    dropout_key, augment_key, mixup_key = jax.random.split(jax.random.fold_in(trial_key(hyper.seed, "step"), learner.step), 3)
+    target = optax.smooth_labels(jax.nn.one_hot(batch["label"], recipe.num_classes), hyper.label_smoothing)
+    if "audio" in batch:
+        batch = batch | {"audio": augment(batch["audio"], batch["audio_mask"], augment_key, recipe.augmentation)}
+    if recipe.use_mixup:
+        batch, target = mixup(batch, target, hyper.mixup_alpha, mixup_key)
+    count = batch["mask"].sum()
+
+    def loss_of(params):
+        logits, updates = net.apply(
+            {"params": params, "batch_stats": learner.batch_stats},
+            batch,
+            train=True,
+            dropout_rate=hyper.dropout_rate,
+            rngs={"dropout": dropout_key},
+            mutable=["batch_stats"],
+        )
+        total = (optax.softmax_cross_entropy(logits, target) * batch["mask"]).sum()
+        return total / jnp.maximum(count, 1), (total, updates.get("batch_stats", {}))
+
+    (_, (total, batch_stats)), gradient = jax.value_and_grad(loss_of, has_aux=True)(learner.params)
+    gradient = _without(gradient, recipe.frozen)
+    finite = jnp.isfinite(total) & jnp.isfinite(optax.global_norm(gradient))
+    optimizer = make_optimizer(recipe.optimizer, hyper, learning_rate, clip_norm=recipe.clip_norm)
+    updates, optimizer_state = optimizer.update(gradient, learner.optimizer, learner.params)
+    params = optax.apply_updates(learner.params, _without(updates, recipe.frozen))
+    average = learner.average
+    if recipe.ema_decay:
+        # The usual correction for a short history: the average follows closely at first.
+        decay = jnp.minimum(recipe.ema_decay, (learner.step + 1) / (learner.step + 10))
+        average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
+    trained = Learner(
+        step=learner.step + 1, params=params, batch_stats=batch_stats, optimizer=optimizer_state, average=average, failed=jnp.bool_(False)
+    )
+    real = (count > 0) & ~learner.failed
+    learner = choose(real & finite, trained, learner)
+    return learner.replace(failed=learner.failed | (real & ~finite)), jnp.where(real, total, 0.0), jnp.where(real, count, 0.0)
+
+
+def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs: TrialInputs) -> jax.Array:
+    """Learning rate of the next step of a trial."""
+    steps_per_epoch = -(-inputs.train_count // recipe.batch_size)
+    return learning_rate_at(
+        recipe.schedule,
+        inputs.hyper.learning_rate,
+        learner.step,
+        total_steps=recipe.num_epochs * steps_per_epoch,
+        warmup_steps=recipe.warmup_epochs * steps_per_epoch,
+        plateau=state.plateau,
+    )
+
+
+def probabilities(net: nn.Module, variables: Any, scaler: Any, data: Data, index: jax.Array) -> jax.Array:
+    """Posteriors (B, K) float32 of the examples `index` (B,)."""
+    batch = scaled(gather(data, index, jnp.ones(index.shape[0])), scaler)
+    return jax.nn.softmax(net.apply(variables, batch, train=False, dropout_rate=0.0))
+
+
+def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: jax.Array, count: jax.Array) -> dict[str, jax.Array]:
+    """Clip-level loss, WAR and UAR of a part: posteriors of a clip's segments are averaged first.
+
+    Args:
+      posterior: (V, K) posteriors of the examples `index` (V,), padding from `count` on.
+    """
+    real = (jnp.arange(index.shape[0]) < count).astype(jnp.float32)
+    clip, label = data["clip"][index], data["label"][index]
+    total = jax.ops.segment_sum(posterior * real[:, None], clip, recipe.num_clips)
+    segments = jax.ops.segment_sum(real, clip, recipe.num_clips)
+    clip_label = jax.ops.segment_max(jnp.where(real > 0, label, 0), clip, recipe.num_clips)
+    present = (segments > 0).astype(jnp.float32)
+    mean = total / jnp.maximum(segments, 1)[:, None]
+    truth = jax.nn.one_hot(jnp.maximum(clip_label, 0), recipe.num_classes) * present[:, None]
+    loss = -(jnp.log(jnp.maximum((mean * truth).sum(axis=1), 1e-12)) * present).sum() / jnp.maximum(present.sum(), 1)
+    confusion = truth.T @ jax.nn.one_hot(mean.argmax(axis=1), recipe.num_classes)
+    right, of_class = jnp.diagonal(confusion), confusion.sum(axis=1)
+    recall = right / jnp.maximum(of_class, 1)
+    return {
+        "loss": loss,
+        "war": right.sum() / jnp.maximum(of_class.sum(), 1),
+        "uar": recall.sum() / jnp.maximum((of_class > 0).sum(), 1),
+    }
+
+
+def end_epoch(
+    recipe: Recipe, data: Data, inputs: TrialInputs, state: TrialState, learner: Learner, posterior: jax.Array, train_loss: jax.Array
+) -> tuple[TrialState, EpochMetrics]:
+    """Book an epoch: metrics, plateau, best weights, early stop. A trial that is no longer active stays as it is."""
+    metrics = validation_metrics(recipe, data, posterior, inputs.select_index, inputs.select_count)
+    score = -metrics["loss"] if recipe.metric == "loss" else metrics[recipe.metric]
+    best = state.best
+    # Small validation parts give many equal scores; the loss decides between them.
+    better = (score > best.metric) | ((score == best.metric) & (metrics["loss"] < best.loss))
+    kept = Best(
+        metric=score,
+        loss=metrics["loss"],
+        epoch=state.epoch,
+        params=learner.average if recipe.ema_decay else learner.params,
+        batch_stats=learner.batch_stats,
+    )
+    best = choose(better & ~learner.failed, kept, best)
+    waited = state.epoch - best.epoch
+    patience = recipe.early_stop_patience_epochs
+    going_on = ~learner.failed & ((patience == 0) | (waited < patience))
+    after = TrialState(
+        epoch=state.epoch + 1,
+        learner=learner,
+        best=best,
+        plateau=state.plateau.after_epoch(metrics["loss"], patience_epochs=recipe.plateau_patience_epochs, factor=recipe.plateau_factor),
+        scaler=state.scaler,
+        active=going_on,
+    )
+    record = EpochMetrics(
+        train_loss=train_loss,
+        val_loss=metrics["loss"],
+        val_war=metrics["war"],
+        val_uar=metrics["uar"],
+        learning_rate=learning_rate_of(recipe, state, learner, inputs),
+        active=state.active,
+        failed=learner.failed,
+    )
+    return choose(state.active, after, state), record
+
+
+def choose(condition: jax.Array, new: Any, old: Any) -> Any:
+    """`new` where the scalar condition holds, else `old`, leaf by leaf."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+def _without(tree: dict[str, Any], frozen: tuple[str, ...]) -> dict[str, Any]:
+    """The tree with zeros below the frozen top-level keys."""
+    return {key: jax.tree.map(jnp.zeros_like, value) if key in frozen else value for key, value in tree.items()}
