@@ -88,9 +88,7 @@ class DotAttentionFusion(nn.Module):
     width: int
 
     @nn.compact
-    def __call__(
-        self, audio: jax.Array, audio_mask: jax.Array, video: jax.Array, video_mask: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, audio: jax.Array, audio_mask: jax.Array, video: jax.Array, video_mask: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Join audio (B, S, D) and video (B, T, D'), masks (B, S) and (B, T) bool, into (B, width) and weights (B, T)."""
         audio = jnp.tanh(nn.Dense(self.width, name="audio")(audio))
         video = jnp.tanh(nn.Dense(self.width, name="video")(video))
