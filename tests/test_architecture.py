@@ -1,0 +1,232 @@
+"""The rooms of the house and who may enter them: every import is read from the source, whether it runs early or late."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PRODUCT = ("avemo_jax", "configs", "data_prep")
+SOURCES = [*sorted(path for room in PRODUCT for path in (ROOT / room).rglob("*.py")), *ROOT.glob("run.py")]
+
+# A room is the longest prefix of a module's name that stands here; beside it, what it may import of the product. A room may
+# always import from itself.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "run": PRODUCT,
+    "configs": (),
+    "data_prep": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.data.prepared"),
+    "avemo_jax": (),
+    "avemo_jax.clips": (),
+    "avemo_jax.labels": ("avemo_jax.clips",),
+    "avemo_jax.parallel": (),
+    "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.labels"),
+    "avemo_jax.data": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
+    "avemo_jax.models": (),
+    "avemo_jax.pretrained": ("avemo_jax.models",),
+    "avemo_jax.evaluation": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.protocols"),
+    "avemo_jax.training": (
+        "avemo_jax.clips",
+        "avemo_jax.data",
+        "avemo_jax.evaluation.metrics",
+        "avemo_jax.labels",
+        "avemo_jax.models",
+        "avemo_jax.parallel",
+        "avemo_jax.pretrained",
+    ),
+    "avemo_jax.inference": ("avemo_jax.labels", "avemo_jax.models", "avemo_jax.parallel", "avemo_jax.training"),
+}
+
+# Third-party packages that stay in some rooms.
+CONFINED: dict[str, tuple[str, ...]] = {
+    "tensorflow": ("avemo_jax.data", "avemo_jax.training.writers", "data_prep.builders"),
+    "tensorflow_datasets": ("avemo_jax.data", "data_prep.builders"),
+    "clu": ("avemo_jax.training.writers",),
+    "flax": ("avemo_jax.models", "avemo_jax.pretrained", "avemo_jax.training", "avemo_jax.inference"),
+    "optax": ("avemo_jax.training",),
+    "orbax": ("avemo_jax.training",),
+    "jax": ("avemo_jax", "data_prep.doctor"),
+    "av": ("data_prep",),
+    "cv2": ("data_prep",),
+    "librosa": ("data_prep",),
+    "skimage": ("data_prep",),
+    "soundfile": ("data_prep",),
+    "soxr": ("data_prep",),
+    "ml_collections": ("configs", "run"),
+    "absl": ("run",),
+}
+# Heavy or absent on GPU hosts: imported inside the function that needs them, never at the head of a module.
+LATE = ("tensorflow", "tensorflow_datasets", "clu")
+
+
+class Import(NamedTuple):
+    """One imported name: where it stands, what it names, and whether it runs when the module is imported."""
+
+    path: Path
+    line: int
+    target: str
+    early: bool
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.target}"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_within(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+def room_of(module: str) -> str:
+    return max((room for room in ROOMS if is_within(module, room)), key=len)
+
+
+def imports_in(tree: ast.AST, path: Path, *, early: bool = True) -> Iterator[Import]:
+    """Every import below a node. `from package import name` counts as `package.name`, which may be a module."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for part in node.body:
+                yield from imports_in(ast.Module([part], []), path, early=False)
+            continue
+        if isinstance(node, ast.Import):
+            yield from (Import(path, node.lineno, alias.name, early) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.relative_to(ROOT)}:{node.lineno}: imports are absolute in this project"
+            yield from (Import(path, node.lineno, f"{node.module}.{alias.name}", early) for alias in node.names)
+        else:
+            inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from imports_in(node, path, early=early and not inside)
+
+
+IMPORTS = [found for path in SOURCES for found in imports_in(ast.parse(path.read_text()), path)]
+
+
+def test_rooms_import_only_their_neighbours():
+    wrong = []
+    for found in IMPORTS:
+        if found.target.split(".")[0] not in PRODUCT:
+            continue
+        room = room_of(module_name(found.path))
+        if not any(is_within(found.target, allowed) for allowed in (room, *ROOMS[room])):
+            wrong.append(f"{found}, but {room} may import only {ROOMS[room] or 'itself'}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_known_rooms_exist():
+    """A new folder of the package states what it may import before it imports anything."""
+    packages = {module_name(path) for path in SOURCES if path.name == "__init__.py" and path.parent.parent == ROOT / "avemo_jax"}
+    assert packages - set(ROOMS) == set()
+
+
+def test_third_party_packages_stay_in_their_rooms():
+    wrong = [
+        f"{found}, which belongs in {CONFINED[package]}"
+        for found in IMPORTS
+        if (package := found.target.split(".")[0]) in CONFINED
+        and not any(is_within(module_name(found.path), room) for room in CONFINED[package])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_heavy_packages_are_imported_late():
+    early = [str(found) for found in IMPORTS if found.early and found.target.split(".")[0] in LATE]
+    assert not early, "move into the function that needs it:\n" + "\n".join(early)
+
+
+def test_the_walk_sees_late_and_conditional_imports():
+    source = (
+        "import one\nif TYPE_CHECKING:\n    import two\ndef f():\n    from three import four\n"
+        "class C:\n    import five\n    def g(self):\n        try:\n            import six\n        except ImportError:\n            pass\n"
+    )
+    found = {(item.target, item.early) for item in imports_in(ast.parse(source), ROOT / "run.py")}
+    assert found == {("one", True), ("two", False), ("three.four", False), ("five", True), ("six", False)}
+
+
+AXIS_CALLS = ("P", "PartitionSpec", "Mesh", "make_mesh", "AbstractMesh")
+AXIS_KEYWORDS = ("axis_name", "axis_names", "spmd_axis_name")
+
+
+def axis_names_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Literal mesh axis names: strings handed to a mesh or a partition spec, or as an axis name."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        keywords = [keyword.value for keyword in node.keywords if name in AXIS_CALLS or keyword.arg in AXIS_KEYWORDS]
+        for argument in (node.args if name in AXIS_CALLS else []) + keywords:
+            for part in ast.walk(argument):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield node.lineno, part.value
+
+
+def test_mesh_axes_are_named_in_one_place():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {axis!r}"
+        for path in SOURCES
+        if module_name(path) != "avemo_jax.parallel"
+        for line, axis in axis_names_in(ast.parse(path.read_text()))
+    ]
+    assert not wrong, "only avemo_jax/parallel.py names mesh axes:\n" + "\n".join(wrong)
+
+
+def test_the_search_for_axis_names_finds_them():
+    source = "s = NamedSharding(mesh, P(None, 'data'))\njax.vmap(f, spmd_axis_name='trial')\nprint('data')\n"
+    assert set(axis_names_in(ast.parse(source))) == {(1, "data"), (2, "trial")}
+
+
+# Hosts with accelerators have JAX and little else; see the table of measured facts in the design.
+ABSENT_ON_GPU_HOSTS = (
+    "tensorflow",
+    "tensorflow_datasets",
+    "clu",
+    "ml_collections",
+    "librosa",
+    "av",
+    "soundfile",
+    "soxr",
+    "skimage",
+    "imagehash",
+)
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}} (hidden by the test)", name=name)
+
+sys.meta_path.insert(0, Absent())
+for room in {rooms!r}:
+    package = importlib.import_module(room)
+    for module in pkgutil.walk_packages(package.__path__, room + "."):
+        importlib.import_module(module.name)
+        print(module.name)
+"""
+
+
+def test_accelerator_rooms_import_without_the_packages_those_hosts_lack():
+    rooms = tuple(f"avemo_jax.{room}" for room in ("models", "training", "evaluation", "inference", "pretrained", "protocols", "data"))
+    program = IMPORT_ALL.format(absent=ABSENT_ON_GPU_HOSTS, rooms=rooms)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    expected = {module_name(path) for path in SOURCES if room_of(module_name(path)) in rooms and path.name != "__init__.py"}
+    assert set(done.stdout.split()) >= expected
+
+
+def test_the_top_level_is_the_agreed_one():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    assert {line.split("/")[0] for line in tracked.stdout.splitlines()} <= {
+        *PRODUCT,
+        *("tests", "benchmarks", "run.py", ".ci", ".gitignore", "Makefile", "README.md", "pyproject.toml"),
+        *("requirements.txt", "requirements-dev.txt", "requirements.lock"),
+    }
