@@ -148,9 +148,10 @@ def stream_frames(path: Path, *, start_s: float | None = None, end_s: float | No
     for time_s, frame in _decoded_from(path, "video", origin_s, header):
         if end_s is not None and time_s >= end_s - 1e-6:
             return
-        yield Frame(max(time_s - origin_s, 0.0), _picture(frame, region))
-        num_frames += 1
         reached_s = time_s + header.interval_s
+        if time_s >= origin_s - 1e-6:
+            num_frames += 1
+            yield Frame(max(time_s - origin_s, 0.0), _picture(frame, region))
     expected_s = header.duration_s if end_s is None else end_s
     if expected_s is not None and reached_s < expected_s - _TOLERANCE_S:
         raise MediaError("truncated", f"{path.name}: the picture ends at {reached_s:.2f} s, expected {expected_s:.2f} s")
@@ -167,6 +168,7 @@ class _Header:
     duration_s: float | None = None
     num_frames: int = 0
     interval_s: float = 0.0
+    sought: bool = False
 
 
 def _check_there(path: Path) -> None:
@@ -213,36 +215,28 @@ def _fill_header(header: _Header, container: av.container.InputContainer, stream
 
 
 def _decoded_from(path: Path, kind: str, start_s: float, header: _Header) -> Iterator[tuple[float, Any]]:
-    """Yield (time in s from the start of the file, frame) for all frames that end after start_s; fills the header in."""
+    """Yield (time in s from the start of the file, frame) from some frame that lies before start_s on; fills the header in."""
     for seeks in (True, False) if start_s > _SEEK_FROM_S else (False,):
         with _opened(path) as container:
             stream = _first_stream(container, kind)
             if stream is None:
                 raise MediaError(f"no_{kind}", f"{path.name} has no {kind} stream")
             _fill_header(header, container, stream)
+            header.sought = seeks
             frames = _timed(_decoded(container, stream, path), container, header.interval_s)
-            try:
-                if seeks:
+            if seeks:
+                try:
                     container.seek(int((start_s - _PREROLL_S) * av.time_base) + (container.start_time or 0))
-                first = next(frames, None)
-                landed_s = math.inf if first is None else first[0]
-                while first is not None and first[0] + _length_s(first[1], header.interval_s) <= start_s + 1e-6:
-                    first = next(frames, None)
-            except (MediaError, av.FFmpegError):
-                if seeks:  # some files can't be entered in the middle; read from the beginning before calling them damaged
-                    continue
-                raise
-            if seeks and landed_s > start_s:
-                continue
-            if first is not None:
-                yield first
-                yield from frames
+                    passed = next(frames)
+                    while passed[0] < start_s - _PREROLL_S / 2:
+                        passed = next(frames)
+                    if passed[0] > start_s:
+                        continue
+                except (MediaError, av.FFmpegError, StopIteration):
+                    continue  # some files can't be entered in the middle; read from the beginning before calling them damaged
+                yield passed
+            yield from frames
             return
-
-
-def _length_s(frame: Any, interval_s: float) -> float:
-    """How long a frame lasts. A picture lasts no time here: it belongs to the span that its own time lies in."""
-    return frame.samples / frame.sample_rate if isinstance(frame, av.AudioFrame) else 0.0
 
 
 def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iterator[Any]:
@@ -342,8 +336,8 @@ def _pyav_blocks(path: Path, start_s: float, end_s: float | None) -> _Blocks:
     for time_s, frame in _decoded_from(path, "audio", start_s, header):
         if rate_hz == 0:
             rate_hz = frame.sample_rate
-            # A file read from its beginning starts with its first sample, whatever time stamp a codec's delay gives it.
-            position = round(time_s * rate_hz) if start_s else 0
+            # Counting samples is exact; time stamps, rounded to ms in some containers, are for where counting can't begin.
+            position = round(time_s * rate_hz) if header.sought else 0
         if frame.sample_rate != rate_hz:
             raise MediaError("undecodable", f"{path.name}: the rate changes from {rate_hz} to {frame.sample_rate} Hz")
         for part in to_float.resample(frame):
