@@ -1,0 +1,131 @@
+"""Every experiment under configs/ loads, locks, can be changed from the command line, and has no field that nothing reads."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from avemo_jax.models.emotion_net import BranchSpec, FusionSpec
+from configs import base
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted(path for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "base"))
+
+
+def experiments() -> Iterator[str]:
+    """What `--config=` takes: base.py, and every corpus file without and with each system it offers in SYSTEMS."""
+    yield "configs/base.py"
+    for path in FILES:
+        name = str(path.relative_to(ROOT))
+        yield name
+        yield from (f"{name}:{system}" for system in getattr(importlib.import_module(f"configs.{path.stem}"), "SYSTEMS", ()))
+
+
+def parse(experiment: str, *arguments: str) -> ConfigDict:
+    """The config as run.py gets it, locked."""
+    values = flags.FlagValues()
+    line = ["run.py", f"--config={ROOT / experiment}", *arguments]
+    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values, sys_argv=line)
+    values(line)
+    return values["config"].value
+
+
+def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any, type]]:
+    """Dotted name, value and type of every field."""
+    for key in config:
+        value = config[key]
+        if isinstance(value, ConfigDict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value, config.get_type(key)
+
+
+def changed(value: Any, kind: type) -> Any:
+    """Another value of the same type."""
+    if kind is bool:
+        return not value
+    if kind is int:
+        return value + 1
+    if kind is float:
+        return value + 0.25
+    if kind is tuple:
+        return (*value, changed(value[-1], type(value[-1]))) if value else (0.001, 0.003)
+    assert kind is str, f"a field of type {kind} cannot be changed on the command line"
+    return f"{value or '/data'}_changed"
+
+
+def look_up(config: ConfigDict, name: str) -> Any:
+    for part in name.split("."):
+        config = config[part]
+    return config
+
+
+@pytest.mark.parametrize("experiment", list(experiments()))
+def test_experiment_loads_and_takes_every_override(experiment):
+    before = parse(experiment)
+    assert before.is_locked
+    wanted = {name: changed(value, kind) for name, value, kind in leaves(before)}
+    after = parse(experiment, *(f"--config.{name}={value}" for name, value in wanted.items()))
+    assert {name: look_up(after, name) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("experiment", list(experiments()))
+def test_experiment_has_the_fields_of_base_and_no_others(experiment):
+    assert {name: kind for name, _, kind in leaves(parse(experiment))} == {name: kind for name, _, kind in leaves(base.get_config())}
+
+
+def test_an_unknown_field_is_refused_by_name():
+    with pytest.raises(Exception, match="num_epoch"):
+        parse("configs/base.py", "--config.train.num_epoch=3")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_header_says_what_the_experiment_reproduces(path):
+    header = (ast.get_docstring(ast.parse(path.read_text())) or "").lower()
+    missing = [word for word in ("protocol", "python run.py", f"configs/{path.name}") if word not in header]
+    assert not missing, f"the header of {path.name} says nothing of {missing}"
+
+
+def test_branch_and_fusion_fields_are_those_of_the_network():
+    assert set(base.branch()) == {field.name for field in dataclasses.fields(BranchSpec)} | {"standardize"}
+    assert set(base.get_config().model.fusion) == {field.name for field in dataclasses.fields(FusionSpec)}
+    assert BranchSpec(**{key: value for key, value in base.branch().items() if key != "standardize"}) == BranchSpec()
+    assert FusionSpec(**base.get_config().model.fusion) == FusionSpec()
+
+
+def words_read_by(rooms: tuple[str, ...]) -> set[str]:
+    """Attributes, keyword arguments, parameters and string constants in the code of some rooms."""
+    words: set[str] = set()
+    for path in (path for room in rooms for path in [*(ROOT / room).rglob("*.py"), *ROOT.glob(room)] if path.is_file()):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Attribute(attr=word) | ast.arg(arg=word) | ast.keyword(arg=str(word)) | ast.Constant(value=str(word)):
+                    words.add(word)
+                case ast.AnnAssign(target=ast.Name(id=word)):
+                    words.add(word)
+    return words
+
+
+@pytest.mark.skipif(not (ROOT / "run.py").exists(), reason="run.py is not written yet")
+def test_every_field_is_read_somewhere():
+    words = words_read_by(("avemo_jax", "data_prep", "run.py"))
+    unread = [name for name, _, _ in leaves(base.get_config()) if name.split(".")[-1] not in words]
+    assert not unread, f"nothing reads {unread}; delete the field or the reason it has none"
+
+
+@pytest.mark.skipif(not (ROOT / "run.py").exists(), reason="run.py is not written yet")
+def test_run_says_how_it_is_used():
+    done = subprocess.run([sys.executable, "run.py", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    text = done.stdout + done.stderr
+    for word in ("--config", "--mode", "--input", "doctor"):
+        assert word in text, text
