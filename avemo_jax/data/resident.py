@@ -23,7 +23,7 @@ class ResidentSet:
     Attributes:
       clip_ids: clip of each row that `clip` points to.
       arrays: `audio` (N, T, ...) and `audio_mask` (N, T) bool, the same for `video`, as far as there are such streams;
-        `label` (N,) int32; `clip` (N,) int32; `usable` (N,) float32, 0 where no stream has a real step.
+        `label` (N,) int32; `clip` (N,) int32; `usable` (N,) bool, False where no stream has a real step.
       times_s: stream -> (N, T) float32, middle of each step within its clip in seconds, NaN where a step is padding.
     """
 
@@ -38,7 +38,7 @@ class ResidentSet:
     def only(self, streams: Sequence[str]) -> ResidentSet:
         """The same examples with some of the streams; an example is usable where one of these has a real step."""
         kept = {name: self.arrays[name] for stream in streams for name in (stream, f"{stream}_mask")}
-        usable = np.any([self.arrays[f"{stream}_mask"].any(axis=1) for stream in streams], axis=0).astype(np.float32)
+        usable = np.any([self.arrays[f"{stream}_mask"].any(axis=1) for stream in streams], axis=0)
         arrays = kept | {"label": self.arrays["label"], "clip": self.arrays["clip"], "usable": usable}
         return ResidentSet(self.clip_ids, arrays, {stream: self.times_s[stream] for stream in streams})
 
@@ -103,6 +103,6 @@ def load_resident(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[st
     arrays |= {
         "label": np.asarray(labels, np.int32)[clip],
         "clip": clip,
-        "usable": np.any([arrays[f"{stream}_mask"].any(axis=1) for stream in found], axis=0).astype(np.float32),
+        "usable": np.any([arrays[f"{stream}_mask"].any(axis=1) for stream in found], axis=0),
     }
     return ResidentSet(tuple(clip.clip_id for clip in clips), arrays, times)

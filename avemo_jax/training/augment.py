@@ -68,8 +68,8 @@ def mixup(batch: dict[str, jax.Array], target: jax.Array, alpha: jax.Array, key:
     share = jax.random.beta(share_key, jnp.maximum(alpha, 1e-3), jnp.maximum(alpha, 1e-3))
     share = jnp.where(alpha > 0, jnp.maximum(share, 1 - share), 1.0)
     partner = jax.random.permutation(order_key, target.shape[0])
-    # A padding example (mask 0) must not leak into a real one.
-    partner = jnp.where(batch["mask"][partner] > 0, partner, jnp.arange(target.shape[0]))
+    # A padding example (mask False) must not leak into a real one.
+    partner = jnp.where(batch["mask"][partner], partner, jnp.arange(target.shape[0]))
     mixed = dict(batch)
     for name in ("audio", "video"):
         if name in batch:

@@ -71,7 +71,8 @@ class TrialProgram:
         self._batch_size = recipe.batch_size
         mesh = mesh if mesh.devices.size > 1 else None
         each = self._over_trials
-        self._init = each(partial(steps.init_trial, net, recipe), shared=1)
+        self._init_one = partial(steps.init_trial, net, recipe)
+        self._init = each(self._init_one, shared=1)
         self._predict = each(partial(_predict, net, scan=execution.steps == "scan"), shared=1)
         if execution.steps == "scan":
             self._epoch = each(partial(_epoch, net, recipe, num_steps=num_steps, mesh=mesh), shared=1, donate=(2,))
@@ -96,6 +97,10 @@ class TrialProgram:
         host = parallel.to_host(lanes)
         return [jax.tree.map(lambda leaf, i=i: leaf[i], host) for i in range(num_trials)]
 
+    def trial_shape(self, inputs: TrialInputs, warm: Any) -> TrialState:
+        """Shapes and types of one trial's state."""
+        return jax.eval_shape(self._init_one, self._data, inputs, warm)
+
     # Work on lanes.
 
     def init(self, inputs: Any, warm: Any) -> Any:
@@ -104,10 +109,17 @@ class TrialProgram:
 
     def epoch(self, inputs: Any, states: Any) -> tuple[Any, Any]:
         """Train all trials for one epoch; returns new states and EpochMetrics, on the devices. The states passed in are used up."""
+        if self.execution.trials == "vmap":
+            return self._epoch_of(inputs, states)
+        # One after another: a trial that has stopped costs nothing.
+        results = [
+            self._epoch_of([one], [state]) if state.active else ([state], [_IDLE]) for one, state in zip(inputs, states, strict=True)
+        ]
+        return [state for (state,), _ in results], [metrics for _, (metrics,) in results]
+
+    def _epoch_of(self, inputs: Any, states: Any) -> tuple[Any, Any]:
         if self.execution.steps == "scan":
             return self._unzip(self._epoch(self._data, inputs, states))
-        if self.execution.trials == "loop":
-            return self._unzip([self._epoch_of_steps([one], [state]) for one, state in zip(inputs, states, strict=True)], flat=True)
         return self._epoch_of_steps(inputs, states)
 
     def predict(self, states: Any, index: Any) -> Any:
@@ -162,11 +174,12 @@ class TrialProgram:
     def _map_host(self, function: Callable[[Any], Any], lanes: Any) -> Any:
         return [function(lane) for lane in lanes] if isinstance(lanes, list) else function(lanes)
 
-    def _unzip(self, result: Any, *, flat: bool = False) -> Any:
-        if not isinstance(result, list):
-            return result
-        columns = tuple(list(column) for column in zip(*result, strict=True))
-        return tuple([lane for part in column for lane in part] for column in columns) if flat else columns
+    def _unzip(self, result: Any) -> Any:
+        """A list of pairs as a pair of lists; anything else as it is."""
+        return tuple(list(column) for column in zip(*result, strict=True)) if isinstance(result, list) else result
+
+
+_IDLE = EpochMetrics(*(np.float32(np.nan),) * 5, active=np.bool_(False), failed=np.bool_(False))
 
 
 def _validated_variables(learner: Learner) -> dict[str, Any]:
@@ -178,7 +191,7 @@ def _order(inputs: TrialInputs, state: TrialState, *, padded_size: int) -> tuple
 
 
 def _step(net, recipe, mesh, data, inputs: TrialInputs, state: TrialState, learner: Learner, sums, index, mask):
-    batch = steps.scaled(steps.gather(data, index, mask * state.active), state.scaler)
+    batch = steps.scaled(steps.gather(data, index, mask & state.active), state.scaler)
     rate = steps.learning_rate_of(recipe, state, learner, inputs)
     learner, total, count = steps.train_step(net, recipe, learner, batch, inputs.hyper, rate, mesh=mesh)
     return learner, sums + jnp.stack([total, count])

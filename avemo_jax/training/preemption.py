@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Preempted(Exception):  # noqa: N818 (an outcome, not an error)
+class Preempted(Exception):
     """The run was asked to stop and has saved; starting it again resumes it."""
 
     def __init__(self, signal_number: int):

@@ -1,7 +1,7 @@
 """The pure functions that training is made of, for one trial each; `execution.py` maps them over trials and steps.
 
 `data` is the resident set: stream values and masks, `label` (N,), `clip` (N,) and `usable` (N,), with N examples. A batch has the
-same keys with B rows, and `mask` (B,) float32: 1 for a real example, 0 for padding.
+same keys with B rows, and `mask` (B,) bool: False for padding and for examples in which no stream has a real step.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from avemo_jax.models.emotion_net import take_over
 from avemo_jax.parallel import split_batch
 from avemo_jax.training.augment import augment, mixup
 from avemo_jax.training.optimizers import Hyper, Plateau, learning_rate_at, make_optimizer
@@ -27,16 +28,17 @@ def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, 
     """Start a trial: scaler from the training part, fresh weights, then the weights that earlier stages hand over.
 
     Args:
-      warm: {"params": {...}, "batch_stats": {...}}, top-level keys of which replace the fresh ones; empty dicts for none.
+      warm: {"params": {...}, "batch_stats": {...}}, each stream -> the collection of the single-stream net that was trained before;
+        empty dicts for none.
     """
     num_examples = data["label"].shape[0]
     position = jnp.arange(inputs.train_index.shape[0])
     weight = jnp.zeros(num_examples).at[inputs.train_index].max((position < inputs.train_count).astype(jnp.float32))
     scaler = {name: fit_scaler(data[name], data[f"{name}_mask"], weight) for name in stream_names(data) if name in recipe.standardized}
-    example = scaled(gather(data, inputs.train_index[:2], jnp.ones(2)), scaler)
+    example = scaled(gather(data, inputs.train_index[:2], jnp.ones(2, bool)), scaler)
     variables = net.init({"params": trial_key(inputs.hyper.seed, "init")}, example, train=False, dropout_rate=0.0)
-    params = {**variables["params"], **warm["params"]}
-    batch_stats = {**variables.get("batch_stats", {}), **warm["batch_stats"]}
+    params = take_over(variables["params"], warm["params"])
+    batch_stats = take_over(variables.get("batch_stats", {}), warm["batch_stats"])
     optimizer = make_optimizer(recipe.optimizer, inputs.hyper, jnp.float32(0), clip_norm=recipe.clip_norm).init(params)
     return TrialState(
         epoch=jnp.int32(0),
@@ -59,7 +61,7 @@ def epoch_order(seed: jax.Array, epoch: jax.Array, index: jax.Array, count: jax.
     """Shuffle a part: a pure function of seed and epoch that does not depend on how much padding `index` carries.
 
     Returns:
-      (padded_size,) int32 examples, the `count` real ones first, and (padded_size,) float32, 1 where an entry is real.
+      (padded_size,) int32 examples, the `count` real ones first, and (padded_size,) bool, True where an entry is real.
     """
     key = jax.random.fold_in(trial_key(seed, "order"), epoch)
     position = jnp.arange(index.shape[0])
@@ -67,13 +69,13 @@ def epoch_order(seed: jax.Array, epoch: jax.Array, index: jax.Array, count: jax.
     draw = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key, i)))(position)
     order = jnp.lexsort((draw, position >= count))
     shuffled = jnp.pad(index[order], (0, max(0, padded_size - index.shape[0])))[:padded_size]
-    return shuffled, (jnp.arange(padded_size) < count).astype(jnp.float32)
+    return shuffled, jnp.arange(padded_size) < count
 
 
 def gather(data: Data, index: jax.Array, mask: jax.Array) -> Data:
     """Collect the rows `index` (B,) of the resident set as a batch."""
     batch = {name: jnp.take(values, index, axis=0) for name, values in data.items() if name != "usable"}
-    return batch | {"mask": mask * jnp.take(data["usable"], index)}
+    return batch | {"mask": mask & jnp.take(data["usable"], index)}
 
 
 def scaled(batch: Data, scaler: dict[str, dict[str, jax.Array]]) -> Data:
@@ -99,7 +101,8 @@ def train_step(
         batch = batch | {"audio": augment(batch["audio"], batch["audio_mask"], augment_key, recipe.augmentation)}
     if recipe.use_mixup:
         batch, target = mixup(batch, target, hyper.mixup_alpha, mixup_key)
-    count = batch["mask"].sum()
+    weight = batch["mask"].astype(jnp.float32)
+    count = weight.sum()
 
     def loss_of(params):
         logits, updates = net.apply(
@@ -110,7 +113,7 @@ def train_step(
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
-        total = (optax.softmax_cross_entropy(logits, target) * batch["mask"]).sum()
+        total = (optax.softmax_cross_entropy(logits, target) * weight).sum()
         return total / jnp.maximum(count, 1), (total, updates.get("batch_stats", {}))
 
     (_, (total, batch_stats)), gradient = jax.value_and_grad(loss_of, has_aux=True)(learner.params)
@@ -147,7 +150,7 @@ def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs
 
 def probabilities(net: nn.Module, variables: Any, scaler: Any, data: Data, index: jax.Array) -> jax.Array:
     """Posteriors (B, K) float32 of the examples `index` (B,)."""
-    batch = scaled(gather(data, index, jnp.ones(index.shape[0])), scaler)
+    batch = scaled(gather(data, index, jnp.ones(index.shape[0], bool)), scaler)
     return jax.nn.softmax(net.apply(variables, batch, train=False, dropout_rate=0.0))
 
 
