@@ -1,0 +1,116 @@
+"""RAVDESS: 24 actors speak and sing two sentences in eight emotions.
+
+A file is named by seven numbers, MM-VC-EE-II-SS-RR-AA: modality, vocal channel, emotion, intensity, sentence, repetition, actor.
+The name alone tells everything, so any nesting of folders is read: the archives as they unpack, one folder an actor, all in one.
+
+Source: Livingstone and Russo 2018, "The Ryerson Audio-Visual Database of Emotional Speech and Song", PLoS ONE 13(5), table 4.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+from avemo_jax.clips import Clip
+from data_prep.corpora.layout import CorpusNotFound, media_files, shorten
+
+ADDRESS = "https://zenodo.org/records/1188976"
+LAYOUT = "MM-VC-EE-II-SS-RR-AA.mp4 or .wav files (such as Actor_05/03-01-06-01-02-01-05.wav), in folders of any depth"
+OPTIONS = ("channel",)
+
+CHANNELS = {"01": "speech", "02": "song"}
+EMOTIONS = dict(
+    zip(
+        ("01", "02", "03", "04", "05", "06", "07", "08"),
+        ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
+        strict=True,
+    )
+)
+INTENSITIES = {"01": "normal", "02": "strong"}
+
+AUDIO_VISUAL, VIDEO_ONLY, AUDIO_ONLY = "01", "02", "03"
+_PERFORMANCE = r"(?P<channel>0[12])-(?P<emotion>0[1-8])-(?P<intensity>0[12])-(?P<sentence>0[12])-(?P<repetition>\d\d)-(?P<actor>\d\d)"
+_NAME = re.compile(rf"((?P<modality>0[123])-)?(?P<performance>{_PERFORMANCE})")
+_SUFFIXES = {AUDIO_VISUAL: (".mp4",), VIDEO_ONLY: (".mp4",), AUDIO_ONLY: (".wav", ".flac")}
+
+
+def clip_id(stem: str) -> str | None:
+    """Return the clip that a media name or a table row belongs to ("01-01-03-01-01-01-05" -> "01-03-01-01-01-05"), or None."""
+    match = _NAME.fullmatch(stem)
+    return match["performance"] if match else None
+
+
+def clips(root: Path, *, channel: str = "speech", corpus: str = "ravdess") -> tuple[Clip, ...]:
+    """Read the corpus: one clip a performance, its sound from the wav file where there is one, else from the film.
+
+    Args:
+      root: folder that holds the corpus, in any of its layouts.
+      channel: "speech", "song" or "all".
+      corpus: name that the clips carry.
+
+    Returns:
+      Clips sorted by id. `sentence` is "1" or "2", with the channel before it ("song1") where both channels are read.
+
+    Raises:
+      ValueError: unknown channel.
+      CorpusNotFound: no file of the corpus, or none of the channel, is there.
+    """
+    if channel not in (*CHANNELS.values(), "all"):
+        raise ValueError(f"channel must be speech, song or all, got {channel!r}; set --config.corpus.channel=")
+    root = Path(root)
+    performances = _performances(root)
+    if not performances:
+        raise CorpusNotFound(corpus, root, layout=LAYOUT, address=ADDRESS)
+    found = []
+    for performance, media in sorted(performances.items()):
+        part = _NAME.fullmatch(performance)
+        if channel not in (CHANNELS[part["channel"]], "all"):
+            continue
+        found.append(
+            Clip(
+                clip_id=performance,
+                corpus=corpus,
+                label=EMOTIONS[part["emotion"]],
+                speaker=part["actor"],
+                audio=media.get(AUDIO_ONLY) or media.get(AUDIO_VISUAL),
+                video=media.get(AUDIO_VISUAL) or media.get(VIDEO_ONLY),
+                gender="male" if int(part["actor"]) % 2 else "female",
+                sentence=(CHANNELS[part["channel"]] if channel == "all" else "") + str(int(part["sentence"])),
+                attributes={
+                    "channel": CHANNELS[part["channel"]],
+                    "intensity": INTENSITIES[part["intensity"]],
+                    "repetition": str(int(part["repetition"])),
+                },
+            )
+        )
+    if not found:
+        there = f"{len(performances)} performances of the other channel, none of {channel} (--config.corpus.channel={channel})"
+        raise CorpusNotFound(corpus, root, layout=LAYOUT, address=ADDRESS, found=there)
+    return tuple(found)
+
+
+def _performances(root: Path) -> dict[str, dict[str, str]]:
+    """Map performance -> modality -> path relative to the root, and warn about copies and names that do not parse."""
+    performances: dict[str, dict[str, str]] = {}
+    copies, strangers = [], []
+    # Least nested first, then by name: of several copies the choice depends on nothing but the names.
+    for path in sorted(media_files(root, {".wav", ".flac", ".mp4"}), key=lambda path: (len(path.parts), path)):
+        name = path.relative_to(root).as_posix()
+        match = _NAME.fullmatch(path.stem)
+        if match is None or match["modality"] is None or path.suffix.lower() not in _SUFFIXES[match["modality"]]:
+            strangers.append(name)
+            continue
+        media = performances.setdefault(match["performance"], {})
+        if match["modality"] in media:
+            copies.append(name)
+        else:
+            media[match["modality"]] = name
+    if copies:
+        warnings.warn(f"{root}: left aside as second copies of files read elsewhere: {shorten(copies, what='files')}", stacklevel=3)
+    if strangers:
+        warnings.warn(
+            f"{root}: left out, for their names are not MM-VC-EE-II-SS-RR-AA: {shorten(strangers, what='media files', show=20)}",
+            stacklevel=3,
+        )
+    return performances

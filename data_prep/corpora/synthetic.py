@@ -1,0 +1,137 @@
+"""The synthetic corpus: drawn faces and synthesised voices in RAVDESS's names, for the demo and the tests.
+
+Eight emotions are built so that neither modality is enough. The voices form the near-equal pairs neutral/calm, happy/surprised,
+angry/disgust, sad/fearful; the faces form other pairs: neutral/sad, calm/happy, angry/fearful, disgust/surprised. A voice and a face
+together single out one emotion; one of them alone leaves two, told apart by small differences under the chance of each clip.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import multiprocessing
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from avemo_jax.clips import Clip
+from data_prep.corpora import ravdess
+
+ADDRESS = "this project: it is made where it is missing"
+LAYOUT = "Actor_NN/01-01-EE-II-SS-RR-AA.mp4, beside synthetic.json"
+OPTIONS = ("num_actors", "num_takes", "seed")
+
+RATE_FPS = 15
+DURATION_S = (1.6, 2.4)
+MARKER = "synthetic.json"
+VERSION = 1  # of the drawing and the synthesis; a change of either makes another corpus
+
+clip_id = ravdess.clip_id
+
+
+def clips(root: Path, *, num_actors: int = 12, num_takes: int = 3, seed: int = 0) -> tuple[Clip, ...]:
+    """Make the corpus where it is missing, and read it.
+
+    Raises:
+      ValueError: the folder holds something else (see `make`).
+    """
+    make(root, num_actors=num_actors, num_takes=num_takes, seed=seed)
+    return ravdess.clips(root, channel="speech", corpus="synthetic")
+
+
+def make(root: Path, *, num_actors: int = 12, num_takes: int = 3, seed: int = 0, num_workers: int = 2) -> None:
+    """Write the corpus: num_actors x 8 emotions x num_takes films with sound, a function of the arguments alone.
+
+    A finished corpus is left as it is, a half-made one is finished. Odd actors are male. Takes alternate the two sentences.
+
+    Args:
+      root: folder to write into; made where missing.
+      num_actors: 1 to 99; half of each gender.
+      num_takes: clips of one actor and emotion, 1 to 198.
+      seed: of all chance.
+      num_workers: processes.
+
+    Raises:
+      ValueError: a number out of its range, or the folder holds something else: another corpus, or this one with other numbers.
+    """
+    for name, value, most in (("num_actors", num_actors, 99), ("num_takes", num_takes, 198)):
+        if not 1 <= value <= most:
+            raise ValueError(f"{name} must lie in 1..{most} (two digits of a file name), got {value}; set --config.corpus.{name}=")
+    root = Path(root)
+    wanted = {"version": VERSION, "num_actors": num_actors, "num_takes": num_takes, "seed": seed}
+    if _found(root, wanted):
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    _write_marker(root, wanted, finished=False)
+    work = [(root, actor, num_takes, seed) for actor in range(1, num_actors + 1)]
+    # Spawned, not forked: the caller may hold threads (JAX, TensorFlow) that do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(min(num_workers, num_actors), mp_context=context) as pool:
+        for _ in pool.map(_make_actor, work):
+            pass
+    _write_marker(root, wanted, finished=True)
+
+
+def _found(root: Path, wanted: dict[str, int]) -> bool:
+    """Whether the finished corpus is there; ValueError where something else is in its place."""
+    if not root.exists() or not any(root.iterdir()):
+        return False
+    marker = root / MARKER
+    if not marker.is_file():
+        raise ValueError(f"{root} is not empty and holds no {MARKER}, so it is not a synthetic corpus; name an empty or new folder "
+                         "with --config.corpus.root=")  # fmt: skip
+    found = json.loads(marker.read_text(encoding="utf-8"))
+    if other := [f"{name} {found.get(name)} (asked for {value})" for name, value in wanted.items() if found.get(name) != value]:
+        raise ValueError(f"{root} holds another synthetic corpus: {', '.join(other)}; name another folder with --config.corpus.root=")
+    return found["finished"]
+
+
+def _write_marker(root: Path, wanted: dict[str, int], *, finished: bool) -> None:
+    part = root / f".{MARKER}.{os.getpid()}"
+    part.write_text(json.dumps(wanted | {"finished": finished}, indent=1) + "\n", encoding="utf-8")
+    part.replace(root / MARKER)
+
+
+def _make_actor(work: tuple[Path, int, int, int]) -> None:
+    """Write the films of one actor that are not there yet."""
+    root, actor, num_takes, seed = work
+    folder = root / f"Actor_{actor:02d}"
+    folder.mkdir(exist_ok=True)
+    for emotion in ravdess.EMOTIONS:
+        for take in range(num_takes):
+            path = folder / f"01-01-{emotion}-01-{1 + take % 2:02d}-{1 + take // 2:02d}-{actor:02d}.mp4"
+            if not path.exists():
+                part = folder / f".{path.stem}.{os.getpid()}.mp4"
+                write_clip(part, actor=actor, emotion=ravdess.EMOTIONS[emotion], take=take, seed=seed)
+                part.replace(path)
+
+
+def write_clip(path: Path, *, actor: int, emotion: str, take: int, seed: int) -> None:
+    """Write one film with sound: MPEG-4 part 2 and AAC, the encoders that every build of FFmpeg brings."""
+    import av  # late, as are the drawing and the synthesis: reading a corpus needs none of them
+
+    from data_prep.corpora import synthetic_face, synthetic_voice
+
+    male = actor % 2 == 1
+    person = np.random.default_rng([seed, actor])
+    looks = synthetic_face.Looks.draw(person, male=male)
+    voice = synthetic_voice.Voice.draw(person, male=male)
+    rng = np.random.default_rng([seed, actor, sorted(synthetic_face.EXPRESSIONS).index(emotion), take])
+    num_frames = round(rng.uniform(*DURATION_S) * RATE_FPS)
+    samples, level = synthetic_voice.speak(rng, voice, emotion, str(1 + take % 2), num_frames / RATE_FPS)
+    at_frames = (np.arange(num_frames) * synthetic_voice.SAMPLE_RATE_HZ) // RATE_FPS
+    with av.open(str(path), "w", format="mp4") as container:
+        picture = container.add_stream("mpeg4", rate=RATE_FPS)
+        picture.width = picture.height = synthetic_face.SIZE_PX
+        picture.pix_fmt, picture.bit_rate, picture.thread_count = "yuv420p", 300_000, 1
+        sound = container.add_stream("aac", rate=synthetic_voice.SAMPLE_RATE_HZ, layout="mono")
+        sound.bit_rate = 64_000
+        for image in synthetic_face.frames(rng, looks, emotion, level[at_frames], RATE_FPS):
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(picture.encode(None))
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = synthetic_voice.SAMPLE_RATE_HZ, 0, Fraction(1, synthetic_voice.SAMPLE_RATE_HZ)
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
