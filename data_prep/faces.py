@@ -1,0 +1,219 @@
+"""Face detectors behind one small interface, and the square crop around a face."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """Where a face is, in px of the image; score is the detector's own, higher is surer (Haar: always 1)."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float = 1.0
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+
+class Detector(Protocol):
+    """Finds faces: image (H, W, 3) uint8 RGB -> boxes, largest first."""
+
+    def detect(self, image: np.ndarray) -> list[Box]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class HaarDetector:
+    """Viola-Jones frontal faces with the cascade that the OpenCV 4 wheel brings: the default, needs no file.
+
+    Attributes:
+      scale_factor, min_neighbors: of `detectMultiScale`. System D used 1.3 and 5; 1.1 and 3 find more and take twice as long.
+      min_face_fraction: smallest face looked for, as a part of the image's shorter side.
+    """
+
+    scale_factor: float = 1.1
+    min_neighbors: int = 3
+    min_face_fraction: float = 0.1
+
+    @functools.cached_property
+    def _cascade(self) -> cv2.CascadeClassifier:
+        return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"))
+
+    def detect(self, image: np.ndarray) -> list[Box]:
+        """Return the faces in image (H, W, 3) uint8 RGB, largest first."""
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        smallest = max(24, round(self.min_face_fraction * min(gray.shape)))  # the cascade was trained on 24 x 24
+        found = self._cascade.detectMultiScale(
+            gray, scaleFactor=self.scale_factor, minNeighbors=self.min_neighbors, minSize=(smallest, smallest)
+        )
+        return _largest_first([Box(float(x), float(y), float(width), float(height)) for x, y, width, height in found])
+
+
+@dataclasses.dataclass(frozen=True)
+class YunetDetector:
+    """YuNet (OpenCV's face_detection_yunet), run on the image at half size, where it is three times as fast and finds the same faces.
+
+    Attributes:
+      path: the ONNX file.
+      score: least score of a face.
+      scale: factor on the image's size before detection.
+    """
+
+    path: str
+    score: float = 0.7
+    scale: float = 0.5
+
+    @functools.cached_property
+    def _net(self) -> cv2.FaceDetectorYN:
+        try:
+            return cv2.FaceDetectorYN.create(self.path, "", (320, 320), score_threshold=self.score)
+        except cv2.error as error:
+            raise ValueError(
+                f"OpenCV {cv2.__version__} can't read the detector {self.path}; expected face_detection_yunet_2023mar.onnx or another "
+                "YuNet of fixed input size (those named *_dynamic.onnx need OpenCV 5)"
+            ) from error
+
+    def detect(self, image: np.ndarray) -> list[Box]:
+        """Return the faces in image (H, W, 3) uint8 RGB, largest first."""
+        small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_AREA)
+        self._net.setInputSize((small.shape[1], small.shape[0]))
+        _, found = self._net.detect(small)
+        if found is None:
+            return []
+        corners, scores = found[:, :4].astype(float) / self.scale, found[:, 14].astype(float)
+        return _largest_first([Box(x, y, width, height, score) for (x, y, width, height), score in zip(corners, scores, strict=True)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Res10Detector:
+    """The SSD with a ResNet-10 body that OpenCV publishes for faces, as systems A1 and B used it.
+
+    Attributes:
+      path: the TensorFlow .pb file; its .pbtxt lies beside it.
+      score: least score of a face.
+    """
+
+    path: str
+    score: float = 0.5
+
+    @functools.cached_property
+    def _net(self) -> cv2.dnn.Net:
+        try:
+            return cv2.dnn.readNetFromTensorflow(self.path, str(_pbtxt_beside(Path(self.path))))
+        except cv2.error as error:
+            raise ValueError(f"OpenCV can't read the detector {self.path} with {_pbtxt_beside(Path(self.path))}: {error}") from error
+
+    def detect(self, image: np.ndarray) -> list[Box]:
+        """Return the faces in image (H, W, 3) uint8 RGB, largest first."""
+        height, width = image.shape[:2]
+        # the network wants BGR with these means taken off, 300 x 300
+        self._net.setInput(cv2.dnn.blobFromImage(image, 1.0, (300, 300), (104.0, 177.0, 123.0), swapRB=True))
+        boxes = []
+        for score, left, top, right, bottom in self._net.forward()[0, 0, :, 2:]:
+            left, top, right, bottom = max(left, 0.0), max(top, 0.0), min(right, 1.0), min(bottom, 1.0)
+            if score >= self.score and left < right and top < bottom:
+                boxes.append(
+                    Box(
+                        float(left * width),
+                        float(top * height),
+                        float((right - left) * width),
+                        float((bottom - top) * height),
+                        float(score),
+                    )
+                )
+        return _largest_first(boxes)
+
+
+_FILES = {
+    "yunet": (
+        "face_detection_yunet_2023mar.onnx",
+        "https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet",
+    ),
+    "res10": (
+        "opencv_face_detector_uint8.pb",
+        "https://github.com/opencv/opencv_3rdparty/tree/dnn_samples_face_detector_20180220_uint8",
+    ),
+    "res10 pbtxt": (
+        "opencv_face_detector.pbtxt",
+        "https://github.com/opencv/opencv_extra/tree/4.x/testdata/dnn",
+    ),
+}
+
+
+@functools.cache
+def make_detector(name: str, path: str | None = None) -> Detector:
+    """Return the detector of that name, one a process.
+
+    Args:
+      name: "haar", "yunet" or "res10".
+      path: its file (the views' `detector_path`); Haar needs none.
+
+    Raises:
+      ValueError: unknown name, or a file that OpenCV can't read.
+      FileNotFoundError: the file is not given or not there, with where it is public and which field names it.
+    """
+    cv2.setNumThreads(1)  # workers share the cores, and the order of candidates, thereby the boxes, must not depend on threads
+    if name == "haar":
+        return HaarDetector()
+    if name == "yunet":
+        return YunetDetector(str(_existing(name, path)))
+    if name == "res10":
+        file = _existing(name, path)
+        _existing("res10 pbtxt", str(_pbtxt_beside(file)))
+        return Res10Detector(str(file))
+    raise ValueError(f"unknown face detector {name!r}; expected haar, yunet or res10 in the view's field detector")
+
+
+def _existing(name: str, path: str | None) -> Path:
+    file_name, address = _FILES[name]
+    if path is None or not Path(path).is_file():
+        found = "no path is given" if path is None else f"there is no file {path}"
+        raise FileNotFoundError(
+            f"face detector {name} needs {file_name}, and {found}; it is public at {address}; "
+            f"put its path in detector_path of the view (config.views.faces or config.views.keyframes), or use detector='haar'"
+        )
+    return Path(path)
+
+
+def _pbtxt_beside(path: Path) -> Path:
+    """The network's description: the only .pbtxt in the folder, else the one by its published name."""
+    found = sorted(path.parent.glob("*.pbtxt"))
+    return found[0] if len(found) == 1 else path.parent / _FILES["res10 pbtxt"][0]
+
+
+def _largest_first(boxes: list[Box]) -> list[Box]:
+    return sorted(boxes, key=lambda box: (-box.area, box.x, box.y))
+
+
+def crop_face(image: np.ndarray, box: Box, *, margin: float = 0.1) -> np.ndarray:
+    """Cut the square around a face out of an image.
+
+    Args:
+      image: (H, W, C).
+      box: the face.
+      margin: added at each side, as a part of the box's longer side.
+
+    Returns:
+      (S, S, C), a copy. The square is moved, and only if it must be shrunk, to lie inside the image: no border is made up.
+    """
+    height, width = image.shape[:2]
+    side = max(1, min(round(max(box.width, box.height) * (1 + 2 * margin)), height, width))
+    left = min(max(round(box.x + box.width / 2 - side / 2), 0), width - side)
+    top = min(max(round(box.y + box.height / 2 - side / 2), 0), height - side)
+    return image[top : top + side, left : left + side].copy()
+
+
+def resized(image: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
+    """Resize (H, W, 3) uint8 by area where it shrinks, else bilinearly."""
+    shrinks = width_px < image.shape[1] or height_px < image.shape[0]
+    return cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

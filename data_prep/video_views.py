@@ -1,0 +1,314 @@
+"""What a network sees of the picture: key frames, faces, whole frames.
+
+A view reads frames lazily, cuts them by time into segments (see `segments`), and holds no more than one segment of reduced frames.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from skimage.exposure import is_low_contrast
+from skimage.measure import shannon_entropy
+from sklearn.cluster import KMeans
+
+from data_prep.faces import Detector, crop_face, make_detector, resized
+from data_prep.media import Frame
+from data_prep.segments import ViewSegment, keeps_segment
+
+__all__ = ["VIDEO_VIEWS", "Faces", "Frames", "KeyFrames", "ViewSegment"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """What is held of a frame until its segment is complete: what is measured and shown, and what a face is cropped from."""
+
+    time_s: float
+    small: np.ndarray
+    large: np.ndarray
+
+
+_LARGE_PX = 640  # longer side of what a key frame's face is cropped from
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyFrames:
+    """Key frames of each segment, by the five steps of system A.
+
+    (a) The frames' absolute difference to the frame before, in LUV, averaged over the picture: candidates are its local maxima and
+    the segment's first frame. (b) Frames darker than 10 or brighter than 90 percent, (c) with an entropy under 1 bit or of low
+    contrast are left out. (d) K-means of the candidates on their 256-bin grey histograms, K = num_frames. (e) From each cluster the
+    frame with the largest variance of the Laplacian. Chosen frames keep their order in time.
+
+    Choices where the thesis is silent: candidates fewer than K are joined by the other frames of largest difference; a segment in
+    which no frame passes (b) and (c) is used as it is; fewer than K distinct frames are repeated in place, so every step is real. The
+    thresholds of (b) and (c) and the kind of histogram are those of Katna, a public library of the same five steps. All
+    measures are taken on the picture reduced to size_px. A segment is held reduced: 40 MB for 5 s at 30 frames/s and 299 px.
+
+    Attributes:
+      num_frames: K.
+      size_px: height and width of a step; the whole frame is resized to it, whatever its proportions.
+      segment_s: length of a segment.
+      face_crop: steps show the square around the largest face. A key frame without a face shows the nearest one with a face; the
+        mask is False throughout where no key frame has one.
+      detector, detector_path: as `make_detector` takes them.
+
+    Source: A, section 3.2.1.
+    """
+
+    num_frames: int = 16
+    size_px: int = 299
+    segment_s: float = 5.0
+    face_crop: bool = False
+    detector: str = "haar"
+    detector_path: str | None = None
+
+    name: ClassVar[str] = "keyframes"
+    modality: ClassVar[str] = "video"
+    dtype: ClassVar[str] = "uint8"
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        _check_positive(self, "num_frames", "size_px", "segment_s")
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        return (self.size_px, self.size_px, 3)
+
+    def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
+        """Yield a segment of num_frames steps for every segment_s of frames."""
+        for piece in _by_time(frames, self.segment_s):
+            seen = [self._reduced(frame) for frame in piece]
+            times_s = np.array([one.time_s for one in seen], np.float32)
+            if not keeps_segment(math.floor((seen[0].time_s + _CLOCK_S) / self.segment_s), _duration_s(times_s)):
+                return
+            chosen = key_frame_indices([one.small for one in seen], self.num_frames)
+            if not self.face_crop:
+                values = np.stack([seen[index].small for index in chosen])
+                yield ViewSegment(values, np.ones(len(chosen), bool), times_s[chosen], len(seen))
+                continue
+            detector = make_detector(self.detector, self.detector_path)
+            faces = {index: _face(seen[index].large, detector, self.size_px) for index in dict.fromkeys(chosen)}
+            values, _ = _filled([faces[index] for index in chosen], times_s[chosen], self.step_shape)
+            num_with_face = sum(face is not None for face in faces.values())
+            yield ViewSegment(values, np.full(len(chosen), num_with_face > 0), times_s[chosen], len(faces), num_with_face)
+
+    def _reduced(self, frame: Frame) -> _Seen:
+        small = resized(frame.image, self.size_px, self.size_px)
+        scale = _LARGE_PX / max(frame.image.shape)
+        if not self.face_crop or scale >= 1:
+            return _Seen(frame.time_s, small, frame.image if self.face_crop else small)
+        height, width = frame.image.shape[:2]
+        return _Seen(frame.time_s, small, resized(frame.image, round(width * scale), round(height * scale)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Faces:
+    """The speaker's face at a fixed rate.
+
+    Each step is the nearest frame in time, cut to the square around its largest face. A frame without a face shows the nearest one
+    that has one (B's rule). A segment without any face is one step of zeros, masked out.
+
+    Attributes:
+      rate_fps: steps a second.
+      size_px: height and width of a step.
+      gray: one channel in place of three.
+      segment_s: length of a segment.
+      detector, detector_path: as `make_detector` takes them.
+
+    Source: B, D and E, each with its own rate, size and detector (SYSTEMS: 227 px, 48 px grey at 45 frames/s, 48 px at 7.5).
+    """
+
+    rate_fps: float = 7.5
+    size_px: int = 48
+    gray: bool = False
+    segment_s: float = 30.0
+    detector: str = "haar"
+    detector_path: str | None = None
+
+    name: ClassVar[str] = "faces"
+    modality: ClassVar[str] = "video"
+    dtype: ClassVar[str] = "uint8"
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        _check_positive(self, "rate_fps", "size_px", "segment_s")
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        return (self.size_px, self.size_px, 1 if self.gray else 3)
+
+    def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
+        """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
+        detector = make_detector(self.detector, self.detector_path)
+        for index, piece in _at_rate(frames, self.rate_fps, self.segment_s):
+            faces: list[np.ndarray | None] = []
+            times: list[float] = []
+            last: Frame | None = None
+            for frame in piece:
+                if frame is not last:
+                    face = _face(frame.image, detector, self.size_px)
+                    if face is not None and self.gray:
+                        face = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
+                faces.append(face)
+                times.append(frame.time_s)
+                last = frame
+            if not keeps_segment(index, len(faces) / self.rate_fps):
+                return
+            times_s = np.array(times, np.float32)
+            values, found = _filled(faces, times_s, self.step_shape)
+            if found == 0:
+                values, times_s = values[:1], times_s[:1]
+            yield ViewSegment(values, np.full(len(values), found > 0), times_s, len(faces), found)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """Whole frames at a fixed rate: each step is the nearest frame in time, resized whatever its proportions.
+
+    Attributes:
+      rate_fps: steps a second.
+      size_px: height and width of a step.
+      segment_s: length of a segment.
+    """
+
+    rate_fps: float = 7.5
+    size_px: int = 299
+    segment_s: float = 30.0
+
+    name: ClassVar[str] = "frames"
+    modality: ClassVar[str] = "video"
+    dtype: ClassVar[str] = "uint8"
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        _check_positive(self, "rate_fps", "size_px", "segment_s")
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        return (self.size_px, self.size_px, 3)
+
+    def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
+        """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
+        for index, piece in _at_rate(frames, self.rate_fps, self.segment_s):
+            steps = [(frame.time_s, resized(frame.image, self.size_px, self.size_px)) for frame in piece]
+            if not keeps_segment(index, len(steps) / self.rate_fps):
+                return
+            times_s = np.array([time_s for time_s, _ in steps], np.float32)
+            yield ViewSegment(np.stack([image for _, image in steps]), np.ones(len(steps), bool), times_s, len(steps), None)
+
+
+VIDEO_VIEWS = {view.name: view for view in (KeyFrames, Faces, Frames)}
+
+_CLOCK_S = 1e-6  # time stamps are rational, their floats nearly so
+
+
+def _check_positive(view, *names: str) -> None:
+    for name in names:
+        if not getattr(view, name) > 0:
+            raise ValueError(f"config.views.{view.name}.{name} must be above 0, got {getattr(view, name)}")
+
+
+def _by_time(frames: Iterator[Frame], segment_s: float) -> Iterator[Iterator[Frame]]:
+    """Cut at multiples of segment_s."""
+    for _, piece in itertools.groupby(frames, lambda frame: math.floor((frame.time_s + _CLOCK_S) / segment_s)):
+        yield piece
+
+
+def _duration_s(times_s: np.ndarray) -> float:
+    """From the first frame to the end of the last, by their mean distance."""
+    return float(times_s[-1] - times_s[0]) * len(times_s) / max(len(times_s) - 1, 1)
+
+
+def _at_rate(frames: Iterator[Frame], rate_fps: float, segment_s: float) -> Iterator[tuple[int, Iterator[Frame]]]:
+    """Yield (segment index, its frames), the nearest frame for each multiple of 1 / rate_fps."""
+    steps = enumerate(_nearest(frames, rate_fps))
+    for index, piece in itertools.groupby(steps, lambda step: math.floor((step[0] / rate_fps + _CLOCK_S) / segment_s)):
+        yield index, (frame for _, frame in piece)
+
+
+def _nearest(frames: Iterator[Frame], rate_fps: float) -> Iterator[Frame]:
+    """For each time k / rate_fps up to the last frame yield the nearest frame, the earlier one of two equally near."""
+    step, before = 0, None
+    for frame in frames:
+        while step / rate_fps <= frame.time_s + _CLOCK_S:
+            nearer = before is not None and step / rate_fps - before.time_s <= frame.time_s - step / rate_fps + _CLOCK_S
+            yield before if before is not None and nearer else frame
+            step += 1
+        before = frame
+    if step == 0 and before is not None:
+        yield before
+
+
+def _face(image: np.ndarray, detector: Detector, size_px: int) -> np.ndarray | None:
+    """The largest face as (size_px, size_px, 3), or None."""
+    boxes = detector.detect(image)
+    return resized(crop_face(image, boxes[0]), size_px, size_px) if boxes else None
+
+
+def _filled(faces: list[np.ndarray | None], times_s: np.ndarray, step_shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
+    """Fill the steps without a face from the nearest in time that has one; zeros where none has. Also return how many have one."""
+    have = np.array([index for index, face in enumerate(faces) if face is not None], int)
+    if len(have) == 0:
+        return np.zeros((len(faces), *step_shape), np.uint8), 0
+    nearest = have[np.abs(times_s[:, None] - times_s[have]).argmin(axis=1)]
+    return np.stack([faces[index] for index in nearest]), len(have)
+
+
+_BRIGHTNESS_RANGE = (0.1, 0.9)  # of full lightness
+_LEAST_ENTROPY_BITS = 1.0
+
+
+def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
+    """Choose key frames by the five steps that `KeyFrames` describes.
+
+    Args:
+      images: (H, W, 3) uint8 RGB each, in order of time, at least one.
+      num_frames: K.
+
+    Returns:
+      K indices in ascending order; repeated where fewer than K frames are distinct.
+    """
+    grays = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
+    difference, brightness = _luv_measures(images)
+    good = [
+        _BRIGHTNESS_RANGE[0] < bright < _BRIGHTNESS_RANGE[1] and shannon_entropy(gray) > _LEAST_ENTROPY_BITS and not is_low_contrast(gray)
+        for bright, gray in zip(brightness, grays, strict=True)
+    ]
+    if not any(good):
+        good = [True] * len(images)
+    around = np.concatenate([[-np.inf], difference[1:], [-np.inf]])
+    peak = np.concatenate([[True], (around[1:-1] > around[:-2]) & (around[1:-1] >= around[2:])])  # the first frame has no difference
+    ranked = sorted((index for index in range(len(images)) if good[index]), key=lambda index: (not peak[index], -difference[index]))
+    num_peaks = sum(bool(peak[index]) for index in ranked)
+    candidates = sorted(ranked[: max(num_peaks, num_frames)])
+    chosen = _sharpest_of_clusters([grays[index] for index in candidates], num_frames)
+    # stretched over K places, which repeats frames in place where there are fewer than K
+    return [candidates[chosen[place]] for place in np.round(np.linspace(0, len(chosen) - 1, num_frames)).astype(int)]
+
+
+def _luv_measures(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(T,) mean absolute difference to the frame before in LUV, 0 for the first, and (T,) mean lightness in [0, 1]."""
+    difference, brightness = np.zeros(len(images)), np.zeros(len(images))
+    before = None
+    for index, image in enumerate(images):
+        luv = cv2.cvtColor(image, cv2.COLOR_RGB2LUV)
+        brightness[index] = luv[..., 0].mean() / 255
+        if before is not None:
+            difference[index] = cv2.absdiff(luv, before).mean()
+        before = luv
+    return difference, brightness
+
+
+def _sharpest_of_clusters(grays: list[np.ndarray], num_clusters: int) -> list[int]:
+    """Cluster grey pictures on their histograms; return the sharpest of each cluster, in ascending order."""
+    histograms = np.stack([np.bincount(gray.ravel(), minlength=256) / gray.size for gray in grays])
+    num_distinct = len(np.unique(histograms, axis=0))
+    labels = KMeans(min(num_clusters, num_distinct), n_init=10, random_state=0).fit(histograms).labels_
+    sharpness = np.array([cv2.Laplacian(gray, cv2.CV_64F).var() for gray in grays])
+    return sorted(int(max(np.flatnonzero(labels == label), key=lambda index: sharpness[index])) for label in np.unique(labels))
