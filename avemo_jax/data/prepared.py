@@ -1,16 +1,19 @@
-"""Reading prepared sets: views of a whole corpus on disk, one directory a view.
+"""Prepared sets: views of a whole corpus on disk, one directory a view; read here without TensorFlow.
 
-A prepared set is a TFDS dataset in array_record files, read here without TensorFlow, beside two small JSON files:
+A prepared set is a TFDS dataset in array_record files beside three small files:
 
     manifest.json   PreparedManifest: what it holds and the content hash
     damage.json     clip id -> {"kind": ..., "detail": ...} for every clip that gave no example or a doubtful one
+    clips.csv       the clips it was asked for, as they were then
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,10 @@ class Damage:
 
     kind: str
     detail: str
+
+    def __post_init__(self):
+        if self.kind not in LOST_KINDS + DOUBTFUL_KINDS:
+            raise ValueError(f"expected a kind of damage among {LOST_KINDS + DOUBTFUL_KINDS}, got {self.kind!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +66,33 @@ class PreparedManifest:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One segment of one clip as a network sees it: values (T, ...), mask (T,) bool, True where a step is real."""
+    """One segment of one clip as a network sees it.
+
+    Attributes:
+      clip_id, segment: which segment of which clip, counted from 0.
+      values: (T,) + step_shape.
+      mask: (T,) bool, True where a step is real.
+      times_s: (T,) float32, time of each step from the start of the clip in s; empty where whoever made the example did not say.
+    """
 
     clip_id: str
     segment: int
     values: np.ndarray
     mask: np.ndarray
+    times_s: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+def content_hash(examples: Iterable[Example]) -> tuple[str, int]:
+    """Return the SHA-256 over examples in the order given (names; types, shapes and bytes of the arrays), and their number."""
+    digest, num_examples = hashlib.sha256(), 0
+    for example in examples:
+        arrays = [np.ascontiguousarray(array) for array in (example.values, example.mask, example.times_s)]
+        head = [example.clip_id, example.segment, *((array.dtype.str, array.shape) for array in arrays)]
+        digest.update(json.dumps(head).encode())
+        for array in arrays:
+            digest.update(array.tobytes())
+        num_examples += 1
+    return digest.hexdigest(), num_examples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,17 +113,73 @@ class PreparedSet:
         directory = Path(directory)
         if not (directory / "manifest.json").is_file():
             raise FileNotFoundError(f"no finished prepared set in {directory}; run the same config with --mode=prepare to make it")
-        raw = json.loads((directory / "manifest.json").read_text())
+        raw = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
         manifest = PreparedManifest(**{**raw, "step_shape": tuple(raw["step_shape"])})
-        damage = {clip: Damage(**entry) for clip, entry in json.loads((directory / "damage.json").read_text()).items()}
-        return cls(directory, manifest, damage)
+        entries = json.loads((directory / "damage.json").read_text(encoding="utf-8"))
+        return cls(directory, manifest, {clip: Damage(**entry) for clip, entry in entries.items()})
 
     def examples(self) -> Iterator[Example]:
-        """Yield all examples sorted by (clip id, segment), whatever order the records lie in on disk."""
-        import tensorflow_datasets as tfds  # late: GPU hosts read arrays from .npz and may lack TFDS
+        """Yield all examples in (clip id, segment) order, which is the order they lie in on disk; arrays are read-only.
 
-        source = tfds.builder_from_directory(str(self.directory)).as_data_source(split="examples")
-        keys = sorted((record["clip"].decode(), int(record["segment"]), index) for index, record in enumerate(source))
-        for clip_id, segment, index in keys:
-            record = source[index]
-            yield Example(clip_id, segment, np.asarray(record["values"]), np.asarray(record["mask"], dtype=bool))
+        One example is in memory at a time.
+        """
+        yield from read_examples(self.directory)
+
+
+def read_examples(directory: Path) -> Iterator[Example]:
+    """Yield the examples of a TFDS dataset that our builder wrote, in (clip id, segment) order.
+
+    Raises:
+      ValueError: the records lie in another order, so another program wrote them.
+    """
+    import tensorflow_datasets as tfds  # late: GPU hosts read arrays from .npz and may lack TFDS
+
+    source = tfds.builder_from_directory(str(directory)).as_data_source(split="examples")
+    last = ("", -1)
+    for index in range(len(source)):
+        record = source[index]
+        example = Example(record["clip"].decode(), int(record["segment"]), record["values"], record["mask"], record["times_s"])
+        if (example.clip_id, example.segment) <= last:
+            raise ValueError(
+                f"{directory}: expected records in (clip, segment) order, found {example.clip_id} after {last[0]}; prepare it anew"
+            )
+        last = (example.clip_id, example.segment)
+        yield example
+
+
+def verify(prepared: PreparedSet) -> None:
+    """Read all examples and compare their hash and number with the manifest.
+
+    Raises:
+      ValueError: they differ, so the files were changed or damaged after they were made.
+    """
+    found, num_examples = content_hash(prepared.examples())
+    manifest = prepared.manifest
+    if (found, num_examples) != (manifest.content_hash, manifest.num_examples):
+        raise ValueError(
+            f"{prepared.directory}: expected {manifest.num_examples} examples with content hash {manifest.content_hash[:12]}, found "
+            f"{num_examples} with {found[:12]}; the files were changed or damaged: delete the directory and prepare again"
+        )
+
+
+def format_damage(prepared: PreparedSet) -> str:
+    """Return the damage report as a table for the terminal: every damaged clip by name, and counts that add up to all clips."""
+    manifest, damage = prepared.manifest, prepared.damage
+    counts = Counter(entry.kind for entry in damage.values())
+    num_lost = sum(counts[kind] for kind in LOST_KINDS)
+    head = (
+        f"{manifest.corpus} {manifest.view}: {manifest.num_clips} clips, {manifest.num_clips - num_lost} with examples "
+        f"({manifest.num_examples} segments), {num_lost} without, {len(damage) - num_lost} doubtful"
+    )
+    return head + "".join(f"\n{line}" for line in _damage_rows(damage, counts))
+
+
+def _damage_rows(damage: Mapping[str, Damage], counts: Mapping[str, int]) -> Iterable[str]:
+    if not damage:
+        return
+    yield "  " + ", ".join(f"{kind} {counts[kind]}" for kind in LOST_KINDS + DOUBTFUL_KINDS if counts[kind])
+    clip_width = max(len("clip"), *map(len, damage))
+    kind_width = max(len("kind"), *(len(entry.kind) for entry in damage.values()))
+    yield f"  {'clip':{clip_width}}  {'kind':{kind_width}}  detail"
+    for clip_id, entry in sorted(damage.items()):
+        yield f"  {clip_id:{clip_width}}  {entry.kind:{kind_width}}  {entry.detail}"

@@ -1,0 +1,167 @@
+"""Staging: one finished file a clip, so that an interrupted preparation resumes at the clip where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.prepared import Damage, Example
+from data_prep.media import MediaError, stream_audio, stream_frames
+from data_prep.segments import ViewSegment
+
+_ARRAYS = ("values", "mask", "times_s")
+_REPORT = "report.json"
+_SILENT_BELOW = 1e-3  # -60 dB of full scale: under the room noise of any recording of speech
+
+
+@dataclasses.dataclass(frozen=True)
+class StagedClip:
+    """What is staged of one clip.
+
+    Attributes:
+      path: its .npz file: per segment `<index>/values`, `<index>/mask`, `<index>/times_s`, and report.json.
+      clip_id: the clip.
+      num_segments: segments it gave, 0 where it is lost.
+      num_bytes: of their values, uncompressed.
+      damage: what is wrong with it, or None.
+    """
+
+    path: Path
+    clip_id: str
+    num_segments: int
+    num_bytes: int
+    damage: Damage | None
+
+    def examples(self) -> Iterator[Example]:
+        """Yield its segments, one in memory at a time."""
+        with np.load(self.path, allow_pickle=False) as stored:
+            for segment in range(self.num_segments):
+                yield Example(self.clip_id, segment, *(stored[f"{segment}/{name}"] for name in _ARRAYS))
+
+
+def staged_path(directory: Path, clip_id: str) -> Path:
+    """File that a clip is staged in: its name, with what a file name cannot have written as %XX."""
+    return directory / f"{quote(clip_id, safe=' ')}.npz"
+
+
+def stage(path: Path, clip_id: str, segments: Iterable[ViewSegment], damage: Callable[[], Damage | None] = lambda: None) -> StagedClip:
+    """Write a clip's segments as they come and put the file into place when it is complete: it is there whole, or not at all.
+
+    The segments of a clip are never in memory together.
+
+    Args:
+      path: as `staged_path` gives it.
+      clip_id: the clip.
+      segments: what it gave; none where it is lost.
+      damage: called after the last segment; what is wrong with the clip.
+
+    Raises:
+      OSError: the file cannot be written (a full disk); nothing is left behind then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    num_segments = num_bytes = 0
+    try:
+        with zipfile.ZipFile(partial, "w") as archive:
+            for segment in segments:
+                for name in _ARRAYS:
+                    with archive.open(f"{num_segments}/{name}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, np.ascontiguousarray(getattr(segment, name)), allow_pickle=False)
+                num_segments += 1
+                num_bytes += segment.values.nbytes
+            found = damage()
+            if found is None and num_segments == 0:
+                found = Damage("empty", "the view finds nothing in it")
+            report = {"clip_id": clip_id, "num_segments": num_segments, "num_bytes": num_bytes}
+            archive.writestr(_REPORT, json.dumps(report | {"damage": found and dataclasses.asdict(found)}))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return StagedClip(path, clip_id, num_segments, num_bytes, found)
+
+
+def stage_lost(path: Path, clip_id: str, damage: Damage) -> StagedClip:
+    """Write down that a clip gave no example, and why."""
+    return stage(path, clip_id, (), lambda: damage)
+
+
+def read_staged(path: Path) -> StagedClip | None:
+    """Return what is staged in that file, or None where there is no sound one (a power cut can leave one that is not)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            report = json.loads(archive.read(_REPORT))
+    except (FileNotFoundError, zipfile.BadZipFile, KeyError):
+        return None
+    damage = report.pop("damage")
+    return StagedClip(path=path, damage=damage and Damage(**damage), **report)
+
+
+@dataclasses.dataclass(frozen=True)
+class StageTask:
+    """One clip for a worker process: which view of it, below which root, staged in which file."""
+
+    clip: Clip
+    view: Any
+    root: Path
+    path: Path
+
+
+def stage_media(task: StageTask) -> StagedClip:
+    """Decode a clip and stage its view; what is wrong with its media goes into the damage report, every other error is raised."""
+    clip_id = task.clip.clip_id
+    watch = _Watch()
+    try:
+        return stage(task.path, clip_id, watch.segments(task.view.segments(_media(task, watch))), watch.damage)
+    except MediaError as error:
+        return stage_lost(task.path, clip_id, Damage(error.kind, error.detail))
+    except MemoryError:
+        return stage_lost(task.path, clip_id, Damage("undecodable", "decoding it takes more memory than a worker may have"))
+
+
+def _media(task: StageTask, watch: _Watch) -> Iterator[Any]:
+    """The clip's sound or frames, as its view takes them."""
+    clip, view = task.clip, task.view
+    name = clip.audio if view.modality == "audio" else clip.video
+    if name is None:
+        raise MediaError(f"no_{view.modality}", f"the corpus has no {view.modality} of this clip")
+    start_s, end_s = clip.audio_span_s if view.modality == "audio" else clip.video_span_s
+    if view.modality == "video":
+        return stream_frames(task.root / name, start_s=start_s, end_s=end_s, region=clip.video_region)
+    return watch.audio(stream_audio(task.root / name, rate_hz=view.sample_rate_hz, start_s=start_s, end_s=end_s, segment_s=view.segment_s))
+
+
+class _Watch:
+    """Looks on while a clip streams by, to say at its end whether it was silent or had no face."""
+
+    def __init__(self):
+        self._peak: float | None = None  # None where nobody listened
+        self._num_seen = 0
+        self._num_with_face: int | None = None  # None where nobody looked for faces
+
+    def audio(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for samples in pieces:
+            self._peak = max(self._peak or 0.0, float(np.abs(samples).max(initial=0.0)))
+            yield samples
+
+    def segments(self, segments: Iterable[ViewSegment]) -> Iterator[ViewSegment]:
+        for segment in segments:
+            self._num_seen += segment.num_seen
+            if segment.num_with_face is not None:
+                self._num_with_face = (self._num_with_face or 0) + segment.num_with_face
+            yield segment
+
+    def damage(self) -> Damage | None:
+        if self._peak is not None and self._peak < _SILENT_BELOW:
+            return Damage("silent", f"its loudest sample is {self._peak:g}, expected at least {_SILENT_BELOW:g} of full scale")
+        if self._num_with_face == 0:
+            return Damage("no_face", f"no face in any of the {self._num_seen} frames looked at")
+        return None
