@@ -20,6 +20,7 @@ def get_config() -> ConfigDict:
             name="synthetic",
             root=placeholder(str),  # folder as the owner distributes it; the synthetic corpus makes its own
             label_set="ravdess8",
+            label_target="acted",  # what the labels are, stored with every result: "acted", or "crowd" where listeners voted
             channel="speech",  # RAVDESS: "speech", "song" or "all"
             num_actors=12,  # synthetic
             num_takes=3,  # synthetic: clips of one actor and emotion
@@ -55,6 +56,7 @@ def get_config() -> ConfigDict:
             seed=0,  # of the shuffles that make folds, where the protocol has any
             select="validation",  # "test" reproduces how some claims were made, and marks every number
             metric="uar",  # what early stopping and best weights look at on the validation part: "uar", "war" or "loss"
+            baseline=True,  # functionals + SVM on the same folds beside every audio result
             allow_leaks=(),  # findings of the leak audit to go on with; they stand beside every number
         )
     )
@@ -139,6 +141,16 @@ def train() -> ConfigDict:
             plateau_patience_epochs=5,
             plateau_factor=0.5,
             early_stop_patience_epochs=0,  # 0 trains all epochs
+            ema_decay=0.0,  # decay per step of the moving average of weights that is validated and kept; 0 keeps the weights themselves
+            augmentation=dict(  # of standardised audio features, see training/augment.py; zeros leave them alone
+                noise_deviation=0.0,
+                shift_deviation=0.0,
+                num_time_masks=0,
+                max_time_mask=0.1,
+                num_feature_masks=0,
+                max_feature_mask=0.1,
+            ),
+            tensorboard=True,  # curves through clu, where TensorFlow is installed
             checkpoint_every_epochs=10,
             keep_checkpoints=2,
         )

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from avemo_jax.clips import Clip
+
 # What can be wrong with a clip. The first group gave no example; the second gave examples all the same.
 LOST_KINDS = ("missing", "undecodable", "truncated", "empty", "no_audio", "no_video")
 DOUBTFUL_KINDS = ("silent", "no_face")
@@ -183,3 +185,18 @@ def _damage_rows(damage: Mapping[str, Damage], counts: Mapping[str, int]) -> Ite
     yield f"  {'clip':{clip_width}}  {'kind':{kind_width}}  detail"
     for clip_id, entry in sorted(damage.items()):
         yield f"  {clip_id:{clip_width}}  {entry.kind:{kind_width}}  {entry.detail}"
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedCorpus:
+    """What preparation hands to an experiment.
+
+    Attributes:
+      clips: all clips of the corpus.
+      sets: "audio" and/or "video" -> the prepared set of that stream.
+      functionals: audio functionals for the classical baseline, or None where there is no sound.
+    """
+
+    clips: tuple[Clip, ...]
+    sets: Mapping[str, PreparedSet]
+    functionals: PreparedSet | None

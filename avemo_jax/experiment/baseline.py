@@ -1,0 +1,33 @@
+"""The row that is always there: the classical baseline on the same folds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avemo_jax.data.prepared import PreparedSet
+from avemo_jax.evaluation.results import Predictions, aggregate_segments
+from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.predictions import to_predictions
+from avemo_jax.training.classical import fit_predict
+
+
+def baseline_predictions(plan: Plan, functionals: PreparedSet) -> Predictions:
+    """Fit and test the SVM on functionals, fold after fold; clips without functionals get the training part's class frequencies."""
+    row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
+    examples = [example for example in functionals.examples() if example.clip_id in row_of]
+    values = np.concatenate([example.values[:1] for example in examples])
+    clip = np.asarray([row_of[example.clip_id] for example in examples])
+    features = aggregate_segments(clip, values, len(plan.clips), fallback=np.zeros(values.shape[1]))
+    has_features = np.isin(np.arange(len(plan.clips)), clip)
+    label = np.asarray(plan.classes)
+    num_classes = len(plan.labels.classes)
+    posteriors = []
+    for fold in plan.folds.folds:
+        rows = {part: np.asarray([row_of[clip_id] for clip_id in getattr(fold, part)]) for part in ("train", "validation", "test")}
+        known = {part: index[has_features[index]] for part, index in rows.items()}
+        posterior = np.tile(np.bincount(label[rows["train"]], minlength=num_classes) / len(rows["train"]), (len(rows["test"]), 1))
+        if len(known["test"]):
+            prediction = fit_predict(features, label, **known, num_classes=num_classes)
+            posterior[has_features[rows["test"]]] = prediction.probabilities
+        posteriors.append((fold, 0, rows["test"], posterior))
+    return to_predictions(plan, posteriors)

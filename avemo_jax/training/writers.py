@@ -1,0 +1,56 @@
+"""TensorBoard through clu; the only module that knows clu's writers, which import TensorFlow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+LOG = logging.getLogger(__name__)
+_CURVES = ("train_loss", "val_loss", "val_war", "val_uar", "learning_rate")
+
+
+class TensorBoardWriter:
+    """Rows of metrics.jsonl as curves: the mean over trials, and one curve a trial for what is selected by."""
+
+    def __init__(self, directory: Path):
+        from clu import metric_writers
+
+        self._writer = metric_writers.SummaryWriter(str(directory))
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add the rows of one epoch."""
+        if not rows:
+            return
+        scalars = {}
+        for name in _CURVES:
+            values = [row[name] for row in rows if row[name] is not None]
+            if values:
+                scalars[f"mean/{name}"] = sum(values) / len(values)
+        scalars |= {f"val_uar/trial_{row['trial']:04d}": row["val_uar"] for row in rows if row["val_uar"] is not None}
+        self._writer.write_scalars(rows[0]["epoch"], scalars)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class NoWriter:
+    """Writes nothing."""
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def make_writer(directory: Path, *, wanted: bool) -> TensorBoardWriter | NoWriter:
+    """A TensorBoard writer where it is wanted and clu and TensorFlow are installed; says so where they are not."""
+    if not wanted:
+        return NoWriter()
+    try:
+        return TensorBoardWriter(directory)
+    except ImportError as error:
+        LOG.warning("no TensorBoard curves: %s (pip install clu tensorflow tensorboard; metrics.jsonl has the same numbers)", error)
+        return NoWriter()

@@ -1,0 +1,21 @@
+"""IEMOCAP (Busso et al. 2008): ten speakers in five sessions; neutral, happy with excited, sad, angry: 5,531 utterances.
+
+    python run.py --config=configs/iemocap.py --config.corpus.root=/data/IEMOCAP_full_release
+
+Protocol: session5, one session held out.
+"""
+
+from configs import base, systems
+
+SYSTEMS = ("gru_attention", *systems.small.VARIANTS)
+
+
+def get_config(system: str = "gru_attention"):
+    config = base.get_config()
+    config.corpus.name = "iemocap"
+    config.corpus.label_set = "iemocap4"
+    config.protocol.name = "session5"
+    systems.apply(config, system)
+    # Sound at 16 kHz; the same analysis window and hop as at 48 kHz.
+    config.views.mfcc.sample_rate_hz = 16000
+    return config

@@ -1,0 +1,19 @@
+"""RAVDESS (Livingstone and Russo 2018): 24 actors, two sentences, eight emotions; speech unless corpus.channel says otherwise.
+
+    python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/data/RAVDESS
+
+Protocol: luna5 (speakers apart, published validation actors). The claims' own is --config.protocol.name=random10.
+"""
+
+from configs import base, systems
+
+SYSTEMS = ("gru_attention", *systems.small.VARIANTS)
+
+
+def get_config(system: str = "gru_attention"):
+    config = base.get_config()
+    config.corpus.name = "ravdess"
+    config.corpus.label_set = "ravdess8"
+    config.protocol.name = "luna5"
+    systems.apply(config, system)
+    return config
