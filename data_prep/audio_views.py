@@ -210,7 +210,8 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
 def _mel_weights() -> np.ndarray:
     """(257, 64) triangles that are straight on the mel scale, the bin at 0 Hz left out; librosa's are straight in Hz."""
     mel = 1127 * np.log1p(np.linspace(0, _VGGISH_RATE_HZ / 2, _FFT_SAMPLES // 2 + 1) / 700)[:, None]
-    edges = np.linspace(*(1127 * np.log1p(np.array(_MEL_RANGE_HZ) / 700)), _NUM_MELS + 2)
+    lowest, highest = 1127 * np.log1p(np.array(_MEL_RANGE_HZ) / 700)
+    edges = np.linspace(lowest, highest, _NUM_MELS + 2)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     weights = np.maximum(0, np.minimum((mel - lower) / (centre - lower), (upper - mel) / (upper - centre)))
     weights[0] = 0

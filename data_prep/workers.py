@@ -57,7 +57,7 @@ def run_tasks(
       function: importable (spawned processes import it by name); takes one task, returns something small.
       tasks: name -> task, picklable.
       num_workers: at least 1.
-      time_limit_s: for one task, its import of libraries included.
+      time_limit_s: for one task, the libraries it imports included.
       memory_limit_bytes: of a worker's own data (RLIMIT_DATA: heap and private mappings, not program files); a task that needs more
         gets MemoryError, or its worker dies.
       description, num_done: for the progress bar: its title, and how many tasks were done in an earlier run.
@@ -72,28 +72,25 @@ def run_tasks(
     bar = tqdm(total=len(tasks) + num_done, initial=num_done, desc=description, unit="clip", disable=None)
     try:
         with _sigterm_raises(), bar:
-            while waiting or any(worker.name for worker in workers):
-                while waiting and len(workers) < min(num_workers, len(tasks)) and all(worker.name for worker in workers):
+            while waiting or any(worker.job for worker in workers):
+                num_free = sum(worker.job is None for worker in workers)
+                for _ in range(min(num_workers - len(workers), len(waiting) - num_free)):
                     workers.append(_Worker(function, memory_limit_bytes))
                 for worker in workers:
-                    if waiting and worker.name is None:
+                    if waiting and worker.is_idle:
                         name, attempt = waiting.popleft()
-                        worker.give(name, attempt, tasks[name], time_limit_s)
-                for worker, outcome in _finished(workers):
-                    if outcome is _READY:
-                        continue
-                    name, attempt = worker.name, worker.attempt
-                    worker.name = None
+                        worker.give(_Job(name, attempt, time.monotonic() + time_limit_s), tasks[name])
+                for worker, job, outcome in _outcomes(workers):
+                    if isinstance(outcome, _Raised):
+                        raise WorkerError(f"task {job.name} failed:\n{outcome.traceback}")
                     if isinstance(outcome, Crash):
                         worker.stop()
                         workers.remove(worker)
-                        if attempt < NUM_ATTEMPTS and not worker.out_of_time:
-                            waiting.appendleft((name, attempt + 1))
+                        if job.attempt < NUM_ATTEMPTS and time.monotonic() < job.deadline:
+                            waiting.appendleft((job.name, job.attempt + 1))
                             continue
-                    elif isinstance(outcome, _Raised):
-                        raise WorkerError(f"task {name} failed:\n{outcome.traceback}")
                     bar.update()
-                    yield name, outcome
+                    yield job.name, outcome
     finally:
         for worker in workers:
             worker.stop()
@@ -101,14 +98,22 @@ def run_tasks(
 
 @dataclasses.dataclass(frozen=True)
 class _Raised:
+    """Outcome of a task that raised."""
+
     traceback: str
 
 
-_READY = "ready"  # a worker's first word: what dies before it was never able to work, and no task is to blame
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """One attempt at a task; the deadline is in seconds of time.monotonic."""
+
+    name: str
+    attempt: int
+    deadline: float
 
 
 class _Worker:
-    """One process, and the task it is at: `name` is None while it is idle."""
+    """One process. It starts, says that it is ready, and is then idle or at a job."""
 
     def __init__(self, function: Callable[[Any], Any], memory_limit_bytes: int):
         context = multiprocessing.get_context("spawn")
@@ -117,33 +122,29 @@ class _Worker:
         with _environment(_SINGLE_THREADED):
             self.process.start()
         theirs.close()  # so that reading from ours ends when the worker does
-        self.ready = False
-        self.name: str | None = None
-        self.attempt = 0
-        self.deadline = 0.0
-        self.out_of_time = False
+        self.is_ready = False
+        self.job: _Job | None = None
 
-    def give(self, name: str, attempt: int, task: Any, time_limit_s: float) -> None:
-        self.name, self.attempt, self.time_limit_s = name, attempt, time_limit_s
-        self.deadline = time.monotonic() + time_limit_s
+    @property
+    def is_idle(self) -> bool:
+        return self.is_ready and self.job is None
+
+    def give(self, job: _Job, task: Any) -> None:
+        self.job = job
         with suppress(OSError):  # it died while idle: reading from it will say so
             self.connection.send(task)
 
-    def outcome(self) -> Any:
-        """What the worker answered: _READY once, then results; Crash where it can answer no more."""
+    def hear(self) -> Any:
+        """Return what the worker says; Crash where it can say no more."""
         try:
-            answer = self.connection.recv()
+            return self.connection.recv()
         except (EOFError, OSError):
             self.process.join(timeout=10)
             code = self.process.exitcode
             how = f"was ended by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with exit code {code}"
-            if not self.ready:
+            if not self.is_ready:  # no task is to blame
                 raise WorkerError(f"a worker process {how} before it could start; what it printed above says why") from None
             return Crash(f"the process that worked on it {how}")
-        if not self.ready:
-            self.ready = True
-            return _READY
-        return answer
 
     def stop(self) -> None:
         self.process.kill()  # it has nothing to tidy up: what it writes is renamed into place when complete
@@ -151,17 +152,22 @@ class _Worker:
         self.connection.close()
 
 
-def _finished(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, Any]]:
-    """Wait for the next answer, death or deadline; yield the workers concerned with their outcome."""
-    busy = [worker for worker in workers if worker.name is not None]
-    patience_s = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
-    ready = wait([worker.connection for worker in busy], timeout=patience_s)
-    for worker in busy:
-        if worker.connection in ready:
-            yield worker, worker.outcome()
-        elif time.monotonic() >= worker.deadline:
-            worker.out_of_time = True
-            yield worker, Crash(f"it took longer than {worker.time_limit_s:g} s")
+def _outcomes(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, _Job, Any]]:
+    """Wait until a worker is ready, answers, dies or passes its deadline; yield the jobs that ended by that."""
+    awaited = [worker for worker in workers if not worker.is_idle]
+    deadlines = [worker.job.deadline for worker in awaited if worker.job]
+    patience_s = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+    speaking = wait([worker.connection for worker in awaited], timeout=patience_s)
+    for worker in awaited:
+        job = worker.job
+        if worker.connection in speaking:
+            outcome = worker.hear()
+            worker.is_ready, worker.job = True, None
+            if job is not None:
+                yield worker, job, outcome
+        elif job is not None and time.monotonic() >= job.deadline:
+            worker.job = None
+            yield worker, job, Crash("it takes longer than the limit for one clip")
 
 
 def _serve(connection: Connection, function: Callable[[Any], Any], memory_limit_bytes: int) -> None:
@@ -170,7 +176,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any], memory_limit_
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _limit_memory(memory_limit_bytes)
-    connection.send(_READY)
+    connection.send("ready")
     while True:
         try:
             task = connection.recv()
