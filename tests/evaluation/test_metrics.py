@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from avemo_jax.evaluation.metrics import (
+    all_metrics,
+    calibration_bins,
+    confusion,
+    ece_from_bins,
+    macro_f1_from_confusion,
+    recall_from_confusion,
+    uar_from_confusion,
+    war_from_confusion,
+    weighted_f1_from_confusion,
+)
+
+# 4 clips of class 0 (3 right), 2 of class 1 (1 right), none of class 2 (predicted once).
+COUNTS = np.array([[3, 0, 1], [1, 1, 0], [0, 0, 0]])
+
+
+def test_confusion_counts_pairs():
+    label, predicted = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 2, 0, 1])
+    np.testing.assert_array_equal(confusion(label, predicted, 3), COUNTS)
+
+
+@pytest.mark.parametrize("label", [[0, 3], [-1, 0]])
+def test_confusion_refuses_unknown_classes(label):
+    with pytest.raises(ValueError, match=r"expected label in 0\.\.2"):
+        confusion(np.array(label), np.array([0, 0]), 3)
+
+
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+def test_metrics_by_hand_in_either_namespace(array):
+    counts = array(COUNTS)
+    assert float(war_from_confusion(counts)) == pytest.approx(4 / 6)
+    assert float(uar_from_confusion(counts)) == pytest.approx((3 / 4 + 1 / 2) / 2)  # the class without clips does not count
+    np.testing.assert_allclose(recall_from_confusion(counts), [0.75, 0.5, 0], rtol=1e-6)
+    # F1: class 0 is 2*3/(4+4), class 1 is 2*1/(2+1), class 2 is 0.
+    assert float(macro_f1_from_confusion(counts)) == pytest.approx((6 / 8 + 2 / 3 + 0) / 3)
+    assert float(weighted_f1_from_confusion(counts)) == pytest.approx((6 / 8 * 4 + 2 / 3 * 2) / 6)
+
+
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize(
+    "function", [war_from_confusion, uar_from_confusion, macro_f1_from_confusion, weighted_f1_from_confusion, recall_from_confusion]
+)
+def test_leading_axes_are_measured_one_by_one(function, array):
+    stack = np.random.default_rng(0).integers(0, 9, (2, 3, 4, 4))
+    stack[0, 1, 2] = 0
+    expected = [[function(matrix) for matrix in row] for row in stack]
+    np.testing.assert_allclose(function(array(stack)), expected, rtol=1e-6)
+    assert (np.asarray(function(array(np.zeros((2, 4, 4), dtype=int)))) == 0).all()
+
+
+def test_agrees_with_scikit_learn():
+    generator = np.random.default_rng(1)
+    for num_classes in (2, 5, 8):
+        label, predicted = generator.integers(0, num_classes, 60), generator.integers(0, num_classes, 60)
+        label[label == 1] = 0  # a class that is only predicted
+        counts = confusion(label, predicted, num_classes)
+        assert macro_f1_from_confusion(counts) == pytest.approx(f1_score(label, predicted, average="macro", zero_division=0))
+        assert weighted_f1_from_confusion(counts) == pytest.approx(f1_score(label, predicted, average="weighted", zero_division=0))
+        assert uar_from_confusion(counts) == pytest.approx(
+            np.mean([np.mean(predicted[label == index] == index) for index in np.unique(label)])
+        )
+        if num_classes == 2:
+            continue  # one class is left
+        predicted[predicted == 1] = 0
+        assert uar_from_confusion(confusion(label, predicted, num_classes)) == pytest.approx(balanced_accuracy_score(label, predicted))
+
+
+def test_calibration_error_by_hand():
+    label = np.array([0, 0, 1, 1])
+    probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.95, 0.05], [0.4, 0.6]])
+    bins = calibration_bins(label, probabilities, num_bins=10)
+    np.testing.assert_allclose(bins[9], [3, 2, 2.85])
+    np.testing.assert_allclose(bins[5], [1, 1, 0.6])
+    # Bin of 0.95: |2 - 2.85|; bin of 0.6: |1 - 0.6|; over 4 clips.
+    assert ece_from_bins(bins) == pytest.approx((0.85 + 0.4) / 4)
+
+
+def test_certain_and_right_is_calibrated():
+    label = np.array([0, 1, 2])
+    metrics = all_metrics(label, np.eye(3))
+    assert metrics == {"war": 1.0, "uar": 1.0, "macro_f1": 1.0, "weighted_f1": 1.0, "ece": 0.0}

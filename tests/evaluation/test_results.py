@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from avemo_jax.evaluation.results import (
+    Predictions,
+    aggregate_segments,
+    atomic_file,
+    read_predictions_csv,
+    summarise,
+    write_json,
+    write_predictions_csv,
+)
+
+FACTS = dict(
+    corpus="ravdess",
+    system="gru_attention",
+    protocol="luna5",
+    label_set="ravdess8",
+    label_target="acted",
+    fold_hash="abc",
+    select="validation",
+    num_undecodable=0,
+    num_without_face=0,
+    num_params=10,
+    leaks=[],
+    seconds=1.5,
+    speaker_independent=True,
+)
+
+
+def predictions(**changes) -> Predictions:
+    """Two folds of two clips: right, right; wrong, right. Given out of order."""
+    columns = dict(
+        clip=["d", "a", "b", "c"],
+        speaker=["2", "1", "1", "2"],
+        gender=["male", "female", "female", "male"],
+        fold=["fold2", "fold1", "fold1", "fold2"],
+        seed=[0, 0, 0, 0],
+        label=[1, 0, 1, 0],
+        probabilities=[[0.1, 0.9], [0.75, 0.25], [0.2, 0.8], [0.123456789, 0.876543211]],
+        classes=("calm", "happy"),
+    )
+    return Predictions(**(columns | changes))
+
+
+def test_rows_are_sorted_and_rounded():
+    sorted_rows = predictions()
+    assert sorted_rows.clip.tolist() == ["a", "b", "c", "d"]
+    assert sorted_rows.label.tolist() == [0, 1, 0, 1]
+    assert sorted_rows.predicted.tolist() == [0, 1, 1, 1]
+    assert sorted_rows.probabilities[2].tolist() == [0.123457, 0.876543]
+    np.testing.assert_array_equal(sorted_rows.confusion(), [[1, 1], [0, 2]])
+
+
+def test_csv_is_as_the_contract_has_it(tmp_path):
+    path = tmp_path / "predictions.csv"
+    write_predictions_csv(path, predictions())
+    assert path.read_bytes().decode() == (
+        "clip,speaker,fold,seed,label,predicted,p_calm,p_happy\n"
+        "a,1,fold1,0,calm,calm,0.750000,0.250000\n"
+        "b,1,fold1,0,happy,happy,0.200000,0.800000\n"
+        "c,2,fold2,0,calm,happy,0.123457,0.876543\n"
+        "d,2,fold2,0,happy,happy,0.100000,0.900000\n"
+    )
+
+
+def test_csv_comes_back_and_goes_out_the_same(tmp_path):
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    write_predictions_csv(first, predictions(clip=['with "quotes"', "a,b", "é", "c"]))
+    again = read_predictions_csv(first, genders={"1": "female", "2": "male"})
+    write_predictions_csv(second, again)
+    assert first.read_bytes() == second.read_bytes()
+    assert summarise(again, **FACTS) == summarise(predictions(clip=['with "quotes"', "a,b", "é", "c"]), **FACTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip,speaker,seed,fold,label,predicted,p_a\n", "expected the header"),
+        ("clip,speaker,fold,seed,label,predicted\n", "expected the header"),
+        ("clip,speaker,fold,seed,label,predicted,p_a\nx,1,f,0,b,a,1.0\n", r"line 2: .* a label among a"),
+    ],
+)
+def test_csv_of_another_kind_is_refused(tmp_path, text, message):
+    path = tmp_path / "predictions.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_predictions_csv(path)
+
+
+def test_predictions_refuse_what_does_not_fit():
+    with pytest.raises(ValueError, match="one length"):
+        predictions(label=[0, 1])
+    with pytest.raises(ValueError, match=r"expected probabilities of shape \(4, 3\)"):
+        predictions(classes=("a", "b", "c"))
+    with pytest.raises(ValueError, match="not finite, the first is d"):
+        predictions(probabilities=[[np.nan, 1], [1, 0], [1, 0], [1, 0]])
+
+
+def test_segments_are_averaged_and_lost_clips_keep_their_row():
+    means = aggregate_segments(np.array([2, 0, 2]), np.array([[1.0, 0.0], [0.25, 0.75], [0.5, 0.5]]), 3, fallback=np.array([0.1, 0.9]))
+    np.testing.assert_allclose(means, [[0.25, 0.75], [0.1, 0.9], [0.75, 0.25]])
+    np.testing.assert_allclose(aggregate_segments(np.array([0]), np.array([[1.0, 0.0]]), 2)[1], [0.5, 0.5])
+
+
+def test_summary_by_hand():
+    summary = summarise(predictions(), **FACTS)
+    war = summary["metrics"]["war"]
+    assert (war["mean_of_folds"], war["pooled"]) == (0.75, 0.75)
+    assert war["std_of_folds"] == pytest.approx(np.sqrt(0.125))  # folds 1.0 and 0.5, sample deviation
+    assert war["ci95"] == [0.5, 1.0]  # speaker 1 all right, speaker 2 half
+    assert [(entry["fold"], entry["war"], entry["num_clips"]) for entry in summary["per_fold"]] == [("fold1", 1.0, 2), ("fold2", 0.5, 2)]
+    assert summary["per_class_recall"] == {"calm": 0.5, "happy": 1.0}
+    assert summary["per_speaker"]["2"] == {"num_clips": 2, "war": 0.5, "uar": 0.5}
+    assert summary["per_gender"]["female"]["war"] == 1.0
+    assert summary["confusion"] == {"classes": ["calm", "happy"], "counts": [[1, 1], [0, 2]]}
+    assert summary["num_clips"] == 4
+
+
+def test_seeds_count_together_and_apart():
+    one = predictions()
+    both = Predictions(
+        **{
+            field.name: np.concatenate([getattr(one, field.name)] * 2)
+            for field in dataclasses.fields(Predictions)
+            if field.name not in ("seed", "probabilities", "classes")
+        },
+        seed=np.repeat([0, 1], 4),
+        probabilities=np.concatenate([one.probabilities, one.probabilities[:, ::-1]]),
+        classes=one.classes,
+    )
+    summary = summarise(both, **FACTS)
+    assert summary["num_clips"] == 4
+    assert len(summary["per_fold"]) == 4
+    assert summary["metrics"]["war"]["mean_of_folds"] == pytest.approx((1 + 0.5 + 0 + 0.5) / 4)
+    assert [entry["war"]["pooled"] for entry in summary["per_seed"]] == [0.75, 0.25]
+
+
+def test_summary_is_strict_json_even_for_one_speaker(tmp_path):
+    summary = summarise(predictions(speaker=["1"] * 4, fold=["fold1"] * 4), **FACTS)
+    assert summary["metrics"]["uar"]["ci95"] is None
+    assert summary["metrics"]["uar"]["std_of_folds"] is None
+    write_json(tmp_path / "results.json", summary)
+    assert json.loads((tmp_path / "results.json").read_text()) == summary
+
+
+def test_baseline_stands_beside():
+    baseline = summarise(predictions(), **(FACTS | {"system": "functionals_svm"}))
+    summary = summarise(predictions(), **FACTS, baseline=baseline)
+    assert summary["baseline"]["system"] == "functionals_svm"
+    assert summary["baseline"]["metrics"] == summary["metrics"]
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_file(path) as stream:
+        stream.write("half")
+        raise RuntimeError
+    assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
+    assert path.read_text() == "old"
+    with pytest.raises(ValueError):
+        write_json(path, {"loss": float("nan")})
+    assert path.read_text() == "old"

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+import pytest
+
+from avemo_jax.clips import Clip
+from avemo_jax.protocols.folds import PARTS, Fold, FoldTable, LeakError, check_folds, make_folds, protocol_names
+
+
+def ravdess() -> list[Clip]:
+    """24 actors x 60 clips in the owner's naming: neutral has one intensity."""
+    return [
+        Clip(
+            clip_id=f"03-01-{emotion:02}-{intensity:02}-{sentence:02}-{take:02}-{actor:02}",
+            corpus="ravdess",
+            label=str(emotion),
+            speaker=f"{actor:02}",
+            gender="male" if actor % 2 else "female",
+            sentence=f"{sentence:02}",
+        )
+        for actor in range(1, 25)
+        for emotion in range(1, 9)
+        for intensity in ((1,) if emotion == 1 else (1, 2))
+        for sentence in (1, 2)
+        for take in (1, 2)
+    ]
+
+
+def iemocap() -> list[Clip]:
+    return [
+        Clip(
+            clip_id=f"Ses{session:02}{gender}_impro01_{index:03}",
+            corpus="iemocap",
+            label=("neu", "hap", "sad", "ang")[index % 4],
+            speaker=f"Ses{session:02}{gender}",
+            session=f"Session{session}",
+            gender="female" if gender == "F" else "male",
+        )
+        for session in range(1, 6)
+        for gender in "FM"
+        for index in range(20 + session)
+    ]
+
+
+def speakers_only(*speakers: str, corpus: str = "other", gender: str = "male") -> list[Clip]:
+    return [Clip(f"{speaker}-{index}", corpus, "happy", speaker, gender=gender) for speaker in speakers for index in range(4)]
+
+
+def labels_of(clips: list[Clip]) -> list[int]:
+    words = sorted({clip.label for clip in clips})
+    return [words.index(clip.label) for clip in clips]
+
+
+def table_of(name: str, clips: list[Clip], **options) -> FoldTable:
+    return make_folds(name, clips, labels_of(clips), **options)
+
+
+def speakers(ids: tuple[str, ...], clips: list[Clip]) -> set[str]:
+    speaker_of = {clip.clip_id: clip.speaker for clip in clips}
+    return {speaker_of[clip_id] for clip_id in ids}
+
+
+def sizes(table: FoldTable) -> list[tuple[int, int, int]]:
+    return [(len(fold.train), len(fold.validation), len(fold.test)) for fold in table.folds]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("luna5", [(1020, 120, 300)] * 4 + [(1080, 120, 240)]),
+        ("seq6", [(1080, 120, 240)] * 6),
+        ("emobox6", [(1080, 120, 240)] * 6),
+        ("loso", [(1260, 120, 60)] * 24),
+        ("audeering", [(960, 240, 240)]),
+        ("random10", [(1152, 144, 144)] * 10),
+        ("random_k", [(864, 288, 288)] * 5),
+        ("holdout_50_25_25", [(720, 360, 360)]),
+        ("holdout_80_20", [(1008, 144, 288)]),
+    ],
+)
+def test_sizes_on_ravdess(name, expected):
+    assert sizes(table_of(name, ravdess())) == expected
+
+
+def test_luna5_has_the_published_actors():
+    clips = ravdess()
+    folds = table_of("luna5", clips).folds
+    assert [speakers(fold.test, clips) for fold in folds] == [
+        {"02", "05", "14", "15", "16"},
+        {"03", "06", "07", "13", "18"},
+        {"10", "11", "12", "19", "20"},
+        {"08", "17", "21", "23", "24"},
+        {"01", "04", "09", "22"},
+    ]
+    assert [speakers(fold.validation, clips) for fold in folds] == [{"03", "06"}, {"10", "11"}, {"08", "17"}, {"01", "14"}, {"02", "05"}]
+
+
+def test_validation_of_emobox6_is_one_of_each_gender_of_the_next_group_or_two():
+    clips = ravdess()
+    validation = [speakers(fold.validation, clips) for fold in table_of("emobox6", clips).folds]
+    assert validation == [{"04", "10"}, {"08", "09"}, {"03", "24"}, {"02", "15"}, {"06", "13"}, {"01", "20"}]
+
+
+def test_loso_validates_on_the_next_speaker_of_each_gender():
+    clips = ravdess()
+    fold = table_of("loso", clips).folds[22]
+    assert fold.name == "speaker_23"
+    assert speakers(fold.test, clips) == {"23"}
+    assert speakers(fold.validation, clips) == {"24", "01"}
+
+
+def test_loso_of_few_speakers_of_one_gender_leaves_some_to_train_on():
+    clips = speakers_only("DC", "JE", "JK", "KL")
+    fold = table_of("loso", clips).folds[3]
+    assert (speakers(fold.test, clips), speakers(fold.validation, clips), speakers(fold.train, clips)) == ({"KL"}, {"DC"}, {"JE", "JK"})
+    with pytest.raises(ValueError, match="3 speakers or more"):
+        table_of("loso", speakers_only("OAF", "YAF"))
+
+
+def test_sessions_of_iemocap():
+    clips = iemocap()
+    table = table_of("session5", clips)
+    assert table.speaker_independent
+    assert [len(fold.test) for fold in table.folds] == [42, 44, 46, 48, 50]
+    assert speakers(table.folds[4].test, clips) == {"Ses05F", "Ses05M"}
+    assert speakers(table.folds[4].validation, clips) == {"Ses01F", "Ses01M"}
+
+
+def test_speaker10_validates_on_the_other_speaker_of_the_session():
+    clips = iemocap()
+    table = table_of("speaker10", clips)
+    assert len(table.folds) == 10
+    assert speakers(table.folds[3].test, clips) == {"Ses02M"}
+    assert speakers(table.folds[3].validation, clips) == {"Ses02F"}
+
+
+def test_speaker_k_spreads_genders_and_classes():
+    clips = ravdess()
+    by_id = {clip.clip_id: clip for clip in clips}
+    for fold in table_of("speaker_k", clips, num_folds=6).folds:
+        assert Counter(by_id[clip_id].gender for clip_id in fold.test) == {"male": 120, "female": 120}
+        assert Counter(by_id[clip_id].gender for clip_id in fold.validation) == {"male": 60, "female": 60}
+
+
+def test_random_folds_are_stratified_and_marked():
+    clips = ravdess()
+    by_id = {clip.clip_id: clip for clip in clips}
+    table = table_of("random_k", clips, num_folds=4)
+    assert not table.speaker_independent
+    assert "SPEAKER-DEPENDENT" in table.note
+    for fold in table.folds:
+        assert Counter(by_id[clip_id].label for clip_id in fold.test) == {
+            str(emotion): 24 if emotion == 1 else 48 for emotion in range(1, 9)
+        }
+
+
+@pytest.mark.parametrize("corpus", [ravdess, iemocap])
+def test_every_protocol_keeps_its_promise(corpus):
+    clips = corpus()
+    names = {clip.clip_id for clip in clips}
+    for protocol in protocol_names(clips[0].corpus):
+        table = table_of(protocol, clips)
+        for fold in table.folds:
+            parts = [getattr(fold, part) for part in PARTS]
+            assert all(list(part) == sorted(part) and part for part in parts), protocol
+            assert sorted(clip_id for part in parts for clip_id in part) == sorted(names), protocol
+            if table.speaker_independent:
+                assert sum(len(speakers(part, clips)) for part in parts) == len({clip.speaker for clip in clips}), protocol
+        tested = [clip_id for fold in table.folds for clip_id in fold.test]
+        assert len(tested) == len(set(tested)), protocol
+        assert (set(tested) == names) == table.each_clip_once, protocol
+
+
+def test_hash_depends_on_content_alone():
+    clips = ravdess()
+    hashes = {name: table_of(name, clips).content_hash for name in ("luna5", "seq6", "emobox6", "random10")}
+    assert len(set(hashes.values())) == 4
+    assert hashes["luna5"] == table_of("luna5", clips[::-1]).content_hash
+    assert hashes["random10"] == table_of("random10", clips[::-1]).content_hash
+    assert hashes["random10"] != table_of("random10", clips, seed=1).content_hash
+    # The published table never changes: neither by code nor by library version.
+    assert hashes["luna5"] == "baaea2452817939746a1adf4b43267fb7f8ad73a5efab67278dc9661204929b4"
+
+
+def test_actor_folders_are_understood_as_actor_numbers():
+    clips = ravdess()
+    renamed = [dataclasses.replace(clip, speaker=f"Actor_{clip.speaker}") for clip in clips]
+    assert table_of("luna5", renamed).folds == table_of("luna5", clips).folds
+
+
+def test_holdout_is_another_name_of_80_20():
+    table = table_of("holdout", ravdess())
+    assert table.protocol == "holdout_80_20"
+    assert table.folds == table_of("holdout_80_20", ravdess()).folds
+
+
+def test_a_protocol_of_another_corpus_says_so_and_lists_what_fits():
+    with pytest.raises(
+        ValueError, match=r"'session5' is made for iemocap, and the clips are of ravdess; those that fit: luna5, .*speaker_k"
+    ):
+        table_of("session5", ravdess())
+    with pytest.raises(ValueError, match=r"'lunar' is not known; those that fit: session5"):
+        table_of("lunar", iemocap())
+
+
+def test_missing_and_extra_speakers_are_named():
+    clips = ravdess()
+    with pytest.raises(ValueError, match=r"missing: 7, 9\)"):
+        table_of("luna5", [clip for clip in clips if clip.speaker not in ("07", "09")])
+    extra = [*clips, dataclasses.replace(clips[0], clip_id="other", speaker="25")]
+    with pytest.raises(ValueError, match="not among them: 25"):
+        table_of("loso", extra)
+    with pytest.raises(ValueError, match="missing: 5"):
+        table_of("session5", [clip for clip in iemocap() if clip.session != "Session5"])
+
+
+def test_impossible_numbers_of_folds():
+    with pytest.raises(ValueError, match="num_folds=9 and 4 speakers"):
+        table_of("speaker_k", speakers_only("a", "b", "c", "d"), num_folds=9)
+    with pytest.raises(ValueError, match="got 2 folds"):
+        table_of("random_k", speakers_only("a", "b"), num_folds=2)
+
+
+def small_table(**changes) -> FoldTable:
+    """Speakers a, b, c with 4 clips each: train a, validate b, test c."""
+    parts = {part: tuple(f"{speaker}-{index}" for index in range(4)) for part, speaker in zip(PARTS, "abc", strict=True)}
+    return FoldTable("mine", (Fold("fold1", **(parts | changes)),), "speaker", "", each_clip_once=False)
+
+
+def test_check_folds_accepts_a_clean_table():
+    check_folds(small_table(), speakers_only("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"validation": ("b-0", "b-1", "b-2"), "train": ("a-0", "a-1", "a-2", "a-3", "b-3")},
+            "speakers in both the train and the validation.*: b",
+        ),
+        ({"test": ("c-0", "c-1", "c-2", "c-3", "a-0")}, "clips in both the train and the test part: a-0"),
+        ({"validation": ()}, "the validation part is empty"),
+        ({"test": ("c-0", "c-1", "c-2")}, "clips in no part: c-3"),
+        ({"test": ("c-0", "c-1", "c-2", "c-3", "d-0")}, "does not have: d-0"),
+    ],
+)
+def test_check_folds_names_what_is_wrong(changes, message):
+    with pytest.raises(LeakError, match=message):
+        check_folds(small_table(**changes), speakers_only("a", "b", "c"))
+
+
+def test_check_folds_wants_each_clip_tested_once():
+    table = dataclasses.replace(small_table(), each_clip_once=True)
+    with pytest.raises(LeakError, match=r"a-0, .* in no test part"):
+        check_folds(table, speakers_only("a", "b", "c"))
+    doubled = dataclasses.replace(table, folds=table.folds * 2, groups_by="")
+    with pytest.raises(LeakError, match="promises to test each clip once"):
+        check_folds(doubled, speakers_only("a", "b", "c"))
+
+
+def test_a_shared_speaker_in_a_session_protocol_is_found():
+    clips = iemocap()
+    table = table_of("session5", clips)
+    moved = [dataclasses.replace(clip, speaker="Ses01F") if clip.speaker == "Ses03F" else clip for clip in clips]
+    with pytest.raises(LeakError, match=r"speakers in both .*: Ses01F"):
+        check_folds(table, moved)
