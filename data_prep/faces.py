@@ -180,7 +180,8 @@ def _existing(name: str, path: str | None) -> Path:
         found = "no path is given" if path is None else f"there is no file {path}"
         raise FileNotFoundError(
             f"face detector {name} needs {file_name}, and {found}; it is public at {address}; "
-            f"put its path in detector_path of the view (config.views.faces or config.views.keyframes), or use detector='haar'"
+            "the view's field detector_path (config.views.faces, config.views.keyframes) names it, and a .pbtxt lies beside its .pb; "
+            "detector='haar' needs no file"
         )
     return Path(path)
 

@@ -23,6 +23,7 @@ import soxr
 from avemo_jax.clips import REGIONS
 from avemo_jax.data.prepared import LOST_KINDS
 
+_PYAV_ERRORS = (av.FFmpegError, LookupError, ValueError, ArithmeticError)  # PyAV trips over some damage before FFmpeg sees it
 _SOUNDFILE_SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
 _BLOCK_SAMPLES = 1 << 16
 _RATE_RANGE_HZ = (4_000, 384_000)  # anything else is a damaged header
@@ -122,7 +123,7 @@ def stream_audio(
         (less sound than the header says, or than the span needs).
     """
     read = _soundfile_blocks if path.suffix.lower() in _SOUNDFILE_SUFFIXES else _pyav_blocks
-    blocks = _resampled(_checked(read(path, start_s or 0.0, end_s), path), rate_hz)
+    blocks = _resampled(_checked(read(path, start_s, end_s), path), rate_hz)
     yield from _cut(blocks, None if segment_s is None else round(segment_s * rate_hz))
 
 
@@ -168,7 +169,6 @@ class _Header:
     duration_s: float | None = None
     num_frames: int = 0
     interval_s: float = 0.0
-    sought: bool = False
 
 
 def _check_there(path: Path) -> None:
@@ -184,7 +184,7 @@ def _opened(path: Path) -> Iterator[av.container.InputContainer]:
     try:
         # "file:" because a name may hold a colon; the whitelist because a playlist posing as a clip must not reach the network
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-    except (av.FFmpegError, ValueError) as error:
+    except _PYAV_ERRORS as error:
         raise MediaError("undecodable", f"{path.name} is no media file that FFmpeg knows ({_reason(error)})") from error
     with container:
         yield container
@@ -209,6 +209,9 @@ def _fill_header(header: _Header, container: av.container.InputContainer, stream
     durations = [container.duration / av.time_base] if container.duration else []
     if stream.duration:
         durations.append(float(stream.duration * stream.time_base))
+    elif tag := stream.metadata.get("DURATION"):  # Matroska: "00:01:02.5"
+        hours, minutes, seconds = (float(part) for part in tag.split(":"))
+        durations.append((hours * 60 + minutes) * 60 + seconds)
     header.duration_s = min(durations, default=None)  # an edit list makes the container shorter than its stream
     header.num_frames = stream.frames
     header.interval_s = 1 / (_frame_rate_fps(stream) or 25.0) if stream.type == "video" else 0.0
@@ -222,7 +225,6 @@ def _decoded_from(path: Path, kind: str, start_s: float, header: _Header) -> Ite
             if stream is None:
                 raise MediaError(f"no_{kind}", f"{path.name} has no {kind} stream")
             _fill_header(header, container, stream)
-            header.sought = seeks
             frames = _timed(_decoded(container, stream, path), container, header.interval_s)
             if seeks:
                 try:
@@ -232,7 +234,7 @@ def _decoded_from(path: Path, kind: str, start_s: float, header: _Header) -> Ite
                         passed = next(frames)
                     if passed[0] > start_s:
                         continue
-                except (MediaError, av.FFmpegError, StopIteration):
+                except (MediaError, StopIteration, *_PYAV_ERRORS):
                     continue  # some files can't be entered in the middle; read from the beginning before calling them damaged
                 yield passed
             yield from frames
@@ -253,7 +255,7 @@ def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iter
                 if frame.is_corrupt:
                     raise MediaError("undecodable", f"{path.name}: the decoder calls the frame at {frame.time} s corrupt")
                 yield frame
-    except av.FFmpegError as error:
+    except _PYAV_ERRORS as error:
         kind = "undecodable" if _has_more(packets) else "truncated"
         raise MediaError(kind, f"{path.name}: decoding the {stream.type} stopped with: {_reason(error)}") from error
 
@@ -262,7 +264,7 @@ def _has_more(packets: Iterator[av.Packet]) -> bool:
     """Whether anything follows; damage in the very last packet is how a truncated file ends."""
     try:
         return any(packet.size for packet in packets)
-    except av.FFmpegError:
+    except _PYAV_ERRORS:
         return False
 
 
@@ -291,7 +293,7 @@ def _picture(frame: av.VideoFrame, region: str) -> np.ndarray:
 _Blocks = Iterator[tuple[int, np.ndarray]]  # (rate in Hz, (S,) float32 mono)
 
 
-def _soundfile_blocks(path: Path, start_s: float, end_s: float | None) -> _Blocks:
+def _soundfile_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blocks:
     _check_there(path)
     if path.stat().st_size == 0:
         raise MediaError("empty", f"{path.name} has no bytes")
@@ -301,7 +303,7 @@ def _soundfile_blocks(path: Path, start_s: float, end_s: float | None) -> _Block
             if declared_bytes is not None and declared_bytes > path.stat().st_size:
                 raise MediaError("truncated", f"{path.name}: the header says {declared_bytes} bytes, the file has {path.stat().st_size}")
             rate_hz = sound.samplerate
-            start, end = round(start_s * rate_hz), sound.frames if end_s is None else round(end_s * rate_hz)
+            start, end = round((start_s or 0.0) * rate_hz), sound.frames if end_s is None else round(end_s * rate_hz)
             if max(start, end - _TOLERANCE_S * rate_hz) > sound.frames:
                 length_s = sound.frames / max(rate_hz, 1)
                 raise MediaError("truncated", f"{path.name}: the span ends at {end / max(rate_hz, 1):.2f} s, the file at {length_s:.2f} s")
@@ -329,23 +331,22 @@ def _declared_bytes(path: Path) -> int | None:
     return None
 
 
-def _pyav_blocks(path: Path, start_s: float, end_s: float | None) -> _Blocks:
+def _pyav_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blocks:
     header = _Header()
     to_float = av.AudioResampler(format="fltp")
-    rate_hz, position, num_samples = 0, 0, 0
-    for time_s, frame in _decoded_from(path, "audio", start_s, header):
+    rate_hz, position = 0, 0
+    for time_s, frame in _decoded_from(path, "audio", start_s or 0.0, header):
         if rate_hz == 0:
             rate_hz = frame.sample_rate
-            # Counting samples is exact; time stamps, rounded to ms in some containers, are for where counting can't begin.
-            position = round(time_s * rate_hz) if header.sought else 0
+            position = round(time_s * rate_hz)  # from here on samples are counted, because some containers round time stamps to ms
         if frame.sample_rate != rate_hz:
             raise MediaError("undecodable", f"{path.name}: the rate changes from {rate_hz} to {frame.sample_rate} Hz")
         for part in to_float.resample(frame):
             block = part.to_ndarray().mean(axis=0)
-            start, end = round(start_s * rate_hz), len(block) if end_s is None else round(end_s * rate_hz) - position
-            block = block[max(start - position, 0) : max(end, 0)]
+            start = 0 if start_s is None else round(start_s * rate_hz) - position
+            end = len(block) if end_s is None else round(end_s * rate_hz) - position
+            block = block[max(start, 0) : max(end, 0)]
             position += part.samples
-            num_samples += len(block)
             if len(block):
                 yield rate_hz, block
         if end_s is not None and position >= round(end_s * rate_hz):
