@@ -17,6 +17,8 @@ from ml_collections import ConfigDict, config_flags
 
 from avemo_jax.models.emotion_net import BranchSpec, FusionSpec
 from configs import base
+from data_prep.corpora import CORPORA
+from data_prep.prepare import VIEWS
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "base"))
@@ -101,6 +103,21 @@ def test_branch_and_fusion_fields_are_those_of_the_network():
     assert set(base.get_config().model.fusion) == {field.name for field in dataclasses.fields(FusionSpec)}
     assert BranchSpec(**{key: value for key, value in base.branch().items() if key != "standardize"}) == BranchSpec()
     assert FusionSpec(**base.get_config().model.fusion) == FusionSpec()
+
+
+def test_views_and_their_fields_are_those_of_data_prep():
+    views = base.get_config().views
+    assert set(views) == set(VIEWS)
+    for name, view in VIEWS.items():
+        fields = dataclasses.fields(view)
+        assert set(views[name]) == {field.name for field in fields}, name
+        defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
+        assert {key: views[name][key] for key in defaults} == defaults, name
+
+
+def test_every_option_of_a_corpus_is_a_field():
+    options = {option for module in CORPORA.values() for option in module.OPTIONS}
+    assert options | {"name", "root", "label_set"} == set(base.get_config().corpus)
 
 
 def words_read_by(rooms: tuple[str, ...]) -> set[str]:

@@ -1,0 +1,267 @@
+"""What is here and what is missing: packages, devices, corpora, prepared sets, files; and the command that mends each gap.
+
+Nothing beyond the standard library is imported at the head, so that it also speaks where the installation is broken:
+`python -m data_prep.doctor` needs no flags, no configuration and no third-party package.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHONS = ((3, 11), (3, 12), (3, 13))
+_GIB = 1 << 30
+_REQUIREMENT = re.compile(r"^(?P<name>[\w.-]+)(?P<range>[^#\s]*)\s*(?:#\s*(?P<reason>.*))?$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+      subject: what was looked at.
+      detail: what was found.
+      mend: what to do about it, "" where nothing is wrong.
+    """
+
+    subject: str
+    detail: str
+    mend: str = ""
+
+
+def doctor(
+    *,
+    corpus: str | None = None,
+    corpus_root: Path | None = None,
+    corpus_options: Mapping[str, Any] | None = None,
+    views: Mapping[str, Mapping[str, Any]] | None = None,
+    files: Mapping[str, str | None] | None = None,
+    prepared_dir: Path = Path("prepared"),
+    requirements: Path = ROOT / "requirements.txt",
+) -> tuple[str, bool]:
+    """Look at everything that a run needs.
+
+    Args:
+      corpus, corpus_root, corpus_options: name, folder and further arguments as `corpora.load_clips` takes them; the other corpora
+        are listed with where to ask for them.
+      views: name -> parameters of the views that the system uses; their detectors are loaded.
+      files: config field -> the file it names (tables, weights); None is passed over.
+      prepared_dir: where prepared sets live.
+      requirements: the direct dependencies with their ranges.
+
+    Returns:
+      The report for the terminal, and whether nothing is missing.
+    """
+    sections = {
+        "Python and packages": [_python(), *_packages(requirements)],
+        "Machine": [*_devices(), *_machine(prepared_dir)],
+        "Corpora": list(_corpora(corpus, corpus_root, corpus_options or {})),
+        "Prepared sets": list(_prepared_sets(prepared_dir)),
+        "Views and files": [*_views(views or {}), *_files(files or {})],
+    }
+    gaps = [finding for findings in sections.values() for finding in findings if finding.mend]
+    lines = []
+    for title, findings in sections.items():
+        if findings:
+            lines += [title, *(line for finding in findings for line in _lines(finding))]
+    if gaps:
+        lines.append(f"{len(gaps)} to mend, marked with '!': {', '.join(finding.subject for finding in gaps)}")
+        if sum(finding in gaps for finding in sections["Python and packages"]) > 1:
+            lines.append(f"All packages at once: {shlex.join([sys.executable, '-m', 'pip', 'install', '-r', str(requirements)])}")
+    else:
+        lines.append("Nothing is missing.")
+    return "\n".join(lines), not gaps
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    first, *more = finding.detail.splitlines() or [""]
+    yield f"  {'!' if finding.mend else ' '} {finding.subject:24} {first}".rstrip()
+    yield from (f"{'':29}{line.strip()}" for line in more)
+    if finding.mend:
+        yield f"{'':29}mend: {finding.mend}"
+
+
+def _python() -> Finding:
+    found = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro} ({sys.executable})"
+    if sys.version_info[:2] in PYTHONS:
+        return Finding("Python", found)
+    return Finding("Python", f"{found}, expected 3.11 to 3.13", "install one of them, then `make clean setup`")
+
+
+def _packages(requirements: Path) -> Iterator[Finding]:
+    """Compare what is installed with the ranges of requirements.txt."""
+    if not requirements.is_file():
+        yield Finding("requirements.txt", f"not in {requirements.parent}", "run from a whole checkout")
+        return
+    try:
+        from packaging.specifiers import SpecifierSet as parse_range
+    except ImportError:
+        parse_range = None  # type: ignore[assignment, misc]
+        yield Finding("packaging", "missing, so versions are not compared", _pip_install("packaging"))
+    for line in requirements.read_text(encoding="utf-8").splitlines():
+        match = _REQUIREMENT.match(line.strip())
+        if not match:
+            continue
+        name, wanted = match["name"], match["range"]
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, f"missing, expected {wanted or 'any version'}", _pip_install(name + wanted))
+            continue
+        if parse_range is not None and not parse_range(wanted).contains(version, prereleases=True):
+            reason = f" ({match['reason']})" if match["reason"] else ""
+            yield Finding(name, f"{version}, expected {wanted}{reason}", _pip_install(name + wanted))
+        else:
+            yield Finding(name, version)
+
+
+def _pip_install(requirement: str) -> str:
+    return shlex.join([sys.executable, "-m", "pip", "install", requirement])
+
+
+def _devices() -> Iterator[Finding]:
+    try:
+        import jax
+
+        devices = jax.devices()
+    except Exception as error:  # a broken plugin or driver raises whatever it likes, and the report goes on
+        yield Finding("devices", f"JAX does not start: {type(error).__name__}: {_first_line(error)}", _pip_install("jax"))
+        return
+    kinds = ", ".join(f"{device.device_kind} ({device.platform}:{device.id})" for device in devices)
+    if jax.default_backend() == "cpu" and (card := _unused_accelerator()):
+        yield Finding("devices", f"{kinds}; {card} is there and JAX does not use it", _pip_install(f"jax[cuda13]=={jax.__version__}"))
+    else:
+        yield Finding("devices", kinds)
+
+
+def _unused_accelerator() -> str | None:
+    return "an NVIDIA card" if Path("/proc/driver/nvidia/version").exists() and Path("/dev/nvidia0").exists() else None
+
+
+def _machine(prepared_dir: Path) -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding("cores", str(cores))
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        yield Finding("memory", f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / _GIB:.1f} GiB")
+    existing = next(path for path in (prepared_dir.absolute(), *prepared_dir.absolute().parents) if path.exists())
+    yield Finding("free disk", f"{shutil.disk_usage(existing).free / _GIB:.1f} GiB for {prepared_dir}")
+
+
+def _corpora(corpus: str | None, root: Path | None, options: Mapping[str, Any]) -> Iterator[Finding]:
+    try:
+        from data_prep.corpora import CORPORA
+    except ImportError as error:
+        yield Finding("corpora", f"their readers do not load: {_first_line(error)}", "install the packages marked above")
+        return
+    if corpus is not None and corpus not in CORPORA:
+        yield Finding(corpus, "no such corpus", f"--config.corpus.name= one of {', '.join(sorted(CORPORA))}")
+    for name, module in sorted(CORPORA.items()):
+        if name == "synthetic" and (name != corpus or not _is_made(root)):
+            yield Finding(name, "is made on the first run with it")
+        elif name != corpus:
+            yield Finding(name, f"not asked about; its owner: {module.ADDRESS}")
+        elif root is None:
+            yield Finding(name, f"no folder given; its owner: {module.ADDRESS}", f"--config.corpus.root=FOLDER that holds {module.LAYOUT}")
+        else:
+            yield _corpus(name, Path(root), options)
+
+
+def _is_made(root: Path | None) -> bool:
+    """Whether there is a finished synthetic corpus; reading it where it is not would make it."""
+    from data_prep.corpora.synthetic import MARKER
+
+    marker = None if root is None else Path(root) / MARKER
+    return marker is not None and marker.is_file() and json.loads(marker.read_text(encoding="utf-8")).get("finished", False)
+
+
+def _corpus(name: str, root: Path, options: Mapping[str, Any]) -> Finding:
+    from data_prep.corpora import load_clips
+
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        try:
+            clips = load_clips(name, root, **options)
+        except (ValueError, OSError) as error:
+            return Finding(name, str(error), "as said above")
+    speakers = {clip.speaker for clip in clips}
+    audio, video = (sum(getattr(clip, medium) is not None for clip in clips) for medium in ("audio", "video"))
+    detail = f"{len(clips)} clips of {len(speakers)} speakers in {root}, {audio} with sound, {video} with picture"
+    return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]))
+
+
+def _prepared_sets(prepared_dir: Path) -> Iterator[Finding]:
+    prepared_dir = Path(prepared_dir)
+    found = sorted(path.parent for path in prepared_dir.glob("*/manifest.json"))
+    unfinished = sorted(prepared_dir.glob("*.partial"))
+    if not found and not unfinished:
+        yield Finding(str(prepared_dir), "none yet; the first run makes what it needs")
+        return
+    for directory in found:
+        try:
+            manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+            detail = f"{manifest['num_examples']} examples of {manifest['num_clips']} clips, {manifest['view']} of {manifest['corpus']}"
+        except (ValueError, KeyError, OSError) as error:
+            yield Finding(directory.name, f"its manifest cannot be read: {error}", f"delete {directory} and run with --mode=prepare")
+        else:
+            yield Finding(directory.name, detail)
+    for directory in unfinished:
+        yield Finding(directory.name, "begun and not finished; the next run with the same config goes on from there")
+
+
+def _views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    for name, params in views.items():
+        try:
+            from data_prep.prepare import make_view
+
+            view = make_view(name, **params)
+            detector = getattr(view, "detector", None)
+            if detector is not None:
+                _load_detector(detector, view.detector_path)
+        except ImportError as error:
+            yield Finding(f"view {name}", f"does not load: {_first_line(error)}", "install the packages marked above")
+        except (ValueError, OSError) as error:
+            yield Finding(f"view {name}", str(error), "as said above")
+        else:
+            yield Finding(
+                f"view {name}", f"{view.modality}, steps of {tuple(view.step_shape)}{f', faces by {detector}' if detector else ''}"
+            )
+
+
+def _load_detector(name: str, path: str | None) -> None:
+    """Load a face detector by using it: its file is read at the first image."""
+    import numpy as np
+
+    from data_prep.faces import make_detector
+
+    make_detector(name, path).detect(np.zeros((64, 64, 3), np.uint8))
+
+
+def _files(files: Mapping[str, str | None]) -> Iterator[Finding]:
+    for field, path in files.items():
+        if path is None:
+            continue
+        if Path(path).is_file():
+            yield Finding(field, f"{path}, {Path(path).stat().st_size} bytes")
+        else:
+            yield Finding(field, f"there is no file {path}", f"put it there, or name another with --config.{field}=FILE")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0]
+
+
+if __name__ == "__main__":
+    report, ok = doctor()
+    print(report)
+    sys.exit(not ok)
