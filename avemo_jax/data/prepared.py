@@ -132,14 +132,17 @@ def read_examples(directory: Path) -> Iterator[Example]:
     """Yield the examples of a TFDS dataset that our builder wrote, in (clip id, segment) order.
 
     Raises:
-      ValueError: the records lie in another order, so another program wrote them.
+      ValueError: a record is damaged or lacking, or they lie in another order, so another program wrote them.
     """
     import tensorflow_datasets as tfds  # late: GPU hosts read arrays from .npz and may lack TFDS
 
     source = tfds.builder_from_directory(str(directory)).as_data_source(split="examples")
     last = ("", -1)
     for index in range(len(source)):
-        record = source[index]
+        try:
+            record = source[index]
+        except RuntimeError as error:  # array_record's word for a wrong checksum and for a record that is not there
+            raise ValueError(f"{directory}: record {index} of {len(source)} is damaged ({error}); delete it and prepare again") from error
         example = Example(record["clip"].decode(), int(record["segment"]), record["values"], record["mask"], record["times_s"])
         if (example.clip_id, example.segment) <= last:
             raise ValueError(
