@@ -88,12 +88,15 @@ def test_there_is_no_set_without_a_manifest(tmp_path):
 def test_neither_writing_nor_reading_needs_tensorflow(tmp_path):
     script = """
         import sys
+        from importlib.machinery import PathFinder
         from pathlib import Path
-        class WithoutTensorFlow:
-            def find_spec(self, name, path=None, target=None):
-                if name.split(".")[0] == "tensorflow":
-                    raise ImportError(name)
-        sys.meta_path.insert(0, WithoutTensorFlow())
+
+        class WithoutTensorFlow(PathFinder):
+            @classmethod
+            def find_spec(cls, name, *where):
+                return None if name == "tensorflow" else super().find_spec(name, *where)
+
+        sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTensorFlow
         import numpy as np
         from avemo_jax.clips import Clip
         from data_prep.builders import write_prepared
