@@ -20,27 +20,27 @@ OUTPUT = flags.DEFINE_string("output", None, "predict: folder for predictions.js
 
 def train(config):
     from avemo_jax.experiment import run
-    from data_prep.prepare import prepare_corpus
+    from data_prep.prepare_corpus import prepare_corpus
 
     run.train(config, prepare_corpus(config))
 
 
 def prepare(config):
-    from data_prep.prepare import prepare_corpus
+    from data_prep.prepare_corpus import prepare_corpus
 
     prepare_corpus(config)
 
 
 def audit(config):
     from avemo_jax.experiment import run
-    from data_prep.prepare import prepare_corpus
+    from data_prep.prepare_corpus import prepare_corpus
 
     run.audit_only(config, prepare_corpus(config))
 
 
 def evaluate(config):
     from avemo_jax.experiment import run
-    from data_prep.prepare import prepare_corpus
+    from data_prep.prepare_corpus import prepare_corpus
 
     run.evaluate(config, prepare_corpus(config))
 

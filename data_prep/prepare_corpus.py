@@ -1,0 +1,49 @@
+"""All that an experiment needs of a corpus: its clips and the prepared sets of the streams it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from avemo_jax.data.prepared import PreparedCorpus
+from data_prep.corpora import CorpusNotFound, corpus, load_clips
+from data_prep.prepare import prepare_view
+
+
+def prepare_corpus(config: Mapping[str, Any]) -> PreparedCorpus:
+    """Read the clips of the config's corpus and prepare, or find, the views that its system uses.
+
+    Args:
+      config: the resolved config as nested plain dicts.
+
+    Raises:
+      CorpusNotFound: no root is given, or the corpus is not there.
+      ValueError: the config names what does not exist.
+    """
+    settings, system = config["corpus"], config["system"]
+    name = settings["name"]
+    module = corpus(name)
+    if not settings["root"]:
+        raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root=; {module.ADDRESS}")
+    root = Path(settings["root"])
+    clips = load_clips(name, root, **{field: settings[field] for field in module.OPTIONS})
+
+    def prepared(view: str):
+        return prepare_view(
+            corpus=name,
+            root=root,
+            clips=clips,
+            view_name=view,
+            view_params=config["views"][view],
+            prepared_dir=Path(config["prepared_dir"]),
+            num_workers=config["num_workers"],
+            clip_id_of=module.clip_id,
+        )
+
+    wants_baseline = config["protocol"]["baseline"] and "audio" in system["streams"]
+    return PreparedCorpus(
+        clips=clips,
+        sets={stream: prepared(system[f"{stream}_view"]) for stream in system["streams"]},
+        functionals=prepared("functionals") if wants_baseline else None,
+    )
