@@ -39,6 +39,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.parallel",
         "avemo_jax.pretrained",
     ),
+    "avemo_jax.experiment": ("avemo_jax",),  # one experiment from prepared sets to its run directory: it joins all of the package
     "avemo_jax.inference": ("avemo_jax.labels", "avemo_jax.models", "avemo_jax.parallel", "avemo_jax.training"),
 }
 
@@ -47,7 +48,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "tensorflow": ("avemo_jax.data", "avemo_jax.training.writers", "data_prep.builders"),
     "tensorflow_datasets": ("avemo_jax.data", "data_prep.builders"),
     "clu": ("avemo_jax.training.writers",),
-    "flax": ("avemo_jax.models", "avemo_jax.pretrained", "avemo_jax.training", "avemo_jax.inference"),
+    "flax": ("avemo_jax.models", "avemo_jax.pretrained", "avemo_jax.training", "avemo_jax.inference", "avemo_jax.experiment"),
     "optax": ("avemo_jax.training",),
     "orbax": ("avemo_jax.training",),
     "jax": ("avemo_jax", "data_prep.doctor"),
@@ -163,16 +164,19 @@ AXIS_KEYWORDS = ("axis_name", "axis_names", "spmd_axis_name")
 
 
 def axis_names_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Literal mesh axis names: strings handed to a mesh or a partition spec, or as an axis name."""
+    """Literal mesh axis names: strings handed to a mesh or a partition spec, bare or in tuples, or as an axis name."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        keywords = [keyword.value for keyword in node.keywords if name in AXIS_CALLS or keyword.arg in AXIS_KEYWORDS]
-        for argument in (node.args if name in AXIS_CALLS else []) + keywords:
-            for part in ast.walk(argument):
-                if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                    yield node.lineno, part.value
+        arguments = [keyword.value for keyword in node.keywords if name in AXIS_CALLS or keyword.arg in AXIS_KEYWORDS]
+        arguments += node.args if name in AXIS_CALLS else []
+        while arguments:
+            match arguments.pop():
+                case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                    arguments += parts
+                case ast.Constant(value=str(axis)):
+                    yield node.lineno, axis
 
 
 def test_mesh_axes_are_named_in_one_place():
@@ -186,8 +190,8 @@ def test_mesh_axes_are_named_in_one_place():
 
 
 def test_the_search_for_axis_names_finds_them():
-    source = "s = NamedSharding(mesh, P(None, 'data'))\njax.vmap(f, spmd_axis_name='trial')\nprint('data')\n"
-    assert set(axis_names_in(ast.parse(source))) == {(1, "data"), (2, "trial")}
+    source = "P(None, ('data', 'x'))\njax.vmap(f, spmd_axis_name='trial')\nprint('data')\nmake_mesh(shape=sizes['data'])\n"
+    assert set(axis_names_in(ast.parse(source))) == {(1, "data"), (1, "x"), (2, "trial")}
 
 
 # Hosts with accelerators have JAX and little else; see the table of measured facts in the design.
@@ -221,7 +225,9 @@ for room in {rooms!r}:
 
 
 def test_accelerator_rooms_import_without_the_packages_those_hosts_lack():
-    rooms = tuple(f"avemo_jax.{room}" for room in ("models", "training", "evaluation", "inference", "pretrained", "protocols", "data"))
+    rooms = tuple(
+        f"avemo_jax.{room}" for room in ("models", "training", "evaluation", "inference", "pretrained", "protocols", "data", "experiment")
+    )
     program = IMPORT_ALL.format(absent=ABSENT_ON_GPU_HOSTS, rooms=rooms)
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
