@@ -18,7 +18,7 @@ from sklearn.svm import SVC
 
 from avemo_jax.evaluation.metrics import FROM_CONFUSION, confusion
 
-REGULARIZATIONS = (0.3, 1.0, 3.0, 10.0, 30.0)
+REGULARIZATIONS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 @dataclasses.dataclass(frozen=True)
