@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import math
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -176,17 +177,25 @@ def _check_there(path: Path) -> None:
         raise MediaError("missing", f"there is no file {path}")
 
 
+def _num_bytes(path: Path) -> int:
+    """Size of the file; raise where there is none or nothing in it."""
+    _check_there(path)
+    if (num_bytes := path.stat().st_size) == 0:
+        raise MediaError("empty", f"{path.name} has no bytes")
+    return num_bytes
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[av.container.InputContainer]:
-    _check_there(path)
-    if path.stat().st_size == 0:
-        raise MediaError("empty", f"{path.name} has no bytes")
+    _num_bytes(path)
     try:
         # "file:" because a name may hold a colon; the whitelist because a playlist posing as a clip must not reach the network
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except _PYAV_ERRORS as error:
         raise MediaError("undecodable", f"{path.name} is no media file that FFmpeg knows ({_reason(error)})") from error
     with container:
+        if not container.streams:
+            raise MediaError("undecodable", f"{path.name} holds no streams: its index is lost")
         yield container
 
 
@@ -294,29 +303,30 @@ _Blocks = Iterator[tuple[int, np.ndarray]]  # (rate in Hz, (S,) float32 mono)
 
 
 def _soundfile_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blocks:
-    _check_there(path)
-    if path.stat().st_size == 0:
-        raise MediaError("empty", f"{path.name} has no bytes")
-    try:
-        with soundfile.SoundFile(path) as sound:
-            declared_bytes = _declared_bytes(path)
-            if declared_bytes is not None and declared_bytes > path.stat().st_size:
-                raise MediaError("truncated", f"{path.name}: the header says {declared_bytes} bytes, the file has {path.stat().st_size}")
-            rate_hz = sound.samplerate
-            start, end = round((start_s or 0.0) * rate_hz), sound.frames if end_s is None else round(end_s * rate_hz)
-            if max(start, end - _TOLERANCE_S * rate_hz) > sound.frames:
-                length_s = sound.frames / max(rate_hz, 1)
-                raise MediaError("truncated", f"{path.name}: the span ends at {end / max(rate_hz, 1):.2f} s, the file at {length_s:.2f} s")
-            sound.seek(start)
-            left = min(end, sound.frames) - start
-            while left > 0:
-                block = sound.read(min(left, _BLOCK_SAMPLES), dtype="float32", always_2d=True)
-                if len(block) == 0:
-                    raise MediaError("truncated", f"{path.name}: the sound ends {left / rate_hz:.2f} s before the header says")
-                left -= len(block)
-                yield rate_hz, block.mean(axis=1)
-    except soundfile.LibsndfileError as error:
-        raise MediaError("undecodable", f"{path.name}: {error.error_string}") from error
+    num_bytes = _num_bytes(path)
+    with path.open("rb") as raw:
+        try:
+            with soundfile.SoundFile(raw.fileno(), closefd=False) as sound:
+                declared_bytes = _declared_bytes(path)
+                if declared_bytes is not None and declared_bytes > num_bytes:
+                    raise MediaError("truncated", f"{path.name}: the header says {declared_bytes} bytes, the file has {num_bytes}")
+                rate_hz = _plausible_rate_hz(sound.samplerate, path)
+                start, end = round((start_s or 0.0) * rate_hz), sound.frames if end_s is None else round(end_s * rate_hz)
+                if max(start, end - _TOLERANCE_S * rate_hz) > sound.frames:
+                    raise MediaError(
+                        "truncated", f"{path.name}: the span ends at {end / rate_hz:.2f} s, the file at {sound.frames / rate_hz:.2f} s"
+                    )
+                sound.seek(start)
+                left = min(end, sound.frames) - start
+                while left > 0:
+                    block = sound.read(min(left, _BLOCK_SAMPLES), dtype="float32", always_2d=True)
+                    if len(block) == 0:
+                        raise MediaError("truncated", f"{path.name}: the sound ends {left / rate_hz:.2f} s before the header says")
+                    left -= len(block)
+                    yield rate_hz, block.mean(axis=1)
+        except soundfile.LibsndfileError as error:
+            kind = "truncated" if os.lseek(raw.fileno(), 0, os.SEEK_CUR) >= num_bytes else "undecodable"
+            raise MediaError(kind, f"{path.name}: {error.error_string}") from error
 
 
 def _declared_bytes(path: Path) -> int | None:
@@ -337,7 +347,7 @@ def _pyav_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blo
     rate_hz, position = 0, 0
     for time_s, frame in _decoded_from(path, "audio", start_s or 0.0, header):
         if rate_hz == 0:
-            rate_hz = frame.sample_rate
+            rate_hz = _plausible_rate_hz(frame.sample_rate, path)
             position = round(time_s * rate_hz)  # from here on samples are counted, because some containers round time stamps to ms
         if frame.sample_rate != rate_hz:
             raise MediaError("undecodable", f"{path.name}: the rate changes from {rate_hz} to {frame.sample_rate} Hz")
@@ -356,12 +366,16 @@ def _pyav_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blo
         raise MediaError("truncated", f"{path.name}: the sound ends at {reached_s:.2f} s, expected {expected_s:.2f} s")
 
 
+def _plausible_rate_hz(rate_hz: int, path: Path) -> int:
+    if not _RATE_RANGE_HZ[0] <= rate_hz <= _RATE_RANGE_HZ[1]:
+        raise MediaError("undecodable", f"{path.name}: an implausible rate of {rate_hz} Hz, expected one in {_RATE_RANGE_HZ}")
+    return rate_hz
+
+
 def _checked(blocks: _Blocks, path: Path) -> _Blocks:
     """Pass the blocks on, or raise at what can be no sound."""
     num_samples = 0
     for rate_hz, block in blocks:
-        if not _RATE_RANGE_HZ[0] <= rate_hz <= _RATE_RANGE_HZ[1]:
-            raise MediaError("undecodable", f"{path.name}: an implausible rate of {rate_hz} Hz, expected one in {_RATE_RANGE_HZ}")
         peak = float(np.abs(block).max())
         if not peak <= _LARGEST_SAMPLE:  # so written that NaN fails too
             raise MediaError("undecodable", f"{path.name}: a sample of {peak:g} near {num_samples / rate_hz:.2f} s, expected [-1, 1]")
