@@ -45,7 +45,7 @@ demo: setup
 	  echo "--- configs/demo.py:$$streams"; \
 	  $(BIN)/python run.py --config=configs/demo.py:$$streams; \
 	done
-	@echo "Reports, one self-contained page a run:"; ls -1 runs/*/report.html
+	@echo "Reports, one self-contained page a run:"; ls -1 runs/synthetic-small_*-*/report.html
 
 test: setup
 	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_ARGS)
