@@ -89,7 +89,24 @@ def views() -> ConfigDict:
                 sample_rate_hz=48000,
                 window_ms=85.333,  # 4096 samples at 48 kHz
                 hop_ms=42.667,  # 2048 samples at 48 kHz
+                num_mels=128,
+                min_hz=0.0,
+                max_hz=0.0,  # 0 stands for half the sample rate
+                range_db=80.0,  # levels further below the loudest of the segment are raised to that; 0 leaves them
+                trim_db=0.0,  # silent ends further below the loudest frame are cut off; 0 keeps them
                 segment_s=30.0,  # longer clips are cut and their posteriors averaged
+            ),
+            logmel_frames=dict(  # what mfcc is taken of, for networks that disturb it before they take cepstra themselves
+                num_deltas=0,
+                sample_rate_hz=48000,
+                window_ms=85.333,
+                hop_ms=42.667,
+                num_mels=64,
+                min_hz=50.0,
+                max_hz=8000.0,
+                range_db=0.0,
+                trim_db=30.0,
+                segment_s=30.0,
             ),
             functionals=dict(segment_s=30.0),
             keyframes=dict(num_frames=16, size_px=299, segment_s=5.0, face_crop=False, detector="haar", detector_path=placeholder(str)),

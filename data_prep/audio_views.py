@@ -86,67 +86,140 @@ class Logmel496:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Mfcc:
-    """MFCC of overlapping frames, with derivatives if wanted; steps of (num_coefficients * (1 + num_deltas),).
+class _MelFrames:
+    """What views of overlapping frames share: a mel spectrum in dB, derivatives if wanted, silent ends cut off if wanted.
 
-    Frames are centred at multiples of the hop, the signal padded with zeros at both ends, 128 mel bands, levels at most 80 dB under
-    the loudest of the segment: librosa's definitions and defaults.
+    Frames are centred at multiples of the hop, the sound padded with zeros at both ends: librosa's definitions. Sound shorter than a
+    window is padded to one.
 
     Attributes:
-      num_coefficients: of the cosine transform, the zeroth included.
       num_deltas: 0, 1 (append the first derivative) or 2 (append the second as well), over 9 frames.
       sample_rate_hz: of the analysis; other media are resampled.
       window_ms, hop_ms: of the analysis.
+      num_mels, min_hz, max_hz: mel bands; a max_hz of 0 stands for half the sample rate.
+      range_db: levels further below the loudest of the segment are raised to that; 0 leaves them.
+      trim_db: ends of the segment that stay further below its loudest frame are cut off, but for one frame before and two after;
+        0 keeps all.
       segment_s: longer clips are cut.
     """
 
-    name: ClassVar[str] = "mfcc"
     modality: ClassVar[str] = "audio"
     dtype: ClassVar[str] = "float32"
-    VERSION: ClassVar[int] = 1
 
-    num_coefficients: int = 13
-    num_deltas: int = 0
+    num_deltas: int
     sample_rate_hz: int = 48000
     window_ms: float = 85.333
     hop_ms: float = 42.667
+    num_mels: int
+    min_hz: float
+    max_hz: float
+    range_db: float
+    trim_db: float
     segment_s: float = 30.0
 
     def __post_init__(self):
         if self.num_deltas not in (0, 1, 2):
             raise ValueError(f"num_deltas must be 0, 1 or 2, got {self.num_deltas}")
-        if not 1 <= self.num_coefficients <= 128:
-            raise ValueError(f"num_coefficients must be 1 to 128, the number of mel bands, got {self.num_coefficients}")
+        if not 0 <= self.min_hz < (self.max_hz or self.sample_rate_hz / 2) <= self.sample_rate_hz / 2:
+            raise ValueError(f"expected min_hz < max_hz <= half of {self.sample_rate_hz} Hz, got {self.min_hz:g} and {self.max_hz:g}")
+
+    @property
+    def num_features(self) -> int:
+        """Features of a frame before derivatives are appended."""
+        return self.num_mels
 
     @property
     def step_shape(self) -> tuple[int, ...]:
-        return (self.num_coefficients * (1 + self.num_deltas),)
+        return (self.num_features * (1 + self.num_deltas),)
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
-        """Yield one segment a piece: values (T, D) float32, the coefficients first, then their derivatives."""
-        for index, samples in _kept(audio, self.sample_rate_hz):
-            values = np.concatenate(self._features(samples)).T
-            times_s = index * self.segment_s + np.arange(len(values)) * self._hop_samples / self.sample_rate_hz
-            yield ViewSegment(_float32(values), np.ones(len(values), bool), _float32(times_s), len(values))
-
-    @property
-    def _hop_samples(self) -> int:
-        return round(self.hop_ms * self.sample_rate_hz / 1000)
-
-    def _features(self, samples: np.ndarray) -> list[np.ndarray]:
-        """Groups of features, each (D, T)."""
+        """Yield one segment a piece: values (T, D) float32, the features first, then their derivatives."""
         import librosa  # late: it takes a second and a half, and whoever only asks for step_shape need not wait
 
-        base = librosa.feature.mfcc(
-            y=samples,
-            sr=self.sample_rate_hz,
-            n_mfcc=self.num_coefficients,
-            n_fft=round(self.window_ms * self.sample_rate_hz / 1000),
-            hop_length=self._hop_samples,
-        )
-        # a line is fitted to the ends where the segment has the 9 frames that this takes, else they are repeated
-        mode = "interp" if base.shape[1] >= 9 else "nearest"
-        return [base, *(librosa.feature.delta(base, order=order, mode=mode) for order in range(1, self.num_deltas + 1))]
+        window = round(self.window_ms * self.sample_rate_hz / 1000)
+        hop = round(self.hop_ms * self.sample_rate_hz / 1000)
+        for index, samples in _kept(audio, self.sample_rate_hz):
+            samples = np.pad(samples, (0, max(0, window - len(samples))))
+            power = librosa.feature.melspectrogram(
+                y=samples,
+                sr=self.sample_rate_hz,
+                n_fft=window,
+                hop_length=hop,
+                n_mels=self.num_mels,
+                fmin=self.min_hz,
+                fmax=self.max_hz or None,
+            )
+            features = self._features(librosa.power_to_db(power, top_db=self.range_db or None))
+            first, end = 0, features.shape[1]
+            if self.trim_db:
+                _, (start, stop) = librosa.effects.trim(samples, top_db=self.trim_db, frame_length=window, hop_length=hop)
+                if stop > start:  # else all of it is silence
+                    first, end = max(0, start // hop - 1), stop // hop + 2
+            features = features[:, first:end]
+            # a line is fitted to the ends where the segment has the 9 frames that this takes, else they are repeated
+            mode = "interp" if features.shape[1] >= 9 else "nearest"
+            deltas = [librosa.feature.delta(features, order=order, mode=mode) for order in range(1, self.num_deltas + 1)]
+            values = _float32(np.concatenate([features, *deltas]).T)
+            times_s = index * self.segment_s + (first + np.arange(len(values))) * hop / self.sample_rate_hz
+            yield ViewSegment(values, np.ones(len(values), bool), _float32(times_s), len(values))
+
+    def _features(self, mel_db: np.ndarray) -> np.ndarray:
+        """(num_features, T) of the mel spectrum (num_mels, T) in dB."""
+        return mel_db
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mfcc(_MelFrames):
+    """Mel-frequency cepstral coefficients of overlapping frames; steps of (num_coefficients * (1 + num_deltas),).
+
+    The defaults are librosa's (128 bands up to half the sample rate, 80 dB) with windows and hops of 4096 and 2048 samples at 48 kHz.
+
+    Attributes:
+      num_coefficients: of the cosine transform, the zeroth included; as many as num_mels lose nothing.
+    """
+
+    name: ClassVar[str] = "mfcc"
+    VERSION: ClassVar[int] = 1
+
+    num_coefficients: int = 13
+    num_deltas: int = 0
+    num_mels: int = 128
+    min_hz: float = 0.0
+    max_hz: float = 0.0
+    range_db: float = 80.0
+    trim_db: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 1 <= self.num_coefficients <= self.num_mels:
+            raise ValueError(f"num_coefficients must be 1 to {self.num_mels}, the number of mel bands, got {self.num_coefficients}")
+
+    @property
+    def num_features(self) -> int:
+        return self.num_coefficients
+
+    def _features(self, mel_db: np.ndarray) -> np.ndarray:
+        import librosa
+
+        return librosa.feature.mfcc(S=mel_db, n_mfcc=self.num_coefficients)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogmelFrames(_MelFrames):
+    """Mel spectrum in dB of overlapping frames; steps of (num_mels * (1 + num_deltas),).
+
+    For networks that take cepstra of it themselves, after disturbing voice and tempo where those are axes of the array.
+    """
+
+    name: ClassVar[str] = "logmel_frames"
+    VERSION: ClassVar[int] = 1
+
+    num_deltas: int = 0
+    num_mels: int = 64
+    min_hz: float = 50.0
+    max_hz: float = 8000.0
+    range_db: float = 0.0
+    trim_db: float = 30.0
 
 
 # Statistics over time, in this order, of each log-mel band: what a classical baseline hears.
@@ -185,7 +258,7 @@ class Functionals:
             yield ViewSegment(_float32(values), np.ones(1, bool), _float32([middle_s]), 1)
 
 
-AUDIO_VIEWS = {view.name: view for view in (LogmelPatches, Logmel496, Mfcc, Functionals)}
+AUDIO_VIEWS = {view.name: view for view in (LogmelPatches, Logmel496, LogmelFrames, Mfcc, Functionals)}
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:

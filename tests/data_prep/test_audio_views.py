@@ -7,11 +7,12 @@ import dataclasses
 import librosa
 import numpy as np
 import pytest
+import scipy.fft
 import soundfile
 from shared_data import shared_data
 
 from configs import base
-from data_prep.audio_views import AUDIO_VIEWS, Functionals, Logmel496, LogmelPatches, Mfcc, log_mel
+from data_prep.audio_views import AUDIO_VIEWS, Functionals, Logmel496, LogmelFrames, LogmelPatches, Mfcc, log_mel
 
 
 def noise(duration_s: float, rate_hz: int, seed: int = 0) -> np.ndarray:
@@ -52,6 +53,32 @@ def test_mfcc_defaults_are_4096_and_2048_samples_at_48_khz():
     samples = noise(1.0, 48000)
     (segment,) = Mfcc().segments(iter([samples]))
     np.testing.assert_array_equal(segment.values, librosa.feature.mfcc(y=samples, sr=48000, n_mfcc=13, n_fft=4096, hop_length=2048).T)
+
+
+def test_log_mel_frames_equal_librosa_and_lose_silent_ends():
+    sound = np.concatenate([np.zeros(48000), noise(1.0, 48000), np.zeros(72000)]).astype(np.float32)
+    power = librosa.feature.melspectrogram(y=sound, sr=48000, n_fft=4096, hop_length=2048, n_mels=64, fmin=50, fmax=8000)
+    expected = librosa.power_to_db(power, top_db=None).T
+    (whole,) = LogmelFrames(trim_db=0.0).segments(iter([sound]))
+    np.testing.assert_array_equal(whole.values, expected)
+    (trimmed,) = LogmelFrames().segments(iter([sound]))
+    # frames 23 to 47 overlap the noise by enough; one frame before and two after stay
+    first = round(trimmed.times_s[0] * 48000 / 2048)
+    assert 20 <= first <= 23 and 27 <= len(trimmed.values) <= 30
+    np.testing.assert_array_equal(trimmed.values, expected[first : first + len(trimmed.values)])
+    (silence,) = LogmelFrames().segments(iter([np.zeros(48000, np.float32)]))
+    np.testing.assert_allclose(silence.values, np.full((24, 64), -100.0), rtol=1e-6)
+
+
+def test_as_many_coefficients_as_bands_lose_nothing():
+    samples = noise(1.0, 48000)
+    (frames,) = LogmelFrames(trim_db=30.0, num_deltas=1).segments(iter([samples]))
+    (mfcc,) = Mfcc(num_coefficients=64, num_mels=64, min_hz=50.0, max_hz=8000.0, range_db=0.0, trim_db=30.0, num_deltas=1).segments(
+        iter([samples])
+    )
+    inverse = scipy.fft.idct(mfcc.values.reshape(-1, 2, 64), norm="ortho").reshape(-1, 128)
+    np.testing.assert_allclose(inverse, frames.values, atol=1e-3)
+    np.testing.assert_array_equal(mfcc.times_s, frames.times_s)
 
 
 @pytest.mark.parametrize("view", [view() for view in AUDIO_VIEWS.values()], ids=lambda view: view.name)
@@ -111,6 +138,7 @@ def test_functionals_are_the_statistics_they_say():
         (lambda: Logmel496(segment_s=4.0), "at least 4.975"),
         (lambda: Mfcc(num_deltas=3), "must be 0, 1 or 2, got 3"),
         (lambda: Mfcc(num_coefficients=0), "1 to 128"),
+        (lambda: LogmelFrames(sample_rate_hz=8000), "half of 8000 Hz, got 50 and 8000"),
     ],
 )
 def test_impossible_parameters_are_refused(make, message):
