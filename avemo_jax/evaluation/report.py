@@ -59,7 +59,7 @@ def write_report(run_directory: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "duration": _duration}
+    environment.filters |= {"percent": _percent, "duration": _duration, "breakable": _breakable}
     page = environment.get_template("report.html.j2").render(
         results=results,
         metric_names=METRIC_NAMES,
@@ -199,6 +199,11 @@ def _percent(share: float) -> str:
 
 def _times(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may be broken after its underscores, which narrow screens need."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _duration(seconds: float) -> str:

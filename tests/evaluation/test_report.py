@@ -114,7 +114,7 @@ def write_run(directory: Path, *, select: str = "validation", leaks: tuple[str, 
 class Page(HTMLParser):
     """Collects tags with their attributes, and the text that is seen."""
 
-    VOID = ("meta", "link", "img", "col", "br")
+    VOID = ("meta", "link", "img", "col", "br", "wbr")
 
     def __init__(self, text: str):
         super().__init__()
