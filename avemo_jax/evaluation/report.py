@@ -178,8 +178,8 @@ def write_attention(path: Path, **arrays: np.ndarray) -> None:
     for name in ("clip", "fold"):
         arrays[name] = arrays[name].astype(str)
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     partial.replace(path)
 
 

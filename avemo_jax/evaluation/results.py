@@ -181,7 +181,7 @@ def summarise(
       speaker). `per_seed` has the pooled metrics and their mean of folds for every seed. Empty groups are never shown.
     """
     data = predictions
-    per_fold = []
+    per_fold: list[dict[str, Any]] = []
     for seed in np.unique(data.seed):
         for fold in np.unique(data.fold[data.seed == seed]):
             rows = (data.seed == seed) & (data.fold == fold)
@@ -191,7 +191,7 @@ def summarise(
     intervals = _intervals(data, num_resamples)
     metrics = {name: _spread([entry[name] for entry in per_fold]) | {"pooled": pooled[name], "ci95": intervals[name]} for name in METRICS}
 
-    per_seed = []
+    per_seed: list[dict[str, Any]] = []
     for seed in np.unique(data.seed):
         values = all_metrics(data.label[data.seed == seed], data.probabilities[data.seed == seed])
         folds = [entry for entry in per_fold if entry["seed"] == seed]
@@ -229,7 +229,7 @@ def summarise(
     } | ({} if baseline is None else {"baseline": {name: baseline[name] for name in ("system", "metrics", "per_seed", "per_fold")}})
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | None]:
+def _spread(values: Sequence[float]) -> dict[str, Any]:
     return {
         "mean_of_folds": float(np.mean(values)),
         "std_of_folds": float(np.std(values, ddof=1)) if len(values) > 1 else None,
