@@ -101,11 +101,16 @@ def _make_actor(work: tuple[Path, int, int, int]) -> None:
     folder.mkdir(exist_ok=True)
     for emotion in ravdess.EMOTIONS:
         for take in range(num_takes):
-            path = folder / f"01-01-{emotion}-01-{1 + take % 2:02d}-{1 + take // 2:02d}-{actor:02d}.mp4"
+            path = folder / film_name(actor, emotion, take)
             if not path.exists():
                 part = folder / f".{path.stem}.{os.getpid()}.mp4"
                 write_clip(part, actor=actor, emotion=ravdess.EMOTIONS[emotion], take=take, seed=seed)
                 part.replace(path)
+
+
+def film_name(actor: int, emotion: str, take: int) -> str:
+    """Name of a film: all of normal intensity, takes 0, 1, 2 are the first sentence, the second, the first again."""
+    return f"01-01-{emotion}-01-{1 + take % 2:02d}-{1 + take // 2:02d}-{actor:02d}.mp4"
 
 
 def write_clip(path: Path, *, actor: int, emotion: str, take: int, seed: int) -> None:
@@ -114,6 +119,7 @@ def write_clip(path: Path, *, actor: int, emotion: str, take: int, seed: int) ->
 
     from data_prep.corpora import synthetic_face, synthetic_voice
 
+    synthetic_face.cv2.setNumThreads(1)
     male = actor % 2 == 1
     person = np.random.default_rng([seed, actor])
     looks = synthetic_face.Looks.draw(person, male=male)
@@ -127,7 +133,7 @@ def write_clip(path: Path, *, actor: int, emotion: str, take: int, seed: int) ->
         picture.width = picture.height = synthetic_face.SIZE_PX
         picture.pix_fmt, picture.bit_rate, picture.thread_count = "yuv420p", 300_000, 1
         sound = container.add_stream("aac", rate=synthetic_voice.SAMPLE_RATE_HZ, layout="mono")
-        sound.bit_rate = 64_000
+        sound.bit_rate, sound.options = 64_000, {"aac_coder": "fast"}
         for image in synthetic_face.frames(rng, looks, emotion, level[at_frames], RATE_FPS):
             container.mux(picture.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(picture.encode(None))

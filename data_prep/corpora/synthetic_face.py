@@ -35,15 +35,15 @@ class Expression(NamedTuple):
 EXPRESSIONS = {
     "neutral": Expression(-0.10, 0.00, -0.12, 0.06, 0.90, 1.0),
     "sad": Expression(-0.35, 0.05, -0.32, 0.05, 0.78, 0.8),
-    "calm": Expression(-0.05, 0.15, 0.62, 0.14, 0.92, 1.4),
-    "happy": Expression(0.00, 0.20, 0.88, 0.24, 0.86, 2.0),
+    "calm": Expression(-0.05, 0.15, 0.68, 0.14, 0.92, 1.4),
+    "happy": Expression(0.05, 0.20, 0.95, 0.25, 0.84, 2.0),
     "angry": Expression(0.95, -0.40, -0.62, 0.18, 0.92, 2.4),
     "fearful": Expression(0.70, -0.20, -0.55, 0.26, 1.08, 2.0),
     "disgust": Expression(0.10, 0.55, -0.10, 0.66, 1.05, 1.6),
     "surprised": Expression(-0.10, 0.80, 0.00, 0.82, 1.25, 1.8),
 }
 # Standard deviation of one clip's expression around its emotion's.
-JITTER = Expression(0.28, 0.25, 0.26, 0.13, 0.14, 0.4)
+JITTER = Expression(0.26, 0.24, 0.24, 0.12, 0.13, 0.4)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,15 +10,15 @@ from scipy import ndimage, signal
 
 SAMPLE_RATE_HZ = 48000
 
-# Formant frequencies in Hz of a male speaker's vowels. Source: Peterson and Barney 1952, table II (F4: a common value).
+# Formant frequencies in Hz of a male speaker's vowels. Source: Peterson and Barney 1952, table II (F4, F5: common values).
 FORMANTS_HZ = {
-    "a": (730, 1090, 2440, 3400),
-    "i": (270, 2290, 3010, 3500),
-    "u": (300, 870, 2240, 3300),
-    "e": (530, 1840, 2480, 3500),
-    "o": (570, 840, 2410, 3300),
+    "a": (730, 1090, 2440, 3400, 4500),
+    "i": (270, 2290, 3010, 3500, 4600),
+    "u": (300, 870, 2240, 3300, 4400),
+    "e": (530, 1840, 2480, 3500, 4500),
+    "o": (570, 840, 2410, 3300, 4400),
 }
-_BANDWIDTHS_HZ = (80, 100, 130, 180)
+_BANDWIDTHS_HZ = (80, 100, 130, 180, 240)
 SENTENCES = {"1": "aieoueia", "2": "oeuaiaeu"}  # vowels of the two sentences, said over again where a clip has time
 
 
@@ -42,17 +42,17 @@ class Manner(NamedTuple):
 
 # Four voices for eight emotions, in other pairs than the faces (see synthetic.py).
 MANNERS = {
-    "neutral": Manner(0.0, 1.2, -1.5, -3.0, 3.6, 0.0, 0.06, 0.1),
-    "calm": Manner(-0.9, 0.9, -1.2, -4.5, 3.3, -0.2, 0.09, 0.1),
-    "happy": Manner(5.2, 4.0, 1.0, 1.0, 4.7, 0.5, 0.06, 0.2),
-    "surprised": Manner(6.6, 4.6, 3.0, 0.5, 4.4, 0.6, 0.08, 0.2),
-    "angry": Manner(2.6, 2.8, -4.5, 6.0, 4.6, 1.4, 0.10, 0.2),
-    "disgust": Manner(1.4, 2.4, -5.0, 4.5, 4.1, 1.2, 0.13, 0.2),
-    "sad": Manner(-0.5, 0.8, -3.0, -9.0, 2.6, -1.0, 0.24, 0.5),
-    "fearful": Manner(0.9, 1.0, -2.0, -8.0, 2.9, -0.8, 0.28, 0.9),
+    "neutral": Manner(0.2, 1.4, -1.2, -2.2, 3.9, 0.15, 0.05, 0.1),
+    "calm": Manner(-1.0, 0.8, -1.8, -5.0, 3.2, -0.30, 0.12, 0.1),
+    "happy": Manner(5.0, 3.6, 0.2, 2.0, 5.0, 0.75, 0.05, 0.2),
+    "surprised": Manner(6.8, 4.8, 3.2, -0.5, 4.2, 0.40, 0.10, 0.2),
+    "angry": Manner(2.8, 3.0, -4.0, 7.0, 4.9, 1.55, 0.06, 0.2),
+    "disgust": Manner(1.2, 2.2, -5.4, 4.2, 4.1, 1.15, 0.16, 0.2),
+    "sad": Manner(-0.8, 0.7, -3.4, -10.0, 2.5, -1.05, 0.20, 0.3),
+    "fearful": Manner(1.0, 1.2, -1.6, -7.6, 3.1, -0.70, 0.34, 0.9),
 }
 # Standard deviation of one clip's manner around its emotion's.
-JITTER = Manner(1.5, 0.8, 1.6, 2.2, 0.45, 0.35, 0.05, 0.25)
+JITTER = Manner(1.2, 0.7, 1.4, 1.8, 0.40, 0.30, 0.04, 0.2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Voice:
             pitch_hz=(115.0 if male else 205.0) * 2 ** (rng.uniform(-2, 2) / 12),
             tract=rng.uniform(0.95, 1.05) * (1.0 if male else 1.16),
             energy_db=rng.uniform(-1.5, 1.5),
-            tilt_hz=1200.0 * 2 ** rng.uniform(-0.25, 0.25),
+            tilt_hz=1500.0 * 2 ** rng.uniform(-0.25, 0.25),
         )
 
 
@@ -95,7 +95,7 @@ def speak(rng: np.random.Generator, voice: Voice, emotion: str, sentence: str, d
     begin_s, end_s = rng.uniform(0.08, 0.2), duration_s - rng.uniform(0.08, 0.2)
 
     # Syllables: where each sample lies within its own (position in [0, 1]), and which it is.
-    count = max(3, round(max(1.8, manner.rate_hz) * (end_s - begin_s)))
+    count = max(2, round(manner.rate_hz * (end_s - begin_s)))
     lengths = rng.uniform(0.75, 1.25, count)
     edges = begin_s + (end_s - begin_s) * np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
     index = np.clip(np.searchsorted(edges, time_s, side="right") - 1, 0, count - 1)
@@ -103,19 +103,17 @@ def speak(rng: np.random.Generator, voice: Voice, emotion: str, sentence: str, d
     stress = rng.uniform(0.65, 1.0, count)[index]
     level = stress * np.sin(np.pi * position) ** 0.7 * ((time_s >= begin_s) & (time_s < end_s))
 
+    # Pitch: level, slope, a rise and fall a syllable, tremor, and a little unsteadiness 20 times a second.
     through = np.clip((time_s - begin_s) / (end_s - begin_s), 0, 1)
     contour_st = (
         manner.pitch_st
         + manner.slope_st * (through - 0.5)
         + max(0.2, manner.range_st) * (stress * np.sin(np.pi * position) - 0.5)
         + max(0.0, manner.tremor_st) * np.sin(2 * np.pi * 6.0 * time_s)
-        + np.interp(time_s, np.arange(0, duration_s + 0.05, 0.05), 0.3 * rng.standard_normal(len(np.arange(0, duration_s + 0.05, 0.05))))
+        + np.interp(time_s, np.linspace(0, duration_s, round(20 * duration_s)), 0.3 * rng.standard_normal(round(20 * duration_s)))
     )
     source = _glottal_source(np.cumsum(voice.pitch_hz * 2 ** (contour_st / 12)) / SAMPLE_RATE_HZ)
-    cutoff_hz = float(np.clip(voice.tilt_hz * 2**manner.tilt_oct, 300, 9000))
-    source = signal.lfilter(*signal.butter(1, cutoff_hz, fs=SAMPLE_RATE_HZ), source)
-    breath = rng.standard_normal(num_samples) * np.std(source)
-    source = (source + max(0.01, manner.breath) * breath) * level
+    source = (source / np.std(source) + max(0.01, manner.breath) * rng.standard_normal(num_samples)) * level
 
     speech = np.zeros(num_samples)
     spoken = np.array([SENTENCES[sentence][i % len(SENTENCES[sentence])] for i in range(count)])
@@ -124,10 +122,13 @@ def speak(rng: np.random.Generator, voice: Voice, emotion: str, sentence: str, d
         speech += share * _formants(source, vowel, voice.tract)
     # A short hiss opens every syllable, as a consonant would.
     hiss = signal.lfilter(*signal.butter(2, 3000, "highpass", fs=SAMPLE_RATE_HZ), rng.standard_normal(num_samples))
-    speech = speech / np.std(speech) + 0.5 * hiss * np.exp(-(((position - 0.06) / 0.05) ** 2)) * (level > 0)
+    speech = speech / np.std(speech) + 0.4 * hiss * np.exp(-(((position - 0.06) / 0.05) ** 2)) * (level > 0)
+    cutoff_hz = float(np.clip(voice.tilt_hz * 2**manner.tilt_oct, 200, 9000))
+    speech = signal.lfilter(*signal.butter(1, cutoff_hz, fs=SAMPLE_RATE_HZ), speech)
 
-    gain = 0.06 * 10 ** ((manner.energy_db + voice.energy_db) / 20)
-    room = 0.0025 * 10 ** (rng.uniform(-6, 6) / 20) * rng.standard_normal(num_samples)
+    gain = 0.06 * 10 ** ((manner.energy_db + voice.energy_db) / 20) / np.std(speech)
+    room = signal.lfilter(*signal.butter(1, 500, fs=SAMPLE_RATE_HZ), rng.standard_normal(num_samples))
+    room *= 0.005 * 10 ** (rng.uniform(-6, 6) / 20)
     # tanh: a loud voice saturates softly instead of leaving [-1, 1].
     samples = np.tanh(gain * speech + room)
     return samples.astype(np.float32), level.astype(np.float32)
@@ -139,7 +140,8 @@ def _glottal_source(phase: np.ndarray) -> np.ndarray:
     opening = 0.5 * (1 - np.cos(np.pi * within / 0.4))
     closing = np.cos(0.5 * np.pi * (within - 0.4) / 0.16)
     flow = np.where(within < 0.4, opening, np.where(within < 0.56, closing, 0.0))
-    return np.gradient(flow) * 100
+    # The lips radiate high frequencies better: one more, leaky derivative.
+    return signal.lfilter([1.0, -0.9], [1.0], np.gradient(flow))
 
 
 def _formants(source: np.ndarray, vowel: str, tract: float) -> np.ndarray:
