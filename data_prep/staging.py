@@ -118,17 +118,21 @@ class StageTask:
 def stage_media(task: StageTask) -> StagedClip:
     """Decode a clip and stage its view; what is wrong with its media goes into the damage report, every other error is raised."""
     clip_id = task.clip.clip_id
-    watch = _Watch()
+    watch = Watch()
     try:
-        return stage(task.path, clip_id, watch.segments(task.view.segments(_media(task, watch))), watch.damage)
+        return stage(task.path, clip_id, watch.segments(task.view.segments(read_media(task, watch))), watch.damage)
     except MediaError as error:
         return stage_lost(task.path, clip_id, Damage(error.kind, error.detail))
     except MemoryError:
         return stage_lost(task.path, clip_id, Damage("undecodable", "decoding it takes more memory than a worker may have"))
 
 
-def _media(task: StageTask, watch: _Watch) -> Iterator[Any]:
-    """The clip's sound or frames, as its view takes them."""
+def read_media(task: StageTask, watch: Watch) -> Iterator[Any]:
+    """The clip's sound or frames, as its view takes them, while `watch` listens.
+
+    Raises:
+      MediaError: the clip has no such medium or it cannot be decoded; some of it only where the damage is reached.
+    """
     clip, view = task.clip, task.view
     name = clip.audio if view.modality == "audio" else clip.video
     if name is None:
@@ -139,7 +143,7 @@ def _media(task: StageTask, watch: _Watch) -> Iterator[Any]:
     return watch.audio(stream_audio(task.root / name, rate_hz=view.sample_rate_hz, start_s=start_s, end_s=end_s, segment_s=view.segment_s))
 
 
-class _Watch:
+class Watch:
     """Looks on while a clip streams by, to say at its end whether it was silent or had no face."""
 
     def __init__(self):

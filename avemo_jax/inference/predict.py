@@ -1,0 +1,176 @@
+"""From the views of a recording to emotions: views in, probabilities out, by all trained nets of a run together."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeGuard, TypeVar
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from avemo_jax.training.steps import probabilities
+
+Item = TypeVar("Item")
+
+_MOST_SEGMENTS = 16
+_BATCH_BYTES = 32 << 20  # of a batch's values as float32; what a network makes of them is some multiple of it
+
+
+class Segment(Protocol):
+    """One segment of a view: values (T,) + step_shape, mask (T,) bool, times_s (T,) float32 from the start of the recording."""
+
+    @property
+    def values(self) -> np.ndarray: ...
+    @property
+    def mask(self) -> np.ndarray: ...
+    @property
+    def times_s(self) -> np.ndarray: ...
+
+
+Row = dict[str, Segment | None]  # stream -> its segment, None where the stream has ended
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One trained net: its variables ("params", "batch_stats"), and its scaler, stream -> {"mean", "deviation"}."""
+
+    variables: Mapping[str, Any]
+    scaler: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentPrediction:
+    """What was heard and seen in one segment.
+
+    Attributes:
+      start_s, end_s: its span of the recording; the last one of a recording ends at its last step.
+      probabilities: (K,) float64, mean over the members.
+      without: streams that had nothing in it (no face; sound that ends before the picture).
+    """
+
+    start_s: float
+    end_s: float
+    probabilities: np.ndarray
+    without: tuple[str, ...] = ()
+
+
+def clip_probabilities(segments: Sequence[SegmentPrediction]) -> np.ndarray:
+    """Mean over the segments of a recording, (K,) float64: what a run says of a clip (`evaluation.results.aggregate_segments`)."""
+    return np.mean([segment.probabilities for segment in segments], axis=0)
+
+
+class Ensemble:
+    """Trained nets of one shape that judge together: the mean of their posteriors.
+
+    Args:
+      net: the network they share.
+      members: at least one.
+      classes: K class names.
+      views: stream -> (step_shape, dtype) of what it takes.
+      segment_s: length of a segment.
+
+    Raises:
+      ValueError: there is no member.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        members: Sequence[Member],
+        *,
+        classes: tuple[str, ...],
+        views: Mapping[str, tuple[tuple[int, ...], str]],
+        segment_s: float,
+    ):
+        if not members:
+            raise ValueError("an ensemble needs at least one trained net, got none")
+        self.classes = classes
+        self.num_members = len(members)
+        self._views = dict(views)
+        self._segment_s = segment_s
+        # Compiled once for each shape and shared by all members, whose weights wait on the device.
+        self._posterior = jax.jit(functools.partial(probabilities, net))
+        self._members = [jax.device_put((dict(member.variables), dict(member.scaler))) for member in members]
+
+    def predict(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[SegmentPrediction]:
+        """Yield the prediction of every segment of one recording, in order.
+
+        No more than a batch of segments is in memory, however long the recording is. Streams are joined segment by segment; one that ends
+        before the others is empty from there on.
+
+        Args:
+          streams: each of `views` -> its segments.
+
+        Raises:
+          ValueError: a stream is missing, or its segments are not of the shape that the nets were trained on.
+        """
+        if set(streams) != set(self._views):
+            raise ValueError(f"the system takes the streams {sorted(self._views)}, got {sorted(streams)}")
+        number = 0
+        for (batch, size), is_last in _with_last(self._batches(streams)):
+            posteriors = self._mean_posterior(batch, size)
+            for row, posterior in zip(batch, posteriors, strict=True):
+                start_s = number * self._segment_s
+                end_s = start_s + self._segment_s
+                if is_last and row is batch[-1]:
+                    end_s = max([start_s, *(float(one.times_s[one.mask][-1]) for one in row.values() if _is_real(one))])
+                yield SegmentPrediction(start_s, end_s, posterior, tuple(name for name, one in row.items() if not _is_real(one)))
+                number += 1
+
+    def _batches(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[tuple[list[Row], int]]:
+        """Join the streams and group what belongs together into batches; the size each is padded to fits the memory."""
+        joined = itertools.zip_longest(*(streams[name] for name in self._views))
+        rows: Iterator[Row] = (dict(zip(self._views, segments, strict=True)) for segments in joined)
+        for first in rows:
+            num_bytes = sum(4 * one.values.size for one in first.values() if one is not None)
+            most = min(_MOST_SEGMENTS, max(1, _BATCH_BYTES // max(num_bytes, 1)))
+            batch = [first, *itertools.islice(rows, most - 1)]
+            # Two sizes keep the number of programs to compile small, and a single clip need not wait for a large one.
+            yield batch, 1 if len(batch) == 1 else most
+
+    def _mean_posterior(self, batch: list[Row], size: int) -> np.ndarray:
+        """(len(batch), K) float64."""
+        data = {"usable": np.ones(size, bool)}
+        for name, (step_shape, dtype) in self._views.items():
+            data |= self._padded(name, [row[name] for row in batch], size, step_shape, dtype)
+        index = np.arange(size)
+        posteriors = [np.asarray(self._posterior(*member, data, index), np.float64) for member in self._members]
+        return np.mean(posteriors, axis=0)[: len(batch)]
+
+    def _padded(
+        self, name: str, segments: list[Segment | None], size: int, step_shape: tuple[int, ...], dtype: str
+    ) -> dict[str, np.ndarray]:
+        num_steps = _padded_length(max(len(one.mask) if one is not None else 1 for one in segments))
+        values = np.zeros((size, num_steps, *step_shape), dtype)
+        mask = np.zeros((size, num_steps), bool)
+        for row, one in enumerate(segments):
+            if one is None:
+                continue
+            if one.values.shape[1:] != step_shape:
+                raise ValueError(f"the {name} stream was trained on steps of shape {step_shape}, got {one.values.shape[1:]}")
+            values[row, : len(one.values)] = one.values
+            mask[row, : len(one.mask)] = one.mask
+        return {name: values, f"{name}_mask": mask}
+
+
+def _padded_length(num_steps: int) -> int:
+    """Short lengths as they are, longer ones up to a multiple of 32: padded steps change no number, and each length is compiled."""
+    return num_steps if num_steps <= 16 else -(-num_steps // 32) * 32
+
+
+def _is_real(segment: Segment | None) -> TypeGuard[Segment]:
+    return segment is not None and bool(segment.mask.any())
+
+
+def _with_last(items: Iterable[Item]) -> Iterator[tuple[Item, bool]]:
+    """Pair each item with whether it is the last."""
+    items = iter(items)
+    for held in items:
+        for item in items:
+            yield held, False
+            held = item
+        yield held, True

@@ -1,0 +1,57 @@
+"""Emotions over time: the segments of a recording as a table for people and as rows for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from avemo_jax.inference.predict import SegmentPrediction
+
+_BAR_WIDTH = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """A stretch of time with one label; probability is its mean over the segments, weighted by their length."""
+
+    start_s: float
+    end_s: float
+    label: str
+    probability: float
+
+
+def spans(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list[Span]:
+    """Join neighbouring segments of equal label."""
+    found: list[Span] = []
+    for segment in segments:
+        best = int(np.argmax(segment.probabilities))
+        span = Span(segment.start_s, segment.end_s, classes[best], float(segment.probabilities[best]))
+        if found and found[-1].label == span.label:
+            span = _joined(found.pop(), span)
+        found.append(span)
+    return found
+
+
+def _joined(before: Span, after: Span) -> Span:
+    lengths = (before.end_s - before.start_s, after.end_s - after.start_s)
+    # A last segment of a single step has no length; it then weighs nothing.
+    share = lengths[0] / sum(lengths) if sum(lengths) > 0 else 0.5
+    return Span(before.start_s, after.end_s, before.label, share * before.probability + (1 - share) * after.probability)
+
+
+def format_timeline(found: Iterable[Span]) -> str:
+    """A line a span: from, to, label, probability and a bar as long as it is sure."""
+    rows = [(f"{clock(span.start_s)} - {clock(span.end_s)}", span) for span in found]
+    width = max((len(span.label) for _, span in rows), default=0)
+    return "\n".join(
+        f"{times:>21}  {span.label:{width}}  {span.probability:5.2f}  {'#' * round(_BAR_WIDTH * span.probability)}" for times, span in rows
+    )
+
+
+def clock(time_s: float) -> str:
+    """Seconds as m:ss.s or h:mm:ss.s."""
+    tenths = round(time_s * 10)
+    hours, minutes, seconds = tenths // 36000, tenths // 600 % 60, tenths % 600 / 10
+    return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
