@@ -129,6 +129,8 @@ def branch() -> ConfigDict:
             num_units=256,
             bidirectional=False,
             reset_after=True,  # reset gate after the recurrent product (cuDNN, Keras, torch); False is Cho et al. and system A
+            context_batch_norm=False,  # between recurrent layers; three layers of 256 learn faster with it
+            context_dropout=False,  # between recurrent layers, at train.dropout_rate
             pooling="attention",  # "attention" (E), "mean", "last" or "mean_std"
             dense_units=128,  # 0 leaves the dense layer out
             batch_norm=True,

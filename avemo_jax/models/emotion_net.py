@@ -11,11 +11,13 @@ import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
-from avemo_jax.models.attention import Pooling, last_step
+from avemo_jax.models.attention import POOLINGS, Pooling, last_step
 from avemo_jax.models.cnn import CNN
 from avemo_jax.models.fusion import ConcatFusion, DotAttentionFusion, TanhGRUFusion
+from avemo_jax.models.inception_v3 import InceptionV3
 from avemo_jax.models.norm import BatchNorm, dropout
 from avemo_jax.models.recurrent import RecurrentStack
+from avemo_jax.models.vggish import VGGish
 
 ENCODERS = ("none", "mlp", "cnn", "vggish", "inception_v3")
 CONTEXTS = ("gru", "lstm", "none")
@@ -32,6 +34,7 @@ class BranchSpec:
       encoder_units: "mlp": widths of its layers; "cnn": channels of its blocks.
       context: temporal context over the steps, one of CONTEXTS.
       num_layers, num_units, bidirectional, reset_after: of the context, see `recurrent.RecurrentStack`.
+      context_batch_norm, context_dropout: between the layers of the context.
       pooling: from steps to a vector, one of `attention.POOLINGS`.
       dense_units: of the ReLU layer after pooling; 0 leaves it out.
       batch_norm: before the classes of a single-stream net; a fused net has its own (`FusionSpec.batch_norm`).
@@ -44,6 +47,8 @@ class BranchSpec:
     num_units: int = 256
     bidirectional: bool = False
     reset_after: bool = True
+    context_batch_norm: bool = False
+    context_dropout: bool = False
     pooling: str = "attention"
     dense_units: int = 128
     batch_norm: bool = True
@@ -51,6 +56,7 @@ class BranchSpec:
     def __post_init__(self):
         _expect("encoder", self.encoder, ENCODERS)
         _expect("context", self.context, CONTEXTS)
+        _expect("pooling", self.pooling, POOLINGS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +109,15 @@ class Encoder(nn.Module):
                 x = drop(nn.relu(nn.Dense(width, name=f"dense{index}")(x)))
             return x
         steps = x.reshape(num_examples * num_steps, *x.shape[2:])
-        return CNN(self.spec.encoder_units, name="cnn")(steps).reshape(num_examples, num_steps, -1)
+        if kind == "cnn":
+            steps = CNN(self.spec.encoder_units, name="cnn")(steps)
+        elif kind == "vggish":
+            steps = VGGish(name="vggish")(steps)
+        else:
+            # Its batch norms stay at their moving statistics in training too: those of a small batch of frames that resemble each other
+            # are poor ones, and padded steps would be in them.
+            steps = InceptionV3(name="inception_v3")(steps)
+        return steps.reshape(num_examples, num_steps, -1)
 
 
 class Branch(nn.Module):
@@ -112,19 +126,27 @@ class Branch(nn.Module):
     spec: BranchSpec
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, drop, *, pooled: bool) -> tuple[jax.Array, jax.Array | None]:
+    def __call__(
+        self, x: jax.Array, mask: jax.Array, examples: jax.Array, drop, *, train: bool, pooled: bool
+    ) -> tuple[jax.Array, jax.Array | None]:
         """Map a view x (B, T, ...) with mask (B, T) bool to a vector (B, D) and attention's weights (B, T) or None.
 
-        pooled=False gives the context's steps (B, T, D) instead of the vector.
+        `examples` (B,) bool says which examples are real; pooled=False gives the context's steps (B, T, D) instead of the vector.
         """
         spec = self.spec
         real = mask.reshape(*mask.shape, *(1,) * (x.ndim - 2))
         x = Encoder(spec, name="encoder")(jnp.where(real, x, 0), drop)  # what lies in padded steps, NaN even, goes no further
+
+        def between(x, index):
+            if spec.context_batch_norm:
+                x = BatchNorm(name=f"norm{index}")(x, mask & examples[:, None], train=train)
+            return drop(x) if spec.context_dropout else x
+
         if spec.context == "none":
             last = last_step(x, mask)
         else:
             x, last = RecurrentStack(spec.context, spec.num_layers, spec.num_units, spec.bidirectional, spec.reset_after, name="context")(
-                x, mask
+                x, mask, between
             )
         if not pooled:
             return x, None
@@ -201,12 +223,14 @@ class _Network(nn.Module):
             raise ValueError(f"expected one stream, or two and a fusion; got streams {tuple(specs)} and fusion {self.fusion_spec}")
         drop = _Dropout(self, dropout_rate, train)
         pooled = len(specs) == 1 or self.fusion_spec.kind == "concat"
+        num_examples = len(next(batch[f"{name}_mask"] for name in specs))
+        mask = batch.get("mask", jnp.ones(num_examples, bool))
         outputs, attention = {}, {}
         for name, spec in specs.items():
-            outputs[name], weights = Branch(spec, name=name)(batch[name], batch[f"{name}_mask"], drop, pooled=pooled)
+            branch = Branch(spec, name=name)
+            outputs[name], weights = branch(batch[name], batch[f"{name}_mask"], mask, drop, train=train, pooled=pooled)
             if weights is not None:
                 attention[name] = weights
-        mask = batch.get("mask", jnp.ones(len(batch[f"{name}_mask"]), bool))
         if len(specs) == 1:
             x, head = outputs[name], _Head(self.num_classes, spec.batch_norm, name=f"{name}_head")
         else:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 
 class BatchNorm(nn.Module):
-    """Batch norm over examples, with the statistics of the real ones alone.
+    """Batch norm over examples (and steps), with the statistics of the real ones alone.
 
     Parameters `scale`, `bias` (D,); collection "batch_stats" with `mean`, `var` (D,), as in Flax and Keras.
 
@@ -25,18 +25,19 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array, *, train: bool) -> jax.Array:
-        """Normalise x (B, D) with mask (B,) bool, True where the example is real."""
+        """Normalise x (B, D) or (B, T, D) with mask (B,) or (B, T) bool, True where the example or step is real."""
         num_features = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (num_features,))
         bias = self.param("bias", nn.initializers.zeros, (num_features,))
         moving_mean = self.variable("batch_stats", "mean", jnp.zeros, (num_features,))
         moving_var = self.variable("batch_stats", "var", jnp.ones, (num_features,))
         if train:
-            weights = mask.astype(x.dtype)
+            weights = mask.reshape(-1).astype(x.dtype)
             count = jnp.sum(weights)
             weights = weights / jnp.maximum(count, 1)
-            mean = weights @ x
-            var = weights @ jnp.square(x - mean)
+            rows = x.reshape(-1, num_features)
+            mean = weights @ rows
+            var = weights @ jnp.square(rows - mean)
             if not self.is_initializing():
                 keep = jnp.where(count > 0, self.momentum, 1.0)
                 moving_mean.value = keep * moving_mean.value + (1 - keep) * mean

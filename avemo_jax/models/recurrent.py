@@ -14,6 +14,8 @@ the reset product (`recurrent_bias`) adds to the first and is left out here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -150,16 +152,23 @@ class RecurrentStack(nn.Module):
     unroll: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, x: jax.Array, mask: jax.Array, between: Callable[[jax.Array, int], jax.Array] | None = None
+    ) -> tuple[jax.Array, jax.Array]:
         """Map x (B, T, D) with mask (B, T) bool to the top layer's outputs (B, T, D') and its last states (B, D').
 
+        `between(outputs, index)` is what the outputs of every layer but the top one go through on their way up.
+
         Raises:
-          ValueError: an unknown cell.
+          ValueError: an unknown cell, or no layer.
         """
         if self.cell not in ("gru", "lstm"):
             raise ValueError(f"expected a recurrent cell 'gru' or 'lstm', got {self.cell!r}")
-        last = jnp.zeros((x.shape[0], x.shape[-1]), x.dtype)
+        if self.num_layers < 1:
+            raise ValueError(f"expected one recurrent layer or more, got num_layers={self.num_layers}; context 'none' has none")
         for index in range(self.num_layers):
+            if index and between is not None:
+                x = between(x, index - 1)
             directions = [self._layer(f"layer{index}", reverse=False)(x, mask)]
             if self.bidirectional:
                 directions.append(self._layer(f"layer{index}_reverse", reverse=True)(x, mask))
