@@ -140,6 +140,13 @@ def marks(results: Mapping[str, Any]) -> list[str]:
         found.append("speaker-dependent: the same speakers are in the training and test parts")
     if results["select"] != "validation":
         found.append(f"selected on the {results['select']} part: the numbers are too good")
+    uar = results["metrics"]["uar"]["mean_of_folds"]
+    rivals = {"chance": chance(results)["uar"]}
+    if results.get("baseline"):
+        rivals[results["baseline"]["system"]] = results["baseline"]["metrics"]["uar"]["mean_of_folds"]
+    for name, rival in rivals.items():
+        if uar <= rival:
+            found.append(f"does not beat {name}: UAR {_percent(uar)} against {_percent(rival)}")
     return found + [f"leak: {leak if isinstance(leak, str) else leak.get('finding', leak)}" for leak in results["leaks"]]
 
 
@@ -268,7 +275,8 @@ def _curves(path: Path, chance_uar: float) -> list[dict[str, Any]]:
             )
             charts.append({"lines": recalls, "svg": svg})
         num_trials = len({row["trial"] for row in own})
-        curves.append({"stage": stage, "num_trials": num_trials, "charts": charts})
+        num_failed = len({row["trial"] for row in own if row.get("failed")})
+        curves.append({"stage": stage, "num_trials": num_trials, "num_failed": num_failed, "charts": charts})
     return curves
 
 

@@ -193,7 +193,7 @@ _ONE_OF_EACH = "validation is the first speaker of each gender of the next fold'
 
 def _published(table: named.NamedFolds, clips: Sequence[Clip]) -> FoldTable:
     groups = sorted({getattr(clip, table.groups_by) for clip in clips}, key=named.natural_order)
-    named.check_groups(table.name, table.corpus, table.groups_by, named.GROUPS[table.corpus, table.groups_by], groups)
+    named.check_groups(table.name, table.corpus, table.groups_by, named.expected_groups(table), groups)
 
     def as_on_disk(part: tuple[named.Group, ...]) -> list[named.Group]:
         return [tuple(group for group in groups if named.canonical(group) in members) for members in part]

@@ -1,7 +1,8 @@
 """Published fold tables as data: which speakers or sessions make up each part.
 
 A group is named by its canonical name (`canonical`), so that "Actor_01", "01" and "s1" are all speaker "1". To add a table, add an
-entry to `NAMED`; to let `loso` check a corpus, add an entry to `GROUPS`.
+entry to `NAMED`. `GROUPS` says what a complete corpus has; it is needed for single splits, whose training part no table names, and for
+protocols that take the groups as they come (`loso`, `speaker10`).
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ NAMED: tuple[NamedFolds, ...] = (
     ),
 )
 
-# The groups that a complete corpus has, for protocols that take them as they come (`loso`).
+# The groups that a complete corpus has.
 GROUPS: dict[tuple[str, str], Group] = {
     ("ravdess", "speaker"): _span(1, 24),
     ("iemocap", "session"): _span(1, 5),
@@ -120,6 +121,11 @@ GROUPS: dict[tuple[str, str], Group] = {
 def named_folds(corpus: str, name: str) -> NamedFolds | None:
     """Return the published table of that corpus and name, or None."""
     return next((table for table in NAMED if table.corpus == corpus and table.name == name), None)
+
+
+def expected_groups(table: NamedFolds) -> Group:
+    """Return the groups a corpus must have for a table: all that the corpus is known to have, else all that the table tests."""
+    return GROUPS.get((table.corpus, table.groups_by)) or tuple(group for part in table.test for group in part)
 
 
 def check_groups(protocol: str, corpus: str, groups_by: str, expected: Iterable[str], found: Iterable[str]) -> None:

@@ -210,6 +210,20 @@ def test_leaks_and_selection_on_test_are_marked(tmp_path):
     assert "! speaker-dependent" in table and "! selected on the test part" in table and "! leak: speaker_in_two_parts" in table
 
 
+def test_a_network_that_does_not_beat_the_baseline_is_reported_as_such():
+    weak, strong = (summarise(some_predictions(skill, (0,)), **(FACTS | {"system": name})) for skill, name in ((0.0, "net"), (1.2, "svm")))
+    uar = weak["metrics"]["uar"]["mean_of_folds"]
+    assert f"! does not beat svm: UAR {100 * uar:.1f} against" in format_table(weak | {"baseline": strong})
+    assert "does not beat" not in format_table(strong | {"baseline": weak})
+
+
+def test_failed_trials_are_counted(tmp_path):
+    directory = write_run(tmp_path)
+    rows = (directory / "metrics.jsonl").read_text().replace('"trial": 3, "train_loss"', '"trial": 3, "failed": true, "train_loss"')
+    (directory / "metrics.jsonl").write_text(rows)
+    assert Page(write_report(directory).read_text()).text.count("1 ended early: the loss was not finite.") == 2  # in both stages
+
+
 def test_results_alone_make_a_page(tmp_path):
     write_run(tmp_path)
     for name in ("predictions.csv", "config.json", "run.json", "audit.json", "metrics.jsonl", "attention.npz"):
