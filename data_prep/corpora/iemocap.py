@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import CorpusNotFound, shorten
+from data_prep.corpora.layout import not_found, shorten
 
 ADDRESS = "https://sail.usc.edu/iemocap/iemocap_release.htm"
 LAYOUT = "Session1 to Session5, each with dialog/EmoEvaluation/*.txt, sentences/wav/DIALOGUE/UTTERANCE.wav, dialog/avi/DivX/DIALOGUE.avi"
 OPTIONS = ()
 
 # Half of the film in which the actor with the face markers sits; the letter after the session names that actor, so in Ses01F_* the
-# woman is on the left and in Ses01M_* the man. The owner's documents do not say so: this is how users of the films read them.
+# woman is on the left and in Ses01M_* the man. This is our reading: public scripts that cut the films agree, the owner does not say.
 MARKED_ACTOR_REGION = "left"
 OTHER_ACTOR_REGION = "right"
 
@@ -54,9 +54,9 @@ def clips(root: Path, *, corpus: str = "iemocap") -> tuple[Clip, ...]:
     """
     root = Path(root)
     sessions = sorted(root.glob("Session[1-5]")) or sorted(root.glob("*/Session[1-5]"))
-    found = [_clip(root, corpus, session, line) for session in sessions for line in _label_lines(session)]
+    found = [_clip(root, corpus, session, line, part) for session in sessions for line, part in _label_lines(session)]
     if not found:
-        raise CorpusNotFound(corpus, root, layout=LAYOUT, address=ADDRESS)
+        raise not_found(corpus, root, layout=LAYOUT, address=ADDRESS)
     if len(sessions) < 5:
         warnings.warn(f"{root}: only {len(sessions)} of the 5 sessions are there ({', '.join(s.name for s in sessions)})", stacklevel=2)
     for medium in ("audio", "video"):
@@ -66,23 +66,23 @@ def clips(root: Path, *, corpus: str = "iemocap") -> tuple[Clip, ...]:
     return tuple(sorted(found, key=lambda clip: clip.clip_id))
 
 
-def _label_lines(session: Path) -> Iterator[re.Match[str]]:
-    """Yield the parsed label lines of a session; lines of annotators (C-, A-) and of comment (%) are no labels."""
+def _label_lines(session: Path) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
+    """Yield the label lines of a session with the parts of their utterance ids; annotators' lines (C-, A-) and comments (%) are none."""
     strangers = []
     for path in sorted((session / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             match = _LABEL_LINE.match(line)
-            if match and clip_id(match["utterance"]):
-                yield match
+            part = _UTTERANCE.fullmatch(match["utterance"]) if match else None
+            if match and part:
+                yield match, part
             elif line.startswith("["):
                 strangers.append(f"{path.name}:{number}")
     if strangers:
         warnings.warn(f"{session}: left out, for they do not read as label lines: {shorten(strangers, what='lines')}", stacklevel=3)
 
 
-def _clip(root: Path, corpus: str, session: Path, line: re.Match[str]) -> Clip:
+def _clip(root: Path, corpus: str, session: Path, line: re.Match[str], part: re.Match[str]) -> Clip:
     """Make the clip of one label line; a medium that is not on disk is None."""
-    part = _UTTERANCE.fullmatch(line["utterance"])
     dialogue, actor = part["dialogue"], part["actor"]
     script = _SCRIPT.match(part["scene"])
     audio = session / "sentences" / "wav" / dialogue / f"{line['utterance']}.wav"

@@ -9,13 +9,15 @@ from pathlib import Path
 class CorpusNotFound(ValueError):
     """The folder does not hold the corpus; the message says what was expected, what is there, and where to ask for it."""
 
-    def __init__(self, corpus: str, root: Path, *, layout: str, address: str, found: str | None = None):
-        super().__init__(
-            f"no {corpus} corpus in {root}\n"
-            f"  expected: {layout}\n"
-            f"  found:    {found or describe(root)}\n"
-            f"  to mend:  ask its owner for it at {address}, unpack it, and pass the folder with --config.corpus.root=FOLDER"
-        )
+
+def not_found(corpus: str, root: Path, *, layout: str, address: str, found: str | None = None) -> CorpusNotFound:
+    """Make the error for a corpus that is not in a folder; `found` says what is there, where that is not the plain list of entries."""
+    return CorpusNotFound(
+        f"no {corpus} corpus in {root}\n"
+        f"  expected: {layout}\n"
+        f"  found:    {found or describe(root)}\n"
+        f"  to mend:  ask its owner for it at {address}, unpack it, and pass the folder with --config.corpus.root=FOLDER"
+    )
 
 
 def describe(root: Path) -> str:

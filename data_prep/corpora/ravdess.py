@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import CorpusNotFound, media_files, shorten
+from data_prep.corpora.layout import media_files, not_found, shorten
 
 ADDRESS = "https://zenodo.org/records/1188976"
 LAYOUT = "MM-VC-EE-II-SS-RR-AA.mp4 or .wav files (such as Actor_05/03-01-06-01-02-01-05.wav), in folders of any depth"
@@ -61,10 +61,11 @@ def clips(root: Path, *, channel: str = "speech", corpus: str = "ravdess") -> tu
     root = Path(root)
     performances = _performances(root)
     if not performances:
-        raise CorpusNotFound(corpus, root, layout=LAYOUT, address=ADDRESS)
+        raise not_found(corpus, root, layout=LAYOUT, address=ADDRESS)
     found = []
     for performance, media in sorted(performances.items()):
         part = _NAME.fullmatch(performance)
+        assert part is not None  # so were the keys made
         if channel not in (CHANNELS[part["channel"]], "all"):
             continue
         found.append(
@@ -86,7 +87,7 @@ def clips(root: Path, *, channel: str = "speech", corpus: str = "ravdess") -> tu
         )
     if not found:
         there = f"{len(performances)} performances of the other channel, none of {channel} (--config.corpus.channel={channel})"
-        raise CorpusNotFound(corpus, root, layout=LAYOUT, address=ADDRESS, found=there)
+        raise not_found(corpus, root, layout=LAYOUT, address=ADDRESS, found=there)
     return tuple(found)
 
 

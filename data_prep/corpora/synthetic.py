@@ -7,9 +7,8 @@ together single out one emotion; one of them alone leaves two, told apart by sma
 
 from __future__ import annotations
 
-import concurrent.futures
+import dataclasses
 import json
-import multiprocessing
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from avemo_jax.clips import Clip
 from data_prep.corpora import ravdess
+from data_prep.workers import Crash, run_tasks
 
 ADDRESS = "this project: it is made where it is missing"
 LAYOUT = "Actor_NN/01-01-EE-II-SS-RR-AA.mp4, beside synthetic.json"
@@ -44,7 +44,8 @@ def clips(root: Path, *, num_actors: int = 12, num_takes: int = 3, seed: int = 0
 def make(root: Path, *, num_actors: int = 12, num_takes: int = 3, seed: int = 0, num_workers: int = 2) -> None:
     """Write the corpus: num_actors x 8 emotions x num_takes films with sound, a function of the arguments alone.
 
-    A finished corpus is left as it is, a half-made one is finished. Odd actors are male. Takes alternate the two sentences.
+    A finished corpus is left as it is, a half-made one is finished. Odd actors are male. Takes alternate the two sentences. The same
+    arguments give the same bytes wherever the encoders are of the same version, with any number of workers.
 
     Args:
       root: folder to write into; made where missing.
@@ -65,26 +66,52 @@ def make(root: Path, *, num_actors: int = 12, num_takes: int = 3, seed: int = 0,
         return
     root.mkdir(parents=True, exist_ok=True)
     _write_marker(root, wanted, finished=False)
-    work = [(root, actor, num_takes, seed) for actor in range(1, num_actors + 1)]
-    # Spawned, not forked: the caller may hold threads (JAX, TensorFlow) that do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(min(num_workers, num_actors), mp_context=context) as pool:
-        for _ in pool.map(_make_actor, work):
-            pass
+    films = {
+        film_name(actor, code, take): _Film(root / f"Actor_{actor:02d}" / film_name(actor, code, take), actor, emotion, take, seed)
+        for actor in range(1, num_actors + 1)
+        for code, emotion in ravdess.EMOTIONS.items()
+        for take in range(num_takes)
+    }
+    missing = {name: film for name, film in films.items() if not film.path.exists()}
+    num_done = len(films) - len(missing)
+    for name, outcome in run_tasks(_make_film, missing, num_workers=num_workers, description="synthetic corpus", num_done=num_done):
+        if isinstance(outcome, Crash):
+            raise RuntimeError(f"{root / name} could not be made: {outcome.reason}; the same command takes up where this one stopped")
     _write_marker(root, wanted, finished=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Film:
+    """A film to make, as it travels to a worker."""
+
+    path: Path
+    actor: int
+    emotion: str
+    take: int
+    seed: int
+
+
+def _make_film(film: _Film) -> None:
+    """Write a film under another name first, so that one that was cut short never passes for a film."""
+    film.path.parent.mkdir(exist_ok=True)
+    part = film.path.with_name(f".{film.path.stem}.{os.getpid()}.part")
+    write_clip(part, actor=film.actor, emotion=film.emotion, take=film.take, seed=film.seed)
+    part.replace(film.path)
 
 
 def _found(root: Path, wanted: dict[str, int]) -> bool:
     """Whether the finished corpus is there; ValueError where something else is in its place."""
-    if not root.exists() or not any(root.iterdir()):
+    mend = "name an empty or new folder with --config.corpus.root="
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"{root} is a file, not a folder for the synthetic corpus; {mend}")
+    if not root.exists() or all(entry.name.startswith(".") for entry in root.iterdir()):
         return False
     marker = root / MARKER
     if not marker.is_file():
-        raise ValueError(f"{root} is not empty and holds no {MARKER}, so it is not a synthetic corpus; name an empty or new folder "
-                         "with --config.corpus.root=")  # fmt: skip
+        raise ValueError(f"{root} is not empty and holds no {MARKER}, so it is not a synthetic corpus; {mend}")
     found = json.loads(marker.read_text(encoding="utf-8"))
     if other := [f"{name} {found.get(name)} (asked for {value})" for name, value in wanted.items() if found.get(name) != value]:
-        raise ValueError(f"{root} holds another synthetic corpus: {', '.join(other)}; name another folder with --config.corpus.root=")
+        raise ValueError(f"{root} holds another synthetic corpus: {', '.join(other)}; {mend}")
     return found["finished"]
 
 
@@ -92,20 +119,6 @@ def _write_marker(root: Path, wanted: dict[str, int], *, finished: bool) -> None
     part = root / f".{MARKER}.{os.getpid()}"
     part.write_text(json.dumps(wanted | {"finished": finished}, indent=1) + "\n", encoding="utf-8")
     part.replace(root / MARKER)
-
-
-def _make_actor(work: tuple[Path, int, int, int]) -> None:
-    """Write the films of one actor that are not there yet."""
-    root, actor, num_takes, seed = work
-    folder = root / f"Actor_{actor:02d}"
-    folder.mkdir(exist_ok=True)
-    for emotion in ravdess.EMOTIONS:
-        for take in range(num_takes):
-            path = folder / film_name(actor, emotion, take)
-            if not path.exists():
-                part = folder / f".{path.stem}.{os.getpid()}.mp4"
-                write_clip(part, actor=actor, emotion=ravdess.EMOTIONS[emotion], take=take, seed=seed)
-                part.replace(path)
 
 
 def film_name(actor: int, emotion: str, take: int) -> str:
@@ -119,12 +132,11 @@ def write_clip(path: Path, *, actor: int, emotion: str, take: int, seed: int) ->
 
     from data_prep.corpora import synthetic_face, synthetic_voice
 
-    synthetic_face.cv2.setNumThreads(1)
     male = actor % 2 == 1
     person = np.random.default_rng([seed, actor])
     looks = synthetic_face.Looks.draw(person, male=male)
     voice = synthetic_voice.Voice.draw(person, male=male)
-    rng = np.random.default_rng([seed, actor, sorted(synthetic_face.EXPRESSIONS).index(emotion), take])
+    rng = np.random.default_rng([seed, actor, list(ravdess.EMOTIONS.values()).index(emotion), take])
     num_frames = round(rng.uniform(*DURATION_S) * RATE_FPS)
     samples, level = synthetic_voice.speak(rng, voice, emotion, str(1 + take % 2), num_frames / RATE_FPS)
     at_frames = (np.arange(num_frames) * synthetic_voice.SAMPLE_RATE_HZ) // RATE_FPS

@@ -129,7 +129,7 @@ class _Head:
         lit = image.copy()
         self._ellipse(lit, 0, 0.34, 0.75, 0.25, _shade(looks.skin, 1.1))
         self._ellipse(lit, 0, -0.5, 0.6, 0.15, _shade(looks.skin, 1.08))
-        image = cv2.addWeighted(lit, 0.6, image, 0.4, 0)
+        cv2.addWeighted(lit, 0.6, image, 0.4, 0, dst=image)
         nose_y = -0.05 + looks.nose_length
         cv2.line(image, self._point(0.02, -0.05), self._point(0.07, nose_y), _shade(looks.skin, 0.8), 4, cv2.LINE_AA)
         self._ellipse(image, 0, nose_y + 0.04, 0.17, 0.05, _shade(looks.skin, 0.66), 0, 180)
@@ -196,7 +196,8 @@ def frames(rng: np.random.Generator, looks: Looks, emotion: str, voice_level: np
         )
         # Head motion and the halving of the canvas are one map, so that motion has parts of a pixel.
         motion = cv2.getRotationMatrix2D((head.x, head.y), 1.4 * face.sway * wave_roll, 0.5)
-        motion[:, 2] += (SIZE_PX / 2 - head.x, SIZE_PX * 0.49 - head.y) + offset_px + face.sway * np.array([wave_x, 0.7 * wave_y])
+        rest = np.array([SIZE_PX / 2 - head.x, SIZE_PX * 0.49 - head.y])
+        motion[:, 2] = motion[:, 2] + rest + offset_px + face.sway * np.array([wave_x, 0.7 * wave_y])
         picture = cv2.warpAffine(head.draw(face), motion, (SIZE_PX, SIZE_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         picture = cv2.GaussianBlur(picture, (0, 0), blur).astype(np.float32)
         noise = rng.standard_normal((SIZE_PX, SIZE_PX, 1), dtype=np.float32)

@@ -52,7 +52,7 @@ MANNERS = {
     "fearful": Manner(1.0, 1.2, -1.6, -7.6, 3.1, -0.70, 0.34, 0.9),
 }
 # Standard deviation of one clip's manner around its emotion's.
-JITTER = Manner(1.2, 0.7, 1.4, 1.8, 0.40, 0.30, 0.04, 0.2)
+JITTER = Manner(1.5, 0.8, 1.6, 2.2, 0.47, 0.36, 0.05, 0.2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Voice:
         return cls(
             pitch_hz=(115.0 if male else 205.0) * 2 ** (rng.uniform(-2, 2) / 12),
             tract=rng.uniform(0.95, 1.05) * (1.0 if male else 1.16),
-            energy_db=rng.uniform(-1.5, 1.5),
+            energy_db=rng.uniform(-2.0, 2.0),
             tilt_hz=1500.0 * 2 ** rng.uniform(-0.25, 0.25),
         )
 
@@ -128,7 +128,7 @@ def speak(rng: np.random.Generator, voice: Voice, emotion: str, sentence: str, d
 
     gain = 0.06 * 10 ** ((manner.energy_db + voice.energy_db) / 20) / np.std(speech)
     room = signal.lfilter(*signal.butter(1, 500, fs=SAMPLE_RATE_HZ), rng.standard_normal(num_samples))
-    room *= 0.005 * 10 ** (rng.uniform(-6, 6) / 20)
+    room *= 0.007 * 10 ** (rng.uniform(-6, 6) / 20)
     # tanh: a loud voice saturates softly instead of leaving [-1, 1].
     samples = np.tanh(gain * speech + room)
     return samples.astype(np.float32), level.astype(np.float32)
