@@ -1,0 +1,225 @@
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from avemo_jax.models.recurrent import GRU, LSTM, RecurrentStack
+
+LAYERS = [GRU(5), GRU(5, reset_after=False), LSTM(5), RecurrentStack("gru", 2, 5, bidirectional=True)]
+IDS = ["gru", "gru_reset_before", "lstm", "bidirectional_stack"]
+
+
+def _inputs(num_steps=6, seed=0):
+    x = jax.random.normal(jax.random.key(seed), (3, num_steps, 4))
+    mask = jnp.arange(num_steps) < jnp.array([num_steps, 4, 1])[:, None]
+    return x, mask
+
+
+def _randomised(variables, seed=1):
+    """Give biases, which start at zero, values as well."""
+    leaves, structure = jax.tree.flatten(variables)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    return jax.tree.unflatten(structure, [leaf + 0.3 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)])
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_two_steps_of_one_unit_by_hand(reset_after):
+    params = {
+        "kernel": jnp.array([[0.0, 1.0, 0.5]]),
+        "recurrent_kernel": jnp.array([[0.4, -0.2, 0.6]]),
+        "bias": jnp.array([0.1, 0.0, 0.2]),
+    }
+    if reset_after:
+        params["recurrent_bias"] = jnp.array([-0.8])
+    x = jnp.array([[[1.0], [-1.0]]])
+    outputs, last = GRU(1, reset_after).apply({"params": params}, x, jnp.ones((1, 2), bool))
+
+    def sigmoid(value):
+        return 1 / (1 + np.exp(-value))
+
+    h = 0.0
+    for value in (1.0, -1.0):
+        z, r = sigmoid(0.1 + 0.4 * h), sigmoid(value - 0.2 * h)
+        inner = r * (0.6 * h - 0.8) if reset_after else 0.6 * (r * h)
+        h = z * h + (1 - z) * np.tanh(0.5 * value + 0.2 + inner)
+    np.testing.assert_allclose(last, [[h]], rtol=1e-6)
+    np.testing.assert_allclose(outputs[:, -1], last)
+
+
+def test_lstm_step_by_hand():
+    params = {
+        "kernel": jnp.array([[0.5, 0.2, 1.0, -0.3]]),
+        "recurrent_kernel": jnp.zeros((1, 4)),
+        "bias": jnp.array([0.1, 1.0, 0.0, 0.4]),
+    }
+    _, last = LSTM(1).apply({"params": params}, jnp.array([[[2.0]]]), jnp.ones((1, 1), bool))
+    # i = sigmoid(1.1), g = tanh(2), o = sigmoid(-0.2), and no cell yet to forget
+    cell = np.tanh(2) / (1 + np.exp(-1.1))
+    np.testing.assert_allclose(last, [[np.tanh(cell) / (1 + np.exp(0.2))]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=IDS)
+def test_padding_changes_nothing(layer):
+    x, mask = _inputs()
+    variables = _randomised(layer.init(jax.random.key(0), x, mask))
+    outputs, last = layer.apply(variables, x, mask)
+    longer = jnp.concatenate([jnp.where(mask[..., None], x, 7.0), jnp.full((3, 5, 4), -9.0)], axis=1)
+    longer_mask = jnp.pad(mask, ((0, 0), (0, 5)))
+    longer_outputs, longer_last = layer.apply(variables, longer, longer_mask)
+    np.testing.assert_allclose(longer_last, last, atol=1e-6)
+    np.testing.assert_allclose(longer_outputs[:, :6], outputs, atol=1e-6)
+    assert not longer_outputs[:, 6:].any()
+    assert not outputs[2, 1:].any()
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=IDS)
+def test_masking_equals_slicing(layer):
+    x, mask = _inputs()
+    variables = _randomised(layer.init(jax.random.key(0), x, mask))
+    outputs, last = layer.apply(variables, x, mask)
+    for example, length in enumerate((6, 4, 1)):
+        alone, alone_last = layer.apply(variables, x[example : example + 1, :length], jnp.ones((1, length), bool))
+        np.testing.assert_allclose(outputs[example, :length], alone[0], atol=1e-6)
+        np.testing.assert_allclose(last[example], alone_last[0], atol=1e-6)
+
+
+def test_holes_in_the_mask_are_stepped_over():
+    x, _ = _inputs()
+    mask = jnp.array([True, False, True, True, False, True])[None].repeat(3, axis=0)
+    layer = RecurrentStack("gru", 1, 5, bidirectional=True)
+    variables = _randomised(layer.init(jax.random.key(0), x, mask))
+    _, last = layer.apply(variables, x, mask)
+    _, dense_last = layer.apply(variables, x[:, jnp.array([0, 2, 3, 5])], jnp.ones((3, 4), bool))
+    np.testing.assert_allclose(last, dense_last, atol=1e-6)
+
+
+def test_reverse_is_forward_on_reversed_steps():
+    x, _ = _inputs()
+    mask = jnp.ones((3, 6), bool)
+    variables = _randomised(GRU(5).init(jax.random.key(0), x, mask))
+    outputs, last = GRU(5, reverse=True).apply(variables, x, mask)
+    expected, expected_last = GRU(5).apply(variables, x[:, ::-1], mask)
+    np.testing.assert_allclose(outputs, expected[:, ::-1], atol=1e-6)
+    np.testing.assert_allclose(last, expected_last, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=IDS)
+def test_gradients_reach_every_parameter_and_are_finite_without_real_steps(layer):
+    x, mask = _inputs()
+    variables = _randomised(layer.init(jax.random.key(0), x, mask))
+
+    def loss(variables, mask):
+        outputs, last = layer.apply(variables, x, mask)
+        return jnp.sum(outputs**2) + jnp.sum(last**2)
+
+    gradients = jax.tree.leaves_with_path(jax.grad(loss)(variables, mask))
+    assert all(jnp.any(leaf != 0) for _, leaf in gradients), [path for path, leaf in gradients if not jnp.any(leaf)]
+    empty = jax.grad(loss)(variables, jnp.zeros_like(mask))
+    assert all(not jnp.any(leaf) for leaf in jax.tree.leaves(empty))
+
+
+def test_unrolling_changes_nothing():
+    x, mask = _inputs()
+    variables = GRU(5).init(jax.random.key(0), x, mask)
+    np.testing.assert_allclose(GRU(5, unroll=4).apply(variables, x, mask)[0], GRU(5).apply(variables, x, mask)[0], atol=1e-6)
+
+
+def test_between_sees_all_layers_but_the_top_one():
+    x, mask = _inputs()
+    stack = RecurrentStack("lstm", 3, 5)
+    seen = []
+    variables = stack.init(jax.random.key(0), x, mask)
+    _, last = stack.apply(variables, x, mask, lambda outputs, index: seen.append(index) or outputs * 0)
+    assert seen == [0, 1]
+    top = {"params": variables["params"]["layer2"]}
+    np.testing.assert_allclose(last, LSTM(5).apply(top, jnp.zeros((3, 6, 5)), mask)[1], atol=1e-6)
+
+
+def test_an_unknown_cell_is_named():
+    with pytest.raises(ValueError, match="'gru' or 'lstm', got 'rnn'"):
+        RecurrentStack("rnn", 1, 5).init(jax.random.key(0), *_inputs())
+
+
+# Parity with torch and Keras
+
+
+def _update_first(weights: np.ndarray) -> np.ndarray:
+    """Gate order r, z, n along the last axis to z, r, n."""
+    r, z, n = np.split(weights, 3, axis=-1)
+    return np.concatenate([z, r, n], axis=-1)
+
+
+def gru_from_torch(weight_ih, weight_hh, bias_ih, bias_hh):
+    """torch's (3H, D), (3H, H), (3H,), (3H,) with gates r, z, n to the parameters of `GRU`."""
+    bias_ih, bias_hh = _update_first(bias_ih), _update_first(bias_hh)
+    units = len(bias_ih) // 3
+    return {
+        "kernel": _update_first(weight_ih.T),
+        "recurrent_kernel": _update_first(weight_hh.T),
+        "bias": bias_ih + np.concatenate([bias_hh[: 2 * units], np.zeros(units, np.float32)]),
+        "recurrent_bias": bias_hh[2 * units :],
+    }
+
+
+def lstm_from_torch(weight_ih, weight_hh, bias_ih, bias_hh):
+    """torch's (4H, D), (4H, H), (4H,), (4H,) with gates i, f, g, o to the parameters of `LSTM`."""
+    return {"kernel": weight_ih.T, "recurrent_kernel": weight_hh.T, "bias": bias_ih + bias_hh}
+
+
+def gru_from_keras(kernel, recurrent_kernel, bias):
+    """Keras' (D, 3H), (H, 3H) and (2, 3H) with reset_after or (3H,) without, to the parameters of `GRU`."""
+    params = {"kernel": kernel, "recurrent_kernel": recurrent_kernel}
+    if bias.ndim == 1:
+        return params | {"bias": bias}
+    units = bias.shape[1] // 3
+    return params | {
+        "bias": bias[0] + np.concatenate([bias[1, : 2 * units], np.zeros(units, np.float32)]),
+        "recurrent_bias": bias[1, 2 * units :],
+    }
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_equals_torch(cell, num_layers, bidirectional):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    convert, make = {"gru": (gru_from_torch, torch.nn.GRU), "lstm": (lstm_from_torch, torch.nn.LSTM)}[cell]
+    reference = make(13, 24, num_layers, batch_first=True, bidirectional=bidirectional)
+    params = {}
+    for index in range(num_layers):
+        for ours, theirs in {"": "", "_reverse": "_reverse"}.items() if bidirectional else [("", "")]:
+            names = [f"{name}_l{index}{theirs}" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            params[f"layer{index}{ours}"] = convert(*(getattr(reference, name).detach().numpy() for name in names))
+    x = np.random.default_rng(0).normal(size=(4, 30, 13)).astype(np.float32)
+    lengths = np.array([30, 17, 5, 1])
+    packed = torch.nn.utils.rnn.pack_padded_sequence(torch.from_numpy(x), torch.from_numpy(lengths), batch_first=True)
+    with torch.no_grad():
+        packed_outputs, state = reference(packed)
+    expected, _ = torch.nn.utils.rnn.pad_packed_sequence(packed_outputs, batch_first=True)
+    hidden = state[0] if cell == "lstm" else state
+    expected_last = np.concatenate(list(hidden.numpy()[-(1 + bidirectional) :]), axis=-1)
+
+    stack = RecurrentStack(cell, num_layers, 24, bidirectional)
+    outputs, last = stack.apply({"params": params}, x, jnp.arange(30) < lengths[:, None])
+    np.testing.assert_allclose(outputs, expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(last, expected_last, atol=1e-5)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_gru_equals_keras(reset_after):
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(0)
+    layer = keras.layers.GRU(24, reset_after=reset_after, return_sequences=True, return_state=True, bias_initializer="random_normal")
+    x = np.random.default_rng(0).normal(size=(4, 30, 13)).astype(np.float32)
+    mask = np.arange(30) < np.array([30, 17, 5, 1])[:, None]
+    expected, expected_last = (np.asarray(value) for value in layer(x, mask=mask))
+    params = gru_from_keras(*(np.asarray(weight) for weight in layer.get_weights()))
+    outputs, last = GRU(24, reset_after).apply({"params": params}, x, mask)
+    np.testing.assert_allclose(outputs, np.where(mask[..., None], expected, 0), atol=1e-5)
+    np.testing.assert_allclose(last, expected_last, atol=1e-5)
