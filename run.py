@@ -5,6 +5,7 @@ python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/da
 python run.py --config=configs/ravdess.py:gru_attention --mode=predict --input=clip.mp4
 """
 
+import logging as python_logging
 import sys
 import traceback
 
@@ -51,13 +52,52 @@ def report(config):
     run.report(config)
 
 
-MODES = {mode.__name__: mode for mode in (train, prepare, audit, evaluate, report)}
+def predict(config):
+    from avemo_jax.experiment import predict
+    from data_prep.live import LiveViews
+
+    found = predict.predict(config, INPUT.value, LiveViews(views_of(config)), output=OUTPUT.value)
+    return int(not all(one.segments for one in found))
+
+
+def doctor(config):
+    from data_prep.doctor import doctor
+
+    corpus = config["corpus"]
+    report, is_whole = doctor(
+        corpus=corpus["name"],
+        corpus_root=corpus["root"],
+        corpus_options=corpus,
+        views=dict(views_of(config).values()),
+        prepared_dir=config["prepared_dir"],
+    )
+    print(report)
+    return int(not is_whole)
+
+
+def views_of(config):
+    """Stream -> (name, parameters) of the views that the system uses."""
+    names = {stream: config["system"][f"{stream}_view"] for stream in config["system"]["streams"]}
+    return {stream: (name, config["views"][name]) for stream, name in names.items()}
+
+
+MODES = {mode.__name__: mode for mode in (train, prepare, audit, evaluate, predict, report, doctor)}
 MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
+
+
+def quiet_libraries():
+    """Show what this project says, and of its libraries what they warn of; --verbosity=1 shows everything."""
+    if logging.get_verbosity() <= logging.INFO:
+        logging.set_verbosity(logging.WARNING)
+        for name in ("avemo_jax", "data_prep"):
+            python_logging.getLogger(name).setLevel(python_logging.INFO)
+    logging.get_absl_handler().setFormatter(python_logging.Formatter("%(message)s"))
 
 
 def main(argv):
     if len(argv) > 1:
         sys.exit(f"error: expected only flags, got {argv[1:]}; for example --config=configs/demo.py:audio")
+    quiet_libraries()
     try:
         return MODES[MODE.value](CONFIG.value.to_dict())
     except (ValueError, FileNotFoundError, RuntimeError) as error:

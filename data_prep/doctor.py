@@ -43,18 +43,18 @@ class Finding:
 def doctor(
     *,
     corpus: str | None = None,
-    corpus_root: Path | None = None,
+    corpus_root: Path | str | None = None,
     corpus_options: Mapping[str, Any] | None = None,
     views: Mapping[str, Mapping[str, Any]] | None = None,
     files: Mapping[str, str | None] | None = None,
-    prepared_dir: Path = Path("prepared"),
+    prepared_dir: Path | str = "prepared",
     requirements: Path = ROOT / "requirements.txt",
 ) -> tuple[str, bool]:
     """Look at everything that a run needs.
 
     Args:
-      corpus, corpus_root, corpus_options: name, folder and further arguments as `corpora.load_clips` takes them; the other corpora
-        are listed with where to ask for them.
+      corpus, corpus_root: name and folder; the other corpora are listed with where to ask for them.
+      corpus_options: option -> value, of which the corpus takes its own.
       views: name -> parameters of the views that the system uses; their detectors are loaded.
       files: config field -> the file it names (tables, weights); None is passed over.
       prepared_dir: where prepared sets live.
@@ -63,6 +63,7 @@ def doctor(
     Returns:
       The report for the terminal, and whether nothing is missing.
     """
+    prepared_dir = Path(prepared_dir)
     sections = {
         "Python and packages": [_python(), *_packages(requirements)],
         "Machine": [*_devices(), *_machine(prepared_dir)],
@@ -158,7 +159,7 @@ def _machine(prepared_dir: Path) -> Iterator[Finding]:
     yield Finding("free disk", f"{shutil.disk_usage(existing).free / _GIB:.1f} GiB for {prepared_dir}")
 
 
-def _corpora(corpus: str | None, root: Path | None, options: Mapping[str, Any]) -> Iterator[Finding]:
+def _corpora(corpus: str | None, root: Path | str | None, options: Mapping[str, Any]) -> Iterator[Finding]:
     try:
         from data_prep.corpora import CORPORA
     except ImportError as error:
@@ -177,7 +178,7 @@ def _corpora(corpus: str | None, root: Path | None, options: Mapping[str, Any]) 
             yield _corpus(name, Path(root), options)
 
 
-def _is_made(root: Path | None) -> bool:
+def _is_made(root: Path | str | None) -> bool:
     """Whether there is a finished synthetic corpus; reading it where it is not would make it."""
     from data_prep.corpora.synthetic import MARKER
 
@@ -186,8 +187,9 @@ def _is_made(root: Path | None) -> bool:
 
 
 def _corpus(name: str, root: Path, options: Mapping[str, Any]) -> Finding:
-    from data_prep.corpora import load_clips
+    from data_prep.corpora import CORPORA, load_clips
 
+    options = {option: options[option] for option in CORPORA[name].OPTIONS if option in options}
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
         try:
@@ -201,7 +203,6 @@ def _corpus(name: str, root: Path, options: Mapping[str, Any]) -> Finding:
 
 
 def _prepared_sets(prepared_dir: Path) -> Iterator[Finding]:
-    prepared_dir = Path(prepared_dir)
     found = sorted(path.parent for path in prepared_dir.glob("*/manifest.json"))
     unfinished = sorted(prepared_dir.glob("*.partial"))
     if not found and not unfinished:

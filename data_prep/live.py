@@ -14,36 +14,48 @@ from data_prep.segments import ViewSegment
 from data_prep.staging import StageTask, Watch, read_media
 
 
-def make_live_views(views: Mapping[str, tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """Make the views that a system uses.
+class LiveViews:
+    """The views that a system takes of media files that belong to no corpus.
 
     Args:
       views: stream -> (view name, its parameters).
 
+    Attributes:
+      views: stream -> (step_shape, dtype).
+      segment_s: length of a segment.
+
     Raises:
-      ValueError: a view cannot be made from media: it looks up a table by the clips of its corpus.
+      ValueError: a view is impossible or cannot be made from media, or the streams are cut into segments of different length.
     """
-    made = {stream: make_view(name, **params) for stream, (name, params) in views.items()}
-    for stream, view in made.items():
-        if not hasattr(view, "segments"):
-            raise ValueError(
-                f"the {stream} stream of this system comes from a table of its corpus (view {view.name}), which new media is not in; "
-                "predict with a system whose views are made from media"
-            )
-    return made
+
+    def __init__(self, views: Mapping[str, tuple[str, Mapping[str, Any]]]):
+        self._views = {stream: make_view(name, **params) for stream, (name, params) in views.items()}
+        for stream, view in self._views.items():
+            if not hasattr(view, "segments"):
+                raise ValueError(
+                    f"the {stream} stream of this system comes from a table of its corpus (view {view.name}), which new media is not in; "
+                    "predict with a system whose views are made from media"
+                )
+        lengths = {stream: view.segment_s for stream, view in self._views.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"the streams must be cut into segments of one length, got segment_s {lengths}; set views.<view>.segment_s")
+        self.segment_s = next(iter(lengths.values()))
+        self.views = {stream: (tuple(view.step_shape), view.dtype) for stream, view in self._views.items()}
+
+    def open(self, path: Path) -> tuple[dict[str, Iterator[ViewSegment]], list[Damage]]:
+        """Return the streams of a file, decoded while they are read, one segment in memory at a time; and what is wrong with it.
+
+        The list of damages fills while the streams are read. A file that cannot be decoded to its end gives what comes before the damage.
+        """
+        problems: list[Damage] = []
+        return {stream: _segments(Path(path), view, problems) for stream, view in self._views.items()}, problems
 
 
-def view_segments(path: Path, view: Any, problems: list[Damage]) -> Iterator[ViewSegment]:
-    """Decode a media file and yield its view, one segment in memory at a time.
-
-    A file that cannot be decoded to its end yields what came before the damage; what is wrong with it is appended to `problems`, as
-    preparing a corpus would report it.
-    """
+def _segments(path: Path, view: Any, problems: list[Damage]) -> Iterator[ViewSegment]:
     clip = Clip(clip_id=path.name, corpus="live", label="", speaker="", audio=path.name, video=path.name)
-    task = StageTask(clip=clip, view=view, root=path.parent, path=path)
     watch = Watch()
     try:
-        yield from watch.segments(view.segments(read_media(task, watch)))
+        yield from watch.segments(view.segments(read_media(StageTask(clip, view, path.parent, path), watch)))
     except MediaError as error:
         problems.append(Damage(error.kind, error.detail))
     else:
