@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from shared_data import shared_data
@@ -99,8 +101,9 @@ class TestDetection:
     @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip[1])
     def test_faces_of_real_clips(self, name, clip):
         detector = detector_of(name)
-        found = [bool(detector.detect(frame.image)) for frame in stream_frames(shared_data(*clip))]
-        assert len(found) >= 56 and np.mean(found) >= 0.95
+        frames = itertools.islice(stream_frames(shared_data(*clip)), 0, None, 3)
+        found = [bool(detector.detect(frame.image)) for frame in frames]
+        assert len(found) >= 19 and np.mean(found) >= 0.95
 
 
 def test_haar_gives_boxes_in_px_of_the_whole_picture():
