@@ -20,8 +20,9 @@ SOURCES = [*sorted(path for room in PRODUCT for path in (ROOT / room).rglob("*.p
 ROOMS: dict[str, tuple[str, ...]] = {
     "run": PRODUCT,
     "configs": (),
-    "data_prep": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.data.prepared"),
+    "data_prep": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.labels", "avemo_jax.data.prepared"),
     "avemo_jax": (),
+    "avemo_jax.atomic": (),
     "avemo_jax.clips": (),
     "avemo_jax.labels": ("avemo_jax.clips",),
     "avemo_jax.parallel": (),
@@ -29,8 +30,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.data": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
     "avemo_jax.models": (),
     "avemo_jax.pretrained": ("avemo_jax.models",),
-    "avemo_jax.evaluation": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.protocols"),
+    "avemo_jax.evaluation": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.labels", "avemo_jax.protocols"),
     "avemo_jax.training": (
+        "avemo_jax.atomic",
         "avemo_jax.clips",
         "avemo_jax.data",
         "avemo_jax.evaluation.metrics",

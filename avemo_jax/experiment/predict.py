@@ -14,9 +14,10 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from avemo_jax.atomic import atomic_file, write_json
 from avemo_jax.data.prepared import Damage
 from avemo_jax.data.resident import ResidentSet
-from avemo_jax.evaluation.results import PROBABILITY_DIGITS, atomic_file
+from avemo_jax.evaluation.results import PROBABILITY_DIGITS
 from avemo_jax.experiment.plan import Config, Plan
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.experiment.run import default_workdir, use_compilation_cache
@@ -26,7 +27,7 @@ from avemo_jax.labels import label_set
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.training.checkpoints import Checkpoints
 from avemo_jax.training.grid import make_inputs, make_stages, make_trials
-from avemo_jax.training.run_directory import ConfigMismatch, compare_configs, write_json
+from avemo_jax.training.run_directory import ConfigMismatch, compare_configs
 from avemo_jax.training.steps import init_trial
 
 
