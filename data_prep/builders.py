@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ from data_prep.staging import StagedClip
 
 # TFDS holds the examples of one shard while it writes it.
 _SHARD_BYTES = 64 << 20
+
+_Run = tuple[StagedClip, range]  # some consecutive segments of a clip
 
 
 class PreparedView(tfds.core.ShardBasedBuilder):
@@ -61,9 +64,9 @@ class PreparedView(tfds.core.ShardBasedBuilder):
     def _shard_iterators_per_split(self, dl_manager: Any) -> Mapping[str, Sequence[Any]]:
         return {"examples": [functools.partial(self._generate_examples, shard) for shard in _shards(self._staged)]}
 
-    def _generate_examples(self, shard: Sequence[StagedClip]) -> Iterator[tuple[str, dict[str, Any]]]:
-        for staged in shard:
-            for example in staged.examples():
+    def _generate_examples(self, shard: Sequence[_Run]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for staged, segments in shard:
+            for example in staged.examples(segments):
                 record = {"clip": example.clip_id, "segment": example.segment}
                 record |= {"values": example.values, "mask": example.mask, "times_s": example.times_s}
                 yield f"{example.clip_id}/{example.segment}", record
@@ -82,16 +85,21 @@ class _ReproducibleWriter(ExampleWriter):
         writer.close()
 
 
-def _shards(staged: Sequence[StagedClip]) -> list[list[StagedClip]]:
-    """Split clips into runs of about _SHARD_BYTES, without regard to who made them."""
-    shards: list[list[StagedClip]] = []
+def _shards(staged: Sequence[StagedClip]) -> list[list[_Run]]:
+    """Split the segments of all clips into shards of about _SHARD_BYTES; a long clip may be spread over several."""
+    shards: list[list[_Run]] = []
     num_bytes = _SHARD_BYTES
     for clip in staged:
-        if num_bytes >= _SHARD_BYTES:
-            shards.append([])
-            num_bytes = 0
-        shards[-1].append(clip)
-        num_bytes += clip.num_bytes
+        segment_bytes = max(1, clip.num_bytes // clip.num_segments)
+        start = 0
+        while start < clip.num_segments:
+            if num_bytes >= _SHARD_BYTES:
+                shards.append([])
+                num_bytes = 0
+            end = min(clip.num_segments, start + math.ceil((_SHARD_BYTES - num_bytes) / segment_bytes))
+            shards[-1].append((clip, range(start, end)))
+            num_bytes += (end - start) * segment_bytes
+            start = end
     return shards
 
 

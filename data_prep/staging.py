@@ -41,10 +41,10 @@ class StagedClip:
     num_bytes: int
     damage: Damage | None
 
-    def examples(self) -> Iterator[Example]:
-        """Yield its segments, one in memory at a time."""
+    def examples(self, segments: Iterable[int] | None = None) -> Iterator[Example]:
+        """Yield its segments, or those with the given numbers, one in memory at a time."""
         with np.load(self.path, allow_pickle=False) as stored:
-            for segment in range(self.num_segments):
+            for segment in range(self.num_segments) if segments is None else segments:
                 yield Example(self.clip_id, segment, *(stored[f"{segment}/{name}"] for name in _ARRAYS))
 
 

@@ -123,10 +123,9 @@ def test_examples_are_what_the_view_gives(corpus, tmp_path, in_process):
     np.testing.assert_array_equal(examples["span", 0].values, span.values)
 
 
-def test_any_number_of_workers_gives_the_same_bytes(corpus, tmp_path, monkeypatch):
+def test_any_number_of_workers_gives_the_same_bytes(corpus, tmp_path):
     root, clips = corpus
     one = prepare_tiny(root, clips, tmp_path / "one", num_workers=1)
-    monkeypatch.setattr(builders, "_SHARD_BYTES", 64 << 20)
     three = prepare_tiny(root, list(reversed(clips)), tmp_path / "three", num_workers=3)
     assert one.directory.name == three.directory.name and one.manifest.content_hash == three.manifest.content_hash
     assert contents(one.directory) == contents(three.directory)
@@ -137,7 +136,7 @@ def test_sets_larger_than_a_shard_are_written_in_order(corpus, tmp_path, monkeyp
     one = prepare_tiny(root, clips, tmp_path / "one")
     monkeypatch.setattr(builders, "_SHARD_BYTES", 1)
     many = prepare_tiny(root, clips, tmp_path / "many")
-    assert len(list(many.directory.glob("*.array_record-*-of-00006"))) == 6
+    assert len(list(many.directory.glob("*.array_record-*-of-00008"))) == 8
     assert many.manifest == one.manifest
     verify(many)
 
@@ -284,7 +283,7 @@ def test_the_damage_report_names_every_damaged_clip(corpus, tmp_path, in_process
     ("name", "params", "message"),
     [
         ("mel", {}, "unknown view 'mel'; known: faces, frames, functionals"),
-        ("mfcc", {"num_mfcc": 3}, "view mfcc has no parameter num_mfcc; it has: num_coefficients"),
+        ("mfcc", {"num_mfcc": 3}, "view mfcc has no parameter num_mfcc; it has: .*num_coefficients"),
         ("table", {"path": None}, "view table needs path; set views.table.path"),
     ],
 )
