@@ -1,0 +1,41 @@
+"""Emotions over time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avemo_jax.inference.predict import SegmentPrediction
+from avemo_jax.inference.timeline import Span, clock, format_timeline, spans
+
+CLASSES = ("calm", "happy")
+
+
+def segment(start_s: float, end_s: float, calm: float) -> SegmentPrediction:
+    return SegmentPrediction(start_s, end_s, np.array([calm, 1 - calm]))
+
+
+def test_neighbours_of_one_label_are_joined_and_weighted_by_length():
+    found = spans([segment(0, 2, 0.9), segment(2, 3, 0.6), segment(3, 5, 0.2), segment(5, 6, 0.7)], CLASSES)
+    assert [(span.start_s, span.end_s, span.label) for span in found] == [(0, 3, "calm"), (3, 5, "happy"), (5, 6, "calm")]
+    assert [span.probability for span in found] == pytest.approx([0.8, 0.8, 0.7])  # (2 * 0.9 + 1 * 0.6) / 3
+
+
+def test_a_last_segment_of_one_step_has_no_weight():
+    assert spans([segment(0, 2, 0.9), segment(2, 2, 0.6)], CLASSES) == [Span(0, 2, "calm", 0.9)]
+    assert spans([segment(0, 0, 0.9)], CLASSES) == [Span(0, 0, "calm", 0.9)]
+
+
+def test_no_segments_no_spans():
+    assert spans([], CLASSES) == [] and format_timeline([]) == ""
+
+
+def test_the_table_has_a_line_a_span_with_a_bar_as_long_as_it_is_sure():
+    lines = format_timeline([Span(0, 30, "calm", 0.5), Span(30, 3725.5, "happy", 1.0)]).splitlines()
+    assert lines[0].split() == ["0:00.0", "-", "0:30.0", "calm", "0.50", "#" * 10]
+    assert lines[1].split() == ["0:30.0", "-", "1:02:05.5", "happy", "1.00", "#" * 20]
+    assert lines[0].index("calm") == lines[1].index("happy")
+
+
+def test_clock_carries_rounded_seconds():
+    assert [clock(time_s) for time_s in (0, 59.94, 59.96, 3599.99)] == ["0:00.0", "0:59.9", "1:00.0", "1:00:00.0"]
