@@ -41,6 +41,7 @@ def get_config() -> ConfigDict:
         dict(
             audio=branch(),
             video=branch(),
+            num_cepstra=0,  # of an audio view of log-mel frames, taken inside the step, after augmentation; 0 uses the view as it is
             fusion=dict(
                 kind="concat",  # "concat" (E), "tanh_gru" (A2) or "dot_attention" (A3)
                 width=128,  # common width d of A's streams; unused by "concat"
@@ -124,16 +125,36 @@ def branch() -> ConfigDict:
             standardize=True,  # z-score each feature with statistics of the fold's training part alone
             encoder="none",  # what turns one step of the view into a vector: "none", "mlp", "cnn", "vggish", "inception_v3"
             encoder_units=(64,),  # "mlp": widths; "cnn": channels of its blocks
+            time_conv_channels=0,  # convolution over time before the context, with batch norm and ReLU; 0 leaves it out
+            time_conv_width_steps=5,
+            time_conv_stride_steps=1,  # neighbouring steps averaged into one; 2 halves the recurrent steps
             context="gru",  # "gru", "lstm" or "none"
             num_layers=1,
             num_units=256,
             bidirectional=False,
             reset_after=True,  # reset gate after the recurrent product (cuDNN, Keras, torch); False is Cho et al. and system A
             context_batch_norm=False,  # between recurrent layers; three layers of 256 learn faster with it
-            context_dropout=False,  # between recurrent layers, at train.dropout_rate
-            pooling="attention",  # "attention" (E), "mean", "last" or "mean_std"
+            context_dropout=False,  # around and between recurrent layers too, at train.dropout_rate
+            pooling="attention",  # "attention" (E), "mean", "last", "mean_std" or "attention_mean_std"
+            attention_units=0,  # 0: a score is one number (E); n: a learned sum of n (Bahdanau)
             dense_units=128,  # 0 leaves the dense layer out
             batch_norm=True,
+        )
+    )
+
+
+def augmentation() -> ConfigDict:
+    """How feature sequences are disturbed in training, see avemo_jax/training/augment.py; zeros leave them alone."""
+    return ConfigDict(
+        dict(
+            max_stretch=0.0,
+            max_warp=0.0,
+            shift_deviation=0.0,
+            noise_deviation=0.0,
+            num_time_masks=0,
+            max_time_mask=0.1,
+            num_feature_masks=0,
+            max_feature_mask=0.1,
         )
     )
 
@@ -161,14 +182,8 @@ def train() -> ConfigDict:
             plateau_factor=0.5,
             early_stop_patience_epochs=0,  # 0 trains all epochs
             ema_decay=0.0,  # decay per step of the moving average of weights that is validated and kept; 0 keeps the weights themselves
-            augmentation=dict(  # of standardised audio features, see training/augment.py; zeros leave them alone
-                noise_deviation=0.0,
-                shift_deviation=0.0,
-                num_time_masks=0,
-                max_time_mask=0.1,
-                num_feature_masks=0,
-                max_feature_mask=0.1,
-            ),
+            audio_augmentation=augmentation(),
+            video_augmentation=augmentation(),
             tensorboard=True,  # curves through clu, where TensorFlow is installed
             checkpoint_every_epochs=10,
             keep_checkpoints=2,

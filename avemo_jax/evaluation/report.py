@@ -29,9 +29,10 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from avemo_jax.atomic import atomic_file
 from avemo_jax.evaluation.charts import Line, line_chart, weight_chart
 from avemo_jax.evaluation.metrics import FROM_CONFUSION, METRICS
-from avemo_jax.evaluation.results import Predictions, atomic_file, read_predictions_csv
+from avemo_jax.evaluation.results import Predictions, read_predictions_csv
 
 METRIC_NAMES = {"uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
 assert set(METRIC_NAMES) == set(METRICS)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
-import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
+from avemo_jax.atomic import atomic_file
 from avemo_jax.evaluation.metrics import (
     FROM_CONFUSION,
     METRICS,
@@ -260,24 +258,3 @@ def _per_group(data: Predictions, groups: np.ndarray) -> dict[str, dict[str, Any
             "uar": float(FROM_CONFUSION["uar"](counts)),
         }
     return result
-
-
-@contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[TextIO]:
-    """Open a text file that appears whole or not at all: it is written beside `path` and moved there when the block ends well."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write strict JSON (no NaN), two spaces deep, atomically."""
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    with atomic_file(path) as stream:
-        stream.write(text + "\n")

@@ -55,14 +55,16 @@ class Plan:
         train, protocol = self.config["train"], self.config["protocol"]
         shared = {field.name for field in dataclasses.fields(Recipe)} & train.keys()
         return Recipe(
-            **{name: train[name] for name in shared - {"augmentation"}},
+            **{name: train[name] for name in shared - {"audio_augmentation", "video_augmentation"}},
             num_classes=len(self.labels.classes),
             num_clips=len(self.clips),
             metric=protocol["metric"],
             standardized=tuple(stream for stream in stage.streams if self.config["model"][stream]["standardize"]),
             frozen=stage.frozen,
             use_mixup=any(trial.hyper["mixup_alpha"] > 0 for trial in self.trials),
-            augmentation=Augmentation(**train["augmentation"]),
+            num_cepstra=self.config["model"]["num_cepstra"] if "audio" in stage.streams else 0,
+            audio_augmentation=Augmentation(**train["audio_augmentation"]),
+            video_augmentation=Augmentation(**train["video_augmentation"]),
         )
 
     def inputs(self, stage: Stage) -> list[TrialInputs]:

@@ -10,27 +10,75 @@ import jax.numpy as jnp
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How strongly an audio feature sequence (B, T, D), already standardised, is disturbed; zeros leave it alone.
+    """How strongly a feature sequence (B, T, D) of one stream is disturbed; zeros leave it alone.
 
     Attributes:
-      noise_deviation: deviation of Gaussian noise added to every value, in units of the feature's own deviation.
-      shift_deviation: deviation of one random offset per clip and feature, which mimics another voice or microphone.
+      max_stretch: largest change of tempo: the logarithm of the factor is uniform in [-max_stretch, max_stretch].
+      max_warp: largest relative shift of the bands of a mel spectrum, which mimics another vocal tract; band k is read at
+        k (1 + max_warp u) + 20 max_warp v with u, v uniform in [-1, 1]. Only for views whose features are mel bands.
+      shift_deviation: deviation of one random offset per clip and feature, which mimics another voice or microphone, in units of the
+        feature's own deviation.
+      noise_deviation: deviation of Gaussian noise added to every value, in the same units.
       num_time_masks, max_time_mask: SpecAugment's time masks: how many, and the longest as a share of the clip.
       num_feature_masks, max_feature_mask: SpecAugment's feature masks: how many, and the widest as a share of the features.
 
-    Source: Park et al. 2019, SpecAugment, section 2 (masks).
+    Source: Park et al. 2019, SpecAugment, section 2 (masks); Jaitly and Hinton 2013, Vocal tract length perturbation, section 3.
+    Differs: the warp is linear over the whole band and has an offset.
     """
 
-    noise_deviation: float = 0.0
+    max_stretch: float = 0.0
+    max_warp: float = 0.0
     shift_deviation: float = 0.0
+    noise_deviation: float = 0.0
     num_time_masks: int = 0
     max_time_mask: float = 0.1
     num_feature_masks: int = 0
     max_feature_mask: float = 0.1
 
 
-def augment(values: jax.Array, mask: jax.Array, key: jax.Array, settings: Augmentation) -> jax.Array:
-    """Return disturbed values (B, T, D) float32 of the same shape; padded steps stay zero. Other ranks come back as they are."""
+# An offset of the warp in bands for each unit of `max_warp`: at the usual 64 bands as far as the factor moves band 20.
+_WARP_OFFSET_BANDS = 20.0
+
+
+def disturb_view(values: jax.Array, mask: jax.Array, key: jax.Array, settings: Augmentation) -> tuple[jax.Array, jax.Array]:
+    """Disturb the view itself, before any statistics: tempo and vocal tract.
+
+    Args:
+      values: (B, T, D) as the view has them; other ranks come back as they are.
+      mask: (B, T) bool, real steps first.
+
+    Returns:
+      values and mask of the same shapes; a clip that would grow past T steps is cut there.
+    """
+    if values.ndim != 3:
+        return values, mask
+    batch, num_steps, num_bands = values.shape
+    stretch_key, warp_key = jax.random.split(key)
+    if settings.max_stretch:
+        bound = settings.max_stretch
+        factor = jnp.exp(jax.random.uniform(stretch_key, (batch,), minval=-bound, maxval=bound))
+        length = mask.sum(axis=1)
+        stretched = jnp.clip(jnp.round(length / factor), jnp.minimum(length, 4), num_steps)
+        scale = (length - 1) / jnp.maximum(stretched - 1, 1)
+        position = jnp.clip(jnp.arange(num_steps) * scale[:, None], 0, jnp.maximum(length - 1, 0)[:, None])
+        values = jax.vmap(_read_rows)(values, position)
+        mask = jnp.arange(num_steps) < stretched[:, None]
+    if settings.max_warp:
+        factor, offset = jax.random.uniform(warp_key, (2, batch, 1), minval=-settings.max_warp, maxval=settings.max_warp)
+        position = jnp.clip(jnp.arange(num_bands) * (1 + factor) + _WARP_OFFSET_BANDS * offset, 0, num_bands - 1)
+        values = jax.vmap(lambda one, where: _read_rows(one.T, where).T)(values, position)
+    return jnp.where(mask[:, :, None], values, 0.0), mask
+
+
+def _read_rows(rows: jax.Array, position: jax.Array) -> jax.Array:
+    """Rows (T, D) read at fractional positions (N,) by linear interpolation, (N, D)."""
+    low = jnp.floor(position).astype(jnp.int32)
+    share = (position - low)[:, None]
+    return rows[low] * (1 - share) + rows[jnp.minimum(low + 1, rows.shape[0] - 1)] * share
+
+
+def disturb_features(values: jax.Array, mask: jax.Array, key: jax.Array, settings: Augmentation) -> jax.Array:
+    """Disturb standardised features (B, T, D): noise, offsets, masks; padded steps stay zero. Other ranks come back as they are."""
     if values.ndim != 3:
         return values
     batch, _, num_features = values.shape

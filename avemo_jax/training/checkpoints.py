@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+
+from avemo_jax.atomic import write_json
 
 MANIFEST = "manifest.json"
 
@@ -51,9 +52,7 @@ class Checkpoints:
             checkpointer.save(target, _as_tree(trials))
             checkpointer.wait_until_finished()
         manifest = {"epoch": epoch, "num_trials": len(trials), "sha256": _sums(target)}
-        part = target / (MANIFEST + ".part")
-        part.write_text(json.dumps(manifest, indent=1, sort_keys=True))
-        os.replace(part, target / MANIFEST)
+        write_json(target / MANIFEST, manifest)
         for old in self.epochs()[: -self._keep]:
             shutil.rmtree(self._directory / str(old))
 
@@ -109,7 +108,7 @@ def _name(index: int) -> str:
 
 
 def _sums(step: Path) -> dict[str, str]:
-    files = sorted(path for path in step.rglob("*") if path.is_file() and not path.name.startswith(MANIFEST))
+    files = sorted(path for path in step.rglob("*") if path.is_file() and path != step / MANIFEST)
     return {path.relative_to(step).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -73,7 +73,7 @@ class TrialProgram:
         each = self._over_trials
         self._init_one = partial(steps.init_trial, net, recipe)
         self._init = each(self._init_one, shared=1)
-        self._predict = each(partial(_predict, net, scan=execution.steps == "scan"), shared=1)
+        self._predict = each(partial(_predict, net, recipe, scan=execution.steps == "scan"), shared=1)
         if execution.steps == "scan":
             self._epoch = each(partial(_epoch, net, recipe, num_steps=num_steps, mesh=mesh), shared=1, donate=(2,))
         else:
@@ -191,9 +191,9 @@ def _order(inputs: TrialInputs, state: TrialState, *, padded_size: int) -> tuple
 
 
 def _step(net, recipe, mesh, data, inputs: TrialInputs, state: TrialState, learner: Learner, sums, index, mask):
-    batch = steps.scaled(steps.gather(data, index, mask & state.active), state.scaler)
+    batch = steps.gather(data, index, mask & state.active)
     rate = steps.learning_rate_of(recipe, state, learner, inputs)
-    learner, total, count = steps.train_step(net, recipe, learner, batch, inputs.hyper, rate, mesh=mesh)
+    learner, total, count = steps.train_step(net, recipe, learner, state.scaler, batch, inputs.hyper, rate, mesh=mesh)
     return learner, sums + jnp.stack([total, count])
 
 
@@ -218,15 +218,15 @@ def _epoch(
 
     batches = (order.reshape(num_steps, -1), mask.reshape(num_steps, -1))
     (learner, sums), _ = jax.lax.scan(body, (state.learner, jnp.zeros(2)), batches)
-    posterior = _predict(net, data, _validated_variables(learner), state.scaler, inputs.select_index, scan=True)
+    posterior = _predict(net, recipe, data, _validated_variables(learner), state.scaler, inputs.select_index, scan=True)
     return _end_epoch(recipe, data, inputs, state, learner, posterior, sums)
 
 
-def _predict(net: nn.Module, data: Any, variables: Any, scaler: Any, index: jax.Array, *, scan: bool) -> jax.Array:
+def _predict(net: nn.Module, recipe: Recipe, data: Any, variables: Any, scaler: Any, index: jax.Array, *, scan: bool) -> jax.Array:
     """Posteriors (V, K); in chunks of EVALUATION_BATCH where `scan`, so that memory does not grow with the part."""
     if not scan:
-        return steps.probabilities(net, variables, scaler, data, index)
+        return steps.probabilities(net, recipe, variables, scaler, data, index)
     size = index.shape[0]
     chunks = jnp.pad(index, (0, -size % EVALUATION_BATCH)).reshape(-1, EVALUATION_BATCH)
-    posterior = jax.lax.map(lambda chunk: steps.probabilities(net, variables, scaler, data, chunk), chunks)
+    posterior = jax.lax.map(lambda chunk: steps.probabilities(net, recipe, variables, scaler, data, chunk), chunks)
     return posterior.reshape(-1, posterior.shape[-1])[:size]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+
+from avemo_jax.atomic import atomic_file, write_json
 
 # Fields that say where and how fast, not what: a run may be resumed with other values.
 UNCOMPARED = ("workdir", "prepared_dir", "num_workers", "corpus.root", "devices.compilation_cache")
@@ -47,9 +48,8 @@ class RunDirectory:
         path = self.path / "metrics.jsonl"
         rows = read_rows(path) if path.exists() else []
         kept = [row for row in rows if row["stage"] in earlier_stages or (row["stage"] == stage and row["epoch"] < num_epochs)]
-        part = path.with_suffix(".part")
-        part.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        os.replace(part, path)
+        with atomic_file(path) as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in kept)
 
     def append_rows(self, rows: list[Mapping[str, Any]]) -> None:
         """Add rows to metrics.jsonl."""
@@ -80,7 +80,8 @@ class RunDirectory:
             earlier
             | {
                 "started": started,
-                "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+                # The command that trained; evaluating again later does not take its place.
+                "command": earlier.get("command", [Path(sys.argv[0]).name, *sys.argv[1:]]),
                 "python": platform.python_version(),
                 "versions": {
                     name: _version(name) for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
@@ -142,13 +143,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that the file is there whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    os.replace(part, path)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

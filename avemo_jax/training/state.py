@@ -26,6 +26,7 @@ class Recipe:
       frozen: top-level parameter keys that this stage leaves as they are.
       use_mixup: whether any trial mixes examples; False leaves the code out.
       ema_decay: decay per step of the moving average of weights that is validated and kept; 0 keeps the weights themselves.
+      num_cepstra: coefficients that the step takes of an audio view of log-mel frames; 0 uses the view as it is.
     """
 
     num_classes: int
@@ -44,7 +45,9 @@ class Recipe:
     frozen: tuple[str, ...] = ()
     use_mixup: bool = False
     ema_decay: float = 0.0
-    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    num_cepstra: int = 0
+    audio_augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    video_augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
 
     def __post_init__(self):
         if self.metric not in METRICS:

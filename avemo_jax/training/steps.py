@@ -16,9 +16,10 @@ from jax.sharding import Mesh
 
 from avemo_jax.models.emotion_net import take_over
 from avemo_jax.parallel import split_batch
-from avemo_jax.training.augment import augment, mixup
+from avemo_jax.training.augment import disturb_features, disturb_view, mixup
+from avemo_jax.training.frontend import features, scaled
 from avemo_jax.training.optimizers import Hyper, Plateau, learning_rate_at, make_optimizer
-from avemo_jax.training.scaler import fit_scaler, standardize
+from avemo_jax.training.scaler import fit_scaler
 from avemo_jax.training.state import Best, EpochMetrics, Learner, Recipe, TrialInputs, TrialState, stream_names, trial_key
 
 Data = dict[str, jax.Array]
@@ -34,8 +35,9 @@ def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, 
     num_examples = data["label"].shape[0]
     position = jnp.arange(inputs.train_index.shape[0])
     weight = jnp.zeros(num_examples).at[inputs.train_index].max((position < inputs.train_count).astype(jnp.float32))
-    scaler = {name: fit_scaler(data[name], data[f"{name}_mask"], weight) for name in stream_names(data) if name in recipe.standardized}
-    example = scaled(gather(data, inputs.train_index[:2], jnp.ones(2, bool)), scaler)
+    seen = features({name: data[name] for name in stream_names(data)}, recipe.num_cepstra)
+    scaler = {name: fit_scaler(seen[name], data[f"{name}_mask"], weight) for name in seen if name in recipe.standardized}
+    example = scaled(features(gather(data, inputs.train_index[:2], jnp.ones(2, bool)), recipe.num_cepstra), scaler)
     variables = net.init({"params": trial_key(inputs.hyper.seed, "init")}, example, train=False, dropout_rate=0.0)
     params = take_over(variables["params"], warm["params"])
     batch_stats = take_over(variables.get("batch_stats", {}), warm["batch_stats"])
@@ -78,15 +80,18 @@ def gather(data: Data, index: jax.Array, mask: jax.Array) -> Data:
     return batch | {"mask": mask & jnp.take(data["usable"], index)}
 
 
-def scaled(batch: Data, scaler: dict[str, dict[str, jax.Array]]) -> Data:
-    """Standardise the streams that have a scaler."""
-    return batch | {name: standardize(batch[name], batch[f"{name}_mask"], scaler[name]) for name in scaler}
-
-
 def train_step(
-    net: nn.Module, recipe: Recipe, learner: Learner, batch: Data, hyper: Hyper, learning_rate: jax.Array, *, mesh: Mesh | None = None
+    net: nn.Module,
+    recipe: Recipe,
+    learner: Learner,
+    scaler: Any,
+    batch: Data,
+    hyper: Hyper,
+    learning_rate: jax.Array,
+    *,
+    mesh: Mesh | None = None,
 ) -> tuple[Learner, jax.Array, jax.Array]:
-    """One update of one trial on one standardised batch.
+    """One update of one trial on one batch, views as they are in the prepared set.
 
     A batch without a real example, or a learner that has failed, changes nothing: not the weights, not the statistics, not the step
     count, so that a trial takes the same path whether it runs alone or beside longer ones.
@@ -96,9 +101,8 @@ def train_step(
     """
     batch = split_batch(batch, mesh)
     dropout_key, augment_key, mixup_key = jax.random.split(jax.random.fold_in(trial_key(hyper.seed, "step"), learner.step), 3)
+    batch = _augmented(recipe, scaler, batch, augment_key)
     target = optax.smooth_labels(jax.nn.one_hot(batch["label"], recipe.num_classes), hyper.label_smoothing)
-    if "audio" in batch:
-        batch = batch | {"audio": augment(batch["audio"], batch["audio_mask"], augment_key, recipe.augmentation)}
     if recipe.use_mixup:
         batch, target = mixup(batch, target, hyper.mixup_alpha, mixup_key)
     weight = batch["mask"].astype(jnp.float32)
@@ -118,10 +122,11 @@ def train_step(
 
     (_, (total, batch_stats)), gradient = jax.value_and_grad(loss_of, has_aux=True)(learner.params)
     gradient = _without(gradient, recipe.frozen)
-    finite = jnp.isfinite(total) & jnp.isfinite(optax.global_norm(gradient))
     optimizer = make_optimizer(recipe.optimizer, hyper, learning_rate, clip_norm=recipe.clip_norm)
     updates, optimizer_state = optimizer.update(gradient, learner.optimizer, learner.params)
-    params = optax.apply_updates(learner.params, _without(updates, recipe.frozen))
+    updates = _without(updates, recipe.frozen)
+    params = optax.apply_updates(learner.params, updates)
+    finite = jnp.isfinite(total) & jnp.isfinite(optax.tree.norm(gradient)) & jnp.isfinite(optax.tree.norm(updates))
     average = learner.average
     if recipe.ema_decay:
         # The usual correction for a short history: the average follows closely at first.
@@ -133,6 +138,19 @@ def train_step(
     real = (count > 0) & ~learner.failed
     learner = choose(real & finite, trained, learner)
     return learner.replace(failed=learner.failed | (real & ~finite)), jnp.where(real, total, 0.0), jnp.where(real, count, 0.0)
+
+
+def _augmented(recipe: Recipe, scaler: Any, batch: Data, key: jax.Array) -> Data:
+    """A training batch as the network is given it: view disturbed, features taken and standardised, features disturbed."""
+    settings = {"audio": recipe.audio_augmentation, "video": recipe.video_augmentation}
+    keys = {name: jax.random.split(jax.random.fold_in(key, index)) for index, name in enumerate(settings)}
+    for name in stream_names(batch):
+        values, mask = disturb_view(batch[name], batch[f"{name}_mask"], keys[name][0], settings[name])
+        batch = batch | {name: values, f"{name}_mask": mask}
+    batch = scaled(features(batch, recipe.num_cepstra), scaler)
+    return batch | {
+        name: disturb_features(batch[name], batch[f"{name}_mask"], keys[name][1], settings[name]) for name in stream_names(batch)
+    }
 
 
 def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs: TrialInputs) -> jax.Array:
@@ -148,9 +166,9 @@ def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs
     )
 
 
-def probabilities(net: nn.Module, variables: Any, scaler: Any, data: Data, index: jax.Array) -> jax.Array:
+def probabilities(net: nn.Module, recipe: Recipe, variables: Any, scaler: Any, data: Data, index: jax.Array) -> jax.Array:
     """Posteriors (B, K) float32 of the examples `index` (B,)."""
-    batch = scaled(gather(data, index, jnp.ones(index.shape[0], bool)), scaler)
+    batch = scaled(features(gather(data, index, jnp.ones(index.shape[0], bool)), recipe.num_cepstra), scaler)
     return jax.nn.softmax(net.apply(variables, batch, train=False, dropout_rate=0.0))
 
 

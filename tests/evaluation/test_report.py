@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avemo_jax.atomic import write_json
 from avemo_jax.evaluation.report import format_table, write_attention, write_report
-from avemo_jax.evaluation.results import Predictions, summarise, write_json, write_predictions_csv
+from avemo_jax.evaluation.results import Predictions, summarise, write_predictions_csv
 
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 FACTS = dict(

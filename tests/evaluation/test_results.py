@@ -6,13 +6,12 @@ import json
 import numpy as np
 import pytest
 
+from avemo_jax.atomic import atomic_file, write_json
 from avemo_jax.evaluation.results import (
     Predictions,
     aggregate_segments,
-    atomic_file,
     read_predictions_csv,
     summarise,
-    write_json,
     write_predictions_csv,
 )
 

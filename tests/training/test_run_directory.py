@@ -1,0 +1,50 @@
+"""The run directory: locked, refused to another config, rows cut back on resume."""
+
+import json
+
+import pytest
+
+from avemo_jax.training.run_directory import ConfigMismatch, open_run, read_rows
+
+CONFIG = {"workdir": None, "train": {"learning_rate": 0.1, "seeds": (0, 1)}, "corpus": {"name": "demo", "root": "/a"}}
+
+
+def test_another_config_is_refused_with_every_difference(tmp_path):
+    with open_run(tmp_path / "run", CONFIG):
+        pass
+    moved = {**CONFIG, "workdir": "elsewhere", "corpus": {"name": "demo", "root": "/b"}}
+    with open_run(tmp_path / "run", moved):
+        pass
+    other = {**CONFIG, "train": {"learning_rate": 0.2, "seeds": (0,)}}
+    with pytest.raises(ConfigMismatch, match="another --config") as error, open_run(tmp_path / "run", other):
+        pass
+    assert "train.learning_rate: 0.1 there, 0.2 now" in str(error.value) and "train.seeds: [0, 1] there, [0] now" in str(error.value)
+
+
+def test_two_processes_cannot_share_a_run(tmp_path):
+    with open_run(tmp_path, CONFIG), pytest.raises(RuntimeError, match="another process"), open_run(tmp_path, CONFIG):
+        pass
+
+
+def test_rows_beyond_the_checkpoint_are_forgotten(tmp_path):
+    with open_run(tmp_path, CONFIG) as run:
+        run.append_rows([{"stage": stage, "epoch": epoch} for stage in ("audio", "fused") for epoch in range(3)])
+        with (tmp_path / "metrics.jsonl").open("a") as stream:
+            stream.write('{"stage": "fus')  # a killed process
+        run.keep_rows("fused", 2, ("audio",))
+        rows = read_rows(tmp_path / "metrics.jsonl")
+    assert [(row["stage"], row["epoch"]) for row in rows] == [("audio", 0), ("audio", 1), ("audio", 2), ("fused", 0), ("fused", 1)]
+
+
+def test_seconds_add_up_over_attempts(tmp_path):
+    with open_run(tmp_path, CONFIG) as run:
+        with run.phase("train"):
+            pass
+        run.write_run_json(stages=["audio"])
+        first = json.loads((tmp_path / "run.json").read_text())
+        with run.phase("train"), run.phase("evaluate"):
+            pass
+        run.write_run_json()
+    second = json.loads((tmp_path / "run.json").read_text())
+    assert second["started"] == first["started"] and second["stages"] == ["audio"]
+    assert second["seconds"]["train"] >= first["seconds"]["train"] and "evaluate" in second["seconds"]
