@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-POOLINGS = ("attention", "mean", "last", "mean_std")
+POOLINGS = ("attention", "mean", "last", "mean_std", "attention_mean_std")
 
 
 def masked_softmax(scores: jax.Array, mask: jax.Array) -> jax.Array:
@@ -37,7 +37,10 @@ class Pooling(nn.Module):
 
     Attributes:
       kind: "attention": weights a = softmax over steps of s_i = tanh(W_c h + W_x x_i), pooled = sum a_i x_i, with h the last
-          recurrent state; "mean"; "last": h itself; "mean_std": mean and standard deviation side by side, 2 D wide.
+          recurrent state; "mean"; "last": h itself; "mean_std": mean and standard deviation side by side, 2 D wide;
+          "attention_mean_std": attention's sum beside both, 3 D wide.
+      attention_units: 0: a score is one number, as the text has it; n: tanh gives n numbers, and a learned vector their sum
+          (Bahdanau et al. 2015, arXiv 1409.0473, appendix A.1.2), which lets weights differ by more than tanh's range does (e^2).
 
     Source: thesis of system E, section 2.6.1, eq. 2.28 to 2.30. Choice: the text calls s_i "the attention score" of a step and
     shows no further product, so W_c and W_x map to one number; its h_(t-1), the state of a decoder that the system lacks, is the
@@ -45,27 +48,42 @@ class Pooling(nn.Module):
     """
 
     kind: str
+    attention_units: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, last: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-        """Pool x (B, T, D) with last state (B, D) and mask (B, T) bool to (B, D) or (B, 2 D), and attention's weights (B, T) or None.
+        """Pool x (B, T, D) with last state (B, D) and mask (B, T) bool to (B, D), (B, 2 D) or (B, 3 D), and attention's weights
+        (B, T) or None.
 
-        An example without a real step gives zeros (a deviation of sqrt(1e-6)).
+        An example without a real step gives zeros (a deviation of sqrt(1e-5)).
 
         Raises:
           ValueError: an unknown kind.
         """
         if self.kind == "attention":
-            from_state = nn.Dense(1, use_bias=False, name="state")(last)
-            from_steps = nn.Dense(1, use_bias=False, name="steps")(x)[..., 0]
-            weights = masked_softmax(jnp.tanh(from_state + from_steps), mask)
-            return weighted_sum(weights, x), weights
+            return self._attend(x, last, mask)
         if self.kind == "mean":
             return masked_mean(x, mask), None
         if self.kind == "last":
             return last, None
         if self.kind == "mean_std":
-            mean = masked_mean(x, mask)
-            variance = masked_mean(jnp.square(x - mean[:, None]), mask)
-            return jnp.concatenate([mean, jnp.sqrt(variance + 1e-6)], axis=-1), None
+            return _mean_std(x, mask), None
+        if self.kind == "attention_mean_std":
+            attended, weights = self._attend(x, last, mask)
+            return jnp.concatenate([attended, _mean_std(x, mask)], axis=-1), weights
         raise ValueError(f"expected a pooling among {POOLINGS}, got {self.kind!r}")
+
+    def _attend(self, x, last, mask):
+        width = max(self.attention_units, 1)
+        from_state = nn.Dense(width, use_bias=False, name="state")(last)
+        scores = jnp.tanh(from_state[:, None] + nn.Dense(width, use_bias=False, name="steps")(x))
+        if self.attention_units:
+            scores = nn.Dense(1, use_bias=False, name="score")(scores)
+        weights = masked_softmax(scores[..., 0], mask)
+        return weighted_sum(weights, x), weights
+
+
+def _mean_std(x, mask):
+    mean = masked_mean(x, mask)
+    variance = masked_mean(jnp.square(x - mean[:, None]), mask)
+    return jnp.concatenate([mean, jnp.sqrt(variance + 1e-5)], axis=-1)  # not below 1e-5: the root's slope is infinite at 0

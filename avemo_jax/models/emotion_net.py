@@ -17,6 +17,7 @@ from avemo_jax.models.fusion import ConcatFusion, DotAttentionFusion, TanhGRUFus
 from avemo_jax.models.inception_v3 import InceptionV3
 from avemo_jax.models.norm import BatchNorm, dropout
 from avemo_jax.models.recurrent import RecurrentStack
+from avemo_jax.models.time_conv import TimeConv, spread_over_neighbours
 from avemo_jax.models.vggish import VGGish
 
 ENCODERS = ("none", "mlp", "cnn", "vggish", "inception_v3")
@@ -32,16 +33,22 @@ class BranchSpec:
     Attributes:
       encoder: what turns one step of the view into a vector, one of ENCODERS.
       encoder_units: "mlp": widths of its layers; "cnn": channels of its blocks.
+      time_conv_channels, time_conv_width_steps, time_conv_stride_steps: convolution over time in front of the context, see
+        `time_conv`; 0 channels leave it out.
       context: temporal context over the steps, one of CONTEXTS.
       num_layers, num_units, bidirectional, reset_after: of the context, see `recurrent.RecurrentStack`.
-      context_batch_norm, context_dropout: between the layers of the context.
-      pooling: from steps to a vector, one of `attention.POOLINGS`.
+      context_batch_norm: between the layers of the context.
+      context_dropout: after the convolution over time, between the layers of the context, and after pooling.
+      pooling, attention_units: from steps to a vector, see `attention.Pooling`.
       dense_units: of the ReLU layer after pooling; 0 leaves it out.
       batch_norm: before the classes of a single-stream net; a fused net has its own (`FusionSpec.batch_norm`).
     """
 
     encoder: str = "none"
     encoder_units: tuple[int, ...] = (64,)
+    time_conv_channels: int = 0
+    time_conv_width_steps: int = 5
+    time_conv_stride_steps: int = 1
     context: str = "gru"
     num_layers: int = 1
     num_units: int = 256
@@ -50,6 +57,7 @@ class BranchSpec:
     context_batch_norm: bool = False
     context_dropout: bool = False
     pooling: str = "attention"
+    attention_units: int = 0
     dense_units: int = 128
     batch_norm: bool = True
 
@@ -120,40 +128,65 @@ class Encoder(nn.Module):
         return steps.reshape(num_examples, num_steps, -1)
 
 
-class Branch(nn.Module):
-    """One stream: encoder, temporal context and, where a vector is wanted, pooling and a dense ReLU layer."""
+class Context(nn.Module):
+    """Encoder of each step, convolution over time, recurrent layers: what fusions of steps take of a branch."""
 
     spec: BranchSpec
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, mask: jax.Array, examples: jax.Array, drop, *, train: bool, pooled: bool
-    ) -> tuple[jax.Array, jax.Array | None]:
-        """Map a view x (B, T, ...) with mask (B, T) bool to a vector (B, D) and attention's weights (B, T) or None.
+    def __call__(self, x: jax.Array, mask: jax.Array, examples: jax.Array, drop, *, train: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Map a view x (B, T, ...) with mask (B, T) and real examples (B,) bool to the context's steps.
 
-        `examples` (B,) bool says which examples are real; pooled=False gives the context's steps (B, T, D) instead of the vector.
+        Returns:
+          Steps (B, T', D), the last real state (B, D), and the steps' mask (B, T'); T' = T but with a stride over time.
         """
         spec = self.spec
         real = mask.reshape(*mask.shape, *(1,) * (x.ndim - 2))
         x = Encoder(spec, name="encoder")(jnp.where(real, x, 0), drop)  # what lies in padded steps, NaN even, goes no further
+        if spec.time_conv_channels:
+            conv = TimeConv(spec.time_conv_channels, spec.time_conv_width_steps, spec.time_conv_stride_steps, name="time_conv")
+            x, mask = conv(x, mask, examples, train=train)
+            x = drop(x) if spec.context_dropout else x
+        if spec.context == "none":
+            return x, last_step(x, mask), mask
 
         def between(x, index):
             if spec.context_batch_norm:
                 x = BatchNorm(name=f"norm{index}")(x, mask & examples[:, None], train=train)
             return drop(x) if spec.context_dropout else x
 
-        if spec.context == "none":
-            last = last_step(x, mask)
-        else:
-            x, last = RecurrentStack(spec.context, spec.num_layers, spec.num_units, spec.bidirectional, spec.reset_after, name="context")(
-                x, mask, between
-            )
+        stack = RecurrentStack(spec.context, spec.num_layers, spec.num_units, spec.bidirectional, spec.reset_after, name="layers")
+        x, last = stack(x, mask, between)
+        return x, last, mask
+
+
+class Branch(nn.Module):
+    """One stream: steps with their context and, where a vector is wanted, pooling and a dense ReLU layer."""
+
+    spec: BranchSpec
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, mask: jax.Array, examples: jax.Array, drop, *, train: bool, pooled: bool
+    ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+        """Map a view x (B, T, ...) with mask (B, T) and real examples (B,) bool to a vector, or to steps.
+
+        Returns:
+          pooled=True: a vector (B, D), the mask, and attention's weights (B, T) or None.
+          pooled=False: the context's steps (B, T', D), their mask (B, T'), and None.
+        """
+        spec = self.spec
+        steps, last, steps_mask = Context(spec, name="context")(x, mask, examples, drop, train=train)
         if not pooled:
-            return x, None
-        x, weights = Pooling(spec.pooling, name="pooling")(x, last, mask)
+            return steps, steps_mask, None
+        vector, weights = Pooling(spec.pooling, spec.attention_units, name="pooling")(steps, last, steps_mask)
+        if spec.context_dropout:
+            vector = drop(vector)
         if spec.dense_units:
-            x = nn.relu(nn.Dense(spec.dense_units, name="dense")(x))
-        return x, weights
+            vector = nn.relu(nn.Dense(spec.dense_units, name="dense")(vector))
+        if weights is not None and weights.shape != mask.shape:
+            weights = spread_over_neighbours(weights, mask, spec.time_conv_stride_steps)
+        return vector, mask, weights
 
 
 class _Head(nn.Module):
@@ -225,16 +258,16 @@ class _Network(nn.Module):
         pooled = len(specs) == 1 or self.fusion_spec.kind == "concat"
         num_examples = len(next(batch[f"{name}_mask"] for name in specs))
         mask = batch.get("mask", jnp.ones(num_examples, bool))
-        outputs, attention = {}, {}
+        outputs, masks, attention = {}, {}, {}
         for name, spec in specs.items():
             branch = Branch(spec, name=name)
-            outputs[name], weights = branch(batch[name], batch[f"{name}_mask"], mask, drop, train=train, pooled=pooled)
+            outputs[name], masks[name], weights = branch(batch[name], batch[f"{name}_mask"], mask, drop, train=train, pooled=pooled)
             if weights is not None:
                 attention[name] = weights
         if len(specs) == 1:
             x, head = outputs[name], _Head(self.num_classes, spec.batch_norm, name=f"{name}_head")
         else:
-            x, weights = self._fuse(batch, outputs, mask, train)
+            x, weights = self._fuse(outputs, masks, mask, train)
             if weights is not None:
                 attention["fusion"] = weights
             head = _Head(self.num_classes, batch_norm=False, name="head")
@@ -242,11 +275,11 @@ class _Network(nn.Module):
             self.sow("intermediates", "attention", attention, reduce_fn=lambda _, new: new)
         return head(x, mask, drop, train=train)
 
-    def _fuse(self, batch, outputs, mask, train) -> tuple[jax.Array, jax.Array | None]:
+    def _fuse(self, outputs, masks, mask, train) -> tuple[jax.Array, jax.Array | None]:
         spec = self.fusion_spec
         if spec.kind == "concat":
             return ConcatFusion(spec.batch_norm, name="fusion")(outputs["audio"], outputs["video"], mask, train=train), None
-        steps = (outputs["audio"], batch["audio_mask"], outputs["video"], batch["video_mask"])
+        steps = (outputs["audio"], masks["audio"], outputs["video"], masks["video"])
         if spec.kind == "dot_attention":
             return DotAttentionFusion(spec.width, name="fusion")(*steps)
         return TanhGRUFusion(spec.width, spec.num_units, name="fusion")(*steps), None
