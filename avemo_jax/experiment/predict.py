@@ -132,7 +132,14 @@ def load_ensemble(config: Config, workdir: Path, recordings: Recordings) -> Ense
     ]
     if not members:
         raise FileNotFoundError(f"no trial of the run in {workdir} has learnt anything; look at its metrics.jsonl, and {again}")
-    return Ensemble(plan.net(stage), members, classes=plan.labels.classes, views=recordings.views, segment_s=recordings.segment_s)
+    return Ensemble(
+        plan.net(stage),
+        members,
+        classes=plan.labels.classes,
+        views=recordings.views,
+        segment_s=recordings.segment_s,
+        num_cepstra=plan.recipe(stage).num_cepstra,
+    )
 
 
 def _plan_without_corpus(config: Config, recordings: Recordings, *, num_trials: int) -> Plan:

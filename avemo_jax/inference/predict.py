@@ -85,6 +85,7 @@ class Ensemble:
         classes: tuple[str, ...],
         views: Mapping[str, tuple[tuple[int, ...], str]],
         segment_s: float,
+        num_cepstra: int = 0,
     ):
         if not members:
             raise ValueError("an ensemble needs at least one trained net, got none")
@@ -93,7 +94,7 @@ class Ensemble:
         self._views = dict(views)
         self._segment_s = segment_s
         # Compiled once for each shape and shared by all members, whose weights wait on the device.
-        self._posterior = jax.jit(functools.partial(probabilities, net))
+        self._posterior = jax.jit(functools.partial(probabilities, net, num_cepstra))
         self._members = [jax.device_put((dict(member.variables), dict(member.scaler))) for member in members]
 
     def predict(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[SegmentPrediction]:

@@ -225,8 +225,8 @@ def _epoch(
 def _predict(net: nn.Module, recipe: Recipe, data: Any, variables: Any, scaler: Any, index: jax.Array, *, scan: bool) -> jax.Array:
     """Posteriors (V, K); in chunks of EVALUATION_BATCH where `scan`, so that memory does not grow with the part."""
     if not scan:
-        return steps.probabilities(net, recipe, variables, scaler, data, index)
+        return steps.probabilities(net, recipe.num_cepstra, variables, scaler, data, index)
     size = index.shape[0]
     chunks = jnp.pad(index, (0, -size % EVALUATION_BATCH)).reshape(-1, EVALUATION_BATCH)
-    posterior = jax.lax.map(lambda chunk: steps.probabilities(net, recipe, variables, scaler, data, chunk), chunks)
+    posterior = jax.lax.map(lambda chunk: steps.probabilities(net, recipe.num_cepstra, variables, scaler, data, chunk), chunks)
     return posterior.reshape(-1, posterior.shape[-1])[:size]

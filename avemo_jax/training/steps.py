@@ -166,9 +166,9 @@ def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs
     )
 
 
-def probabilities(net: nn.Module, recipe: Recipe, variables: Any, scaler: Any, data: Data, index: jax.Array) -> jax.Array:
-    """Posteriors (B, K) float32 of the examples `index` (B,)."""
-    batch = scaled(features(gather(data, index, jnp.ones(index.shape[0], bool)), recipe.num_cepstra), scaler)
+def probabilities(net: nn.Module, num_cepstra: int, variables: Any, scaler: Any, data: Data, index: jax.Array) -> jax.Array:
+    """Posteriors (B, K) float32 of the examples `index` (B,); `num_cepstra` as in the Recipe."""
+    batch = scaled(features(gather(data, index, jnp.ones(index.shape[0], bool)), num_cepstra), scaler)
     return jax.nn.softmax(net.apply(variables, batch, train=False, dropout_rate=0.0))
 
 
