@@ -7,7 +7,7 @@ Protocol: session5, one session held out.
 
 from configs import base, systems
 
-SYSTEMS = ("gru_attention", *systems.small.VARIANTS)
+SYSTEMS = (*systems.gru_attention.VARIANTS, *systems.small.VARIANTS)
 
 
 def get_config(system: str = "gru_attention"):
@@ -18,4 +18,5 @@ def get_config(system: str = "gru_attention"):
     systems.apply(config, system)
     # Sound at 16 kHz; the same analysis window and hop as at 48 kHz.
     config.views.mfcc.sample_rate_hz = 16000
+    config.views.logmel_frames.sample_rate_hz = 16000
     return config

@@ -7,7 +7,7 @@ Protocol: luna5 (speakers apart, published validation actors). The claims' own i
 
 from configs import base, systems
 
-SYSTEMS = ("gru_attention", *systems.small.VARIANTS)
+SYSTEMS = (*systems.gru_attention.VARIANTS, *systems.small.VARIANTS)
 
 
 def get_config(system: str = "gru_attention"):

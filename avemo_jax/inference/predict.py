@@ -72,6 +72,7 @@ class Ensemble:
       classes: K class names.
       views: stream -> (step_shape, dtype) of what it takes.
       segment_s: length of a segment.
+      num_cepstra: as in the Recipe that trained the nets.
 
     Raises:
       ValueError: there is no member.
