@@ -79,10 +79,13 @@ class _ReproducibleWriter(ExampleWriter):
     """Writes array_record files whose bytes follow from the examples; TFDS leaves the order of a record's fields to chance."""
 
     def write(self, path, examples) -> None:
-        writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
-        for _, serialized in examples:
-            writer.write(tf_example_pb2.Example.FromString(serialized).SerializeToString(deterministic=True))
-        writer.close()
+        try:
+            writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
+            for _, serialized in examples:
+                writer.write(tf_example_pb2.Example.FromString(serialized).SerializeToString(deterministic=True))
+            writer.close()
+        except RuntimeError as error:  # array_record's word for a full disk
+            raise OSError(f"cannot write the prepared set; what is staged stays, so free some space and start again: {error}") from error
 
 
 def _shards(staged: Sequence[StagedClip]) -> list[list[_Run]]:

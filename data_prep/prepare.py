@@ -7,11 +7,12 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from avemo_jax.clips import Clip, check_unique
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage
@@ -95,7 +96,7 @@ def prepare_view(
         contents = _media_contents(clips, root, view.modality, prepared_dir, num_workers)
     key = _key(clips, view, contents)
     directory = prepared_dir / f"{corpus}-{view.name}-{key[:12]}"
-    with FileLock(directory.with_name(f".{directory.name}.lock")):
+    with _locked(directory.with_name(f".{directory.name}.lock")):
         if directory.exists():
             prepared = PreparedSet.open(directory)
             _log.info("%s of %s: found finished in %s", view.name, corpus, directory)
@@ -141,6 +142,21 @@ def prepare_view(
         shutil.rmtree(partial)
     _log.info("%s", format_damage(prepared))
     return prepared
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock, waiting where another process does; the system frees it however that process ends."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _log.info("another process prepares the same set; waiting for it (lock %s)", path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _media_contents(clips: Sequence[Clip], root: Path, modality: str, prepared_dir: Path, num_threads: int) -> dict[str, str]:

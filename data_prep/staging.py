@@ -78,6 +78,7 @@ def stage(path: Path, clip_id: str, segments: Iterable[ViewSegment], damage: Cal
                         np.lib.format.write_array(member, np.ascontiguousarray(getattr(segment, name)), allow_pickle=False)
                 num_segments += 1
                 num_bytes += segment.values.nbytes
+                del segment  # before the next one is made
             found = damage()
             if found is None and num_segments == 0:
                 found = Damage("empty", "the view finds nothing in it")
@@ -124,7 +125,9 @@ def stage_media(task: StageTask) -> StagedClip:
     except MediaError as error:
         return stage_lost(task.path, clip_id, Damage(error.kind, error.detail))
     except MemoryError:
-        return stage_lost(task.path, clip_id, Damage("undecodable", "decoding it takes more memory than a worker may have"))
+        return stage_lost(
+            task.path, clip_id, Damage("undecodable", "decoding it and making its view takes more memory than a worker may have")
+        )
 
 
 def read_media(task: StageTask, watch: Watch) -> Iterator[Any]:
@@ -162,6 +165,7 @@ class Watch:
             if segment.num_with_face is not None:
                 self._num_with_face = (self._num_with_face or 0) + segment.num_with_face
             yield segment
+            del segment  # before the next one is made
 
     def damage(self) -> Damage | None:
         if self._peak is not None and self._peak < _SILENT_BELOW:

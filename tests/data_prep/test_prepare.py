@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from avemo_jax.clips import Clip, read_clips
+from avemo_jax.clips import Clip, read_clips, write_clips
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage, verify
 from data_prep import builders, prepare
 from data_prep.prepare import make_view, prepare_view
@@ -215,7 +214,7 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing_finished(corpus, tmp_path,
 
     class FullDisk(builders.ArrayRecordWriter):
         def write(self, record):
-            raise OSError(28, "No space left on device")
+            raise RuntimeError("write() failed: No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(builders, "ArrayRecordWriter", FullDisk)
@@ -300,51 +299,80 @@ def test_a_fault_of_the_program_is_no_damage(corpus, tmp_path):
         )
 
 
+# Imports are below the guard, as in run.py: spawned workers run this file's head.
 _PREPARE_HERE = """
-    import sys
-    from pathlib import Path
-
-    from avemo_jax.clips import read_clips
-    from data_prep.prepare import prepare_view
-
     if __name__ == "__main__":
-        root, clips, prepared_dir = map(Path, sys.argv[1:])
-        prepare_view(corpus="tiny", root=root, clips=read_clips(clips), view_name="logmel_patches", view_params={},
-                     prepared_dir=prepared_dir, num_workers=2)
+        import resource, sys
+        from pathlib import Path
+
+        from avemo_jax.clips import read_clips
+        from data_prep.prepare import prepare_view
+
+        root, clips, prepared_dir, limit = sys.argv[1:]
+        prepare_view(corpus="tiny", root=Path(root), clips=read_clips(Path(clips)), view_name="logmel_patches", view_params={},
+                     prepared_dir=Path(prepared_dir), num_workers=2, memory_limit_bytes=int(limit) << 20)
+        print(*(resource.getrusage(who).ru_maxrss >> 10 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 """
+
+
+def preparing_process(tmp_path: Path, root: Path, clips: list[Clip]):
+    """Return a function that starts a preparation in a process of its own: (prepared_dir, memory limit of a worker in MiB)."""
+    write_clips(tmp_path / "clips.csv", clips)
+    (tmp_path / "here.py").write_text(textwrap.dedent(_PREPARE_HERE))
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+    def start(prepared_dir: Path, limit_mib: int = 512) -> subprocess.Popen:
+        command = [sys.executable, str(tmp_path / "here.py"), str(root), str(tmp_path / "clips.csv"), str(prepared_dir), str(limit_mib)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    return start
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_clip(tmp_path):
+    root = tmp_path / "corpus"
+    root.mkdir()
+    minute = np.random.default_rng(0).normal(scale=0.1, size=60 * RATE_HZ)
+    clips = [Clip(f"hour_{index}", "tiny", "happy", "s1", audio=f"{index}.wav") for index in range(2)]
+    for clip in clips:
+        with soundfile.SoundFile(root / clip.audio, "w", RATE_HZ, 1, subtype="PCM_16") as sound:
+            for _ in range(60):
+                sound.write(minute)
+    # One such hour is 220 MiB of float32 beside 90 MiB of libraries: a worker that held it whole would break this limit.
+    process = preparing_process(tmp_path, root, clips)(tmp_path / "prepared", limit_mib=200)
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    (directory,) = (tmp_path / "prepared").glob("tiny-*")
+    prepared = PreparedSet.open(directory)
+    assert prepared.damage == {} and prepared.manifest.num_examples == 2 * 720
+    own_mib, worker_mib = map(int, output.split())
+    assert own_mib + 2 * worker_mib < 1536
 
 
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(tmp_path):
-    from avemo_jax.clips import write_clips
-
     root = tmp_path / "corpus"
     root.mkdir()
     clips = [Clip(f"c{index:03}", "tiny", "happy", "s1", audio=f"{index:03}.wav") for index in range(300)]
     for index, clip in enumerate(clips):
         write_sound(root / clip.audio, 4.0, index)
-    write_clips(tmp_path / "clips.csv", clips)
-    (tmp_path / "here.py").write_text(textwrap.dedent(_PREPARE_HERE))
-    command = [sys.executable, str(tmp_path / "here.py"), str(root), str(tmp_path / "clips.csv")]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    subprocess.run([*command, str(tmp_path / "straight")], check=True, env=environment)
+    start = preparing_process(tmp_path, root, clips)
+    assert start(tmp_path / "straight").wait() == 0
     (straight,) = (tmp_path / "straight").glob("tiny-*")
     rng = np.random.default_rng(0)
     killed = tmp_path / "killed"
     num_kills = 0
     while num_kills < 8:
-        process = subprocess.Popen([*command, str(killed)], env=environment, start_new_session=True)
+        process = start(killed)
         try:
-            code = process.wait(timeout=float(rng.uniform(1.0, 6.0)))
+            assert process.wait(timeout=float(rng.uniform(1.0, 6.0))) == 0
+            break  # finished before it could be killed
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)  # the parent alone: its workers must notice
+            process.kill()  # the parent alone: its workers must notice
             process.wait()
             num_kills += 1
-            if (killed / straight.name).exists():
-                verify(PreparedSet.open(killed / straight.name))
-        else:
-            assert code == 0
-            break
-    subprocess.run([*command, str(killed)], check=True, env=environment)
-    assert contents(killed / straight.name) == contents(straight)
+        if (killed / straight.name).exists():
+            verify(PreparedSet.open(killed / straight.name))
+    assert start(killed).wait() == 0
+    assert num_kills > 0 and contents(killed / straight.name) == contents(straight)
     assert not (killed / f"{straight.name}.partial").exists()
