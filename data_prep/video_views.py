@@ -26,14 +26,11 @@ __all__ = ["VIDEO_VIEWS", "Faces", "Frames", "KeyFrames", "ViewSegment"]
 
 @dataclasses.dataclass(frozen=True)
 class _Seen:
-    """What is held of a frame until its segment is complete: what is measured and shown, and what a face is cropped from."""
+    """What is held of a frame until its segment is complete: what is measured and shown, and what a face may be cropped from."""
 
     time_s: float
     small: np.ndarray
-    large: np.ndarray
-
-
-_LARGE_PX = 640  # longer side of what a key frame's face is cropped from
+    large: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,28 +80,26 @@ class KeyFrames:
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of num_frames steps for every segment_s of frames."""
         for index, piece in enumerate(_by_time(frames, self.segment_s)):
-            seen = [self._reduced(frame) for frame in piece]
-            times_s = np.array([one.time_s for one in seen], np.float32)
-            if not keeps_segment(index, _duration_s(times_s)):
-                return
-            chosen = key_frame_indices([one.small for one in seen], self.num_frames)
-            if not self.face_crop:
-                values = np.stack([seen[place].small for place in chosen])
-                yield ViewSegment(values, np.ones(len(chosen), bool), times_s[chosen], len(seen))
-                continue
-            detector = make_detector(self.detector, self.detector_path)
-            faces = {place: _face(seen[place].large, detector, self.size_px) for place in dict.fromkeys(chosen)}
-            values, _ = _filled([faces[place] for place in chosen], times_s[chosen], self.step_shape)
-            num_with_face = sum(face is not None for face in faces.values())
-            yield ViewSegment(values, np.full(len(chosen), num_with_face > 0), times_s[chosen], len(faces), num_with_face)
+            segment = self._segment(index, piece)
+            if segment is not None:
+                yield segment
 
-    def _reduced(self, frame: Frame) -> _Seen:
-        small = resized(frame.image, self.size_px, self.size_px)
-        scale = _LARGE_PX / max(frame.image.shape)
-        if not self.face_crop or scale >= 1:
-            return _Seen(frame.time_s, small, frame.image if self.face_crop else small)
-        height, width = frame.image.shape[:2]
-        return _Seen(frame.time_s, small, resized(frame.image, round(width * scale), round(height * scale)))
+    def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
+        seen = [
+            _Seen(frame.time_s, resized(frame.image, self.size_px, self.size_px), _large(frame.image) if self.face_crop else None)
+            for frame in frames
+        ]
+        times_s = np.array([one.time_s for one in seen], np.float32)
+        if not keeps_segment(index, _duration_s(times_s)):
+            return None
+        chosen = key_frame_indices([one.small for one in seen], self.num_frames)
+        if not self.face_crop:
+            return ViewSegment(np.stack([seen[place].small for place in chosen]), np.ones(len(chosen), bool), times_s[chosen], len(seen))
+        detector = make_detector(self.detector, self.detector_path)
+        faces = {place: _face(seen[place].large, detector, self.size_px) for place in dict.fromkeys(chosen)}  # type: ignore[arg-type]
+        values, _ = _filled([faces[place] for place in chosen], times_s[chosen], self.step_shape)
+        num_with_face = sum(face is not None for face in faces.values())
+        return ViewSegment(values, np.full(len(chosen), num_with_face > 0), times_s[chosen], len(faces), num_with_face)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,26 +140,31 @@ class Faces:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
-        detector = make_detector(self.detector, self.detector_path)
         for index, piece in _at_rate(frames, self.rate_fps, self.segment_s):
-            faces: list[np.ndarray | None] = []
-            times: list[float] = []
-            last: Frame | None = None
-            for frame in piece:
-                if frame is not last:
-                    face = _face(frame.image, detector, self.size_px)
-                    if face is not None and self.gray:
-                        face = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
-                faces.append(face)
-                times.append(frame.time_s)
-                last = frame
-            if not keeps_segment(index, len(faces) / self.rate_fps):
-                return
-            times_s = np.array(times, np.float32)
-            values, found = _filled(faces, times_s, self.step_shape)
-            if found == 0:
-                values, times_s = values[:1], times_s[:1]
-            yield ViewSegment(values, np.full(len(values), found > 0), times_s, len(faces), found)
+            segment = self._segment(index, piece)
+            if segment is not None:
+                yield segment
+
+    def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
+        detector = make_detector(self.detector, self.detector_path)
+        faces: list[np.ndarray | None] = []
+        times: list[float] = []
+        last: Frame | None = None
+        for frame in frames:
+            if frame is not last:  # a repeated frame needs no second look
+                face = _face(frame.image, detector, self.size_px)
+                if face is not None and self.gray:
+                    face = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
+            faces.append(face)
+            times.append(frame.time_s)
+            last = frame
+        if not keeps_segment(index, len(faces) / self.rate_fps):
+            return None
+        times_s = np.array(times, np.float32)
+        values, num_with_face = _filled(faces, times_s, self.step_shape)
+        if num_with_face == 0:
+            values, times_s = values[:1], times_s[:1]
+        return ViewSegment(values, np.full(len(values), num_with_face > 0), times_s, len(faces), num_with_face)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,11 +196,16 @@ class Frames:
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
         for index, piece in _at_rate(frames, self.rate_fps, self.segment_s):
-            steps = [(frame.time_s, resized(frame.image, self.size_px, self.size_px)) for frame in piece]
-            if not keeps_segment(index, len(steps) / self.rate_fps):
-                return
-            times_s = np.array([time_s for time_s, _ in steps], np.float32)
-            yield ViewSegment(np.stack([image for _, image in steps]), np.ones(len(steps), bool), times_s, len(steps), None)
+            segment = self._segment(index, piece)
+            if segment is not None:
+                yield segment
+
+    def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
+        steps = [(frame.time_s, resized(frame.image, self.size_px, self.size_px)) for frame in frames]
+        if not keeps_segment(index, len(steps) / self.rate_fps):
+            return None
+        times_s = np.array([time_s for time_s, _ in steps], np.float32)
+        return ViewSegment(np.stack([image for _, image in steps]), np.ones(len(steps), bool), times_s, len(steps))
 
 
 VIDEO_VIEWS = {view.name: view for view in (KeyFrames, Faces, Frames)}
@@ -243,6 +248,14 @@ def _nearest(frames: Iterator[Frame], rate_fps: float) -> Iterator[Frame]:
         before = frame
     if step == 0 and before is not None:
         yield before
+
+
+_LARGE_PX = 640  # longer side of what a key frame's face is cropped from
+
+
+def _large(image: np.ndarray) -> np.ndarray:
+    scale = min(1.0, _LARGE_PX / max(image.shape))
+    return image if scale == 1 else resized(image, round(image.shape[1] * scale), round(image.shape[0] * scale))
 
 
 def _face(image: np.ndarray, detector: Detector, size_px: int) -> np.ndarray | None:

@@ -284,7 +284,7 @@ class TestRealClips:
         np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(75) / 25, atol=1e-6)
         assert len(whole(path, rate_hz=44100)) == 131328
 
-    @pytest.mark.parametrize("part", [0.4, 0.7])
+    @pytest.mark.parametrize("part", [0.4, 0.7, 0.95])
     def test_crema_d_cut_short(self, tmp_path, part):
         raw = shared_data("crema_d", "1001_DFA_ANG_XX.flv").read_bytes()
         (tmp_path / "a.flv").write_bytes(raw[: int(len(raw) * part)])
