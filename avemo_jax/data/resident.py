@@ -50,7 +50,7 @@ class ResidentSet:
     def save(self, path: Path) -> None:
         """Write as .npz: what a machine without TFDS reads with `load`."""
         flat = dict(self.arrays) | {f"times_s.{name}": times for name, times in self.times_s.items()}
-        np.savez(path, clip_ids=np.asarray(self.clip_ids), **flat)
+        np.savez(path, clip_ids=np.asarray(self.clip_ids), **flat)  # type: ignore[arg-type]  # the stubs take names for allow_pickle
 
     @classmethod
     def load(cls, path: Path) -> ResidentSet:

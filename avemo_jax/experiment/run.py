@@ -115,7 +115,7 @@ def restore(plan: Plan, workdir: Path) -> tuple[TrialProgram, list[TrialState]]:
     stage = plan.stages[-1]
     program = make_program(plan, stage)
     inputs = plan.inputs(stage)
-    nothing = {"params": {}, "batch_stats": {}}
+    nothing: dict[str, Any] = {"params": {}, "batch_stats": {}}
     restored = _checkpoints(plan, stage, workdir).restore([program.trial_shape(inputs[0], nothing)] * len(inputs))
     if restored is None or restored[0] < plan.config["train"]["num_epochs"]:
         found = "nothing" if restored is None else f"epoch {restored[0]} of {plan.config['train']['num_epochs']}"

@@ -255,7 +255,7 @@ class _Network(nn.Module):
         if not specs or (len(specs) == 2 and self.fusion_spec is None):
             raise ValueError(f"expected one stream, or two and a fusion; got streams {tuple(specs)} and fusion {self.fusion_spec}")
         drop = _Dropout(self, dropout_rate, train)
-        pooled = len(specs) == 1 or self.fusion_spec.kind == "concat"
+        pooled = self.fusion_spec is None or len(specs) == 1 or self.fusion_spec.kind == "concat"
         num_examples = len(next(batch[f"{name}_mask"] for name in specs))
         mask = batch.get("mask", jnp.ones(num_examples, bool))
         outputs, masks, attention = {}, {}, {}
@@ -267,7 +267,7 @@ class _Network(nn.Module):
         if len(specs) == 1:
             x, head = outputs[name], _Head(self.num_classes, spec.batch_norm, name=f"{name}_head")
         else:
-            x, weights = self._fuse(outputs, masks, mask, train)
+            x, weights = self._fuse(self.fusion_spec, outputs, masks, mask, train)
             if weights is not None:
                 attention["fusion"] = weights
             head = _Head(self.num_classes, batch_norm=False, name="head")
@@ -275,8 +275,7 @@ class _Network(nn.Module):
             self.sow("intermediates", "attention", attention, reduce_fn=lambda _, new: new)
         return head(x, mask, drop, train=train)
 
-    def _fuse(self, outputs, masks, mask, train) -> tuple[jax.Array, jax.Array | None]:
-        spec = self.fusion_spec
+    def _fuse(self, spec, outputs, masks, mask, train) -> tuple[jax.Array, jax.Array | None]:
         if spec.kind == "concat":
             return ConcatFusion(spec.batch_norm, name="fusion")(outputs["audio"], outputs["video"], mask, train=train), None
         steps = (outputs["audio"], masks["audio"], outputs["video"], masks["video"])

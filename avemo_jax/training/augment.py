@@ -89,7 +89,7 @@ def disturb_features(values: jax.Array, mask: jax.Array, key: jax.Array, setting
         values = values + settings.shift_deviation * jax.random.normal(shift_key, (batch, 1, num_features))
     length = mask.sum(axis=1, keepdims=True)
     for index in range(settings.num_time_masks):
-        hidden = _span(jax.random.fold_in(time_key, index), values.shape[:2], length, settings.max_time_mask)
+        hidden = _span(jax.random.fold_in(time_key, index), (batch, values.shape[1]), length, settings.max_time_mask)
         values = jnp.where(hidden[:, :, None], 0.0, values)
     for index in range(settings.num_feature_masks):
         every = jnp.full((batch, 1), num_features)

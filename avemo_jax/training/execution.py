@@ -7,8 +7,11 @@ dispatched one by one (`python`). The numbers are the same either way, to roundi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import jax
@@ -68,17 +71,18 @@ class TrialProgram:
         self.mesh = mesh
         self._data = parallel.place_everywhere(data, mesh)
         self._num_steps = num_steps
+        self._threads = ThreadPoolExecutor(os.cpu_count())
         self._batch_size = recipe.batch_size
-        mesh = mesh if mesh.devices.size > 1 else None
+        split_over = mesh if mesh.devices.size > 1 else None
         each = self._over_trials
         self._init_one = partial(steps.init_trial, net, recipe)
         self._init = each(self._init_one, shared=1)
         self._predict = each(partial(_predict, net, recipe, scan=execution.steps == "scan"), shared=1)
         if execution.steps == "scan":
-            self._epoch = each(partial(_epoch, net, recipe, num_steps=num_steps, mesh=mesh), shared=1, donate=(2,))
+            self._epoch = each(partial(_epoch, net, recipe, num_steps=num_steps, mesh=split_over), shared=1, donate=(2,))
         else:
             self._order = each(partial(_order, padded_size=num_steps * recipe.batch_size), shared=0)
-            self._step = each(partial(_indexed_step, net, recipe, mesh=mesh), shared=2)
+            self._step = each(partial(_indexed_step, net, recipe, mesh=split_over), shared=2)
             self._end = each(partial(_end_epoch, recipe), shared=1, donate=(2,))
 
     # Lanes in and out.
@@ -111,10 +115,13 @@ class TrialProgram:
         """Train all trials for one epoch; returns new states and EpochMetrics, on the devices. The states passed in are used up."""
         if self.execution.trials == "vmap":
             return self._epoch_of(inputs, states)
+
         # One after another: a trial that has stopped costs nothing.
-        results = [
-            self._epoch_of([one], [state]) if state.active else ([state], [_IDLE]) for one, state in zip(inputs, states, strict=True)
-        ]
+        def one_epoch(trial):
+            one, state = trial
+            return jax.block_until_ready(self._epoch_of([one], [state])) if state.active else ([state], [_IDLE])
+
+        results = self._side_by_side(one_epoch, zip(inputs, states, strict=True))
         return [state for (state,), _ in results], [metrics for _, (metrics,) in results]
 
     def _epoch_of(self, inputs: Any, states: Any) -> tuple[Any, Any]:
@@ -146,7 +153,7 @@ class TrialProgram:
         chunks = []
         size = (index[0] if isinstance(index, list) else index).shape[-1]
         for start in range(0, size, EVALUATION_BATCH):
-            piece = self._map_host(lambda i, s=start: i[..., s : s + EVALUATION_BATCH], index)
+            piece = self._map_host(itemgetter((..., slice(start, start + EVALUATION_BATCH))), index)
             chunks.append(self._predict(self._data, variables, scalers, piece))
         if self.execution.trials == "loop":
             return [jnp.concatenate(parts) for parts in zip(*chunks, strict=True)]
@@ -167,9 +174,15 @@ class TrialProgram:
 
         def one_after_another(*arguments):
             common, lanes = arguments[:shared], arguments[shared:]
-            return [compiled(*common, *lane) for lane in zip(*lanes, strict=True)]
+            return self._side_by_side(lambda lane: compiled(*common, *lane), zip(*lanes, strict=True))
 
         return one_after_another
+
+    def _side_by_side(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """Apply `function` to every item, one thread a core: a small network keeps one core busy, and the others take other trials."""
+        first, *rest = items
+        # The first call compiles; the others would otherwise compile the same program beside it.
+        return [function(first), *self._threads.map(function, rest)]
 
     def _map_host(self, function: Callable[[Any], Any], lanes: Any) -> Any:
         return [function(lane) for lane in lanes] if isinstance(lanes, list) else function(lanes)
@@ -179,7 +192,7 @@ class TrialProgram:
         return tuple(list(column) for column in zip(*result, strict=True)) if isinstance(result, list) else result
 
 
-_IDLE = EpochMetrics(*(np.float32(np.nan),) * 5, active=np.bool_(False), failed=np.bool_(False))
+_IDLE = EpochMetrics(*(np.float32(np.nan),) * 5, active=np.bool_(False), failed=np.bool_(False))  # type: ignore[arg-type]  # on the host
 
 
 def _validated_variables(learner: Learner) -> dict[str, Any]:

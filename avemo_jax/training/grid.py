@@ -109,15 +109,15 @@ def make_inputs(trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.nd
     inputs = []
     for trial in trials:
         train, select = parts[trial.fold]
-        values = {name: np.float32(value) for name, value in trial.hyper.items()}
+        values: dict[str, Any] = {name: np.float32(value) for name, value in trial.hyper.items()}
         inputs.append(
             TrialInputs(
-                hyper=Hyper(**values, seed=np.int32(trial.seed)),
+                hyper=Hyper(**values, seed=np.int32(trial.seed)),  # type: ignore[arg-type]  # on the host until `lanes`
                 train_index=padded(train, train_size),
-                train_count=np.int32(len(train)),
+                train_count=np.int32(len(train)),  # type: ignore[arg-type]
                 select_index=padded(select, select_size),
-                select_count=np.int32(len(select)),
-                fold=np.int32(trial.fold),
+                select_count=np.int32(len(select)),  # type: ignore[arg-type]
+                fold=np.int32(trial.fold),  # type: ignore[arg-type]
             )
         )
     return inputs
@@ -197,7 +197,7 @@ def train_batch(
             checkpoints.save(num_epochs if last else epoch + 1, program.trials(states, len(trials)))
         if last:
             break
-        if stop:
+        if stop.signal_number is not None:
             raise Preempted(stop.signal_number)
     return program.trials(states, len(trials))
 

@@ -6,6 +6,7 @@ same keys with B rows, and `mask` (B,) bool: False for padding and for examples 
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -137,7 +138,7 @@ def train_step(
     )
     real = (count > 0) & ~learner.failed
     learner = choose(real & finite, trained, learner)
-    return learner.replace(failed=learner.failed | (real & ~finite)), jnp.where(real, total, 0.0), jnp.where(real, count, 0.0)
+    return dataclasses.replace(learner, failed=learner.failed | (real & ~finite)), jnp.where(real, total, 0.0), jnp.where(real, count, 0.0)
 
 
 def _augmented(recipe: Recipe, scaler: Any, batch: Data, key: jax.Array) -> Data:
@@ -169,7 +170,8 @@ def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs
 def probabilities(net: nn.Module, num_cepstra: int, variables: Any, scaler: Any, data: Data, index: jax.Array) -> jax.Array:
     """Posteriors (B, K) float32 of the examples `index` (B,); `num_cepstra` as in the Recipe."""
     batch = scaled(features(gather(data, index, jnp.ones(index.shape[0], bool)), num_cepstra), scaler)
-    return jax.nn.softmax(net.apply(variables, batch, train=False, dropout_rate=0.0))
+    logits: Any = net.apply(variables, batch, train=False, dropout_rate=0.0)
+    return jax.nn.softmax(logits)
 
 
 def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: jax.Array, count: jax.Array) -> dict[str, jax.Array]:

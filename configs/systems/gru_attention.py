@@ -39,7 +39,7 @@ def _paper(config: ConfigDict) -> None:
     audio.context_dropout = True
     audio.dense_units = 256
     config.train.batch_size = 32
-    config.train.num_epochs = 16
+    config.train.num_epochs = 24
     config.train.warmup_epochs = 2
     config.train.learning_rate = 1e-3
     config.train.dropout_rate = 0.25
