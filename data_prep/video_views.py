@@ -116,7 +116,7 @@ class Faces:
       segment_s: length of a segment.
       detector, detector_path: as `make_detector` takes them.
 
-    Source: B, D and E, each with its own rate, size and detector (SYSTEMS: 227 px, 48 px grey at 45 frames/s, 48 px at 7.5).
+    Source: B (every frame, 227 px, res10), D (45 frames/s, 48 px, grey, Haar) and E (7.5 frames/s, 48 px).
     """
 
     rate_fps: float = 7.5
