@@ -1,0 +1,193 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec, attention_weights, take_over
+
+AUDIO = BranchSpec(num_units=5, dense_units=4)
+VIDEO = BranchSpec(encoder="cnn", encoder_units=(3,), num_units=4, bidirectional=True, pooling="mean_std", dense_units=0)
+RICH = BranchSpec(
+    encoder="mlp",
+    encoder_units=(6,),
+    time_conv_channels=5,
+    time_conv_stride_steps=2,
+    num_layers=2,
+    num_units=4,
+    reset_after=False,
+    context_batch_norm=True,
+    context_dropout=True,
+    pooling="attention_mean_std",
+    attention_units=3,
+)
+NETS = {
+    "audio": EmotionNet(8, audio=AUDIO),
+    "rich": EmotionNet(8, audio=RICH),
+    "plain": EmotionNet(8, audio=BranchSpec(context="none", pooling="last", dense_units=0, batch_norm=False)),
+    "video": EmotionNet(8, video=VIDEO),
+    "concat": EmotionNet(8, audio=RICH, video=VIDEO, fusion=FusionSpec()),
+    "tanh_gru": EmotionNet(8, audio=AUDIO, video=VIDEO, fusion=FusionSpec("tanh_gru", width=3, num_units=4)),
+    "dot_attention": EmotionNet(8, audio=RICH, video=VIDEO, fusion=FusionSpec("dot_attention", width=3)),
+}
+
+
+def _batch(seed=0):
+    """Four examples; the last is padding of the batch, with rubbish in it."""
+    keys = jax.random.split(jax.random.key(seed), 2)
+    return {
+        "audio": jax.random.normal(keys[0], (4, 6, 3)),
+        "audio_mask": jnp.arange(6) < jnp.array([6, 3, 5, 4])[:, None],
+        "video": jax.random.randint(keys[1], (4, 5, 8, 8, 1), 0, 256).astype(jnp.uint8),
+        "video_mask": jnp.arange(5) < jnp.array([5, 4, 1, 2])[:, None],
+        "label": jnp.zeros(4, jnp.int32),
+        "mask": jnp.array([True, True, True, False]),
+    }
+
+
+@pytest.fixture(scope="module")
+def all_variables():
+    made = {name: jax.jit(lambda key, net=net: net.init(key, _batch(), train=False))(jax.random.key(0)) for name, net in NETS.items()}
+    # Biases start at zero and a ReLU may start dead: move every parameter.
+    return {name: variables | {"params": _moved(variables["params"])} for name, variables in made.items()}
+
+
+def _moved(params):
+    leaves, structure = jax.tree.flatten(params)
+    rng = np.random.default_rng(0)
+    return jax.tree.unflatten(structure, [leaf + rng.normal(size=leaf.shape, scale=0.3).astype(np.float32) for leaf in leaves])
+
+
+def _loss_and_all(net, variables, batch, rate=0.0):
+    """Training loss on real examples, its gradients, logits, new statistics."""
+
+    @jax.jit
+    def run(variables, batch, rate):
+        def loss(params):
+            logits, updated = net.apply(
+                variables | {"params": params},
+                batch,
+                train=True,
+                dropout_rate=rate,
+                rngs={"dropout": jax.random.key(5)},
+                mutable=["batch_stats"],
+            )
+            targets = jnp.sin(jnp.arange(8.0))
+            return jnp.sum(jnp.where(batch["mask"][:, None], jnp.square(logits - targets), 0)), (logits, updated)
+
+        return jax.value_and_grad(loss, has_aux=True)(variables["params"])
+
+    return run(variables, batch, rate)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_gradients_reach_every_parameter(name, all_variables):
+    (_, (logits, _)), gradients = _loss_and_all(NETS[name], all_variables[name], _batch())
+    assert logits.shape == (4, 8)
+    dead = [jax.tree_util.keystr(path) for path, leaf in jax.tree.leaves_with_path(gradients) if not jnp.any(leaf)]
+    # A shift of all scores of a softmax changes nothing; where batch norm follows, nor does a bias before it.
+    assert [path for path in dead if "['query']" not in path and "['key']" not in path] == []
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_padding_changes_nothing(name, all_variables):
+    net, variables, batch = NETS[name], all_variables[name], _batch()
+    (loss, (logits, updated)), gradients = _loss_and_all(net, variables, batch)
+    longer = dict(batch)
+    for stream, fill in (("audio", jnp.nan), ("video", 77)):
+        x, mask = batch[stream], batch[f"{stream}_mask"]
+        x = jnp.where(mask.reshape(*mask.shape, *(1,) * (x.ndim - 2)), x, jnp.asarray(fill, x.dtype))
+        longer[stream] = jnp.pad(x, ((0, 0), (0, 3), *((0, 0),) * (x.ndim - 2)), constant_values=fill)
+        longer[f"{stream}_mask"] = jnp.pad(mask, ((0, 0), (0, 3)))
+    # and another rubbish example in the padding of the batch, an empty one
+    for key in ("audio", "video"):
+        longer[key] = longer[key].at[3].set(3)
+        longer[f"{key}_mask"] = longer[f"{key}_mask"].at[3].set(False)
+    (longer_loss, (longer_logits, longer_updated)), longer_gradients = _loss_and_all(net, variables, longer)
+    np.testing.assert_allclose(longer_loss, loss, rtol=1e-5)
+    np.testing.assert_allclose(longer_logits[:3], logits[:3], atol=2e-5)
+    assert jnp.isfinite(longer_logits).all()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), longer_updated, updated)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), longer_gradients, gradients)
+
+
+@pytest.mark.parametrize("name", ["audio", "concat", "tanh_gru", "dot_attention"])
+def test_a_batch_of_nothing_gives_finite_outputs_and_gradients(name, all_variables):
+    batch = _batch() | {"mask": jnp.zeros(4, bool), "audio_mask": jnp.zeros((4, 6), bool), "video_mask": jnp.zeros((4, 5), bool)}
+    result = _loss_and_all(NETS[name], all_variables[name], batch)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(result))
+    before = all_variables[name].get("batch_stats", {})
+    jax.tree.map(np.testing.assert_array_equal, result[0][1][1].get("batch_stats", {}), before)
+
+
+@pytest.mark.parametrize("name", ["rich", "concat", "dot_attention"])
+def test_order_of_examples_is_kept(name, all_variables):
+    net, variables, batch = NETS[name], all_variables[name], _batch()
+    order = jnp.array([2, 0, 3, 1])
+    apply = jax.jit(lambda batch: net.apply(variables, batch, train=False))
+    np.testing.assert_allclose(apply({key: value[order] for key, value in batch.items()}), apply(batch)[order], atol=1e-5)
+
+
+def test_dropout_rate_is_an_array_over_trials(all_variables):
+    net, variables, batch = NETS["concat"], all_variables["concat"], _batch()
+
+    def logits(rate):
+        return net.apply(variables, batch, train=True, dropout_rate=rate, rngs={"dropout": jax.random.key(0)}, mutable=["batch_stats"])[0]
+
+    together = jax.jit(jax.vmap(logits))(jnp.array([0.0, 0.5]))
+    without = logits(0.0)
+    np.testing.assert_allclose(together[0], without, atol=1e-5)
+    assert jnp.abs(together[1] - without).max() > 1e-3
+
+
+def test_a_fused_net_takes_its_branches_over(all_variables):
+    fused, audio, video = (all_variables[name]["params"] for name in ("concat", "rich", "video"))
+    taken = take_over(fused, {"audio": audio, "video": video})
+    assert jax.tree.structure(taken) == jax.tree.structure(fused)
+    jax.tree.map(np.testing.assert_array_equal, taken["audio"], audio["audio"])
+    jax.tree.map(np.testing.assert_array_equal, taken["head"], fused["head"])
+    assert set(fused) == {"audio", "video", "fusion", "head"}
+    assert set(audio) == {"audio", "audio_head"}
+    steps = take_over(all_variables["tanh_gru"]["params"], {"audio": all_variables["audio"]["params"]})
+    assert set(steps["audio"]) == {"context"}  # what the fusion of steps has no use for is left behind
+
+
+def test_branches_that_differ_are_refused(all_variables):
+    with pytest.raises(ValueError, match="the fused net wants audio/.*from the audio net.*model.audio fields"):
+        take_over(all_variables["concat"]["params"], {"audio": all_variables["audio"]["params"]})
+
+
+@pytest.mark.parametrize(("name", "streams"), [("concat", {"audio"}), ("dot_attention", {"fusion"}), ("video", set())])
+def test_attention_weights_sum_to_one_over_real_steps(name, streams, all_variables):
+    batch = _batch()
+    weights = attention_weights(NETS[name], all_variables[name], batch)
+    assert set(weights) == streams
+    for stream, found in weights.items():
+        mask = batch["video_mask" if stream == "fusion" else f"{stream}_mask"]
+        assert found.shape == mask.shape
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+        assert not found[~mask].any()
+        assert (found[mask] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "step_shape", "num_features"), [("vggish", (96, 64), 128), ("inception_v3", (75, 75, 3), 2048), ("cnn", (96, 64), 7)]
+)
+def test_encoders_work_step_by_step(encoder, step_shape, num_features):
+    net = EmotionNet(8, video=BranchSpec(encoder=encoder, encoder_units=(7,), num_units=5))
+    batch = {"video": jnp.zeros((2, 3, *step_shape)), "video_mask": jnp.ones((2, 3), bool)}
+    logits, variables = jax.eval_shape(lambda key: net.init_with_output(key, batch, train=False), jax.random.key(0))
+    assert logits.shape == (2, 8)
+    assert variables["params"]["video"]["context"]["layers"]["layer0"]["kernel"].shape == (num_features, 15)
+
+
+def test_impossible_nets_say_why():
+    with pytest.raises(ValueError, match="encoder to be one of .*'vggish'.* got 'resnet'"):
+        BranchSpec(encoder="resnet")
+    with pytest.raises(ValueError, match="pooling to be one of"):
+        BranchSpec(pooling="max")
+    with pytest.raises(ValueError, match="fusion kind"):
+        FusionSpec("product")
+    with pytest.raises(ValueError, match="expected one stream, or two and a fusion"):
+        EmotionNet(8).init(jax.random.key(0), _batch(), train=False)
+    with pytest.raises(ValueError, match="fusion None"):
+        EmotionNet(8, AUDIO, VIDEO).init(jax.random.key(0), _batch(), train=False)

@@ -1,0 +1,74 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from avemo_jax.models.vggish import END_POINTS, VGGish
+
+
+def _num_params(variables):
+    return sum(leaf.size for leaf in jax.tree.leaves(variables))
+
+
+def _shapes(module, *shape):
+    return jax.eval_shape(module.init_with_output, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
+def test_it_has_the_parameters_of_the_original():
+    features, variables = _shapes(VGGish(), 2, 96, 64)
+    assert features.shape == (2, 128)
+    assert _num_params(variables) == 72_141_184
+    assert set(variables["params"]) == {*("conv1 conv2 conv3_1 conv3_2 conv4_1 conv4_2".split()), "fc1_1", "fc1_2", "fc2"}
+
+
+@pytest.mark.parametrize(
+    ("end_point", "shape"), [("conv4_2", (2, 12, 8, 512)), ("pool4", (2, 6, 4, 512)), ("global_max", (2, 512)), ("fc1_2", (2, 4096))]
+)
+def test_end_points_have_their_shapes(end_point, shape):
+    assert _shapes(VGGish(end_point), 2, 96, 64, 1)[0].shape == shape
+
+
+def test_convolutions_take_longer_patches_and_the_rest_says_it_does_not():
+    features, variables = _shapes(VGGish("global_max"), 2, 496, 64)
+    assert features.shape == (2, 512)
+    # system D: 512-d in, dense 512, dense 256, 7 classes
+    assert _num_params(variables) == 4_499_712
+    with pytest.raises(ValueError, match="96 frames x 64 mel bands.*logmel_patches"):
+        _shapes(VGGish(), 2, 496, 64)
+    with pytest.raises(ValueError, match="among .*'embedding'.* got 'fc3'"):
+        _shapes(VGGish("fc3"), 2, 96, 64)
+
+
+@pytest.mark.golden
+def test_equals_torch_layer_by_layer():
+    """An independent construction in torch, with its own layout (channels first, flattened as channels last)."""
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    x = np.random.default_rng(0).normal(size=(2, 96, 64)).astype(np.float32)
+    variables = jax.jit(VGGish().init)(jax.random.key(0), x)
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda leaf: leaf if leaf.ndim > 1 else rng.normal(size=leaf.shape, scale=0.1).astype(np.float32), variables["params"])
+    found = jax.jit(lambda x: VGGish().apply({"params": params}, x, method="end_points"))(x)
+    assert tuple(found) == END_POINTS
+
+    def tensor(name, leaf):
+        return torch.from_numpy(np.array(params[name][leaf]))
+
+    expected = {}
+    y = torch.from_numpy(x)[:, None]
+    for name in END_POINTS:
+        if name.startswith("conv"):
+            y = functional.relu(functional.conv2d(y, tensor(name, "kernel").permute(3, 2, 0, 1), tensor(name, "bias"), padding=1))
+        elif name.startswith("pool"):
+            y = functional.max_pool2d(y, 2)
+        elif name == "global_max":
+            expected[name] = y.amax(dim=(2, 3))
+            y = y.permute(0, 2, 3, 1).flatten(1)
+            continue
+        else:
+            y = y @ tensor("fc2" if name == "embedding" else name, "kernel") + tensor("fc2" if name == "embedding" else name, "bias")
+            y = y if name == "embedding" else functional.relu(y)
+        expected[name] = y.permute(0, 2, 3, 1) if y.ndim == 4 else y
+    for name in END_POINTS:
+        scale = float(expected[name].abs().max())
+        np.testing.assert_allclose(found[name], expected[name].numpy(), atol=1e-4 * scale, err_msg=name)
