@@ -62,7 +62,7 @@ def ensemble(net, members) -> Ensemble:
 
 @functools.partial(jax.jit, static_argnums=0)
 def posterior(net, variables, scaler, data):
-    return probabilities(net, variables, scaler, data, np.zeros(1, np.int32))[0]
+    return probabilities(net, 0, variables, scaler, data, np.zeros(1, np.int32))[0]
 
 
 def alone(net: EmotionNet, member: Member, audio: Piece, video: Piece) -> np.ndarray:
