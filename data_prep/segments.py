@@ -18,17 +18,6 @@ def keeps_segment(index: int, duration_s: float) -> bool:
     return index == 0 or duration_s >= SHORTEST_TAIL_S
 
 
-def segment_bounds(duration_s: float, segment_s: float) -> list[tuple[float, float]]:
-    """Return (start, end) in s of every segment that is used of something that long: multiples of segment_s, then the rest."""
-    bounds: list[tuple[float, float]] = []
-    start_s = 0.0
-    while start_s < duration_s and keeps_segment(len(bounds), duration_s - start_s):
-        end_s = (len(bounds) + 1) * segment_s
-        bounds.append((start_s, min(end_s, duration_s)))
-        start_s = end_s
-    return bounds
-
-
 @dataclasses.dataclass(frozen=True)
 class ViewSegment:
     """What a view makes of one segment of a clip.

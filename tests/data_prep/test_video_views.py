@@ -15,7 +15,7 @@ from configs import base
 from data_prep import video_views
 from data_prep.faces import Box
 from data_prep.media import Frame, stream_frames
-from data_prep.segments import keeps_segment, segment_bounds
+from data_prep.segments import keeps_segment
 from data_prep.video_views import VIDEO_VIEWS, Faces, Frames, KeyFrames, key_frame_indices
 
 
@@ -55,13 +55,6 @@ def without_face(image: np.ndarray) -> np.ndarray:
 
 
 class TestSegments:
-    @pytest.mark.parametrize(
-        ("duration_s", "bounds"),
-        [(0.4, [(0, 0.4)]), (5, [(0, 5)]), (5.9, [(0, 5)]), (6, [(0, 5), (5, 6)]), (11.5, [(0, 5), (5, 10), (10, 11.5)]), (0, [])],
-    )
-    def test_bounds(self, duration_s, bounds):
-        assert segment_bounds(duration_s, 5) == bounds
-
     def test_only_a_short_tail_is_left_out(self):
         assert keeps_segment(0, 0.1) and keeps_segment(3, 1.0) and not keeps_segment(3, 0.99)
 
