@@ -28,11 +28,10 @@ def media_digests(paths: Iterable[Path], *, memory: Path, num_threads: int = 2) 
     digests: dict[Path, str] = {}
     unknown: list[tuple[Path, os.stat_result]] = []
     for path in dict.fromkeys(paths):
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
+        if not path.is_file():
             digests[path] = ABSENT
             continue
+        stat = path.stat()
         size, mtime_ns, digest = known.get(str(path.resolve()), (None, None, ""))
         if (size, mtime_ns) == (stat.st_size, stat.st_mtime_ns):
             digests[path] = digest

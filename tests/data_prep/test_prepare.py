@@ -338,7 +338,7 @@ def test_memory_does_not_grow_with_the_clip(tmp_path):
         with soundfile.SoundFile(root / clip.audio, "w", RATE_HZ, 1, subtype="PCM_16") as sound:
             for _ in range(60):
                 sound.write(minute)
-    # One such hour is 220 MiB of float32 beside 90 MiB of libraries: a worker that held it whole would break this limit.
+    # One such hour is 220 MiB of float32 beside 70 MiB of libraries: a worker that held it whole would break this limit.
     process = preparing_process(tmp_path, root, clips)(tmp_path / "prepared", limit_mib=200)
     output, _ = process.communicate()
     assert process.returncode == 0
