@@ -181,17 +181,17 @@ def _serve(connection: Connection, function: Callable[[Any], Any], memory_limit_
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _limit_memory(memory_limit_bytes)
-    connection.send("ready")
-    while True:
-        try:
-            task = connection.recv()
-        except EOFError:
-            return
-        try:
-            outcome = function(task)
-        except Exception:
-            outcome = _Raised(traceback.format_exc())
-        connection.send(outcome)
+    with suppress(EOFError, OSError):  # there is nobody left to work for
+        connection.send("ready")
+        while True:
+            connection.send(_outcome(function, connection.recv()))
+
+
+def _outcome(function: Callable[[Any], Any], task: Any) -> Any:
+    try:
+        return function(task)
+    except Exception:
+        return _Raised(traceback.format_exc())
 
 
 def _end_with_parent() -> None:
