@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -316,5 +317,6 @@ def take_over(collection: Mapping[str, Any], earlier: Mapping[str, Mapping[str, 
 
 def attention_weights(net: EmotionNet, variables: Mapping[str, Any], batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Attention over time, stream name -> (B, T) summing to one over real steps; empty where nothing is pooled by attention."""
-    _, collected = net.apply(variables, batch, train=False, mutable=["intermediates"])
+    apply = jax.jit(functools.partial(net.apply, train=False, mutable=["intermediates"]))
+    _, collected = apply(variables, batch)
     return dict(collected.get("intermediates", {}).get("attention", {}))

@@ -49,5 +49,5 @@ def test_without_real_steps_all_is_finite(kind):
 
 
 def test_an_unknown_kind_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'mean_std'.*got 'max'"):
+    with pytest.raises(ValueError, match=r"'mean_std'.*got 'max'"):
         Pooling("max").init(jax.random.key(0), X, X[:, 0], MASK)

@@ -138,7 +138,7 @@ def test_between_sees_all_layers_but_the_top_one():
 
 
 def test_an_unknown_cell_is_named():
-    with pytest.raises(ValueError, match="'gru' or 'lstm', got 'rnn'"):
+    with pytest.raises(ValueError, match=r"'gru' or 'lstm', got 'rnn'"):
         RecurrentStack("rnn", 1, 5).init(jax.random.key(0), *_inputs())
 
 

@@ -46,5 +46,5 @@ def test_padding_changes_nothing(extra):
 
 
 def test_an_even_width_is_refused():
-    with pytest.raises(ValueError, match="odd width.*got 4"):
+    with pytest.raises(ValueError, match=r"odd width.*got 4"):
         TimeConv(4, width_steps=4).init(jax.random.key(1), X, MASK, jnp.ones(2, bool), train=False)
