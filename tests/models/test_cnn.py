@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from filled_variables import filled_variables
 
 from avemo_jax.models.cnn import CNN, ProductConv, max_pool_2x2
 
@@ -11,21 +12,21 @@ from avemo_jax.models.cnn import CNN, ProductConv, max_pool_2x2
 def test_convolution_by_products_is_flax_convolution(shape):
     x = jax.random.normal(jax.random.key(0), shape)
     reference = nn.Conv(7, (3, 3), bias_init=nn.initializers.normal())
-    variables = reference.init(jax.random.key(1), x)
+    variables = filled_variables(reference, x)
 
     def squares(module, variables, x):
         return jnp.sum(module.apply(variables, x) ** 2)
 
     np.testing.assert_allclose(ProductConv(7).apply(variables, x), reference.apply(variables, x), atol=1e-5)
-    ours = jax.grad(squares, argnums=(1, 2))(ProductConv(7), variables, x)
-    theirs = jax.grad(squares, argnums=(1, 2))(reference, variables, x)
+    ours = jax.jit(jax.grad(squares, argnums=(1, 2)), static_argnums=0)(ProductConv(7), variables, x)
+    theirs = jax.jit(jax.grad(squares, argnums=(1, 2)), static_argnums=0)(reference, variables, x)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * float(jnp.abs(b).max())), ours, theirs)
 
 
 def test_it_lowers_to_no_convolution():
     x = jnp.zeros((2, 8, 8, 1))
-    variables = CNN((4,)).init(jax.random.key(0), x)
-    gradient = jax.grad(lambda variables: jnp.sum(CNN((4,)).apply(variables, x)))
+    variables = filled_variables(CNN((4,)), x)
+    gradient = jax.grad(lambda variables: jnp.sum(jax.jit(CNN((4,)).apply)(variables, x)))
     assert "convolution" not in jax.jit(gradient).lower(variables).as_text()
 
 
@@ -37,22 +38,22 @@ def test_pooling_is_flax_pooling(size):
 
 def test_bytes_are_scaled_and_patches_get_a_channel():
     pictures = jax.random.randint(jax.random.key(0), (2, 16, 12), 0, 256).astype(jnp.uint8)
-    variables = CNN((4, 6)).init(jax.random.key(1), pictures)
-    encoded = CNN((4, 6)).apply(variables, pictures)
+    variables = filled_variables(CNN((4, 6)), pictures)
+    encoded = jax.jit(CNN((4, 6)).apply)(variables, pictures)
     assert encoded.shape == (2, 6)
     as_floats = pictures[..., None].astype(jnp.float32) / 127.5 - 1
-    np.testing.assert_allclose(CNN((4, 6)).apply(variables, as_floats), encoded, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(CNN((4, 6)).apply)(variables, as_floats), encoded, atol=1e-6)
 
 
 def test_pictures_do_not_see_each_other():
     pictures = jax.random.normal(jax.random.key(0), (3, 16, 16, 1))
-    variables = CNN((4,)).init(jax.random.key(1), pictures)
-    together = CNN((4,)).apply(variables, pictures)
-    np.testing.assert_allclose(CNN((4,)).apply(variables, pictures[1:2]), together[1:2], atol=1e-6)
+    variables = filled_variables(CNN((4,)), pictures)
+    together = jax.jit(CNN((4,)).apply)(variables, pictures)
+    np.testing.assert_allclose(jax.jit(CNN((4,)).apply)(variables, pictures[1:2]), together[1:2], atol=1e-6)
 
 
 def test_an_empty_picture_is_finite():
     pictures = jnp.zeros((1, 16, 16, 1))
-    variables = CNN((4,)).init(jax.random.key(1), pictures)
-    gradients = jax.grad(lambda variables: jnp.sum(CNN((4,)).apply(variables, pictures)))(variables)
+    variables = filled_variables(CNN((4,)), pictures)
+    gradients = jax.grad(lambda variables: jnp.sum(jax.jit(CNN((4,)).apply)(variables, pictures)))(variables)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))

@@ -1,13 +1,18 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from filled_variables import filled_variables
 
 from avemo_jax.models.fusion import ConcatFusion, DotAttentionFusion, TanhGRUFusion, match_steps
 from avemo_jax.models.recurrent import GRU
 
 
 def _mask(*lengths, num_steps):
-    return jnp.arange(num_steps) < jnp.array(lengths)[:, None]
+    return np.arange(num_steps) < np.array(lengths)[:, None]
+
+
+def _normal(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
 def test_five_audio_steps_reach_sixteen_video_steps():
@@ -40,26 +45,27 @@ def test_dot_attention_by_hand():
 
 
 def test_tanh_gru_is_the_printed_formula():
-    audio, video = jax.random.normal(jax.random.key(0), (2, 5, 3)), jax.random.normal(jax.random.key(1), (2, 5, 4))
+    audio, video = _normal(2, 5, 3), _normal(2, 5, 4)
     mask = _mask(5, 3, num_steps=5)
     module = TanhGRUFusion(width=2, num_units=6)
-    params = module.init(jax.random.key(2), audio, mask, video, mask)["params"]
+    params = filled_variables(module, audio, mask, video, mask)["params"]
 
     def tanh_layer(name, x):
         return jnp.tanh(x @ params[name]["kernel"] + params[name]["bias"])
 
     joined = tanh_layer("join", jnp.concatenate([tanh_layer("audio", audio), tanh_layer("video", video)], axis=-1))
     _, expected = GRU(6).apply({"params": params["context"]}, joined, mask)
-    np.testing.assert_allclose(module.apply({"params": params}, audio, mask, video, mask), expected, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(module.apply)({"params": params}, audio, mask, video, mask), expected, atol=1e-6)
 
 
 def test_padding_changes_nothing():
-    audio, video = jax.random.normal(jax.random.key(0), (2, 5, 3)), jax.random.normal(jax.random.key(1), (2, 8, 4))
+    audio, video = _normal(2, 5, 3), _normal(2, 8, 4)
     masks = _mask(5, 3, num_steps=5), _mask(8, 6, num_steps=8)
     for module in (TanhGRUFusion(2, 6), DotAttentionFusion(2)):
-        variables = module.init(jax.random.key(2), audio, masks[0], video, masks[1])
-        expected = jax.tree.leaves(module.apply(variables, audio, masks[0], video, masks[1]))[0]
-        longer = [jnp.pad(x, ((0, 0), (0, 4), (0, 0)), constant_values=3.0) for x in (audio, video)]
-        longer_masks = [jnp.pad(mask, ((0, 0), (0, 4))) for mask in masks]
-        found = jax.tree.leaves(module.apply(variables, longer[0], longer_masks[0], longer[1], longer_masks[1]))[0]
+        variables = filled_variables(module, audio, masks[0], video, masks[1])
+        apply = jax.jit(module.apply)
+        expected = jax.tree.leaves(apply(variables, audio, masks[0], video, masks[1]))[0]
+        longer = [np.pad(x, ((0, 0), (0, 4), (0, 0)), constant_values=3.0) for x in (audio, video)]
+        longer_masks = [np.pad(mask, ((0, 0), (0, 4))) for mask in masks]
+        found = jax.tree.leaves(apply(variables, longer[0], longer_masks[0], longer[1], longer_masks[1]))[0]
         np.testing.assert_allclose(found, expected, atol=1e-6)

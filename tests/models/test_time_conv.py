@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from filled_variables import filled_variables
 
 from avemo_jax.models.time_conv import TimeConv, mean_of_neighbours, spread_over_neighbours
 
@@ -13,10 +14,12 @@ MASK = jnp.arange(7) < jnp.array([7, 4])[:, None]
 def test_it_is_a_convolution_with_norm_and_relu():
     module = TimeConv(4)
     everything = jnp.ones((2, 7), bool), jnp.ones(2, bool)
-    variables = module.init(jax.random.key(1), X, *everything, train=False)
+    variables = filled_variables(module, X, *everything, train=False)
     y, mask = module.apply(variables, X, *everything, train=False)
     conv = {"kernel": variables["params"]["conv"]["kernel"].reshape(5, 3, 4), "bias": variables["params"]["conv"]["bias"]}
-    expected = nn.Conv(4, (5,)).apply({"params": conv}, X) / np.sqrt(1 + 1e-3)  # moving statistics 0 and 1
+    expected = nn.Conv(4, (5,)).apply({"params": conv}, X)
+    moving, norm = variables["batch_stats"]["norm"], variables["params"]["norm"]
+    expected = (expected - moving["mean"]) / np.sqrt(moving["var"] + 1e-3) * norm["scale"] + norm["bias"]
     np.testing.assert_allclose(y, nn.relu(expected), atol=1e-5)
     assert mask.all()
 
@@ -36,7 +39,7 @@ def test_weights_are_shared_among_real_neighbours():
 def test_padding_changes_nothing(extra):
     module = TimeConv(4, stride_steps=2)
     examples = jnp.ones(2, bool)
-    variables = module.init(jax.random.key(1), X, MASK, examples, train=False)
+    variables = filled_variables(module, X, MASK, examples, train=False)
     (y, mask), _ = module.apply(variables, X, MASK, examples, train=True, mutable=["batch_stats"])
     longer, longer_mask = jnp.pad(X, ((0, 0), (0, extra), (0, 0)), constant_values=5.0), jnp.pad(MASK, ((0, 0), (0, extra)))
     (z, z_mask), _ = module.apply(variables, longer, longer_mask, examples, train=True, mutable=["batch_stats"])
@@ -47,4 +50,4 @@ def test_padding_changes_nothing(extra):
 
 def test_an_even_width_is_refused():
     with pytest.raises(ValueError, match=r"odd width.*got 4"):
-        TimeConv(4, width_steps=4).init(jax.random.key(1), X, MASK, jnp.ones(2, bool), train=False)
+        filled_variables(TimeConv(4, width_steps=4), X, MASK, jnp.ones(2, bool), train=False)
