@@ -50,6 +50,12 @@ def place_everywhere(tree: Any, mesh: Mesh) -> Any:
     return _place(tree, NamedSharding(mesh, PartitionSpec()))
 
 
+def place_batch(tree: Any, mesh: Mesh) -> Any:
+    """Put one trial's batch on the mesh, its leading axis (B, ...) spread over all devices where it divides, else a copy on each."""
+    size = jax.tree.leaves(tree)[0].shape[0]
+    return _place(tree, NamedSharding(mesh, PartitionSpec((TRIAL, DATA)) if size % mesh.size == 0 else PartitionSpec()))
+
+
 def _place(tree: Any, sharding: NamedSharding) -> Any:
     def put(leaf):
         if jax.process_count() == 1:

@@ -58,7 +58,6 @@ def get_config() -> ConfigDict:
             select="validation",  # "test" reproduces how some claims were made, and marks every number
             metric="uar",  # what early stopping and best weights look at on the validation part: "uar", "war" or "loss"
             baseline=True,  # functionals + SVM on the same folds beside every audio result
-            allow_leaks=(),  # findings of the leak audit to go on with; they stand beside every number
         )
     )
     config.train = train()
@@ -95,6 +94,7 @@ def views() -> ConfigDict:
                 max_hz=0.0,  # 0 stands for half the sample rate
                 range_db=80.0,  # levels further below the loudest of the segment are raised to that; 0 leaves them
                 trim_db=0.0,  # silent ends further below the loudest frame are cut off; 0 keeps them
+                max_frames=0,  # frames from this one on are cut off; 0 keeps them
                 segment_s=30.0,  # longer clips are cut and their posteriors averaged
             ),
             logmel_frames=dict(  # what mfcc is taken of, for networks that disturb it before they take cepstra themselves
@@ -107,6 +107,7 @@ def views() -> ConfigDict:
                 max_hz=8000.0,
                 range_db=0.0,
                 trim_db=30.0,
+                max_frames=0,
                 segment_s=30.0,
             ),
             functionals=dict(segment_s=30.0),

@@ -100,6 +100,7 @@ class _MelFrames:
       range_db: levels further below the loudest of the segment are raised to that; 0 leaves them.
       trim_db: ends of the segment that stay further below its loudest frame are cut off, but for one frame before and two after;
         0 keeps all.
+      max_frames: of what is left, frames from this one on are cut off; 0 keeps all.
       segment_s: longer clips are cut.
     """
 
@@ -115,6 +116,7 @@ class _MelFrames:
     max_hz: float
     range_db: float
     trim_db: float
+    max_frames: int = 0
     segment_s: float = 30.0
 
     def __post_init__(self):
@@ -155,6 +157,8 @@ class _MelFrames:
                 _, (start, stop) = librosa.effects.trim(samples, top_db=self.trim_db, frame_length=window, hop_length=hop)
                 if stop > start:  # else all of it is silence
                     first, end = max(0, start // hop - 1), stop // hop + 2
+            if self.max_frames:
+                end = min(end, first + self.max_frames)
             features = features[:, first:end]
             # a line is fitted to the ends where the segment has the 9 frames that this takes, else they are repeated
             mode = "interp" if features.shape[1] >= 9 else "nearest"

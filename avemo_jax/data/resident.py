@@ -24,7 +24,7 @@ class ResidentSet:
       clip_ids: clip of each row that `clip` points to.
       arrays: `audio` (N, T, ...) and `audio_mask` (N, T) bool, the same for `video`, as far as there are such streams;
         `label` (N,) int32; `clip` (N,) int32; `usable` (N,) bool, False where no stream has a real step.
-      times_s: stream -> (N, T) float32, middle of each step within its clip in seconds, NaN where a step is padding.
+      times_s: stream -> (N, T) float32, time of each step from the start of its clip in seconds, NaN where a step is padding.
     """
 
     clip_ids: tuple[str, ...]
@@ -44,8 +44,7 @@ class ResidentSet:
 
     def examples_of(self, clip_ids: Sequence[str]) -> np.ndarray:
         """Rows (int32) of the examples of these clips, in row order."""
-        wanted = np.isin(np.asarray(self.clip_ids), np.asarray(clip_ids))
-        return np.flatnonzero(wanted[self.arrays["clip"]]).astype(np.int32)
+        return rows_of_clips(self.clip_ids, self.arrays["clip"], clip_ids)
 
     def save(self, path: Path) -> None:
         """Write as .npz: what a machine without TFDS reads with `load`."""
@@ -71,34 +70,25 @@ def load_resident(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[st
     Raises:
       ValueError: a set holds none of the clips.
     """
-    rows_of = {clip.clip_id: row for row, clip in enumerate(clips)}
-    found: dict[str, dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
-    for stream, prepared in sets.items():
-        examples = {
-            (rows_of[example.clip_id], example.segment): (example.values, example.mask, example.times_s)
-            for example in prepared.examples()
-            if example.clip_id in rows_of
-        }
-        if not examples:
-            raise ValueError(f"prepared set {prepared.directory} holds none of the {len(clips)} clips; delete it and prepare again")
-        found[stream] = examples
-    keys = sorted(set().union(*found.values()) | {(row, 0) for row in rows_of.values()})
+    position = {clip.clip_id: row for row, clip in enumerate(clips)}
+    found = {stream: [one for one in prepared.examples() if one.clip_id in position] for stream, prepared in sets.items()}
+    names = {stream: [(one.clip_id, one.segment) for one in examples] for stream, examples in found.items()}
+    keys, rows = join_segments(clips, names, sets)
     arrays: dict[str, np.ndarray] = {}
     times: dict[str, np.ndarray] = {}
     for stream, examples in found.items():
         manifest = sets[stream].manifest
-        steps = max(len(values) for values, _, _ in examples.values())
-        values = np.zeros((len(keys), steps, *manifest.step_shape), manifest.dtype)
-        mask = np.zeros((len(keys), steps), bool)
-        times_s = np.full((len(keys), steps), np.nan, np.float32)
-        for row, key in enumerate(keys):
-            if key in examples:
-                example_values, example_mask, example_times = examples[key]
-                values[row, : len(example_values)] = example_values
-                mask[row, : len(example_mask)] = example_mask
-                times_s[row, : len(example_times)] = example_times
+        num_steps = max(len(one.values) for one in examples)
+        values = np.zeros((len(keys), num_steps, *manifest.step_shape), manifest.dtype)
+        mask = np.zeros((len(keys), num_steps), bool)
+        times[stream] = np.full((len(keys), num_steps), np.nan, np.float32)
+        for row, one in zip(rows[stream], examples, strict=True):
+            if row == len(keys):
+                continue
+            values[row, : len(one.values)] = one.values
+            mask[row, : len(one.mask)] = one.mask
+            times[stream][row, : len(one.times_s)] = one.times_s
         arrays |= {stream: values, f"{stream}_mask": mask}
-        times[stream] = times_s
     clip = np.asarray([row for row, _ in keys], np.int32)
     arrays |= {
         "label": np.asarray(labels, np.int32)[clip],
@@ -106,3 +96,46 @@ def load_resident(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[st
         "usable": np.any([arrays[f"{stream}_mask"].any(axis=1) for stream in found], axis=0),
     }
     return ResidentSet(tuple(clip.clip_id for clip in clips), arrays, times)
+
+
+def join_segments(
+    clips: Sequence[Clip], names: Mapping[str, Sequence[tuple[str, int]]], sets: Mapping[str, PreparedSet]
+) -> tuple[list[tuple[int, int]], dict[str, list[int]]]:
+    """Lay the examples of several streams out in common rows, one a (clip, segment); every clip has at least the row of segment 0.
+
+    Where a clip has both streams, its segments are those that both have: a picture may end a little before its sound, and a tail of
+    one alone says less than the segments before it.
+
+    Args:
+      names: stream -> (clip id, segment) of its examples, of these clips alone.
+      sets: the prepared sets, for the message.
+
+    Returns:
+      (position in clips, segment) of each row, sorted; and stream -> the row of each of its examples, or the number of rows for an
+      example that is left out.
+
+    Raises:
+      ValueError: a set holds none of the clips.
+    """
+    position = {clip.clip_id: row for row, clip in enumerate(clips)}
+    for stream, examples in names.items():
+        if not examples:
+            raise ValueError(f"prepared set {sets[stream].directory} holds none of the {len(clips)} clips; delete it and prepare again")
+    keys_of = {stream: {(position[clip_id], segment) for clip_id, segment in examples} for stream, examples in names.items()}
+    keys = {(row, 0) for row in position.values()}
+    for own in keys_of.values():
+        # A stream that lacks the clip altogether does not shorten it.
+        others = [(other, {row for row, _ in other}) for other in keys_of.values() if other is not own]
+        keys |= {key for key in own if all(key in other or key[0] not in present for other, present in others)}
+    ordered = sorted(keys)
+    row_of = {key: row for row, key in enumerate(ordered)}
+    rows = {
+        stream: [row_of.get((position[clip_id], segment), len(ordered)) for clip_id, segment in examples]
+        for stream, examples in names.items()
+    }
+    return ordered, rows
+
+
+def rows_of_clips(clip_ids: Sequence[str], clip: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
+    """Rows (int32) whose clip (N,), a position in `clip_ids`, is among the wanted ones, in row order."""
+    return np.flatnonzero(np.isin(np.asarray(clip_ids), np.asarray(wanted))[clip]).astype(np.int32)

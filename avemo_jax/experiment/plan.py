@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus
 from avemo_jax.data.resident import ResidentSet, load_resident
+from avemo_jax.data.stream import StreamedSet, open_stream
 from avemo_jax.labels import LabelSet, label_set, labelled
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec
 from avemo_jax.protocols.folds import FoldTable, make_folds
@@ -19,6 +20,7 @@ from avemo_jax.training.grid import Stage, Trial, make_inputs, make_stages, make
 from avemo_jax.training.state import Recipe, TrialInputs
 
 Config = Mapping[str, Any]
+FEEDS: dict[str, Callable[..., ResidentSet | StreamedSet]] = {"resident": load_resident, "stream": open_stream}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Plan:
       labels: label set.
       clips, classes: the labelled clips, sorted by id, and the class of each.
       folds: fold table.
-      resident: all examples of the streams in use.
+      data: all examples of the streams in use, in memory or as a stream (`config.devices.feed`).
       stages: in order.
       trials: the grid.
     """
@@ -40,7 +42,7 @@ class Plan:
     clips: tuple[Clip, ...]
     classes: tuple[int, ...]
     folds: FoldTable
-    resident: ResidentSet
+    data: ResidentSet | StreamedSet
     stages: tuple[Stage, ...]
     trials: tuple[Trial, ...]
     num_undecodable: int
@@ -69,7 +71,7 @@ class Plan:
 
     def inputs(self, stage: Stage) -> list[TrialInputs]:
         """What each trial of a stage trains on and selects by; examples without a real step in the stage's streams are left out."""
-        data = self.resident.only(stage.streams)
+        data = self.data.only(stage.streams)
         selection = {"validation": "validation", "test": "test"}[self.config["protocol"]["select"]]
 
         def usable(clip_ids):
@@ -84,7 +86,7 @@ class Plan:
 
     def test_rows(self, trial: Trial) -> np.ndarray:
         """Examples of the test part of a trial's fold."""
-        return self.resident.examples_of(self.folds.folds[trial.fold].test)
+        return self.data.examples_of(self.folds.folds[trial.fold].test)
 
 
 def make_net(config: Config, streams: tuple[str, ...], num_classes: int) -> EmotionNet:
@@ -108,6 +110,8 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
     """
     if config["protocol"]["select"] not in ("validation", "test"):
         raise ValueError(f"protocol.select must be 'validation' or 'test', got {config['protocol']['select']!r}")
+    if config["devices"]["feed"] not in FEEDS:
+        raise ValueError(f"devices.feed must be one of {tuple(FEEDS)}, got {config['devices']['feed']!r}")
     labels = label_set(config["corpus"]["label_set"])
     clips, classes = labelled(prepared.clips, labels)
     protocol, train, system = config["protocol"], config["train"], config["system"]
@@ -126,7 +130,7 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
         clips=clips,
         classes=classes,
         folds=folds,
-        resident=load_resident(clips, classes, prepared.sets),
+        data=FEEDS[config["devices"]["feed"]](clips, classes, prepared.sets),
         stages=make_stages(train["stages"], system["streams"], freeze_earlier=train["freeze_earlier"]),
         trials=tuple(
             make_trials(num_folds=len(folds.folds), seeds=train["seeds"], hyper={name: train[name] for name in swept}, sweep=swept)

@@ -20,7 +20,7 @@ from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.results import PROBABILITY_DIGITS
 from avemo_jax.experiment.plan import Config, Plan
 from avemo_jax.experiment.predictions import chosen_trials
-from avemo_jax.experiment.run import default_workdir, use_compilation_cache
+from avemo_jax.experiment.run import default_workdir, set_up_backend
 from avemo_jax.inference.predict import Ensemble, Member, Segment, SegmentPrediction, clip_probabilities
 from avemo_jax.inference.timeline import Span, format_timeline, spans
 from avemo_jax.labels import label_set
@@ -71,7 +71,7 @@ def predict(config: Config, files: Sequence[str], recordings: Recordings, *, out
     """
     if not files:
         raise ValueError("nothing to predict; name media files with --input=clip.mp4,other.wav")
-    use_compilation_cache(config)
+    set_up_backend(config)
     workdir = default_workdir(config)
     ensemble = load_ensemble(config, workdir, recordings)
     found = []
@@ -120,7 +120,7 @@ def load_ensemble(config: Config, workdir: Path, recordings: Recordings) -> Ense
     inputs = make_inputs(plan.trials[:1], [(np.zeros(2, np.int32), np.zeros(1, np.int32))])
     nothing: dict[str, Any] = {"params": {}, "batch_stats": {}}
     start = functools.partial(init_trial, plan.net(stage), plan.recipe(stage))
-    shape = jax.eval_shape(start, dict(plan.resident.only(stage.streams).arrays), inputs[0], nothing)
+    shape = jax.eval_shape(start, dict(plan.data.only(stage.streams).arrays), inputs[0], nothing)
     restored = Checkpoints(workdir / "checkpoints" / stage.name, keep=1, warn=print).restore([shape] * len(plan.trials))
     if restored is None or restored[0] < config["train"]["num_epochs"]:
         raise FileNotFoundError(f"training in {workdir} has not finished; {again}")
@@ -164,7 +164,7 @@ def _plan_without_corpus(config: Config, recordings: Recordings, *, num_trials: 
         clips=(),
         classes=(),
         folds=FoldTable(protocol=config["protocol"]["name"], folds=(), groups_by="", note=""),
-        resident=ResidentSet(("",), arrays, times),
+        data=ResidentSet(("",), arrays, times),
         stages=make_stages(train["stages"], system["streams"], freeze_earlier=train["freeze_earlier"]),
         trials=tuple(trials),
         num_undecodable=0,

@@ -12,6 +12,7 @@ from avemo_jax.protocols.folds import Fold
 from avemo_jax.training.execution import TrialProgram
 from avemo_jax.training.grid import Trial
 from avemo_jax.training.state import TrialState
+from avemo_jax.training.stream_program import StreamProgram
 
 
 def chosen_trials(trials: Sequence[Trial], states: Sequence[TrialState]) -> list[int]:
@@ -24,7 +25,7 @@ def chosen_trials(trials: Sequence[Trial], states: Sequence[TrialState]) -> list
     return sorted(best.values())
 
 
-def predict_tests(plan: Plan, program: TrialProgram, states: Sequence[TrialState]) -> Predictions:
+def predict_tests(plan: Plan, program: TrialProgram | StreamProgram, states: Sequence[TrialState]) -> Predictions:
     """Predict the test part of every fold with the best weights of its chosen trial."""
     chosen = chosen_trials(plan.trials, states)
     rows = [plan.test_rows(plan.trials[position]) for position in chosen]
@@ -32,7 +33,7 @@ def predict_tests(plan: Plan, program: TrialProgram, states: Sequence[TrialState
     index = [np.pad(one, (0, size - len(one))).astype(np.int32) for one in rows]
     lanes = program.predict(program.lanes([states[position] for position in chosen]), program.lanes(index))
     posteriors = program.trials(lanes, len(chosen))
-    clip = plan.resident.arrays["clip"]
+    clip = plan.data.arrays["clip"]
     clip_posteriors = []
     for position, own, posterior in zip(chosen, rows, posteriors, strict=True):
         trial = plan.trials[position]

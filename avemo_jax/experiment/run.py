@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from avemo_jax import parallel
 from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.data.stream import StreamedSet
 from avemo_jax.evaluation.report import format_table, write_report
 from avemo_jax.evaluation.results import summarise, write_predictions_csv
 from avemo_jax.experiment.audit import audit
@@ -25,9 +27,11 @@ from avemo_jax.training.grid import Stage, train_batch, warm_start
 from avemo_jax.training.preemption import listen
 from avemo_jax.training.run_directory import RunDirectory, open_run
 from avemo_jax.training.state import TrialState
+from avemo_jax.training.stream_program import StreamProgram
 from avemo_jax.training.writers import make_writer
 
 LOG = logging.getLogger(__name__)
+Program = TrialProgram | StreamProgram
 
 
 def default_workdir(config: Config) -> Path:
@@ -42,7 +46,7 @@ def train(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
       Preempted: the run was asked to stop and has saved.
       ConfigMismatch, LeakError, ValueError: see `open_run` and `make_plan`.
     """
-    use_compilation_cache(config)
+    set_up_backend(config)
     with open_run(default_workdir(config), config) as run:
         with run.phase("plan"):
             plan = make_plan(config, prepared)
@@ -64,7 +68,7 @@ def evaluate(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
     Raises:
       FileNotFoundError: the run directory has no finished training.
     """
-    use_compilation_cache(config)
+    set_up_backend(config)
     workdir = default_workdir(config)
     if not (workdir / "config.json").is_file():
         raise FileNotFoundError(f"no run in {workdir}; train it first: the same command with --mode=train")
@@ -106,7 +110,7 @@ def report(config: Config) -> None:
     print(f"report: {workdir / 'report.html'}")
 
 
-def restore(plan: Plan, workdir: Path) -> tuple[TrialProgram, list[TrialState]]:
+def restore(plan: Plan, workdir: Path) -> tuple[Program, list[TrialState]]:
     """The last stage's program and its trained trials.
 
     Raises:
@@ -125,27 +129,37 @@ def restore(plan: Plan, workdir: Path) -> tuple[TrialProgram, list[TrialState]]:
     return program, restored[1]
 
 
-def make_program(plan: Plan, stage: Stage) -> TrialProgram:
+def make_program(plan: Plan, stage: Stage) -> Program:
     """Compile-ready program of a stage."""
     devices = plan.config["devices"]
     net, recipe, inputs = plan.net(stage), plan.recipe(stage), plan.inputs(stage)
-    data = dict(plan.resident.only(stage.streams).arrays)
-    convolves = any(plan.config["model"][stream]["encoder"] in ("vggish", "inception_v3") for stream in stage.streams)
-    execution = choose_execution(devices["execution"], backend=jax.default_backend(), convolves=convolves)
+    data = plan.data.only(stage.streams)
+    execution = choose_execution(devices["execution"], backend=jax.default_backend(), convolves=convolves(plan.config))
     num_steps = -(-max(int(one.train_count) for one in inputs) // recipe.batch_size)
-    return TrialProgram(net, recipe, data, execution, parallel.make_mesh(data_shards=devices["data_shards"]), num_steps)
+    mesh = parallel.make_mesh(data_shards=devices["data_shards"])
+    if isinstance(data, StreamedSet):
+        return StreamProgram(net, recipe, data, mesh, num_steps)
+    return TrialProgram(net, recipe, dict(data.arrays), execution, mesh, num_steps)
 
 
-def use_compilation_cache(config: Config) -> None:
-    """Keep compiled programs on disk, where the config asks for it."""
+def set_up_backend(config: Config) -> None:
+    """Choose how XLA compiles, before anything is; the same choice in every mode gives the same bits."""
     if config["devices"]["compilation_cache"]:
         jax.config.update("jax_compilation_cache_dir", str(Path(config["prepared_dir"]).resolve() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if not convolves(config):
+        # On CPU trials run in threads of their own, and small products split over all cores take 1.5 times as long in all.
+        flag = "--xla_cpu_multi_thread_eigen=false"
+        if flag not in os.environ.get("XLA_FLAGS", ""):
+            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
 
 
-def _train_stage(
-    plan: Plan, stage: Stage, run: RunDirectory, finished: dict[str, list[TrialState]]
-) -> tuple[TrialProgram, list[TrialState]]:
+def convolves(config: Config) -> bool:
+    """Whether a stream in use runs a large convolutional encoder inside the network."""
+    return any(config["model"][stream]["encoder"] in ("vggish", "inception_v3") for stream in config["system"]["streams"])
+
+
+def _train_stage(plan: Plan, stage: Stage, run: RunDirectory, finished: dict[str, list[TrialState]]) -> tuple[Program, list[TrialState]]:
     train = plan.config["train"]
     program = make_program(plan, stage)
     earlier = tuple(one.name for one in plan.stages[: plan.stages.index(stage)])
@@ -190,7 +204,7 @@ def _finish(
     plan: Plan,
     run: RunDirectory,
     prepared: PreparedCorpus,
-    program: TrialProgram,
+    program: Program,
     states: Sequence[TrialState],
     findings: list[dict[str, Any]],
 ) -> dict[str, Any]:

@@ -81,9 +81,9 @@ class TrialProgram:
         if execution.steps == "scan":
             self._epoch = each(partial(_epoch, net, recipe, num_steps=num_steps, mesh=split_over), shared=1, donate=(2,))
         else:
-            self._order = each(partial(_order, padded_size=num_steps * recipe.batch_size), shared=0)
+            self._order = each(partial(order_of_epoch, padded_size=num_steps * recipe.batch_size), shared=0)
             self._step = each(partial(_indexed_step, net, recipe, mesh=split_over), shared=2)
-            self._end = each(partial(_end_epoch, recipe), shared=1, donate=(2,))
+            self._end = each(partial(end_epoch, recipe), shared=1, donate=(2,))
 
     # Lanes in and out.
 
@@ -119,7 +119,7 @@ class TrialProgram:
         # One after another: a trial that has stopped costs nothing.
         def one_epoch(trial):
             one, state = trial
-            return jax.block_until_ready(self._epoch_of([one], [state])) if state.active else ([state], [_IDLE])
+            return jax.block_until_ready(self._epoch_of([one], [state])) if state.active else ([state], [IDLE])
 
         results = self._side_by_side(one_epoch, zip(inputs, states, strict=True))
         return [state for (state,), _ in results], [metrics for _, (metrics,) in results]
@@ -142,7 +142,7 @@ class TrialProgram:
         for step in range(self._num_steps):
             start = np.int32(step * self._batch_size)
             learner, sums = self._unzip(self._step(self._data, start, inputs, states, learner, sums, order, mask))
-        weights = self._map_host(_validated_variables, learner)
+        weights = self._map_host(validated_variables, learner)
         scalers = self._map_host(lambda state: state.scaler, states)
         posterior = self._all_chunks(weights, scalers, self._map_host(lambda one: one.select_index, inputs))
         return self._unzip(self._end(self._data, inputs, states, learner, posterior, sums))
@@ -192,19 +192,21 @@ class TrialProgram:
         return tuple(list(column) for column in zip(*result, strict=True)) if isinstance(result, list) else result
 
 
-_IDLE = EpochMetrics(*(np.float32(np.nan),) * 5, active=np.bool_(False), failed=np.bool_(False))  # type: ignore[arg-type]  # on the host
+IDLE = EpochMetrics(*(np.float32(np.nan),) * 5, active=np.bool_(False), failed=np.bool_(False))  # type: ignore[arg-type]  # on the host
 
 
-def _validated_variables(learner: Learner) -> dict[str, Any]:
+def validated_variables(learner: Learner) -> dict[str, Any]:
     return {"params": learner.average or learner.params, "batch_stats": learner.batch_stats}
 
 
-def _order(inputs: TrialInputs, state: TrialState, *, padded_size: int) -> tuple[jax.Array, jax.Array]:
+def order_of_epoch(inputs: TrialInputs, state: TrialState, *, padded_size: int) -> tuple[jax.Array, jax.Array]:
     return steps.epoch_order(inputs.hyper.seed, state.epoch, inputs.train_index, inputs.train_count, padded_size)
 
 
-def _step(net, recipe, mesh, data, inputs: TrialInputs, state: TrialState, learner: Learner, sums, index, mask):
-    batch = steps.gather(data, index, mask & state.active)
+def step_on_batch(
+    net: nn.Module, recipe: Recipe, mesh: Mesh | None, inputs: TrialInputs, state: TrialState, learner: Learner, sums: jax.Array, batch: Any
+) -> tuple[Learner, jax.Array]:
+    """One step at the trial's current learning rate; `sums` (2,) adds up losses and examples of the epoch."""
     rate = steps.learning_rate_of(recipe, state, learner, inputs)
     learner, total, count = steps.train_step(net, recipe, learner, state.scaler, batch, inputs.hyper, rate, mesh=mesh)
     return learner, sums + jnp.stack([total, count])
@@ -213,10 +215,11 @@ def _step(net, recipe, mesh, data, inputs: TrialInputs, state: TrialState, learn
 def _indexed_step(net, recipe, data, start, inputs, state, learner, sums, order, mask, *, mesh):
     index = jax.lax.dynamic_slice_in_dim(order, start, recipe.batch_size)
     real = jax.lax.dynamic_slice_in_dim(mask, start, recipe.batch_size)
-    return _step(net, recipe, mesh, data, inputs, state, learner, sums, index, real)
+    return step_on_batch(net, recipe, mesh, inputs, state, learner, sums, steps.gather(data, index, real & state.active))
 
 
-def _end_epoch(recipe: Recipe, data, inputs: TrialInputs, state: TrialState, learner: Learner, posterior, sums):
+def end_epoch(recipe: Recipe, data, inputs: TrialInputs, state: TrialState, learner: Learner, posterior, sums):
+    """`steps.end_epoch` with the mean of the losses that the steps added up."""
     return steps.end_epoch(recipe, data, inputs, state, learner, posterior, sums[0] / jnp.maximum(sums[1], 1))
 
 
@@ -224,15 +227,16 @@ def _epoch(
     net: nn.Module, recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialState, *, num_steps: int, mesh: Mesh | None
 ) -> tuple[TrialState, EpochMetrics]:
     """One epoch of one trial: the steps, the selection part, the books."""
-    order, mask = _order(inputs, state, padded_size=num_steps * recipe.batch_size)
+    order, mask = order_of_epoch(inputs, state, padded_size=num_steps * recipe.batch_size)
 
     def body(carry, batch):
-        return _step(net, recipe, mesh, data, inputs, state, *carry, *batch), None
+        index, real = batch
+        return step_on_batch(net, recipe, mesh, inputs, state, *carry, steps.gather(data, index, real & state.active)), None
 
     batches = (order.reshape(num_steps, -1), mask.reshape(num_steps, -1))
     (learner, sums), _ = jax.lax.scan(body, (state.learner, jnp.zeros(2)), batches)
-    posterior = _predict(net, recipe, data, _validated_variables(learner), state.scaler, inputs.select_index, scan=True)
-    return _end_epoch(recipe, data, inputs, state, learner, posterior, sums)
+    posterior = _predict(net, recipe, data, validated_variables(learner), state.scaler, inputs.select_index, scan=True)
+    return end_epoch(recipe, data, inputs, state, learner, posterior, sums)
 
 
 def _predict(net: nn.Module, recipe: Recipe, data: Any, variables: Any, scaler: Any, index: jax.Array, *, scan: bool) -> jax.Array:

@@ -28,7 +28,7 @@ def cepstra(values: jax.Array, num_cepstra: int) -> jax.Array:
     return values @ jnp.asarray(np.cos(angle) * scale, jnp.float32)
 
 
-def features(streams: Mapping[str, jax.Array], num_cepstra: int) -> dict[str, jax.Array]:
+def features(streams: Mapping[str, Any], num_cepstra: int) -> dict[str, Any]:
     """A batch, or the resident set, with cepstra in place of log-mel frames where `num_cepstra` asks for them."""
     if not num_cepstra or "audio" not in streams:
         return dict(streams)

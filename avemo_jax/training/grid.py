@@ -21,6 +21,7 @@ from avemo_jax.training.execution import TrialProgram
 from avemo_jax.training.optimizers import Hyper
 from avemo_jax.training.preemption import Preempted, StopRequest
 from avemo_jax.training.state import EpochMetrics, TrialInputs, TrialState
+from avemo_jax.training.stream_program import StreamProgram
 
 LOG = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ def train_batch(
     trials: Sequence[Trial],
     inputs: Sequence[TrialInputs],
     warm: Sequence[Any],
-    program: TrialProgram,
+    program: TrialProgram | StreamProgram,
     num_epochs: int,
     checkpoints: Checkpoints,
     checkpoint_every_epochs: int,

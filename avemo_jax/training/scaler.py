@@ -34,7 +34,12 @@ def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array) -> dict[st
 
     mean = average(lambda x: x)
     variance = average(lambda x: jnp.square(x - mean))
-    return {"mean": mean, "deviation": jnp.where(variance > 1e-10, jnp.sqrt(variance), 1.0)}
+    return {"mean": mean, "deviation": deviation_of(variance)}
+
+
+def deviation_of(variance: jax.Array) -> jax.Array:
+    """Root of a variance; 1 for a feature that does not vary."""
+    return jnp.where(variance > 1e-10, jnp.sqrt(variance), 1.0)
 
 
 def standardize(values: jax.Array, mask: jax.Array, scaler: dict[str, jax.Array]) -> jax.Array:

@@ -39,6 +39,11 @@ def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, 
     seen = features({name: data[name] for name in stream_names(data)}, recipe.num_cepstra)
     scaler = {name: fit_scaler(seen[name], data[f"{name}_mask"], weight) for name in seen if name in recipe.standardized}
     example = scaled(features(gather(data, inputs.train_index[:2], jnp.ones(2, bool)), recipe.num_cepstra), scaler)
+    return start_trial(net, recipe, inputs, warm, scaler, example)
+
+
+def start_trial(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, scaler: Any, example: Data) -> TrialState:
+    """The part of `init_trial` after the scaler: `example` is a batch of any content with the right shapes."""
     variables = net.init({"params": trial_key(inputs.hyper.seed, "init")}, example, train=False, dropout_rate=0.0)
     params = take_over(variables["params"], warm["params"])
     batch_stats = take_over(variables.get("batch_stats", {}), warm["batch_stats"])
@@ -170,6 +175,11 @@ def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs
 def probabilities(net: nn.Module, num_cepstra: int, variables: Any, scaler: Any, data: Data, index: jax.Array) -> jax.Array:
     """Posteriors (B, K) float32 of the examples `index` (B,); `num_cepstra` as in the Recipe."""
     batch = scaled(features(gather(data, index, jnp.ones(index.shape[0], bool)), num_cepstra), scaler)
+    return posterior_of(net, variables, batch)
+
+
+def posterior_of(net: nn.Module, variables: Any, batch: Data) -> jax.Array:
+    """Posteriors (B, K) float32 of a standardised batch."""
     logits: Any = net.apply(variables, batch, train=False, dropout_rate=0.0)
     return jax.nn.softmax(logits)
 

@@ -1,0 +1,138 @@
+"""Prepared sets as a tf.data stream, for what does not fit on the devices: batches are read, padded and prefetched as they are needed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.prepared import PreparedSet
+from avemo_jax.data.resident import STREAMS, join_segments, rows_of_clips
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """Random access to one stream: the record of each row (-1: none), and the length that batches are padded to."""
+
+    records: Any
+    record_of: np.ndarray
+    num_steps: int
+    step_shape: tuple[int, ...]
+    dtype: str
+    has_steps: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamedSet:
+    """The examples of a corpus, read batch by batch. The rows are those of a `ResidentSet` of the same prepared sets.
+
+    Attributes:
+      clip_ids: clip of each row that `clip` points to.
+      arrays: `label` (N,) int32, `clip` (N,) int32, `usable` (N,) bool; the streams themselves stay on disk.
+    """
+
+    clip_ids: tuple[str, ...]
+    arrays: Mapping[str, np.ndarray]
+    sources: Mapping[str, _Source]
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return tuple(name for name in STREAMS if name in self.sources)
+
+    def only(self, streams: Sequence[str]) -> StreamedSet:
+        """The same rows with some of the streams; a row is usable where one of these has a real step."""
+        sources = {stream: self.sources[stream] for stream in streams}
+        usable = np.any([source.has_steps for source in sources.values()], axis=0)
+        return StreamedSet(self.clip_ids, dict(self.arrays) | {"usable": usable}, sources)
+
+    def examples_of(self, clip_ids: Sequence[str]) -> np.ndarray:
+        """Rows (int32) of the examples of these clips, in row order."""
+        return rows_of_clips(self.clip_ids, self.arrays["clip"], clip_ids)
+
+    def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Read rows (B,): `audio` (B, T, ...) and `audio_mask` (B, T) and so on, padded as a resident set pads them."""
+        batch: dict[str, np.ndarray] = {}
+        for stream, source in self.sources.items():
+            values = np.zeros((len(rows), source.num_steps, *source.step_shape), source.dtype)
+            mask = np.zeros((len(rows), source.num_steps), bool)
+            for position, record in enumerate(source.record_of[rows]):
+                if record >= 0:
+                    found = source.records[int(record)]
+                    values[position, : len(found["values"])] = found["values"]
+                    mask[position, : len(found["mask"])] = found["mask"]
+            batch |= {stream: values, f"{stream}_mask": mask}
+        return batch
+
+    def batches(self, order: np.ndarray, real: np.ndarray, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+        """Yield batches in order, with `label`, `clip` and `mask` beside the streams, reading ahead while they are used.
+
+        Args:
+          order: (n,) int32 rows, n a multiple of `batch_size`.
+          real: (n,) bool, False for padding.
+        """
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")  # the accelerator belongs to JAX
+        names = [name for stream in self.streams for name in (stream, f"{stream}_mask")]
+        types = [np.dtype(kind) for stream in self.streams for kind in (self.sources[stream].dtype, bool)]
+
+        def read(rows: np.ndarray) -> list[np.ndarray]:
+            batch = self.load(rows)
+            return [batch[name] for name in names]
+
+        dataset = tf.data.Dataset.from_tensor_slices((order.reshape(-1, batch_size), real.reshape(-1, batch_size)))
+        dataset = dataset.map(
+            lambda rows, real: (tuple(tf.numpy_function(read, [rows], types)), rows, real),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        for arrays, rows, mask in dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+            batch = dict(zip(names, arrays, strict=True))
+            yield batch | {
+                "label": self.arrays["label"][rows],
+                "clip": self.arrays["clip"][rows],
+                "mask": mask & self.arrays["usable"][rows],
+            }
+
+
+def open_stream(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[str, PreparedSet]) -> StreamedSet:
+    """Join prepared sets by (clip, segment), as `load_resident` does, without holding them.
+
+    All records are read once to learn their lengths; one example is in memory at a time.
+
+    Raises:
+      ValueError: a set holds none of the clips.
+    """
+    import tensorflow_datasets as tfds
+
+    wanted = {clip.clip_id for clip in clips}
+    names: dict[str, list[tuple[str, int]]] = {}
+    records: dict[str, list[tuple[int, int, bool]]] = {}
+    for stream, prepared in sets.items():
+        names[stream], records[stream] = [], []
+        for record, one in enumerate(prepared.examples()):
+            if one.clip_id in wanted:
+                names[stream].append((one.clip_id, one.segment))
+                records[stream].append((record, len(one.values), bool(one.mask.any())))
+    keys, rows = join_segments(clips, names, sets)
+    sources = {}
+    for stream, prepared in sets.items():
+        record_of, has_steps = np.full(len(keys) + 1, -1), np.zeros(len(keys) + 1, bool)
+        for row, (record, _, real) in zip(rows[stream], records[stream], strict=True):
+            record_of[row], has_steps[row] = record, real
+        manifest = prepared.manifest
+        sources[stream] = _Source(
+            records=tfds.builder_from_directory(str(prepared.directory)).as_data_source(split="examples"),
+            record_of=record_of[:-1],
+            num_steps=max(length for _, length, _ in records[stream]),
+            step_shape=manifest.step_shape,
+            dtype=manifest.dtype,
+            has_steps=has_steps[:-1],
+        )
+    clip = np.asarray([row for row, _ in keys], np.int32)
+    arrays = {"label": np.asarray(labels, np.int32)[clip], "clip": clip}
+    usable = np.any([source.has_steps for source in sources.values()], axis=0)
+    return StreamedSet(tuple(clip.clip_id for clip in clips), arrays | {"usable": usable}, sources)

@@ -1,0 +1,125 @@
+"""Training on a stream: one trial after another, batch by batch, each batch spread over all devices.
+
+The same step, the same order and the same books as `execution.TrialProgram`, behind the same methods; only the batches come from
+disk instead of from the devices' memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from avemo_jax import parallel
+from avemo_jax.data.stream import StreamedSet
+from avemo_jax.training import execution, steps
+from avemo_jax.training.frontend import features, scaled
+from avemo_jax.training.scaler import deviation_of
+from avemo_jax.training.state import Learner, Recipe, TrialInputs, TrialState
+
+
+class StreamProgram:
+    """Trials that are fed by a tf.data stream. Methods as those of `execution.TrialProgram`; lanes are lists of trees."""
+
+    def __init__(self, net: nn.Module, recipe: Recipe, data: StreamedSet, mesh: Mesh, num_steps: int):
+        self._recipe = recipe
+        self._stream = data
+        self._mesh = mesh
+        self._num_steps = num_steps
+        # Label and clip of all examples are small; the books of an epoch need them.
+        self._data = parallel.place_everywhere({name: data.arrays[name] for name in ("label", "clip", "usable")}, mesh)
+        self._init_one = partial(_start, net, recipe)
+        self._init = jax.jit(self._init_one)
+        self._order = jax.jit(partial(execution.order_of_epoch, padded_size=num_steps * recipe.batch_size))
+        self._step = jax.jit(partial(_step, net, recipe), donate_argnums=(2,))
+        self._posterior = jax.jit(partial(_posterior, net, recipe.num_cepstra))
+        self._end = jax.jit(partial(execution.end_epoch, recipe))
+
+    def lanes(self, trials: Sequence[Any]) -> list[Any]:
+        """Bring trees of one trial each to the devices, a whole copy on each."""
+        return [parallel.place_everywhere(trial, self._mesh) for trial in trials]
+
+    def trials(self, lanes: list[Any], num_trials: int) -> list[Any]:
+        """Fetch lanes as one tree of numpy arrays a trial."""
+        return [jax.device_get(lane) for lane in lanes[:num_trials]]
+
+    def trial_shape(self, inputs: TrialInputs, warm: Any) -> TrialState:
+        """Shapes and types of one trial's state."""
+        example = self._stream.load(np.zeros(2, np.int32))
+        size = {name: example[name].shape[-1] for name in self._recipe.standardized}
+        if self._recipe.num_cepstra and "audio" in size:
+            size["audio"] = self._recipe.num_cepstra
+        scaler = {name: {"mean": np.zeros(width, np.float32), "deviation": np.ones(width, np.float32)} for name, width in size.items()}
+        return jax.eval_shape(self._init_one, inputs, warm, scaler, example | {"mask": np.ones(2, bool)})
+
+    def init(self, inputs: list[TrialInputs], warm: list[Any]) -> list[TrialState]:
+        """Fresh trial states; the scaler comes from one pass over each training part."""
+        example = self._stream.load(np.zeros(2, np.int32)) | {"mask": np.ones(2, bool)}
+        return [self._init(one, earlier, self._fit_scaler(one), example) for one, earlier in zip(inputs, warm, strict=True)]
+
+    def epoch(self, inputs: list[TrialInputs], states: list[TrialState]) -> tuple[list[TrialState], list[Any]]:
+        """Train all trials for one epoch; returns new states and EpochMetrics."""
+        results = [
+            self._epoch_of(one, state) if state.active else (state, execution.IDLE) for one, state in zip(inputs, states, strict=True)
+        ]
+        return [state for state, _ in results], [metrics for _, metrics in results]
+
+    def predict(self, states: list[TrialState], index: list[Any]) -> list[np.ndarray]:
+        """Posteriors of the best weights for the examples `index` (V,) of each trial, (V, K)."""
+        return [
+            self._all({"params": state.best.params, "batch_stats": state.best.batch_stats}, state.scaler, np.asarray(rows))
+            for state, rows in zip(states, index, strict=True)
+        ]
+
+    def _epoch_of(self, inputs: TrialInputs, state: TrialState) -> tuple[TrialState, Any]:
+        order, real = (np.asarray(one) for one in self._order(inputs, state))
+        # A copy, since steps use up what they are given and the state is read again at the end.
+        learner, sums = jax.tree.map(jnp.copy, state.learner), jnp.zeros(2)
+        for batch in self._stream.batches(order, real, self._recipe.batch_size):
+            learner, sums = self._step(inputs, state, (learner, sums), parallel.place_batch(batch, self._mesh))
+        posterior = self._all(execution.validated_variables(learner), state.scaler, np.asarray(inputs.select_index))
+        return self._end(self._data, inputs, state, learner, posterior, sums)
+
+    def _all(self, variables: Any, scaler: Any, rows: np.ndarray) -> np.ndarray:
+        size = self._recipe.batch_size
+        order = np.pad(rows, (0, -len(rows) % size)).astype(np.int32)
+        batches = self._stream.batches(order, np.ones(len(order), bool), size)
+        posterior = [self._posterior(variables, scaler, parallel.place_batch(batch, self._mesh)) for batch in batches]
+        return np.concatenate([np.asarray(one) for one in posterior])[: len(rows)]
+
+    def _fit_scaler(self, inputs: TrialInputs) -> dict[str, Any]:
+        """Mean and deviation of each feature over the training part, from sums in float64 so that a long stream loses no digits."""
+        sums = {name: [0.0, 0.0, 0.0] for name in self._recipe.standardized}
+        rows = np.asarray(inputs.train_index)[: int(inputs.train_count)]
+        for row in rows if sums else ():
+            example = jax.device_get(features(self._stream.load(np.asarray([row])), self._recipe.num_cepstra))
+            for name, total in sums.items():
+                steps_of = np.asarray(example[name], np.float64)[example[f"{name}_mask"]].reshape(-1, example[name].shape[-1])
+                for power in range(3):
+                    total[power] = total[power] + (steps_of**power).sum(axis=0)
+        scaler = {}
+        for name, (count, first, second) in sums.items():
+            mean = first / np.maximum(count, 1)
+            variance = np.maximum(second / np.maximum(count, 1) - mean**2, 0)
+            scaler[name] = {"mean": np.float32(mean), "deviation": np.asarray(deviation_of(jnp.float32(variance)))}
+        return scaler
+
+
+def _start(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, scaler: Any, example: steps.Data) -> TrialState:
+    return steps.start_trial(net, recipe, inputs, warm, scaler, scaled(features(example, recipe.num_cepstra), scaler))
+
+
+def _step(
+    net: nn.Module, recipe: Recipe, inputs: TrialInputs, state: TrialState, carry: tuple[Learner, jax.Array], batch: steps.Data
+) -> tuple[Learner, jax.Array]:
+    return execution.step_on_batch(net, recipe, None, inputs, state, *carry, batch)
+
+
+def _posterior(net: nn.Module, num_cepstra: int, variables: Any, scaler: Any, batch: steps.Data) -> jax.Array:
+    return steps.posterior_of(net, variables, scaled(features(batch, num_cepstra), scaler))
