@@ -51,7 +51,7 @@ class LogmelPatches:
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (num_patches, 96, 64) float32, log of mel magnitudes."""
-        for index, samples in _kept(audio, self.sample_rate_hz):
+        for index, samples in _kept(audio, self.sample_rate_hz, self.segment_s):
             values = _padded_log_mel(samples, self.segment_s, 96 * self.num_patches).reshape(self.num_patches, *self.step_shape)
             starts_s = 0.01 * 96 * np.arange(self.num_patches)
             mask = starts_s < len(samples) / self.sample_rate_hz
@@ -80,7 +80,7 @@ class Logmel496:
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (1, 496, 64) float32, log of mel magnitudes."""
-        for index, samples in _kept(audio, self.sample_rate_hz):
+        for index, samples in _kept(audio, self.sample_rate_hz, self.segment_s):
             values = _padded_log_mel(samples, self.segment_s, 496)[None]
             yield ViewSegment(values, np.ones(1, bool), _float32([index * self.segment_s + 2.48]), 1)
 
@@ -140,7 +140,7 @@ class _MelFrames:
 
         window = round(self.window_ms * self.sample_rate_hz / 1000)
         hop = round(self.hop_ms * self.sample_rate_hz / 1000)
-        for index, samples in _kept(audio, self.sample_rate_hz):
+        for index, samples in _kept(audio, self.sample_rate_hz, self.segment_s):
             samples = np.pad(samples, (0, max(0, window - len(samples))))
             power = librosa.feature.melspectrogram(
                 y=samples,
@@ -255,7 +255,7 @@ class Functionals:
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (1, 704) float32."""
-        for index, samples in _kept(audio, self.sample_rate_hz):
+        for index, samples in _kept(audio, self.sample_rate_hz, self.segment_s):
             frames = log_mel(samples).astype(np.float64)  # means over many frames
             values = np.concatenate([statistic(frames) for _, statistic in _FUNCTIONALS])[None]
             middle_s = index * self.segment_s + len(samples) / self.sample_rate_hz / 2
@@ -304,10 +304,10 @@ def _padded_log_mel(samples: np.ndarray, segment_s: float, num_frames: int) -> n
     return log_mel(np.pad(samples, (0, round(segment_s * _VGGISH_RATE_HZ) - len(samples))))[:num_frames]
 
 
-def _kept(audio: Iterator[np.ndarray], sample_rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
+def _kept(audio: Iterator[np.ndarray], sample_rate_hz: int, segment_s: float) -> Iterator[tuple[int, np.ndarray]]:
     """Number the pieces and leave out a last one that is too short to be judged by itself."""
     for index, samples in enumerate(audio):
-        if keeps_segment(index, len(samples) / sample_rate_hz):
+        if keeps_segment(index, len(samples) / sample_rate_hz, segment_s):
             yield index, samples
 
 

@@ -10,12 +10,13 @@ import numpy as np
 SHORTEST_TAIL_S = 1.0
 
 
-def keeps_segment(index: int, duration_s: float) -> bool:
-    """Whether the segment of that index and duration is used: all but a last piece under SHORTEST_TAIL_S that is not the only one.
+def keeps_segment(index: int, duration_s: float, segment_s: float) -> bool:
+    """Whether the segment of that index and duration is used, of clips cut every `segment_s`.
 
-    Only a last piece can be shorter than the others, so a reader that streams needs no more than this.
+    All are but a last piece, not the only one, that is under SHORTEST_TAIL_S, or under half a segment where segments are shorter than
+    twice that. Only a last piece can be shorter than the others, so a reader that streams needs no more than this.
     """
-    return index == 0 or duration_s >= SHORTEST_TAIL_S
+    return index == 0 or duration_s >= min(SHORTEST_TAIL_S, segment_s / 2)
 
 
 @dataclasses.dataclass(frozen=True)

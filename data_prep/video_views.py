@@ -90,7 +90,7 @@ class KeyFrames:
             for frame in frames
         ]
         times_s = np.array([one.time_s for one in seen], np.float32)
-        if not keeps_segment(index, _duration_s(times_s)):
+        if not keeps_segment(index, _duration_s(times_s), self.segment_s):
             return None
         chosen = key_frame_indices([one.small for one in seen], self.num_frames)
         if not self.face_crop:
@@ -158,7 +158,7 @@ class Faces:
             faces.append(face)
             times.append(frame.time_s)
             last = frame
-        if not keeps_segment(index, len(faces) / self.rate_fps):
+        if not keeps_segment(index, len(faces) / self.rate_fps, self.segment_s):
             return None
         times_s = np.array(times, np.float32)
         values, num_with_face = _filled(faces, times_s, self.step_shape)
@@ -202,7 +202,7 @@ class Frames:
 
     def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
         steps = [(frame.time_s, resized(frame.image, self.size_px, self.size_px)) for frame in frames]
-        if not keeps_segment(index, len(steps) / self.rate_fps):
+        if not keeps_segment(index, len(steps) / self.rate_fps, self.segment_s):
             return None
         times_s = np.array([time_s for time_s, _ in steps], np.float32)
         return ViewSegment(np.stack([image for _, image in steps]), np.ones(len(steps), bool), times_s, len(steps))

@@ -17,6 +17,7 @@ from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.stream import StreamedSet
 from avemo_jax.evaluation.report import format_table, write_report
 from avemo_jax.evaluation.results import summarise, write_predictions_csv
+from avemo_jax.experiment.attention import write_attention_examples
 from avemo_jax.experiment.audit import audit
 from avemo_jax.experiment.baseline import baseline_predictions
 from avemo_jax.experiment.plan import Config, Plan, make_plan
@@ -213,6 +214,7 @@ def _finish(
     with run.phase("evaluate"):
         predictions = predict_tests(plan, program, states)
         write_predictions_csv(run.path / "predictions.csv", predictions)
+        write_attention_examples(plan, states, run.path / "attention.npz")
     baseline = None
     if prepared.functionals is not None:
         with run.phase("baseline"):

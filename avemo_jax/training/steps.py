@@ -38,8 +38,7 @@ def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, 
     weight = jnp.zeros(num_examples).at[inputs.train_index].max((position < inputs.train_count).astype(jnp.float32))
     seen = features({name: data[name] for name in stream_names(data)}, recipe.num_cepstra)
     scaler = {name: fit_scaler(seen[name], data[f"{name}_mask"], weight) for name in seen if name in recipe.standardized}
-    example = scaled(features(gather(data, inputs.train_index[:2], jnp.ones(2, bool)), recipe.num_cepstra), scaler)
-    return start_trial(net, recipe, inputs, warm, scaler, example)
+    return start_trial(net, recipe, inputs, warm, scaler, network_input(recipe.num_cepstra, scaler, data, inputs.train_index[:2]))
 
 
 def start_trial(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, scaler: Any, example: Data) -> TrialState:
@@ -174,8 +173,12 @@ def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs
 
 def probabilities(net: nn.Module, num_cepstra: int, variables: Any, scaler: Any, data: Data, index: jax.Array) -> jax.Array:
     """Posteriors (B, K) float32 of the examples `index` (B,); `num_cepstra` as in the Recipe."""
-    batch = scaled(features(gather(data, index, jnp.ones(index.shape[0], bool)), num_cepstra), scaler)
-    return posterior_of(net, variables, batch)
+    return posterior_of(net, variables, network_input(num_cepstra, scaler, data, index))
+
+
+def network_input(num_cepstra: int, scaler: Any, data: Data, index: jax.Array) -> Data:
+    """The examples `index` (B,) as the network is given them outside training."""
+    return scaled(features(gather(data, index, jnp.ones(index.shape[0], bool)), num_cepstra), scaler)
 
 
 def posterior_of(net: nn.Module, variables: Any, batch: Data) -> jax.Array:

@@ -56,7 +56,8 @@ def without_face(image: np.ndarray) -> np.ndarray:
 
 class TestSegments:
     def test_only_a_short_tail_is_left_out(self):
-        assert keeps_segment(0, 0.1) and keeps_segment(3, 1.0) and not keeps_segment(3, 0.99)
+        assert keeps_segment(0, 0.1, 5.0) and keeps_segment(3, 1.0, 5.0) and not keeps_segment(3, 0.99, 5.0)
+        assert keeps_segment(3, 0.655, 0.655) and keeps_segment(3, 0.33, 0.655) and not keeps_segment(3, 0.3, 0.655)
 
 
 @pytest.mark.parametrize("name", VIDEO_VIEWS)

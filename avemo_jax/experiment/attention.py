@@ -1,0 +1,54 @@
+"""Where a trained network looked and listened in a few test clips: attention.npz of the run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from avemo_jax.data.resident import ResidentSet
+from avemo_jax.evaluation.report import write_attention
+from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.predictions import chosen_trials
+from avemo_jax.models.emotion_net import attention_weights
+from avemo_jax.training.state import TrialState
+from avemo_jax.training.steps import network_input
+
+
+def write_attention_examples(plan: Plan, states: Sequence[TrialState], path: Path) -> bool:
+    """Write attention over time for the first test clip of each class of the first fold; return whether there was any to write.
+
+    Networks that pool by something else have none, and neither has a stream that stays on disk.
+    """
+    if not isinstance(plan.data, ResidentSet):
+        return False
+    position = chosen_trials(plan.trials, states)[0]
+    trial, state, stage = plan.trials[position], states[position], plan.stages[-1]
+    data = plan.data.only(stage.streams)
+    rows = plan.test_rows(trial)
+    rows = rows[data.arrays["usable"][rows]]
+    _, first = np.unique(data.arrays["label"][rows], return_index=True)
+    rows = rows[np.sort(first)]
+    batch = network_input(plan.recipe(stage).num_cepstra, state.scaler, dict(data.arrays), rows)
+    weights = jax.device_get(
+        attention_weights(plan.net(stage), {"params": state.best.params, "batch_stats": state.best.batch_stats}, batch)
+    )
+    arrays = {}
+    for stream in set(weights) & set(stage.streams):
+        arrays |= {f"{stream}_weights": weights[stream], f"{stream}_times_s": data.times_s[stream][rows]}
+        values = data.arrays[stream][rows]
+        if stream == "video" and values.dtype == np.uint8 and values.ndim == 5:
+            arrays["keyframes"] = np.broadcast_to(values, (*values.shape[:-1], 3)) if values.shape[-1] == 1 else values
+    if not arrays:
+        return False
+    num_rows = len(rows)
+    write_attention(
+        path,
+        clip=np.asarray([data.clip_ids[i] for i in data.arrays["clip"][rows]]),
+        fold=np.asarray([plan.folds.folds[trial.fold].name] * num_rows),
+        seed=np.asarray([trial.seed] * num_rows),
+        **arrays,
+    )
+    return True
