@@ -6,11 +6,14 @@ python run.py --config=configs/ravdess.py:gru_attention --mode=predict --input=c
 """
 
 import logging as python_logging
+import signal
 import sys
 import traceback
 
 from absl import app, flags, logging
 from ml_collections import config_flags
+
+from avemo_jax.training.preemption import Preempted
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", "configs/demo.py:audio_video", "experiment: corpus file, colon, system", lock_config=True
@@ -100,10 +103,27 @@ def main(argv):
     quiet_libraries()
     try:
         return MODES[MODE.value](CONFIG.value.to_dict())
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (Preempted, KeyboardInterrupt) as stop:
+        number = stop.signal_number if isinstance(stop, Preempted) else signal.SIGINT
+        print(f"stopped by {signal.Signals(number).name}; the same command goes on from what is saved", file=sys.stderr)
+        return 128 + number
+    except (ValueError, OSError, RuntimeError) as error:
         logging.debug("%s", traceback.format_exc())
         sys.exit(f"error: {error}\n(--verbosity=1 shows where)")
 
 
+def parse_flags(argv):
+    """Read the flags; an unknown field of the config, or a value it refuses, is a sentence and no traceback."""
+    try:
+        return flags.FLAGS(argv)
+    except (AttributeError, KeyError) as error:
+        inner = error.args[0] if isinstance(error.args[0], KeyError) else error  # ml_collections wraps one in the other
+        sys.exit(f"error: the config has no field {inner.args[0]}\n(configs/base.py has them all)")
+    except flags.Error as error:
+        text = str(error).strip()
+        last = text.splitlines()[-1].strip()
+        sys.exit(f"error: {last.removeprefix('ValueError: ') if last.startswith('ValueError: ') else text}\n(--help lists the flags)")
+
+
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)
