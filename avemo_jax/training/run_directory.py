@@ -43,11 +43,14 @@ class RunDirectory:
     def has(self, name: str) -> bool:
         return (self.path / name).exists()
 
-    def keep_rows(self, stage: str, num_epochs: int, earlier_stages: tuple[str, ...]) -> None:
-        """Cut metrics.jsonl back to the earlier stages and the first `num_epochs` epochs of this one: where a resumed run goes on."""
+    def keep_rows(self, stage: str, num_epochs: int, earlier_stages: tuple[str, ...] = ()) -> None:
+        """Cut this stage's rows of metrics.jsonl back to its first `num_epochs` epochs: where a resumed run goes on.
+
+        Rows of other stages stay, those of later ones too: a run that is started again passes through every stage that it has finished.
+        """
         path = self.path / "metrics.jsonl"
         rows = read_rows(path) if path.exists() else []
-        kept = [row for row in rows if row["stage"] in earlier_stages or (row["stage"] == stage and row["epoch"] < num_epochs)]
+        kept = [row for row in rows if row["stage"] != stage or row["epoch"] < num_epochs]
         with atomic_file(path) as stream:
             stream.writelines(json.dumps(row) + "\n" for row in kept)
 
