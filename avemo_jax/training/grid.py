@@ -192,14 +192,15 @@ def train_batch(
         learning = pending is None or record(*pending)
         pending = (epoch, metrics)
         last = epoch + 1 == num_epochs or not learning
-        if last or stop or (epoch + 1) % checkpoint_every_epochs == 0:
+        stopped_by = stop.signal_number  # read once: a signal that comes while the state is saved waits for the next epoch
+        if last or stopped_by is not None or (epoch + 1) % checkpoint_every_epochs == 0:
             learning = record(*pending) and learning
             pending = None
             checkpoints.save(num_epochs if last else epoch + 1, program.trials(states, len(trials)))
+        if stopped_by is not None:
+            raise Preempted(stopped_by)
         if last:
             break
-        if stop.signal_number is not None:
-            raise Preempted(stop.signal_number)
     return program.trials(states, len(trials))
 
 
