@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import functools
 import io
-import json
 import math
 import os
 import shutil
@@ -20,6 +19,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.core.writer import ExampleWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
+from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, write_clips
 from avemo_jax.data.prepared import PreparedManifest, PreparedSet, content_hash, format_damage, read_examples
 from data_prep.staging import StagedClip
@@ -160,17 +160,13 @@ def write_prepared(
     written = Path(builder.data_dir)
     manifest = dataclasses.replace(manifest, content_hash=content_hash(read_examples(written))[0])
     write_clips(written / "clips.csv", sorted(clips, key=lambda clip: clip.clip_id))
-    _write_json(written / "damage.json", {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()})
-    _write_json(written / "manifest.json", dataclasses.asdict(manifest))
+    write_json(written / "damage.json", {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()})
+    write_json(written / "manifest.json", dataclasses.asdict(manifest))
     for path in written.iterdir():
         _sync(path)
     os.rename(written, directory)
     _sync(directory.parent)
     return PreparedSet.open(directory)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _sync(path: Path) -> None:
