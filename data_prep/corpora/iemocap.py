@@ -20,7 +20,8 @@ LAYOUT = "Session1 to Session5, each with dialog/EmoEvaluation/*.txt, sentences/
 OPTIONS = ()
 
 # Half of the film in which the actor with the face markers sits; the letter after the session names that actor, so in Ses01F_* the
-# woman is on the left and in Ses01M_* the man. This is our reading: public scripts that cut the films agree, the owner does not say.
+# woman is on the left and in Ses01M_* the man. This is our reading: a public script that cuts the films has it so, the owner does not
+# say, and we have no film to look at.
 MARKED_ACTOR_REGION = "left"
 OTHER_ACTOR_REGION = "right"
 
