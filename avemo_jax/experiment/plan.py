@@ -118,12 +118,8 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
     folds = make_folds(protocol["name"], clips, classes, num_folds=protocol["num_folds"], seed=protocol["seed"])
     swept = {name: tuple(values) for name, values in config["sweep"].items()}
     kept = {clip.clip_id for clip in clips}
-    kinds = {
-        clip_id: damage.kind
-        for prepared_set in prepared.sets.values()
-        for clip_id, damage in prepared_set.damage.items()
-        if clip_id in kept
-    }
+    # (clip, kind): what is wrong with a clip's picture must not hide what is wrong with its sound.
+    damaged = {(clip_id, one.kind) for found in prepared.sets.values() for clip_id, one in found.damage.items() if clip_id in kept}
     return Plan(
         config=config,
         labels=labels,
@@ -135,6 +131,6 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
         trials=tuple(
             make_trials(num_folds=len(folds.folds), seeds=train["seeds"], hyper={name: train[name] for name in swept}, sweep=swept)
         ),
-        num_undecodable=sum(kind in LOST_KINDS for kind in kinds.values()),
-        num_without_face=sum(kind == "no_face" for kind in kinds.values()),
+        num_undecodable=len({clip_id for clip_id, kind in damaged if kind in LOST_KINDS}),
+        num_without_face=len({clip_id for clip_id, kind in damaged if kind == "no_face"}),
     )
