@@ -53,8 +53,11 @@ class Checkpoints:
             checkpointer.wait_until_finished()
         manifest = {"epoch": epoch, "num_trials": len(trials), "sha256": _sums(target)}
         write_json(target / MANIFEST, manifest)
-        for old in self.epochs()[: -self._keep]:
-            shutil.rmtree(self._directory / str(old))
+        kept = [one for one in self.epochs() if one <= epoch][-self._keep :]
+        for path in self._directory.iterdir():
+            # A newer step was passed over as damaged and must not take a whole one's place; the other name is a killed attempt's.
+            if (path.name.isdigit() and int(path.name) not in kept) or ".orbax-checkpoint-tmp" in path.name:
+                shutil.rmtree(path)
 
     def epochs(self) -> list[int]:
         """Epochs of the finished steps, oldest first."""

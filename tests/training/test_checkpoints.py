@@ -67,3 +67,13 @@ def test_an_unfinished_step_is_passed_over_and_overwritten(checkpoints, tmp_path
     assert checkpoints.restore(trials(0))[0] == 1
     checkpoints.save(2, trials(5))
     assert checkpoints.restore(trials(0))[1][0]["params"]["kernel"][0, 0] == 5
+
+
+def test_damaged_newer_steps_and_what_a_kill_left_go_with_the_next_save(checkpoints, tmp_path):
+    for epoch in (10, 60):
+        checkpoints.save(epoch, trials(epoch))
+    (tmp_path / "audio" / "20.orbax-checkpoint-tmp-7").mkdir()
+    flip(data_file(tmp_path / "audio" / "60"))
+    assert checkpoints.restore(trials(0))[0] == 10
+    checkpoints.save(20, trials(20))
+    assert sorted(path.name for path in (tmp_path / "audio").iterdir()) == ["10", "20"]
