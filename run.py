@@ -5,6 +5,7 @@ python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/da
 python run.py --config=configs/ravdess.py:gru_attention --mode=predict --input=clip.mp4
 """
 
+import json
 import logging as python_logging
 import signal
 import sys
@@ -24,9 +25,8 @@ OUTPUT = flags.DEFINE_string("output", None, "predict: folder for predictions.js
 
 def train(config):
     from avemo_jax.experiment import run
-    from data_prep.prepare_corpus import prepare_corpus
 
-    run.train(config, prepare_corpus(config))
+    run.train(config, prepared(config))
 
 
 def prepare(config):
@@ -37,16 +37,14 @@ def prepare(config):
 
 def audit(config):
     from avemo_jax.experiment import run
-    from data_prep.prepare_corpus import prepare_corpus
 
-    run.audit_only(config, prepare_corpus(config))
+    run.audit_only(config, prepared(config))
 
 
 def evaluate(config):
     from avemo_jax.experiment import run
-    from data_prep.prepare_corpus import prepare_corpus
 
-    run.evaluate(config, prepare_corpus(config))
+    run.evaluate(config, prepared(config))
 
 
 def report(config):
@@ -76,6 +74,18 @@ def doctor(config):
     )
     print(report)
     return int(not is_whole)
+
+
+def prepared(config):
+    """The prepared corpus; a run that exists knows where its corpus lies and need not be told again."""
+    from avemo_jax.experiment.run import default_workdir
+    from data_prep.prepare_corpus import prepare_corpus
+
+    corpus, stored = config["corpus"], default_workdir(config) / "config.json"
+    if not corpus["root"] and stored.is_file():
+        known = json.loads(stored.read_text())["corpus"]
+        corpus["root"] = known["root"] if known["name"] == corpus["name"] else None
+    return prepare_corpus(config)
 
 
 def views_of(config):

@@ -1,0 +1,40 @@
+"""The command line: what is wrong with it is a sentence; what a run knows need not be said again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import run
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("--config=configs/demo.py:audio --config.train.num_epoch=3", "no field 'num_epoch'"),
+        ("--config=configs/demo.py:audio --config.trian.num_epochs=3", "no field 'trian'"),
+        ("--config=configs/ravdess.py:nope", "unknown system 'nope'"),
+        ("--config=configs/nope.py", "configs/nope.py"),
+    ],
+)
+def test_a_wrong_config_is_one_sentence(arguments, sentence):
+    done = subprocess.run([sys.executable, "run.py", "--mode=doctor", *arguments.split()], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_run_remembers_where_its_corpus_lies(tmp_path, monkeypatch):
+    monkeypatch.setattr("data_prep.prepare_corpus.prepare_corpus", lambda config: config["corpus"]["root"])
+
+    def root_of(name, root):
+        return run.prepared({"workdir": str(tmp_path), "corpus": {"name": name, "root": root}})
+
+    assert root_of("ravdess", None) is None
+    (tmp_path / "config.json").write_text(json.dumps({"corpus": {"name": "ravdess", "root": "/data/RAVDESS"}}))
+    assert root_of("ravdess", None) == "/data/RAVDESS"
+    assert root_of("ravdess", "/moved") == "/moved"
+    assert root_of("iemocap", None) is None
