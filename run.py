@@ -7,6 +7,7 @@ python run.py --config=configs/ravdess.py:gru_attention --mode=predict --input=c
 
 import json
 import logging as python_logging
+import os
 import signal
 import sys
 import traceback
@@ -30,9 +31,7 @@ def train(config):
 
 
 def prepare(config):
-    from data_prep.prepare_corpus import prepare_corpus
-
-    prepare_corpus(config)
+    prepared(config)
 
 
 def audit(config):
@@ -77,15 +76,19 @@ def doctor(config):
 
 
 def prepared(config):
-    """The prepared corpus; a run that exists knows where its corpus lies and need not be told again."""
-    from avemo_jax.experiment.run import default_workdir
     from data_prep.prepare_corpus import prepare_corpus
 
-    corpus, stored = config["corpus"], default_workdir(config) / "config.json"
-    if not corpus["root"] and stored.is_file():
-        known = json.loads(stored.read_text())["corpus"]
-        corpus["root"] = known["root"] if known["name"] == corpus["name"] else None
     return prepare_corpus(config)
+
+
+def resolved():
+    """The config as plain dicts; a run that exists knows where its corpus and tables lie and need not be told again."""
+    from avemo_jax.experiment.run import default_workdir
+    from avemo_jax.training.run_directory import complete
+
+    config = CONFIG.value.to_dict()
+    stored = default_workdir(config) / "config.json"
+    return complete(config, json.loads(stored.read_text())) if stored.is_file() else config
 
 
 def views_of(config):
@@ -100,6 +103,7 @@ MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
 
 def quiet_libraries():
     """Show what this project says, and of its libraries what they warn of; --verbosity=1 shows everything."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if logging.get_verbosity() <= logging.INFO:
         logging.set_verbosity(logging.WARNING)
         for name in ("avemo_jax", "data_prep"):
@@ -112,7 +116,7 @@ def main(argv):
         sys.exit(f"error: expected only flags, got {argv[1:]}; for example --config=configs/demo.py:audio")
     quiet_libraries()
     try:
-        return MODES[MODE.value](CONFIG.value.to_dict())
+        return MODES[MODE.value](resolved())
     except (Preempted, KeyboardInterrupt) as stop:
         number = stop.signal_number if isinstance(stop, Preempted) else signal.SIGINT
         print(f"stopped by {signal.Signals(number).name}; the same command goes on from what is saved", file=sys.stderr)

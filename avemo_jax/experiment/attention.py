@@ -35,7 +35,7 @@ def write_attention_examples(plan: Plan, states: Sequence[TrialState], path: Pat
     weights = jax.device_get(
         attention_weights(plan.net(stage), {"params": state.best.params, "batch_stats": state.best.batch_stats}, batch)
     )
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for stream in set(weights) & set(stage.streams):
         arrays |= {f"{stream}_weights": weights[stream], f"{stream}_times_s": data.times_s[stream][rows]}
         values = data.arrays[stream][rows]

@@ -140,6 +140,17 @@ def compare_configs(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list
     ]
 
 
+def complete(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The given config with the stored one's values in fields that are unset (None): where the corpus lay need not be said twice."""
+    filled = dict(given)
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            filled[key] = complete(value, stored.get(key) or {})
+        elif value is None:
+            filled[key] = stored.get(key)
+    return filled
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one level, keys joined by dots."""
     flat: dict[str, Any] = {}

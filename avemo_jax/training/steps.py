@@ -23,7 +23,7 @@ from avemo_jax.training.optimizers import Hyper, Plateau, learning_rate_at, make
 from avemo_jax.training.scaler import fit_scaler
 from avemo_jax.training.state import Best, EpochMetrics, Learner, Recipe, TrialInputs, TrialState, stream_names, trial_key
 
-Data = dict[str, jax.Array]
+Data = dict[str, Any]  # name -> array, on the host or on a device
 
 
 def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, warm: Any) -> TrialState:

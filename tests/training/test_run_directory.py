@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from avemo_jax.training.run_directory import ConfigMismatch, open_run, read_rows
+from avemo_jax.training.run_directory import ConfigMismatch, complete, open_run, read_rows
 
 CONFIG = {"workdir": None, "train": {"learning_rate": 0.1, "seeds": (0, 1)}, "corpus": {"name": "demo", "root": "/a"}}
 
@@ -49,3 +49,14 @@ def test_seconds_add_up_over_attempts(tmp_path):
     second = json.loads((tmp_path / "run.json").read_text())
     assert second["started"] == first["started"] and second["stages"] == ["audio"]
     assert second["seconds"]["train"] >= first["seconds"]["train"] and "evaluate" in second["seconds"]
+
+
+def test_unset_fields_are_taken_from_the_run():
+    stored = {"corpus": {"root": "/a", "name": "demo"}, "workdir": "runs/x", "train": {"seeds": [0]}}
+    given = {"corpus": {"root": None, "name": "other"}, "workdir": None, "train": {"seeds": (1,)}, "views": {"path": None}}
+    assert complete(given, stored) == {
+        "corpus": {"root": "/a", "name": "other"},
+        "workdir": "runs/x",
+        "train": {"seeds": (1,)},
+        "views": {"path": None},
+    }
