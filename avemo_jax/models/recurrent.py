@@ -56,8 +56,7 @@ def gru_recurrence(projected: jax.Array, kernel: jax.Array, bias: jax.Array, mas
     """States of a GRU whose reset gate comes after the recurrent product, (T, B, H); a padded step repeats the state before it.
 
     Its own backward pass: what autodiff would do with the scan adds a product to the kernel's gradient at every step; here the steps
-    leave their gate gradients, and the kernel's gradient is one product over all of them (0.8 of the time on two CPU cores, 64
-    and 256 units).
+    leave their gate gradients, and the kernel's gradient is one product over all of them.
 
     Args:
       projected: (T, B, 3H) float32, input projection with its bias.

@@ -2,6 +2,7 @@ import os
 
 import jax
 import jax.numpy as jnp
+import jax.test_util
 import numpy as np
 import pytest
 from filled_variables import filled_variables
@@ -40,6 +41,20 @@ def test_two_steps_of_one_unit_by_hand(reset_after):
         h = z * h + (1 - z) * np.tanh(0.5 * value + 0.2 + inner)
     np.testing.assert_allclose(last, [[h]], rtol=1e-6)
     np.testing.assert_allclose(outputs[:, -1], last)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_own_backward_pass_is_the_gradient(reverse):
+    """Against finite differences of the forward pass, which knows nothing of it; masks included."""
+    layer, (x, mask) = GRU(5, reverse=reverse), _inputs()
+    variables = filled_variables(layer, x, mask)
+    weight = np.random.default_rng(1).normal(size=(3, 6, 5)).astype(np.float32)
+
+    def loss(params, x):
+        outputs, last = layer.apply({"params": params}, x, mask)
+        return (outputs * weight).sum() + (last * weight[:, 0]).sum()
+
+    jax.test_util.check_grads(loss, (variables["params"], jnp.asarray(x)), order=1, modes=["rev"], atol=2e-2, rtol=2e-2)
 
 
 def test_lstm_step_by_hand():
