@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ml_collections import ConfigDict
 
 import run
 
@@ -28,13 +30,12 @@ def test_a_wrong_config_is_one_sentence(arguments, sentence):
 
 
 def test_a_run_remembers_where_its_corpus_lies(tmp_path, monkeypatch):
-    monkeypatch.setattr("data_prep.prepare_corpus.prepare_corpus", lambda config: config["corpus"]["root"])
+    def root_of(root):
+        config = ConfigDict({"workdir": str(tmp_path), "corpus": {"name": "ravdess", "root": root}})
+        monkeypatch.setattr(run, "CONFIG", SimpleNamespace(value=config))
+        return run.resolved()["corpus"]["root"]
 
-    def root_of(name, root):
-        return run.prepared({"workdir": str(tmp_path), "corpus": {"name": name, "root": root}})
-
-    assert root_of("ravdess", None) is None
-    (tmp_path / "config.json").write_text(json.dumps({"corpus": {"name": "ravdess", "root": "/data/RAVDESS"}}))
-    assert root_of("ravdess", None) == "/data/RAVDESS"
-    assert root_of("ravdess", "/moved") == "/moved"
-    assert root_of("iemocap", None) is None
+    assert root_of(None) is None
+    (tmp_path / "config.json").write_text(json.dumps({"workdir": None, "corpus": {"name": "ravdess", "root": "/data/RAVDESS"}}))
+    assert root_of(None) == "/data/RAVDESS"
+    assert root_of("/moved") == "/moved"
