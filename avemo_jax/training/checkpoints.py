@@ -38,6 +38,8 @@ class Checkpoints:
     """
 
     def __init__(self, directory: Path, *, keep: int, warn: Callable[[str], None]):
+        if keep < 1:
+            raise ValueError(f"train.keep_checkpoints must be at least 1, got {keep}")
         self._directory = Path(directory).resolve()
         self._keep = keep
         self._warn = warn

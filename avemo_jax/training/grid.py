@@ -89,7 +89,13 @@ def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier:
 
 
 def make_trials(*, num_folds: int, seeds: Sequence[int], hyper: Mapping[str, float], sweep: Mapping[str, Sequence[float]]) -> list[Trial]:
-    """All combinations of folds, seeds and swept values; folds turn fastest."""
+    """All combinations of folds, seeds and swept values; folds turn fastest.
+
+    Raises:
+      ValueError: no seed, or one twice.
+    """
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"train.seeds must name at least one seed and none twice, got {tuple(seeds)}")
     axes = {name: values for name, values in sweep.items() if values}
     settings = [dict(hyper) | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     combinations = itertools.product(enumerate(settings), seeds, range(num_folds))
@@ -150,7 +156,13 @@ def train_batch(
 
     Returns:
       One state a trial, as numpy arrays, with its best and last weights.
+
+    Raises:
+      Preempted: a stop was asked for; the state is saved.
+      ValueError: checkpoint_every_epochs is below 1.
     """
+    if checkpoint_every_epochs < 1:
+        raise ValueError(f"train.checkpoint_every_epochs must be at least 1, got {checkpoint_every_epochs}")
     restored = checkpoints.restore([program.trial_shape(inputs[0], warm[0])] * len(trials))
     lanes = program.lanes(inputs)
     if restored is None:
