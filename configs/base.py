@@ -133,7 +133,7 @@ def branch() -> ConfigDict:
             num_layers=1,
             num_units=256,
             bidirectional=False,
-            reset_after=True,  # reset gate after the recurrent product (cuDNN, Keras, torch); False is Cho et al. and system A
+            reset_after=True,  # reset gate after the recurrent product (system A, cuDNN, Keras, torch); False is Cho et al.
             context_batch_norm=False,  # between recurrent layers; three layers of 256 learn faster with it
             context_dropout=False,  # around and between recurrent layers too, at train.dropout_rate
             pooling="attention",  # "attention" (E), "mean", "last", "mean_std" or "attention_mean_std"
