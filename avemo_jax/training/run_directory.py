@@ -59,6 +59,24 @@ class RunDirectory:
         with (self.path / "metrics.jsonl").open("a") as stream:
             stream.write("".join(json.dumps(row) + "\n" for row in rows))
 
+    def bind(self, **facts: Any) -> None:
+        """Tie the run to its data: write these facts into run.json the first time, compare them ever after.
+
+        Weights belong to the folds that they were trained on: tested on other folds they would meet clips that they have seen.
+
+        Raises:
+          ConfigMismatch: the run was begun with other facts; the message shows every difference.
+        """
+        earlier = self.read_json("run.json") if self.has("run.json") else {}
+        changed = [f"{name}: {earlier[name]} there, {value} now" for name, value in facts.items() if earlier.get(name, value) != value]
+        if changed:
+            raise ConfigMismatch(
+                f"{self.path} was trained on other data or other folds:\n  "
+                + "\n  ".join(changed)
+                + "\nPoint --config.corpus.root at the corpus it was begun with, or give this run another --config.workdir."
+            )
+        self.write_run_json(**facts)
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a phase; run.json adds up the seconds of all attempts."""

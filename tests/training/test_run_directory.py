@@ -60,3 +60,13 @@ def test_unset_fields_are_taken_from_the_run():
         "train": {"seeds": (1,)},
         "views": {"path": None},
     }
+
+
+def test_a_run_is_bound_to_its_folds_and_its_data(tmp_path):
+    with open_run(tmp_path, CONFIG) as run:
+        for _ in range(2):
+            run.bind(fold_hash="abc", prepared_keys={"audio": "123"})
+        with pytest.raises(ConfigMismatch, match="fold_hash: abc there, abd now") as error:
+            run.bind(fold_hash="abd", prepared_keys={"audio": "123"})
+    assert "prepared_keys" not in str(error.value)
+    assert json.loads((tmp_path / "run.json").read_text())["fold_hash"] == "abc"
