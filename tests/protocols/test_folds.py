@@ -97,6 +97,19 @@ def test_luna5_has_the_published_actors():
     assert [speakers(fold.validation, clips) for fold in folds] == [{"03", "06"}, {"10", "11"}, {"08", "17"}, {"01", "14"}, {"02", "05"}]
 
 
+def test_emobox6_seq6_and_audeering_have_the_published_actors():
+    clips = ravdess()
+
+    def tested(name):
+        return [sorted(map(int, speakers(fold.test, clips))) for fold in table_of(name, clips).folds]
+
+    assert tested("emobox6") == [[1, 11, 20, 21], [4, 10, 12, 14], [8, 9, 19, 23], [3, 5, 7, 24], [2, 15, 16, 18], [6, 13, 17, 22]]
+    assert tested("seq6") == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16], [17, 18, 19, 20], [21, 22, 23, 24]]
+    fold = table_of("audeering", clips).folds[0]
+    assert sorted(map(int, speakers(fold.train, clips))) == [*range(1, 16), 18]
+    assert sorted(map(int, speakers(fold.validation, clips))) == [16, 17, 19, 20] and tested("audeering") == [[21, 22, 23, 24]]
+
+
 def test_validation_of_emobox6_is_one_of_each_gender_of_the_next_group_or_two():
     clips = ravdess()
     validation = [speakers(fold.validation, clips) for fold in table_of("emobox6", clips).folds]
