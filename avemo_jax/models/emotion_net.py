@@ -24,7 +24,6 @@ from avemo_jax.models.vggish import VGGish
 ENCODERS = ("none", "mlp", "cnn", "vggish", "inception_v3")
 CONTEXTS = ("gru", "lstm", "none")
 FUSIONS = ("concat", "tanh_gru", "dot_attention")
-STREAMS = ("audio", "video")
 
 
 @dataclasses.dataclass(frozen=True)
