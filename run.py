@@ -83,12 +83,12 @@ def prepared(config):
 
 def resolved():
     """The config as plain dicts; a run that exists knows where its corpus and tables lie and need not be told again."""
-    from avemo_jax.experiment.run import default_workdir
-    from avemo_jax.training.run_directory import complete
+    from avemo_jax.training.run_directory import complete, default_workdir
 
     config = CONFIG.value.to_dict()
-    stored = default_workdir(config) / "config.json"
-    return complete(config, json.loads(stored.read_text())) if stored.is_file() else config
+    path = default_workdir(config) / "config.json"
+    stored = json.loads(path.read_text()) if path.is_file() else config
+    return complete(config, stored) if stored["corpus"]["name"] == config["corpus"]["name"] else config
 
 
 def views_of(config):

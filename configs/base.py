@@ -123,7 +123,7 @@ def branch() -> ConfigDict:
     """One stream of the network, from its view to one vector a clip (or one a step, where the fusion wants steps)."""
     return ConfigDict(
         dict(
-            standardize=True,  # z-score each feature with statistics of the fold's training part alone
+            standardize=True,  # z-score each feature with statistics of the fold's training part alone; never for vggish and inception_v3
             encoder="none",  # what turns one step of the view into a vector: "none", "mlp", "cnn", "vggish", "inception_v3"
             encoder_units=(64,),  # "mlp": widths; "cnn": channels of its blocks
             time_conv_channels=0,  # convolution over time before the context, with batch norm and ReLU; 0 leaves it out

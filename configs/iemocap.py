@@ -19,4 +19,7 @@ def get_config(system: str = "gru_attention"):
     # Sound at 16 kHz; the same analysis window and hop as at 48 kHz.
     config.views.mfcc.sample_rate_hz = 16000
     config.views.logmel_frames.sample_rate_hz = 16000
+    # Utterances last 3 to 15 s, and RAVDESS's limit would cut most of them.
+    config.views.mfcc.max_frames = 0
+    config.views.logmel_frames.max_frames = 0
     return config

@@ -26,7 +26,7 @@ from data_prep.workers import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, run_tasks
 VIEWS: dict[str, Any] = {**AUDIO_VIEWS, **VIDEO_VIEWS, Table.name: Table}
 
 # Part of every key: raised when the code around the views changes what they get (decoding) or how examples are written.
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 _log = logging.getLogger(__name__)
 

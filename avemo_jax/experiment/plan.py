@@ -61,7 +61,7 @@ class Plan:
             num_classes=len(self.labels.classes),
             num_clips=len(self.clips),
             metric=protocol["metric"],
-            standardized=tuple(stream for stream in stage.streams if self.config["model"][stream]["standardize"]),
+            standardized=tuple(stream for stream in stage.streams if is_standardized(self.config, stream)),
             frozen=stage.frozen,
             use_mixup=any(trial.hyper["mixup_alpha"] > 0 for trial in self.trials),
             num_cepstra=self.config["model"]["num_cepstra"] if "audio" in stage.streams else 0,
@@ -87,6 +87,12 @@ class Plan:
     def test_rows(self, trial: Trial) -> np.ndarray:
         """Examples of the test part of a trial's fold."""
         return self.data.examples_of(self.folds.folds[trial.fold].test)
+
+
+def is_standardized(config: Config, stream: str) -> bool:
+    """Whether a stream is z-scored; encoders with published weights expect their view as it is."""
+    branch = config["model"][stream]
+    return branch["standardize"] and branch["encoder"] not in ("vggish", "inception_v3")
 
 
 def make_net(config: Config, streams: tuple[str, ...], num_classes: int) -> EmotionNet:

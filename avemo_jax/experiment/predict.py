@@ -20,14 +20,14 @@ from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.results import PROBABILITY_DIGITS
 from avemo_jax.experiment.plan import Config, Plan
 from avemo_jax.experiment.predictions import chosen_trials
-from avemo_jax.experiment.run import default_workdir, set_up_backend
+from avemo_jax.experiment.run import set_up_backend
 from avemo_jax.inference.predict import Ensemble, Member, Segment, SegmentPrediction, clip_probabilities
 from avemo_jax.inference.timeline import Span, format_timeline, spans
 from avemo_jax.labels import label_set
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.training.checkpoints import Checkpoints
 from avemo_jax.training.grid import make_inputs, make_stages, make_trials
-from avemo_jax.training.run_directory import ConfigMismatch, compare_configs
+from avemo_jax.training.run_directory import ConfigMismatch, compare_configs, default_workdir
 from avemo_jax.training.steps import init_trial
 
 

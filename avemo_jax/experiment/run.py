@@ -26,18 +26,13 @@ from avemo_jax.training.checkpoints import Checkpoints
 from avemo_jax.training.execution import TrialProgram, choose_execution
 from avemo_jax.training.grid import Stage, train_batch, warm_start
 from avemo_jax.training.preemption import listen
-from avemo_jax.training.run_directory import RunDirectory, open_run
+from avemo_jax.training.run_directory import RunDirectory, default_workdir, open_run
 from avemo_jax.training.state import TrialState
 from avemo_jax.training.stream_program import StreamProgram
 from avemo_jax.training.writers import make_writer
 
 LOG = logging.getLogger(__name__)
 Program = TrialProgram | StreamProgram
-
-
-def default_workdir(config: Config) -> Path:
-    """runs/<corpus>-<system>-<protocol>, or what the config says."""
-    return Path(config["workdir"] or f"runs/{config['corpus']['name']}-{config['system']['name']}-{config['protocol']['name']}")
 
 
 def train(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
@@ -51,6 +46,7 @@ def train(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
     with open_run(default_workdir(config), config) as run:
         with run.phase("plan"):
             plan = make_plan(config, prepared)
+            run.bind(**_hashes(plan, prepared))
             findings = audit(plan)
             run.write_json("audit.json", findings)
         try:
@@ -59,7 +55,7 @@ def train(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
                 with run.phase(f"train {stage.name}"):
                     program, finished[stage.name] = _train_stage(plan, stage, run, finished)
         finally:
-            run.write_run_json(**_hashes(plan, prepared))
+            run.write_run_json()
         return _finish(plan, run, prepared, program, finished[plan.stages[-1].name], findings)
 
 
@@ -75,6 +71,7 @@ def evaluate(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
         raise FileNotFoundError(f"no run in {workdir}; train it first: the same command with --mode=train")
     with open_run(workdir, config) as run:
         plan = make_plan(config, prepared)
+        run.bind(**_hashes(plan, prepared))
         program, states = restore(plan, run.path)
         before = (run.path / "predictions.csv").read_bytes() if run.has("predictions.csv") else None
         results = _finish(plan, run, prepared, program, states, audit(plan))
@@ -163,7 +160,6 @@ def convolves(config: Config) -> bool:
 def _train_stage(plan: Plan, stage: Stage, run: RunDirectory, finished: dict[str, list[TrialState]]) -> tuple[Program, list[TrialState]]:
     train = plan.config["train"]
     program = make_program(plan, stage)
-    earlier = tuple(one.name for one in plan.stages[: plan.stages.index(stage)])
     writer = make_writer(run.path / "tensorboard" / stage.name, wanted=train["tensorboard"])
 
     def write_rows(rows):
@@ -181,7 +177,7 @@ def _train_stage(plan: Plan, stage: Stage, run: RunDirectory, finished: dict[str
             checkpoints=_checkpoints(plan, stage, run.path),
             checkpoint_every_epochs=train["checkpoint_every_epochs"],
             write_rows=write_rows,
-            resume_rows=lambda epochs: run.keep_rows(stage.name, epochs, earlier),
+            resume_rows=lambda epochs: run.keep_rows(stage.name, epochs),
             stop=stop,
             progress=_onto(bar),
         )
@@ -210,17 +206,14 @@ def _finish(
     findings: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Predict the test parts, write predictions, results and report, and print the table."""
-    started = time.perf_counter()
     with run.phase("evaluate"):
         predictions = predict_tests(plan, program, states)
         write_predictions_csv(run.path / "predictions.csv", predictions)
-        write_attention_examples(plan, states, run.path / "attention.npz")
-    baseline = None
-    if prepared.functionals is not None:
-        with run.phase("baseline"):
-            facts = _facts(plan, findings) | {"system": "functionals_svm", "num_params": 0}
-            baseline = summarise(baseline_predictions(plan, prepared.functionals), **facts, seconds=time.perf_counter() - started)
-    run.write_run_json(**_hashes(plan, prepared))
+        if not write_attention_examples(plan, states, run.path / "attention.npz"):
+            (run.path / "attention.npz").unlink(missing_ok=True)
+    with run.phase("baseline"):
+        baseline = _baseline(plan, prepared, findings)
+    run.write_run_json()
     seconds = sum(run.read_json("run.json")["seconds"].values())
     num_params = sum(leaf.size for leaf in jax.tree.leaves(states[0].best.params))
     results = summarise(predictions, **_facts(plan, findings), num_params=num_params, seconds=seconds, baseline=baseline)
@@ -232,12 +225,26 @@ def _finish(
     return results
 
 
+def _baseline(plan: Plan, prepared: PreparedCorpus, findings: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The classical baseline's results on the same folds; None where there is no sound, or a fold is too poor to fit it on."""
+    if prepared.functionals is None:
+        return None
+    started = time.perf_counter()
+    try:
+        predictions = baseline_predictions(plan, prepared.functionals)
+    except ValueError as error:
+        LOG.warning("no row of the classical baseline: %s", error)
+        return None
+    facts = _facts(plan, findings) | {"system": "functionals_svm", "num_params": 0}
+    return summarise(predictions, **facts, seconds=time.perf_counter() - started)
+
+
 def _facts(plan: Plan, findings: list[dict[str, Any]]) -> dict[str, Any]:
     config = plan.config
     return {
         "corpus": config["corpus"]["name"],
         "system": config["system"]["name"],
-        "protocol": config["protocol"]["name"],
+        "protocol": plan.folds.protocol,
         "label_set": plan.labels.name,
         "label_target": config["corpus"]["label_target"],
         "fold_hash": plan.folds.content_hash,

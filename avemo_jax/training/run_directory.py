@@ -19,7 +19,25 @@ import filelock
 from avemo_jax.atomic import atomic_file, write_json
 
 # Fields that say where and how fast, not what: a run may be resumed with other values.
-UNCOMPARED = ("workdir", "prepared_dir", "num_workers", "corpus.root", "devices.compilation_cache")
+# Files that views read count by their content, which is in the keys of the prepared sets (`RunDirectory.bind`).
+UNCOMPARED = (
+    "workdir",
+    "prepared_dir",
+    "num_workers",
+    "corpus.root",
+    "devices.compilation_cache",
+    "train.tensorboard",
+    "train.checkpoint_every_epochs",
+    "train.keep_checkpoints",
+    "views.table.path",
+    "views.faces.detector_path",
+    "views.keyframes.detector_path",
+)
+# Packages whose version may change a number.
+VERSIONED = (
+    *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn"),
+    *("av", "soundfile", "soxr", "librosa", "opencv-python-headless", "scikit-image"),
+)
 
 
 class ConfigMismatch(ValueError):
@@ -43,7 +61,7 @@ class RunDirectory:
     def has(self, name: str) -> bool:
         return (self.path / name).exists()
 
-    def keep_rows(self, stage: str, num_epochs: int, earlier_stages: tuple[str, ...] = ()) -> None:
+    def keep_rows(self, stage: str, num_epochs: int) -> None:
         """Cut this stage's rows of metrics.jsonl back to its first `num_epochs` epochs: where a resumed run goes on.
 
         Rows of other stages stay, those of later ones too: a run that is started again passes through every stage that it has finished.
@@ -104,9 +122,7 @@ class RunDirectory:
                 # The command that trained; evaluating again later does not take its place.
                 "command": earlier.get("command", [Path(sys.argv[0]).name, *sys.argv[1:]]),
                 "python": platform.python_version(),
-                "versions": {
-                    name: _version(name) for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
-                },
+                "versions": {name: _version(name) for name in VERSIONED},
                 "git_commit": _git_commit(),
                 "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
                 "processes": jax.process_count(),
@@ -114,6 +130,11 @@ class RunDirectory:
             }
             | facts,
         )
+
+
+def default_workdir(config: Mapping[str, Any]) -> Path:
+    """runs/<corpus>-<system>-<protocol>, or what the config says."""
+    return Path(config["workdir"] or f"runs/{config['corpus']['name']}-{config['system']['name']}-{config['protocol']['name']}")
 
 
 @contextmanager
