@@ -1,0 +1,28 @@
+"""The tiny demo, trained once a session for all tests that need a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from demo_run import DemoRun
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory) -> Path:
+    """Folder for the corpus and the prepared sets that all runs share."""
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="session")
+def trained(shelf):
+    """Return the finished run of "audio", "video" or "audio_video", and what it printed; trains it on the first call."""
+    printed: dict[str, str] = {}
+
+    def finished(streams: str) -> tuple[DemoRun, str]:
+        run = DemoRun(shelf, shelf / streams, streams)
+        if streams not in printed:
+            printed[streams] = run()
+        return run, printed[streams]
+
+    return finished

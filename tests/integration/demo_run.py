@@ -1,0 +1,104 @@
+"""The demo at the smallest size that still has folds, started as a user starts it: `python run.py ...` in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avemo_jax.training.run_directory import read_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+NUM_ACTORS, NUM_FOLDS, NUM_EPOCHS = 6, 3, 3
+NUM_CLIPS = NUM_ACTORS * 8
+TINY = {
+    "corpus.num_actors": NUM_ACTORS,
+    "corpus.num_takes": 1,
+    "protocol.num_folds": NUM_FOLDS,
+    "views.faces.rate_fps": 2.5,
+    "views.faces.size_px": 16,
+    "model.audio.num_units": 4,
+    "model.audio.dense_units": 4,
+    "model.video.encoder_units": "(4,)",
+    "model.video.num_units": 4,
+    "model.video.dense_units": 4,
+    "train.num_epochs": NUM_EPOCHS,
+    "train.checkpoint_every_epochs": 1,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoRun:
+    """One experiment on a tiny synthetic corpus.
+
+    Attributes:
+      shelf: folder with the corpus and the prepared sets, which experiments share.
+      workdir: its run directory.
+      streams: "audio", "video" or "audio_video".
+      changes: fields of the config that differ from the tiny demo.
+    """
+
+    shelf: Path
+    workdir: Path
+    streams: str = "audio"
+    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def command(self, *arguments: str) -> list[str]:
+        places = {"workdir": self.workdir, "corpus.root": self.shelf / "corpus", "prepared_dir": self.shelf / "prepared"}
+        fields = places | TINY | self.changes
+        flags = [f"--config.{name}={value}" for name, value in fields.items()]
+        return [sys.executable, str(ROOT / "run.py"), f"--config={ROOT / 'configs' / 'demo.py'}:{self.streams}", *flags, *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start it without waiting; what it prints comes through its stdout."""
+        return subprocess.Popen(
+            self.command(*arguments), cwd=self.workdir.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def __call__(self, *arguments: str) -> str:
+        """Run it to its end, which has to be a good one; returns what it printed."""
+        process = self.start(*arguments)
+        printed, _ = process.communicate()
+        assert process.returncode == 0, printed
+        return printed
+
+    def refuse(self, *arguments: str) -> str:
+        """Run it to an end that has to be an error told in words, without a traceback; returns what it printed."""
+        process = self.start(*arguments)
+        printed, _ = process.communicate()
+        assert process.returncode not in (0, None) and process.returncode > 0, printed
+        assert "Traceback" not in printed, printed
+        return printed
+
+    def file(self, name: str) -> bytes:
+        return (self.workdir / name).read_bytes()
+
+    def outcome(self) -> dict[str, Any]:
+        """Everything that training has decided: predictions, metrics without the clock, and every array of the last checkpoints."""
+        rows = [{name: value for name, value in row.items() if name != "seconds"} for row in read_rows(self.workdir / "metrics.jsonl")]
+        return {"predictions.csv": self.file("predictions.csv"), "metrics.jsonl": rows, "checkpoints": checkpoint_arrays(self.workdir)}
+
+
+def checkpoint_arrays(workdir: Path) -> dict[str, bytes]:
+    """Bytes of every array of every stage's newest checkpoint, by name."""
+    import orbax.checkpoint as ocp
+
+    arrays = {}
+    for stage in sorted((workdir / "checkpoints").iterdir()):
+        newest = max((step for step in stage.iterdir() if step.name.isdigit()), key=lambda step: int(step.name))
+        with ocp.StandardCheckpointer() as checkpointer:
+            for trial, leaves in checkpointer.restore(newest).items():
+                arrays |= {f"{stage.name}/{newest.name}/{trial}/{name}": np.asarray(leaf).tobytes() for name, leaf in leaves.items()}
+    assert arrays
+    return arrays
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Content of every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -1,0 +1,107 @@
+"""Damaged clips among good ones: each is named and counted, none is dropped, and the others do not notice."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+
+import av
+import numpy as np
+import pytest
+from demo_run import NUM_CLIPS, DemoRun
+from written_media import chirp, numbered_images, write_sound, write_video
+
+from avemo_jax.data.prepared import PreparedSet
+
+pytestmark = pytest.mark.slow
+
+RATE_HZ = 16000
+# Clip -> what is wrong with its sound, and with its picture.
+PLANTED = {
+    "01-02-01-01-01-01": ("truncated", "truncated"),
+    "01-03-01-01-01-02": ("empty", "empty"),
+    "01-04-01-01-01-03": ("silent", None),
+    "01-05-01-01-01-04": (None, "no_face"),
+    "01-06-01-01-01-05": (None, "no_video"),
+    "01-07-01-01-01-06": ("undecodable", "undecodable"),
+}
+
+
+def damage(clip: str, path) -> None:
+    """Put a clip that is broken as its place in PLANTED says into the place of a good one."""
+    faces = frames(path)
+    kind = next(kind for kind in PLANTED[clip] if kind)
+    path.unlink()
+    if kind == "truncated":
+        write_video(path, faces, rate_fps=15, sound=chirp(len(faces) / 15, RATE_HZ), sound_codec="aac")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "silent":
+        write_video(path, faces, rate_fps=15, sound=np.zeros(RATE_HZ * len(faces) // 15, np.float32), sound_codec="aac")
+    elif kind == "no_face":
+        write_video(path, numbered_images(len(faces)), rate_fps=15, sound=chirp(len(faces) / 15, RATE_HZ), sound_codec="aac")
+    elif kind == "no_video":
+        write_sound(path, chirp(len(faces) / 15, RATE_HZ), rate_hz=RATE_HZ, codec="aac")
+    else:
+        path.write_bytes(np.random.default_rng(0).bytes(60000))
+
+
+def frames(path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def prepared_set(folder, view: str, corpus: str) -> PreparedSet:
+    (directory,) = (path for path in folder.glob(f"{corpus}-{view}-*") if path.is_dir())
+    return PreparedSet.open(directory)
+
+
+def examples_of(prepared: PreparedSet, without) -> dict:
+    return {
+        (example.clip_id, example.segment): [array.tobytes() for array in (example.values, example.mask, example.times_s)]
+        for example in prepared.examples()
+        if example.clip_id not in without
+    }
+
+
+@pytest.fixture(scope="module")
+def damaged(trained, tmp_path_factory):
+    """A run on a copy of the demo corpus with PLANTED in it, and what it printed."""
+    whole, _ = trained("audio_video")
+    shelf = tmp_path_factory.mktemp("damaged")
+    shutil.copytree(whole.shelf / "corpus", shelf / "corpus")
+    for clip in PLANTED:
+        damage(clip, shelf / "corpus" / f"Actor_{clip[-2:]}" / f"01-{clip}.mp4")
+    run = DemoRun(shelf, shelf / "run", "audio_video", {"corpus.name": "ravdess", "protocol.baseline": False, "train.tensorboard": False})
+    return run, run()
+
+
+def test_every_damaged_clip_is_named_with_its_kind(damaged):
+    run, printed = damaged
+    for stream, view in enumerate(("mfcc", "faces")):
+        found = {clip: entry.kind for clip, entry in prepared_set(run.shelf / "prepared", view, "ravdess").damage.items()}
+        assert found == {clip: kinds[stream] for clip, kinds in PLANTED.items() if kinds[stream]}
+    for clip, kinds in PLANTED.items():
+        told = [line for line in printed.splitlines() if clip in line]
+        assert all(any(kind in line for line in told) for kind in kinds if kind), told
+
+
+def test_every_clip_is_counted_and_judged(damaged):
+    run, printed = damaged
+    results = json.loads(run.file("results.json"))
+    assert (results["num_clips"], results["num_undecodable"], results["num_without_face"]) == (NUM_CLIPS, 4, 1)
+    assert "undecodable 4, without a face 1" in printed
+    rows = list(csv.DictReader(io.StringIO(run.file("predictions.csv").decode())))
+    assert len(rows) == len({row["clip"] for row in rows}) == NUM_CLIPS and {row["clip"] for row in rows} >= set(PLANTED)
+
+
+@pytest.mark.parametrize("view", ["mfcc", "faces"])
+def test_the_other_clips_are_prepared_as_ever(damaged, trained, view):
+    run, _ = damaged
+    whole, _ = trained("audio_video")
+    found = examples_of(prepared_set(run.shelf / "prepared", view, "ravdess"), PLANTED)
+    expected = examples_of(prepared_set(whole.shelf / "prepared", view, "synthetic"), PLANTED)
+    assert found == expected and len(found) >= NUM_CLIPS - len(PLANTED)
