@@ -133,6 +133,8 @@ def parse_flags(argv):
     except (AttributeError, KeyError) as error:
         inner = error.args[0] if isinstance(error.args[0], KeyError) else error  # ml_collections wraps one in the other
         sys.exit(f"error: the config has no field {inner.args[0]}\n(configs/base.py has them all)")
+    except OSError as error:  # no such config file
+        sys.exit(f"error: {error}")
     except flags.Error as error:
         text = str(error).strip()
         last = text.splitlines()[-1].strip()
