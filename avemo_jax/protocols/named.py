@@ -139,5 +139,6 @@ def check_groups(protocol: str, corpus: str, groups_by: str, expected: Iterable[
         )
         raise ValueError(
             f"protocol {protocol} names {len(wanted)} {groups_by}s of {corpus}, and the clips at hand have {len(present)} ({found_text}). "
-            f"Complete the corpus, or use speaker_k, which takes the speakers as they are"
+            f"Complete the corpus or, where what is missing was never recorded (RAVDESS song has no actor 18), use speaker_k, which takes "
+            f"the speakers as they are"
         )

@@ -15,6 +15,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from avemo_jax.evaluation.metrics import uar_from_confusion, war_from_confusion
 from avemo_jax.models.emotion_net import take_over
 from avemo_jax.parallel import split_batch
 from avemo_jax.training.augment import disturb_features, disturb_view, mixup
@@ -203,13 +204,7 @@ def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: 
     truth = jax.nn.one_hot(jnp.maximum(clip_label, 0), recipe.num_classes) * present[:, None]
     loss = -(jnp.log(jnp.maximum((mean * truth).sum(axis=1), 1e-12)) * present).sum() / jnp.maximum(present.sum(), 1)
     confusion = truth.T @ jax.nn.one_hot(mean.argmax(axis=1), recipe.num_classes)
-    right, of_class = jnp.diagonal(confusion), confusion.sum(axis=1)
-    recall = right / jnp.maximum(of_class, 1)
-    return {
-        "loss": loss,
-        "war": right.sum() / jnp.maximum(of_class.sum(), 1),
-        "uar": recall.sum() / jnp.maximum((of_class > 0).sum(), 1),
-    }
+    return {"loss": loss, "war": war_from_confusion(confusion), "uar": uar_from_confusion(confusion)}
 
 
 def end_epoch(

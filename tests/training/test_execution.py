@@ -124,3 +124,15 @@ def test_execution_is_chosen_by_backend_and_network():
     assert choose_execution("vmap_python", backend="cpu", convolves=False) == Execution("vmap", "python")
     with pytest.raises(ValueError, match="vmap_sideways"):
         choose_execution("vmap_sideways", backend="cpu", convolves=False)
+
+
+def test_validation_counts_clips_not_segments():
+    """Three clips of two classes; the posteriors of a clip's segments are averaged before anything is counted."""
+    recipe = changed(num_classes=2, num_clips=4)
+    data = {"clip": np.asarray([0, 0, 1, 3]), "label": np.asarray([0, 0, 1, 0])}
+    posterior = np.asarray([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4], [0.2, 0.8], [1.0, 0.0]], np.float32)
+    index = np.asarray([0, 1, 2, 3, 0], np.int32)  # the last one is padding
+    metrics = steps.validation_metrics(recipe, data, posterior, index, np.int32(4))
+    assert float(metrics["war"]) == pytest.approx(1 / 3)  # clip 0 right (0.6), clip 1 and clip 3 wrong
+    assert float(metrics["uar"]) == pytest.approx(1 / 4)  # recalls 1/2 and 0
+    assert float(metrics["loss"]) == pytest.approx(-np.log([0.6, 0.4, 0.2]).mean(), rel=1e-5)
