@@ -3,29 +3,14 @@
 import jax
 import numpy as np
 import pytest
+from made_sets import segment, write_set
 from small_grid import NOTHING, changed, make_net, make_trial_inputs, program, run
 
 from avemo_jax import parallel
 from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import PreparedSet
 from avemo_jax.data.resident import ResidentSet, join_segments, load_resident
 from avemo_jax.data.stream import open_stream
 from avemo_jax.training.stream_program import StreamProgram
-from data_prep.builders import write_prepared
-from data_prep.segments import ViewSegment
-from data_prep.staging import stage
-
-
-def write_set(directory, clips, segments_of, *, step_shape, modality="audio") -> PreparedSet:
-    """A prepared set of these clips, made by the builder; segments_of(i) gives the segments of clip i."""
-    staged = [stage(directory / f"{clip.clip_id}.npz", clip.clip_id, segments_of(i)) for i, clip in enumerate(clips)]
-    facts = {"corpus": "made", "view": "made", "modality": modality, "view_params": {}, "dtype": "float32", "key": "0" * 64}
-    return write_prepared(directory / "set", staged=staged, clips=clips, step_shape=step_shape, **facts)
-
-
-def segment(length, width, seed, offset=0.0):
-    values = np.random.default_rng(seed).normal(size=(length, width)).astype(np.float32) + np.float32(offset)
-    return ViewSegment(values=values, mask=np.ones(length, bool), times_s=np.arange(length, dtype=np.float32), num_seen=length)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,103 @@
+"""The plan of an experiment: who trains, who selects, who is tested, who is counted."""
+
+import numpy as np
+import pytest
+from made_sets import segment, write_set
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.prepared import Damage, PreparedCorpus
+from avemo_jax.experiment.audit import audit
+from avemo_jax.experiment.baseline import baseline_predictions
+from avemo_jax.experiment.plan import make_plan
+from configs import base
+
+EMOTIONS = ("neutral", "happy", "sad", "angry")
+LOST = "s1-happy-0"
+
+
+def config(**fields):
+    made = base.get_config()
+    with made.unlocked():
+        for name, value in {"corpus.label_set": "iemocap4", "protocol.num_folds": 3, **fields}.items():
+            made.update_from_flattened_dict({name: value})
+    return made.to_dict()
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Six speakers x four emotions x two takes, and one clip whose word no label set has; one clip is lost."""
+    clips = [
+        Clip(
+            clip_id=f"s{speaker}-{emotion}-{take}",
+            corpus="made",
+            label=emotion,
+            speaker=f"s{speaker}",
+            gender="female" if speaker % 2 else "male",
+        )
+        for speaker in range(6)
+        for emotion in EMOTIONS
+        for take in range(2)
+    ]
+    clips.append(Clip(clip_id="zz", corpus="made", label="bored", speaker="s0", gender="male"))
+
+    def segments_of(i):
+        if clips[i].clip_id == LOST:
+            return Damage("truncated", "cut short")
+        level = 0.0 if clips[i].label == "bored" else float(EMOTIONS.index(clips[i].label))
+        return [segment(5, 3, i, offset=level)] * (2 if clips[i].clip_id == "s0-sad-0" else 1)
+
+    directory = tmp_path_factory.mktemp("plan")
+    audio = write_set(directory, clips, segments_of, step_shape=(3,))
+    return PreparedCorpus(tuple(clips), {"audio": audio}, audio)
+
+
+def test_every_labelled_clip_is_planned_and_the_lost_one_is_tested_but_not_trained_on(prepared):
+    plan = make_plan(config(), prepared)
+    assert len(plan.clips) == 48 and plan.num_undecodable == 1 and plan.num_without_face == 0
+    inputs = plan.inputs(plan.stages[0])
+    lost = plan.data.examples_of([LOST])
+    assert len(lost) == 1 and not plan.data.arrays["usable"][lost[0]]
+    assert all(lost[0] not in one.train_index[: one.train_count] for one in inputs)
+    tested = np.concatenate([plan.test_rows(trial) for trial in plan.trials])
+    assert sorted(tested) == list(range(49))  # 48 clips, one of two segments
+    clip_of = plan.data.arrays["clip"]
+    for one, fold in zip(inputs, plan.folds.folds, strict=True):
+        ids = {part: set(getattr(fold, part)) for part in ("train", "validation")}
+        assert {plan.data.clip_ids[clip_of[row]] for row in one.train_index[: one.train_count]} == ids["train"] - {LOST}
+        assert {plan.data.clip_ids[clip_of[row]] for row in one.select_index[: one.select_count]} == ids["validation"]
+
+
+def test_selecting_on_test_is_possible_and_wears_its_mark(prepared):
+    plan = make_plan(config(**{"protocol.select": "test"}), prepared)
+    one, fold = plan.inputs(plan.stages[0])[0], plan.folds.folds[0]
+    chosen = {plan.data.clip_ids[plan.data.arrays["clip"][row]] for row in one.select_index[: one.select_count]}
+    assert chosen == set(fold.test)
+    assert [finding["finding"] for finding in audit(plan)] == ["selected_on_test"]
+
+
+def test_a_protocol_that_draws_clips_is_found_out(prepared):
+    plan = make_plan(config(**{"protocol.name": "random_k"}), prepared)
+    assert [finding["finding"] for finding in audit(plan)] == ["speaker_in_two_parts"]
+    assert audit(make_plan(config(), prepared)) == []
+
+
+def test_the_baseline_tests_every_clip_and_hears_the_difference(prepared):
+    plan = make_plan(config(), prepared)
+    predictions = baseline_predictions(plan, prepared.functionals)
+    assert sorted(predictions.clip) == [clip.clip_id for clip in plan.clips]
+    assert (predictions.predicted == predictions.label).mean() > 0.5
+    lost = predictions.probabilities[predictions.clip == LOST][0]
+    assert lost.max() < 0.3  # nothing is known of it but how often the classes occur
+
+
+def test_what_does_not_fit_is_said(prepared):
+    for fields, message in (
+        ({"devices.feed": "disk"}, "devices.feed must be one of"),
+        ({"protocol.select": "train"}, "protocol.select must be"),
+        ({"protocol.name": "luna5"}, "luna5.*ravdess"),
+        ({"corpus.label_set": "emojis"}, "unknown label set"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_plan(config(**fields), prepared)
+    with pytest.raises(ValueError, match="loso needs 3 speakers"):
+        make_plan(config(**{"protocol.name": "loso"}), PreparedCorpus(prepared.clips[:16], prepared.sets, None))

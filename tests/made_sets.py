@@ -1,0 +1,27 @@
+"""Prepared sets of made-up segments, written by the product's own builder."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avemo_jax.data.prepared import Damage, PreparedSet
+from data_prep.builders import write_prepared
+from data_prep.segments import ViewSegment
+from data_prep.staging import stage, stage_lost
+
+
+def write_set(directory, clips, segments_of, *, step_shape, modality="audio") -> PreparedSet:
+    """A prepared set of these clips, made by the builder; segments_of(i) gives the segments of clip i, or its Damage."""
+
+    def staged_clip(i, clip):
+        path, made = directory / f"{modality}-{clip.clip_id}.npz", segments_of(i)
+        return stage_lost(path, clip.clip_id, made) if isinstance(made, Damage) else stage(path, clip.clip_id, made)
+
+    staged = [staged_clip(i, clip) for i, clip in enumerate(clips)]
+    facts = {"corpus": "made", "view": "made", "modality": modality, "view_params": {}, "dtype": "float32", "key": "0" * 64}
+    return write_prepared(directory / f"{modality}-set", staged=staged, clips=clips, step_shape=step_shape, **facts)
+
+
+def segment(length, width, seed, offset=0.0):
+    values = np.random.default_rng(seed).normal(size=(length, width)).astype(np.float32) + np.float32(offset)
+    return ViewSegment(values=values, mask=np.ones(length, bool), times_s=np.arange(length, dtype=np.float32), num_seen=length)
