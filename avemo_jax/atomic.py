@@ -6,22 +6,19 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 
-@contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[TextIO]:
+def atomic_file(path: Path) -> AbstractContextManager[IO[str]]:
     """Open a text file that is written beside `path` and moved there when the block ends well."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    return _moved_when_whole(path, mode="w", newline="", encoding="utf-8")
+
+
+def atomic_binary_file(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """Open a file for bytes that is written beside `path` and moved there when the block ends well."""
+    return _moved_when_whole(path, mode="wb")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -29,3 +26,16 @@ def write_json(path: Path, content: Any) -> None:
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     with atomic_file(path) as stream:
         stream.write(text + "\n")
+
+
+@contextlib.contextmanager
+def _moved_when_whole(path: Path, **options: Any) -> Iterator[IO[Any]]:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open(**options) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,21 +1,63 @@
-"""Small charts as inline SVG: coloured by the page's style sheet, so they follow light, dark and print."""
+"""Small charts as inline SVG: matplotlib draws them, the page's style sheet colours them, so they follow light, dark and print."""
 
 from __future__ import annotations
 
 import dataclasses
+import io
+import re
 from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
-from markupsafe import Markup, escape
-from matplotlib.ticker import MaxNLocator
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.style import context as style_context
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-_WIDTH, _HEIGHT = 420, 250  # of the drawing; shown at about this width even on a phone, so text keeps its size
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 10, 34
+_WIDTH = 380  # units of the drawing; a phone shows about as many pixels, so text keeps its size there
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 8, 38  # the same in every chart, so that axes line up
+# matplotlib knows no colours that change with the page: it draws in the ones of `_ON_THE_PAGE` that stand left, and those that stand
+# right take their place. Its own font, too, is only what it measures with.
+_INK = "#010101"
+_STYLES = {"first": "#010102", "second": "#010103", "third": "#010104"}
+_ON_THE_PAGE = {_INK: "currentColor", "'DejaVu Sans'": "inherit"} | {colour: f"var(--{style})" for style, colour in _STYLES.items()}
+_STEPS = (1, 2, 2.5, 5, 10)  # between ticks, times a power of ten
+_DASHES: dict[str, Any] = {"first": (0, (6, 3)), "second": "-", "third": (0, (2, 3))}  # lines differ without colour too
+_SETTINGS: Any = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so bytes are the same everywhere
+    "font.size": 12.5,
+    "lines.scale_dashes": False,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.axisbelow": True,
+    "axes.xmargin": 0,
+    "axes.ymargin": 0,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": _INK,
+    "grid.alpha": 0.25,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "xtick.bottom": False,
+    "ytick.left": False,
+}
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+ElementTree.register_namespace("", _SVG)
+ElementTree.register_namespace("xlink", _XLINK)
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of a chart: y (N,) over x (N,), and the band (N,), (N,) around it. `style` is a class of the style sheet."""
+    """One line of a chart: y (N,) over x (N,), and the band (N,), (N,) around it. `style`: first, second or third."""
 
     name: str
     style: str
@@ -23,39 +65,6 @@ class Line:
     y: np.ndarray
     low: np.ndarray
     high: np.ndarray
-
-
-class _Axes:
-    """Maps data to the drawing, and draws grid, ticks and labels."""
-
-    def __init__(self, x_range: tuple[float, float], y_range: tuple[float, float], height: int = _HEIGHT):
-        self.x_range, self.y_range = _widened(x_range), _widened(y_range)
-        self.height = height
-        self.bottom = height - _BOTTOM
-
-    def x(self, value: float) -> float:
-        low, high = self.x_range
-        return round(_LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT), 1)
-
-    def y(self, value: float) -> float:
-        low, high = self.y_range
-        return round(self.bottom - (value - low) / (high - low) * (self.bottom - _TOP), 1)
-
-    def points(self, xs: np.ndarray, ys: np.ndarray) -> str:
-        return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in zip(xs, ys, strict=True))
-
-    def frame(self, x_name: str, y_name: str, *, num_y_ticks: int = 5, whole_x: bool = False) -> Markup:
-        parts = []
-        for tick in _ticks(self.y_range, num_y_ticks):
-            parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{self.y(tick)}" y2="{self.y(tick)}"/>')
-            parts.append(f'<text x="{_LEFT - 6}" y="{self.y(tick) + 4}" text-anchor="end">{tick:g}</text>')
-        for tick in _ticks(self.x_range, 6, whole=whole_x):
-            parts.append(f'<text x="{self.x(tick)}" y="{self.bottom + 15}" text-anchor="middle">{tick:g}</text>')
-        parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{self.bottom}" y2="{self.bottom}"/>')
-        parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{self.height - 4}" text-anchor="end">{escape(x_name)}</text>')
-        middle = (_TOP + self.bottom) / 2
-        parts.append(f'<text transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">{escape(y_name)}</text>')
-        return Markup("".join(parts))
 
 
 def line_chart(
@@ -67,64 +76,77 @@ def line_chart(
     y_range: tuple[float, float] | None = None,
     level: tuple[str, float] | None = None,
 ) -> Markup:
-    """Draw lines with their bands.
+    """Draw lines with their bands over whole numbers.
 
     Args:
-      lines: values that are not finite are left out.
       title: what a screen reader says.
       y_range: fixed range; default: that of the bands.
       level: (name, y) of a horizontal line to compare with.
     """
-    xs = np.concatenate([line.x for line in lines])
-    values = np.concatenate([values[np.isfinite(values)] for line in lines for values in (line.low, line.high)])
-    axes = _Axes((xs.min(), xs.max()), y_range or (values.min(), values.max()))
-    parts = [axes.frame(x_name, y_name, whole_x=True)]
-    if level is not None:
-        name, height = level
-        parts.append(Markup(f'<line class="level" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{axes.y(height)}" y2="{axes.y(height)}"/>'))
-        parts.append(Markup(f'<text x="{_WIDTH - _RIGHT}" y="{axes.y(height) - 4}" text-anchor="end">{escape(name)}</text>'))
-    for line in lines:
-        kept = np.isfinite(line.y)
-        x, y, low, high = line.x[kept], line.y[kept], line.low[kept], line.high[kept]
-        if not len(x):
-            continue
-        outline = f"{axes.points(x, high)} {axes.points(x[::-1], low[::-1])}"
-        parts.append(Markup(f'<polygon class="band {line.style}" points="{outline}"/>'))
-        parts.append(Markup(f'<polyline class="line {line.style}" points="{axes.points(x, y)}"/>'))
-        if len(x) == 1:
-            parts.append(Markup(f'<circle class="dot {line.style}" cx="{axes.x(x[0])}" cy="{axes.y(y[0])}" r="3"/>'))
-    return _svg(title, _HEIGHT, parts)
+    with style_context(["default", _SETTINGS]):  # whatever a matplotlibrc says
+        figure, axes = _figure(height=230, x_name=x_name, y_name=y_name, num_y_ticks=5)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS, integer=True))
+        for line in lines:
+            colour = _STYLES[line.style]
+            axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, linewidth=0, clip_on=False)
+            marker = "o" if len(line.x) == 1 else ""
+            axes.plot(line.x, line.y, color=colour, linestyle=_DASHES[line.style], linewidth=2, marker=marker, clip_on=False)
+        if level is not None:
+            name, height = level
+            axes.axhline(height, color=_INK, linestyle=(0, (2, 4)), linewidth=1)
+            axes.annotate(name, (1, height), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", ha="right")
+        if y_range is not None:
+            axes.set_ylim(*y_range)
+        return _svg(figure, title)
 
 
 def weight_chart(times_s: np.ndarray, weights: np.ndarray, *, title: str, style: str, end_s: float | None = None) -> Markup:
     """Draw attention weights (T,) over the times (T,) of their steps, in s, as bars from zero, the time axis ending at `end_s`."""
-    height = 120
     width_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0
-    axes = _Axes(
-        (min(0.0, times_s.min() - width_s / 2), max(end_s or 0.0, times_s.max() + width_s / 2)),
-        (0.0, max(float(weights.max()) * 100, 1e-6)),
-        height,
-    )
-    parts = [axes.frame("s", "weight, %", num_y_ticks=3)]
-    for time_s, weight in zip(times_s, weights * 100, strict=True):
-        left, right, top = axes.x(time_s - width_s * 0.45), axes.x(time_s + width_s * 0.45), axes.y(weight)
-        parts.append(
-            Markup(f'<rect class="bar {style}" x="{left}" y="{top}" width="{right - left:.1f}" height="{axes.bottom - top:.1f}"/>')
-        )
-    return _svg(title, height, parts)
+    edges_s = (times_s[:, None] + 0.45 * width_s * np.array([-1, 1])).ravel()
+    bars_and_gaps = np.stack([weights * 100, np.full_like(weights, np.nan)], axis=1).ravel()[:-1]
+    with style_context(["default", _SETTINGS]):  # whatever a matplotlibrc says
+        figure, axes = _figure(height=120, x_name="s", y_name="weight, %", num_y_ticks=3)
+        axes.stairs(bars_and_gaps, edges_s, fill=True, color=_STYLES[style], clip_on=False)  # one path; `bar` makes one of each
+        axes.set_xlim(min(0.0, times_s.min() - width_s / 2), max(end_s or 0.0, times_s.max() + width_s / 2))
+        axes.set_ylim(0, max(float(weights.max()) * 100, 1e-6))
+        return _svg(figure, title)
 
 
-def _svg(title: str, height: int, parts: Sequence[Markup]) -> Markup:
-    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(_WIDTH, height, title, Markup("").join(parts))
+def _figure(*, height: int, x_name: str, y_name: str, num_y_ticks: int) -> tuple[Figure, Axes]:
+    """A figure, `height` units high, and its empty axes."""
+    figure = Figure(figsize=(_WIDTH / 72, height / 72))  # a unit is a point
+    axes = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / height, 1 - (_LEFT + _RIGHT) / _WIDTH, 1 - (_TOP + _BOTTOM) / height))
+    axes.set_xlabel(x_name, loc="right", labelpad=0)
+    axes.set_ylabel(y_name)
+    axes.yaxis.set_label_coords(12 / _WIDTH, 0.5 + (_BOTTOM - _TOP) / height / 2, transform=figure.transFigure)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
+    axes.yaxis.set_major_locator(MaxNLocator(num_y_ticks, steps=_STEPS))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    return figure, axes
 
 
-def _widened(bounds: tuple[float, float]) -> tuple[float, float]:
-    low, high = map(float, bounds)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _ticks(bounds: tuple[float, float], count: int, *, whole: bool = False) -> list[float]:
-    low, high = bounds
-    ticks = MaxNLocator(nbins=count, steps=[1, 2, 2.5, 5, 10], integer=whole).tick_values(low, high)
-    slack = (high - low) * 1e-9
-    return [float(tick) for tick in np.round(ticks, 10) if low - slack <= tick <= high + slack]
+def _svg(figure: Figure, title: str) -> Markup:
+    """The figure as an element for a page: as wide as its place, named for screen readers, without what only a file of its own needs."""
+    stream = io.StringIO()
+    # The ids that are referred to are hashes: salted with the title, they differ between charts and never between runs.
+    with matplotlib.rc_context({"svg.hashsalt": title}):
+        figure.savefig(stream, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    root = ElementTree.fromstring(stream.getvalue())
+    for definitions in root.findall(f"{{{_SVG}}}defs"):
+        if definitions.find(f"{{{_SVG}}}style") is not None:
+            root.remove(definitions)  # a rule for every element, which would hold for the whole page
+    for element in root.iter():
+        if element.tag == f"{{{_SVG}}}g":
+            element.attrib.pop("id", None)  # counted anew in every chart, and nothing refers to it
+        if "d" in element.attrib:
+            element.set("d", re.sub(r"(\.\d\d)\d+", r"\1", element.attrib["d"]))  # no screen shows more of a unit than its hundredth
+        if "style" in element.attrib:
+            for drawn, shown in _ON_THE_PAGE.items():
+                element.set("style", element.attrib["style"].replace(drawn, shown))
+    view_box = root.get("viewBox", "")
+    root.attrib.clear()
+    ElementTree.indent(root, space="")
+    root.attrib |= {"viewBox": view_box, "role": "img", "aria-label": title, "stroke-linejoin": "round"}
+    return Markup(ElementTree.tostring(root, encoding="unicode"))

@@ -29,10 +29,11 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from avemo_jax.atomic import atomic_file
+from avemo_jax.atomic import atomic_binary_file, atomic_file
 from avemo_jax.evaluation.charts import Line, line_chart, weight_chart
 from avemo_jax.evaluation.metrics import FROM_CONFUSION, METRICS
 from avemo_jax.evaluation.results import Predictions, read_predictions_csv
+from avemo_jax.json_lines import read_rows
 
 METRIC_NAMES = {"uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
 assert set(METRIC_NAMES) == set(METRICS)
@@ -185,10 +186,8 @@ def write_attention(path: Path, **arrays: np.ndarray) -> None:
         raise ValueError(f"expected keyframes (N, U, H, W, 3) uint8, got {arrays['keyframes'].shape} {arrays['keyframes'].dtype}")
     for name in ("clip", "fold"):
         arrays[name] = arrays[name].astype(str)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
+    with atomic_binary_file(path) as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
 
 
 def _table_row(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -255,7 +254,7 @@ def _curves(path: Path, chance_uar: float) -> list[dict[str, Any]]:
     """Learning curves of each stage: mean over trials, band from the lowest to the highest."""
     if not path.is_file():
         return []
-    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    rows = read_rows(path)
     stages = list(dict.fromkeys(row["stage"] for row in rows))
     curves = []
     for stage in stages:

@@ -17,6 +17,7 @@ from typing import Any
 import filelock
 
 from avemo_jax.atomic import atomic_file, write_json
+from avemo_jax.json_lines import read_rows
 
 # Fields that say where and how fast, not what: a run may be resumed with other values.
 # Files that views read count by their content, which is in the keys of the prepared sets (`RunDirectory.bind`).
@@ -196,19 +197,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file; a last line that a killed process left half written is passed over."""
-    rows = []
-    lines = path.read_text().splitlines()
-    for number, line in enumerate(lines):
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            if number + 1 < len(lines):
-                raise ValueError(f"{path}, line {number + 1}, is not JSON: {line[:80]!r}") from None
-    return rows
 
 
 def _version(package: str) -> str:

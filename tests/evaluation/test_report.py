@@ -156,8 +156,10 @@ def test_page_needs_nothing_else(page):
     assert addresses and all(address.startswith("data:") for address in addresses)
     names = {tag for tag, _ in page.tags}
     assert not names & {"script", "iframe", "object", "embed"}
+    assert not re.search(r"url\((?!#)", str(page.tags))
     policy = next(attributes["content"] for tag, attributes in page.tags if attributes.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'")
+    assert "style-src 'unsafe-inline'" in policy  # charts and shares are coloured by style attributes
 
 
 def test_page_shows_every_part(page):
@@ -190,10 +192,14 @@ def test_numbers_on_the_page_are_those_of_the_results(page, tmp_path):
 def test_charts_and_frames_are_inline(page):
     assert sum(tag == "svg" for tag, _ in page.tags) == 4 + 2 * 2  # two stages x two charts; two clips x two streams
     assert sum(tag == "img" for tag, _ in page.tags) == 2 * 8  # padded video steps are left out
-    bars = [attributes for tag, attributes in page.tags if tag == "rect" and attributes["class"] == "bar first"]
-    assert len(bars) == 2 * 40
-    numbers = [float(value) for tag, attributes in page.tags if tag == "polyline" for value in re.split("[ ,]", attributes["points"])]
-    assert np.isfinite(numbers).all() and min(numbers) >= 0
+    bars = {"first": 0, "second": 0}
+    for _, attributes in page.tags:
+        for style in bars:
+            if f"fill: var(--{style})" in attributes.get("style", ""):
+                bars[style] += attributes.get("d", "").count("M")
+    assert bars == {"first": 2 * 40, "second": 2 * 8}
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert ids and len(set(ids)) == len(ids)
 
 
 def test_text_from_files_is_escaped(page):
@@ -223,6 +229,13 @@ def test_failed_trials_are_counted(tmp_path):
     rows = (directory / "metrics.jsonl").read_text().replace('"trial": 3, "train_loss"', '"trial": 3, "failed": true, "train_loss"')
     (directory / "metrics.jsonl").write_text(rows)
     assert Page(write_report(directory).read_text()).text.count("1 ended early: the loss was not finite.") == 2  # in both stages
+
+
+def test_a_killed_run_leaves_its_curves(tmp_path):
+    directory = write_run(tmp_path)
+    with (directory / "metrics.jsonl").open("a") as stream:
+        stream.write('{"stage": "fused", "epo')
+    assert "Learning curves" in Page(write_report(directory).read_text()).text
 
 
 def test_results_alone_make_a_page(tmp_path):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from avemo_jax.atomic import atomic_file, write_json
+from avemo_jax.atomic import atomic_binary_file, atomic_file, write_json
 from avemo_jax.evaluation.results import (
     Predictions,
     aggregate_segments,
@@ -158,11 +158,12 @@ def test_baseline_stands_beside():
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "results.json"
     path.write_text("old")
-    with pytest.raises(RuntimeError), atomic_file(path) as stream:
-        stream.write("half")
-        raise RuntimeError
-    assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
-    assert path.read_text() == "old"
+    for open_file, half in ((atomic_file, "half"), (atomic_binary_file, b"half")):
+        with pytest.raises(RuntimeError), open_file(path) as stream:
+            stream.write(half)
+            raise RuntimeError
+        assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
+        assert path.read_text() == "old"
     with pytest.raises(ValueError):
         write_json(path, {"loss": float("nan")})
     assert path.read_text() == "old"

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from avemo_jax.training.run_directory import ConfigMismatch, complete, open_run, read_rows
+from avemo_jax.json_lines import read_rows
+from avemo_jax.training.run_directory import ConfigMismatch, complete, open_run
 
 CONFIG = {"workdir": None, "train": {"learning_rate": 0.1, "seeds": (0, 1)}, "corpus": {"name": "demo", "root": "/a"}}
 
