@@ -8,6 +8,7 @@ themselves. When a run gets to its end its outcome is compared, and the next one
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 import subprocess
@@ -134,4 +135,4 @@ def _state(run: DemoRun) -> str:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
         arguments = [int(argument) for argument in sys.argv[1:]]
-        kills(Path(place), arguments[0] if arguments else 20, seed=arguments[1] if len(arguments) > 1 else 0)
+        kills(Path(place), *(arguments[:1] or [20]), seed=sum(arguments[1:2]), say=functools.partial(print, flush=True))
