@@ -71,11 +71,12 @@ def examples_of(prepared: PreparedSet, without) -> dict:
 def damaged(trained, tmp_path_factory):
     """A run on a copy of the demo corpus with PLANTED in it, and what it printed."""
     whole, _ = trained("audio_video")
-    shelf = tmp_path_factory.mktemp("damaged")
-    shutil.copytree(whole.shelf / "corpus", shelf / "corpus")
+    folder = tmp_path_factory.mktemp("damaged")
+    shutil.copytree(whole.shelf / "corpus", folder / "corpus")
     for clip in PLANTED:
-        damage(clip, shelf / "corpus" / f"Actor_{clip[-2:]}" / f"01-{clip}.mp4")
-    run = DemoRun(shelf, shelf / "run", "audio_video", {"corpus.name": "ravdess", "protocol.baseline": False, "train.tensorboard": False})
+        damage(clip, folder / "corpus" / f"Actor_{clip[-2:]}" / f"01-{clip}.mp4")
+    corpus = {"corpus.name": "ravdess", "corpus.root": folder / "corpus"}
+    run = DemoRun(whole.shelf, folder / "run", "audio_video", corpus | {"protocol.baseline": False, "train.tensorboard": False})
     return run, run()
 
 
