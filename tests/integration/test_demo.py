@@ -43,6 +43,11 @@ def results_of(run: DemoRun) -> dict:
     return json.loads(run.file("results.json"))
 
 
+def without_clock(results):
+    """Results, those of the baseline in them included, but for the seconds they took."""
+    return {name: without_clock(one) for name, one in results.items() if name != "seconds"} if isinstance(results, dict) else results
+
+
 @pytest.mark.parametrize("streams", list(STAGES))
 def test_a_run_leaves_what_the_contract_names(trained, streams):
     run, printed = trained(streams)
@@ -80,7 +85,7 @@ def test_evaluate_restores_and_trains_nothing(trained, streams):
     run("--mode=evaluate")
     assert run.file("predictions.csv") == before and run.file("metrics.jsonl") == metrics
     assert files_of(run.workdir / "checkpoints") == checkpoints
-    assert results_of(run) | {"seconds": 0} == results | {"seconds": 0} or "baseline" in results
+    assert without_clock(results_of(run)) == without_clock(results)
     assert "byte for byte" in run("--mode=evaluate")
 
 
@@ -88,10 +93,10 @@ def test_a_finished_run_started_again_changes_nothing(trained):
     run, _ = trained("audio")
     kept = ("config.json", "audit.json", "metrics.jsonl", "predictions.csv")
     before, checkpoints = [run.file(name) for name in kept], files_of(run.workdir / "checkpoints")
-    metrics = results_of(run)["metrics"]
+    results = results_of(run)
     run()
     assert [run.file(name) for name in kept] == before and files_of(run.workdir / "checkpoints") == checkpoints
-    assert results_of(run)["metrics"] == metrics
+    assert without_clock(results_of(run)) == without_clock(results)
 
 
 def test_another_config_in_the_same_directory_is_refused(trained):
