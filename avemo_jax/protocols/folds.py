@@ -248,10 +248,14 @@ def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: 
     strata = [f"{label}-{clip.gender}" for label, clip in zip(labels, clips, strict=True)]
     splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
     speakers = [clip.speaker for clip in clips]
-    tests = [
-        tuple(sorted({speakers[index] for index in test}, key=named.natural_order))
-        for _, test in splitter.split(speakers, strata, speakers)
-    ]
+    try:
+        splits = list(splitter.split(speakers, strata, speakers))
+    except ValueError as error:
+        raise ValueError(
+            f"protocol {name}: {len(clips)} clips of {len(genders)} speakers are too few for {num_folds} folds that balance class and "
+            f"gender ({error}); set a smaller --config.protocol.num_folds"
+        ) from error
+    tests = [tuple(sorted({speakers[index] for index in test}, key=named.natural_order)) for _, test in splits]
     if empty := [fold_name for fold_name, test in zip(_numbered(num_folds), tests, strict=True) if not test]:
         raise ValueError(f"protocol {name}: {len(genders)} speakers leave {', '.join(empty)} empty; use fewer folds or another seed")
     validation = [_one_of_each_gender(group, genders) for group in (*tests[1:], tests[0])]

@@ -279,3 +279,13 @@ def test_a_shared_speaker_in_a_session_protocol_is_found():
     moved = [dataclasses.replace(clip, speaker="Ses01F") if clip.speaker == "Ses03F" else clip for clip in clips]
     with pytest.raises(LeakError, match=r"speakers in both .*: Ses01F"):
         check_folds(table, moved)
+
+
+def test_too_few_clips_to_balance_are_said():
+    clips = [
+        Clip(clip_id=f"{speaker}-{label}", corpus="made", label=label, speaker=speaker, gender="male" if speaker < "c" else "female")
+        for speaker in "abcd"
+        for label in ("happy", "sad")
+    ]
+    with pytest.raises(ValueError, match=r"8 clips of 4 speakers are too few for 3 folds.*smaller --config.protocol.num_folds"):
+        make_folds("speaker_k", clips, [0, 1] * 4, num_folds=3)
