@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 import cv2
@@ -79,10 +79,7 @@ class KeyFrames:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of num_frames steps for every segment_s of frames."""
-        for index, piece in enumerate(_by_time(frames, self.segment_s)):
-            segment = self._segment(index, piece)
-            if segment is not None:
-                yield segment
+        yield from _kept(self._segment(index, piece) for index, piece in enumerate(_by_time(frames, self.segment_s)))
 
     def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
         seen = [
@@ -140,10 +137,7 @@ class Faces:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
-        for index, piece in _at_rate(frames, self.rate_fps, self.segment_s):
-            segment = self._segment(index, piece)
-            if segment is not None:
-                yield segment
+        yield from _kept(self._segment(index, piece) for index, piece in _at_rate(frames, self.rate_fps, self.segment_s))
 
     def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
         detector = make_detector(self.detector, self.detector_path)
@@ -195,10 +189,7 @@ class Frames:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
-        for index, piece in _at_rate(frames, self.rate_fps, self.segment_s):
-            segment = self._segment(index, piece)
-            if segment is not None:
-                yield segment
+        yield from _kept(self._segment(index, piece) for index, piece in _at_rate(frames, self.rate_fps, self.segment_s))
 
     def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
         steps = [(frame.time_s, resized(frame.image, self.size_px, self.size_px)) for frame in frames]
@@ -209,6 +200,12 @@ class Frames:
 
 
 VIDEO_VIEWS = {view.name: view for view in (KeyFrames, Faces, Frames)}
+
+
+def _kept(segments: Iterable[ViewSegment | None]) -> Iterator[ViewSegment]:
+    """The segments that are used, one at a time; None stands for a tail that is too short."""
+    return (segment for segment in segments if segment is not None)
+
 
 _CLOCK_S = 1e-6  # time stamps are rational, their floats nearly so
 

@@ -31,7 +31,6 @@ class StreamProgram:
         self._recipe = recipe
         self._stream = data
         self._mesh = mesh
-        self._num_steps = num_steps
         # Label and clip of all examples are small; the books of an epoch need them.
         self._data = parallel.place_everywhere({name: data.arrays[name] for name in ("label", "clip", "usable")}, mesh)
         self._init_one = partial(_start, net, recipe)
