@@ -56,6 +56,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "optax": ("avemo_jax.training",),
     "orbax": ("avemo_jax.training",),
     "jax": ("avemo_jax", "data_prep.doctor"),
+    "h5py": ("avemo_jax.pretrained",),
     "av": ("data_prep",),
     "cv2": ("data_prep",),
     "librosa": ("data_prep",),
@@ -67,7 +68,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
 }
 # Heavy or absent on GPU hosts: imported inside the function that needs them, never at the head of a module. The builders derive from
 # TFDS classes and so need it at their head; in exchange they are themselves imported late.
-LATE = ("tensorflow", "tensorflow_datasets", "clu", "data_prep.builders")
+LATE = ("tensorflow", "tensorflow_datasets", "clu", "h5py", "data_prep.builders")
 EARLY_ALL_THE_SAME = {("data_prep.builders", "tensorflow_datasets")}
 
 
@@ -203,6 +204,7 @@ ABSENT_ON_GPU_HOSTS = (
     "tensorflow",
     "tensorflow_datasets",
     "clu",
+    "h5py",
     "ml_collections",
     "librosa",
     "av",
