@@ -7,6 +7,35 @@ from collections.abc import Iterable, Mapping
 
 from avemo_jax.clips import Clip
 
+# One name for each emotion, whatever a corpus calls it. Words that are no emotion ("xxx", "oth") have none.
+VOCABULARY = (
+    *("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
+    *("contempt", "excited", "frustrated", "bored"),
+)
+
+# The corpora's other words for them. A word that stands neither here nor in VOCABULARY belongs to no class.
+SYNONYMS: Mapping[str, str] = {
+    other: name
+    for name, others in {
+        "neutral": ("neu",),
+        "happy": ("happiness", "joy", "hap"),
+        "sad": ("sadness",),
+        "angry": ("anger", "ang"),
+        "fearful": ("fear", "fea"),
+        "disgust": ("disgusted", "dis"),
+        "surprised": ("surprise", "pleasant_surprise", "ps", "sur"),
+        "bored": ("boredom",),
+        "excited": ("exc",),
+        "frustrated": ("fru",),
+    }.items()
+    for other in others
+}
+
+
+def canonical(word: str) -> str:
+    """Return the vocabulary's name for a corpus word ("anger" -> "angry"), or the word itself where it has none."""
+    return SYNONYMS.get(word, word)
+
 
 @dataclasses.dataclass(frozen=True)
 class LabelSet:
@@ -14,8 +43,8 @@ class LabelSet:
 
     Attributes:
       name: what config and results call it.
-      classes: class names; the index of a class is its label.
-      merges: corpus word -> class, for words that are not themselves a class. A word that is neither is left out.
+      classes: class names, of VOCABULARY; the index of a class is its label.
+      merges: name -> class, for names of VOCABULARY that are not themselves a class. A name that is neither is left out.
     """
 
     name: str
@@ -26,28 +55,36 @@ class LabelSet:
         unknown = sorted(set(self.merges.values()) - set(self.classes))
         if unknown:
             raise ValueError(f"label set {self.name}: merges lead to {unknown}, which are not among its classes {self.classes}")
+        strange = sorted(set((*self.classes, *self.merges)) - set(VOCABULARY))
+        if strange:
+            raise ValueError(f"label set {self.name}: {strange} are not in the vocabulary {VOCABULARY}; add them there, or a synonym")
 
     def class_index(self, word: str) -> int | None:
         """Index of the class that a corpus word belongs to, or None where the label set leaves it out."""
-        name = self.merges.get(word, word)
+        name = canonical(word)
+        name = self.merges.get(name, name)
         return self.classes.index(name) if name in self.classes else None
 
 
 _RAVDESS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-_IEMOCAP_MERGES = {"neu": "neutral", "hap": "happy", "exc": "happy", "sad": "sad", "ang": "angry"}
+_BASIC7 = tuple(name for name in _RAVDESS if name != "calm")
+_BASIC6 = ("angry", "disgust", "fearful", "happy", "sad", "surprised")
 
+# The order of a set's classes is part of every checkpoint and every predictions.csv: add sets, never change one.
 LABEL_SETS: dict[str, LabelSet] = {
     label_set.name: label_set
     for label_set in (
         LabelSet("ravdess8", _RAVDESS),
-        LabelSet("ravdess7_merged", tuple(name for name in _RAVDESS if name != "calm"), {"calm": "neutral"}),
-        LabelSet("ravdess7_without_calm", tuple(name for name in _RAVDESS if name != "calm")),
-        LabelSet("iemocap4", ("neutral", "happy", "sad", "angry"), _IEMOCAP_MERGES),
-        LabelSet(
-            "iemocap6",
-            ("neutral", "happy", "sad", "angry", "excited", "frustrated"),
-            {"neu": "neutral", "hap": "happy", "sad": "sad", "ang": "angry", "exc": "excited", "fru": "frustrated"},
-        ),
+        LabelSet("ravdess7_merged", _BASIC7, {"calm": "neutral"}),
+        LabelSet("ravdess7_without_calm", _BASIC7),
+        LabelSet("basic7", _BASIC7),  # C, and D on several corpora: TESS, SAVEE, JAFFE, CFE, FER2013
+        LabelSet("basic6", _BASIC6),  # B: RML, eNTERFACE'05
+        LabelSet("crema_d6", ("neutral", "happy", "sad", "angry", "fearful", "disgust")),
+        LabelSet("emodb7", ("neutral", "happy", "sad", "angry", "fearful", "disgust", "bored")),
+        LabelSet("ck_plus7", (*_BASIC6, "contempt")),
+        LabelSet("ck_plus8", ("neutral", *_BASIC6, "contempt")),  # with first frames as neutral faces
+        LabelSet("iemocap4", ("neutral", "happy", "sad", "angry"), {"excited": "happy"}),
+        LabelSet("iemocap6", ("neutral", "happy", "sad", "angry", "excited", "frustrated")),
     )
 }
 

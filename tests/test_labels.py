@@ -1,0 +1,83 @@
+"""Label sets: fixed orders, one vocabulary, and every corpus' words."""
+
+from __future__ import annotations
+
+import pytest
+
+from avemo_jax.clips import Clip
+from avemo_jax.labels import LABEL_SETS, SYNONYMS, VOCABULARY, LabelSet, canonical, label_set, labelled
+
+SEVEN = ("neutral", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+# Checkpoints and CSVs are written in these orders.
+CLASSES = {
+    "ravdess8": ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
+    "ravdess7_merged": SEVEN,
+    "ravdess7_without_calm": SEVEN,
+    "basic7": SEVEN,
+    "basic6": ("angry", "disgust", "fearful", "happy", "sad", "surprised"),
+    "crema_d6": ("neutral", "happy", "sad", "angry", "fearful", "disgust"),
+    "emodb7": ("neutral", "happy", "sad", "angry", "fearful", "disgust", "bored"),
+    "ck_plus7": ("angry", "disgust", "fearful", "happy", "sad", "surprised", "contempt"),
+    "ck_plus8": ("neutral", "angry", "disgust", "fearful", "happy", "sad", "surprised", "contempt"),
+    "iemocap4": ("neutral", "happy", "sad", "angry"),
+    "iemocap6": ("neutral", "happy", "sad", "angry", "excited", "frustrated"),
+}
+
+
+def test_classes_and_their_order_never_change():
+    assert {name: one.classes for name, one in LABEL_SETS.items()} == CLASSES
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("anger", "ang", "angry"), "angry"),
+        (("fear", "fea", "fearful"), "fearful"),
+        (("ps", "pleasant_surprise", "surprise", "sur"), "surprised"),
+        (("happiness", "joy", "hap"), "happy"),
+        (("sadness", "sad"), "sad"),
+        (("disgusted", "dis"), "disgust"),
+        (("boredom",), "bored"),
+    ],
+)
+def test_one_name_for_what_corpora_call_differently(words, name):
+    assert {canonical(word) for word in words} == {name}
+
+
+def test_a_synonym_is_no_name_and_leads_to_one():
+    assert not set(SYNONYMS) & set(VOCABULARY)
+    assert set(SYNONYMS.values()) <= set(VOCABULARY)
+
+
+def test_merges_and_words_that_are_left_out():
+    assert [label_set("iemocap4").class_index(word) for word in ("neu", "hap", "exc", "sad", "ang", "fru", "xxx")] == [
+        0,
+        1,
+        1,
+        2,
+        3,
+        None,
+        None,
+    ]
+    assert [label_set("iemocap6").class_index(word) for word in ("hap", "exc", "fru", "sur")] == [1, 4, 5, None]
+    assert label_set("ravdess7_merged").class_index("calm") == 0
+    assert label_set("ravdess7_without_calm").class_index("calm") is None
+    assert label_set("basic6").class_index("neutral") is None and label_set("ck_plus7").class_index("contempt") == 6
+    assert label_set("basic7").class_index("contempt") is None
+
+
+def test_labelled_keeps_the_order_of_ids_and_says_when_nothing_is_left():
+    clips = [Clip("b", "made", "anger", "s"), Clip("a", "made", "bored", "s"), Clip("c", "made", "happy", "s")]
+    kept, classes = labelled(clips, label_set("basic6"))
+    assert ([clip.clip_id for clip in kept], classes) == (["b", "c"], (0, 3))
+    with pytest.raises(ValueError, match=r"crema_d6 .* fits none of the 1 clips; their labels are \['bored'\]"):
+        labelled(clips[1:2], label_set("crema_d6"))
+
+
+def test_a_set_that_leads_nowhere_is_refused():
+    with pytest.raises(ValueError, match=r"merges lead to \['angry'\]"):
+        LabelSet("mine", ("happy", "sad"), {"contempt": "angry"})
+    with pytest.raises(ValueError, match=r"\['anger'\] are not in the vocabulary"):
+        LabelSet("mine", ("happy", "anger"))
+    with pytest.raises(ValueError, match="unknown label set 'emojis'; known: basic6"):
+        label_set("emojis")
