@@ -20,7 +20,7 @@ class Clip:
       clip_id: unique within the corpus; what predictions.csv and folds name it by.
       corpus: name of the corpus it comes from.
       label: emotion in the corpus's own words (`calm`, `exc`); a `LabelSet` maps it to a class.
-      speaker: identity of the speaker; grouped protocols keep it in one part.
+      speaker: identity of the speaker; grouped protocols keep it in one part. "" where the owner does not say who it is.
       audio: media file with the sound, relative to the corpus root, or None.
       video: media file with the picture, relative to the corpus root, or None. May be the same file as `audio`.
       start_s, end_s: span of the clip within its media files in seconds; None means from the beginning, to the end.
@@ -57,6 +57,10 @@ class Clip:
         for prefix, (start_s, end_s) in (("", self.audio_span_s), ("video_", (self.video_start_s, self.video_end_s))):
             if start_s is not None and end_s is not None and not 0 <= start_s < end_s:
                 raise ValueError(f"clip {self.clip_id}: expected 0 <= {prefix}start_s < {prefix}end_s, got {start_s} and {end_s}")
+
+    def group(self, by: str) -> str:
+        """What a protocol groups by: "speaker", "session", "sentence", or an attribute; "" where the corpus does not say."""
+        return getattr(self, by) if by in ("speaker", "session", "sentence") else self.attributes.get(by, "")
 
     @property
     def audio_span_s(self) -> tuple[float | None, float | None]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
@@ -39,9 +40,13 @@ class FoldTable:
     Attributes:
       protocol: its name.
       folds: in order.
-      groups_by: what no two parts of a fold share: "speaker", "session", "sentence", or "" where clips are drawn one by one.
+      groups_by: what the test part shares with no other part: "speaker", "session", "sentence", an attribute of the clips, or "" where
+        clips are drawn one by one.
       note: where the folds come from and how the validation part was chosen.
       each_clip_once: every clip is in the test part of exactly one fold (cross-validation); False for a single split.
+      validation_by: what the train and the validation part do not share, where that is not `groups_by`: of two speakers, one tested,
+        both parts are of the other one and hold different sentences. Then the epoch is chosen on a speaker that the net has heard,
+        which makes the choice poorer and no number better: the test part is as unseen as `groups_by` says. "" means `groups_by`.
     """
 
     protocol: str
@@ -49,6 +54,7 @@ class FoldTable:
     groups_by: str
     note: str
     each_clip_once: bool = True
+    validation_by: str = ""
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -58,7 +64,7 @@ class FoldTable:
 
     @property
     def speaker_independent(self) -> bool:
-        """Whether no speaker is in two parts of a fold (a session's speakers belong to it alone)."""
+        """Whether no speaker of a test part is in another part of its fold (a session's speakers belong to it alone)."""
         return self.groups_by in ("speaker", "session")
 
 
@@ -136,9 +142,10 @@ def _check_fold(table: FoldTable, fold: Fold, by_id: dict[str, Clip]) -> None:
     for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
         if shared := sorted(parts[first] & parts[second]):
             raise LeakError(f"{where}: clips in both the {first} and the {second} part: {_listed(shared)}")
+        groups_by = table.groups_by if second == "test" or not table.validation_by else table.validation_by
         # A session protocol promises unseen speakers too.
-        for attribute in {"": (), "session": ("session", "speaker")}.get(table.groups_by, (table.groups_by,)):
-            groups = [{getattr(by_id[clip_id], attribute) for clip_id in parts[part]} for part in (first, second)]
+        for attribute in {"": (), "session": ("session", "speaker")}.get(groups_by, (groups_by,)):
+            groups = [{by_id[clip_id].group(attribute) for clip_id in parts[part]} for part in (first, second)]
             if shared := sorted(groups[0] & groups[1], key=named.natural_order):
                 raise LeakError(f"{where}: {attribute}s in both the {first} and the {second} part: {_listed(shared)}")
 
@@ -166,15 +173,27 @@ def _numbered(count: int) -> list[str]:
 
 
 def _grouped(
-    name: str, clips: Sequence[Clip], groups_by: str, rows: Iterable[tuple[str, named.Group, named.Group]], note: str, **fields: bool
+    name: str, clips: Sequence[Clip], groups_by: str, rows: Iterable[tuple[str, named.Group, named.Group]], note: str, **fields: Any
 ) -> FoldTable:
     """Make a table from rows of (fold name, validation groups, test groups)."""
-    group_of = [getattr(clip, groups_by) for clip in clips]
+    group_of = _groups_of(name, clips, groups_by)
     folds = [
         _fold(fold_name, clips, [group in validation for group in group_of], [group in test for group in group_of])
         for fold_name, validation, test in rows
     ]
     return FoldTable(name, tuple(folds), groups_by, note, **fields)
+
+
+def _groups_of(name: str, clips: Sequence[Clip], by: str) -> list[str]:
+    """The group of each clip, or ValueError where the corpus does not say it of all of them."""
+    if unsaid := [clip.clip_id for clip in clips if not clip.group(by)]:
+        raise ValueError(f"protocol {name} goes by {by}, and the corpus does not say the {by} of {len(unsaid)} clips: {_listed(unsaid)}")
+    return [clip.group(by) for clip in clips]
+
+
+def _held_out(name: str, clips: Sequence[Clip], by: str) -> set[str]:
+    """Every fifth value in natural order, for validation."""
+    return set(sorted(set(_groups_of(name, clips, by)), key=named.natural_order)[4::5])
 
 
 def _genders(clips: Sequence[Clip]) -> dict[str, str]:
@@ -192,13 +211,23 @@ _ONE_OF_EACH = "validation is the first speaker of each gender of the next fold'
 
 
 def _published(table: named.NamedFolds, clips: Sequence[Clip]) -> FoldTable:
-    groups = sorted({getattr(clip, table.groups_by) for clip in clips}, key=named.natural_order)
+    group_of = _groups_of(table.name, clips, table.groups_by)
+    groups = sorted(set(group_of), key=named.natural_order)
     named.check_groups(table.name, table.corpus, table.groups_by, named.expected_groups(table), groups)
 
     def as_on_disk(part: tuple[named.Group, ...]) -> list[named.Group]:
         return [tuple(group for group in groups if named.canonical(group) in members) for members in part]
 
     test, note = as_on_disk(table.test), table.note
+    if table.validation_by:
+        held_out = _held_out(table.name, clips, table.validation_by)
+        validates = [clip.group(table.validation_by) in held_out for clip in clips]
+        folds = [
+            _fold(fold_name, clips, validates, [group in members for group in group_of])
+            for fold_name, members in zip(_numbered(len(test)), test, strict=True)
+        ]
+        note = f"{note}; validation is every fifth {table.validation_by} of the training {table.groups_by}s ({len(held_out)} held out)"
+        return FoldTable(table.name, tuple(folds), table.groups_by, note, validation_by=table.validation_by)
     if table.validation is not None:
         validation = as_on_disk(table.validation)
     else:
@@ -210,6 +239,7 @@ def _published(table: named.NamedFolds, clips: Sequence[Clip]) -> FoldTable:
 
 
 def _loso(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    _groups_of(name, clips, "speaker")
     genders = _genders(clips)
     corpus, speakers = _corpus(clips), tuple(genders)
     if (corpus, "speaker") in named.GROUPS:
@@ -238,6 +268,7 @@ def _speaker10(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: 
 
 
 def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    speakers = _groups_of(name, clips, "speaker")
     genders = _genders(clips)
     if num_folds < 3 or num_folds > len(genders):
         raise ValueError(
@@ -247,7 +278,6 @@ def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: 
     # Labels and genders are balanced together: one stratum for each pair.
     strata = [f"{label}-{clip.gender}" for label, clip in zip(labels, clips, strict=True)]
     splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
-    speakers = [clip.speaker for clip in clips]
     try:
         splits = list(splitter.split(speakers, strata, speakers))
     except ValueError as error:

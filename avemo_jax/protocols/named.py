@@ -21,10 +21,12 @@ class NamedFolds:
     Attributes:
       corpus: corpus it is for.
       name: what configs call it.
-      groups_by: attribute of a clip that its groups are: "speaker" or "session".
+      groups_by: what its groups are: "speaker", "session" or "sentence", or an attribute such as "usage" (`Clip.group`).
       test: groups of the test part, a tuple a fold.
       validation: groups of the validation part, a tuple a fold; None where none was published (then `folds` states its rule).
       note: source, and what is worth knowing.
+      validation_by: where so few groups are left beside the test part that none can be spared: what is held out of the training
+        groups for validation instead, every fifth of its values in natural order. "" where the validation part has groups of its own.
     """
 
     corpus: str
@@ -33,6 +35,7 @@ class NamedFolds:
     test: tuple[Group, ...]
     validation: tuple[Group, ...] | None
     note: str
+    validation_by: str = ""
 
 
 def canonical(name: str) -> str:
@@ -109,12 +112,22 @@ NAMED: tuple[NamedFolds, ...] = (
         validation=tuple(_numbers(session % 5 + 1) for session in range(1, 6)),
         note="one session tested a fold; validation is the next session, so both of its speakers are unseen",
     ),
+    NamedFolds(
+        corpus="tess",
+        name="cross_speaker2",
+        groups_by="speaker",
+        test=(("OAF",), ("YAF",)),
+        validation=None,
+        validation_by="sentence",
+        note="one of the two speakers tested, the other trained on, and the other way round; both speak the same words",
+    ),
 )
 
 # The groups that a complete corpus has.
 GROUPS: dict[tuple[str, str], Group] = {
     ("ravdess", "speaker"): _span(1, 24),
     ("iemocap", "session"): _span(1, 5),
+    ("tess", "speaker"): ("OAF", "YAF"),
 }
 
 
