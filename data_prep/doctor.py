@@ -198,7 +198,9 @@ def _corpus(name: str, root: Path, options: Mapping[str, Any]) -> Finding:
             return Finding(name, str(error), "as said above")
     speakers = {clip.speaker for clip in clips}
     audio, video = (sum(getattr(clip, medium) is not None for clip in clips) for medium in ("audio", "video"))
-    detail = f"{len(clips)} clips of {len(speakers)} speakers in {root}, {audio} with sound, {video} with picture"
+    whole = CORPORA[name].NUM_CLIPS
+    number = str(len(clips)) if whole in (None, len(clips)) else f"{len(clips)} of {whole}"
+    detail = f"{number} clips of {len(speakers)} speakers in {root}, {audio} with sound, {video} with picture"
     return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]))
 
 

@@ -5,6 +5,8 @@ A corpus module offers
     ADDRESS             where to ask the owner for it
     LAYOUT              in one line, what is expected below the root
     OPTIONS             names of the fields of config.corpus that its `clips` takes
+    MODALITIES          what its clips have: "audio", "video" (moving pictures), "still"
+    NUM_CLIPS           clips of a complete corpus as its owner counts them, or None where that is left open
     clips(root, ...)    the clips; raises CorpusNotFound
     clip_id(stem)       the clip that a media name or a table row belongs to, or None
 """
@@ -16,12 +18,12 @@ from types import ModuleType
 from typing import Any
 
 from avemo_jax.clips import Clip, check_unique
-from data_prep.corpora import iemocap, ravdess, synthetic
+from data_prep.corpora import iemocap, ravdess, synthetic, tess
 from data_prep.corpora.layout import CorpusNotFound
 
 __all__ = ["CORPORA", "CorpusNotFound", "corpus", "load_clips"]
 
-CORPORA: dict[str, ModuleType] = {"iemocap": iemocap, "ravdess": ravdess, "synthetic": synthetic}
+CORPORA: dict[str, ModuleType] = {"iemocap": iemocap, "ravdess": ravdess, "synthetic": synthetic, "tess": tess}
 
 
 def corpus(name: str) -> ModuleType:

@@ -18,6 +18,8 @@ from data_prep.corpora.layout import not_found, shorten
 ADDRESS = "https://sail.usc.edu/iemocap/iemocap_release.htm"
 LAYOUT = "Session1 to Session5, each with dialog/EmoEvaluation/*.txt, sentences/wav/DIALOGUE/UTTERANCE.wav, dialog/avi/DivX/DIALOGUE.avi"
 OPTIONS = ()
+MODALITIES = ("audio", "video")
+NUM_CLIPS = 10039
 
 # Half of the film in which the actor with the face markers sits; the letter after the session names that actor, so in Ses01F_* the
 # woman is on the left and in Ses01M_* the man. This is our reading: a public script that cuts the films has it so, the owner does not

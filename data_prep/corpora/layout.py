@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 
@@ -46,3 +47,38 @@ def media_files(root: Path, suffixes: Iterable[str]) -> Iterator[Path]:
     for path in sorted(root.rglob("*")):
         if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
             yield path
+
+
+def recordings(
+    root: Path, suffixes: Iterable[str], name_of: Callable[[Path], tuple[str, str] | None], *, pattern: str
+) -> dict[str, dict[str, str]]:
+    """Find the media of every clip, warning about second copies and about names that are none of the corpus; sorted by clip id.
+
+    Args:
+      root: folder of the corpus.
+      suffixes: of its media files, lower case.
+      name_of: from a media file's path below the root to (clip id, medium), or None where it is no recording of the corpus. A medium
+        is what the corpus keeps one file of a clip in: "audio", "video", or a word of its own.
+      pattern: what the corpus' names look like, for the warning.
+
+    Returns:
+      Clip id -> medium -> path below the root. Of several copies the least nested one, then the first by name.
+    """
+    root = Path(root)
+    found: dict[str, dict[str, str]] = {}
+    copies, strangers = [], []
+    for path in sorted(media_files(root, suffixes), key=lambda path: (len(path.parts), path)):
+        below = path.relative_to(root)
+        name = name_of(below)
+        if name is None:
+            strangers.append(below.as_posix())
+        elif name[1] in found.get(name[0], {}):
+            copies.append(below.as_posix())
+        else:
+            found.setdefault(name[0], {})[name[1]] = below.as_posix()
+    if copies:
+        warnings.warn(f"{root}: left aside as second copies of files read elsewhere: {shorten(copies, what='files')}", stacklevel=4)
+    if strangers:
+        listed = shorten(strangers, what="media files", show=20)
+        warnings.warn(f"{root}: left out, for their names are not {pattern}: {listed}", stacklevel=4)
+    return dict(sorted(found.items()))

@@ -9,15 +9,16 @@ Source: Livingstone and Russo 2018, "The Ryerson Audio-Visual Database of Emotio
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import media_files, not_found, shorten
+from data_prep.corpora.layout import not_found, recordings
 
 ADDRESS = "https://zenodo.org/records/1188976"
 LAYOUT = "MM-VC-EE-II-SS-RR-AA.mp4 or .wav files (such as Actor_05/03-01-06-01-02-01-05.wav), in folders of any depth"
 OPTIONS = ("channel",)
+MODALITIES = ("audio", "video")
+NUM_CLIPS = None  # 1440 of speech, 1012 of song
 
 CHANNELS = {"01": "speech", "02": "song"}
 EMOTIONS = dict(
@@ -59,11 +60,11 @@ def clips(root: Path, *, channel: str = "speech", corpus: str = "ravdess") -> tu
     if channel not in (*CHANNELS.values(), "all"):
         raise ValueError(f"channel must be speech, song or all, got {channel!r}; set --config.corpus.channel=")
     root = Path(root)
-    performances = _performances(root)
+    performances = recordings(root, {".wav", ".flac", ".mp4"}, _recording, pattern="MM-VC-EE-II-SS-RR-AA")
     if not performances:
         raise not_found(corpus, root, layout=LAYOUT, address=ADDRESS)
     found = []
-    for performance, media in sorted(performances.items()):
+    for performance, media in performances.items():
         part = _NAME.fullmatch(performance)
         assert part is not None  # so were the keys made
         if channel not in (CHANNELS[part["channel"]], "all"):
@@ -91,27 +92,9 @@ def clips(root: Path, *, channel: str = "speech", corpus: str = "ravdess") -> tu
     return tuple(found)
 
 
-def _performances(root: Path) -> dict[str, dict[str, str]]:
-    """Map performance -> modality -> path relative to the root, and warn about copies and names that do not parse."""
-    performances: dict[str, dict[str, str]] = {}
-    copies, strangers = [], []
-    # Least nested first, then by name: of several copies the choice depends on nothing but the names.
-    for path in sorted(media_files(root, {".wav", ".flac", ".mp4"}), key=lambda path: (len(path.parts), path)):
-        name = path.relative_to(root).as_posix()
-        match = _NAME.fullmatch(path.stem)
-        if match is None or match["modality"] is None or path.suffix.lower() not in _SUFFIXES[match["modality"]]:
-            strangers.append(name)
-            continue
-        media = performances.setdefault(match["performance"], {})
-        if match["modality"] in media:
-            copies.append(name)
-        else:
-            media[match["modality"]] = name
-    if copies:
-        warnings.warn(f"{root}: left aside as second copies of files read elsewhere: {shorten(copies, what='files')}", stacklevel=3)
-    if strangers:
-        warnings.warn(
-            f"{root}: left out, for their names are not MM-VC-EE-II-SS-RR-AA: {shorten(strangers, what='media files', show=20)}",
-            stacklevel=3,
-        )
-    return performances
+def _recording(path: Path) -> tuple[str, str] | None:
+    """The performance and modality that a path's name tells."""
+    match = _NAME.fullmatch(path.stem)
+    if match is None or match["modality"] is None or path.suffix.lower() not in _SUFFIXES[match["modality"]]:
+        return None
+    return match["performance"], match["modality"]

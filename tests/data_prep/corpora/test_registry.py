@@ -12,11 +12,13 @@ def test_every_corpus_offers_the_contract(name):
     module = CORPORA[name]
     assert module.ADDRESS and module.LAYOUT and "\n" not in module.LAYOUT
     assert isinstance(module.OPTIONS, tuple)
+    assert module.MODALITIES and set(module.MODALITIES) <= {"audio", "video", "still"}
+    assert module.NUM_CLIPS is None or module.NUM_CLIPS > 0
     assert module.clip_id("no such name") is None
 
 
 def test_an_unknown_corpus_lists_those_there_are(tmp_path):
-    with pytest.raises(ValueError, match=r"unknown corpus 'ravdes'; known: iemocap, ravdess, synthetic \(--config\.corpus\.name=\)"):
+    with pytest.raises(ValueError, match=rf"unknown corpus 'ravdes'; known: {', '.join(sorted(CORPORA))} \(--config\.corpus\.name=\)"):
         load_clips("ravdes", tmp_path)
 
 
