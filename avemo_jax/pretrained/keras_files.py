@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # imported late: hosts that only train have no HDF5
 
 __all__ = ["KerasWeights", "read_keras"]
 
-_LARGEST_BYTES = 4 << 30  # all arrays of a file together; VGG19 has 0.6 GB
+_LARGEST_BYTES = 4 << 30  # of all arrays, where the caller does not know better; VGG19 has 0.6 GB
 _LARGEST_CONFIG_BYTES = 64 << 20
 _DEEPEST = 16  # groups in groups; a link back to an enclosing group would never end
 _MOST_GROUPS = 100_000  # many names for one group would take forever
@@ -55,7 +55,7 @@ class KerasWeights:
     layers: tuple[str, ...] | None
 
 
-def read_keras(path: Path) -> KerasWeights:
+def read_keras(path: Path, largest_bytes: int = _LARGEST_BYTES) -> KerasWeights:
     """Read the weights of a Keras file, of whichever of its formats.
 
     - Legacy HDF5, a model's (`model_weights`) or its weights' alone: names as the file has them, without the name scope and ":0"; those
@@ -66,6 +66,10 @@ def read_keras(path: Path) -> KerasWeights:
 
     Arrays of kinds of layers that this module does not know keep their number ("my_layer/0"). The state of optimisers, metrics and
     random generators is left out.
+
+    Args:
+      path: the file.
+      largest_bytes: the most that all arrays may have together; a few bytes of file can claim any size.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -78,30 +82,31 @@ def read_keras(path: Path) -> KerasWeights:
         raise FileNotFoundError(f"there is no file {path}; expected weights written by Keras (.h5, .hdf5, .weights.h5 or .keras)")
     try:
         if zipfile.is_zipfile(path):
-            return _read_archive(path)
+            return _read_archive(path, largest_bytes)
         with h5py.File(path, "r") as file:
-            return _read_hdf5(file, None, path)
+            return _read_hdf5(file, None, _Budget(path, largest_bytes), path)
     except (OSError, RuntimeError, KeyError, zipfile.BadZipFile, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: expected a whole HDF5 or .keras file, reading it stopped with: {error}; get the file anew") from error
 
 
-def _read_archive(path: Path) -> KerasWeights:
+def _read_archive(path: Path, largest_bytes: int) -> KerasWeights:
     import h5py
 
     with zipfile.ZipFile(path) as archive:
+        # training leaves up to two more numbers a weight in the same file, and HDF5 some overhead
+        largest = {"config.json": _LARGEST_CONFIG_BYTES, "model.weights.h5": 4 * largest_bytes + (16 << 20)}
         members = {info.filename: info for info in archive.infolist()}
-        for name, largest in (("config.json", _LARGEST_CONFIG_BYTES), ("model.weights.h5", _LARGEST_BYTES)):
+        for name in largest:
             if name not in members:
                 raise ValueError(f"{path}: expected {name} in the archive that .keras files are, found {', '.join(members) or 'nothing'}")
-            if members[name].file_size > largest:
-                raise ValueError(f"{path}: {name} claims {members[name].file_size} bytes, expected {largest} at most")
+            if members[name].file_size > largest[name]:
+                raise ValueError(f"{path}: {name} claims {members[name].file_size} bytes, expected {largest[name]} at most")
         config = json.loads(archive.read("config.json"))
         with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
-            return _read_hdf5(file, config, path)
+            return _read_hdf5(file, config, _Budget(path, largest_bytes), path)
 
 
-def _read_hdf5(file: h5py.File, config: Mapping[str, Any] | None, path: Path) -> KerasWeights:
-    budget = _Budget(path)
+def _read_hdf5(file: h5py.File, config: Mapping[str, Any] | None, budget: _Budget, path: Path) -> KerasWeights:
     legacy = _group(file, "model_weights", path) if "model_weights" in file else file
     if config is None and (layers := _names(legacy, "layer_names", path)) is not None:
         return KerasWeights(_by_name(_legacy_arrays(legacy, layers, budget, path), path), tuple(layers))
@@ -117,11 +122,11 @@ def _read_hdf5(file: h5py.File, config: Mapping[str, Any] | None, path: Path) ->
 
 
 class _Budget:
-    """Counts groups and the bytes of all arrays, before they are read: a few bytes of file can claim any size."""
+    """Counts groups and the bytes of all arrays, before they are read."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, largest_bytes: int):
         self._path = path
-        self._left = _LARGEST_BYTES
+        self._largest_bytes = self._left = largest_bytes
         self._num_groups = 0
 
     def enter(self, group: h5py.Group) -> None:
@@ -142,7 +147,7 @@ class _Budget:
             raise ValueError(f"{where}: its numbers are in another file; expected a file that is whole by itself")
         self._left -= item.size * item.dtype.itemsize
         if self._left < 0:
-            raise ValueError(f"{where}: the arrays claim more than {_LARGEST_BYTES} bytes; expected the weights of one network")
+            raise ValueError(f"{where}: the arrays claim more than {self._largest_bytes} bytes; expected the weights of one network")
         return item[()]
 
 

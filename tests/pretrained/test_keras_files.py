@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from shared_data import shared_data
 
-from avemo_jax.pretrained import keras_files
 from avemo_jax.pretrained.keras_files import read_keras
 
 KERNEL, BIAS = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([7, 8, 9], np.float32)
@@ -246,7 +245,13 @@ class TestRefused:
         def huge(file):
             file.create_dataset("conv/conv/kernel", (1 << 20, 1 << 20), "f4", chunks=(1024, 1024))
 
-        self.refused(tmp_path, huge, f"claim more than {keras_files._LARGEST_BYTES} bytes")
+        self.refused(tmp_path, huge, f"claim more than {4 << 30} bytes")
+
+    def test_more_than_the_network_has(self, tmp_path):
+        path = legacy(tmp_path / "a.h5", {"conv": {"conv/kernel": KERNEL, "conv/bias": BIAS}})
+        assert len(read_keras(path, KERNEL.nbytes + BIAS.nbytes).arrays) == 2
+        with pytest.raises(ValueError, match="/conv/conv/bias: the arrays claim more than 35 bytes"):
+            read_keras(path, KERNEL.nbytes + BIAS.nbytes - 1)
 
     def test_groups_without_end(self, tmp_path):
         path = numbered(tmp_path / "a.h5", {"layers/dense": [KERNEL]})
