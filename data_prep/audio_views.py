@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from data_prep.segments import ViewSegment, keeps_segment
+from data_prep.librosa_loading import load_librosa
+from data_prep.segments import ViewSegment, kept_pieces
 
 # VGGish's front end: Hershey et al. 2017, section 2; numbers as in the published feature code.
 _VGGISH_RATE_HZ = 16000
@@ -51,7 +52,7 @@ class LogmelPatches:
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (num_patches, 96, 64) float32, log of mel magnitudes."""
-        for index, samples in _kept(audio, self.sample_rate_hz, self.segment_s):
+        for index, samples in kept_pieces(audio, self.sample_rate_hz, self.segment_s):
             values = _padded_log_mel(samples, self.segment_s, 96 * self.num_patches).reshape(self.num_patches, *self.step_shape)
             starts_s = 0.01 * 96 * np.arange(self.num_patches)
             mask = starts_s < len(samples) / self.sample_rate_hz
@@ -80,7 +81,7 @@ class Logmel496:
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (1, 496, 64) float32, log of mel magnitudes."""
-        for index, samples in _kept(audio, self.sample_rate_hz, self.segment_s):
+        for index, samples in kept_pieces(audio, self.sample_rate_hz, self.segment_s):
             values = _padded_log_mel(samples, self.segment_s, 496)[None]
             yield ViewSegment(values, np.ones(1, bool), _float32([index * self.segment_s + 2.48]), 1)
 
@@ -136,11 +137,10 @@ class _MelFrames:
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (T, D) float32, the features first, then their derivatives."""
-        import librosa  # late: it takes a second and a half, and whoever only asks for step_shape need not wait
-
+        librosa = load_librosa()
         window = round(self.window_ms * self.sample_rate_hz / 1000)
         hop = round(self.hop_ms * self.sample_rate_hz / 1000)
-        for index, samples in _kept(audio, self.sample_rate_hz, self.segment_s):
+        for index, samples in kept_pieces(audio, self.sample_rate_hz, self.segment_s):
             samples = np.pad(samples, (0, max(0, window - len(samples))))
             power = librosa.feature.melspectrogram(
                 y=samples,
@@ -203,9 +203,7 @@ class Mfcc(_MelFrames):
         return self.num_coefficients
 
     def _features(self, mel_db: np.ndarray) -> np.ndarray:
-        import librosa
-
-        return librosa.feature.mfcc(S=mel_db, n_mfcc=self.num_coefficients)
+        return load_librosa().feature.mfcc(S=mel_db, n_mfcc=self.num_coefficients)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -255,7 +253,7 @@ class Functionals:
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (1, 704) float32."""
-        for index, samples in _kept(audio, self.sample_rate_hz, self.segment_s):
+        for index, samples in kept_pieces(audio, self.sample_rate_hz, self.segment_s):
             frames = log_mel(samples).astype(np.float64)  # means over many frames
             values = np.concatenate([statistic(frames) for _, statistic in _FUNCTIONALS])[None]
             middle_s = index * self.segment_s + len(samples) / self.sample_rate_hz / 2
@@ -302,13 +300,6 @@ def _num_frames(num_samples: int) -> int:
 def _padded_log_mel(samples: np.ndarray, segment_s: float, num_frames: int) -> np.ndarray:
     """(num_frames, 64) of the samples padded with zeros to segment_s."""
     return log_mel(np.pad(samples, (0, round(segment_s * _VGGISH_RATE_HZ) - len(samples))))[:num_frames]
-
-
-def _kept(audio: Iterator[np.ndarray], sample_rate_hz: int, segment_s: float) -> Iterator[tuple[int, np.ndarray]]:
-    """Number the pieces and leave out a last one that is too short to be judged by itself."""
-    for index, samples in enumerate(audio):
-        if keeps_segment(index, len(samples) / sample_rate_hz, segment_s):
-            yield index, samples
 
 
 def _float32(values) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -185,7 +186,7 @@ def _existing(name: str, path: str | None) -> Path:
         found = "no path is given" if path is None else f"there is no file {path}"
         raise FileNotFoundError(
             f"face detector {name} needs {file_name}, and {found}; it is public at {address}; "
-            "the view's field detector_path (config.views.faces, config.views.keyframes) names it, and a .pbtxt lies beside its .pb; "
+            "the field detector_path of the view (config.views.<view>) names it, and a .pbtxt lies beside its .pb; "
             "detector='haar' needs no file"
         )
     return Path(path)
@@ -223,3 +224,27 @@ def resized(image: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
     """Resize (H, W, 3) uint8 by area where it shrinks, else bilinearly."""
     shrinks = width_px < image.shape[1] or height_px < image.shape[0]
     return cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def largest_face(image: np.ndarray, detector: Detector, size_px: int) -> np.ndarray | None:
+    """Cut the largest face out of image (H, W, 3) uint8 RGB as (size_px, size_px, 3), or return None where there is none."""
+    boxes = detector.detect(image)
+    return resized(crop_face(image, boxes[0]), size_px, size_px) if boxes else None
+
+
+def filled_from_nearest(faces: Sequence[np.ndarray | None], times_s: np.ndarray, step_shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
+    """Fill the steps without a face from the nearest in time that has one.
+
+    Args:
+      faces: T steps, each of step_shape or None.
+      times_s: (T,) their times.
+      step_shape: shape of a step.
+
+    Returns:
+      (T,) + step_shape uint8, zeros where no step has a face; and how many have one.
+    """
+    have = np.array([index for index, face in enumerate(faces) if face is not None], int)
+    if len(have) == 0:
+        return np.zeros((len(faces), *step_shape), np.uint8), 0
+    nearest = have[np.abs(times_s[:, None] - times_s[have]).argmin(axis=1)]
+    return np.stack([faces[index] for index in nearest]), len(have)  # type: ignore[misc]

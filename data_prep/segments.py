@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,6 +18,13 @@ def keeps_segment(index: int, duration_s: float, segment_s: float) -> bool:
     twice that. Only a last piece can be shorter than the others, so a reader that streams needs no more than this.
     """
     return index == 0 or duration_s >= min(SHORTEST_TAIL_S, segment_s / 2)
+
+
+def kept_pieces(audio: Iterator[np.ndarray], sample_rate_hz: int, segment_s: float) -> Iterator[tuple[int, np.ndarray]]:
+    """Number the pieces of segment_s that a clip's sound comes in, and leave out a last one that is too short to be judged by itself."""
+    for index, samples in enumerate(audio):
+        if keeps_segment(index, len(samples) / sample_rate_hz, segment_s):
+            yield index, samples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from scipy.stats import entropy
 from skimage.exposure import is_low_contrast
 from sklearn.cluster import KMeans
 
-from data_prep.faces import Detector, crop_face, make_detector, resized
+from data_prep.faces import filled_from_nearest, largest_face, make_detector, resized
 from data_prep.media import Frame
 from data_prep.segments import ViewSegment, keeps_segment
 
@@ -93,8 +93,8 @@ class KeyFrames:
         if not self.face_crop:
             return ViewSegment(np.stack([seen[place].small for place in chosen]), np.ones(len(chosen), bool), times_s[chosen], len(seen))
         detector = make_detector(self.detector, self.detector_path)
-        faces = {place: _face(seen[place].large, detector, self.size_px) for place in dict.fromkeys(chosen)}  # type: ignore[arg-type]
-        values, _ = _filled([faces[place] for place in chosen], times_s[chosen], self.step_shape)
+        faces = {place: largest_face(seen[place].large, detector, self.size_px) for place in dict.fromkeys(chosen)}  # type: ignore[arg-type]
+        values, _ = filled_from_nearest([faces[place] for place in chosen], times_s[chosen], self.step_shape)
         num_with_face = sum(face is not None for face in faces.values())
         return ViewSegment(values, np.full(len(chosen), num_with_face > 0), times_s[chosen], len(faces), num_with_face)
 
@@ -146,7 +146,7 @@ class Faces:
         last: Frame | None = None
         for frame in frames:
             if frame is not last:  # a repeated frame needs no second look
-                face = _face(frame.image, detector, self.size_px)
+                face = largest_face(frame.image, detector, self.size_px)
                 if face is not None and self.gray:
                     face = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
             faces.append(face)
@@ -155,7 +155,7 @@ class Faces:
         if not keeps_segment(index, len(faces) / self.rate_fps, self.segment_s):
             return None
         times_s = np.array(times, np.float32)
-        values, num_with_face = _filled(faces, times_s, self.step_shape)
+        values, num_with_face = filled_from_nearest(faces, times_s, self.step_shape)
         if num_with_face == 0:
             values, times_s = values[:1], times_s[:1]
         return ViewSegment(values, np.full(len(values), num_with_face > 0), times_s, len(faces), num_with_face)
@@ -253,21 +253,6 @@ _LARGE_PX = 640  # longer side of what a key frame's face is cropped from
 def _large(image: np.ndarray) -> np.ndarray:
     scale = min(1.0, _LARGE_PX / max(image.shape))
     return image if scale == 1 else resized(image, round(image.shape[1] * scale), round(image.shape[0] * scale))
-
-
-def _face(image: np.ndarray, detector: Detector, size_px: int) -> np.ndarray | None:
-    """The largest face as (size_px, size_px, 3), or None."""
-    boxes = detector.detect(image)
-    return resized(crop_face(image, boxes[0]), size_px, size_px) if boxes else None
-
-
-def _filled(faces: list[np.ndarray | None], times_s: np.ndarray, step_shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
-    """Fill the steps without a face from the nearest in time that has one; zeros where none has. Also return how many have one."""
-    have = np.array([index for index, face in enumerate(faces) if face is not None], int)
-    if len(have) == 0:
-        return np.zeros((len(faces), *step_shape), np.uint8), 0
-    nearest = have[np.abs(times_s[:, None] - times_s[have]).argmin(axis=1)]
-    return np.stack([faces[index] for index in nearest]), len(have)
 
 
 _BRIGHTNESS_RANGE = (0.1, 0.9)  # of full lightness
