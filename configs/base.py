@@ -111,8 +111,25 @@ def views() -> ConfigDict:
                 segment_s=30.0,
             ),
             functionals=dict(segment_s=30.0),
-            keyframes=dict(num_frames=16, size_px=299, segment_s=5.0, face_crop=False, detector="haar", detector_path=placeholder(str)),
-            faces=dict(rate_fps=7.5, size_px=48, gray=False, segment_s=30.0, detector="haar", detector_path=placeholder(str)),
+            keyframes=dict(
+                num_frames=16,
+                size_px=299,
+                segment_s=5.0,
+                face_crop=False,
+                detector="haar",  # "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need files
+                detector_path=placeholder(str),
+                margin=0.1,  # around a face, at each side, as a part of its longer side; 0.1 suits all detectors and the landmark net
+            ),
+            faces=dict(
+                rate_fps=7.5,
+                size_px=48,
+                gray=False,
+                segment_s=30.0,
+                max_frames=0,  # steps from this one on are cut off; 0 keeps them (D also tried 45)
+                detector="haar",
+                detector_path=placeholder(str),
+                margin=0.1,
+            ),
             frames=dict(rate_fps=7.5, size_px=299, segment_s=30.0),
             table=dict(path=placeholder(str), clip_column="clip"),
         )

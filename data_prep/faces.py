@@ -161,7 +161,7 @@ def make_detector(name: str, path: str | None = None) -> Detector:
     """Return the detector of that name, one a process.
 
     Args:
-      name: "haar", "yunet" or "res10".
+      name: "haar", "haar_coarse" (Haar with a factor of 1.3 and 5 neighbours, as system D has it), "yunet" or "res10".
       path: its file (the views' `detector_path`); Haar needs none.
 
     Raises:
@@ -171,13 +171,15 @@ def make_detector(name: str, path: str | None = None) -> Detector:
     cv2.setNumThreads(1)  # workers share the cores, and the order of candidates, thereby the boxes, must not depend on threads
     if name == "haar":
         return HaarDetector()
+    if name == "haar_coarse":
+        return HaarDetector(scale_factor=1.3, min_neighbors=5)
     if name == "yunet":
         return YunetDetector(str(_existing(name, path)))
     if name == "res10":
         file = _existing(name, path)
         _existing("res10 pbtxt", str(_pbtxt_beside(file)))
         return Res10Detector(str(file))
-    raise ValueError(f"unknown face detector {name!r}; expected haar, yunet or res10 in the view's field detector")
+    raise ValueError(f"unknown face detector {name!r}; expected haar, haar_coarse, yunet or res10 in the view's field detector")
 
 
 def _existing(name: str, path: str | None) -> Path:
@@ -226,10 +228,19 @@ def resized(image: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
     return cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def largest_face(image: np.ndarray, detector: Detector, size_px: int) -> np.ndarray | None:
+def reduced(image: np.ndarray, longest_px: int = 640) -> np.ndarray:
+    """Reduce (H, W, 3) uint8 to a longer side of longest_px; smaller pictures stay as they are.
+
+    640 is what views hold of a frame that a face may be cut out of: 0.7 MB of a wide one.
+    """
+    scale = min(1.0, longest_px / max(image.shape))
+    return image if scale == 1 else resized(image, round(image.shape[1] * scale), round(image.shape[0] * scale))
+
+
+def largest_face(image: np.ndarray, detector: Detector, size_px: int, *, margin: float = 0.1) -> np.ndarray | None:
     """Cut the largest face out of image (H, W, 3) uint8 RGB as (size_px, size_px, 3), or return None where there is none."""
     boxes = detector.detect(image)
-    return resized(crop_face(image, boxes[0]), size_px, size_px) if boxes else None
+    return resized(crop_face(image, boxes[0], margin=margin), size_px, size_px) if boxes else None
 
 
 def filled_from_nearest(faces: Sequence[np.ndarray | None], times_s: np.ndarray, step_shape: tuple[int, ...]) -> tuple[np.ndarray, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -44,3 +44,8 @@ class ViewSegment:
     times_s: np.ndarray
     num_seen: int
     num_with_face: int | None = None
+
+
+def kept_segments(segments: Iterable[ViewSegment | None]) -> Iterator[ViewSegment]:
+    """The segments that are used, one at a time; None stands for a tail that is too short."""
+    return (segment for segment in segments if segment is not None)

@@ -6,9 +6,7 @@ A view reads frames lazily, cuts them by time into segments (see `segments`), an
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 import cv2
@@ -17,9 +15,11 @@ from scipy.stats import entropy
 from skimage.exposure import is_low_contrast
 from sklearn.cluster import KMeans
 
-from data_prep.faces import filled_from_nearest, largest_face, make_detector, resized
+from data_prep.faces import filled_from_nearest, largest_face, make_detector, reduced, resized
+from data_prep.frame_times import at_rate, by_time, duration_s
 from data_prep.media import Frame
-from data_prep.segments import ViewSegment, keeps_segment
+from data_prep.segments import ViewSegment, keeps_segment, kept_segments
+from data_prep.view_parameters import check_margin, check_positive
 
 __all__ = ["VIDEO_VIEWS", "Faces", "Frames", "KeyFrames", "ViewSegment"]
 
@@ -54,6 +54,7 @@ class KeyFrames:
       face_crop: steps show the square around the largest face. A key frame without a face shows the nearest one with a face; the
         mask is False throughout where no key frame has one.
       detector, detector_path: as `make_detector` takes them.
+      margin: around a face, as `crop_face` takes it.
 
     Source: A, section 3.2.1.
     """
@@ -64,6 +65,7 @@ class KeyFrames:
     face_crop: bool = False
     detector: str = "haar"
     detector_path: str | None = None
+    margin: float = 0.1
 
     name: ClassVar[str] = "keyframes"
     modality: ClassVar[str] = "video"
@@ -71,7 +73,8 @@ class KeyFrames:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        _check_positive(self, "num_frames", "size_px", "segment_s")
+        check_positive(self, "num_frames", "size_px", "segment_s")
+        check_margin(self)
 
     @property
     def step_shape(self) -> tuple[int, ...]:
@@ -79,21 +82,24 @@ class KeyFrames:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of num_frames steps for every segment_s of frames."""
-        yield from _kept(self._segment(index, piece) for index, piece in enumerate(_by_time(frames, self.segment_s)))
+        yield from kept_segments(self._segment(index, piece) for index, piece in enumerate(by_time(frames, self.segment_s)))
 
     def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
         seen = [
-            _Seen(frame.time_s, resized(frame.image, self.size_px, self.size_px), _large(frame.image) if self.face_crop else None)
+            _Seen(frame.time_s, resized(frame.image, self.size_px, self.size_px), reduced(frame.image) if self.face_crop else None)
             for frame in frames
         ]
         times_s = np.array([one.time_s for one in seen], np.float32)
-        if not keeps_segment(index, _duration_s(times_s), self.segment_s):
+        if not keeps_segment(index, duration_s(times_s), self.segment_s):
             return None
         chosen = key_frame_indices([one.small for one in seen], self.num_frames)
         if not self.face_crop:
             return ViewSegment(np.stack([seen[place].small for place in chosen]), np.ones(len(chosen), bool), times_s[chosen], len(seen))
         detector = make_detector(self.detector, self.detector_path)
-        faces = {place: largest_face(seen[place].large, detector, self.size_px) for place in dict.fromkeys(chosen)}  # type: ignore[arg-type]
+        faces = {
+            place: largest_face(seen[place].large, detector, self.size_px, margin=self.margin)  # type: ignore[arg-type]
+            for place in dict.fromkeys(chosen)
+        }
         values, _ = filled_from_nearest([faces[place] for place in chosen], times_s[chosen], self.step_shape)
         num_with_face = sum(face is not None for face in faces.values())
         return ViewSegment(values, np.full(len(chosen), num_with_face > 0), times_s[chosen], len(faces), num_with_face)
@@ -111,17 +117,21 @@ class Faces:
       size_px: height and width of a step.
       gray: one channel in place of three.
       segment_s: length of a segment.
+      max_frames: steps of a segment from this one on are cut off; 0 keeps all.
       detector, detector_path: as `make_detector` takes them.
+      margin: around the face, as `crop_face` takes it.
 
-    Source: B (every frame, 227 px, res10), D (45 frames/s, 48 px, grey, Haar) and E (7.5 frames/s, 48 px).
+    Source: B (every frame, 227 px, res10), D (45 frames/s, 48 px, grey, "haar_coarse") and E (7.5 frames/s, 48 px).
     """
 
     rate_fps: float = 7.5
     size_px: int = 48
     gray: bool = False
     segment_s: float = 30.0
+    max_frames: int = 0
     detector: str = "haar"
     detector_path: str | None = None
+    margin: float = 0.1
 
     name: ClassVar[str] = "faces"
     modality: ClassVar[str] = "video"
@@ -129,7 +139,10 @@ class Faces:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        _check_positive(self, "rate_fps", "size_px", "segment_s")
+        check_positive(self, "rate_fps", "size_px", "segment_s")
+        check_margin(self)
+        if self.max_frames < 0:
+            raise ValueError(f"config.views.{self.name}.max_frames must be 0 (all) or above, got {self.max_frames}")
 
     @property
     def step_shape(self) -> tuple[int, ...]:
@@ -137,22 +150,25 @@ class Faces:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
-        yield from _kept(self._segment(index, piece) for index, piece in _at_rate(frames, self.rate_fps, self.segment_s))
+        yield from kept_segments(self._segment(index, piece) for index, piece in at_rate(frames, self.rate_fps, self.segment_s))
 
     def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
         detector = make_detector(self.detector, self.detector_path)
         faces: list[np.ndarray | None] = []
         times: list[float] = []
         last: Frame | None = None
-        for frame in frames:
+        num_steps = 0
+        for num_steps, frame in enumerate(frames, start=1):
+            if self.max_frames and num_steps > self.max_frames:
+                continue  # the file tells at its end that it is damaged
             if frame is not last:  # a repeated frame needs no second look
-                face = largest_face(frame.image, detector, self.size_px)
+                face = largest_face(frame.image, detector, self.size_px, margin=self.margin)
                 if face is not None and self.gray:
                     face = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
             faces.append(face)
             times.append(frame.time_s)
             last = frame
-        if not keeps_segment(index, len(faces) / self.rate_fps, self.segment_s):
+        if not keeps_segment(index, num_steps / self.rate_fps, self.segment_s):
             return None
         times_s = np.array(times, np.float32)
         values, num_with_face = filled_from_nearest(faces, times_s, self.step_shape)
@@ -181,7 +197,7 @@ class Frames:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        _check_positive(self, "rate_fps", "size_px", "segment_s")
+        check_positive(self, "rate_fps", "size_px", "segment_s")
 
     @property
     def step_shape(self) -> tuple[int, ...]:
@@ -189,7 +205,7 @@ class Frames:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
-        yield from _kept(self._segment(index, piece) for index, piece in _at_rate(frames, self.rate_fps, self.segment_s))
+        yield from kept_segments(self._segment(index, piece) for index, piece in at_rate(frames, self.rate_fps, self.segment_s))
 
     def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
         steps = [(frame.time_s, resized(frame.image, self.size_px, self.size_px)) for frame in frames]
@@ -200,59 +216,6 @@ class Frames:
 
 
 VIDEO_VIEWS = {view.name: view for view in (KeyFrames, Faces, Frames)}
-
-
-def _kept(segments: Iterable[ViewSegment | None]) -> Iterator[ViewSegment]:
-    """The segments that are used, one at a time; None stands for a tail that is too short."""
-    return (segment for segment in segments if segment is not None)
-
-
-_CLOCK_S = 1e-6  # time stamps are rational, their floats nearly so
-
-
-def _check_positive(view, *names: str) -> None:
-    for name in names:
-        if not getattr(view, name) > 0:
-            raise ValueError(f"config.views.{view.name}.{name} must be above 0, got {getattr(view, name)}")
-
-
-def _by_time(frames: Iterator[Frame], segment_s: float) -> Iterator[Iterator[Frame]]:
-    """Cut at multiples of segment_s."""
-    for _, piece in itertools.groupby(frames, lambda frame: math.floor((frame.time_s + _CLOCK_S) / segment_s)):
-        yield piece
-
-
-def _duration_s(times_s: np.ndarray) -> float:
-    """From the first frame to the end of the last, by their mean distance."""
-    return float(times_s[-1] - times_s[0]) * len(times_s) / max(len(times_s) - 1, 1)
-
-
-def _at_rate(frames: Iterator[Frame], rate_fps: float, segment_s: float) -> Iterator[tuple[int, Iterator[Frame]]]:
-    """Yield (segment index, its frames), the nearest frame for each multiple of 1 / rate_fps."""
-    steps = enumerate(_nearest(frames, rate_fps))
-    for index, piece in itertools.groupby(steps, lambda step: math.floor((step[0] / rate_fps + _CLOCK_S) / segment_s)):
-        yield index, (frame for _, frame in piece)
-
-
-def _nearest(frames: Iterator[Frame], rate_fps: float) -> Iterator[Frame]:
-    """For each time k / rate_fps up to the last frame yield the nearest frame, the earlier one of two equally near."""
-    step, before = 0, None
-    for frame in frames:
-        while step / rate_fps <= frame.time_s + _CLOCK_S:
-            nearer = before is not None and step / rate_fps - before.time_s <= frame.time_s - step / rate_fps + _CLOCK_S
-            yield before if before is not None and nearer else frame
-            step += 1
-        before = frame
-    if step == 0 and before is not None:
-        yield before
-
-
-_LARGE_PX = 640  # longer side of what a key frame's face is cropped from
-
-
-def _large(image: np.ndarray) -> np.ndarray:
-    scale = min(1.0, _LARGE_PX / max(image.shape))
-    return image if scale == 1 else resized(image, round(image.shape[1] * scale), round(image.shape[0] * scale))
 
 
 _BRIGHTNESS_RANGE = (0.1, 0.9)  # of full lightness

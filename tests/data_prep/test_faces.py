@@ -17,6 +17,7 @@ CLIPS = (
 )
 FILES = {
     "haar": None,
+    "haar_coarse": None,
     "yunet": ("models", "yunet", "yunet_s_640_640.onnx"),
     "res10": ("models", "res10_ssd", "opencv_face_detector_uint8.pb"),
 }
@@ -60,7 +61,7 @@ class TestCrop:
 
 class TestMakeDetector:
     def test_unknown_name(self):
-        with pytest.raises(ValueError, match="unknown face detector 'dlib'; expected haar, yunet or res10"):
+        with pytest.raises(ValueError, match="unknown face detector 'dlib'; expected haar, haar_coarse, yunet or res10"):
             make_detector("dlib")
 
     @pytest.mark.parametrize("name", ["yunet", "res10"])
@@ -81,6 +82,9 @@ class TestMakeDetector:
         (tmp_path / "net.pbtxt").write_text("no network")
         with pytest.raises(ValueError, match="can't read the detector"):
             make_detector(name, str(tmp_path / file)).detect(np.zeros((64, 64, 3), np.uint8))
+
+    def test_haar_of_system_d(self):
+        assert make_detector("haar_coarse") == HaarDetector(scale_factor=1.3, min_neighbors=5)
 
     def test_one_detector_a_process(self):
         assert make_detector("haar") is make_detector("haar")

@@ -157,6 +157,27 @@ class TestFaces:
         (segment,) = Faces(size_px=24, gray=True).segments(iter(clip([image])))
         np.testing.assert_array_equal(segment.values[0, :, :, 0], cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[8:32, 8:32])
 
+    def test_margin(self, marked):
+        image = scene(3)
+        (segment,) = Faces(size_px=20, margin=0.0).segments(iter(clip([image])))
+        np.testing.assert_array_equal(segment.values[0], image[10:30, 10:30])
+        with pytest.raises(ValueError, match=r"config\.views\.faces\.margin must be above -0\.5"):
+            Faces(margin=-0.5)
+
+    def test_steps_from_max_frames_on_are_cut_off(self, marked):
+        frames = clip([scene(index) for index in range(60)])
+        (whole,) = Faces(rate_fps=25, size_px=16).segments(iter(frames))
+        first, second = Faces(rate_fps=25, size_px=16, segment_s=1.2, max_frames=7).segments(iter(frames))
+        np.testing.assert_array_equal(first.values, whole.values[:7])
+        np.testing.assert_array_equal(second.values, whole.values[30:37])
+        assert first.num_seen == second.num_seen == 7 and marked.num_calls == 60 + 14
+        with pytest.raises(ValueError, match=r"config\.views\.faces\.max_frames must be 0 \(all\) or above, got -1"):
+            Faces(max_frames=-1)
+
+    def test_max_frames_does_not_make_a_tail_short(self, marked):
+        segments = list(Faces(rate_fps=25, size_px=16, segment_s=2.0, max_frames=3).segments(iter(clip([scene(1)] * 100))))
+        assert [len(segment.mask) for segment in segments] == [3, 3]
+
     def test_repeated_frames_are_detected_once(self, marked):
         (segment,) = Faces(rate_fps=50, size_px=16).segments(iter(clip([scene(1)] * 20)))
         assert len(segment.mask) == 39 and marked.num_calls == 20
@@ -223,6 +244,11 @@ class TestKeyFrames:
         (segment,) = KeyFrames(num_frames=4, size_px=24, face_crop=True).segments(iter(frames))
         np.testing.assert_array_equal(segment.values, [images[index][8:32, 8:32] for index in (0, 0, 2, 3)])
         assert segment.mask.all() and (segment.num_seen, segment.num_with_face) == (4, 3)
+
+    def test_margin_around_faces_of_key_frames(self, marked):
+        image = scene(2)
+        (segment,) = KeyFrames(num_frames=1, size_px=28, face_crop=True, margin=0.2).segments(iter(clip([image])))
+        np.testing.assert_array_equal(segment.values[0], image[6:34, 6:34])
 
     def test_no_face_in_any_key_frame(self, marked):
         (segment,) = KeyFrames(num_frames=4, size_px=24, face_crop=True).segments(iter(clip([without_face(scene(1))] * 10)))
