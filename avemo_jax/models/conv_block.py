@@ -1,0 +1,76 @@
+"""The block that Inception networks are made of: convolution, batch norm without scale, ReLU; and folding the norm away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+
+EPSILON = 1e-3  # of all batch norms
+
+
+def product_if_pointwise(x, kernel, strides, padding, **options):
+    """A 1 x 1 convolution as a matrix product: the same numbers, and on CPU faster than XLA's convolution."""
+    if set(kernel.shape[:-2]) == {1} and set(strides) == {1}:
+        return jnp.matmul(x, kernel.reshape(kernel.shape[-2:]), precision=options.get("precision"))
+    return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
+
+
+class ConvBlock(nn.Module):
+    """Convolution without bias, batch norm without scale, ReLU; folded: convolution with bias, ReLU.
+
+    Parameters conv/kernel (*size, C, C') and norm/bias (C',); collection "batch_stats" has norm/mean and norm/var (C',). Folded:
+    conv/kernel and conv/bias (C',) (`fold_batch_norm`).
+
+    Attributes:
+      channels: C'.
+      size: of the kernel, an axis each.
+      stride: along every axis.
+      padding: "SAME", as TensorFlow pads, or "VALID".
+      folded: the batch norm is folded into the convolution; for frozen use.
+      momentum: what moving statistics keep of themselves in a step.
+    """
+
+    channels: int
+    size: tuple[int, ...]
+    stride: int = 1
+    padding: str = "SAME"
+    folded: bool = False
+    momentum: float = 0.99
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Map x (N, ..., C), as many axes between as `size` has."""
+        x = nn.Conv(
+            self.channels,
+            self.size,
+            (self.stride,) * len(self.size),
+            self.padding,
+            use_bias=self.folded,
+            kernel_init=nn.initializers.he_normal(),
+            conv_general_dilated=product_if_pointwise,
+            name="conv",
+        )(x)
+        if not self.folded:
+            x = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, epsilon=EPSILON, use_scale=False, name="norm")(x)
+        return nn.relu(x)
+
+
+def fold_batch_norm(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Fold the batch norms of all `ConvBlock`s of a network into its convolutions: the variables of the same net with folded=True."""
+    params = traverse_util.flatten_dict(dict(variables["params"]))
+    statistics = traverse_util.flatten_dict(dict(variables["batch_stats"]))
+    folded = {}
+    for path, value in params.items():
+        block = path[:-2]
+        if (*block, "norm", "var") not in statistics:
+            folded[path] = value
+        elif path[-2:] == ("conv", "kernel"):
+            scale = jax.lax.rsqrt(statistics[*block, "norm", "var"] + EPSILON)
+            folded[path] = value * scale
+            folded[*block, "conv", "bias"] = params[*block, "norm", "bias"] - statistics[*block, "norm", "mean"] * scale
+    return {"params": traverse_util.unflatten_dict(folded)}
