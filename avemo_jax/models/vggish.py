@@ -16,8 +16,9 @@ _GROUPS = (
 # In the order of computation. "global_max" hangs on "pool4" and is no input of what follows.
 END_POINTS = (
     *("conv1", "pool1", "conv2", "pool2", "conv3_1", "conv3_2", "pool3", "conv4_1", "conv4_2", "pool4", "global_max"),
-    *("fc1_1", "fc1_2", "embedding"),
+    *("fc1_1", "fc1_2", "embedding", "embedding_pca", "embedding_quantized"),
 )
+_LARGEST = 2.0  # post-processed embeddings are clipped to minus and plus this
 
 
 class VGGish(nn.Module):
@@ -27,12 +28,15 @@ class VGGish(nn.Module):
     and bias; 72,141,184 numbers with the fully connected layers. Pictures are flattened as TensorFlow does, channels last.
 
     Source: Hershey et al. 2017, arXiv 1609.09430; the layers of the TF-Slim model released with AudioSet. Its embedding is the last
-    layer before any activation; ports of its first release apply a ReLU to it. Differs: He's initialisation, where the release has
+    layer before any activation; ports of its first release apply a ReLU to it. Post-processing: vggish_postprocess of the same release,
+    its numbers in collection "constants" (`pca_eigen_vectors` (128, 128), a row each; `pca_means` (128,)), which no optimiser touches;
+    without the published ones they change nothing but for the clipping. Differs: He's initialisation, where the release has
     a deviation of 0.01, which leaves nothing of the input after ten layers unless one trains for long.
 
     Attributes:
       end_point: one of END_POINTS. "global_max" is the largest value of each channel of "pool4" (system D); "embedding" the 128
-        numbers of the last layer (system A).
+        numbers of the last layer (system A); "embedding_pca" the same after the PCA and whitening that AudioSet's embeddings went
+        through, clipped to [-2, 2]; "embedding_quantized" those as whole numbers from 0 to 255, as they are distributed.
     """
 
     end_point: str = "embedding"
@@ -73,7 +77,14 @@ class VGGish(nn.Module):
             x = nn.relu(nn.Dense(4096, kernel_init=nn.initializers.he_normal(), name=name)(x))
             if done(name, x):
                 return found
-        done("embedding", nn.Dense(128, name="fc2")(x))
+        x = nn.Dense(128, name="fc2")(x)
+        if done("embedding", x):
+            return found
+        eigen_vectors = self.variable("constants", "pca_eigen_vectors", jnp.eye, 128).value
+        means = self.variable("constants", "pca_means", jnp.zeros, 128).value
+        x = jnp.clip((x - means) @ eigen_vectors.T, -_LARGEST, _LARGEST)
+        if not done("embedding_pca", x):
+            done("embedding_quantized", jnp.floor((x + _LARGEST) * (255 / (2 * _LARGEST))))
         return found
 
     def __call__(self, x: jax.Array) -> jax.Array:
