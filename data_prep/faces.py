@@ -11,6 +11,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from avemo_jax.pretrained.assets import ASSETS
+
 
 @dataclasses.dataclass(frozen=True)
 class Box:
@@ -140,22 +142,6 @@ class Res10Detector:
         return _largest_first(boxes)
 
 
-_FILES = {
-    "yunet": (
-        "face_detection_yunet_2023mar.onnx",
-        "https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet",
-    ),
-    "res10": (
-        "opencv_face_detector_uint8.pb",
-        "https://github.com/opencv/opencv_3rdparty/tree/dnn_samples_face_detector_20180220_uint8",
-    ),
-    "res10 pbtxt": (
-        "opencv_face_detector.pbtxt",
-        "https://github.com/opencv/opencv_extra/tree/4.x/testdata/dnn",
-    ),
-}
-
-
 @functools.cache
 def make_detector(name: str, path: str | None = None) -> Detector:
     """Return the detector of that name, one a process.
@@ -177,17 +163,18 @@ def make_detector(name: str, path: str | None = None) -> Detector:
         return YunetDetector(str(_existing(name, path)))
     if name == "res10":
         file = _existing(name, path)
-        _existing("res10 pbtxt", str(_pbtxt_beside(file)))
+        _existing(name, str(_pbtxt_beside(file)), number=1)
         return Res10Detector(str(file))
     raise ValueError(f"unknown face detector {name!r}; expected haar, haar_coarse, yunet or res10 in the view's field detector")
 
 
-def _existing(name: str, path: str | None) -> Path:
-    file_name, address = _FILES[name]
+def _existing(name: str, path: str | None, number: int = 0) -> Path:
+    """The detector's file of that number in the table of assets."""
+    published = ASSETS[name].files[number]
     if path is None or not Path(path).is_file():
         found = "no path is given" if path is None else f"there is no file {path}"
         raise FileNotFoundError(
-            f"face detector {name} needs {file_name}, and {found}; it is public at {address}; "
+            f"face detector {name} needs {published.name}, and {found}; it is public at {published.url} ({ASSETS[name].page}); "
             "the field detector_path of the view (config.views.<view>) names it, and a .pbtxt lies beside its .pb; "
             "detector='haar' needs no file"
         )
@@ -197,7 +184,7 @@ def _existing(name: str, path: str | None) -> Path:
 def _pbtxt_beside(path: Path) -> Path:
     """The network's description: the only .pbtxt in the folder, else the one by its published name."""
     found = sorted(path.parent.glob("*.pbtxt"))
-    return found[0] if len(found) == 1 else path.parent / _FILES["res10 pbtxt"][0]
+    return found[0] if len(found) == 1 else path.parent / ASSETS["res10"].files[1].name
 
 
 def _largest_first(boxes: list[Box]) -> list[Box]:

@@ -20,7 +20,7 @@ SOURCES = [*sorted(path for room in PRODUCT for path in (ROOT / room).rglob("*.p
 ROOMS: dict[str, tuple[str, ...]] = {
     "run": PRODUCT,
     "configs": (),
-    "data_prep": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.labels", "avemo_jax.data.prepared"),
+    "data_prep": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.labels", "avemo_jax.data.prepared", "avemo_jax.pretrained.assets"),
     "avemo_jax": (),
     "avemo_jax.atomic": (),
     "avemo_jax.json_lines": (),
@@ -30,7 +30,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.labels"),
     "avemo_jax.data": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
     "avemo_jax.models": (),
-    "avemo_jax.pretrained": ("avemo_jax.models",),
+    "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.models"),
+    "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # addresses and sums: data_prep has its detectors in the same table
     "avemo_jax.evaluation": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.json_lines", "avemo_jax.labels", "avemo_jax.protocols"),
     "avemo_jax.training": (
         "avemo_jax.atomic",
@@ -49,7 +50,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 # Third-party packages that stay in some rooms.
 CONFINED: dict[str, tuple[str, ...]] = {
-    "tensorflow": ("avemo_jax.data", "avemo_jax.training.writers", "data_prep.builders"),
+    "tensorflow": ("avemo_jax.data", "avemo_jax.pretrained.tensorflow_checkpoint", "avemo_jax.training.writers", "data_prep.builders"),
     "tensorflow_datasets": ("avemo_jax.data", "data_prep.builders"),
     "clu": ("avemo_jax.training.writers",),
     "flax": ("avemo_jax.models", "avemo_jax.pretrained", "avemo_jax.training", "avemo_jax.inference", "avemo_jax.experiment"),
