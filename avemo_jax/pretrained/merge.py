@@ -1,0 +1,82 @@
+"""Foreign arrays into the variables of a network, with every name of both sides accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+_MOST_NAMED = 12  # names listed in a message; the rest is counted
+
+
+def flat_shapes(variables: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes of the leaves of a tree of variables by path, "params/conv1/kernel"."""
+    return {path: tuple(leaf.shape) for path, leaf in traverse_util.flatten_dict(variables, sep="/").items()}
+
+
+def merge(
+    arrays: Mapping[str, np.ndarray],
+    names: Mapping[str, str],
+    whole: Mapping[str, tuple[int, ...]],
+    like: Any,
+    *,
+    source: str,
+    optional: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Put foreign arrays where a network has its variables.
+
+    Args:
+      arrays: foreign name -> array.
+      names: foreign name -> path of ours, for all that the published network has.
+      whole: path of ours -> shape, of the whole network.
+      like: variables of the network that is wanted, arrays or their shapes; it may end before the whole one does.
+      source: what the messages call the file.
+      optional: beginnings of paths that a file may lack, all of them together: the classes of a file without its top.
+
+    Returns:
+      A tree of the structure and dtypes of `like`, numpy arrays.
+
+    Raises:
+      ValueError: a name on one side that the other lacks, a shape that differs, values that are not finite; all of them named.
+    """
+    wanted = traverse_util.flatten_dict(like, sep="/")
+    foreign = {ours: name for name, ours in names.items()}
+    problems = {
+        "the table of names lacks": sorted(set(whole) - set(foreign)),
+        "the file has, and the network lacks": sorted(set(arrays) - set(names)),
+        "the network has, and the file lacks": _missing(arrays, names, wanted, optional),
+        "the network that is wanted has, and the published one lacks": sorted(set(wanted) - set(whole)),
+        "of other shapes": [
+            f"{name} {arrays[name].shape}, expected {whole[ours]} ({ours})"
+            for name, ours in names.items()
+            if name in arrays and ours in whole and arrays[name].shape != whole[ours]
+        ],
+        "wanted in other shapes than published": [
+            f"{ours} {tuple(leaf.shape)}, published {whole[ours]}"
+            for ours, leaf in wanted.items()
+            if ours in whole and tuple(leaf.shape) != whole[ours]
+        ],
+        "with values that are not finite": [name for name, array in arrays.items() if not np.all(np.isfinite(array))],
+    }
+    found = [f"{what}: {_listed(items)}" for what, items in problems.items() if items]
+    if found:
+        raise ValueError(f"{source} does not fit the network. {'. '.join(found)}")
+    return traverse_util.unflatten_dict(
+        {ours: np.asarray(arrays[foreign[ours]], dtype=leaf.dtype) for ours, leaf in wanted.items()}, sep="/"
+    )
+
+
+def _missing(arrays: Mapping[str, np.ndarray], names: Mapping[str, str], wanted: Mapping[str, Any], optional: tuple[str, ...]) -> list[str]:
+    """What must be in the file and is not; the optional part may be absent as a whole where it is not wanted."""
+    missing = {name: ours for name, ours in names.items() if name not in arrays}
+    may_lack = {name: ours for name, ours in names.items() if ours.startswith(optional)} if optional else {}
+    if set(may_lack) <= set(missing):
+        missing = {name: ours for name, ours in missing.items() if name not in may_lack or ours in wanted}
+    return [f"{name} ({ours})" for name, ours in missing.items()]
+
+
+def _listed(items: list[str]) -> str:
+    more = len(items) - _MOST_NAMED
+    return ", ".join(items[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,64 @@
+"""VGGish from its TensorFlow checkpoint, and the PCA of its embeddings."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from avemo_jax.models.vggish import VGGish
+from avemo_jax.pretrained.family import Family, variables_of
+from avemo_jax.pretrained.tensorflow_checkpoint import checkpoint_files, read_checkpoint
+
+# Module of ours -> scope of the checkpoint, as TF-Slim nests them.
+_SCOPES = {
+    "conv1": "conv1",
+    "conv2": "conv2",
+    "conv3_1": "conv3/conv3_1",
+    "conv3_2": "conv3/conv3_2",
+    "conv4_1": "conv4/conv4_1",
+    "conv4_2": "conv4/conv4_2",
+    "fc1_1": "fc1/fc1_1",
+    "fc1_2": "fc1/fc1_2",
+    "fc2": "fc2",
+}
+
+
+def _names() -> dict[str, str]:
+    leaves = {"weights": "kernel", "biases": "bias"}
+    return {f"vggish/{scope}/{theirs}": f"params/{module}/{ours}" for module, scope in _SCOPES.items() for theirs, ours in leaves.items()}
+
+
+VGGISH = Family(
+    assets=("vggish",),
+    files=checkpoint_files,
+    read=read_checkpoint,
+    variables=lambda: variables_of(VGGish("embedding"), 1, 96, 64),
+    names=_names,
+)
+
+
+def _read_pca(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
+    """The npz of the PCA; the means, a column in the file, as a vector."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(member.file_size for member in archive.infolist())
+        if claimed > largest_bytes:
+            raise ValueError(f"its arrays claim {claimed} bytes, expected {largest_bytes} at most")
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: expected vggish_pca_params.npz, reading it stopped with: {error}; get the file anew") from error
+    means = arrays.get("pca_means")
+    return arrays if means is None or means.shape != (128, 1) else {**arrays, "pca_means": means[:, 0]}
+
+
+VGGISH_PCA = Family(
+    assets=("vggish_pca",),
+    read=_read_pca,
+    variables=lambda: {"constants": variables_of(VGGish("embedding_pca"), 1, 96, 64)["constants"]},
+    names=lambda: {name: f"constants/{name}" for name in ("pca_eigen_vectors", "pca_means")},
+)
