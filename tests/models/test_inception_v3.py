@@ -1,5 +1,4 @@
 import os
-import re
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +6,7 @@ import numpy as np
 import pytest
 
 from avemo_jax.models.inception_v3 import END_POINTS, InceptionV3, fold_batch_norm
+from avemo_jax.pretrained.load import load_pretrained
 
 
 def _shapes(module, *shape, dtype=jnp.float32):
@@ -17,6 +17,7 @@ def test_shapes_and_parameters_are_those_of_the_original():
     features, variables = _shapes(InceptionV3(), 2, 299, 299, 3)
     assert features.shape == (2, 2048)
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 21_802_784  # what Keras counts without the classes
+    assert sum(leaf.size for leaf in jax.tree.leaves(_shapes(InceptionV3("logits"), 1, 75, 75, 3)[1])) == 23_851_784
     assert _shapes(InceptionV3("mixed10"), 1, 299, 299, 3)[0].shape == (1, 8, 8, 2048)
     assert _shapes(InceptionV3("mixed7"), 1, 299, 299, 3, dtype=jnp.uint8)[0].shape == (1, 17, 17, 768)
     assert _shapes(InceptionV3(), 1, 75, 75, 3)[0].shape == (1, 2048)
@@ -50,48 +51,28 @@ def test_folding_changes_nothing_on_a_part():
     np.testing.assert_allclose(found, expected, atol=1e-4 * float(jnp.abs(expected).max()))
 
 
-def inception_from_keras(model, template):
-    """Weights of a Keras InceptionV3 without classes as variables of ours; `template` is ours by shape.
-
-    Keras numbers its convolutions and batch norms in the order of their creation, which is the order of our blocks and of the
-    convolutions in them.
-    """
-
-    def in_order(prefix):
-        layers = [layer for layer in model.layers if re.fullmatch(rf"{prefix}(_\d+)?", layer.name)]
-        return sorted(layers, key=lambda layer: int(layer.name.removeprefix(prefix).lstrip("_") or 0))
-
-    blocks = sorted(template["params"], key=END_POINTS.index)
-    paths = [(block, f"conv{index}") for block in blocks for index in range(len(template["params"][block]))]
-    convs, norms = in_order("conv2d"), in_order("batch_normalization")
-    assert len(paths) == len(convs) == len(norms) == 94
-    params: dict = {block: {} for block in blocks}
-    statistics: dict = {block: {} for block in blocks}
-    for (block, name), conv, norm in zip(paths, convs, norms, strict=True):
-        (kernel,) = conv.get_weights()
-        bias, mean, var = norm.get_weights()
-        params[block][name] = {"conv": {"kernel": kernel}, "norm": {"bias": bias}}
-        statistics[block][name] = {"norm": {"mean": mean, "var": var}}
-    variables = {"params": params, "batch_stats": statistics}
-    jax.tree.map(lambda ours, theirs: np.testing.assert_equal(theirs.shape, ours.shape), template, variables)
-    return variables
-
-
 @pytest.fixture(scope="module")
-def reference():
-    """Keras' model giving all end points, and ours with its weights."""
+def reference(tmp_path_factory):
+    """Keras' model giving all end points, and ours with its weights, read from the file that Keras saves."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     keras = pytest.importorskip("keras")
     keras.utils.set_random_seed(0)
-    model = keras.applications.InceptionV3(weights=None, include_top=False, input_shape=(None, None, 3))
+    body = keras.applications.InceptionV3(weights=None, include_top=False, input_shape=(None, None, 3))
+    pooled = keras.layers.GlobalAveragePooling2D(name="avg_pool")(body.output)
+    model = keras.Model(body.input, keras.layers.Dense(1000, name="predictions")(pooled))
     rng = np.random.default_rng(0)
     for layer in model.layers:
         if layer.name.startswith("batch_normalization"):
             bias, mean, var = layer.get_weights()
             layer.set_weights([rng.normal(0, 0.2, bias.shape), rng.normal(0, 0.3, mean.shape), rng.uniform(0.5, 1.5, var.shape)])
-    outputs = [model.get_layer(name).output for name in END_POINTS[1:-1]]
-    _, template = _shapes(InceptionV3(), 1, 299, 299, 3)
-    return keras.Model(model.input, outputs), inception_from_keras(model, template)
+    kernel, bias = model.get_layer("predictions").get_weights()
+    model.get_layer("predictions").set_weights([kernel, rng.normal(0, 0.2, bias.shape)])
+    path = tmp_path_factory.mktemp("keras") / "inception_v3.h5"
+    model.save(path)
+    like = _shapes(InceptionV3("logits"), 1, 299, 299, 3)[1]
+    variables, _ = load_pretrained("inception_v3", str(path), path.parent, like)
+    names = [*END_POINTS[1:-1], "predictions"]
+    return keras.Model(model.input, [model.get_layer(name).output for name in names]), variables
 
 
 @pytest.mark.golden
@@ -99,11 +80,10 @@ def reference():
 def test_equals_keras_at_every_end_point(reference, size_px):
     model, variables = reference
     x = np.random.default_rng(size_px).uniform(-1, 1, (1, size_px, size_px, 3)).astype(np.float32)
-    expected = dict(zip(END_POINTS[1:-1], (np.asarray(value) for value in model(x, training=False)), strict=True))
-    expected["avg_pool"] = expected["mixed10"].mean(axis=(1, 2))
+    expected = dict(zip(END_POINTS[1:], (np.asarray(value) for value in model(x, training=False)), strict=True))
     ours = {
-        "unfolded": (InceptionV3(), variables),
-        "folded": (InceptionV3(folded=True), fold_batch_norm(variables)),
+        "unfolded": (InceptionV3("logits"), variables),
+        "folded": (InceptionV3("logits", folded=True), fold_batch_norm(variables)),
     }
     for kind, (module, weights) in ours.items():
         found = jax.jit(lambda weights, x, module=module: module.apply(weights, x, method="end_points"))(weights, x)
