@@ -131,6 +131,16 @@ def views() -> ConfigDict:
                 margin=0.1,
             ),
             frames=dict(rate_fps=7.5, size_px=299, segment_s=30.0),
+            still=dict(
+                num_frames=1,  # of a film, evenly spaced; a picture is one
+                size_px=48,  # C also names 88
+                gray=False,
+                crop="whole",  # "whole" frames whatever their proportions, the "centre" square, or the "face"
+                segment_s=30.0,
+                detector="haar",
+                detector_path=placeholder(str),
+                margin=0.1,
+            ),
             table=dict(path=placeholder(str), clip_column="clip"),
         )
     )

@@ -209,6 +209,13 @@ def crop_face(image: np.ndarray, box: Box, *, margin: float = 0.1) -> np.ndarray
     return image[top : top + side, left : left + side].copy()
 
 
+def crop_centre(image: np.ndarray, part: float = 1.0) -> np.ndarray:
+    """Cut the square in the middle of an image (H, W, C), whose side is that part of the image's shorter one."""
+    side = max(1, round(min(image.shape[:2]) * part))
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    return image[top : top + side, left : left + side]
+
+
 def resized(image: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
     """Resize (H, W, 3) uint8 by area where it shrinks, else bilinearly."""
     shrinks = width_px < image.shape[1] or height_px < image.shape[0]

@@ -32,7 +32,7 @@ _SOUNDFILE_SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
 _BLOCK_SAMPLES = 1 << 16
 _RATE_RANGE_HZ = (4_000, 384_000)  # anything else is a damaged header
 _LARGEST_SAMPLE = 8.0  # float files may pass 1 a little; integers stored as floats pass it by far
-_LARGEST_PIXELS = 7680 * 4320
+LARGEST_PIXELS = 7680 * 4320
 _TOLERANCE_S = 0.5  # by which a stream may end before the header says: sound and picture of a file rarely end together
 _FEWEST_FRAMES = 0.9  # of the header's count; AVI counts dropped frames too
 _SEEK_FROM_S = 10.0  # up to here decoding from the beginning costs less than a seek can go wrong
@@ -259,7 +259,7 @@ def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iter
     context = stream.codec_context
     context.options = {"err_detect": "explode"}
     context.thread_count = 1  # workers share the cores already
-    if stream.type == "video" and (context.width or 0) * (context.height or 0) > _LARGEST_PIXELS:
+    if stream.type == "video" and (context.width or 0) * (context.height or 0) > LARGEST_PIXELS:
         raise MediaError("undecodable", f"{path.name}: an implausible picture of {context.width} x {context.height}")
     packets = container.demux()  # of all streams: where a file is cut, the torn packet may be another stream's
     ends_torn = False
@@ -317,9 +317,13 @@ def _picture(frame: av.VideoFrame, region: str) -> np.ndarray:
     image = frame.to_ndarray(format="rgb24")
     if frame.rotation:
         image = np.rot90(image, frame.rotation // 90)
+    return region_of(image, region)
+
+
+def region_of(image: np.ndarray, region: str) -> np.ndarray:
+    """Cut the region, one of REGIONS, out of an image (H, W, C)."""
     half = image.shape[1] // 2
-    image = {"full": image, "left": image[:, :half], "right": image[:, half:]}[region]
-    return np.ascontiguousarray(image)
+    return np.ascontiguousarray({"full": image, "left": image[:, :half], "right": image[:, half:]}[region])
 
 
 _Blocks = Iterator[tuple[int, np.ndarray]]  # (rate in Hz, (S,) float32 mono)

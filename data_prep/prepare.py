@@ -19,11 +19,13 @@ from avemo_jax.data.prepared import Damage, PreparedSet, format_damage
 from data_prep.audio_views import AUDIO_VIEWS
 from data_prep.digests import ABSENT, media_digests
 from data_prep.staging import StagedClip, StageTask, read_staged, stage, stage_lost, stage_media, staged_path
+from data_prep.still_view import Still
+from data_prep.stills import ROW_OFFSET
 from data_prep.table_view import Table
 from data_prep.video_views import VIDEO_VIEWS
 from data_prep.workers import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, run_tasks
 
-VIEWS: dict[str, Any] = {**AUDIO_VIEWS, **VIDEO_VIEWS, Table.name: Table}
+VIEWS: dict[str, Any] = {**AUDIO_VIEWS, **VIDEO_VIEWS, **{view.name: view for view in (Still, Table)}}
 
 # Part of every key: raised when the code around the views changes what they get (decoding) or how examples are written.
 CODE_VERSION = 2
@@ -173,13 +175,19 @@ def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str]) -> str:
     for name in [name for name in params if name == "path" or name.endswith("_path")]:
         if params[name] is not None and Path(params[name]).is_file():
             params[name] = hashlib.sha256(Path(params[name]).read_bytes()).hexdigest()
-    spans = {clip.clip_id: clip.audio_span_s if view.modality == "audio" else (*clip.video_span_s, clip.video_region) for clip in clips}
+    spans = {clip.clip_id: clip.audio_span_s if view.modality == "audio" else _place(clip) for clip in clips}
     parts = {
         "clips": [(clip.clip_id, spans[clip.clip_id], contents.get(clip.clip_id, ABSENT)) for clip in clips],
         "view": (view.name, view.VERSION, params),
         "code": CODE_VERSION,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _place(clip: Clip) -> tuple[Any, ...]:
+    """Where in its file a clip's picture lies."""
+    row = (clip.attributes[ROW_OFFSET],) if ROW_OFFSET in clip.attributes else ()
+    return (*clip.video_span_s, clip.video_region, *row)
 
 
 def _stage_row(path: Path, clip: Clip, rows: Mapping[str, Any], view: Table) -> StagedClip:

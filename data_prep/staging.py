@@ -15,8 +15,9 @@ import numpy as np
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example
-from data_prep.media import MediaError, stream_audio, stream_frames
+from data_prep.media import Frame, MediaError, stream_audio, stream_frames
 from data_prep.segments import ViewSegment
+from data_prep.stills import ROW_OFFSET, STILL_SUFFIXES, stream_row, stream_still
 
 _ARRAYS = ("values", "mask", "times_s")
 _REPORT = "report.json"
@@ -140,10 +141,20 @@ def read_media(task: StageTask, watch: Watch) -> Iterator[Any]:
     name = clip.audio if view.modality == "audio" else clip.video
     if name is None:
         raise MediaError(f"no_{view.modality}", f"the corpus has no {view.modality} of this clip")
-    start_s, end_s = clip.audio_span_s if view.modality == "audio" else clip.video_span_s
     if view.modality == "video":
-        return stream_frames(task.root / name, start_s=start_s, end_s=end_s, region=clip.video_region)
+        return _frames(task.root / name, clip)
+    start_s, end_s = clip.audio_span_s
     return watch.audio(stream_audio(task.root / name, rate_hz=view.sample_rate_hz, start_s=start_s, end_s=end_s, segment_s=view.segment_s))
+
+
+def _frames(path: Path, clip: Clip) -> Iterator[Frame]:
+    """The clip's pictures, of a film, a picture file or a row of pixels."""
+    if (offset := clip.attributes.get(ROW_OFFSET)) is not None:
+        return stream_row(path, int(offset))
+    if path.suffix.lower() in STILL_SUFFIXES:
+        return stream_still(path, region=clip.video_region)
+    start_s, end_s = clip.video_span_s
+    return stream_frames(path, start_s=start_s, end_s=end_s, region=clip.video_region)
 
 
 class Watch:
