@@ -13,6 +13,8 @@ import numpy as np
 
 NUM_ECE_BINS = 15
 METRICS = ("war", "uar", "macro_f1", "weighted_f1", "ece")
+SEGMENT_RULES = ("mean", "vote")
+_TIE_SHARE = 1e-3  # of a vote: what decides between classes of equally many
 
 
 def confusion(label: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -28,6 +30,19 @@ def confusion(label: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.
         if indices.size and not (indices.min() >= 0 and indices.max() < num_classes):
             raise ValueError(f"expected {name} in 0..{num_classes - 1}, got {indices.min()}..{indices.max()}")
     return np.bincount(label * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def segment_share(posterior: Any, rule: str) -> Any:
+    """What one segment adds to its clip, posterior (..., K) -> (..., K); the clip is said what its segments say on average.
+
+    "mean" averages posteriors. "vote" counts the segments' most probable classes (document B's majority vote): a clip's probabilities are
+    then shares of votes; of classes with equally many votes the mean posterior decides, for which a thousandth of each vote is kept.
+    """
+    if rule == "mean":
+        return posterior
+    votes = posterior >= posterior.max(-1)[..., None]
+    first = votes & (votes.cumsum(-1) == 1)
+    return (1 - _TIE_SHARE) * first + _TIE_SHARE * posterior
 
 
 def _ratio(part: Any, whole: Any) -> Any:

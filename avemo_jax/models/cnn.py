@@ -6,7 +6,7 @@ outside; a matrix product over shifted slices of the picture gives the same numb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -63,3 +63,30 @@ class CNN(nn.Module):
             x = max_pool_2x2(ProductConv(num_channels, name=f"conv{index}")(x))
             x = nn.relu(nn.LayerNorm(reduction_axes=(1, 2, 3), name=f"norm{index}")(x))
         return jnp.mean(x, axis=(1, 2))
+
+
+class ConvPool(nn.Module):
+    """Blocks of 3 x 3 convolution, ReLU, 2 x 2 max-pooling, flattened: system C's image network up to its dense layer.
+
+    Source: document C, section on the image model. The convolution is a matrix product, for the reason given above.
+
+    Attributes:
+      channels: of the blocks, one a block.
+    """
+
+    channels: Sequence[int]
+
+    @nn.compact
+    def __call__(self, x: jax.Array, drop: Callable[[jax.Array], jax.Array] | None = None) -> jax.Array:
+        """Encode pictures (N, H, W, C) or patches (N, H, W), uint8 taken as [0, 1] or float as it is, to (N, H' W' C').
+
+        `drop`, where given, follows each block.
+        """
+        if jnp.issubdtype(x.dtype, jnp.integer):
+            x = x.astype(jnp.float32) / 255
+        if x.ndim == 3:
+            x = x[..., None]
+        for index, num_channels in enumerate(self.channels):
+            x = max_pool_2x2(nn.relu(ProductConv(num_channels, name=f"conv{index}")(x)))
+            x = x if drop is None else drop(x)
+        return x.reshape(len(x), -1)

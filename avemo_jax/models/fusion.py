@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from avemo_jax.models.attention import masked_softmax, weighted_sum
+from avemo_jax.models.attention import masked_mean, masked_softmax, weighted_sum
 from avemo_jax.models.norm import BatchNorm
 from avemo_jax.models.recurrent import GRU
 
@@ -96,3 +96,54 @@ class DotAttentionFusion(nn.Module):
         keys = nn.Dense(self.width, use_bias=False, name="key")(video)
         weights = masked_softmax(jnp.sum(queries * keys, axis=-1), video_mask)
         return weighted_sum(weights, video), weights
+
+
+class TokenAttentionFusion(nn.Module):
+    """Attend over tokens: h = tanh(W c + b), weights = softmax over tokens of <|h|, g>, with g learned; q = sum of weights x tokens.
+
+    Source: document B, section 3.4, equations 5 to 7, which call the sum's index t and do not say what it counts. Choice: the tokens are
+    the two modalities of a segment, the mean over an example's segments following; `over_segments` makes each segment, both modalities
+    concatenated, a token.
+
+    Attributes:
+      width: of h.
+      over_segments: False: two tokens a step, of equal width; True: one token a step.
+    """
+
+    width: int
+    over_segments: bool
+
+    @nn.compact
+    def __call__(
+        self, audio: jax.Array, audio_mask: jax.Array, video: jax.Array, video_mask: jax.Array
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """Join audio (B, T, D) and video (B, T, D'), masks (B, T) bool, into (B, D) or (B, D + D'), and weights (B, T) over segments.
+
+        A segment that one stream lacks has the other's token alone; over segments, zeros stand for it.
+
+        Raises:
+          ValueError: streams that do not go together step by step, or tokens of unequal width.
+        """
+        if audio.shape[1] != video.shape[1]:
+            raise ValueError(
+                f"token_attention joins segments one to one and got {audio.shape[1]} of sound and {video.shape[1]} of picture; use the "
+                "views speech_segments and speech_faces with the same fields"
+            )
+        audio, video = jnp.where(audio_mask[..., None], audio, 0), jnp.where(video_mask[..., None], video, 0)
+        real = audio_mask | video_mask
+        if self.over_segments:
+            tokens = jnp.concatenate([audio, video], axis=-1)
+            weights = masked_softmax(self._scores(tokens), real)
+            return weighted_sum(weights, tokens), weights
+        if audio.shape[-1] != video.shape[-1]:
+            raise ValueError(
+                f"attention over modalities takes tokens of one width, got {audio.shape[-1]} of sound and {video.shape[-1]} of picture; "
+                "set model.fusion.tokens='segments', or give both branches steps of equal width"
+            )
+        tokens = jnp.stack([audio, video], axis=2)
+        weights = masked_softmax(self._scores(tokens), jnp.stack([audio_mask, video_mask], axis=2))
+        return masked_mean(jnp.einsum("btm,btmd->btd", weights, tokens), real), None
+
+    def _scores(self, tokens: jax.Array) -> jax.Array:
+        hidden = jnp.tanh(nn.Dense(self.width, name="hidden")(tokens))
+        return nn.Dense(1, use_bias=False, name="context")(jnp.abs(hidden))[..., 0]

@@ -21,6 +21,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+ACTIVATIONS = ("tanh", "linear")
+
 
 def _orthogonal_gates(num_gates: int) -> Callable[..., jax.Array]:
     """Each gate's recurrent matrix orthogonal by itself."""
@@ -166,6 +168,7 @@ class LSTM(nn.Module):
 
     Attributes:
       num_units: H.
+      activation: "tanh", or "linear", which leaves both out (Keras' activation="linear": system C).
       reverse: run from the last real step to the first.
       unroll: steps of the recurrence in one iteration of the compiled loop; changes speed, not results.
     """
@@ -173,11 +176,12 @@ class LSTM(nn.Module):
     num_units: int
     reverse: bool = False
     unroll: int = 1
+    activation: str = "tanh"
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Map x (B, T, D) with mask (B, T) bool to outputs (B, T, H) and the state after the last real step (B, H)."""
-        units = self.num_units
+        units, squash = self.num_units, jnp.tanh if self.activation == "tanh" else lambda value: value
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), (x.shape[-1], 4 * units))
         recurrent_kernel = self.param("recurrent_kernel", _orthogonal_gates(4), (units, 4 * units))
         bias = self.param("bias", lambda _, shape: jnp.zeros(shape).at[units : 2 * units].set(1), (4 * units,))
@@ -185,8 +189,8 @@ class LSTM(nn.Module):
         def step(carry, x):
             h, cell = carry
             i, f, g, o = jnp.split(x + h @ recurrent_kernel, 4, axis=-1)
-            cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
-            return jax.nn.sigmoid(o) * jnp.tanh(cell), cell
+            cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * squash(g)
+            return jax.nn.sigmoid(o) * squash(cell), cell
 
         zeros = jnp.zeros((x.shape[0], units), x.dtype)
         (last, _), outputs = _scan_steps(step, (zeros, zeros), x @ kernel + bias, mask, self.reverse, self.unroll)
@@ -198,16 +202,17 @@ class RecurrentStack(nn.Module):
 
     Attributes:
       cell: "gru" or "lstm".
-      num_layers, num_units: of one direction.
+      units: H of each layer, of one direction.
       bidirectional: each layer runs both ways and its outputs are concatenated: widths are 2 H.
       reset_after, unroll: see `GRU`.
+      activation: of LSTM layers, one of ACTIVATIONS; see `LSTM`.
     """
 
     cell: str
-    num_layers: int
-    num_units: int
+    units: tuple[int, ...]
     bidirectional: bool = False
     reset_after: bool = True
+    activation: str = "tanh"
     unroll: int = 1
 
     @nn.compact
@@ -219,23 +224,27 @@ class RecurrentStack(nn.Module):
         `between(outputs, index)` is what the outputs of every layer but the top one go through on their way up.
 
         Raises:
-          ValueError: an unknown cell, or no layer.
+          ValueError: an unknown cell, a GRU without tanh, or no layer.
         """
         if self.cell not in ("gru", "lstm"):
             raise ValueError(f"expected a recurrent cell 'gru' or 'lstm', got {self.cell!r}")
-        if self.num_layers < 1:
-            raise ValueError(f"expected one recurrent layer or more, got num_layers={self.num_layers}; context 'none' has none")
-        for index in range(self.num_layers):
+        if self.activation not in (ACTIVATIONS if self.cell == "lstm" else ("tanh",)):
+            raise ValueError(
+                f"expected the activation of a {self.cell} among {ACTIVATIONS}, 'linear' for an lstm alone; got {self.activation!r}"
+            )
+        if not self.units:
+            raise ValueError("expected one recurrent layer or more, got units=(); context 'none' has none")
+        for index, num_units in enumerate(self.units):
             if index and between is not None:
                 x = between(x, index - 1)
-            directions = [self._layer(f"layer{index}", reverse=False)(x, mask)]
+            directions = [self._layer(f"layer{index}", num_units, reverse=False)(x, mask)]
             if self.bidirectional:
-                directions.append(self._layer(f"layer{index}_reverse", reverse=True)(x, mask))
+                directions.append(self._layer(f"layer{index}_reverse", num_units, reverse=True)(x, mask))
             outputs, states = zip(*directions, strict=True)
             x, last = jnp.concatenate(outputs, axis=-1), jnp.concatenate(states, axis=-1)
         return x, last
 
-    def _layer(self, name: str, reverse: bool) -> nn.Module:
+    def _layer(self, name: str, num_units: int, reverse: bool) -> nn.Module:
         if self.cell == "gru":
-            return GRU(self.num_units, self.reset_after, reverse, self.unroll, name=name)
-        return LSTM(self.num_units, reverse, self.unroll, name=name)
+            return GRU(num_units, self.reset_after, reverse, self.unroll, name=name)
+        return LSTM(num_units, reverse, self.unroll, self.activation, name=name)

@@ -6,33 +6,43 @@ import numpy as np
 import pytest
 from filled_variables import filled_variables
 
-from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec, attention_weights, take_over
+from avemo_jax.models.emotion_net import BranchSpec, Context, EmotionNet, FusionSpec, attention_weights, overlay, take_over
+from avemo_jax.models.encoders import FAMILIES, EncoderSpec
+from avemo_jax.models.recurrent import LSTM
 
-AUDIO = BranchSpec(num_units=5, dense_units=4)
-VIDEO = BranchSpec(encoder="cnn", encoder_units=(3,), num_units=4, bidirectional=True, pooling="mean_std", dense_units=0)
+AUDIO = BranchSpec(context_units=(5,), dense_units=(4,))
+VIDEO = BranchSpec(encoder="cnn", encoder_units=(3,), context_units=(4,), bidirectional=True, pooling="mean_std", dense_units=())
 RICH = BranchSpec(
     encoder="mlp",
     encoder_units=(6,),
     time_conv_channels=5,
     time_conv_stride_steps=2,
-    num_layers=2,
-    num_units=4,
+    context_units=(4, 3),
     reset_after=False,
     context_batch_norm=True,
     context_dropout=True,
     pooling="attention_mean_std",
     attention_units=3,
 )
+# Steps to steps, one to one: what attention over tokens joins.
+STEPS = {"context": "none", "pooling": "mean", "dense_units": ()}
+LISTENED = BranchSpec(encoder="mlp", encoder_units=(4,), **STEPS)
+WATCHED = BranchSpec(encoder="conv_pool", encoder_units=(1, 1), **STEPS)  # 8 x 8 pixels become 2 x 2 x 1 numbers
 NETS = {
     "audio": EmotionNet(8, audio=AUDIO),
+    "conv": EmotionNet(8, audio=BranchSpec(context="conv", context_units=(2, 3), context_activation="relu_elu", dense_units=(6, 5))),
+    "linear": EmotionNet(8, audio=BranchSpec(context="lstm", context_units=(5,), context_activation="linear", pooling="last")),
+    "modalities": EmotionNet(8, audio=LISTENED, video=WATCHED, fusion=FusionSpec("token_attention", width=3, dense_units=(5,))),
+    "segments": EmotionNet(8, audio=LISTENED, video=WATCHED, fusion=FusionSpec("token_attention", width=3, tokens="segments")),
     "rich": EmotionNet(8, audio=RICH),
-    "plain": EmotionNet(8, audio=BranchSpec(context="none", pooling="last", dense_units=0, batch_norm=False)),
+    "plain": EmotionNet(8, audio=BranchSpec(context="none", pooling="last", dense_units=(), batch_norm=False)),
     "video": EmotionNet(8, video=VIDEO),
     "concat": EmotionNet(8, audio=RICH, video=VIDEO, fusion=FusionSpec()),
     "tanh_gru": EmotionNet(8, audio=AUDIO, video=VIDEO, fusion=FusionSpec("tanh_gru", width=3, num_units=4)),
     "dot_attention": EmotionNet(8, audio=AUDIO, video=VIDEO, fusion=FusionSpec("dot_attention", width=3)),
 }
-TRAINED = ("audio", "concat", "tanh_gru", "dot_attention")  # one of each kind is compiled for training; "concat" has all of a branch
+# One of each kind is compiled for training; "concat" has all of a branch.
+TRAINED = ("audio", "conv", "concat", "tanh_gru", "dot_attention", "modalities")
 
 
 def _batch(seed=0):
@@ -48,9 +58,20 @@ def _batch(seed=0):
     }
 
 
+def _segments(seed=0):
+    """A batch whose streams have the same steps; the second example has a segment without picture."""
+    batch = _batch(seed)
+    mask = batch["audio_mask"][:, :5]
+    return batch | {"audio": batch["audio"][:, :5], "audio_mask": mask, "video_mask": mask.at[1, 1].set(False)}
+
+
+def _batch_for(name, seed=0):
+    return (_segments if name in ("modalities", "segments") else _batch)(seed)
+
+
 @pytest.fixture(scope="module")
 def all_variables():
-    return {name: filled_variables(net, _batch(), train=False) for name, net in NETS.items()}
+    return {name: filled_variables(net, _batch_for(name), train=False) for name, net in NETS.items()}
 
 
 @functools.cache
@@ -72,7 +93,7 @@ def _runner(name):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_gradients_reach_every_parameter(name, all_variables):
-    (_, (logits, _)), gradients = _runner(name)(all_variables[name], _batch())
+    (_, (logits, _)), gradients = _runner(name)(all_variables[name], _batch_for(name))
     assert logits.shape == (4, 8)
     dead = [jax.tree_util.keystr(path) for path, leaf in jax.tree.leaves_with_path(gradients) if not jnp.any(leaf)]
     assert dead == []
@@ -80,7 +101,7 @@ def test_gradients_reach_every_parameter(name, all_variables):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_padding_changes_nothing(name, all_variables):
-    variables, batch = all_variables[name], _batch()
+    variables, batch = all_variables[name], _batch_for(name)
     (loss, (logits, updated)), gradients = _runner(name)(variables, batch)
     longer = dict(batch)
     for stream, fill in (("audio", jnp.nan), ("video", 77)):
@@ -102,16 +123,17 @@ def test_padding_changes_nothing(name, all_variables):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_batch_of_nothing_gives_finite_outputs_and_gradients(name, all_variables):
-    batch = _batch() | {"mask": jnp.zeros(4, bool), "audio_mask": jnp.zeros((4, 6), bool), "video_mask": jnp.zeros((4, 5), bool)}
+    batch = _batch_for(name)
+    batch |= {key: jnp.zeros(batch[key].shape, bool) for key in ("mask", "audio_mask", "video_mask")}
     result = _runner(name)(all_variables[name], batch)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(result))
     before = all_variables[name].get("batch_stats", {})
     jax.tree.map(np.testing.assert_array_equal, result[0][1][1].get("batch_stats", {}), before)
 
 
-@pytest.mark.parametrize("name", ["concat", "dot_attention"])
+@pytest.mark.parametrize("name", ["concat", "dot_attention", "segments"])
 def test_order_of_examples_is_kept(name, all_variables):
-    net, variables, batch = NETS[name], all_variables[name], _batch()
+    net, variables, batch = NETS[name], all_variables[name], _batch_for(name)
     order = jnp.array([2, 0, 3, 1])
     apply = jax.jit(lambda batch: net.apply(variables, batch, train=False))
     np.testing.assert_allclose(apply({key: value[order] for key, value in batch.items()}), apply(batch)[order], atol=1e-5)
@@ -169,16 +191,63 @@ def test_attention_weights_sum_to_one_over_real_steps(name, streams, all_variabl
     ("encoder", "step_shape", "num_features"), [("vggish", (96, 64), 128), ("inception_v3", (75, 75, 3), 2048), ("cnn", (96, 64), 7)]
 )
 def test_encoders_work_step_by_step(encoder, step_shape, num_features):
-    net = EmotionNet(8, video=BranchSpec(encoder=encoder, encoder_units=(7,), num_units=5))
+    spec = EncoderSpec(encoder) if encoder in FAMILIES else None
+    net = EmotionNet(8, video=BranchSpec(encoder=encoder, encoder_spec=spec, encoder_units=(7,), context_units=(5,)))
     batch = {"video": jnp.zeros((2, 3, *step_shape)), "video_mask": jnp.ones((2, 3), bool)}
     logits, variables = jax.eval_shape(lambda key: net.init_with_output(key, batch, train=False), jax.random.key(0))
     assert logits.shape == (2, 8)
     assert variables["params"]["video"]["context"]["layers"]["layer0"]["kernel"].shape == (num_features, 15)
 
 
+def test_frames_of_a_step_have_a_context_of_their_own():
+    spec = BranchSpec(frame_context="lstm", frame_units=4, context="none", pooling="mean", dense_units=())
+    net, frames = EmotionNet(8, video=spec), jax.random.normal(jax.random.key(0), (2, 3, 5, 6))
+    batch = {"video": frames, "video_mask": jnp.ones((2, 3), bool)}
+    variables = net.init(jax.random.key(1), batch, train=False)
+    layer = variables["params"]["video"]["context"]["encoder"]["frames"]["layer0"]
+    _, expected = LSTM(4).apply({"params": layer}, frames.reshape(6, 5, 6), jnp.ones((6, 5), bool))
+    steps = Context(spec).apply(
+        {"params": variables["params"]["video"]["context"]}, frames, batch["video_mask"], jnp.ones(2, bool), lambda x: x, train=False
+    )[0]
+    np.testing.assert_allclose(steps.reshape(6, 4), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="steps of several frames"):
+        net.init(jax.random.key(1), {"video": frames[:, :, 0], "video_mask": batch["video_mask"]}, train=False)
+
+
+def test_a_finished_branch_works_in_training_as_outside():
+    """Neither dropout nor the batch's statistics touch it, so what is stacked on it learns from what it will be given."""
+    branch = BranchSpec(context_units=(4, 4), context_batch_norm=True, context_dropout=True, dense_units=(3,))
+    fusion = FusionSpec(batch_norm=False)
+    batch = _batch() | {"video": _batch()["audio"], "video_mask": _batch()["audio_mask"]}
+    net = EmotionNet(8, audio=branch, video=branch, fusion=fusion, held=("audio", "video"))
+    variables = filled_variables(net, batch, train=False)
+    logits, updated = net.apply(variables, batch, train=True, rngs={"dropout": jax.random.key(0)}, mutable=["batch_stats"])
+    np.testing.assert_allclose(logits, net.apply(variables, batch, train=False), atol=1e-6)
+    jax.tree.map(np.testing.assert_array_equal, updated["batch_stats"], variables["batch_stats"])
+
+
+def test_weights_are_laid_over_a_tree_by_name():
+    tree = {"video": {"context": {"a": jnp.zeros(2), "b": jnp.zeros(3)}}}
+    laid = overlay(tree, {"video": {"context": {"b": jnp.ones(3)}}})
+    assert laid["video"]["context"]["b"].sum() == 3 and laid["video"]["context"]["a"].sum() == 0
+    with pytest.raises(ValueError, match=r"video/context/c .*nothing of that name"):
+        overlay(tree, {"video": {"context": {"c": jnp.ones(3)}}})
+    with pytest.raises(ValueError, match=r"video/context/a have shape \(3,\), and the network has \(2,\)"):
+        overlay(tree, {"video": {"context": {"a": jnp.ones(3)}}})
+
+
 def test_impossible_nets_say_why():
     with pytest.raises(ValueError, match=r"encoder to be one of .*'vggish'.* got 'resnet'"):
         BranchSpec(encoder="resnet")
+    with pytest.raises(ValueError, match="has an encoder_spec"):
+        BranchSpec(encoder="vggish")
+    with pytest.raises(ValueError, match="context_activation to be one of"):
+        BranchSpec(context="conv")
+    with pytest.raises(ValueError, match="one width, got 4 of sound and 1 of picture"):
+        narrow = BranchSpec(encoder="conv_pool", encoder_units=(1, 1, 1), **STEPS)
+        EmotionNet(8, audio=LISTENED, video=narrow, fusion=FusionSpec("token_attention")).init(jax.random.key(0), _segments(), train=False)
+    with pytest.raises(ValueError, match="one to one and got 6 of sound and 5 of picture"):
+        NETS["segments"].init(jax.random.key(0), _batch(), train=False)
     with pytest.raises(ValueError, match="pooling to be one of"):
         BranchSpec(pooling="max")
     with pytest.raises(ValueError, match="fusion kind"):

@@ -9,7 +9,7 @@ from filled_variables import filled_variables
 
 from avemo_jax.models.recurrent import GRU, LSTM, RecurrentStack
 
-LAYERS = [GRU(5), GRU(5, reset_after=False), LSTM(5), RecurrentStack("gru", 2, 5, bidirectional=True)]
+LAYERS = [GRU(5), GRU(5, reset_after=False), LSTM(5), RecurrentStack("gru", (5, 5), bidirectional=True)]
 IDS = ["gru", "gru_reset_before", "lstm", "bidirectional_stack"]
 
 
@@ -96,7 +96,7 @@ def test_masking_equals_slicing(layer):
 def test_holes_in_the_mask_are_stepped_over():
     x, _ = _inputs()
     mask = np.array([[True, False, True, True, False, True]] * 3)
-    layer = RecurrentStack("gru", 1, 5, bidirectional=True)
+    layer = RecurrentStack("gru", (5,), bidirectional=True)
     variables = filled_variables(layer, x, mask)
     _, last = jax.jit(layer.apply)(variables, x, mask)
     _, dense_last = jax.jit(layer.apply)(variables, x[:, [0, 2, 3, 5]], np.ones((3, 4), bool))
@@ -137,7 +137,7 @@ def test_unrolling_changes_nothing():
 
 def test_between_sees_all_layers_but_the_top_one():
     x, mask = _inputs()
-    stack = RecurrentStack("lstm", 3, 5)
+    stack = RecurrentStack("lstm", (5, 5, 5))
     seen = []
     variables = filled_variables(stack, x, mask)
     _, last = stack.apply(variables, x, mask, lambda outputs, index: seen.append(index) or outputs * 0)
@@ -148,7 +148,7 @@ def test_between_sees_all_layers_but_the_top_one():
 
 def test_an_unknown_cell_is_named():
     with pytest.raises(ValueError, match=r"'gru' or 'lstm', got 'rnn'"):
-        RecurrentStack("rnn", 1, 5).init(jax.random.key(0), *_inputs())
+        RecurrentStack("rnn", (5,)).init(jax.random.key(0), *_inputs())
 
 
 # Parity with torch and Keras
@@ -212,7 +212,7 @@ def test_equals_torch(cell, num_layers, bidirectional):
     hidden = state[0] if cell == "lstm" else state
     expected_last = np.concatenate(list(hidden.numpy()[-(1 + bidirectional) :]), axis=-1)
 
-    stack = RecurrentStack(cell, num_layers, 24, bidirectional)
+    stack = RecurrentStack(cell, (24,) * num_layers, bidirectional)
     outputs, last = stack.apply({"params": params}, x, jnp.arange(30) < lengths[:, None])
     np.testing.assert_allclose(outputs, expected.numpy(), atol=1e-5)
     np.testing.assert_allclose(last, expected_last, atol=1e-5)
