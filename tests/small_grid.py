@@ -45,14 +45,15 @@ def make_data(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def make_net() -> EmotionNet:
-    return EmotionNet(NUM_CLASSES, audio=BranchSpec(num_units=5, dense_units=4))
+    return EmotionNet(NUM_CLASSES, audio=BranchSpec(context_units=(5,), dense_units=(4,)))
 
 
 def make_trial_inputs():
     """Four trials: two folds of unequal size x two learning rates."""
     trials = make_trials(num_folds=2, seeds=(3,), hyper=HYPER, sweep={"learning_rate": (0.02, 0.05)})
     rows = np.arange(NUM_CLIPS)
-    return trials, make_inputs(trials, [(rows[:30], rows[30:40]), (rows[13:], rows[:13])])
+    parts = [(rows[:30], rows[30:40]), (rows[13:], rows[:13])]
+    return trials, make_inputs(trials, [parts[trial.fold] for trial in trials])
 
 
 def program(execution: str = "loop_scan", *, recipe: Recipe = RECIPE, mesh=None, data=None, num_steps: int = 5) -> TrialProgram:

@@ -19,6 +19,7 @@ from avemo_jax.evaluation.metrics import (
     confusion,
     ece_from_bins,
     recall_from_confusion,
+    segment_share,
 )
 from avemo_jax.evaluation.statistics import speaker_bootstrap
 
@@ -80,9 +81,9 @@ class Predictions:
 
 
 def aggregate_segments(
-    clip_index: np.ndarray, probabilities: np.ndarray, num_clips: int, *, fallback: np.ndarray | None = None
+    clip_index: np.ndarray, probabilities: np.ndarray, num_clips: int, *, fallback: np.ndarray | None = None, rule: str = "mean"
 ) -> np.ndarray:
-    """Average the posteriors of the segments of each clip.
+    """Say of each clip what its segments say together.
 
     Args:
       clip_index: (S,) int, which clip a segment is of, in [0, num_clips).
@@ -90,11 +91,12 @@ def aggregate_segments(
       num_clips: number of clips, those without a segment (undecodable, for example) included: they keep their row, so they stay in the
         denominator of every metric.
       fallback: (K,) what is said of a clip without a segment; best the class frequencies of the training part. Default: all classes alike.
+      rule: "mean" of their posteriors, or their "vote"; see `metrics.segment_share`.
 
     Returns:
       (num_clips, K) float64.
     """
-    clip_index, probabilities = np.asarray(clip_index), np.asarray(probabilities, dtype=np.float64)
+    clip_index, probabilities = np.asarray(clip_index), segment_share(np.asarray(probabilities, dtype=np.float64), rule)
     num_classes = probabilities.shape[1]
     sums, counts = np.zeros((num_clips, num_classes)), np.bincount(clip_index, minlength=num_clips)
     np.add.at(sums, clip_index, probabilities)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeGuard, TypeVar
 
 import jax
 import numpy as np
 from flax import linen as nn
 
+from avemo_jax.evaluation.metrics import segment_share
 from avemo_jax.training.steps import probabilities
 
 Item = TypeVar("Item")
@@ -36,10 +38,27 @@ Row = dict[str, Segment | None]  # stream -> its segment, None where the stream 
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One trained net: its variables ("params", "batch_stats"), and its scaler, stream -> {"mean", "deviation"}."""
+    """One trained net.
 
+    Attributes:
+      net: the network; members of equal nets share what is compiled.
+      variables: "params" and "batch_stats".
+      scaler: stream -> {"mean", "deviation"}.
+      num_cepstra: as in the Recipe that trained it.
+    """
+
+    net: nn.Module
     variables: Mapping[str, Any]
     scaler: Mapping[str, Any]
+    num_cepstra: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """Trained nets of one trial and how their posteriors become one: a single net, or one a stream and the rule that joins them."""
+
+    members: Sequence[Member]
+    join: Callable[[Sequence[np.ndarray]], np.ndarray] = operator.itemgetter(0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,45 +77,47 @@ class SegmentPrediction:
     without: tuple[str, ...] = ()
 
 
-def clip_probabilities(segments: Sequence[SegmentPrediction]) -> np.ndarray:
-    """Mean over the segments of a recording, (K,) float64: what a run says of a clip (`evaluation.results.aggregate_segments`)."""
-    return np.mean([segment.probabilities for segment in segments], axis=0)
+def clip_probabilities(segments: Sequence[SegmentPrediction], rule: str = "mean") -> np.ndarray:
+    """What the segments of a recording say together, (K,) float64: as a run says it of a clip (`evaluation.results.aggregate_segments`)."""
+    return np.mean([segment_share(segment.probabilities, rule) for segment in segments], axis=0)
 
 
 class Ensemble:
-    """Trained nets of one shape that judge together: the mean of their posteriors.
+    """Trials that judge together: the mean of their posteriors.
 
     Args:
-      net: the network they share.
-      members: at least one.
+      judges: at least one.
       classes: K class names.
       views: stream -> (step_shape, dtype) of what it takes.
       segment_s: length of a segment.
-      num_cepstra: as in the Recipe that trained the nets.
 
     Raises:
-      ValueError: there is no member.
+      ValueError: there is no judge.
     """
 
     def __init__(
         self,
-        net: nn.Module,
-        members: Sequence[Member],
+        judges: Sequence[Judge],
         *,
         classes: tuple[str, ...],
         views: Mapping[str, tuple[tuple[int, ...], str]],
         segment_s: float,
-        num_cepstra: int = 0,
     ):
-        if not members:
+        if not judges:
             raise ValueError("an ensemble needs at least one trained net, got none")
         self.classes = classes
-        self.num_members = len(members)
+        self.num_members = len(judges)
         self._views = dict(views)
         self._segment_s = segment_s
-        # Compiled once for each shape and shared by all members, whose weights wait on the device.
-        self._posterior = jax.jit(functools.partial(probabilities, net, num_cepstra))
-        self._members = [jax.device_put((dict(member.variables), dict(member.scaler))) for member in members]
+        # Compiled once for each net and shape, and shared by all members of that net, whose weights wait on the device.
+        posterior = functools.cache(lambda net, num_cepstra: jax.jit(functools.partial(probabilities, net, num_cepstra)))
+        self._judges = [
+            (
+                judge.join,
+                [(posterior(one.net, one.num_cepstra), *jax.device_put((dict(one.variables), dict(one.scaler)))) for one in judge.members],
+            )
+            for judge in judges
+        ]
 
     def predict(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[SegmentPrediction]:
         """Yield the prediction of every segment of one recording, in order.
@@ -140,7 +161,10 @@ class Ensemble:
         for name, (step_shape, dtype) in self._views.items():
             data |= self._padded(name, [row[name] for row in batch], size, step_shape, dtype)
         index = np.arange(size)
-        posteriors = [np.asarray(self._posterior(*member, data, index), np.float64) for member in self._members]
+        posteriors = [
+            join([np.asarray(posterior(variables, scaler, data, index), np.float64) for posterior, variables, scaler in members])
+            for join, members in self._judges
+        ]
         return np.mean(posteriors, axis=0)[: len(batch)]
 
     def _padded(

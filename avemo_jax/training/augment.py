@@ -1,4 +1,4 @@
-"""Augmentation of feature sequences inside the training step: pure functions of padded arrays, their mask and a key."""
+"""Augmentation of features and pictures inside the training step: pure functions of padded arrays, their mask and a key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import jax.numpy as jnp
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How strongly a feature sequence (B, T, D) of one stream is disturbed; zeros leave it alone.
+    """How strongly one stream is disturbed: sequences (B, T, D), spectrogram patches (B, T, F, M), pictures (B, T, H, W, C).
+
+    Zeros leave it alone.
 
     Attributes:
       max_stretch: largest change of tempo: the logarithm of the factor is uniform in [-max_stretch, max_stretch].
@@ -21,6 +23,9 @@ class Augmentation:
       noise_deviation: deviation of Gaussian noise added to every value, in the same units.
       num_time_masks, max_time_mask: SpecAugment's time masks: how many, and the longest as a share of the clip.
       num_feature_masks, max_feature_mask: SpecAugment's feature masks: how many, and the widest as a share of the features.
+      max_rotate_deg, max_zoom, max_shift, flip: pictures are turned by up to so many degrees, enlarged or reduced by a factor of up to
+        1 + max_zoom, moved by up to so large a share of their side, and mirrored half of the time; all pictures of a clip alike. What
+        lies outside repeats the edge.
 
     Source: Park et al. 2019, SpecAugment, section 2 (masks); Jaitly and Hinton 2013, Vocal tract length perturbation, section 3.
     Differs: the warp is linear over the whole band and has an offset.
@@ -34,6 +39,10 @@ class Augmentation:
     max_time_mask: float = 0.1
     num_feature_masks: int = 0
     max_feature_mask: float = 0.1
+    max_rotate_deg: float = 0.0
+    max_zoom: float = 0.0
+    max_shift: float = 0.0
+    flip: bool = False
 
 
 # An offset of the warp in bands for each unit of `max_warp`: at the usual 64 bands as far as the factor moves band 20.
@@ -41,15 +50,17 @@ _WARP_OFFSET_BANDS = 20.0
 
 
 def disturb_view(values: jax.Array, mask: jax.Array, key: jax.Array, settings: Augmentation) -> tuple[jax.Array, jax.Array]:
-    """Disturb the view itself, before any statistics: tempo and vocal tract.
+    """Disturb the view itself, before any statistics: tempo and vocal tract of sequences, position and size of what pictures show.
 
     Args:
-      values: (B, T, D) as the view has them; other ranks come back as they are.
+      values: (B, T, D) or (B, T, ..., H, W, C) as the view has them; patches (B, T, F, M) come back as they are.
       mask: (B, T) bool, real steps first.
 
     Returns:
       values and mask of the same shapes; a clip that would grow past T steps is cut there.
     """
+    if values.ndim >= 5:
+        return _disturb_pictures(values, key, settings), mask
     if values.ndim != 3:
         return values, mask
     batch, num_steps, num_bands = values.shape
@@ -70,6 +81,40 @@ def disturb_view(values: jax.Array, mask: jax.Array, key: jax.Array, settings: A
     return jnp.where(mask[:, :, None], values, 0.0), mask
 
 
+def _disturb_pictures(values: jax.Array, key: jax.Array, settings: Augmentation) -> jax.Array:
+    """Turn, zoom, move and mirror pictures (B, T, ..., H, W, C), those of one example alike; the type stays."""
+    if not (settings.max_rotate_deg or settings.max_zoom or settings.max_shift or settings.flip):
+        return values
+    batch, height, width = values.shape[0], *values.shape[-3:-1]
+    keys = jax.random.split(key, 4)
+    angle = jnp.deg2rad(settings.max_rotate_deg) * jax.random.uniform(keys[0], (batch,), minval=-1)
+    bound = jnp.log1p(settings.max_zoom)
+    zoom = jnp.exp(jax.random.uniform(keys[1], (batch,), minval=-bound, maxval=bound))
+    shift = settings.max_shift * jax.random.uniform(keys[2], (2, batch), minval=-1)
+    mirror = jnp.where(settings.flip & jax.random.bernoulli(keys[3], shape=(batch,)), -1.0, 1.0)
+
+    def one(pictures, angle, zoom, shift, mirror):
+        rows, columns = jnp.meshgrid(jnp.arange(height) - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2, indexing="ij")
+        rows, columns = rows - shift[0] * height, (columns - shift[1] * width) * mirror
+        turned = (jnp.cos(angle) * rows - jnp.sin(angle) * columns, jnp.sin(angle) * rows + jnp.cos(angle) * columns)
+        row = jnp.clip(turned[0] / zoom + (height - 1) / 2, 0, height - 1)
+        column = jnp.clip(turned[1] / zoom + (width - 1) / 2, 0, width - 1)
+        return _read_pixels(pictures, row, column)
+
+    disturbed = jax.vmap(one)(values.astype(jnp.float32), angle, zoom, shift.T, mirror)
+    return jnp.round(disturbed).astype(values.dtype) if jnp.issubdtype(values.dtype, jnp.integer) else disturbed.astype(values.dtype)
+
+
+def _read_pixels(pictures: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
+    """Pictures (..., H, W, C) read at fractional places (H, W) by bilinear interpolation."""
+    top, left = jnp.floor(row).astype(jnp.int32), jnp.floor(column).astype(jnp.int32)
+    below, right = jnp.minimum(top + 1, pictures.shape[-3] - 1), jnp.minimum(left + 1, pictures.shape[-2] - 1)
+    down, along = (row - top)[..., None], (column - left)[..., None]
+    upper = pictures[..., top, left, :] * (1 - along) + pictures[..., top, right, :] * along
+    lower = pictures[..., below, left, :] * (1 - along) + pictures[..., below, right, :] * along
+    return upper * (1 - down) + lower * down
+
+
 def _read_rows(rows: jax.Array, position: jax.Array) -> jax.Array:
     """Rows (T, D) read at fractional positions (N,) by linear interpolation, (N, D)."""
     low = jnp.floor(position).astype(jnp.int32)
@@ -78,7 +123,15 @@ def _read_rows(rows: jax.Array, position: jax.Array) -> jax.Array:
 
 
 def disturb_features(values: jax.Array, mask: jax.Array, key: jax.Array, settings: Augmentation) -> jax.Array:
-    """Disturb standardised features (B, T, D): noise, offsets, masks; padded steps stay zero. Other ranks come back as they are."""
+    """Disturb features as the network gets them: noise, offsets, masks; padded steps stay zero.
+
+    Sequences (B, T, D) are masked over steps and features, patches (B, T, F, M) over the frames and bands of each patch. Pictures come
+    back as they are.
+    """
+    if values.ndim == 4:
+        flat = values.reshape(-1, *values.shape[2:])
+        frames = jnp.broadcast_to(mask.reshape(-1, 1), flat.shape[:2])
+        return disturb_features(flat, frames, key, settings).reshape(values.shape)
     if values.ndim != 3:
         return values
     batch, _, num_features = values.shape

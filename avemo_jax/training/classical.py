@@ -22,60 +22,69 @@ REGULARIZATIONS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class SvmPrediction:
-    """What the baseline says of one fold's test part.
+class FittedSvm:
+    """The classical system of one fold.
 
     Attributes:
-      probabilities: (num_test, K) float64, rows sum to 1; the largest is the machine's own prediction. A class that the training part
-        does not have gets 0.
+      num_classes: K.
       regularization: the C that was chosen.
       temperature: the softmax temperature that was fitted.
       validation_metric: the chosen machine's metric on the validation part.
+      class_shares: (K,) of the training part: what is said of a clip that has no features.
       num_support_vectors: of the chosen machine.
     """
 
-    probabilities: np.ndarray
+    num_classes: int
     regularization: float
     temperature: float
     validation_metric: float
+    class_shares: np.ndarray
     num_support_vectors: int
+    _model: Pipeline = dataclasses.field(repr=False)
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """(N, D) to (N, K) float64, rows summing to 1; the largest is the machine's own prediction.
+
+        A softmax of the one-against-rest decision values over the temperature; a class that the training part does not have gets 0.
+        """
+        found = np.zeros((len(features), self.num_classes))
+        if len(features):
+            decision = _decision(self._model, np.asarray(features, dtype=np.float64))
+            found[:, self._model.classes_] = softmax(decision / self.temperature, axis=1)
+        return found
 
 
-def fit_predict(
+def fit_svm(
     features: np.ndarray,
     label: np.ndarray,
     *,
     train: np.ndarray,
     validation: np.ndarray,
-    test: np.ndarray,
     num_classes: int,
     metric: str = "uar",
     regularizations: Sequence[float] = REGULARIZATIONS,
-) -> SvmPrediction:
-    """Fit the baseline on one fold and predict its test part.
+) -> FittedSvm:
+    """Fit the classical system on one fold.
 
     StandardScaler and an SVC with RBF kernel (gamma "scale") are fitted on the training part; C and the softmax temperature are chosen on
     the validation part, C by `metric` (the smallest of equally good ones), the temperature by likelihood.
 
     Args:
-      features: (N, D) float, one row a clip, finite.
+      features: (N, D) float, one row a clip; finite in both parts.
       label: (N,) int class index.
-      train, validation, test: int indices into the N clips.
+      train, validation: int indices into the N clips.
       num_classes: K.
       metric: "war", "uar", "macro_f1" or "weighted_f1".
       regularizations: values of C to try.
-
-    Returns:
-      The prediction. Probabilities are a softmax of the one-against-rest decision values over the temperature; with `break_ties` their
-      largest is the class that the SVC itself predicts.
 
     Raises:
       ValueError: features that are not finite or not (N, D), an empty part, a training part of one class.
     """
     features, label = np.asarray(features, dtype=np.float64), np.asarray(label)
-    _check(features, label, {"train": train, "validation": validation, "test": test})
+    _check(features, label, {"train": train, "validation": validation})
     best: tuple[float, float, Pipeline] | None = None
     for regularization in sorted(regularizations):
+        # break_ties: the largest decision value is the class that the SVC itself predicts.
         model = make_pipeline(StandardScaler(), SVC(C=regularization, kernel="rbf", gamma="scale", break_ties=True))
         model.fit(features[train], label[train])
         score = float(FROM_CONFUSION[metric](confusion(label[validation], model.predict(features[validation]), num_classes)))
@@ -83,11 +92,9 @@ def fit_predict(
             best = (score, regularization, model)
     assert best is not None, "regularizations must not be empty"
     score, regularization, model = best
-
     temperature = _fit_temperature(_decision(model, features[validation]), label[validation], model.classes_)
-    probabilities = np.zeros((len(test), num_classes))
-    probabilities[:, model.classes_] = softmax(_decision(model, features[test]) / temperature, axis=1)
-    return SvmPrediction(probabilities, regularization, temperature, score, int(model[-1].n_support_.sum()))
+    shares = np.bincount(label[train], minlength=num_classes) / len(train)
+    return FittedSvm(num_classes, regularization, temperature, score, shares, int(model[-1].n_support_.sum()), model)
 
 
 def _decision(model: Pipeline, features: np.ndarray) -> np.ndarray:
@@ -115,8 +122,9 @@ def _fit_temperature(decision: np.ndarray, label: np.ndarray, classes: np.ndarra
 def _check(features: np.ndarray, label: np.ndarray, parts: dict[str, np.ndarray]) -> None:
     if features.ndim != 2 or len(features) != len(label):
         raise ValueError(f"expected features (N, D) and label (N,), got {features.shape} and {label.shape}")
-    if not np.isfinite(features).all():
-        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    used = np.concatenate(list(parts.values()))
+    if not np.isfinite(features[used]).all():
+        rows = np.unique(used[~np.isfinite(features[used]).all(axis=1)])
         raise ValueError(
             f"features of {len(rows)} clips are not finite, the first is row {rows[0]}; leave damaged clips out or mend the view"
         )

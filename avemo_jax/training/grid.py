@@ -36,6 +36,8 @@ class Trial:
       seed: of weights, order, dropout.
       setting: index of the hyper-parameter setting, 0 where nothing is swept.
       hyper: hyper-parameter name -> value.
+      fields: (config field, value) of what is swept and changes the program; trials of equal fields form a batch.
+      inner: index of the inner fold, a part of the training part that this trial is to predict unseen; -1 trains on all of it.
     """
 
     number: int
@@ -43,6 +45,8 @@ class Trial:
     seed: int
     setting: int
     hyper: Mapping[str, float]
+    fields: tuple[tuple[str, Any], ...] = ()
+    inner: int = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,22 +55,34 @@ class Stage:
 
     Attributes:
       name: also the name of its checkpoints.
-      streams: what its network sees.
+      streams: what it sees.
       takes_over: earlier stages, the stream of each of which this one starts from.
-      frozen: top-level parameter keys that it leaves as they are.
+      frozen: paths in the parameter tree, what lies below which it leaves as it is.
+      part: what it learns from: the "train" part of a fold; "stack", most of the validation part, which no earlier stage was trained on;
+        "inner", predictions of the training part by trials that did not see it (no network); "svm", the train part (no network either).
     """
 
     name: str
     streams: tuple[str, ...]
     takes_over: tuple[str, ...] = ()
-    frozen: tuple[str, ...] = ()
+    frozen: tuple[tuple[str, ...], ...] = ()
+    part: str = "train"
+
+
+STAGES = ("audio", "video", "fused", "stacked", "late", "svm")
 
 
 def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier: bool) -> tuple[Stage, ...]:
-    """Turn `config.train.stages` into stages: a stage named as a stream trains it alone, "fused" trains all streams.
+    """Turn `config.train.stages` into stages.
+
+    A stage named as a stream trains it alone. "fused" trains all streams, from where the stages before it ended. "stacked" does so on
+    clips that they have not been trained on, and leaves them as they are (document D). "late" joins the predictions of the stages before
+    it by a rule that is fitted on their predictions of clips that they have not seen (system A1). "svm" stands alone: the classical system
+    on the one stream there is.
 
     Raises:
-      ValueError: a name that is neither; a stream the system lacks; "fused" with one stream or not in the last place.
+      ValueError: a name that is none of these; a stream the system lacks; a joining stage with one stream, without the stages that it
+        joins, or not in the last place.
     """
     stages: list[Stage] = []
     for name in names:
@@ -74,22 +90,43 @@ def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier:
             if name not in streams:
                 raise ValueError(f"train.stages names {name!r}, but system.streams is {tuple(streams)}")
             stages.append(Stage(name, (name,)))
-        elif name == "fused":
+        elif name == "svm":
+            if len(streams) != 1 or len(names) != 1:
+                raise ValueError(
+                    f"the stage 'svm' stands alone, on one stream; got train.stages {tuple(names)} and streams {tuple(streams)}"
+                )
+            stages.append(Stage(name, tuple(streams), part="svm"))
+        elif name in STAGES:
             if len(streams) < 2:
-                raise ValueError(f"train.stages has 'fused', but system.streams is {tuple(streams)}; give it two streams")
+                raise ValueError(f"train.stages has {name!r}, but system.streams is {tuple(streams)}; give it two streams")
             earlier = tuple(stage.name for stage in stages)
-            stages.append(Stage(name, tuple(streams), earlier, earlier if freeze_earlier else ()))
+            if name != "fused" and set(earlier) != set(streams):
+                raise ValueError(f"train.stages has {name!r}, which joins a stage for each of {tuple(streams)}; before it are {earlier}")
+            frozen = tuple((one,) for one in earlier) if freeze_earlier or name == "stacked" else ()
+            stages.append(Stage(name, tuple(streams), earlier, frozen, {"stacked": "stack", "late": "inner"}.get(name, "train")))
         else:
-            raise ValueError(f"train.stages holds {name!r}; expected 'audio', 'video' or 'fused'")
+            raise ValueError(f"train.stages holds {name!r}; expected one of {STAGES}")
     if len({stage.name for stage in stages}) != len(stages) or not stages:
         raise ValueError(f"train.stages must name at least one stage and none twice, got {tuple(names)}")
-    if set(stages[-1].streams) != set(streams):
-        raise ValueError(f"the last of train.stages, {stages[-1].name!r}, does not use all of system.streams {tuple(streams)}")
+    if set(stages[-1].streams) != set(streams) or any(set(one.streams) == set(streams) for one in stages[:-1]):
+        raise ValueError(f"the last of train.stages {tuple(names)}, and no other, uses all of system.streams {tuple(streams)}")
     return tuple(stages)
 
 
-def make_trials(*, num_folds: int, seeds: Sequence[int], hyper: Mapping[str, float], sweep: Mapping[str, Sequence[float]]) -> list[Trial]:
-    """All combinations of folds, seeds and swept values; folds turn fastest.
+def make_trials(
+    *,
+    num_folds: int,
+    seeds: Sequence[int],
+    hyper: Mapping[str, float],
+    sweep: Mapping[str, Sequence[float]],
+    fields: Mapping[str, Sequence[Any]] | None = None,
+) -> list[Trial]:
+    """All combinations of folds, seeds and swept values; folds turn fastest, then seeds, then numbers, then fields.
+
+    Args:
+      hyper: value of each hyper-parameter where it is not swept.
+      sweep: hyper-parameter -> values to try, none where it is not swept.
+      fields: config field -> values to try; these change the program.
 
     Raises:
       ValueError: no seed, or one twice.
@@ -97,16 +134,34 @@ def make_trials(*, num_folds: int, seeds: Sequence[int], hyper: Mapping[str, flo
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"train.seeds must name at least one seed and none twice, got {tuple(seeds)}")
     axes = {name: values for name, values in sweep.items() if values}
-    settings = [dict(hyper) | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    combinations = itertools.product(enumerate(settings), seeds, range(num_folds))
-    return [Trial(number, fold, seed, setting, values) for number, ((setting, values), seed, fold) in enumerate(combinations)]
+    numbers = [dict(hyper) | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    changed = [tuple(zip(fields or (), values, strict=True)) for values in itertools.product(*(fields or {}).values())]
+    settings = enumerate(itertools.product(changed, numbers))
+    return [
+        Trial(number, fold, seed, setting, values, pairs)
+        for number, ((setting, (pairs, values)), seed, fold) in enumerate(itertools.product(settings, seeds, range(num_folds)))
+    ]
+
+
+def with_inner_trials(trials: Sequence[Trial], num_inner: int) -> list[Trial]:
+    """The trials, and after them for each of them one trial an inner fold."""
+    inner = [dataclasses.replace(trial, inner=index) for trial in trials for index in range(num_inner)]
+    return [*trials, *(dataclasses.replace(trial, number=len(trials) + offset) for offset, trial in enumerate(inner))]
+
+
+def batches_of(trials: Sequence[Trial]) -> list[list[int]]:
+    """Positions of the trials that one compiled program trains together: those of equal fields, in order."""
+    batches: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    for position, trial in enumerate(trials):
+        batches.setdefault(trial.fields, []).append(position)
+    return list(batches.values())
 
 
 def make_inputs(trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[TrialInputs]:
-    """Give each trial its hyper-parameters and the rows of its fold.
+    """Give each trial its hyper-parameters and its rows.
 
     Args:
-      parts: (training rows, selection rows) of each fold; they are padded to equal length over the folds.
+      parts: (training rows, selection rows) of each trial; they are padded to equal length.
     """
     train_size, select_size = (max(len(part[which]) for part in parts) for which in (0, 1))
 
@@ -114,8 +169,7 @@ def make_inputs(trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.nd
         return np.pad(rows, (0, size - len(rows))).astype(np.int32)
 
     inputs = []
-    for trial in trials:
-        train, select = parts[trial.fold]
+    for trial, (train, select) in zip(trials, parts, strict=True):
         values: dict[str, Any] = {name: np.float32(value) for name, value in trial.hyper.items()}
         inputs.append(
             TrialInputs(
@@ -216,12 +270,24 @@ def train_batch(
     return program.trials(states, len(trials))
 
 
-def warm_start(stage: Stage, finished: Mapping[str, Sequence[TrialState]], num_trials: int) -> list[Any]:
-    """What each trial of a stage takes over: the best weights of the same trial of the earlier stages."""
+def warm_start(
+    stage: Stage, finished: Mapping[str, Sequence[TrialState]], num_trials: int, published: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """What each trial of a stage takes over: the best weights of the same trial of the earlier stages.
+
+    Args:
+      published: {"params": ..., "batch_stats": ...}, weights of encoders that are trained with the network, at their paths in its tree;
+        a stage that takes a stream over has them from there.
+    """
+    mine = {
+        kind: {stream: tree for stream, tree in trees.items() if stream in stage.streams and stream not in stage.takes_over}
+        for kind, trees in (published or {}).items()
+    }
     return [
         {
             "params": {name: finished[name][i].best.params for name in stage.takes_over},
             "batch_stats": {name: finished[name][i].best.batch_stats for name in stage.takes_over},
+            **({"published": mine} if any(mine.values()) else {}),
         }
         for i in range(num_trials)
     ]
@@ -240,6 +306,7 @@ def _row(stage: Stage, trial: Trial, epoch: int, metrics: EpochMetrics, seconds:
         "fold": trial.fold,
         "seed": trial.seed,
         "setting": trial.setting,
+        "inner": trial.inner,
         **{name: finite(name) for name in ("train_loss", "val_loss", "val_war", "val_uar", "learning_rate")},
         "failed": bool(metrics.failed),
         "seconds": round(seconds, 4),

@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,14 +62,14 @@ class RunDirectory:
     def has(self, name: str) -> bool:
         return (self.path / name).exists()
 
-    def keep_rows(self, stage: str, num_epochs: int) -> None:
-        """Cut this stage's rows of metrics.jsonl back to its first `num_epochs` epochs: where a resumed run goes on.
+    def keep_rows(self, stage: str, trials: Collection[int], num_epochs: int) -> None:
+        """Cut the rows of these trials of a stage in metrics.jsonl back to their first `num_epochs` epochs: where a resumed run goes on.
 
         Rows of other stages stay, those of later ones too: a run that is started again passes through every stage that it has finished.
         """
         path = self.path / "metrics.jsonl"
         rows = read_rows(path) if path.exists() else []
-        kept = [row for row in rows if row["stage"] != stage or row["epoch"] < num_epochs]
+        kept = [row for row in rows if row["stage"] != stage or row["trial"] not in trials or row["epoch"] < num_epochs]
         with atomic_file(path) as stream:
             stream.writelines(json.dumps(row) + "\n" for row in kept)
 

@@ -9,6 +9,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from avemo_jax.evaluation.metrics import SEGMENT_RULES
 from avemo_jax.training.augment import Augmentation
 from avemo_jax.training.optimizers import Hyper, Plateau
 
@@ -23,7 +24,8 @@ class Recipe:
       num_classes: K.
       num_clips: clips in the corpus; posteriors of segments are averaged into this many rows.
       standardized: streams that are z-scored with statistics of the training part.
-      frozen: top-level parameter keys that this stage leaves as they are.
+      frozen: paths in the parameter tree, what lies below which this stage leaves as it is.
+      segment_rule: how what is said of a clip's segments becomes what is said of the clip, see `evaluation.metrics.segment_share`.
       use_mixup: whether any trial mixes examples; False leaves the code out.
       ema_decay: decay per step of the moving average of weights that is validated and kept; 0 keeps the weights themselves.
       num_cepstra: coefficients that the step takes of an audio view of log-mel frames; 0 uses the view as it is.
@@ -42,7 +44,8 @@ class Recipe:
     early_stop_patience_epochs: int
     metric: str
     standardized: tuple[str, ...]
-    frozen: tuple[str, ...] = ()
+    frozen: tuple[tuple[str, ...], ...] = ()
+    segment_rule: str = "mean"
     use_mixup: bool = False
     ema_decay: float = 0.0
     num_cepstra: int = 0
@@ -52,6 +55,8 @@ class Recipe:
     def __post_init__(self):
         if self.metric not in METRICS:
             raise ValueError(f"protocol.metric must be one of {METRICS}, got {self.metric!r}")
+        if self.segment_rule not in SEGMENT_RULES:
+            raise ValueError(f"system.segment_rule must be one of {SEGMENT_RULES}, got {self.segment_rule!r}")
         for name in ("num_epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} must be at least 1, got {getattr(self, name)}")

@@ -7,6 +7,7 @@ same keys with B rows, and `mask` (B,) bool: False for padding and for examples 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,8 +16,8 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from avemo_jax.evaluation.metrics import uar_from_confusion, war_from_confusion
-from avemo_jax.models.emotion_net import take_over
+from avemo_jax.evaluation.metrics import segment_share, uar_from_confusion, war_from_confusion
+from avemo_jax.models.emotion_net import overlay, take_over
 from avemo_jax.parallel import split_batch
 from avemo_jax.training.augment import disturb_features, disturb_view, mixup
 from avemo_jax.training.frontend import features, scaled
@@ -32,7 +33,7 @@ def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, 
 
     Args:
       warm: {"params": {...}, "batch_stats": {...}}, each stream -> the collection of the single-stream net that was trained before;
-        empty dicts for none.
+        empty dicts for none. "published", where it is there, holds the same two for parts of the net's own tree: weights of encoders.
     """
     num_examples = data["label"].shape[0]
     position = jnp.arange(inputs.train_index.shape[0])
@@ -47,6 +48,8 @@ def start_trial(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, 
     variables = net.init({"params": trial_key(inputs.hyper.seed, "init")}, example, train=False, dropout_rate=0.0)
     params = take_over(variables["params"], warm["params"])
     batch_stats = take_over(variables.get("batch_stats", {}), warm["batch_stats"])
+    published = warm.get("published", {})
+    params, batch_stats = overlay(params, published.get("params", {})), overlay(batch_stats, published.get("batch_stats", {}))
     optimizer = make_optimizer(recipe.optimizer, inputs.hyper, jnp.float32(0), clip_norm=recipe.clip_norm).init(params)
     return TrialState(
         epoch=jnp.int32(0),
@@ -115,6 +118,7 @@ def train_step(
     count = weight.sum()
 
     def loss_of(params):
+        params = _held(params, recipe.frozen)  # what is frozen needs no backward pass
         logits, updates = net.apply(
             {"params": params, "batch_stats": learner.batch_stats},
             batch,
@@ -127,7 +131,6 @@ def train_step(
         return total / jnp.maximum(count, 1), (total, updates.get("batch_stats", {}))
 
     (_, (total, batch_stats)), gradient = jax.value_and_grad(loss_of, has_aux=True)(learner.params)
-    gradient = _without(gradient, recipe.frozen)
     optimizer = make_optimizer(recipe.optimizer, hyper, learning_rate, clip_norm=recipe.clip_norm)
     updates, optimizer_state = optimizer.update(gradient, learner.optimizer, learner.params)
     updates = _without(updates, recipe.frozen)
@@ -189,14 +192,14 @@ def posterior_of(net: nn.Module, variables: Any, batch: Data) -> jax.Array:
 
 
 def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: jax.Array, count: jax.Array) -> dict[str, jax.Array]:
-    """Clip-level loss, WAR and UAR of a part: posteriors of a clip's segments are averaged first.
+    """Clip-level loss, WAR and UAR of a part: what is said of a clip's segments is averaged first.
 
     Args:
       posterior: (V, K) posteriors of the examples `index` (V,), padding from `count` on.
     """
     real = (jnp.arange(index.shape[0]) < count).astype(jnp.float32)
     clip, label = data["clip"][index], data["label"][index]
-    total = jax.ops.segment_sum(posterior * real[:, None], clip, recipe.num_clips)
+    total = jax.ops.segment_sum(segment_share(posterior, recipe.segment_rule) * real[:, None], clip, recipe.num_clips)
     segments = jax.ops.segment_sum(real, clip, recipe.num_clips)
     clip_label = jax.ops.segment_max(jnp.where(real > 0, label, 0), clip, recipe.num_clips)
     present = (segments > 0).astype(jnp.float32)
@@ -252,6 +255,19 @@ def choose(condition: jax.Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
-def _without(tree: dict[str, Any], frozen: tuple[str, ...]) -> dict[str, Any]:
-    """The tree with zeros below the frozen top-level keys."""
-    return {key: jax.tree.map(jnp.zeros_like, value) if key in frozen else value for key, value in tree.items()}
+def _where_frozen(change: Callable[[jax.Array], jax.Array], tree: dict[str, Any], frozen: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
+    def one(path, leaf):
+        names = tuple(key.key for key in path)
+        return change(leaf) if any(names[: len(prefix)] == prefix for prefix in frozen) else leaf
+
+    return jax.tree_util.tree_map_with_path(one, tree)
+
+
+def _held(tree: dict[str, Any], frozen: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
+    """The tree, what lies below the frozen paths as constants."""
+    return _where_frozen(jax.lax.stop_gradient, tree, frozen)
+
+
+def _without(tree: dict[str, Any], frozen: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
+    """The tree with zeros below the frozen paths."""
+    return _where_frozen(jnp.zeros_like, tree, frozen)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from avemo_jax.inference.predict import Ensemble, Member, clip_probabilities
+from avemo_jax.inference.predict import Ensemble, Judge, Member, clip_probabilities
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec
 from avemo_jax.training.steps import probabilities
 
@@ -40,8 +40,8 @@ def pieces(stream: str, num_segments: int, *, seed: int = 0, num_steps: int = 5)
 
 @pytest.fixture(scope="module")
 def net() -> EmotionNet:
-    audio = BranchSpec(num_units=4, dense_units=3)
-    video = BranchSpec(encoder="cnn", encoder_units=(2,), num_units=4, dense_units=3)
+    audio = BranchSpec(context_units=(4,), dense_units=(3,))
+    video = BranchSpec(encoder="cnn", encoder_units=(2,), context_units=(4,), dense_units=(3,))
     return EmotionNet(3, audio=audio, video=video, fusion=FusionSpec())
 
 
@@ -52,12 +52,12 @@ def members(net) -> list[Member]:
         batch |= {stream: np.ones((1, 2, *step_shape), dtype), f"{stream}_mask": np.ones((1, 2), bool)}
     scaler = {"audio": {"mean": np.full(4, 0.5, np.float32), "deviation": np.full(4, 0.3, np.float32)}}
     init = jax.jit(functools.partial(net.init, train=False))
-    return [Member(init(jax.random.key(seed), batch), scaler) for seed in range(2)]
+    return [Member(net, init(jax.random.key(seed), batch), scaler) for seed in range(2)]
 
 
 @pytest.fixture(scope="module")
-def ensemble(net, members) -> Ensemble:
-    return Ensemble(net, members, classes=CLASSES, views=VIEWS, segment_s=SEGMENT_S)
+def ensemble(members) -> Ensemble:
+    return Ensemble([Judge([member]) for member in members], classes=CLASSES, views=VIEWS, segment_s=SEGMENT_S)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -135,7 +135,7 @@ def endless_video():
 def test_large_segments_go_in_smaller_batches(net):
     """16 segments of whole frames would take 16 times the memory that a batch may."""
     views = {"video": ((1024, 1024, 3), "uint8")}
-    ensemble = Ensemble(net, [Member({}, {})], classes=CLASSES, views=views, segment_s=1.0)
+    ensemble = Ensemble([Judge([Member(net, {}, {})])], classes=CLASSES, views=views, segment_s=1.0)
     segment = Piece(np.zeros((1, 1024, 1024, 3), np.uint8), np.ones(1, bool), np.zeros(1, np.float32))
     sizes = [size for _, size in ensemble._batches({"video": [segment] * 5})]
     assert sizes == [2, 2, 1]
@@ -155,4 +155,4 @@ def test_wrong_streams_and_shapes_are_refused(net, members, ensemble):
     with pytest.raises(ValueError, match=r"audio stream was trained on steps of shape \(4,\), got \(3,\)"):
         list(ensemble.predict({"audio": [narrow], "video": pieces("video", 1)}))
     with pytest.raises(ValueError, match="at least one trained net"):
-        Ensemble(net, [], classes=CLASSES, views=VIEWS, segment_s=1.0)
+        Ensemble([], classes=CLASSES, views=VIEWS, segment_s=1.0)

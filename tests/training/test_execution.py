@@ -111,7 +111,7 @@ def test_early_stopping_keeps_the_best_weights():
 def test_frozen_keys_stay_and_average_lags():
     _, inputs = make_trial_inputs()
     before = program().init(inputs[:1], [NOTHING])[0].learner.params
-    states, _ = run(program(recipe=changed(frozen=("audio",))), inputs[:1], 1)
+    states, _ = run(program(recipe=changed(frozen=(("audio",),))), inputs[:1], 1)
     assert_trees_equal(before["audio"], states[0].learner.params["audio"])
     assert np.abs(before["audio_head"]["classes"]["kernel"] - states[0].learner.params["audio_head"]["classes"]["kernel"]).max() > 0
     averaged, _ = run(program(recipe=changed(ema_decay=0.5)), inputs[:1], 1)

@@ -23,13 +23,20 @@ def test_trials_are_all_combinations_and_folds_turn_fastest():
 def test_stages_say_what_they_take_over():
     streams = ("audio", "video")
     fused = make_stages(("audio", "video", "fused"), streams, freeze_earlier=True)[-1]
-    assert fused == Stage("fused", streams, takes_over=streams, frozen=streams)
+    assert fused == Stage("fused", streams, takes_over=streams, frozen=(("audio",), ("video",)))
+    stacked = make_stages(("audio", "video", "stacked"), streams, freeze_earlier=False)[-1]
+    assert stacked == Stage("stacked", streams, takes_over=streams, frozen=(("audio",), ("video",)), part="stack")
+    assert make_stages(("audio", "video", "late"), streams, freeze_earlier=False)[-1].part == "inner"
+    assert make_stages(("svm",), ("audio",), freeze_earlier=False) == (Stage("svm", ("audio",), part="svm"),)
     assert make_stages(("fused",), streams, freeze_earlier=False) == (Stage("fused", streams),)
     for names, of, message in (
         (("video",), ("audio",), "system.streams is"),
         (("fused",), ("audio",), "two streams"),
-        (("audio",), streams, "does not use all"),
-        (("both",), streams, "expected 'audio'"),
+        (("audio",), streams, "uses all of system.streams"),
+        (("fused", "audio"), streams, "the last of train.stages"),
+        (("both",), streams, "expected one of"),
+        (("audio", "late"), streams, "joins a stage for each of"),
+        (("audio", "svm"), ("audio",), "stands alone"),
         ((), streams, "at least one stage"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -83,12 +90,12 @@ def test_a_fused_stage_starts_from_the_best_weights_of_the_same_trial():
     one = program()
     audio = one.trials(one.init(one.lanes(inputs), one.lanes([NOTHING] * 4)), 4)
     audio = [jax.tree.map(np.array, state) for state in audio]
-    audio[1].best.params["audio"]["dense"]["bias"][:] = 7.0
+    audio[1].best.params["audio"]["dense0"]["bias"][:] = 7.0
     warm = warm_start(Stage("fused", ("audio", "video"), takes_over=("audio",)), {"audio": audio}, 4)[1]
     data = make_data()
     data |= {"video": data["audio"][:, :, :2], "video_mask": data["audio_mask"]}
-    spec = BranchSpec(num_units=5, dense_units=4)
+    spec = BranchSpec(context_units=(5,), dense_units=(4,))
     net = EmotionNet(4, audio=spec, video=spec, fusion=FusionSpec())
     fused = steps.init_trial(net, changed(standardized=("audio", "video")), data, inputs[1], warm)
-    np.testing.assert_array_equal(fused.learner.params["audio"]["dense"]["bias"], 7.0)
+    np.testing.assert_array_equal(fused.learner.params["audio"]["dense0"]["bias"], 7.0)
     assert "audio_head" not in fused.learner.params and "fusion" in fused.learner.params

@@ -29,11 +29,11 @@ def test_two_processes_cannot_share_a_run(tmp_path):
 
 def test_rows_beyond_the_checkpoint_are_forgotten(tmp_path):
     with open_run(tmp_path, CONFIG) as run:
-        run.append_rows([{"stage": stage, "epoch": epoch} for stage in ("audio", "fused") for epoch in range(3)])
+        run.append_rows([{"stage": stage, "trial": 0, "epoch": epoch} for stage in ("audio", "fused") for epoch in range(3)])
         with (tmp_path / "metrics.jsonl").open("a") as stream:
             stream.write('{"stage": "fus')  # a killed process
-        run.keep_rows("audio", 3)  # the first stage is whole, and the second one's rows must outlive its start
-        run.keep_rows("fused", 2)
+        run.keep_rows("audio", {0}, 3)  # the first stage is whole, and the second one's rows must outlive its start
+        run.keep_rows("fused", {0}, 2)
         rows = read_rows(tmp_path / "metrics.jsonl")
     assert [(row["stage"], row["epoch"]) for row in rows] == [("audio", 0), ("audio", 1), ("audio", 2), ("fused", 0), ("fused", 1)]
 

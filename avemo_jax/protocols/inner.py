@@ -1,0 +1,84 @@
+"""Parts within parts: what a stage that joins others is fitted on, apart from what those were trained on.
+
+Groups that the protocol keeps apart (speakers, sessions, sentences) are kept apart here too, as far as the part has more than one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from avemo_jax.clips import Clip
+from avemo_jax.protocols.folds import Fold, FoldTable
+
+_STACK_PARTS = 5  # one of so many parts of the validation clips selects, the others train a stacked net
+
+
+def inner_folds(table: FoldTable, fold: Fold, clips: Sequence[Clip], labels: Sequence[int], num_folds: int) -> tuple[tuple[str, ...], ...]:
+    """Divide the training part of a fold: every clip is in exactly one inner test part, predicted by a net that trained on the others.
+
+    Args:
+      clips, labels: of the experiment.
+      num_folds: inner folds.
+
+    Returns:
+      `num_folds` tuples of clip ids, sorted.
+
+    Raises:
+      ValueError: fewer than two inner folds, or the training part has fewer groups or too few clips of a class.
+    """
+    if num_folds < 2:
+        raise ValueError(f"late.num_inner_folds must be 2 or more, got {num_folds}")
+    return _divided(table, fold.train, clips, labels, num_folds, f"late.num_inner_folds={num_folds}")
+
+
+def stacking_parts(table: FoldTable, fold: Fold, clips: Sequence[Clip], labels: Sequence[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Divide the validation part of a fold: four fifths train a stacked net, the rest selects its epoch.
+
+    Where the part has fewer than five groups, one group selects.
+
+    Returns:
+      (clip ids to train on, clip ids to select by), each sorted.
+
+    Raises:
+      ValueError: the validation part cannot be divided.
+    """
+    num_parts = min(_STACK_PARTS, _num_groups(table, fold.validation, clips) or _STACK_PARTS)
+    parts = _divided(table, fold.validation, clips, labels, max(num_parts, 2), "the stage 'stacked'")
+    return tuple(sorted(set(fold.validation) - set(parts[0]))), parts[0]
+
+
+def _num_groups(table: FoldTable, clip_ids: Sequence[str], clips: Sequence[Clip]) -> int | None:
+    """Groups of a part, None where the protocol draws clips one by one."""
+    if not table.groups_by:
+        return None
+    wanted = set(clip_ids)
+    return len({getattr(clip, table.groups_by) for clip in clips if clip.clip_id in wanted})
+
+
+def _divided(
+    table: FoldTable, clip_ids: Sequence[str], clips: Sequence[Clip], labels: Sequence[int], num_parts: int, wanted_by: str
+) -> tuple[tuple[str, ...], ...]:
+    wanted = set(clip_ids)
+    rows = [(clip, label) for clip, label in zip(clips, labels, strict=True) if clip.clip_id in wanted]
+    label = np.asarray([one for _, one in rows])
+    num_groups = _num_groups(table, clip_ids, clips)
+    if num_groups is not None and num_groups < num_parts:
+        raise ValueError(
+            f"{wanted_by}: the part has {num_groups} {table.groups_by}s and {num_parts} parts that share none are wanted; ask for fewer "
+            f"or choose a protocol other than {table.protocol}"
+        )
+    try:
+        if num_groups is None:
+            splits = list(StratifiedKFold(num_parts, shuffle=True, random_state=0).split(label, label))
+        else:
+            groups = [getattr(clip, table.groups_by) for clip, _ in rows]
+            splits = list(StratifiedGroupKFold(num_parts, shuffle=True, random_state=0).split(label, label, groups))
+    except ValueError as error:
+        raise ValueError(f"{wanted_by}: {len(rows)} clips of protocol {table.protocol} cannot be divided ({error})") from error
+    parts = tuple(tuple(sorted(rows[index][0].clip_id for index in test)) for _, test in splits)
+    if not all(parts):
+        raise ValueError(f"{wanted_by}: dividing {len(rows)} clips of protocol {table.protocol} leaves a part empty; ask for fewer parts")
+    return parts
