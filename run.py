@@ -56,7 +56,9 @@ def predict(config):
     from avemo_jax.experiment import predict
     from data_prep.live import LiveViews
 
-    found = predict.predict(config, INPUT.value, LiveViews(views_of(config)), output=OUTPUT.value)
+    found = predict.predict(
+        config, INPUT.value, LiveViews({name: (name, params) for name, params in views_of(config).items()}), output=OUTPUT.value
+    )
     return int(not all(one.segments for one in found))
 
 
@@ -68,7 +70,7 @@ def doctor(config):
         corpus=corpus["name"],
         corpus_root=corpus["root"],
         corpus_options=corpus,
-        views=dict(views_of(config).values()),
+        views=views_of(config),
         prepared_dir=config["prepared_dir"],
     )
     print(report)
@@ -76,9 +78,29 @@ def doctor(config):
 
 
 def prepared(config):
+    """The corpus with the features of each stream, made where they are missing."""
+    from avemo_jax.experiment.features import are_made, with_features
+    from avemo_jax.experiment.run import set_up_backend
+    from data_prep.derived import DerivedSets
+    from data_prep.own_process import run_in_own_process
     from data_prep.prepare_corpus import prepare_corpus
 
-    return prepare_corpus(config)
+    set_up_backend(config)
+    corpus = prepare_corpus(config)
+    store = DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips)
+    if not are_made(config, corpus, store):
+        run_in_own_process(make_features, config)
+    return with_features(config, corpus, store)
+
+
+def make_features(config):
+    """Run the frozen encoders over the prepared views; in a process of its own, whose compiler flags suit large convolutions."""
+    from avemo_jax.experiment.features import with_features
+    from data_prep.derived import DerivedSets
+    from data_prep.prepare_corpus import prepare_corpus
+
+    corpus = prepare_corpus(config)
+    with_features(config, corpus, DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips))
 
 
 def resolved():
@@ -92,9 +114,10 @@ def resolved():
 
 
 def views_of(config):
-    """Stream -> (name, parameters) of the views that the system uses."""
-    names = {stream: config["system"][f"{stream}_view"] for stream in config["system"]["streams"]}
-    return {stream: (name, config["views"][name]) for stream, name in names.items()}
+    """Name -> parameters of the views that the system's streams are made of."""
+    from avemo_jax.experiment import live_features
+
+    return {name: config["views"][name] for name in live_features.views_of(config)}
 
 
 MODES = {mode.__name__: mode for mode in (train, prepare, audit, evaluate, predict, report, doctor)}

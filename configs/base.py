@@ -13,6 +13,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.workdir = placeholder(str)  # default: runs/<corpus>-<system>-<protocol>
     config.prepared_dir = "prepared"  # prepared sets of all corpora live here and are shared by all runs
+    config.weights_dir = "weights"  # published weights of encoders lie here; --mode=prepare fetches what is missing
     config.num_workers = 2  # processes that decode and make views; two fit a laptop
 
     config.corpus = ConfigDict(
@@ -29,12 +30,16 @@ def get_config() -> ConfigDict:
     )
 
     config.views = views()
+    config.encoders = encoders()
     config.system = ConfigDict(
         dict(
             name="gru_attention",
             streams=("audio",),  # ("audio",), ("video",) or ("audio", "video")
             audio_view="mfcc",
             video_view="faces",
+            audio_view_beside="",  # a second view whose features stand beside those of the first, matched in time; "" for none
+            video_view_beside="",
+            segment_rule="mean",  # what a clip's segments say together: "mean" of their posteriors, or their "vote" (B)
         )
     )
     config.model = ConfigDict(
@@ -43,10 +48,12 @@ def get_config() -> ConfigDict:
             video=branch(),
             num_cepstra=0,  # of an audio view of log-mel frames, taken inside the step, after augmentation; 0 uses the view as it is
             fusion=dict(
-                kind="concat",  # "concat" (E), "tanh_gru" (A2) or "dot_attention" (A3)
-                width=128,  # common width d of A's streams; unused by "concat"
+                kind="concat",  # "concat" (C, D, E), "tanh_gru" (A2), "dot_attention" (A3) or "token_attention" (B)
+                width=128,  # common width d of A's streams; of B's layer of scores; unused by "concat"
                 num_units=256,  # GRU of "tanh_gru"
                 batch_norm=True,  # "concat": batch norm between concatenation and classes
+                tokens="modalities",  # what B attends over: "modalities" of a segment, or "segments" of a clip
+                dense_units=(),  # ReLU layers between fusion and classes (D: 256)
             ),
         )
     )
@@ -61,7 +68,16 @@ def get_config() -> ConfigDict:
         )
     )
     config.train = train()
-    config.sweep = ConfigDict({name: () for name in SWEPT})  # values to try, e.g. learning_rate=(1e-3, 3e-3); () takes the single value
+    config.late = ConfigDict(
+        dict(
+            rule="weighted_product",  # of the stage "late": "weighted_product" (A1) or "logistic" (stacking, the trusted twin of D's)
+            num_inner_folds=5,  # parts of the training part, each predicted by nets that have not seen it, on which the rule is fitted
+        )
+    )
+    # Values to try, e.g. learning_rate=(1e-3, 3e-3); () takes the single value.
+    config.sweep = ConfigDict({name: () for name in SWEPT})
+    # Fields that change the program, e.g. ("model.audio.context_units=(512,)|(256,256,256)", "model.audio.pooling=attention|last").
+    config.sweep.fields = ()
     config.devices = ConfigDict(
         dict(
             data_shards=1,  # devices that share one trial's batch; the others hold different trials
@@ -75,6 +91,12 @@ def get_config() -> ConfigDict:
 
 # Hyper-parameters that are arrays over trials: sweeping them never recompiles.
 SWEPT = ("learning_rate", "momentum", "weight_decay", "dropout_rate", "label_smoothing", "mixup_alpha")
+
+
+ENCODERS = (
+    *("vggish", "inception_v3", "vgg16", "vgg19", "i3d_rgb", "i3d_flow"),
+    *("mini_xception", "face_landmarks", "face_expressions"),
+)
 
 
 def views() -> ConfigDict:
@@ -146,33 +168,50 @@ def views() -> ConfigDict:
     )
 
 
+def encoders() -> ConfigDict:
+    """The encoders with published weights, by name; which one a stream uses is `model.<stream>.encoder`.
+
+    end_point: where features are taken; "" takes the encoder's own (avemo_jax/models/encoders.py has them all).
+    resize_px: side that pictures are resized to inside the encoder; 0 leaves them as the view has them.
+    weights: "published", the owner's file in weights_dir; "random", one fixed draw; or the path of a file of the same kind.
+    """
+    return ConfigDict({name: dict(end_point="", resize_px=0, weights="published") for name in ENCODERS})
+
+
 def branch() -> ConfigDict:
     """One stream of the network, from its view to one vector a clip (or one a step, where the fusion wants steps)."""
     return ConfigDict(
         dict(
             standardize=True,  # z-score each feature with statistics of the fold's training part alone; never for vggish and inception_v3
-            encoder="none",  # what turns one step of the view into a vector: "none", "mlp", "cnn", "vggish", "inception_v3"
-            encoder_units=(64,),  # "mlp": widths; "cnn": channels of its blocks
+            # What turns one step of the view into a vector: "none", "mlp", "cnn" (ours), "conv_pool" (C), or a name in config.encoders.
+            encoder="none",
+            # Of an encoder in config.encoders: "" leaves it frozen (it runs once, its features are kept); "all", or the end point from
+            # which on it is trained with the network.
+            encoder_trained_from="",
+            encoder_beside="none",  # frozen encoder of system.<stream>_view_beside, "none" takes that view as it is
+            encoder_units=(64,),  # "mlp": widths; "cnn", "conv_pool": channels of its blocks
+            frame_context="none",  # over the frames of a step that has several (B): "none", "gru" or "lstm"
+            frame_units=256,
             time_conv_channels=0,  # convolution over time before the context, with batch norm and ReLU; 0 leaves it out
             time_conv_width_steps=5,
             time_conv_stride_steps=1,  # neighbouring steps averaged into one; 2 halves the recurrent steps
-            context="gru",  # "gru", "lstm" or "none"
-            num_layers=1,
-            num_units=256,
+            context="gru",  # "gru", "lstm", "conv" (2-D over steps x features, A1) or "none"
+            context_units=(256,),  # of its layers: recurrent units, or channels
+            context_activation="tanh",  # LSTM: "tanh" or "linear" (C); "conv": "relu" or "relu_elu", in alternate layers (A1)
             bidirectional=False,
             reset_after=True,  # reset gate after the recurrent product (system A, cuDNN, Keras, torch); False is Cho et al.
             context_batch_norm=False,  # between recurrent layers; three layers of 256 learn faster with it
             context_dropout=False,  # around and between recurrent layers too, at train.dropout_rate
             pooling="attention",  # "attention" (E), "mean", "last", "mean_std" or "attention_mean_std"
             attention_units=0,  # 0: a score is one number (E); n: a learned sum of n (Bahdanau)
-            dense_units=128,  # 0 leaves the dense layer out
+            dense_units=(128,),  # ReLU layers, dropout between them; () leaves them out
             batch_norm=True,
         )
     )
 
 
 def augmentation() -> ConfigDict:
-    """How feature sequences are disturbed in training, see avemo_jax/training/augment.py; zeros leave them alone."""
+    """How features and pictures are disturbed in training, see avemo_jax/training/augment.py; zeros leave them alone."""
     return ConfigDict(
         dict(
             max_stretch=0.0,
@@ -183,6 +222,10 @@ def augmentation() -> ConfigDict:
             max_time_mask=0.1,
             num_feature_masks=0,
             max_feature_mask=0.1,
+            max_rotate_deg=0.0,  # from here on: pictures
+            max_zoom=0.0,
+            max_shift=0.0,
+            flip=False,
         )
     )
 
@@ -191,8 +234,11 @@ def train() -> ConfigDict:
     """The training recipe."""
     return ConfigDict(
         dict(
-            stages=("audio",),  # in order: "audio", "video", "fused"; a fused stage starts from the stages before it
-            freeze_earlier=False,  # True: a later stage leaves the weights it took over as they are
+            # In order: "audio", "video"; "fused" starts from the stages before it; "stacked" trains on clips that they have not seen;
+            # "late" joins their predictions by a rule; "svm" is the classical system, alone.
+            stages=("audio",),
+            freeze_earlier=False,  # True: "fused" leaves the weights it took over as they are
+            overrides=(),  # what one stage does differently, e.g. ("audio:train.num_epochs=100", "audio:train.batch_size=512")
             seeds=(0,),
             num_epochs=60,
             batch_size=32,

@@ -7,7 +7,7 @@ Protocol: session5, one session held out.
 
 from configs import base, systems
 
-SYSTEMS = (*systems.gru_attention.VARIANTS, *systems.small.VARIANTS)
+SYSTEMS = systems.fitting(systems.FILM)
 
 
 def get_config(system: str = "gru_attention"):

@@ -8,7 +8,7 @@ numbers stand in the header of the system's file.
 
 from configs import base, systems
 
-SYSTEMS = (*systems.gru_attention.VARIANTS, *systems.small.VARIANTS)
+SYSTEMS = systems.fitting(systems.FILM)
 
 
 def get_config(system: str = "gru_attention"):

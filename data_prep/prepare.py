@@ -98,7 +98,7 @@ def prepare_view(
         contents = _media_contents(clips, root, view.modality, prepared_dir, num_workers)
     key = _key(clips, view, contents)
     directory = prepared_dir / f"{corpus}-{view.name}-{key[:12]}"
-    with _locked(directory.with_name(f".{directory.name}.lock")):
+    with locked(directory.with_name(f".{directory.name}.lock")):
         if directory.exists():
             prepared = PreparedSet.open(directory)
             _log.info("%s of %s: found finished in %s", view.name, corpus, directory)
@@ -147,7 +147,7 @@ def prepare_view(
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the lock, waiting where another process does; the system frees it however that process ends."""
     lock = FileLock(path)
     try:

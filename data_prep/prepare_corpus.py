@@ -46,4 +46,5 @@ def prepare_corpus(config: Mapping[str, Any]) -> PreparedCorpus:
         clips=clips,
         sets={stream: prepared(system[f"{stream}_view"]) for stream in system["streams"]},
         functionals=prepared("functionals") if wants_baseline else None,
+        beside={stream: prepared(view) for stream in system["streams"] if (view := system[f"{stream}_view_beside"])},
     )

@@ -179,7 +179,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any], memory_limit_
     """Work on tasks until there are no more: the body of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     _limit_memory(memory_limit_bytes)
     with suppress(EOFError, OSError):  # there is nobody left to work for
         connection.send("ready")
@@ -194,7 +194,8 @@ def _outcome(function: Callable[[Any], Any], task: Any) -> Any:
         return _Raised(traceback.format_exc())
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Wait for the end of the process that started this one, and end then too: the body of a thread of a child."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

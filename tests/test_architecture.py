@@ -45,7 +45,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.pretrained",
     ),
     "avemo_jax.experiment": ("avemo_jax",),  # one experiment from prepared sets to its run directory: it joins all of the package
-    "avemo_jax.inference": ("avemo_jax.labels", "avemo_jax.models", "avemo_jax.parallel", "avemo_jax.training"),
+    "avemo_jax.inference": (
+        "avemo_jax.evaluation.metrics",
+        "avemo_jax.labels",
+        "avemo_jax.models",
+        "avemo_jax.parallel",
+        "avemo_jax.training",
+    ),
 }
 
 # Third-party packages that stay in some rooms.

@@ -15,7 +15,10 @@ import pytest
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from avemo_jax.experiment.networks import OUTSIDE
 from avemo_jax.models.emotion_net import BranchSpec, FusionSpec
+from avemo_jax.models.encoders import FAMILIES, EncoderSpec
+from avemo_jax.training.augment import Augmentation
 from configs import base
 from data_prep.corpora import CORPORA
 from data_prep.prepare import VIEWS
@@ -99,10 +102,20 @@ def test_header_says_what_the_experiment_reproduces(path):
 
 
 def test_branch_and_fusion_fields_are_those_of_the_network():
-    assert set(base.branch()) == {field.name for field in dataclasses.fields(BranchSpec)} | {"standardize"}
+    assert set(base.branch()) - set(OUTSIDE) == {field.name for field in dataclasses.fields(BranchSpec)} - {"encoder_spec"}
     assert set(base.get_config().model.fusion) == {field.name for field in dataclasses.fields(FusionSpec)}
-    assert BranchSpec(**{key: value for key, value in base.branch().items() if key != "standardize"}) == BranchSpec()
+    assert BranchSpec(**{key: value for key, value in base.branch().items() if key not in OUTSIDE}) == BranchSpec()
     assert FusionSpec(**base.get_config().model.fusion) == FusionSpec()
+
+
+def test_encoders_are_those_of_the_networks():
+    assert set(base.get_config().encoders) == set(FAMILIES)
+    fields = {field.name for field in dataclasses.fields(EncoderSpec)} - {"name"}
+    assert all(set(one) == fields | {"weights"} for one in base.get_config().encoders.values())
+
+
+def test_augmentation_fields_are_those_of_the_step():
+    assert Augmentation(**base.augmentation()) == Augmentation()
 
 
 def test_views_and_their_fields_are_those_of_data_prep():

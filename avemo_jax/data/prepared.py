@@ -128,6 +128,12 @@ class PreparedSet:
         yield from read_examples(self.directory)
 
 
+def read_manifest_key(directory: Path) -> str | None:
+    """The key of the finished set in a directory, or None where there is none."""
+    path = Path(directory) / "manifest.json"
+    return json.loads(path.read_text(encoding="utf-8"))["key"] if path.is_file() else None
+
+
 def read_examples(directory: Path) -> Iterator[Example]:
     """Yield the examples of a TFDS dataset that our builder wrote, in (clip id, segment) order.
 
@@ -196,10 +202,12 @@ class PreparedCorpus:
 
     Attributes:
       clips: all clips of the corpus.
-      sets: "audio" and/or "video" -> the prepared set of that stream.
+      sets: "audio" and/or "video" -> the prepared set of that stream: its view, or what encoders made of it.
       functionals: audio functionals for the classical baseline, or None where there is no sound.
+      beside: stream -> the second view of a stream that has one, until its features stand beside those of the first.
     """
 
     clips: tuple[Clip, ...]
     sets: Mapping[str, PreparedSet]
     functionals: PreparedSet | None
+    beside: Mapping[str, PreparedSet] = dataclasses.field(default_factory=dict)

@@ -35,6 +35,10 @@ class ResidentSet:
     def streams(self) -> tuple[str, ...]:
         return tuple(name for name in STREAMS if name in self.arrays)
 
+    def step_of(self, stream: str) -> tuple[tuple[int, ...], str]:
+        """Shape and type of one step of a stream."""
+        return tuple(self.arrays[stream].shape[2:]), self.arrays[stream].dtype.name
+
     def only(self, streams: Sequence[str]) -> ResidentSet:
         """The same examples with some of the streams; an example is usable where one of these has a real step."""
         kept = {name: self.arrays[name] for stream in streams for name in (stream, f"{stream}_mask")}

@@ -42,6 +42,10 @@ class StreamedSet:
     def streams(self) -> tuple[str, ...]:
         return tuple(name for name in STREAMS if name in self.sources)
 
+    def step_of(self, stream: str) -> tuple[tuple[int, ...], str]:
+        """Shape and type of one step of a stream."""
+        return tuple(self.sources[stream].step_shape), self.sources[stream].dtype
+
     def only(self, streams: Sequence[str]) -> StreamedSet:
         """The same rows with some of the streams; a row is usable where one of these has a real step."""
         sources = {stream: self.sources[stream] for stream in streams}

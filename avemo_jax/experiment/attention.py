@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -10,30 +9,30 @@ import numpy as np
 
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.report import write_attention
+from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.models.emotion_net import attention_weights
-from avemo_jax.training.state import TrialState
 from avemo_jax.training.steps import network_input
 
 
-def write_attention_examples(plan: Plan, states: Sequence[TrialState], path: Path) -> bool:
+def write_attention_examples(plan: Plan, outcome: Outcome, path: Path) -> bool:
     """Write attention over time for the first test clip of each class of the first fold; return whether there was any to write.
 
     Networks that pool by something else have none, and neither has a stream that stays on disk.
     """
-    if not isinstance(plan.data, ResidentSet):
+    if not isinstance(plan.data, ResidentSet) or not isinstance(outcome, NetworkOutcome):
         return False
-    position = chosen_trials(plan.trials, states)[0]
-    trial, state, stage = plan.trials[position], states[position], plan.stages[-1]
+    position = chosen_trials(plan.trials, outcome.score)[0]
+    trial, state, stage = plan.trials[position], outcome.states[position], outcome.stage
     data = plan.data.only(stage.streams)
     rows = plan.test_rows(trial)
     rows = rows[data.arrays["usable"][rows]]
     _, first = np.unique(data.arrays["label"][rows], return_index=True)
     rows = rows[np.sort(first)]
-    batch = network_input(plan.recipe(stage).num_cepstra, state.scaler, dict(data.arrays), rows)
+    batch = network_input(plan.recipe(stage, trial).num_cepstra, state.scaler, dict(data.arrays), rows)
     weights = jax.device_get(
-        attention_weights(plan.net(stage), {"params": state.best.params, "batch_stats": state.best.batch_stats}, batch)
+        attention_weights(plan.net(stage, trial), {"params": state.best.params, "batch_stats": state.best.batch_stats}, batch)
     )
     arrays: dict[str, np.ndarray] = {}
     for stream in set(weights) & set(stage.streams):

@@ -8,7 +8,7 @@ from avemo_jax.data.prepared import PreparedSet
 from avemo_jax.evaluation.results import Predictions, aggregate_segments
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.predictions import to_predictions
-from avemo_jax.training.classical import fit_predict
+from avemo_jax.training.classical import fit_svm
 
 
 def baseline_predictions(plan: Plan, functionals: PreparedSet) -> Predictions:
@@ -20,14 +20,12 @@ def baseline_predictions(plan: Plan, functionals: PreparedSet) -> Predictions:
     features = aggregate_segments(clip, values, len(plan.clips), fallback=np.zeros(values.shape[1]))
     has_features = np.isin(np.arange(len(plan.clips)), clip)
     label = np.asarray(plan.classes)
-    num_classes = len(plan.labels.classes)
     posteriors = []
     for fold in plan.folds.folds:
         rows = {part: np.asarray([row_of[clip_id] for clip_id in getattr(fold, part)]) for part in ("train", "validation", "test")}
         known = {part: index[has_features[index]] for part, index in rows.items()}
-        posterior = np.tile(np.bincount(label[rows["train"]], minlength=num_classes) / len(rows["train"]), (len(rows["test"]), 1))
-        if len(known["test"]):
-            prediction = fit_predict(features, label, **known, num_classes=num_classes)
-            posterior[has_features[rows["test"]]] = prediction.probabilities
+        machine = fit_svm(features, label, train=known["train"], validation=known["validation"], num_classes=len(plan.labels.classes))
+        posterior = np.tile(machine.class_shares, (len(rows["test"]), 1))
+        posterior[has_features[rows["test"]]] = machine.probabilities(features[known["test"]])
         posteriors.append((fold, 0, rows["test"], posterior))
     return to_predictions(plan, posteriors)

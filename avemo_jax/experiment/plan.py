@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,14 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus
 from avemo_jax.data.resident import ResidentSet, load_resident
 from avemo_jax.data.stream import StreamedSet, open_stream
+from avemo_jax.experiment import networks
+from avemo_jax.experiment.fields import for_stage, swept_fields, with_fields
 from avemo_jax.labels import LabelSet, label_set, labelled
-from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec
+from avemo_jax.models.emotion_net import EmotionNet
 from avemo_jax.protocols.folds import FoldTable, make_folds
+from avemo_jax.protocols.inner import inner_folds, stacking_parts
 from avemo_jax.training.augment import Augmentation
-from avemo_jax.training.grid import Stage, Trial, make_inputs, make_stages, make_trials
+from avemo_jax.training.grid import Stage, Trial, make_inputs, make_stages, make_trials, with_inner_trials
 from avemo_jax.training.state import Recipe, TrialInputs
 
 Config = Mapping[str, Any]
@@ -35,6 +38,7 @@ class Plan:
       data: all examples of the streams in use, in memory or as a stream (`config.devices.feed`).
       stages: in order.
       trials: the grid.
+      inner: of each fold, the training clips of each inner fold's own test part; empty where no stage asks for any.
     """
 
     config: Config
@@ -47,64 +51,84 @@ class Plan:
     trials: tuple[Trial, ...]
     num_undecodable: int
     num_without_face: int
+    inner: tuple[tuple[tuple[str, ...], ...], ...] = ()
 
-    def net(self, stage: Stage) -> EmotionNet:
-        """The network of a stage."""
-        return make_net(self.config, stage.streams, len(self.labels.classes))
+    def config_of(self, stage: Stage, trial: Trial) -> Config:
+        """The config of one trial in one stage: `train.overrides` and swept fields put in."""
+        return with_fields(for_stage(self.config, stage.name), trial.fields)
 
-    def recipe(self, stage: Stage) -> Recipe:
-        """The recipe of a stage."""
-        train, protocol = self.config["train"], self.config["protocol"]
+    def trials_of(self, stage: Stage) -> list[Trial]:
+        """The trials that a stage trains: where a later stage learns from unseen predictions, one more an inner fold."""
+        if self.inner and stage.part == "train" and stage is not self.stages[-1]:
+            return with_inner_trials(self.trials, len(self.inner[0]))
+        return list(self.trials)
+
+    def net(self, stage: Stage, trial: Trial) -> EmotionNet:
+        """The network of a trial."""
+        return networks.make_net(self.config_of(stage, trial), stage, len(self.labels.classes))
+
+    def recipe(self, stage: Stage, trial: Trial) -> Recipe:
+        """The recipe of a trial."""
+        config = self.config_of(stage, trial)
+        train = config["train"]
         shared = {field.name for field in dataclasses.fields(Recipe)} & train.keys()
         return Recipe(
             **{name: train[name] for name in shared - {"audio_augmentation", "video_augmentation"}},
             num_classes=len(self.labels.classes),
             num_clips=len(self.clips),
-            metric=protocol["metric"],
-            standardized=tuple(stream for stream in stage.streams if is_standardized(self.config, stream)),
-            frozen=stage.frozen,
-            use_mixup=any(trial.hyper["mixup_alpha"] > 0 for trial in self.trials),
-            num_cepstra=self.config["model"]["num_cepstra"] if "audio" in stage.streams else 0,
+            metric=config["protocol"]["metric"],
+            segment_rule=config["system"]["segment_rule"],
+            standardized=tuple(stream for stream in stage.streams if networks.is_standardized(config, stream)),
+            frozen=(*stage.frozen, *self._held(stage, config)),
+            use_mixup=any(one.hyper["mixup_alpha"] > 0 for one in self.trials),
+            num_cepstra=config["model"]["num_cepstra"] if "audio" in stage.streams else 0,
             audio_augmentation=Augmentation(**train["audio_augmentation"]),
             video_augmentation=Augmentation(**train["video_augmentation"]),
         )
 
-    def inputs(self, stage: Stage) -> list[TrialInputs]:
-        """What each trial of a stage trains on and selects by; examples without a real step in the stage's streams are left out."""
+    def _held(self, stage: Stage, config: Config) -> list[tuple[str, ...]]:
+        held: list[tuple[str, ...]] = []
+        for stream in stage.streams:
+            if networks.trained_encoder(config, stream) is not None:
+                held += networks.held_parameters(config, stream, *self.data.step_of(stream))
+        return held
+
+    def inputs(self, stage: Stage, trials: Sequence[Trial]) -> list[TrialInputs]:
+        """What each of these trials of a stage trains on and selects by; examples with nothing in the stage's streams are left out."""
         data = self.data.only(stage.streams)
-        selection = {"validation": "validation", "test": "test"}[self.config["protocol"]["select"]]
-
-        def usable(clip_ids):
-            rows = data.examples_of(clip_ids)
-            return rows[data.arrays["usable"][rows]]
-
-        parts = [(usable(fold.train), data.examples_of(getattr(fold, selection))) for fold in self.folds.folds]
-        for fold, (rows, _) in zip(self.folds.folds, parts, strict=True):
+        parts = []
+        for trial in trials:
+            train, select = self.part_clips(stage, trial)
+            rows = data.examples_of(train)
+            rows = rows[data.arrays["usable"][rows]]
             if not len(rows):
-                raise ValueError(f"protocol {self.folds.protocol}, fold {fold.name}: no training clip has anything in {stage.streams}")
-        return make_inputs(self.trials, parts)
+                fold = self.folds.folds[trial.fold].name
+                raise ValueError(f"protocol {self.folds.protocol}, fold {fold}: no training clip has anything in {stage.streams}")
+            parts.append((rows, data.examples_of(select)))
+        own = for_stage(self.config, stage.name)["train"]
+        steady = {name: own[name] for name, values in self.config["sweep"].items() if name != "fields" and not values}
+        return make_inputs([dataclasses.replace(trial, hyper=dict(trial.hyper) | steady) for trial in trials], parts)
+
+    def selection_clips(self, stage: Stage, trial: Trial) -> Sequence[str]:
+        """Clips that a trial of a stage selects by: epochs, weights, settings."""
+        return self.part_clips(stage, trial)[1]
+
+    def part_clips(self, stage: Stage, trial: Trial) -> tuple[Sequence[str], Sequence[str]]:
+        """Clips that a trial of a stage trains on, and those that it selects by."""
+        fold = self.folds.folds[trial.fold]
+        selection = {"validation": "validation", "test": "test"}[self.config["protocol"]["select"]]
+        if stage.part == "stack":
+            train, held_out = stacking_parts(self.folds, fold, self.clips, self.classes)
+            return train, held_out if selection == "validation" else fold.test
+        train = fold.train
+        if trial.inner >= 0:
+            unseen = set(self.inner[trial.fold][trial.inner])
+            train = tuple(clip_id for clip_id in train if clip_id not in unseen)
+        return train, getattr(fold, selection)
 
     def test_rows(self, trial: Trial) -> np.ndarray:
         """Examples of the test part of a trial's fold."""
         return self.data.examples_of(self.folds.folds[trial.fold].test)
-
-
-def is_standardized(config: Config, stream: str) -> bool:
-    """Whether a stream is z-scored; encoders with published weights expect their view as it is."""
-    branch = config["model"][stream]
-    return branch["standardize"] and branch["encoder"] not in ("vggish", "inception_v3")
-
-
-def make_net(config: Config, streams: tuple[str, ...], num_classes: int) -> EmotionNet:
-    """Build the network of the given streams from the config's `model` part."""
-    model = config["model"]
-
-    def branch(stream: str) -> BranchSpec | None:
-        if stream not in streams:
-            return None
-        return BranchSpec(**{name: value for name, value in model[stream].items() if name != "standardize"})
-
-    return EmotionNet(num_classes, audio=branch("audio"), video=branch("video"), fusion=FusionSpec(**model["fusion"]))
 
 
 def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
@@ -120,12 +144,14 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
         raise ValueError(f"devices.feed must be one of {tuple(FEEDS)}, got {config['devices']['feed']!r}")
     labels = label_set(config["corpus"]["label_set"])
     clips, classes = labelled(prepared.clips, labels)
-    protocol, train, system = config["protocol"], config["train"], config["system"]
+    protocol = config["protocol"]
     folds = make_folds(protocol["name"], clips, classes, num_folds=protocol["num_folds"], seed=protocol["seed"])
-    swept = {name: tuple(values) for name, values in config["sweep"].items()}
     kept = {clip.clip_id for clip in clips}
     # (clip, kind): what is wrong with a clip's picture must not hide what is wrong with its sound.
     damaged = {(clip_id, one.kind) for found in prepared.sets.values() for clip_id, one in found.damage.items() if clip_id in kept}
+    stages = stages_of(config)
+    wants_inner = any(stage.part == "inner" for stage in stages)
+    num_inner = config["late"]["num_inner_folds"]
     return Plan(
         config=config,
         labels=labels,
@@ -133,10 +159,24 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
         classes=classes,
         folds=folds,
         data=FEEDS[config["devices"]["feed"]](clips, classes, prepared.sets),
-        stages=make_stages(train["stages"], system["streams"], freeze_earlier=train["freeze_earlier"]),
-        trials=tuple(
-            make_trials(num_folds=len(folds.folds), seeds=train["seeds"], hyper={name: train[name] for name in swept}, sweep=swept)
-        ),
+        stages=stages,
+        trials=tuple(trials_of(config, len(folds.folds))),
         num_undecodable=len({clip_id for clip_id, kind in damaged if kind in LOST_KINDS}),
         num_without_face=len({clip_id for clip_id, kind in damaged if kind == "no_face"}),
+        inner=tuple(inner_folds(folds, fold, clips, classes, num_inner) for fold in folds.folds) if wants_inner else (),
     )
+
+
+def stages_of(config: Config) -> tuple[Stage, ...]:
+    """The stages that a config asks for."""
+    stages = make_stages(config["train"]["stages"], config["system"]["streams"], freeze_earlier=config["train"]["freeze_earlier"])
+    for stage in stages:
+        for_stage(config, stage.name)  # a mistake in train.overrides is told before anything is trained
+    return stages
+
+
+def trials_of(config: Config, num_folds: int) -> list[Trial]:
+    """The grid that a config asks for, without inner folds."""
+    swept = {name: tuple(values) for name, values in config["sweep"].items() if name != "fields"}
+    hyper = {name: config["train"][name] for name in swept}
+    return make_trials(num_folds=num_folds, seeds=config["train"]["seeds"], hyper=hyper, sweep=swept, fields=swept_fields(config))

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from avemo_jax.evaluation.results import Predictions, aggregate_segments
+from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.protocols.folds import Fold
-from avemo_jax.training.execution import TrialProgram
 from avemo_jax.training.grid import Trial
-from avemo_jax.training.state import TrialState
-from avemo_jax.training.stream_program import StreamProgram
 
 
-def chosen_trials(trials: Sequence[Trial], states: Sequence[TrialState]) -> list[int]:
+def chosen_trials(trials: Sequence[Trial], score: Callable[[int], float]) -> list[int]:
     """Positions of one trial for each (fold, seed): of several hyper-parameter settings the one that the selection part liked best."""
     best: dict[tuple[int, int], int] = {}
-    for position, (trial, state) in enumerate(zip(trials, states, strict=True)):
+    for position, trial in enumerate(trials):
         rival = best.get((trial.fold, trial.seed))
-        if rival is None or float(state.best.metric) > float(states[rival].best.metric):
+        if rival is None or score(position) > score(rival):
             best[trial.fold, trial.seed] = position
     return sorted(best.values())
 
 
-def predict_tests(plan: Plan, program: TrialProgram | StreamProgram, states: Sequence[TrialState]) -> Predictions:
-    """Predict the test part of every fold with the best weights of its chosen trial."""
-    chosen = chosen_trials(plan.trials, states)
-    rows = [plan.test_rows(plan.trials[position]) for position in chosen]
-    size = max(len(one) for one in rows)
-    index = [np.pad(one, (0, size - len(one))).astype(np.int32) for one in rows]
-    lanes = program.predict(program.lanes([states[position] for position in chosen]), program.lanes(index))
-    posteriors = program.trials(lanes, len(chosen))
+def predict_tests(plan: Plan, outcome: Outcome, positions: Sequence[int] | None = None) -> Predictions:
+    """Predict the test part of every fold with the best weights of its chosen trial, or of the trials at these positions."""
+    chosen = chosen_trials(plan.trials, outcome.score) if positions is None else list(positions)
+    return predict_parts(plan, outcome, chosen, [plan.test_rows(plan.trials[position]) for position in chosen])
+
+
+def predict_parts(plan: Plan, outcome: Outcome, positions: Sequence[int], rows: Sequence[np.ndarray]) -> Predictions:
+    """Predict the examples `rows` with each of these trials, clip by clip."""
     clip = plan.data.arrays["clip"]
     clip_posteriors = []
-    for position, own, posterior in zip(chosen, rows, posteriors, strict=True):
+    for position, own, posterior in zip(positions, rows, outcome.posteriors(positions, rows), strict=True):
         trial = plan.trials[position]
         tested, segment_of = np.unique(clip[own], return_inverse=True)
-        mean = aggregate_segments(segment_of, posterior[: len(own)], len(tested))
-        clip_posteriors.append((plan.folds.folds[trial.fold], trial.seed, tested, mean))
+        joined = aggregate_segments(segment_of, posterior, len(tested), rule=plan.config["system"]["segment_rule"])
+        clip_posteriors.append((plan.folds.folds[trial.fold], trial.seed, tested, joined))
     return to_predictions(plan, clip_posteriors)
 
 

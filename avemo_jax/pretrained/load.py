@@ -50,11 +50,7 @@ def load_pretrained(encoder: str, source: str, weights_dir: Path, like: Any) -> 
     sums = []
     variables: dict[str, Any] = {}
     for family, part in _parts(encoder, like):
-        if source == PUBLISHED or family is not _families(encoder)[0]:
-            path, sha256 = _find(family, part, weights_dir)
-        else:
-            path = Path(source)
-            sha256 = sha256_of(_existing(family, path))
+        path, sha256 = _source(encoder, family, part, source, weights_dir)
         whole = flat_shapes(family.variables())
         # as double precision at most, and a little for what surrounds the arrays
         largest_bytes = 8 * sum(_size(shape) for shape in whole.values()) + (1 << 20)
@@ -64,8 +60,16 @@ def load_pretrained(encoder: str, source: str, weights_dir: Path, like: Any) -> 
         )
         variables |= traverse_util.flatten_dict(merged, sep="/")
         sums.append(sha256)
-    sha256 = sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
-    return traverse_util.unflatten_dict(variables, sep="/"), sha256
+    return traverse_util.unflatten_dict(variables, sep="/"), _sum_of(sums)
+
+
+def weights_sha256(encoder: str, source: str, weights_dir: Path, like: Any) -> str:
+    """The SHA-256 that `load_pretrained` returns, without reading the weights as arrays.
+
+    Raises:
+      ValueError, MissingAsset, FileNotFoundError: as `load_pretrained`.
+    """
+    return _sum_of([_source(encoder, family, part, source, weights_dir)[1] for family, part in _parts(encoder, like)])
 
 
 def assets_needed(encoder: str, like: Any, weights_dir: Path) -> list[str]:
@@ -94,6 +98,17 @@ def _parts(encoder: str, like: Any) -> list[tuple[Family, dict[str, Any]]]:
         if part:
             parts.append((family, part))
     return [(first, left), *parts]
+
+
+def _source(encoder: str, family: Family, part: Mapping[str, Any], source: str, weights_dir: Path) -> tuple[Path, str]:
+    """The file of a family and its SHA-256; a file of one's own stands for the first family, what others add is published."""
+    if source == PUBLISHED or family is not _families(encoder)[0]:
+        return _find(family, part, weights_dir)
+    return Path(source), sha256_of(_existing(family, Path(source)))
+
+
+def _sum_of(sums: list[str]) -> str:
+    return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
 
 def _candidates(family: Family, part: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,23 +1,53 @@
 """What makes a published system what it is, on any corpus that has its modalities.
 
-A system is a module with VARIANTS, the names it is asked for by, and `apply(config, variant)`.
+A system is a module with VARIANTS (the names it is asked for by -> the modalities that it needs) and `apply(config, variant)`. A name
+is the system's own, or with a colon the system's and one of its variants: `stacking`, `stacking:audio`. Modalities are "audio", "video"
+(moving pictures) and "still" (a picture; a film has them too).
 """
 
+from collections.abc import Collection
 from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from configs.systems import gru_attention, small
+from configs.systems import functionals_svm, gru_attention, small, stacking
 
-SYSTEMS: dict[str, ModuleType] = {variant: module for module in (gru_attention, small) for variant in module.VARIANTS}
+MODULES = (
+    stacking,
+    gru_attention,
+    functionals_svm,
+    small,
+)
+SYSTEMS: dict[str, ModuleType] = {variant: module for module in MODULES for variant in module.VARIANTS}
+NEEDS: dict[str, tuple[str, ...]] = {variant: needs for module in MODULES for variant, needs in module.VARIANTS.items()}
+_WORDS = {"audio": "sound", "video": "moving pictures", "still": "pictures"}
+
+FILM = ("audio", "video", "still")
+SOUND = ("audio",)
+STILLS = ("still",)
 
 
-def apply(config: ConfigDict, system: str) -> None:
-    """Turn the config into one of that system.
+def fitting(has: Collection[str]) -> tuple[str, ...]:
+    """Names of the systems that a corpus of these modalities can have."""
+    return tuple(name for name, needs in NEEDS.items() if set(needs) <= set(has))
+
+
+def apply(config: ConfigDict, system: str, *, has: Collection[str] = FILM) -> None:
+    """Turn the config of a corpus, which has these modalities, into one of that system.
 
     Raises:
-      ValueError: there is no such system, with those there are.
+      ValueError: there is no such system, with those there are; or the corpus lacks what it needs, with those that fit.
     """
     if system not in SYSTEMS:
         raise ValueError(f"unknown system {system!r} (after the colon of --config); known: {', '.join(SYSTEMS)}")
+    if missing := [name for name in NEEDS[system] if name not in has]:
+        raise ValueError(
+            f"system {system} needs {_listed(NEEDS[system])}, and {config.corpus.name} has {_listed(has)} and no {_listed(missing)}; "
+            f"systems that fit it: {', '.join(fitting(has))}"
+        )
     SYSTEMS[system].apply(config, system)
+
+
+def _listed(modalities: Collection[str]) -> str:
+    named = [_WORDS[name] for name in modalities if name != "still" or "video" not in modalities]
+    return " and ".join(named)

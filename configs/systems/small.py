@@ -5,7 +5,7 @@ No published system; the demo, and a first thing to try on a new corpus.
 
 from ml_collections import ConfigDict
 
-VARIANTS = ("small_audio", "small_video", "small_audio_video")
+VARIANTS = {"small_audio": ("audio",), "small_video": ("video",), "small_audio_video": ("audio", "video")}
 
 
 def apply(config: ConfigDict, variant: str) -> None:
@@ -21,13 +21,13 @@ def apply(config: ConfigDict, variant: str) -> None:
     config.views.faces.size_px = 32
     config.views.faces.gray = True
     for stream, units in (("audio", 48), ("video", 32)):
-        config.model[stream].num_units = units
-        config.model[stream].dense_units = 32
+        config.model[stream].context_units = (units,)
+        config.model[stream].dense_units = (32,)
     config.model.video.encoder = "cnn"
     config.model.video.encoder_units = (8, 16, 32)
     config.train.batch_size = 16
     config.train.learning_rate = 3e-3
     config.train.schedule = "cosine"
     config.train.num_epochs = 25
-    config.system.streams = {"small_audio": ("audio",), "small_video": ("video",), "small_audio_video": ("audio", "video")}[variant]
+    config.system.streams = VARIANTS[variant]
     config.train.stages = (*config.system.streams, "fused") if variant == "small_audio_video" else config.system.streams

@@ -54,7 +54,7 @@ def prepared(tmp_path_factory):
 def test_every_labelled_clip_is_planned_and_the_lost_one_is_tested_but_not_trained_on(prepared):
     plan = make_plan(config(), prepared)
     assert len(plan.clips) == 48 and plan.num_undecodable == 1 and plan.num_without_face == 0
-    inputs = plan.inputs(plan.stages[0])
+    inputs = plan.inputs(plan.stages[0], plan.trials)
     lost = plan.data.examples_of([LOST])
     assert len(lost) == 1 and not plan.data.arrays["usable"][lost[0]]
     assert all(lost[0] not in one.train_index[: one.train_count] for one in inputs)
@@ -69,7 +69,7 @@ def test_every_labelled_clip_is_planned_and_the_lost_one_is_tested_but_not_train
 
 def test_selecting_on_test_is_possible_and_wears_its_mark(prepared):
     plan = make_plan(config(**{"protocol.select": "test"}), prepared)
-    one, fold = plan.inputs(plan.stages[0])[0], plan.folds.folds[0]
+    one, fold = plan.inputs(plan.stages[0], plan.trials)[0], plan.folds.folds[0]
     chosen = {plan.data.clip_ids[plan.data.arrays["clip"][row]] for row in one.select_index[: one.select_count]}
     assert chosen == set(fold.test)
     assert [finding["finding"] for finding in audit(plan)] == ["selected_on_test"]

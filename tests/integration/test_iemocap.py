@@ -62,9 +62,9 @@ def test_both_streams_by_session(tmp_path):
         "system.video_view": "frames",
         "views.frames.size_px": 16,
         "views.frames.rate_fps": 2.5,
-        "model.audio.num_units": 4,
+        "model.audio.context_units": (4,),
         "model.video.encoder_units": "(4,)",
-        "model.video.num_units": 4,
+        "model.video.context_units": (4,),
         "train.num_epochs": 2,
     }
     flags = [f"--config.{name}={value}" for name, value in fields.items()]

@@ -1,0 +1,95 @@
+"""Where the variables of an encoder come from: a published file, a file of one's own, or chance."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from avemo_jax.data.resident import ResidentSet
+from avemo_jax.data.stream import StreamedSet
+from avemo_jax.experiment.networks import encoder_path, encoder_spec, trained_encoder
+from avemo_jax.models.encoders import EncoderSpec
+from avemo_jax.pretrained.assets import MissingAsset, fetch_asset, find_asset
+from avemo_jax.pretrained.load import PUBLISHED, assets_needed, load_pretrained, weights_sha256
+from avemo_jax.training.grid import Stage
+
+Config = Mapping[str, Any]
+RANDOM = "random"
+LOG = logging.getLogger(__name__)
+
+
+def encoder_variables(config: Config, name: str, step_shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
+    """Variables of an encoder up to its end point, as a tree of arrays.
+
+    Args:
+      name: key of `config.encoders`, whose `weights` says "published", "random" (one fixed draw) or names a file.
+      step_shape, dtype: of the view.
+
+    Raises:
+      MissingAsset: the published file is not in `config.weights_dir` and cannot be fetched; the message says which to put where.
+      ValueError: a file that is damaged or does not fit.
+      FileNotFoundError: there is no such file.
+    """
+    spec, source = encoder_spec(config, name), config["encoders"][name]["weights"]
+    if source == RANDOM:
+        return random_variables(spec, step_shape, dtype)
+    shapes = spec.variable_shapes(step_shape, dtype)
+    weights_dir = Path(config["weights_dir"])
+    if source == PUBLISHED:
+        fetch_missing(name, shapes, weights_dir)
+    return load_pretrained(name, source, weights_dir, shapes)[0]
+
+
+def weights_digest(config: Config, name: str, step_shape: tuple[int, ...], dtype: str) -> str:
+    """What tells the weights of an encoder from others: "random", or the SHA-256 of what they are read from.
+
+    Raises:
+      MissingAsset, FileNotFoundError: as `encoder_variables`.
+    """
+    source = config["encoders"][name]["weights"]
+    if source == RANDOM:
+        return RANDOM
+    weights_dir = Path(config["weights_dir"])
+    shapes = encoder_spec(config, name).variable_shapes(step_shape, dtype)
+    if source == PUBLISHED:
+        fetch_missing(name, shapes, weights_dir)
+    return weights_sha256(name, source, weights_dir, shapes)
+
+
+def random_variables(spec: EncoderSpec, step_shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
+    """One fixed draw of an encoder's variables: for tests, for the demo, and to see what published weights are worth."""
+    one = np.zeros((1, *step_shape[len(spec.leading(step_shape)) :]), dtype)
+    return jax.device_get(jax.jit(spec.module().init)(jax.random.key(0), one))
+
+
+def fetch_missing(name: str, shapes: Any, weights_dir: Path) -> None:
+    """Fetch the published files of an encoder that are not there.
+
+    Raises:
+      MissingAsset: there is no network; the message says which file to put where.
+    """
+    for asset in assets_needed(name, shapes, weights_dir):
+        try:
+            find_asset(asset, weights_dir)
+        except MissingAsset:
+            fetch_asset(asset, weights_dir, say=LOG.info)
+
+
+def published_weights(config: Config, stage: Stage, data: ResidentSet | StreamedSet) -> dict[str, Any]:
+    """Weights of the encoders that are trained with a stage's network, at their paths in its tree; see `grid.warm_start`."""
+    flat: dict[str, dict[tuple[str, ...], Any]] = {"params": {}, "batch_stats": {}}
+    for stream in stage.streams:
+        spec = trained_encoder(config, stream)
+        if spec is None or stream in stage.takes_over or config["encoders"][spec.name]["weights"] == RANDOM:
+            continue  # a network's own draw is as good as another
+        variables = encoder_variables(config, spec.name, *data.step_of(stream))
+        for kind, leaves in flat.items():
+            found = traverse_util.flatten_dict(variables.get(kind, {}))
+            leaves |= {(*encoder_path(stream, spec), *path): leaf for path, leaf in found.items()}
+    return {kind: traverse_util.unflatten_dict(leaves) for kind, leaves in flat.items()}

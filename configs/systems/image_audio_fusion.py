@@ -1,0 +1,44 @@
+"""System C whole: its image network over the frames of a film, its audio network, joined and trained further.
+
+Source: SYSTEMS.md's document C, chapter 4 and section 5.1: "the same workflow on frames; then image and video nets are joined, then joined
+with audio and trained further". No claim: the document gives numbers for the parts alone.
+
+image_audio_fusion         both networks from scratch
+image_audio_fusion:vgg16   frozen VGG16 and a dense layer in place of the image network, as the document has for CFE
+
+    python run.py --config=configs/demo.py:image_audio_fusion
+
+Differs from the document, which is silent on these: the image and the video net are one net, which sees faces at 2 frames/s and averages
+over them; joining is concatenation, batch norm and a dense layer of 128.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.systems.image_cnn import image_network
+from configs.systems.mfcc_lstm import mfcc_network
+
+VARIANTS = {name: ("audio", "video") for name in ("image_audio_fusion", "image_audio_fusion:vgg16")}
+
+
+def apply(config: ConfigDict, variant: str) -> None:
+    """Set views, networks and the recipe."""
+    config.system.name = variant.replace(":", "_")
+    config.system.streams = ("audio", "video")
+    mfcc_network(config)
+    config.system.video_view = "faces"
+    config.views.faces.rate_fps = 2.0
+    config.views.faces.size_px = 48
+    config.views.faces.segment_s = config.views.mfcc_mean.segment_s
+    image_network(config)
+    if variant.endswith(":vgg16"):
+        config.model.video.encoder = "vgg16"
+        config.model.video.standardize = True
+        config.encoders.vgg16.end_point = "global_avg"
+    config.model.fusion.kind = "concat"
+    config.model.fusion.dense_units = (128,)
+    config.train.stages = ("audio", "video", "fused")
+    config.train.overrides = ("audio:train.batch_size=512", "audio:train.num_epochs=100", "audio:train.dropout_rate=0.2")
+    config.train.batch_size = 32
+    config.train.num_epochs = 15
+    config.train.learning_rate = 1e-3
+    config.train.dropout_rate = 0.2
