@@ -286,7 +286,7 @@ def find_asset(name: str, weights_dir: Path) -> FoundAsset:
         raise MissingAsset(_how_to_get(name, missing, weights_dir))
     for file in asset.files:
         _verify(weights_dir / file.name, file)
-    return FoundAsset(weights_dir / asset.path, sha256_of([weights_dir / file.name for file in asset.files]))
+    return FoundAsset(weights_dir / asset.path, sha256_of(*(weights_dir / file.name for file in asset.files)))
 
 
 def fetch_asset(name: str, weights_dir: Path, *, say: Callable[[str], None] = print) -> FoundAsset:
@@ -313,11 +313,11 @@ def fetch_asset(name: str, weights_dir: Path, *, say: Callable[[str], None] = pr
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise MissingAsset(f"{file.url} could not be fetched ({error}). {_how_to_get(name, [file], weights_dir)}") from error
         if not file.sha256 and not file.md5:
-            say(f"no sum of {file.name} is published; what came has SHA-256 {sha256_of([path])}")
+            say(f"no sum of {file.name} is published; what came has SHA-256 {sha256_of(path)}")
     return find_asset(name, weights_dir)
 
 
-def sha256_of(paths: list[Path]) -> str:
+def sha256_of(*paths: Path) -> str:
     """SHA-256 in hexadecimal of the files' bytes, one file after another in the order given."""
     digest = hashlib.sha256()
     for path in paths:

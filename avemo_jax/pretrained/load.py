@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def load_pretrained(encoder: str, source: str, weights_dir: Path, like: Any) -> 
         path, sha256 = _source(encoder, family, part, source, weights_dir)
         whole = flat_shapes(family.variables())
         # as double precision at most, and a little for what surrounds the arrays
-        largest_bytes = 8 * sum(_size(shape) for shape in whole.values()) + (1 << 20)
+        largest_bytes = 8 * sum(math.prod(shape) for shape in whole.values()) + (1 << 20)
         arrays = family.read(path, largest_bytes)
         merged = merge(
             arrays, family.names(), whole, traverse_util.unflatten_dict(part, sep="/"), source=str(path), optional=family.optional
@@ -104,7 +105,7 @@ def _source(encoder: str, family: Family, part: Mapping[str, Any], source: str, 
     """The file of a family and its SHA-256; a file of one's own stands for the first family, what others add is published."""
     if source == PUBLISHED or family is not _families(encoder)[0]:
         return _find(family, part, weights_dir)
-    return Path(source), sha256_of(_existing(family, Path(source)))
+    return Path(source), sha256_of(*_existing(family, Path(source)))
 
 
 def _sum_of(sums: list[str]) -> str:
@@ -138,10 +139,3 @@ def _existing(family: Family, path: Path) -> list[Path]:
         if not file.is_file():
             raise FileNotFoundError(f"there is no file {file}; source is {PUBLISHED!r} or the path of a file of published weights")
     return files
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size

@@ -47,7 +47,7 @@ def test_published_files_at_hand_are_those_of_the_table(folder, name):
 
 
 def test_yunet_is_known_by_its_sum():
-    assert sha256_of([shared_data("models", "yunet", "yunet_s_640_640.onnx")]) == ASSETS["yunet"].files[0].sha256
+    assert sha256_of(shared_data("models", "yunet", "yunet_s_640_640.onnx")) == ASSETS["yunet"].files[0].sha256
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_what_is_missing_is_fetched_verified_and_found(two_files, monkeypatch, t
     found = fetch_asset("net", tmp_path, say=said.append)
     assert found.path == tmp_path / "net" / "model"
     assert (tmp_path / "net" / "a.bin").read_bytes() == CONTENT
-    assert found.sha256 == sha256_of([tmp_path / "net" / "a.bin", tmp_path / "net" / "b.bin"])
+    assert found.sha256 == sha256_of(tmp_path / "net" / "a.bin", tmp_path / "net" / "b.bin")
     assert any("no sum of net/b.bin is published" in line for line in said)
     assert find_asset("net", tmp_path) == found
     serve(monkeypatch, {})

@@ -8,7 +8,7 @@ import pytest
 from avemo_jax.pretrained import load
 from avemo_jax.pretrained.assets import ASSETS, Asset, File, MissingAsset
 from avemo_jax.pretrained.family import Family
-from avemo_jax.pretrained.load import ENCODERS, assets_needed, load_pretrained
+from avemo_jax.pretrained.load import ENCODERS, assets_needed, load_pretrained, weights_sha256
 from avemo_jax.pretrained.merge import flat_shapes
 
 SHAPES = {"params": {"body": {"kernel": np.zeros((2, 2), np.float32)}, "top": {"kernel": np.zeros((2, 3), np.float32)}}}
@@ -47,6 +47,7 @@ def test_published_weights_are_found_verified_and_placed(net):
     np.testing.assert_array_equal(variables["params"]["body"]["kernel"], BODY_ARRAY)
     np.testing.assert_array_equal(variables["params"]["top"]["kernel"], TOP_ARRAY)
     assert sha256 == hashlib.sha256((net / "net.npz").read_bytes()).hexdigest()
+    assert weights_sha256("net", "published", net, SHAPES) == sha256
     (net / "net.npz").write_bytes(b"changed")
     with pytest.raises(ValueError, match="expected sha256"):
         load_pretrained("net", "published", net, SHAPES)
@@ -73,6 +74,7 @@ def test_a_file_of_ones_own(net):
     variables, sha256 = load_pretrained("net", str(path), net / "nowhere", SHAPES)
     np.testing.assert_array_equal(variables["params"]["body"]["kernel"], BODY_ARRAY + 1)
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert weights_sha256("net", str(path), net / "nowhere", SHAPES) == sha256
     with pytest.raises(FileNotFoundError, match=r"no file .*nothing\.npz; source is 'published' or the path"):
         load_pretrained("net", str(net / "nothing.npz"), net, SHAPES)
 
