@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +32,7 @@ def _read(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
 
 
 def _family(stream: str, scope: str, channels: int) -> Family:
-    def variables():
+    def variables() -> Mapping[str, Any]:
         return variables_of(I3D("Logits"), 1, 8, 32, 32, channels)
 
     def names() -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,8 +40,7 @@ def _number(name: str, kind: str) -> int | None:
     return None if match is None else int(match[1] or 0)
 
 
-@functools.cache
-def _variables():
+def _variables() -> Mapping[str, Any]:
     return variables_of(InceptionV3("logits"), 1, 75, 75, 3)
 
 

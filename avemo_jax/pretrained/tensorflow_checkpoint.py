@@ -59,5 +59,5 @@ def read_checkpoint(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
         if claimed > largest_bytes:
             raise ValueError(f"{path}: its variables claim {claimed} bytes, expected {largest_bytes} at most for this network")
         return {name: reader.get_tensor(name) for name in sorted(shapes)}
-    except (tf.errors.OpError, RuntimeError) as error:
+    except (tf.errors.OpError, RuntimeError, LookupError, TypeError, UnicodeDecodeError) as error:  # as its reader raises them
         raise ValueError(f"{path}: expected a whole TensorFlow checkpoint, reading it stopped with: {error}; get the file anew") from error

@@ -40,20 +40,18 @@ VGGISH = Family(
 
 
 def _read_pca(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
-    """The npz of the PCA; the means, a column in the file, as a vector."""
+    """The npz of the PCA."""
     try:
         with zipfile.ZipFile(path) as archive:
             claimed = sum(member.file_size for member in archive.infolist())
         if claimed > largest_bytes:
             raise ValueError(f"its arrays claim {claimed} bytes, expected {largest_bytes} at most")
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: expected vggish_pca_params.npz, reading it stopped with: {error}; get the file anew") from error
-    means = arrays.get("pca_means")
-    return arrays if means is None or means.shape != (128, 1) else {**arrays, "pca_means": means[:, 0]}
 
 
 VGGISH_PCA = Family(
