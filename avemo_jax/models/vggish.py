@@ -29,7 +29,7 @@ class VGGish(nn.Module):
 
     Source: Hershey et al. 2017, arXiv 1609.09430; the layers of the TF-Slim model released with AudioSet. Its embedding is the last
     layer before any activation; ports of its first release apply a ReLU to it. Post-processing: vggish_postprocess of the same release,
-    its numbers in collection "constants" (`pca_eigen_vectors` (128, 128), a row each; `pca_means` (128,)), which no optimiser touches;
+    its numbers in collection "batch_stats" (`pca_eigen_vectors` (128, 128), a row each; `pca_means` (128,)), which no optimiser touches;
     without the published ones they change nothing but for the clipping. Differs: He's initialisation, where the release has
     a deviation of 0.01, which leaves nothing of the input after ten layers unless one trains for long.
 
@@ -80,8 +80,8 @@ class VGGish(nn.Module):
         x = nn.Dense(128, name="fc2")(x)
         if done("embedding", x):
             return found
-        eigen_vectors = self.variable("constants", "pca_eigen_vectors", jnp.eye, 128).value
-        means = self.variable("constants", "pca_means", jnp.zeros, 128).value
+        eigen_vectors = self.variable("batch_stats", "pca_eigen_vectors", jnp.eye, 128).value
+        means = self.variable("batch_stats", "pca_means", jnp.zeros, 128).value
         x = jnp.clip((x - means) @ eigen_vectors.T, -_LARGEST, _LARGEST)
         if not done("embedding_pca", x):
             done("embedding_quantized", jnp.floor((x + _LARGEST) * (255 / (2 * _LARGEST))))

@@ -318,13 +318,20 @@ def fetch_asset(name: str, weights_dir: Path, *, say: Callable[[str], None] = pr
 
 
 def sha256_of(*paths: Path) -> str:
-    """SHA-256 in hexadecimal of the files' bytes, one file after another in the order given."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    return digest.hexdigest()
+    """SHA-256 in hexadecimal of a file; of several files, that of their sums one after another."""
+    sums = [_digest(path, "sha256") for path in paths]
+    return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
+
+
+def _digest(path: Path, kind: str) -> str:
+    status = path.stat()
+    return _digest_of_state(path, kind, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@functools.lru_cache(maxsize=64)  # a run asks several times for files of half a gigabyte
+def _digest_of_state(path: Path, kind: str, *state: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, functools.partial(hashlib.new, kind, usedforsecurity=False)).hexdigest()
 
 
 def _asset(name: str) -> Asset:
@@ -350,8 +357,7 @@ def _verify(path: Path, file: File) -> None:
         expected = getattr(file, kind)
         if not expected:
             continue
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, functools.partial(hashlib.new, kind, usedforsecurity=False)).hexdigest()
+        found = _digest(path, kind)
         if found != expected:
             raise ValueError(
                 f"{path}: expected {kind} {expected}, found {found}: it is not the file published at {file.url}; delete it, and "

@@ -37,8 +37,8 @@ def load_pretrained(encoder: str, source: str, weights_dir: Path, like: Any) -> 
       encoder: one of ENCODERS.
       source: "published", the file of the asset table in `weights_dir`, verified; or the path of a file of the same kind.
       weights_dir: folder of the published files.
-      like: the encoder's variables or their shapes, as `init` gives them, not folded: collections "params" and, where it has them,
-        "batch_stats" and "constants". An encoder that ends before the published one does takes its part.
+      like: the encoder's variables or their shapes, as `init` gives them, not folded: collections "params" and, where it has
+        it, "batch_stats". An encoder that ends before the published one does takes its part.
 
     Returns:
       The variables, a tree of numpy arrays of the structure and dtypes of `like`, and the SHA-256 of what they were read from.

@@ -57,6 +57,6 @@ def _read_pca(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
 VGGISH_PCA = Family(
     assets=("vggish_pca",),
     read=_read_pca,
-    variables=lambda: {"constants": variables_of(VGGish("embedding_pca"), 1, 96, 64)["constants"]},
-    names=lambda: {name: f"constants/{name}" for name in ("pca_eigen_vectors", "pca_means")},
+    variables=lambda: {"batch_stats": variables_of(VGGish("embedding_pca"), 1, 96, 64)["batch_stats"]},
+    names=lambda: {name: f"batch_stats/{name}" for name in ("pca_eigen_vectors", "pca_means")},
 )

@@ -91,7 +91,7 @@ def test_post_processing_equals_numpy():
     embedding = np.random.default_rng(0).normal(means, 0.3).astype(np.float32)
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), dict(_shapes(module, *patches.shape)[1]))
     variables["params"]["fc2"]["bias"] = embedding
-    variables["constants"] = {"pca_eigen_vectors": vectors, "pca_means": means}
+    variables["batch_stats"] = {"pca_eigen_vectors": vectors, "pca_means": means}
     found = module.apply(variables, patches, method="end_points")
     applied = (vectors @ (embedding.reshape(-1, 1) - means.reshape(-1, 1))).reshape(-1)
     clipped = np.clip(applied, -2, 2)
@@ -109,4 +109,4 @@ def test_post_processing_equals_numpy():
 def test_the_pca_is_no_parameter():
     variables = _shapes(VGGish("embedding_pca"), 1, 96, 64)[1]
     assert _num_params(variables["params"]) == 72_141_184
-    assert jax.tree.map(lambda leaf: leaf.shape, variables["constants"]) == {"pca_eigen_vectors": (128, 128), "pca_means": (128,)}
+    assert jax.tree.map(lambda leaf: leaf.shape, variables["batch_stats"]) == {"pca_eigen_vectors": (128, 128), "pca_means": (128,)}

@@ -72,8 +72,8 @@ def test_the_pca_comes_with_it_where_it_is_wanted(checkpoint, tmp_path):
     shutil.copy(pca, tmp_path)
     variables, sha256 = load_pretrained("vggish", str(path), tmp_path, like)
     with np.load(pca) as file:
-        np.testing.assert_array_equal(variables["constants"]["pca_eigen_vectors"], file["pca_eigen_vectors"])
-        np.testing.assert_array_equal(variables["constants"]["pca_means"], file["pca_means"])
+        np.testing.assert_array_equal(variables["batch_stats"]["pca_eigen_vectors"], file["pca_eigen_vectors"])
+        np.testing.assert_array_equal(variables["batch_stats"]["pca_means"], file["pca_means"])
     assert sha256 != load_pretrained("vggish", str(path), tmp_path, _like("embedding"))[1]
     (tmp_path / "vggish_pca_params.npz").write_bytes(pca.read_bytes()[:-1])
     with pytest.raises(ValueError, match="expected 73020"):
