@@ -33,9 +33,9 @@ from avemo_jax.atomic import atomic_binary_file, atomic_file
 from avemo_jax.evaluation.charts import Line, line_chart, weight_chart
 from avemo_jax.evaluation.metrics import FROM_CONFUSION, METRICS
 from avemo_jax.evaluation.results import Predictions, read_predictions_csv
+from avemo_jax.evaluation.side_tables import METRIC_NAMES, format_side_tables, side_tables
 from avemo_jax.json_lines import read_rows
 
-METRIC_NAMES = {"uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
 assert set(METRIC_NAMES) == set(METRICS)
 _FRAME_SIZE_PX = 112  # key frames are shown small; full size would make a page of many MB
 
@@ -74,6 +74,7 @@ def write_report(run_directory: Path) -> Path:
         num_folds=len({entry["fold"] for entry in results["per_fold"]}),
         num_seeds=len(results["per_seed"]),
         seeds_line=seeds_line(results),
+        side_tables=side_tables(results),
         command=shlex.join(["python", *run["command"]]) if run.get("command") else None,
         run=run,
         config=_read_json(run_directory / "config.json"),
@@ -113,6 +114,8 @@ def format_table(results: Mapping[str, Any]) -> str:
     lines.append(
         f"  undecodable {results['num_undecodable']}, without a face {results['num_without_face']}; all of them are in the numbers"
     )
+    if beside := format_side_tables(results):
+        lines.append(beside)
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -54,7 +55,7 @@ class NetworkOutcome:
     stage: Stage
     batches: Sequence[Batch]
 
-    @property
+    @functools.cached_property
     def states(self) -> list[TrialState]:
         """All states, in the order of the stage's trials."""
         pairs = [pair for batch in self.batches for pair in zip(batch.positions, batch.states, strict=True)]

@@ -22,7 +22,7 @@ from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome
 from avemo_jax.experiment.plan import Config, Plan, stages_of, trials_of
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.experiment.run import set_up_backend
-from avemo_jax.experiment.stages import restore_stages
+from avemo_jax.experiment.stages import restore_last
 from avemo_jax.inference.predict import Ensemble, Judge, Member, SegmentPrediction, clip_probabilities
 from avemo_jax.inference.timeline import Span, format_timeline, spans
 from avemo_jax.labels import label_set
@@ -112,7 +112,7 @@ def load_ensemble(config: Config, workdir: Path, views: Mapping[str, tuple[tuple
         raise ValueError(
             f"the machines of {config['system']['name']} are fitted anew where they are wanted and are not kept; predict with a network"
         )
-    outcome = restore_stages(plan, workdir)
+    outcome = restore_last(plan, workdir)
     networks: Sequence[NetworkOutcome] = []
     if isinstance(outcome, LateOutcome):
         networks = outcome.earlier

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from avemo_jax.experiment.networks import trained_encoder
 from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.plan import Config, Plan, make_plan
 from avemo_jax.experiment.predictions import predict_tests
-from avemo_jax.experiment.settings import summarise_settings
+from avemo_jax.experiment.settings import summarise_settings, summarise_stages
 from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.training.run_directory import RunDirectory, default_workdir, open_run
 
@@ -42,10 +43,10 @@ def train(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
             findings = audit(plan)
             run.write_json("audit.json", findings)
         try:
-            outcome = train_stages(plan, run)
+            outcomes = train_stages(plan, run)
         finally:
             run.write_run_json()
-        return _finish(plan, run, prepared, outcome, findings)
+        return _finish(plan, run, prepared, outcomes, findings)
 
 
 def evaluate(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
@@ -61,9 +62,9 @@ def evaluate(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
     with open_run(workdir, config) as run:
         plan = make_plan(config, prepared)
         run.bind(**_hashes(plan, prepared))
-        outcome = restore_stages(plan, run.path)
+        outcomes = restore_stages(plan, run.path)
         before = (run.path / "predictions.csv").read_bytes() if run.has("predictions.csv") else None
-        results = _finish(plan, run, prepared, outcome, audit(plan))
+        results = _finish(plan, run, prepared, outcomes, audit(plan))
         if before is not None:
             same = before == (run.path / "predictions.csv").read_bytes()
             LOG.info("predictions.csv is %s", "byte for byte what it was" if same else "NOT what it was before; devices or versions differ")
@@ -114,8 +115,11 @@ def convolves(config: Config) -> bool:
     return any(trained_encoder(config, stream) is not None for stream in config["system"]["streams"])
 
 
-def _finish(plan: Plan, run: RunDirectory, prepared: PreparedCorpus, outcome: Outcome, findings: list[dict[str, Any]]) -> dict[str, Any]:
+def _finish(
+    plan: Plan, run: RunDirectory, prepared: PreparedCorpus, outcomes: Sequence[Outcome], findings: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Predict the test parts, write predictions, results and report, and print the table."""
+    outcome = outcomes[-1]
     with run.phase("evaluate"):
         predictions = predict_tests(plan, outcome)
         write_predictions_csv(run.path / "predictions.csv", predictions)
@@ -126,7 +130,8 @@ def _finish(plan: Plan, run: RunDirectory, prepared: PreparedCorpus, outcome: Ou
     run.write_run_json()
     seconds = sum(run.read_json("run.json")["seconds"].values())
     facts = _facts(plan, findings) | {"num_params": outcome.num_params}
-    results = summarise(predictions, **facts, seconds=seconds, baseline=baseline) | summarise_settings(plan, outcome)
+    results = summarise(predictions, **facts, seconds=seconds, baseline=baseline)
+    results |= summarise_stages(plan, outcomes) | summarise_settings(plan, outcome)
     run.write_json("results.json", results)
     with run.phase("report"):
         write_report(run.path)

@@ -1,19 +1,36 @@
-"""Swept settings side by side: an ablation table, each row measured on the same folds."""
+"""What a run measured beside its own result: the stages before the last one, and swept settings one by one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from avemo_jax.evaluation.metrics import METRICS, all_metrics
+from avemo_jax.evaluation.results import Predictions
 from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.predictions import predict_tests
 
 
+def summarise_stages(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """{"stages": one entry a stage}, or nothing where there is one alone: audio and video beside both, as papers print them.
+
+    An entry has the stage's name, its number of parameters, and the mean over folds and seeds of every metric on the test parts, of the
+    settings that were chosen on validation for that stage.
+    """
+    if len(outcomes) == 1:
+        return {}
+    entries = []
+    for outcome in outcomes:
+        means = _mean_of_folds(predict_tests(plan, outcome))
+        entries.append({"stage": outcome.stage.name, "num_params": outcome.num_params} | means)
+    return {"stages": entries}
+
+
 def summarise_settings(plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    """{"settings": one entry a setting}, or nothing where nothing is swept.
+    """{"settings": one entry a setting}, or nothing where nothing is swept: an ablation table on the same folds.
 
     An entry has what was tried, `validation` (the mean of what the selection part said of its trials, by which settings are chosen) and the
     mean over folds and seeds of every metric on the test parts. The run's own result is that of the settings chosen on validation, fold
@@ -27,17 +44,20 @@ def summarise_settings(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     for setting in settings:
         positions = [position for position, trial in enumerate(plan.trials) if trial.setting == setting]
         first = plan.trials[positions[0]]
-        predictions = predict_tests(plan, outcome, positions)
-        measured = []
-        for seed in np.unique(predictions.seed):
-            for fold in np.unique(predictions.fold[predictions.seed == seed]):
-                rows = (predictions.seed == seed) & (predictions.fold == fold)
-                measured.append(all_metrics(predictions.label[rows], predictions.probabilities[rows]))
         tried = {name: _plain(value) for name, value in first.fields} | {name: first.hyper[name] for name in swept}
-        means = {name: float(np.mean([one[name] for one in measured])) for name in METRICS}
         validation = float(np.mean([outcome.score(position) for position in positions]))
+        means = _mean_of_folds(predict_tests(plan, outcome, positions))
         entries.append({"setting": setting, "tried": tried, "validation": validation} | means)
     return {"settings": entries}
+
+
+def _mean_of_folds(predictions: Predictions) -> dict[str, float]:
+    measured = []
+    for seed in np.unique(predictions.seed):
+        for fold in np.unique(predictions.fold[predictions.seed == seed]):
+            rows = (predictions.seed == seed) & (predictions.fold == fold)
+            measured.append(all_metrics(predictions.label[rows], predictions.probabilities[rows]))
+    return {name: float(np.mean([one[name] for one in measured])) for name in METRICS}
 
 
 def _plain(value: Any) -> Any:

@@ -39,26 +39,36 @@ LOG = logging.getLogger(__name__)
 LATE_FILE = "late.json"
 
 
-def train_stages(plan: Plan, run: RunDirectory) -> Outcome:
-    """Train all stages, or what is left of them; returns the last one's outcome."""
+def train_stages(plan: Plan, run: RunDirectory) -> list[Outcome]:
+    """Train all stages, or what is left of them; returns their outcomes, in order."""
     finished: dict[str, NetworkOutcome] = {}
-    outcome: Outcome | None = None
+    outcomes: list[Outcome] = []
     for stage in plan.stages:
         with run.phase(f"train {stage.name}"):
             if stage.part == "inner":
                 late = fit_late(plan, stage, [finished[name] for name in stage.takes_over])
                 run.write_json(LATE_FILE, late.as_json(plan.trials))
-                outcome = late
+                outcomes.append(late)
             elif stage.part == "svm":
-                outcome = fit_machines(plan, stage)
+                outcomes.append(fit_machines(plan, stage))
             else:
-                outcome = finished[stage.name] = _train_network(plan, stage, run, finished)
-    assert outcome is not None, "make_stages gives at least one stage"
-    return outcome
+                finished[stage.name] = _train_network(plan, stage, run, finished)
+                outcomes.append(finished[stage.name])
+    return outcomes
 
 
-def restore_stages(plan: Plan, workdir: Path) -> Outcome:
-    """Restore what the last stage needs from the run directory; trains nothing.
+def restore_stages(plan: Plan, workdir: Path) -> list[Outcome]:
+    """Restore all stages from the run directory; trains nothing.
+
+    Raises:
+      FileNotFoundError, DamagedCheckpoint: as `restore_last`.
+    """
+    earlier: list[Outcome] = [_restore_network(plan, stage, workdir) for stage in plan.stages[:-1]]
+    return [*earlier, restore_last(plan, workdir)]
+
+
+def restore_last(plan: Plan, workdir: Path) -> Outcome:
+    """Restore what the last stage needs to judge.
 
     Raises:
       FileNotFoundError: training has not finished.

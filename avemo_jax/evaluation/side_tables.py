@@ -1,0 +1,54 @@
+"""Tables beside the main one: a run's stages, and the settings that a sweep tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+METRIC_NAMES = {"uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
+
+
+def side_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Tables as text, in percent: {"title", "note", "header": [...], "rows": [[...], ...]} each; none where there is nothing to say."""
+    tables = []
+    if stages := results.get("stages"):
+        rows = [[entry["stage"], f"{entry['num_params']:,}", *_percents(entry)] for entry in stages]
+        tables.append(
+            {
+                "title": "Stages",
+                "note": "mean over folds and seeds of each stage's own predictions of the test parts, in %",
+                "header": ["stage", "parameters", *METRIC_NAMES.values()],
+                "rows": rows,
+            }
+        )
+    if settings := results.get("settings"):
+        names = list(settings[0]["tried"])
+        rows = [[*(_value(entry["tried"][name]) for name in names), f"{entry['validation']:.3f}", *_percents(entry)] for entry in settings]
+        tables.append(
+            {
+                "title": "Settings",
+                "note": "mean over folds and seeds, in %; the run chooses by the validation column, fold by fold, and never by the others",
+                "header": [*(name.rpartition(".")[2] for name in names), "validation", *METRIC_NAMES.values()],
+                "rows": rows,
+            }
+        )
+    return tables
+
+
+def format_side_tables(results: Mapping[str, Any]) -> str:
+    """The tables for the terminal, columns aligned; empty where there are none."""
+    blocks = []
+    for table in side_tables(results):
+        lines = [table["header"], *table["rows"]]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(table["header"]))]
+        blocks.append(f"{table['title']} ({table['note']})")
+        blocks += ["  " + "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join(blocks)
+
+
+def _percents(entry: Mapping[str, Any]) -> list[str]:
+    return [f"{100 * entry[metric]:.1f}" for metric in METRIC_NAMES]
+
+
+def _value(value: Any) -> str:
+    return "(" + ", ".join(map(str, value)) + ")" if isinstance(value, list) else str(value)
