@@ -4,7 +4,7 @@
 (the number of steps of an epoch, the work directory's name) are computed after parsing and are no fields.
 """
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
 
@@ -101,6 +101,7 @@ ENCODERS = (
 
 def views() -> ConfigDict:
     """Parameters of every view; the system names those it uses. Keys equal the view's own keyword arguments."""
+    speech_cut = _speech_cut()
     return ConfigDict(
         dict(
             logmel_patches=dict(num_patches=5, segment_s=5.0),
@@ -116,6 +117,7 @@ def views() -> ConfigDict:
                 max_hz=0.0,  # 0 stands for half the sample rate
                 range_db=80.0,  # levels further below the loudest of the segment are raised to that; 0 leaves them
                 trim_db=0.0,  # silent ends further below the loudest frame are cut off; 0 keeps them
+                padded_s=0.0,  # shorter segments are padded with silence to this length (D: 5.0); 0 leaves them
                 max_frames=0,  # frames from this one on are cut off; 0 keeps them
                 segment_s=30.0,  # longer clips are cut and their posteriors averaged
             ),
@@ -129,10 +131,36 @@ def views() -> ConfigDict:
                 max_hz=8000.0,
                 range_db=0.0,
                 trim_db=30.0,
+                padded_s=0.0,
                 max_frames=0,
                 segment_s=30.0,
             ),
             functionals=dict(segment_s=30.0),
+            mfcc_mean=dict(  # C: one vector a clip, its coefficients are the steps; all but their number are librosa's defaults
+                num_coefficients=40,
+                sample_rate_hz=22050,
+                window_ms=92.88,  # 2048 samples
+                hop_ms=23.22,  # 512 samples
+                num_mels=128,
+                segment_s=30.0,
+            ),
+            handcrafted=dict(  # A1: the features of its Table 2.1, frame by frame
+                sample_rate_hz=16000,
+                window_ms=25.0,
+                hop_ms=10.0,
+                pre_emphasis=0.97,
+                num_cepstra=12,  # and the log energy, and both derivatives: the 39 of the thesis
+                num_mels=26,
+                f0_min_hz=65.0,
+                f0_max_hz=650.0,
+                f0_window_ms=64.0,  # at least two periods of f0_min_hz
+                f0_step_semitones=0.2,  # librosa's 0.1 takes three times as long: RAVDESS in 12 minutes on two cores in place of 4
+                num_formants=3,
+                rolloff=0.9,
+                segment_s=5.0,
+            ),
+            speech_segments=dict(num_mels=64, min_hz=20.0, max_hz=8000.0, **speech_cut),
+            speech_faces=dict(num_frames=20, size_px=227, detector="haar", detector_path=placeholder(str), margin=0.1, **speech_cut),
             keyframes=dict(
                 num_frames=16,
                 size_px=299,
@@ -176,6 +204,27 @@ def encoders() -> ConfigDict:
     weights: "published", the owner's file in weights_dir; "random", one fixed draw; or the path of a file of the same kind.
     """
     return ConfigDict({name: dict(end_point="", resize_px=0, weights="published") for name in ENCODERS})
+
+
+def _speech_cut() -> dict[str, FieldReference]:
+    """How B cuts a clip, shared by the views of its sound and of its picture: a change of one is a change of both."""
+    fields = dict(
+        sample_rate_hz=16000,
+        window_ms=25.0,
+        hop_ms=10.0,
+        segment_frames=64,  # 655 ms
+        shift_frames=30,
+        speech_window_ms=25.0,  # speech activity: a window is active where the speech band holds this share of its energy
+        speech_hop_ms=10.0,
+        speech_min_hz=300.0,
+        speech_max_hz=3000.0,
+        speech_threshold=0.6,
+        speech_before_s=0.2,  # kept ahead of the first active window
+        speech_after_s=0.2,  # and behind the last
+        segments_per_example=1,  # 0: all segments of a clip are the steps of one example
+        segment_s=10.0,  # longer clips are cut into pieces first: 20 faces of 227 px a segment fill memory
+    )
+    return {name: FieldReference(value) for name, value in fields.items()}
 
 
 def branch() -> ConfigDict:

@@ -101,6 +101,7 @@ class _MelFrames:
       range_db: levels further below the loudest of the segment are raised to that; 0 leaves them.
       trim_db: ends of the segment that stay further below its loudest frame are cut off, but for one frame before and two after;
         0 keeps all.
+      padded_s: shorter segments are padded with silence to this length, for networks that want equally many frames; 0 leaves them.
       max_frames: of what is left, frames from this one on are cut off; 0 keeps all.
       segment_s: longer clips are cut.
     """
@@ -117,6 +118,7 @@ class _MelFrames:
     max_hz: float
     range_db: float
     trim_db: float
+    padded_s: float = 0.0
     max_frames: int = 0
     segment_s: float = 30.0
 
@@ -125,6 +127,11 @@ class _MelFrames:
             raise ValueError(f"num_deltas must be 0, 1 or 2, got {self.num_deltas}")
         if not 0 <= self.min_hz < (self.max_hz or self.sample_rate_hz / 2) <= self.sample_rate_hz / 2:
             raise ValueError(f"expected min_hz < max_hz <= half of {self.sample_rate_hz} Hz, got {self.min_hz:g} and {self.max_hz:g}")
+        if self.padded_s > self.segment_s or (self.padded_s and self.trim_db):
+            raise ValueError(
+                f"padded_s must be at most segment_s, {self.segment_s:g}, and trim_db 0, which would cut the padding off, got "
+                f"{self.padded_s:g} and {self.trim_db:g}"
+            )
 
     @property
     def num_features(self) -> int:
@@ -141,7 +148,7 @@ class _MelFrames:
         window = round(self.window_ms * self.sample_rate_hz / 1000)
         hop = round(self.hop_ms * self.sample_rate_hz / 1000)
         for index, samples in kept_pieces(audio, self.sample_rate_hz, self.segment_s):
-            samples = np.pad(samples, (0, max(0, window - len(samples))))
+            samples = np.pad(samples, (0, max(0, window - len(samples), round(self.padded_s * self.sample_rate_hz) - len(samples))))
             power = librosa.feature.melspectrogram(
                 y=samples,
                 sr=self.sample_rate_hz,

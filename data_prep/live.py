@@ -10,8 +10,8 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage
 from data_prep.media import MediaError
 from data_prep.prepare import make_view
-from data_prep.segments import ViewSegment
-from data_prep.staging import StageTask, Watch, read_media
+from data_prep.segments import ViewSegment, check_same_cut
+from data_prep.staging import StageTask, Watch, view_segments
 
 
 class LiveViews:
@@ -23,9 +23,11 @@ class LiveViews:
     Attributes:
       views: stream -> (step_shape, dtype).
       segment_s: length of a segment.
+      step_s: None where segments follow each other. Where the sound says where they lie (system B) and they overlap: length of a step,
+        of which times_s tells the middle.
 
     Raises:
-      ValueError: a view is impossible or cannot be made from media, or the streams are cut into segments of different length.
+      ValueError: a view is impossible or cannot be made from media, or the streams are cut into segments at different places.
     """
 
     def __init__(self, views: Mapping[str, tuple[str, Mapping[str, Any]]]):
@@ -39,7 +41,9 @@ class LiveViews:
         lengths = {stream: view.segment_s for stream, view in self._views.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"the streams must be cut into segments of one length, got segment_s {lengths}; set views.<view>.segment_s")
+        check_same_cut(self._views)
         self.segment_s = next(iter(lengths.values()))
+        self.step_s: float | None = getattr(next(iter(self._views.values())), "step_s", None)
         self.views = {stream: (tuple(view.step_shape), view.dtype) for stream, view in self._views.items()}
 
     def open(self, path: Path) -> tuple[dict[str, Iterator[ViewSegment]], list[Damage]]:
@@ -55,7 +59,7 @@ def _segments(path: Path, view: Any, problems: list[Damage]) -> Iterator[ViewSeg
     clip = Clip(clip_id=path.name, corpus="live", label="", speaker="", audio=path.name, video=path.name)
     watch = Watch()
     try:
-        yield from watch.segments(view.segments(read_media(StageTask(clip, view, path.parent, path), watch)))
+        yield from view_segments(StageTask(clip, view, path.parent, path), watch)
     except MediaError as error:
         problems.append(Damage(error.kind, error.detail))
     else:

@@ -18,14 +18,19 @@ from avemo_jax.clips import Clip, check_unique
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage
 from data_prep.audio_views import AUDIO_VIEWS
 from data_prep.digests import ABSENT, media_digests
-from data_prep.staging import StagedClip, StageTask, read_staged, stage, stage_lost, stage_media, staged_path
+from data_prep.handcrafted import Handcrafted
+from data_prep.mfcc_mean import MfccMean
+from data_prep.speech_faces import SpeechFaces
+from data_prep.speech_segments import SpeechSegments
+from data_prep.staging import StagedClip, StageTask, media_of, read_staged, stage, stage_lost, stage_media, staged_path
 from data_prep.still_view import Still
 from data_prep.stills import ROW_OFFSET
 from data_prep.table_view import Table
 from data_prep.video_views import VIDEO_VIEWS
 from data_prep.workers import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, run_tasks
 
-VIEWS: dict[str, Any] = {**AUDIO_VIEWS, **VIDEO_VIEWS, **{view.name: view for view in (Still, Table)}}
+VIEWS: dict[str, Any] = {**AUDIO_VIEWS, **VIDEO_VIEWS}
+VIEWS |= {view.name: view for view in (Handcrafted, MfccMean, SpeechFaces, SpeechSegments, Still, Table)}
 
 # Part of every key: raised when the code around the views changes what they get (decoding) or how examples are written.
 CODE_VERSION = 2
@@ -95,7 +100,7 @@ def prepare_view(
         _log.info("%s: %d rows, %d of them without a clip", view.path, len(rows) + num_foreign, num_unused)
         contents = {clip.clip_id: hashlib.sha256(rows[clip.clip_id].values).hexdigest() for clip in clips if clip.clip_id in rows}
     else:
-        contents = _media_contents(clips, root, view.modality, prepared_dir, num_workers)
+        contents = _media_contents(clips, root, media_of(view), prepared_dir, num_workers)
     key = _key(clips, view, contents)
     directory = prepared_dir / f"{corpus}-{view.name}-{key[:12]}"
     with locked(directory.with_name(f".{directory.name}.lock")):
@@ -161,12 +166,12 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _media_contents(clips: Sequence[Clip], root: Path, modality: str, prepared_dir: Path, num_threads: int) -> dict[str, str]:
-    """Digest of the media file of each clip that has one."""
-    names = {clip.clip_id: clip.audio if modality == "audio" else clip.video for clip in clips}
-    paths = {clip_id: root / name for clip_id, name in names.items() if name is not None}
+def _media_contents(clips: Sequence[Clip], root: Path, media: Sequence[str], prepared_dir: Path, num_threads: int) -> dict[str, str]:
+    """Digests of the media files that the view takes of each clip, one after the other; ABSENT for one that it has not."""
+    names = {clip.clip_id: [clip.audio if medium == "audio" else clip.video for medium in media] for clip in clips}
+    paths = {name: root / name for found in names.values() for name in found if name is not None}
     digests = media_digests(paths.values(), memory=prepared_dir / "media_digests.json", num_threads=num_threads)
-    return {clip_id: digests[path] for clip_id, path in paths.items()}
+    return {clip_id: " ".join(ABSENT if name is None else digests[paths[name]] for name in found) for clip_id, found in names.items()}
 
 
 def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str]) -> str:
@@ -175,9 +180,8 @@ def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str]) -> str:
     for name in [name for name in params if name == "path" or name.endswith("_path")]:
         if params[name] is not None and Path(params[name]).is_file():
             params[name] = hashlib.sha256(Path(params[name]).read_bytes()).hexdigest()
-    spans = {clip.clip_id: clip.audio_span_s if view.modality == "audio" else _place(clip) for clip in clips}
     parts = {
-        "clips": [(clip.clip_id, spans[clip.clip_id], contents.get(clip.clip_id, ABSENT)) for clip in clips],
+        "clips": [(clip.clip_id, _spans(clip, media_of(view)), contents.get(clip.clip_id, ABSENT)) for clip in clips],
         "view": (view.name, view.VERSION, params),
         "code": CODE_VERSION,
     }
@@ -188,6 +192,11 @@ def _place(clip: Clip) -> tuple[Any, ...]:
     """Where in its file a clip's picture lies."""
     row = (clip.attributes[ROW_OFFSET],) if ROW_OFFSET in clip.attributes else ()
     return (*clip.video_span_s, clip.video_region, *row)
+
+
+def _spans(clip: Clip, media: Sequence[str]) -> tuple[Any, ...]:
+    """What is taken of the clip's media, one after the other."""
+    return tuple(part for medium in media for part in (clip.audio_span_s if medium == "audio" else _place(clip)))
 
 
 def _stage_row(path: Path, clip: Clip, rows: Mapping[str, Any], view: Table) -> StagedClip:

@@ -8,7 +8,8 @@ from typing import Any
 
 from avemo_jax.data.prepared import PreparedCorpus
 from data_prep.corpora import CorpusNotFound, corpus, load_clips
-from data_prep.prepare import prepare_view
+from data_prep.prepare import make_view, prepare_view
+from data_prep.segments import check_same_cut
 
 
 def prepare_corpus(config: Mapping[str, Any]) -> PreparedCorpus:
@@ -19,9 +20,13 @@ def prepare_corpus(config: Mapping[str, Any]) -> PreparedCorpus:
 
     Raises:
       CorpusNotFound: no root is given, or the corpus is not there.
-      ValueError: the config names what does not exist.
+      ValueError: the config names what does not exist, or streams that do not belong together.
     """
     settings, system = config["corpus"], config["system"]
+    names = {stream: system[f"{stream}_view"] for stream in system["streams"]}
+    beside = {stream: view for stream in names if (view := system[f"{stream}_view_beside"])}
+    joined = names | {f"{stream} beside": view for stream, view in beside.items()}
+    check_same_cut({stream: make_view(view, **config["views"][view]) for stream, view in joined.items()})
     name = settings["name"]
     module = corpus(name)
     if not settings["root"]:
@@ -44,7 +49,7 @@ def prepare_corpus(config: Mapping[str, Any]) -> PreparedCorpus:
     wants_baseline = config["protocol"]["baseline"] and "audio" in system["streams"]
     return PreparedCorpus(
         clips=clips,
-        sets={stream: prepared(system[f"{stream}_view"]) for stream in system["streams"]},
+        sets={stream: prepared(view) for stream, view in names.items()},
         functionals=prepared("functionals") if wants_baseline else None,
-        beside={stream: prepared(view) for stream in system["streams"] if (view := system[f"{stream}_view_beside"])},
+        beside={stream: prepared(view) for stream, view in beside.items()},
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class ViewSegment:
       times_s: (T,) float32, time of each step from the start of the clip in s.
       num_seen: frames looked at.
       num_with_face: those of them in which a face was found, or None where the view looks for none.
+      has_speech: whether speech was found around it, or None where the view looks for none.
     """
 
     values: np.ndarray
@@ -44,8 +46,35 @@ class ViewSegment:
     times_s: np.ndarray
     num_seen: int
     num_with_face: int | None = None
+    has_speech: bool | None = None
 
 
 def kept_segments(segments: Iterable[ViewSegment | None]) -> Iterator[ViewSegment]:
     """The segments that are used, one at a time; None stands for a tail that is too short."""
     return (segment for segment in segments if segment is not None)
+
+
+def check_same_cut(views: Mapping[str, Any]) -> None:
+    """Check that streams joined segment by segment are cut at the same places.
+
+    Views with a `cut` (those of speech) lay their segments where the sound says; beside them only views of equal cut make sense.
+
+    Args:
+      views: stream -> view.
+
+    Raises:
+      ValueError: they differ, with where.
+    """
+    cuts = {stream: getattr(view, "cut", None) for stream, view in views.items()}
+    (first, cut), *others = cuts.items()
+    for stream, other in others:
+        if cut == other:
+            continue
+        if cut is None or other is None:
+            names = " and ".join(f"{name} ({views[name].name})" for name in (first, stream))
+            raise ValueError(f"one of the streams {names} is cut by speech and the other is not, so their segments do not belong together")
+        differences = [f"{name} {cut[name]} and {other[name]}" for name in cut if cut[name] != other[name]]
+        raise ValueError(
+            f"the streams {first} and {stream} must be cut alike, but config.views.{views[first].name} and "
+            f"config.views.{views[stream].name} differ: {'; '.join(differences)}"
+        )

@@ -122,7 +122,7 @@ def stage_media(task: StageTask) -> StagedClip:
     clip_id = task.clip.clip_id
     watch = Watch()
     try:
-        return stage(task.path, clip_id, watch.segments(task.view.segments(read_media(task, watch))), watch.damage)
+        return stage(task.path, clip_id, view_segments(task, watch), watch.damage)
     except MediaError as error:
         return stage_lost(task.path, clip_id, Damage(error.kind, error.detail))
     except MemoryError:
@@ -131,17 +131,27 @@ def stage_media(task: StageTask) -> StagedClip:
         )
 
 
-def read_media(task: StageTask, watch: Watch) -> Iterator[Any]:
-    """The clip's sound or frames, as its view takes them, while `watch` listens.
+def media_of(view: Any) -> tuple[str, ...]:
+    """What a view is made from, in the order that its `segments` takes it: its modality, then "audio" where it `needs_audio` besides."""
+    return (view.modality, "audio") if getattr(view, "needs_audio", False) else (view.modality,)
+
+
+def view_segments(task: StageTask, watch: Watch) -> Iterator[ViewSegment]:
+    """Decode a clip's media and make its view of them, while `watch` looks on.
 
     Raises:
-      MediaError: the clip has no such medium or it cannot be decoded; some of it only where the damage is reached.
+      MediaError: the clip lacks a medium or it cannot be decoded; some of it only where the damage is reached.
     """
+    return watch.segments(task.view.segments(*(_read(task, medium, watch) for medium in media_of(task.view))))
+
+
+def _read(task: StageTask, medium: str, watch: Watch) -> Iterator[Any]:
+    """The clip's sound in pieces or its frames."""
     clip, view = task.clip, task.view
-    name = clip.audio if view.modality == "audio" else clip.video
+    name = clip.audio if medium == "audio" else clip.video
     if name is None:
-        raise MediaError(f"no_{view.modality}", f"the corpus has no {view.modality} of this clip")
-    if view.modality == "video":
+        raise MediaError(f"no_{medium}", f"the corpus has no {medium} of this clip")
+    if medium == "video":
         return _frames(task.root / name, clip)
     start_s, end_s = clip.audio_span_s
     return watch.audio(stream_audio(task.root / name, rate_hz=view.sample_rate_hz, start_s=start_s, end_s=end_s, segment_s=view.segment_s))
@@ -158,12 +168,13 @@ def _frames(path: Path, clip: Clip) -> Iterator[Frame]:
 
 
 class Watch:
-    """Looks on while a clip streams by, to say at its end whether it was silent or had no face."""
+    """Looks on while a clip streams by, to say at its end whether it had no face, was silent or had no speech."""
 
     def __init__(self):
         self._peak: float | None = None  # None where nobody listened
         self._num_seen = 0
         self._num_with_face: int | None = None  # None where nobody looked for faces
+        self._has_speech: bool | None = None  # None where nobody listened for speech
 
     def audio(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for samples in pieces:
@@ -175,12 +186,16 @@ class Watch:
             self._num_seen += segment.num_seen
             if segment.num_with_face is not None:
                 self._num_with_face = (self._num_with_face or 0) + segment.num_with_face
+            if segment.has_speech is not None:
+                self._has_speech = bool(self._has_speech) or segment.has_speech
             yield segment
             del segment  # before the next one is made
 
     def damage(self) -> Damage | None:
-        if self._peak is not None and self._peak < _SILENT_BELOW:
-            return Damage("silent", f"its loudest sample is {self._peak:g}, expected at least {_SILENT_BELOW:g} of full scale")
         if self._num_with_face == 0:
             return Damage("no_face", f"no face in any of the {self._num_seen} frames looked at")
+        if self._peak is not None and self._peak < _SILENT_BELOW:
+            return Damage("silent", f"its loudest sample is {self._peak:g}, expected at least {_SILENT_BELOW:g} of full scale")
+        if self._has_speech is False:
+            return Damage("no_speech", "no window of its sound is active, so all of it is used")
         return None

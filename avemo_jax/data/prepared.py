@@ -23,7 +23,7 @@ from avemo_jax.clips import Clip
 
 # What can be wrong with a clip. The first group gave no example; the second gave examples all the same.
 LOST_KINDS = ("missing", "undecodable", "truncated", "empty", "no_audio", "no_video")
-DOUBTFUL_KINDS = ("silent", "no_face")
+DOUBTFUL_KINDS = ("silent", "no_face", "no_speech")
 
 
 @dataclasses.dataclass(frozen=True)
