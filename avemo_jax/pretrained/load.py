@@ -11,10 +11,12 @@ from typing import Any
 from flax import traverse_util
 
 from avemo_jax.pretrained.assets import MissingAsset, find_asset, sha256_of
+from avemo_jax.pretrained.face_api import FACE_EXPRESSION, FACE_LANDMARK_68
 from avemo_jax.pretrained.family import Family
 from avemo_jax.pretrained.i3d import I3D_FLOW, I3D_RGB
 from avemo_jax.pretrained.inception_v3 import INCEPTION_V3
 from avemo_jax.pretrained.merge import flat_shapes, merge
+from avemo_jax.pretrained.mini_xception import MINI_XCEPTION
 from avemo_jax.pretrained.vgg import VGG16_FAMILY, VGG19_FAMILY
 from avemo_jax.pretrained.vggish import VGGISH, VGGISH_PCA
 
@@ -26,6 +28,9 @@ ENCODERS: dict[str, tuple[Family, ...]] = {
     "vgg19": (VGG19_FAMILY,),
     "i3d_rgb": (I3D_RGB,),
     "i3d_flow": (I3D_FLOW,),
+    "mini_xception": (MINI_XCEPTION,),
+    "face_landmarks": (FACE_LANDMARK_68,),
+    "face_expressions": (FACE_EXPRESSION,),
 }
 PUBLISHED = "published"
 
