@@ -10,6 +10,8 @@ from pathlib import Path
 
 REGIONS = ("full", "left", "right")
 GENDERS = ("female", "male", "unknown")
+SHARED_BY = ("bytes", "sound", "picture")
+ROW_OFFSET = "row_offset"  # attribute of a clip whose picture is a row of its `video`, a table of pixels: the row's place in bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,26 @@ class Clip:
         if self.video_start_s is None and self.video_end_s is None:
             return self.start_s, self.end_s
         return self.video_start_s, self.video_end_s
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedMedia:
+    """Two clips that hold the same recording.
+
+    Attributes:
+      first, second: their ids.
+      how: "bytes" where the files are equal, "sound" or "picture" where what they hold is: re-encoded, louder, trimmed.
+      detail: what was compared and how well it agrees, for people.
+    """
+
+    first: str
+    second: str
+    how: str
+    detail: str
+
+    def __post_init__(self):
+        if self.how not in SHARED_BY:
+            raise ValueError(f"clips share media by one of {SHARED_BY}, got {self.how!r}")
 
 
 def check_unique(clips: Sequence[Clip]) -> None:

@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from avemo_jax.clips import ROW_OFFSET
 from data_prep.media import LARGEST_PIXELS, Frame, MediaError, region_of
 
+__all__ = ["ROW_OFFSET", "STILL_SUFFIXES", "stream_row", "stream_still"]
+
 STILL_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
-ROW_OFFSET = "row_offset"
 
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
 _LARGEST_BYTES = 256 << 20

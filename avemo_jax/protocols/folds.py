@@ -67,6 +67,13 @@ class FoldTable:
         """Whether no speaker of a test part is in another part of its fold (a session's speakers belong to it alone)."""
         return self.groups_by in ("speaker", "session")
 
+    @property
+    def implies(self) -> tuple[str, ...]:
+        """Findings of the leak audit that choosing this protocol by its name allows, because it is made so; every table wears them."""
+        if self.speaker_independent:
+            return ()
+        return ("speaker_in_two_parts",) if self.groups_by == "sentence" else ("speaker_in_two_parts", "sentence_in_two_parts")
+
 
 def make_folds(name: str, clips: Sequence[Clip], labels: Sequence[int], *, num_folds: int = 5, seed: int = 0) -> FoldTable:
     """Make the folds of a protocol over clips; the order of the clips does not matter.
