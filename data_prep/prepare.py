@@ -188,7 +188,7 @@ def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _place(clip: Clip) -> tuple[Any, ...]:
+def picture_place(clip: Clip) -> tuple[Any, ...]:
     """Where in its file a clip's picture lies."""
     row = (clip.attributes[ROW_OFFSET],) if ROW_OFFSET in clip.attributes else ()
     return (*clip.video_span_s, clip.video_region, *row)
@@ -196,7 +196,7 @@ def _place(clip: Clip) -> tuple[Any, ...]:
 
 def _spans(clip: Clip, media: Sequence[str]) -> tuple[Any, ...]:
     """What is taken of the clip's media, one after the other."""
-    return tuple(part for medium in media for part in (clip.audio_span_s if medium == "audio" else _place(clip)))
+    return tuple(part for medium in media for part in (clip.audio_span_s if medium == "audio" else picture_place(clip)))
 
 
 def _stage_row(path: Path, clip: Clip, rows: Mapping[str, Any], view: Table) -> StagedClip:

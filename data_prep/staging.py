@@ -152,12 +152,12 @@ def _read(task: StageTask, medium: str, watch: Watch) -> Iterator[Any]:
     if name is None:
         raise MediaError(f"no_{medium}", f"the corpus has no {medium} of this clip")
     if medium == "video":
-        return _frames(task.root / name, clip)
+        return clip_frames(task.root / name, clip)
     start_s, end_s = clip.audio_span_s
     return watch.audio(stream_audio(task.root / name, rate_hz=view.sample_rate_hz, start_s=start_s, end_s=end_s, segment_s=view.segment_s))
 
 
-def _frames(path: Path, clip: Clip) -> Iterator[Frame]:
+def clip_frames(path: Path, clip: Clip) -> Iterator[Frame]:
     """The clip's pictures, of a film, a picture file or a row of pixels."""
     if (offset := clip.attributes.get(ROW_OFFSET)) is not None:
         return stream_row(path, int(offset))

@@ -64,6 +64,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "orbax": ("avemo_jax.training",),
     "jax": ("avemo_jax", "data_prep.doctor"),
     "h5py": ("avemo_jax.pretrained",),
+    "imagehash": ("data_prep",),
     "PIL": ("data_prep", "avemo_jax.evaluation.report"),
     "av": ("data_prep",),
     "cv2": ("data_prep",),
