@@ -71,6 +71,7 @@ def doctor(config):
         corpus_root=corpus["root"],
         corpus_options=corpus,
         views=views_of(config),
+        weights=weights_of(config),
         prepared_dir=config["prepared_dir"],
     )
     print(report)
@@ -79,6 +80,7 @@ def doctor(config):
 
 def prepared(config):
     """The corpus with the features of each stream, made where they are missing."""
+    from avemo_jax.experiment.encoder_weights import fetch_used
     from avemo_jax.experiment.features import are_made, with_features
     from avemo_jax.experiment.run import set_up_backend
     from data_prep.derived import DerivedSets
@@ -87,6 +89,7 @@ def prepared(config):
 
     set_up_backend(config)
     corpus = prepare_corpus(config)
+    fetch_used(config, corpus.view_steps)
     store = DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips)
     if not are_made(config, corpus, store):
         run_in_own_process(make_features, config)
@@ -118,6 +121,21 @@ def views_of(config):
     from avemo_jax.experiment import live_features
 
     return {name: config["views"][name] for name in live_features.views_of(config)}
+
+
+def weights_of(config):
+    """Encoder -> what is found of its weights, as far as its view can be made."""
+    from avemo_jax.experiment.encoder_weights import find_weights
+    from data_prep.prepare import make_view
+
+    steps = {}
+    for name, params in views_of(config).items():
+        try:
+            view = make_view(name, **params)
+        except (ValueError, OSError):
+            return {}  # which is said of the view
+        steps[name] = (tuple(view.step_shape), view.dtype)
+    return find_weights(config, steps)
 
 
 MODES = {mode.__name__: mode for mode in (train, prepare, audit, evaluate, predict, report, doctor)}

@@ -47,6 +47,7 @@ def doctor(
     corpus_options: Mapping[str, Any] | None = None,
     views: Mapping[str, Mapping[str, Any]] | None = None,
     files: Mapping[str, str | None] | None = None,
+    weights: Mapping[str, tuple[str, str | None]] | None = None,
     prepared_dir: Path | str = "prepared",
     requirements: Path = ROOT / "requirements.txt",
 ) -> tuple[str, bool]:
@@ -57,6 +58,7 @@ def doctor(
       corpus_options: option -> value, of which the corpus takes its own.
       views: name -> parameters of the views that the system uses; their detectors are loaded.
       files: config field -> the file it names (tables, weights); None is passed over.
+      weights: encoder -> (what is found of its weights, how to mend it or None).
       prepared_dir: where prepared sets live.
       requirements: the direct dependencies with their ranges.
 
@@ -70,6 +72,7 @@ def doctor(
         "Corpora": list(_corpora(corpus, corpus_root, corpus_options or {})),
         "Prepared sets": list(_prepared_sets(prepared_dir)),
         "Views and files": [*_views(views or {}), *_files(files or {})],
+        "Encoders": [Finding(name, detail, mend or "") for name, (detail, mend) in (weights or {}).items()],
     }
     gaps = [finding for findings in sections.values() for finding in findings if finding.mend]
     lines = []

@@ -211,3 +211,9 @@ class PreparedCorpus:
     sets: Mapping[str, PreparedSet]
     functionals: PreparedSet | None
     beside: Mapping[str, PreparedSet] = dataclasses.field(default_factory=dict)
+
+    @property
+    def view_steps(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Name of each set's view -> shape and type of one step."""
+        manifests = [one.manifest for one in (*self.sets.values(), *self.beside.values())]
+        return {one.view: (one.step_shape, one.dtype) for one in manifests}

@@ -14,7 +14,7 @@ from flax import traverse_util
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment.networks import encoder_path, encoder_spec, trained_encoder
-from avemo_jax.models.encoders import EncoderSpec
+from avemo_jax.models.encoders import FAMILIES, EncoderSpec
 from avemo_jax.pretrained.assets import MissingAsset, fetch_asset, find_asset
 from avemo_jax.pretrained.load import PUBLISHED, assets_needed, load_pretrained, weights_sha256
 from avemo_jax.training.grid import Stage
@@ -32,7 +32,7 @@ def encoder_variables(config: Config, name: str, step_shape: tuple[int, ...], dt
       step_shape, dtype: of the view.
 
     Raises:
-      MissingAsset: the published file is not in `config.weights_dir` and cannot be fetched; the message says which to put where.
+      MissingAsset: the published file is not in `config.weights_dir` (`fetch_used` fetches it); the message says which to put where.
       ValueError: a file that is damaged or does not fit.
       FileNotFoundError: there is no such file.
     """
@@ -40,10 +40,7 @@ def encoder_variables(config: Config, name: str, step_shape: tuple[int, ...], dt
     if source == RANDOM:
         return random_variables(spec, step_shape, dtype)
     shapes = spec.variable_shapes(step_shape, dtype)
-    weights_dir = Path(config["weights_dir"])
-    if source == PUBLISHED:
-        fetch_missing(name, shapes, weights_dir)
-    return load_pretrained(name, source, weights_dir, shapes)[0]
+    return load_pretrained(name, source, Path(config["weights_dir"]), shapes)[0]
 
 
 def weights_digest(config: Config, name: str, step_shape: tuple[int, ...], dtype: str) -> str:
@@ -55,11 +52,8 @@ def weights_digest(config: Config, name: str, step_shape: tuple[int, ...], dtype
     source = config["encoders"][name]["weights"]
     if source == RANDOM:
         return RANDOM
-    weights_dir = Path(config["weights_dir"])
     shapes = encoder_spec(config, name).variable_shapes(step_shape, dtype)
-    if source == PUBLISHED:
-        fetch_missing(name, shapes, weights_dir)
-    return weights_sha256(name, source, weights_dir, shapes)
+    return weights_sha256(name, source, Path(config["weights_dir"]), shapes)
 
 
 def random_variables(spec: EncoderSpec, step_shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
@@ -79,6 +73,49 @@ def fetch_missing(name: str, shapes: Any, weights_dir: Path) -> None:
             find_asset(asset, weights_dir)
         except MissingAsset:
             fetch_asset(asset, weights_dir, say=LOG.info)
+
+
+def used_encoders(config: Config) -> dict[str, str]:
+    """Encoders with published weights that the system's streams go through, frozen or trained -> the view that each is for."""
+    used = {}
+    for stream in config["system"]["streams"]:
+        branch, system = config["model"][stream], config["system"]
+        if branch["encoder"] in FAMILIES:
+            used[branch["encoder"]] = system[f"{stream}_view"]
+        if branch["encoder_beside"] in FAMILIES:
+            used[branch["encoder_beside"]] = system[f"{stream}_view_beside"]
+    return used
+
+
+def fetch_used(config: Config, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Fetch the published weights that the system's encoders lack, before anything runs for hours and then finds them missing.
+
+    Args:
+      steps: view -> (step_shape, dtype).
+
+    Raises:
+      MissingAsset: there is no network; the message says which file to put where.
+    """
+    for name, view in used_encoders(config).items():
+        if config["encoders"][name]["weights"] == PUBLISHED:
+            fetch_missing(name, encoder_spec(config, name).variable_shapes(*steps[view]), Path(config["weights_dir"]))
+
+
+def find_weights(config: Config, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, tuple[str, str | None]]:
+    """Where the weights of each encoder in use are: name -> (what is found, how to mend it where they are not there).
+
+    Args:
+      steps: view -> (step_shape, dtype).
+    """
+    found: dict[str, tuple[str, str | None]] = {}
+    for name, view in used_encoders(config).items():
+        source = config["encoders"][name]["weights"]
+        try:
+            digest = weights_digest(config, name, *steps[view])
+            found[name] = (f"weights {source}" if source == RANDOM else f"weights {source}, SHA-256 {digest[:12]}...", None)
+        except (MissingAsset, OSError, ValueError) as error:
+            found[name] = (f"weights {source}: not there, or damaged", str(error))
+    return found
 
 
 def published_weights(config: Config, stage: Stage, data: ResidentSet | StreamedSet) -> dict[str, Any]:
