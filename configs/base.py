@@ -251,7 +251,8 @@ def branch() -> ConfigDict:
             reset_after=True,  # reset gate after the recurrent product (system A, cuDNN, Keras, torch); False is Cho et al.
             context_batch_norm=False,  # between recurrent layers; three layers of 256 learn faster with it
             context_dropout=False,  # around and between recurrent layers too, at train.dropout_rate
-            pooling="attention",  # "attention" (E), "mean", "last", "mean_std" or "attention_mean_std"
+            pooling="attention",  # "attention" (E), "mean", "last", "mean_std", "attention_mean_std" or "flatten" (D's MFCC)
+            pooling_steps=0,  # "flatten": steps that are laid side by side, shorter clips padded with zeros and longer ones cut
             attention_units=0,  # 0: a score is one number (E); n: a learned sum of n (Bahdanau)
             dense_units=(128,),  # ReLU layers, dropout between them; () leaves them out
             batch_norm=True,

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-POOLINGS = ("attention", "mean", "last", "mean_std", "attention_mean_std")
+POOLINGS = ("attention", "mean", "last", "mean_std", "attention_mean_std", "flatten")
 
 
 def masked_softmax(scores: jax.Array, mask: jax.Array) -> jax.Array:
@@ -38,9 +38,10 @@ class Pooling(nn.Module):
     Attributes:
       kind: "attention": weights a = softmax over steps of s_i = tanh(W_c h + W_x x_i), pooled = sum a_i x_i, with h the last
           recurrent state; "mean"; "last": h itself; "mean_std": mean and standard deviation side by side, 2 D wide;
-          "attention_mean_std": attention's sum beside both, 3 D wide.
+          "attention_mean_std": attention's sum beside both, 3 D wide; "flatten": the first `num_steps` steps side by side.
       attention_units: 0: a score is one number, as the text has it; n: tanh gives n numbers, and a learned vector their sum
           (Bahdanau et al. 2015, arXiv 1409.0473, appendix A.1.2), which lets weights differ by more than tanh's range does (e^2).
+      num_steps: of "flatten"; fewer steps are padded with zeros.
 
     Source: thesis of system E, section 2.6.1, eq. 2.28 to 2.30. Choice: the text calls s_i "the attention score" of a step and
     shows no further product, so W_c and W_x map to one number; its h_(t-1), the state of a decoder that the system lacks, is the
@@ -49,16 +50,17 @@ class Pooling(nn.Module):
 
     kind: str
     attention_units: int = 0
+    num_steps: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, last: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-        """Pool x (B, T, D) with last state (B, D) and mask (B, T) bool to (B, D), (B, 2 D) or (B, 3 D), and attention's weights
-        (B, T) or None.
+        """Pool x (B, T, D) with last state (B, D) and mask (B, T) bool to (B, D), (B, 2 D), (B, 3 D) or (B, num_steps D), and
+        attention's weights (B, T) or None.
 
         An example without a real step gives zeros (a deviation of sqrt(1e-5)).
 
         Raises:
-          ValueError: an unknown kind.
+          ValueError: an unknown kind, or "flatten" without a number of steps.
         """
         if self.kind == "attention":
             return self._attend(x, last, mask)
@@ -71,6 +73,12 @@ class Pooling(nn.Module):
         if self.kind == "attention_mean_std":
             attended, weights = self._attend(x, last, mask)
             return jnp.concatenate([attended, _mean_std(x, mask)], axis=-1), weights
+        if self.kind == "flatten":
+            if self.num_steps < 1:
+                raise ValueError(f"pooling 'flatten' lays pooling_steps steps side by side, got {self.num_steps}; set it to 1 or more")
+            real = jnp.where(mask[..., None], x, 0)[:, : self.num_steps]
+            real = jnp.pad(real, ((0, 0), (0, self.num_steps - real.shape[1]), (0, 0)))
+            return real.reshape(len(real), -1), None
         raise ValueError(f"expected a pooling among {POOLINGS}, got {self.kind!r}")
 
     def _attend(self, x, last, mask):

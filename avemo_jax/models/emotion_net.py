@@ -46,7 +46,7 @@ class BranchSpec:
       bidirectional, reset_after: of recurrent layers, see `recurrent.RecurrentStack`.
       context_batch_norm: between the layers of the context.
       context_dropout: after the convolution over time, between the layers of the context, and after pooling.
-      pooling, attention_units: from steps to a vector, see `attention.Pooling`.
+      pooling, attention_units, pooling_steps: from steps to a vector, see `attention.Pooling`.
       dense_units: of the ReLU layers after pooling, dropout between them; () leaves them out.
       batch_norm: before the classes of a single-stream net; a fused net has its own (`FusionSpec.batch_norm`).
     """
@@ -67,6 +67,7 @@ class BranchSpec:
     context_batch_norm: bool = False
     context_dropout: bool = False
     pooling: str = "attention"
+    pooling_steps: int = 0
     attention_units: int = 0
     dense_units: tuple[int, ...] = (128,)
     batch_norm: bool = True
@@ -215,7 +216,7 @@ class Branch(nn.Module):
         steps, last, steps_mask = Context(spec, name="context")(x, mask, examples, drop, train=train)
         if not pooled:
             return steps, steps_mask, None
-        vector, weights = Pooling(spec.pooling, spec.attention_units, name="pooling")(steps, last, steps_mask)
+        vector, weights = Pooling(spec.pooling, spec.attention_units, spec.pooling_steps, name="pooling")(steps, last, steps_mask)
         if spec.context_dropout:
             vector = drop(vector)
         vector = _dense_layers(vector, spec.dense_units, drop)

@@ -10,9 +10,22 @@ from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from configs.systems import functionals_svm, gru_attention, small, stacking
+from configs.systems import (
+    functionals_svm,
+    gru_attention,
+    image_audio_fusion,
+    image_cnn,
+    mfcc_lstm,
+    small,
+    stacking,
+    vgg19_lstm_attention,
+)
 
 MODULES = (
+    vgg19_lstm_attention,
+    image_cnn,
+    mfcc_lstm,
+    image_audio_fusion,
     stacking,
     gru_attention,
     functionals_svm,

@@ -47,13 +47,14 @@ def apply(config: ConfigDict, variant: str) -> None:
     if kind in ("i3d", "i3d_video"):
         config.system.video_view = "frame_windows"
         config.model.video.encoder = "i3d_rgb"
+        config.views.frame_windows.segment_s = config.views.logmel_patches.segment_s
     else:
         config.system.video_view = "keyframes"
         config.model.video.encoder = "inception_v3"
     if kind in ("both", "both_video"):
         config.system.video_view_beside = "frame_windows"
         config.model.video.encoder_beside = "i3d_rgb"
-    config.views.frame_windows.segment_s = config.views.keyframes.segment_s
+        config.views.frame_windows.segment_s = config.views.keyframes.segment_s
     for stream in ("audio", "video"):
         branch = config.model[stream]
         branch.context_units = (256,)

@@ -42,6 +42,7 @@ def apply(config: ConfigDict, variant: str) -> None:
     config.views.faces.rate_fps = 45.0
     config.views.faces.size_px = 48
     config.views.faces.gray = True
+    config.views.faces.detector = "haar_coarse"
     config.views.faces.segment_s = config.views.logmel_496.segment_s
     audio, video = config.model.audio, config.model.video
     audio.context = "none"
@@ -49,8 +50,10 @@ def apply(config: ConfigDict, variant: str) -> None:
     audio.dense_units = (512, 256)
     if kind == "mfcc":
         config.system.audio_view = "mfcc"
-        config.views.mfcc.segment_s = 5.0
+        config.views.mfcc.segment_s = config.views.mfcc.padded_s = 5.0
         config.views.mfcc.max_frames = 0
+        audio.pooling = "flatten"
+        audio.pooling_steps = 118  # of 42.667 ms in 5 s
     else:
         config.system.audio_view = "logmel_496"
         audio.encoder = "vggish"

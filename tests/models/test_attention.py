@@ -23,6 +23,8 @@ def test_the_others_by_hand():
     np.testing.assert_allclose(Pooling("mean").apply({}, X, last, MASK)[0], [[2, 0]])
     np.testing.assert_allclose(Pooling("last").apply({}, X, last, MASK)[0], last)
     np.testing.assert_allclose(Pooling("mean_std").apply({}, X, last, MASK)[0], [[2, 0, 1, 2]], rtol=1e-5)
+    np.testing.assert_allclose(Pooling("flatten", num_steps=4).apply({}, X, last, MASK)[0], [[1, 2, 3, -2, 0, 0, 0, 0]])
+    np.testing.assert_allclose(Pooling("flatten", num_steps=1).apply({}, X, last, MASK)[0], [[1, 2]])
 
 
 def test_last_step_is_the_last_real_one():
@@ -39,7 +41,7 @@ def test_softmax_ignores_padding_and_survives_its_absence():
 
 @pytest.mark.parametrize("kind", POOLINGS)
 def test_without_real_steps_all_is_finite(kind):
-    module = Pooling(kind)
+    module = Pooling(kind, num_steps=3)
     mask = jnp.zeros((1, 3), bool)
     last = jnp.zeros((1, 2))
     variables = module.init(jax.random.key(0), X, last, mask)
@@ -51,3 +53,5 @@ def test_without_real_steps_all_is_finite(kind):
 def test_an_unknown_kind_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"'mean_std'.*got 'max'"):
         Pooling("max").init(jax.random.key(0), X, X[:, 0], MASK)
+    with pytest.raises(ValueError, match="set it to 1 or more"):
+        Pooling("flatten").init(jax.random.key(0), X, X[:, 0], MASK)
