@@ -30,7 +30,7 @@ class File:
     Attributes:
       name: its name in the folder of weights; a part in front of "/" is a folder in it.
       url: its address, https.
-      sha256, md5: as published or computed from a copy that agrees with a published sum; "" where none is known.
+      sha256, md5: as its owner or several of its users publish it; "" where none is known.
       size_bytes: exact size, 0 where it is not known.
     """
 
@@ -233,6 +233,7 @@ ASSETS: dict[str, Asset] = {
     "face_expression": _face_api(
         "face_expression_model",
         "Facial expressions in seven classes, quantised shards",
+        # no published sum was found for this manifest: that of the copy which the parity tests were made with
         ("960cbe959fe0328965dd18662d839f197df6e27607da4f726cd0c826e47fc936", 6_384),
         ("9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d", 329_468),
     ),
