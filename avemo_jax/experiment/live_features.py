@@ -19,6 +19,7 @@ class Recordings(Protocol):
 
     views: Mapping[str, tuple[tuple[int, ...], str]]  # view -> (step_shape, dtype)
     segment_s: float
+    step_s: float | None  # None where segments follow each other, else the length of a step; see Ensemble
 
     def open(self, path: Path) -> tuple[Mapping[str, Iterable[Segment]], list[Damage]]:
         """Views of a file, and a list that fills with what is wrong with it while they are read."""

@@ -63,7 +63,7 @@ def predict(config: Config, files: Sequence[str], recordings: Recordings, *, out
     set_up_backend(config)
     workdir = default_workdir(config)
     features = LiveFeatures(config, recordings)
-    ensemble = load_ensemble(config, workdir, features.views, recordings.segment_s)
+    ensemble = load_ensemble(config, workdir, features.views, recordings.segment_s, recordings.step_s)
     rule = config["system"]["segment_rule"]
     found = []
     for file in files:
@@ -88,12 +88,14 @@ def predict(config: Config, files: Sequence[str], recordings: Recordings, *, out
     return found
 
 
-def load_ensemble(config: Config, workdir: Path, views: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float) -> Ensemble:
+def load_ensemble(
+    config: Config, workdir: Path, views: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
+) -> Ensemble:
     """Restore a finished run; of several hyper-parameter settings the one chosen on validation for each fold and seed.
 
     Args:
       views: stream -> (step_shape, dtype) of what its networks are given.
-      segment_s: length of a segment.
+      segment_s, step_s: as in Ensemble.
 
     Raises:
       FileNotFoundError: the directory has no finished training.
@@ -135,7 +137,7 @@ def load_ensemble(config: Config, workdir: Path, views: Mapping[str, tuple[tuple
         judges.append(Judge(members, outcome.joiners[position].join) if isinstance(outcome, LateOutcome) else Judge(members))
     if not judges:
         raise FileNotFoundError(f"no trial of the run in {workdir} has learnt anything; look at its metrics.jsonl, and {again}")
-    return Ensemble(judges, classes=plan.labels.classes, views=views, segment_s=segment_s)
+    return Ensemble(judges, classes=plan.labels.classes, views=views, segment_s=segment_s, step_s=step_s)
 
 
 def _with_stored_lengths(config: Config, workdir: Path) -> Config:

@@ -66,7 +66,8 @@ class SegmentPrediction:
     """What was heard and seen in one segment.
 
     Attributes:
-      start_s, end_s: its span of the recording; the last one of a recording ends at its last step.
+      start_s, end_s: its span of the recording, which may overlap its neighbours'; the last one of segments that follow each other ends at
+        its last step.
       probabilities: (K,) float64, mean over the members.
       without: streams that had nothing in it (no face; sound that ends before the picture).
     """
@@ -90,6 +91,8 @@ class Ensemble:
       classes: K class names.
       views: stream -> (step_shape, dtype) of what it takes.
       segment_s: length of a segment.
+      step_s: None where segments follow each other; where they lie as their times say and may overlap, the length of a step, of which
+        times_s tells the middle.
 
     Raises:
       ValueError: there is no judge.
@@ -102,6 +105,7 @@ class Ensemble:
         classes: tuple[str, ...],
         views: Mapping[str, tuple[tuple[int, ...], str]],
         segment_s: float,
+        step_s: float | None = None,
     ):
         if not judges:
             raise ValueError("an ensemble needs at least one trained net, got none")
@@ -109,6 +113,7 @@ class Ensemble:
         self.num_members = len(judges)
         self._views = dict(views)
         self._segment_s = segment_s
+        self._step_s = step_s
         # Compiled once for each net and shape, and shared by all members of that net, whose weights wait on the device.
         posterior = functools.cache(lambda net, num_cepstra: jax.jit(functools.partial(probabilities, net, num_cepstra)))
         self._judges = [
@@ -137,12 +142,19 @@ class Ensemble:
         for (batch, size), is_last in _with_last(self._batches(streams)):
             posteriors = self._mean_posterior(batch, size)
             for row, posterior in zip(batch, posteriors, strict=True):
-                start_s = number * self._segment_s
-                end_s = start_s + self._segment_s
-                if is_last and row is batch[-1]:
-                    end_s = max([start_s, *(float(one.times_s[one.mask][-1]) for one in row.values() if _is_real(one))])
-                yield SegmentPrediction(start_s, end_s, posterior, tuple(name for name, one in row.items() if not _is_real(one)))
+                span_s = self._span_s(row, number, is_last=is_last and row is batch[-1])
+                yield SegmentPrediction(*span_s, posterior, tuple(name for name, one in row.items() if not _is_real(one)))
                 number += 1
+
+    def _span_s(self, row: Row, number: int, *, is_last: bool) -> tuple[float, float]:
+        """Start and end of a segment."""
+        if self._step_s is not None:
+            times_s = np.concatenate([one.times_s for one in row.values() if one is not None])
+            return float(times_s.min()) - self._step_s / 2, float(times_s.max()) + self._step_s / 2
+        start_s = number * self._segment_s
+        if is_last:
+            return start_s, max([start_s, *(float(one.times_s[one.mask][-1]) for one in row.values() if _is_real(one))])
+        return start_s, start_s + self._segment_s
 
     def _batches(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[tuple[list[Row], int]]:
         """Join the streams and group what belongs together into batches; the size each is padded to fits the memory."""

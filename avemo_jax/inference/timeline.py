@@ -23,11 +23,15 @@ class Span:
 
 
 def spans(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list[Span]:
-    """Join neighbouring segments of equal label."""
+    """Join neighbouring segments of equal label; segments that overlap meet in the middle of it."""
     found: list[Span] = []
     for segment in segments:
         best = int(np.argmax(segment.probabilities))
-        span = Span(segment.start_s, segment.end_s, classes[best], float(segment.probabilities[best]))
+        start_s = segment.start_s
+        if found and start_s < found[-1].end_s:
+            start_s = (start_s + found[-1].end_s) / 2
+            found[-1] = dataclasses.replace(found[-1], end_s=start_s)
+        span = Span(start_s, segment.end_s, classes[best], float(segment.probabilities[best]))
         if found and found[-1].label == span.label:
             span = _joined(found.pop(), span)
         found.append(span)

@@ -73,6 +73,19 @@ def alone(net: EmotionNet, member: Member, audio: Piece, video: Piece) -> np.nda
     return np.asarray(posterior(net, member.variables, member.scaler, data))
 
 
+def test_segments_that_overlap_have_the_span_that_their_steps_say(members):
+    overlapping = Ensemble([Judge(members)], classes=CLASSES, views=VIEWS, segment_s=SEGMENT_S, step_s=0.6)
+
+    def segments(stream: str, *middles_s: tuple[float, ...], mask: bool = True) -> list[Piece]:
+        step_shape, dtype = VIEWS[stream]
+        return [Piece(np.ones((len(s), *step_shape), dtype), np.full(len(s), mask), np.array(s, np.float32)) for s in middles_s]
+
+    middles_s = ((0.5,), (0.8,), (1.1, 1.4))
+    found = list(overlapping.predict({"audio": segments("audio", *middles_s), "video": segments("video", *middles_s, mask=False)}))
+    assert [(one.start_s, one.end_s) for one in found] == [pytest.approx(pair) for pair in ((0.2, 0.8), (0.5, 1.1), (0.8, 1.7))]
+    assert [one.without for one in found] == [("video",)] * 3
+
+
 def test_each_segment_gets_the_mean_of_the_members_alone(net, members, ensemble):
     audio, video = pieces("audio", 20), pieces("video", 20)
     found = list(ensemble.predict({"audio": audio, "video": video}))

@@ -26,6 +26,16 @@ def test_a_last_segment_of_one_step_has_no_weight():
     assert spans([segment(0, 0, 0.9)], CLASSES) == [Span(0, 0, "calm", 0.9)]
 
 
+def test_overlapping_segments_meet_in_the_middle():
+    found = spans([segment(0, 0.8, 0.9), segment(0.4, 1.2, 0.2), segment(0.8, 1.6, 0.4), segment(2, 2.8, 0.6)], CLASSES)
+    assert [(span.start_s, span.end_s, span.label) for span in found] == [
+        (0, pytest.approx(0.6), "calm"),
+        (pytest.approx(0.6), 1.6, "happy"),
+        (2, 2.8, "calm"),
+    ]
+    assert found[1].probability == pytest.approx((0.4 * 0.8 + 0.6 * 0.6) / 1.0)
+
+
 def test_no_segments_no_spans():
     assert spans([], CLASSES) == [] and format_timeline([]) == ""
 
