@@ -181,6 +181,25 @@ def views() -> ConfigDict:
                 margin=0.1,
             ),
             frames=dict(rate_fps=7.5, size_px=299, segment_s=30.0),
+            hog=dict(  # A1: of the faces that the view faces shows
+                rate_fps=7.5,
+                size_px=64,
+                orientations=9,  # of the gradient, without sign; these three are the numbers of Dalal and Triggs
+                pixels_per_cell=8,
+                cells_per_block=2,
+                segment_s=30.0,
+                max_frames=0,
+                detector="haar",  # the thesis has SSD, "res10"
+                detector_path=placeholder(str),
+                margin=0.1,
+            ),
+            frame_windows=dict(num_frames=25, **_window()),  # A: I3D's frames, a second to a window
+            flow_windows=dict(
+                num_frames=25,
+                method="dis",  # "tvl1" is the published kind, and takes a minute for 5 s
+                clip_px=20.0,  # larger flow is cut off; [-1, 1] stands for [-20, 20] px from frame to frame
+                **_window(),
+            ),
             still=dict(
                 num_frames=1,  # of a film, evenly spaced; a picture is one
                 size_px=48,  # C also names 88
@@ -225,6 +244,19 @@ def _speech_cut() -> dict[str, FieldReference]:
         segment_s=10.0,  # longer clips are cut into pieces first: 20 faces of 227 px a segment fill memory
     )
     return {name: FieldReference(value) for name, value in fields.items()}
+
+
+def _window() -> dict:
+    """What windows of frames and of flow share; I3D is published for 25 frames/s and 224 px."""
+    return dict(
+        rate_fps=25.0,
+        size_px=224,
+        crop="centre",  # 7/8 of the shorter side, as published; "whole" frames whatever their proportions, or the "face"
+        segment_s=5.0,
+        detector="haar",
+        detector_path=placeholder(str),
+        margin=0.1,
+    )
 
 
 def branch() -> ConfigDict:

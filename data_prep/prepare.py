@@ -19,6 +19,7 @@ from avemo_jax.data.prepared import Damage, PreparedSet, format_damage
 from data_prep.audio_views import AUDIO_VIEWS
 from data_prep.digests import ABSENT, media_digests
 from data_prep.handcrafted import Handcrafted
+from data_prep.hog_view import Hog
 from data_prep.mfcc_mean import MfccMean
 from data_prep.speech_faces import SpeechFaces
 from data_prep.speech_segments import SpeechSegments
@@ -27,10 +28,11 @@ from data_prep.still_view import Still
 from data_prep.stills import ROW_OFFSET
 from data_prep.table_view import Table
 from data_prep.video_views import VIDEO_VIEWS
+from data_prep.window_views import FlowWindows, FrameWindows
 from data_prep.workers import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, run_tasks
 
 VIEWS: dict[str, Any] = {**AUDIO_VIEWS, **VIDEO_VIEWS}
-VIEWS |= {view.name: view for view in (Handcrafted, MfccMean, SpeechFaces, SpeechSegments, Still, Table)}
+VIEWS |= {view.name: view for view in (FlowWindows, FrameWindows, Handcrafted, Hog, MfccMean, SpeechFaces, SpeechSegments, Still, Table)}
 
 # Part of every key: raised when the code around the views changes what they get (decoding) or how examples are written.
 CODE_VERSION = 2
