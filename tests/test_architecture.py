@@ -74,10 +74,12 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "soxr": ("data_prep",),
     "ml_collections": ("configs", "run"),
     "absl": ("run",),
+    "statsmodels": ("avemo_jax.evaluation.paired",),
+    "pandas": ("avemo_jax.evaluation.tables",),
 }
 # Heavy or absent on GPU hosts: imported inside the function that needs them, never at the head of a module. The builders derive from
 # TFDS classes and so need it at their head; in exchange they are themselves imported late.
-LATE = ("tensorflow", "tensorflow_datasets", "clu", "h5py", "data_prep.builders")
+LATE = ("tensorflow", "tensorflow_datasets", "clu", "h5py", "statsmodels", "pandas", "data_prep.builders")
 EARLY_ALL_THE_SAME = {("data_prep.builders", "tensorflow_datasets")}
 
 
@@ -221,6 +223,7 @@ ABSENT_ON_GPU_HOSTS = (
     "soxr",
     "skimage",
     "imagehash",
+    "statsmodels",
 )
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -256,6 +259,6 @@ def test_the_top_level_is_the_agreed_one():
         pytest.skip("not a git checkout")
     assert {line.split("/")[0] for line in tracked.stdout.splitlines()} <= {
         *PRODUCT,
-        *("tests", "benchmarks", "run.py", ".ci", ".gitignore", "Makefile", "README.md", "pyproject.toml"),
+        *("tests", "benchmarks", "docs", "run.py", ".ci", ".gitignore", "Makefile", "README.md", "pyproject.toml"),
         *("requirements.txt", "requirements-dev.txt", "requirements.lock"),
     }

@@ -1,0 +1,1 @@
+"""Measurements beside the product: timings against other frameworks, simulations of its statistics."""
