@@ -7,11 +7,15 @@ Metrics are shares in [0, 1]; where there is nothing to count they are 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import precision_recall_fscore_support
 
 NUM_ECE_BINS = 15
+# Below this a probability is only known to be small: predictions.csv writes six digits, and 0.000000 may stand for anything up to here.
+LEAST_PROBABILITY = 5e-7
 METRICS = ("war", "uar", "macro_f1", "weighted_f1", "ece")
 SEGMENT_RULES = ("mean", "vote")
 _TIE_SHARE = 1e-3  # of a vote: what decides between classes of equally many
@@ -89,6 +93,22 @@ FROM_CONFUSION = {
 }
 
 
+def per_class(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Precision, recall, F1 and number of clips of each class that occurs as label or prediction; what has nothing to count is 0.
+
+    Args:
+      label, predicted: (N,) int class indices.
+      classes: K class names.
+    """
+    values = precision_recall_fscore_support(label, predicted, labels=range(len(classes)), zero_division=0)
+    occurs = np.isin(range(len(classes)), np.concatenate([label, predicted]))
+    return {
+        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "num_clips": int(support)}
+        for name, precision, recall, f1, support, there in zip(classes, *values, occurs, strict=True)
+        if there
+    }
+
+
 def calibration_bins(label: np.ndarray, probabilities: np.ndarray, *, num_bins: int = NUM_ECE_BINS) -> np.ndarray:
     """Sort clips into equal-width bins of confidence: (N,) int and (N, K) -> (num_bins, 3) float64.
 
@@ -107,6 +127,30 @@ def ece_from_bins(bins: Any) -> Any:
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3; 15 bins as there.
     """
     return _ratio(abs(bins[..., 1] - bins[..., 2]).sum(-1), bins[..., 0].sum(-1))
+
+
+def squared_errors(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Squared distance of each clip's probabilities (N, K) from its label: (N,) in [0, 2]; their mean is the Brier score.
+
+    Source: Brier 1950, Verification of forecasts expressed in terms of probability, equation 2 (the sum over classes, not its half).
+    """
+    right = np.eye(probabilities.shape[1])[label]
+    return np.square(probabilities - right).sum(axis=1)
+
+
+def brier(label: np.ndarray, probabilities: np.ndarray) -> float:
+    """Brier score over classes, in [0, 2]; see `squared_errors`."""
+    return float(squared_errors(label, probabilities).mean())
+
+
+def surprises(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Minus the logarithm of what each clip's label was given, in nats: (N,); probabilities count as LEAST_PROBABILITY at least."""
+    return -np.log(np.maximum(probabilities[np.arange(len(label)), label], LEAST_PROBABILITY))
+
+
+def negative_log_likelihood(label: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean of `surprises`: scikit-learn's `log_loss` but for the rows that do not sum to 1 to the last digit, which it corrects."""
+    return float(surprises(label, probabilities).mean())
 
 
 def all_metrics(label: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:

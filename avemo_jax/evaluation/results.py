@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from avemo_jax.atomic import atomic_file
+from avemo_jax.evaluation.calibration import reliability, scale_by_trial
 from avemo_jax.evaluation.metrics import (
     FROM_CONFUSION,
     METRICS,
@@ -18,10 +19,13 @@ from avemo_jax.evaluation.metrics import (
     calibration_bins,
     confusion,
     ece_from_bins,
+    per_class,
     recall_from_confusion,
     segment_share,
+    squared_errors,
+    surprises,
 )
-from avemo_jax.evaluation.statistics import speaker_bootstrap
+from avemo_jax.evaluation.statistics import NUM_RESAMPLES, group_difference, speaker_bootstrap
 
 # Digits of a probability in predictions.csv. `Predictions` rounds to them at once, so what is measured is what is written.
 PROBABILITY_DIGITS = 6
@@ -163,7 +167,9 @@ def summarise(
     seconds: float,
     speaker_independent: bool,
     baseline: Mapping[str, Any] | None = None,
-    num_resamples: int = 2000,
+    validation: Predictions | None = None,
+    num_train: Mapping[str, int] | None = None,
+    num_resamples: int = NUM_RESAMPLES,
 ) -> dict[str, Any]:
     """Measure predictions: the content of results.json.
 
@@ -174,11 +180,18 @@ def summarise(
       leaks: findings of the leak audit, as they are to be shown.
       speaker_independent: of the fold table.
       baseline: `summarise` of the classical baseline on the same folds, to stand beside; only what a table needs is kept.
+      validation: what each trial said of its validation part, from which its temperature is fitted; None leaves temperatures out.
+      num_train: number of training clips of each fold, which the corrected t-test over folds asks for; None leaves it out.
 
     Returns:
       A dict of plain Python values. For each metric `mean_of_folds` and `std_of_folds` (sample deviation; None for one fold) are over all
       folds and seeds, `pooled` over all rows, `ci95` is the bootstrap interval over speakers of the pooled metric (None for one
-      speaker). `per_seed` has the pooled metrics and their mean of folds for every seed. Empty groups are never shown.
+      speaker). `per_seed` has the pooled metrics and their mean of folds for every seed. Empty groups are never shown. `calibration` is
+      pooled over all rows; its `scaled` is the same after each trial's temperature, None where there is no `validation`.
+      results.schema.json describes all of it.
+
+    Raises:
+      ValueError: `validation` does not belong to these predictions, or has clips of the test part of the same fold.
     """
     data = predictions
     per_fold: list[dict[str, Any]] = []
@@ -186,7 +199,8 @@ def summarise(
         for fold in np.unique(data.fold[data.seed == seed]):
             rows = (data.seed == seed) & (data.fold == fold)
             values = all_metrics(data.label[rows], data.probabilities[rows])
-            per_fold.append({"fold": str(fold), "seed": int(seed), "num_clips": int(rows.sum())} | values)
+            sizes = {"num_clips": int(rows.sum())} | ({} if num_train is None else {"num_train": int(num_train[str(fold)])})
+            per_fold.append({"fold": str(fold), "seed": int(seed)} | sizes | values)
     pooled = all_metrics(data.label, data.probabilities)
     intervals = _intervals(data, num_resamples)
     metrics = {name: _spread([entry[name] for entry in per_fold]) | {"pooled": pooled[name], "ci95": intervals[name]} for name in METRICS}
@@ -202,6 +216,7 @@ def summarise(
 
     counts = data.confusion()
     recall = recall_from_confusion(counts)
+    per_speaker = _per_group(data, data.speaker)
     return {
         "corpus": corpus,
         "system": system,
@@ -221,8 +236,12 @@ def summarise(
         "per_class_recall": {
             name: float(value) for name, value, support in zip(data.classes, recall, counts.sum(1), strict=True) if support
         },
-        "per_speaker": _per_group(data, data.speaker),
+        "per_class": per_class(data.label, data.predicted, data.classes),
+        "per_speaker": per_speaker,
+        "speaker_spread": {name: _spread_of_speakers([entry[name] for entry in per_speaker.values()]) for name in ("war", "uar")},
         "per_gender": _per_group(data, data.gender),
+        "gender_gap": _gender_gap(data, num_resamples),
+        "calibration": _calibration(data, validation, num_resamples),
         "confusion": {"classes": list(data.classes), "counts": counts.tolist()},
         "leaks": list(leaks),
         "seconds": float(seconds),
@@ -236,16 +255,68 @@ def _spread(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
+def _spread_of_speakers(values: Sequence[float]) -> dict[str, Any]:
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "std": deviation, "lowest": float(min(values)), "highest": float(max(values))}
+
+
 def _intervals(data: Predictions, num_resamples: int) -> dict[str, list[float] | None]:
-    speakers = [data.speaker == speaker for speaker in np.unique(data.speaker)]
-    counts = np.stack([confusion(data.label[rows], data.predicted[rows], len(data.classes)) for rows in speakers])
-    bins = np.stack([calibration_bins(data.label[rows], data.probabilities[rows]) for rows in speakers])
+    counts = speaker_sums(data)
+    intervals = {name: _interval(counts, metric, num_resamples) for name, metric in FROM_CONFUSION.items()}
+    return intervals | {"ece": _interval(speaker_sums(data, calibration_bins), ece_from_bins, num_resamples, "error")}
 
-    def interval(sums: np.ndarray, metric: Callable) -> list[float] | None:
-        bounds = speaker_bootstrap(sums, metric, num_resamples=num_resamples)
-        return None if bounds is None else list(bounds)
 
-    return {name: interval(counts, metric) for name, metric in FROM_CONFUSION.items()} | {"ece": interval(bins, ece_from_bins)}
+def _interval(sums: np.ndarray, metric: Callable, num_resamples: int, scale: str = "share") -> list[float] | None:
+    bounds = speaker_bootstrap(sums, metric, num_resamples=num_resamples, scale=scale)
+    return None if bounds is None else list(bounds)
+
+
+def speaker_sums(data: Predictions, count: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+    """What each speaker adds, in the order of their names: (G, ...) of `count(label, probabilities)`, by default confusion matrices."""
+    if count is None:
+        return np.stack([confusion(data.label[rows], data.predicted[rows], len(data.classes)) for rows in _rows_of(data.speaker)])
+    return np.stack([count(data.label[rows], data.probabilities[rows]) for rows in _rows_of(data.speaker)])
+
+
+def _rows_of(groups: np.ndarray) -> list[np.ndarray]:
+    return [groups == group for group in np.unique(groups)]
+
+
+def _calibration(data: Predictions, validation: Predictions | None, num_resamples: int) -> dict[str, Any]:
+    """How far what was said can be relied upon, as it was said and after each trial's temperature."""
+    scaled = None
+    if validation is not None:
+        probabilities, temperatures = scale_by_trial(data, validation)
+        scaled = _calibration_of(dataclasses.replace(data, probabilities=probabilities), num_resamples) | {"temperatures": temperatures}
+    return _calibration_of(data, num_resamples) | {"scaled": scaled}
+
+
+def _calibration_of(data: Predictions, num_resamples: int) -> dict[str, Any]:
+    def mean(values: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, Any]:
+        own = values(data.label, data.probabilities)
+        sums = np.stack([[own[rows].sum(), rows.sum()] for rows in _rows_of(data.speaker)])
+        interval = _interval(sums, lambda drawn: drawn[..., 0] / drawn[..., 1], num_resamples, "positive")
+        return {"pooled": float(own.mean()), "ci95": interval}
+
+    bins = speaker_sums(data, calibration_bins)
+    ece = {"pooled": float(ece_from_bins(bins.sum(0))), "ci95": _interval(bins, ece_from_bins, num_resamples, "error")}
+    diagram = reliability(data.label, data.probabilities)
+    return {"ece": ece, "brier": mean(squared_errors), "nll": mean(surprises), "reliability": diagram}
+
+
+def _gender_gap(data: Predictions, num_resamples: int) -> dict[str, Any] | None:
+    """How far female speakers are above male ones, with the interval over speakers; None where one of them is absent."""
+    groups = [data.speaker[data.gender == gender] for gender in ("female", "male")]
+    if not all(map(len, groups)):
+        return None
+    speakers, counts = np.unique(data.speaker), speaker_sums(data)
+    first, second = (counts[np.isin(speakers, group)] for group in groups)
+    gap: dict[str, Any] = {"between": ["female", "male"]}
+    for name in ("war", "uar"):
+        found = group_difference(first, second, FROM_CONFUSION[name], num_resamples=num_resamples)
+        interval = None if found.low is None else [found.low, found.high]
+        gap[name] = {"difference": found.difference, "ci95": interval, "p": found.p}
+    return gap
 
 
 def _per_group(data: Predictions, groups: np.ndarray) -> dict[str, dict[str, Any]]:

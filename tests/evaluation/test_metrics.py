@@ -3,15 +3,22 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
 from avemo_jax.evaluation.metrics import (
+    LEAST_PROBABILITY,
     all_metrics,
+    brier,
     calibration_bins,
     confusion,
     ece_from_bins,
+    f1_from_confusion,
     macro_f1_from_confusion,
+    negative_log_likelihood,
+    per_class,
     recall_from_confusion,
+    squared_errors,
+    surprises,
     uar_from_confusion,
     war_from_confusion,
     weighted_f1_from_confusion,
@@ -86,3 +93,28 @@ def test_certain_and_right_is_calibrated():
     label = np.array([0, 1, 2])
     metrics = all_metrics(label, np.eye(3))
     assert metrics == {"war": 1.0, "uar": 1.0, "macro_f1": 1.0, "weighted_f1": 1.0, "ece": 0.0}
+
+
+def test_per_class_by_hand():
+    label, predicted = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 2, 0, 1])
+    found = per_class(label, predicted, ("calm", "happy", "sad", "angry"))
+    assert list(found) == ["calm", "happy", "sad"]  # angry is neither a label nor said
+    assert found["calm"] == {"precision": 0.75, "recall": 0.75, "f1": 0.75, "num_clips": 4}
+    assert found["happy"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "num_clips": 2}
+    assert found["sad"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "num_clips": 0}
+    counts = confusion(label, predicted, 4)
+    np.testing.assert_allclose([one["recall"] for one in found.values()], recall_from_confusion(counts)[:3])
+    np.testing.assert_allclose([one["f1"] for one in found.values()], f1_from_confusion(counts)[:3])
+
+
+def test_brier_score_and_likelihood_by_hand():
+    label = np.array([0, 1])
+    probabilities = np.array([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0]])
+    # 0.25 + 0.09 + 0.04, and the worst there is, 1 + 1.
+    np.testing.assert_allclose(squared_errors(label, probabilities), [0.38, 2.0])
+    assert brier(label, probabilities) == pytest.approx(1.19)
+    np.testing.assert_allclose(surprises(label, probabilities), [np.log(2), -np.log(LEAST_PROBABILITY)])
+    assert negative_log_likelihood(label, probabilities) == pytest.approx((np.log(2) - np.log(5e-7)) / 2)
+    generator = np.random.default_rng(0)
+    label, probabilities = generator.integers(0, 5, 40), generator.dirichlet(np.ones(5), 40)
+    assert negative_log_likelihood(label, probabilities) == pytest.approx(log_loss(label, probabilities, labels=range(5)))

@@ -270,7 +270,7 @@ def test_terminal_table_by_hand():
     assert lines[1].split() == ["UAR", "WAR", "macro", "F1", "weighted", "F1", "ECE"]
     # UAR: 1 and (1/3 + 1) / 2 = 2/3; WAR: 1 and 1/2.
     assert re.match(r"gru_attention +83\.3 ± 23\.6 +75\.0 ± 35\.4 ", lines[2])
-    assert re.match(r" +pooled \[95 % interval\] +83\.3 \[66\.7, 100\.0\] +75\.0 \[50\.0, 100\.0\] ", lines[3])
+    assert re.match(r" +pooled \[95 % interval\] +83\.3 \[0\.0, 100\.0\] +75\.0 \[0\.0, 100\.0\] ", lines[3])
     assert re.match(r"chance +50\.0 +75\.0 +42\.9 +64\.3 +-", lines[4])
     assert len({len(line) for line in lines[1:5]}) == 1
 

@@ -112,7 +112,7 @@ def test_summary_by_hand():
     war = summary["metrics"]["war"]
     assert (war["mean_of_folds"], war["pooled"]) == (0.75, 0.75)
     assert war["std_of_folds"] == pytest.approx(np.sqrt(0.125))  # folds 1.0 and 0.5, sample deviation
-    assert war["ci95"] == [0.5, 1.0]  # speaker 1 all right, speaker 2 half
+    assert war["ci95"] == pytest.approx([0.0, 1.0], abs=1e-3)  # two speakers, all right and half: nothing is known of others
     assert [(entry["fold"], entry["war"], entry["num_clips"]) for entry in summary["per_fold"]] == [("fold1", 1.0, 2), ("fold2", 0.5, 2)]
     assert summary["per_class_recall"] == {"calm": 0.5, "happy": 1.0}
     assert summary["per_speaker"]["2"] == {"num_clips": 2, "war": 0.5, "uar": 0.5}
@@ -167,3 +167,45 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(ValueError):
         write_json(path, {"loss": float("nan")})
     assert path.read_text() == "old"
+
+
+def test_spreads_and_gaps_by_hand():
+    summary = summarise(predictions(), **FACTS)
+    assert summary["speaker_spread"]["war"] == {"mean": 0.75, "std": pytest.approx(np.sqrt(0.125)), "lowest": 0.5, "highest": 1.0}
+    gap = summary["gender_gap"]
+    assert gap["between"] == ["female", "male"]
+    assert gap["war"] == {"difference": 0.5, "ci95": None, "p": None}  # one speaker each
+    assert summary["per_class"]["happy"] == {"precision": pytest.approx(2 / 3), "recall": 1.0, "f1": 0.8, "num_clips": 2}
+
+
+def test_speakers_of_unknown_gender_have_no_gap():
+    assert summarise(predictions(gender=["unknown"] * 4), **FACTS)["gender_gap"] is None
+
+
+def test_calibration_by_hand():
+    calibration = summarise(predictions(), **FACTS)["calibration"]
+    # Labels got 0.75, 0.8, 0.123457 and 0.9.
+    said = np.array([0.75, 0.8, 0.123457, 0.9])
+    assert calibration["nll"]["pooled"] == pytest.approx(-np.log(said).mean())
+    assert calibration["brier"]["pooled"] == pytest.approx((2 * np.square(1 - said)).mean())
+    assert sum(one["num_clips"] for one in calibration["reliability"]) == 4
+    assert calibration["scaled"] is None
+
+
+def test_temperatures_come_from_validation_alone():
+    validation = predictions(clip=["v1", "v2", "v3", "v4"])
+    summary = summarise(predictions(), **FACTS, validation=validation)
+    scaled = summary["calibration"]["scaled"]
+    assert [(one["fold"], one["seed"]) for one in scaled["temperatures"]] == [("fold1", 0), ("fold2", 0)]
+    # Fold 1 is always right, so its temperature sharpens; fold 2 is sure and once wrong, so it is smoothed.
+    assert scaled["temperatures"][0]["temperature"] < 1 < scaled["temperatures"][1]["temperature"]
+    assert scaled["nll"]["pooled"] < summary["calibration"]["nll"]["pooled"]  # here both parts are alike
+    assert summary["metrics"] == summarise(predictions(), **FACTS)["metrics"]  # accuracy and the rest are of what was said
+    with pytest.raises(ValueError, match="in the validation and the test predictions"):
+        summarise(predictions(), **FACTS, validation=predictions())
+
+
+def test_training_clips_are_counted_where_they_are_known():
+    summary = summarise(predictions(), **FACTS, num_train={"fold1": 30, "fold2": 28})
+    assert [entry["num_train"] for entry in summary["per_fold"]] == [30, 28]
+    assert "num_train" not in summarise(predictions(), **FACTS)["per_fold"][0]

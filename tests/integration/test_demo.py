@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from demo_run import NUM_ACTORS, NUM_CLIPS, NUM_EPOCHS, NUM_FOLDS, ROOT, DemoRun, files_of
+from results_schema import check_results
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def rows_of(content: bytes) -> list[dict[str, str]]:
 
 
 def results_of(run: DemoRun) -> dict:
-    return json.loads(run.file("results.json"))
+    return check_results(json.loads(run.file("results.json")))
 
 
 def without_clock(results):
