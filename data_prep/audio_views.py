@@ -108,6 +108,7 @@ class _MelFrames:
 
     modality: ClassVar[str] = "audio"
     dtype: ClassVar[str] = "float32"
+    compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
 
     num_deltas: int
     sample_rate_hz: int = 48000

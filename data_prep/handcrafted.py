@@ -74,6 +74,7 @@ class Handcrafted:
     modality: ClassVar[str] = "audio"
     dtype: ClassVar[str] = "float32"
     VERSION: ClassVar[int] = 1
+    compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
 
     sample_rate_hz: int = 16000
     window_ms: float = 25.0

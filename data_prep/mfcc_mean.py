@@ -30,6 +30,7 @@ class MfccMean:
     dtype: ClassVar[str] = "float32"
     step_shape: ClassVar[tuple[int, ...]] = (1,)
     VERSION: ClassVar[int] = 1
+    compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
 
     num_coefficients: int = 40
     sample_rate_hz: int = 22050

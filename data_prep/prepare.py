@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from avemo_jax.clips import Clip, check_unique
@@ -120,6 +121,8 @@ def prepare_view(
         if is_table:
             staged |= {clip.clip_id: _stage_row(paths[clip.clip_id], clip, rows, view) for clip in missing}
         else:
+            if missing and getattr(view, "compiles", False):
+                _compile(view)
             tasks = {clip.clip_id: StageTask(clip, view, root, paths[clip.clip_id]) for clip in missing}
             for clip_id, outcome in run_tasks(
                 stage_media,
@@ -151,6 +154,12 @@ def prepare_view(
         shutil.rmtree(partial)
     _log.info("%s", format_damage(prepared))
     return prepared
+
+
+def _compile(view: Any) -> None:
+    """Make one segment of noise, so that workers find librosa's machine code on disk: compiling it takes more memory than they have."""
+    noise = np.random.default_rng(0).normal(scale=0.1, size=view.sample_rate_hz // 2)
+    next(view.segments(iter([noise.astype(np.float32)])))
 
 
 @contextmanager

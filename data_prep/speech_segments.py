@@ -161,6 +161,7 @@ class SpeechSegments(SpeechCut):
 
     name: ClassVar[str] = "speech_segments"
     modality: ClassVar[str] = "audio"
+    compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
     VERSION: ClassVar[int] = 1
 
     num_mels: int = 64

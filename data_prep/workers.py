@@ -17,7 +17,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-# librosa (numba, LLVM), OpenCV and PyAV take 280 MiB of it; two workers at the limit, program files and the parent stay under 1.5 GiB.
+# librosa (numba, LLVM), OpenCV and PyAV take 280 MiB of it, with a pitch tracker 380; two workers at the limit, program files and the
+# parent stay under 1.5 GiB.
 MEMORY_LIMIT_BYTES = 512 << 20
 TIME_LIMIT_S = 1800.0
 NUM_ATTEMPTS = 2  # a worker may die of something else than its task (the kernel's memory killer), so it gets a second chance

@@ -19,6 +19,7 @@ import soundfile
 from avemo_jax.clips import Clip, read_clips, write_clips
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage, verify
 from data_prep import builders, prepare
+from data_prep.mfcc_mean import MfccMean
 from data_prep.prepare import make_view, prepare_view
 from data_prep.workers import Crash, WorkerError
 
@@ -152,6 +153,26 @@ def test_a_finished_set_is_found_again(corpus, tmp_path, in_process, caplog):
     assert prepare_tiny(root, clips, tmp_path / "prepared", num_patches=4).directory != first.directory
 
 
+def test_what_librosa_compiles_is_compiled_before_workers_start(corpus, tmp_path, monkeypatch):
+    root, clips = corpus
+    made = []
+    segments = MfccMean.segments
+
+    def counted(view, audio):
+        made.append(1)
+        return segments(view, audio)
+
+    def run_tasks(function, tasks, **_):
+        assert made == [1]
+        yield from ((name, function(task)) for name, task in tasks.items())
+
+    monkeypatch.setattr(MfccMean, "segments", counted)
+    monkeypatch.setattr(prepare, "run_tasks", run_tasks)
+    for _ in range(2):
+        prepare_tiny(root, [clip for clip in clips if clip.clip_id == "good_a"], tmp_path / "prepared", view_name="mfcc_mean")
+        assert len(made) == 2  # once here and once for the clip; a finished set asks for neither
+
+
 def test_one_changed_file_changes_the_key_and_no_other_clip(corpus, tmp_path, in_process):
     root, clips = corpus
     before = prepare_tiny(root, clips, tmp_path / "prepared")
@@ -283,7 +304,7 @@ def test_the_damage_report_names_every_damaged_clip(corpus, tmp_path, in_process
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("mel", {}, "unknown view 'mel'; known: faces, frames, functionals"),
+        ("mel", {}, "unknown view 'mel'; known: faces, flow_windows, frame_windows, frames, functionals"),
         ("mfcc", {"num_mfcc": 3}, "view mfcc has no parameter num_mfcc; it has: .*num_coefficients"),
         ("table", {"path": None}, "view table needs path; set views.table.path"),
     ],
