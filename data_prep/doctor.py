@@ -231,7 +231,7 @@ def _views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
             from data_prep.prepare import make_view
 
             view = make_view(name, **params)
-            detector = getattr(view, "detector", None)
+            detector = _detector(view)
             if detector is not None:
                 _load_detector(detector, view.detector_path)
         except ImportError as error:
@@ -242,6 +242,12 @@ def _views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
             yield Finding(
                 f"view {name}", f"{view.modality}, steps of {tuple(view.step_shape)}{f', faces by {detector}' if detector else ''}"
             )
+
+
+def _detector(view: Any) -> str | None:
+    """The face detector that a view uses; those that can do without one say so by face_crop or crop."""
+    looks = getattr(view, "face_crop", True) and getattr(view, "crop", "face") == "face"
+    return getattr(view, "detector", None) if looks else None
 
 
 def _load_detector(name: str, path: str | None) -> None:

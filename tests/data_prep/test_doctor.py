@@ -91,6 +91,18 @@ def test_prepared_sets_are_listed_and_broken_ones_marked(tmp_path, few_requireme
     assert "not finished" in line_of(report, "begun.partial")
 
 
+@pytest.mark.parametrize(
+    ("view", "params"), [("keyframes", {"face_crop": False}), ("frame_windows", {"crop": "centre"}), ("still", {"crop": "whole"})]
+)
+def test_views_that_look_for_no_face_need_no_detector(view, params, tmp_path, few_requirements):
+    report, _ = doctor(views={view: {"detector": "yunet", **params}}, prepared_dir=tmp_path, requirements=few_requirements)
+    assert "faces by" not in line_of(report, f"view {view}") and "yunet" not in report
+    (key,) = params
+    looking = {"face_crop": True} if key == "face_crop" else {"crop": "face"}
+    report, _ = doctor(views={view: {"detector": "yunet", **looking}}, prepared_dir=tmp_path, requirements=few_requirements)
+    assert "yunet" in line_of(report, f"view {view}") and "detector_path" in report
+
+
 def test_views_load_their_detectors_and_files_must_exist(tmp_path, few_requirements):
     (tmp_path / "weights.npz").write_bytes(b"four")
     report, ok = doctor(

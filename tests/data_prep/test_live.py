@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from written_media import chirp, numbered_images, write_sound, write_video
@@ -55,6 +56,20 @@ def test_sound_alone_serves_the_stream_that_has_it(tmp_path):
     streams, problems = LiveViews({"audio": MFCC, "video": FRAMES}).open(path)
     assert len(list(streams["audio"])) == 2 and list(streams["video"]) == []
     assert [problem.kind for problem in problems] == ["no_video"]
+
+
+def test_a_picture_is_a_medium_too(tmp_path):
+    path = tmp_path / "face.png"
+    image = numbered_images(1)[0]
+    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+    live = LiveViews({"audio": MFCC, "video": ("still", {"size_px": 16, "segment_s": 2.0})})
+    streams, problems = live.open(path)
+    (segment,) = streams["video"]
+    np.testing.assert_array_equal(segment.values[0], cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA))
+    assert list(streams["audio"]) == [] and [problem.kind for problem in problems] == ["no_audio"]
+    path.write_bytes(path.read_bytes()[:-30])
+    streams, problems = live.open(path)
+    assert list(streams["video"]) == [] and [problem.kind for problem in problems] == ["truncated"]
 
 
 def test_damage_in_the_middle_costs_what_comes_after_it(film):
