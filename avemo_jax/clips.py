@@ -11,6 +11,7 @@ from pathlib import Path
 REGIONS = ("full", "left", "right")
 GENDERS = ("female", "male", "unknown")
 SHARED_BY = ("bytes", "sound", "picture")
+RECORDING = "recording"  # attribute of a clip that is a frame of something longer: what the frames of that have in common
 ROW_OFFSET = "row_offset"  # attribute of a clip whose picture is a row of its `video`, a table of pixels: the row's place in bytes
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from avemo_jax.clips import ROW_OFFSET, Clip, SharedMedia
+from avemo_jax.clips import RECORDING, ROW_OFFSET, Clip, SharedMedia
 from avemo_jax.protocols.findings import Finding, listed, number_of
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.named import natural_order
@@ -63,6 +63,7 @@ def items_of(clips: Iterable[Clip]) -> tuple[Item, ...]:
             speaker=f"{clip.corpus} {clip.speaker}" if clip.speaker else "",
             sentence=f"{clip.corpus} {clip.sentence}" if clip.sentence else "",
             label=clip.label,
+            recording=f"{clip.corpus} {clip.attributes[RECORDING]}" if RECORDING in clip.attributes else "",
             media=tuple(
                 Span(path, *span, region)
                 for path, span, region in (

@@ -102,10 +102,10 @@ def make_folds(name: str, clips: Sequence[Clip], labels: Sequence[int], *, num_f
     published = named.named_folds(corpus, name)
     if published is not None:
         table = _published(published, clips)
-    elif name in _ANY:
+    elif name in _ANY and _fits(name, corpus):
         table = _ANY[name](name, clips, np.asarray(labels), num_folds, seed)
     else:
-        owners = sorted({entry.corpus for entry in named.NAMED if entry.name == name} | ({"iemocap"} if name == "speaker10" else set()))
+        owners = sorted({entry.corpus for entry in named.NAMED if entry.name == name} | set(_OWNERS.get(name, ())))
         reason = f"is made for {' and '.join(owners)}, and the clips are of {corpus}" if owners else "is not known"
         raise ValueError(f"protocol {name!r} {reason}; those that fit: {', '.join(protocol_names(corpus))}")
     check_folds(table, clips)
@@ -274,6 +274,26 @@ def _speaker10(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: 
     return _grouped(name, clips, "speaker", rows, "one speaker tested a fold; validation is the other speaker of the session")
 
 
+def _next_group(name: str, clips: Sequence[Clip], groups_by: str, num_folds: int, note: str) -> FoldTable:
+    """Deal the groups in natural order out to the folds, one after the other; validation is the next fold's test part."""
+    groups = sorted(set(_groups_of(name, clips, groups_by)), key=named.natural_order)
+    if len(groups) < num_folds:
+        raise ValueError(f"protocol {name} deals {groups_by}s out to {num_folds} folds, and the clips have {len(groups)}")
+    dealt = [tuple(groups[start::num_folds]) for start in range(num_folds)]
+    rows = zip(_numbered(num_folds), [*dealt[1:], dealt[0]], dealt, strict=True)
+    return _grouped(name, clips, groups_by, rows, f"{note}; validation is the next fold's test part")
+
+
+def _subject10(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    note = "subjects in order of their numbers, dealt out to ten folds one after the other (step of ten)"
+    return _next_group(name, clips, "speaker", 10, note)
+
+
+def _text_independent(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    note = f"{len({clip.sentence for clip in clips})} sentences in order, dealt out to five folds; speakers are in all parts"
+    return _next_group(name, clips, "sentence", 5, note)
+
+
 def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
     speakers = _groups_of(name, clips, "speaker")
     genders = _genders(clips)
@@ -349,6 +369,8 @@ _ANY: dict[str, _Maker] = {
     "loso": _loso,
     "speaker_k": _speaker_k,
     "speaker10": _speaker10,
+    "subject10": _subject10,
+    "text_independent": _text_independent,
     "random10": _random_k,
     "random_k": _random_k,
     "holdout_50_25_25": _holdout,
@@ -357,5 +379,9 @@ _ANY: dict[str, _Maker] = {
 }
 
 
+# Rules that are made for some corpora alone.
+_OWNERS = {"speaker10": ("iemocap",), "subject10": ("ck48", "ck_plus"), "text_independent": ("crema_d", "emodb", "tess")}
+
+
 def _fits(name: str, corpus: str) -> bool:
-    return name != "speaker10" or corpus == "iemocap"
+    return name not in _OWNERS or corpus in _OWNERS[name]
