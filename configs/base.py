@@ -23,6 +23,8 @@ def get_config() -> ConfigDict:
             label_set="ravdess8",
             label_target="acted",  # what the labels are, stored with every result: "acted", or "crowd" where listeners voted
             channel="speech",  # RAVDESS: "speech", "song" or "all"
+            unsegmented=False,  # eNTERFACE'05: also read the recordings that hold all sentences of an emotion uncut (subject 6)
+            first_frames=False,  # CK+: also read the first frame of each labelled sequence, as a neutral face (label set ck_plus8)
             num_actors=12,  # synthetic
             num_takes=3,  # synthetic: clips of one actor and emotion
             seed=0,  # synthetic

@@ -164,21 +164,27 @@ def _machine(prepared_dir: Path) -> Iterator[Finding]:
 
 def _corpora(corpus: str | None, root: Path | str | None, options: Mapping[str, Any]) -> Iterator[Finding]:
     try:
-        from data_prep.corpora import CORPORA
+        from data_prep.corpora import CORPORA, JoinedCorpus
+        from data_prep.corpora import corpus as corpus_of
     except ImportError as error:
         yield Finding("corpora", f"their readers do not load: {_first_line(error)}", "install the packages marked above")
         return
-    if corpus is not None and corpus not in CORPORA:
-        yield Finding(corpus, "no such corpus", f"--config.corpus.name= one of {', '.join(sorted(CORPORA))}")
-    for name, module in sorted(CORPORA.items()):
+    modules: dict[str, Any] = dict(CORPORA)
+    if corpus is not None:
+        try:
+            modules[corpus] = corpus_of(corpus)
+        except ValueError as error:
+            yield Finding(corpus, "no such corpus", str(error))
+    for name, module in sorted(modules.items()):
         if name == "synthetic" and (name != corpus or not _is_made(root)):
             yield Finding(name, "is made on the first run with it")
         elif name != corpus:
             yield Finding(name, f"not asked about; its owner: {module.ADDRESS}")
         elif root is None:
-            yield Finding(name, f"no folder given; its owner: {module.ADDRESS}", f"--config.corpus.root=FOLDER that holds {module.LAYOUT}")
+            form = module.root_form() if isinstance(module, JoinedCorpus) else "FOLDER"
+            yield Finding(name, f"no folder given; its owner: {module.ADDRESS}", f"--config.corpus.root={form} that holds {module.LAYOUT}")
         else:
-            yield _corpus(name, Path(root), options)
+            yield _corpus(name, root, options)
 
 
 def _is_made(root: Path | str | None) -> bool:
@@ -189,21 +195,22 @@ def _is_made(root: Path | str | None) -> bool:
     return marker is not None and marker.is_file() and json.loads(marker.read_text(encoding="utf-8")).get("finished", False)
 
 
-def _corpus(name: str, root: Path, options: Mapping[str, Any]) -> Finding:
-    from data_prep.corpora import CORPORA, load_clips
+def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> Finding:
+    from data_prep.corpora import corpus, load_clips
 
-    options = {option: options[option] for option in CORPORA[name].OPTIONS if option in options}
+    module = corpus(name)
+    options = {option: options[option] for option in module.OPTIONS if option in options}
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
         try:
             clips = load_clips(name, root, **options)
         except (ValueError, OSError) as error:
             return Finding(name, str(error), "as said above")
-    speakers = {clip.speaker for clip in clips}
+    speakers = {clip.speaker for clip in clips} - {""}
     audio, video = (sum(getattr(clip, medium) is not None for clip in clips) for medium in ("audio", "video"))
-    whole = CORPORA[name].NUM_CLIPS
+    whole = module.NUM_CLIPS
     number = str(len(clips)) if whole in (None, len(clips)) else f"{len(clips)} of {whole}"
-    detail = f"{number} clips of {len(speakers)} speakers in {root}, {audio} with sound, {video} with picture"
+    detail = f"{number} clips of {len(speakers) or 'unknown'} speakers in {root}, {audio} with sound, {video} with picture"
     return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]))
 
 

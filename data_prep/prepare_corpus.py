@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avemo_jax.data.prepared import PreparedCorpus
-from data_prep.corpora import CorpusNotFound, corpus, load_clips
+from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
 from data_prep.prepare import make_view, prepare_view
 from data_prep.segments import check_same_cut
 
@@ -30,9 +30,10 @@ def prepare_corpus(config: Mapping[str, Any]) -> PreparedCorpus:
     name = settings["name"]
     module = corpus(name)
     if not settings["root"]:
-        raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root=; {module.ADDRESS}")
+        form = module.root_form() if isinstance(module, JoinedCorpus) else "FOLDER"
+        raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root={form}; {module.ADDRESS}")
     root = Path(settings["root"])
-    clips = load_clips(name, root, **{field: settings[field] for field in module.OPTIONS})
+    clips = load_clips(name, settings["root"], **{field: settings[field] for field in module.OPTIONS})
 
     def prepared(view: str):
         return prepare_view(

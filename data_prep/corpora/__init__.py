@@ -18,31 +18,68 @@ from types import ModuleType
 from typing import Any
 
 from avemo_jax.clips import Clip, check_unique
-from data_prep.corpora import iemocap, ravdess, synthetic, tess
+from data_prep.corpora import (
+    cfe,
+    ck48,
+    ck_plus,
+    crema_d,
+    emodb,
+    enterface,
+    fer2013,
+    iemocap,
+    jaffe,
+    ravdess,
+    rml,
+    savee,
+    synthetic,
+    tess,
+)
+from data_prep.corpora.joined import SEPARATOR, JoinedCorpus
 from data_prep.corpora.layout import CorpusNotFound
 
-__all__ = ["CORPORA", "CorpusNotFound", "corpus", "load_clips"]
+__all__ = ["CORPORA", "CorpusNotFound", "JoinedCorpus", "corpus", "load_clips"]
 
-CORPORA: dict[str, ModuleType] = {"iemocap": iemocap, "ravdess": ravdess, "synthetic": synthetic, "tess": tess}
+CORPORA: dict[str, ModuleType] = {
+    "cfe": cfe,
+    "ck48": ck48,
+    "ck_plus": ck_plus,
+    "crema_d": crema_d,
+    "emodb": emodb,
+    "enterface": enterface,
+    "fer2013": fer2013,
+    "iemocap": iemocap,
+    "jaffe": jaffe,
+    "ravdess": ravdess,
+    "rml": rml,
+    "savee": savee,
+    "synthetic": synthetic,
+    "tess": tess,
+}
 
 
-def corpus(name: str) -> ModuleType:
-    """Return the module of a corpus.
+def corpus(name: str) -> ModuleType | JoinedCorpus:
+    """Return the module of a corpus, or of "NAME+NAME" the corpora joined into one.
 
     Raises:
-      ValueError: there is none of that name, with those there are.
+      ValueError: there is none of that name, with those there are; or they cannot be joined.
     """
-    if name not in CORPORA:
-        raise ValueError(f"unknown corpus {name!r}; known: {', '.join(sorted(CORPORA))} (--config.corpus.name=)")
-    return CORPORA[name]
+    names = name.split(SEPARATOR)
+    for one in names:
+        if one not in CORPORA:
+            known = ", ".join(sorted(CORPORA))
+            raise ValueError(f"unknown corpus {one!r}; known: {known} (--config.corpus.name=, or several of them joined by {SEPARATOR})")
+    if len(set(names)) < len(names):
+        raise ValueError(f"corpus {name!r} names one twice; name each once (--config.corpus.name=)")
+    return JoinedCorpus({one: CORPORA[one] for one in names}) if len(names) > 1 else CORPORA[name]
 
 
-def load_clips(name: str, root: Path, **options: Any) -> tuple[Clip, ...]:
+def load_clips(name: str, root: Path | str, **options: Any) -> tuple[Clip, ...]:
     """Read the clips of a corpus, sorted by id.
 
     Args:
-      name: key of CORPORA.
-      root: folder of the corpus as its owner distributes it; paths in the clips are relative to it.
+      name: key of CORPORA, or several joined by "+".
+      root: folder of the corpus as its owner distributes it; paths in the clips are relative to it. Of joined corpora
+        "NAME=FOLDER,NAME=FOLDER", and the paths are absolute.
       **options: those of the corpus (its OPTIONS); options of other corpora are an error.
 
     Raises:
@@ -52,6 +89,6 @@ def load_clips(name: str, root: Path, **options: Any) -> tuple[Clip, ...]:
     module = corpus(name)
     if unknown := sorted(set(options) - set(module.OPTIONS)):
         raise ValueError(f"corpus {name} has no option {', '.join(unknown)}; it has: {', '.join(module.OPTIONS) or 'none'}")
-    clips = module.clips(Path(root), **options)
+    clips = module.clips(str(root), **options) if isinstance(module, JoinedCorpus) else module.clips(Path(root), **options)
     check_unique(clips)
     return clips

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import wave
 from pathlib import Path
 
@@ -64,13 +63,6 @@ def make_tree(root: Path, *, labels=LABELS, media=MEDIA) -> Path:
             stream.setframerate(16000)
             stream.writeframes(b"\0\0" * 16)
     return root
-
-
-@pytest.fixture(autouse=True)
-def _no_unexpected_warning():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def by_id(clips: tuple[Clip, ...]) -> dict[str, Clip]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import wave
 from pathlib import Path
 
@@ -23,13 +22,6 @@ def touch(root: Path, *names: str) -> Path:
             stream.setframerate(8000)
             stream.writeframes(b"\0\0" * 8)
     return root
-
-
-@pytest.fixture(autouse=True)
-def _no_unexpected_warning():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 @pytest.mark.parametrize(

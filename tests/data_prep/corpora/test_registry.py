@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from data_prep.corpora import CORPORA, CorpusNotFound, load_clips
@@ -18,7 +20,7 @@ def test_every_corpus_offers_the_contract(name):
 
 
 def test_an_unknown_corpus_lists_those_there_are(tmp_path):
-    with pytest.raises(ValueError, match=rf"unknown corpus 'ravdes'; known: {', '.join(sorted(CORPORA))} \(--config\.corpus\.name=\)"):
+    with pytest.raises(ValueError, match=rf"unknown corpus 'ravdes'; known: {', '.join(sorted(CORPORA))} \(--config\.corpus\.name=, "):
         load_clips("ravdes", tmp_path)
 
 
@@ -29,3 +31,26 @@ def test_an_option_of_another_corpus_is_refused(tmp_path):
 
 def test_a_missing_corpus_is_a_value_error():
     assert issubclass(CorpusNotFound, ValueError)
+
+
+@pytest.mark.parametrize("case", ["absent", "empty", "other"])
+@pytest.mark.parametrize("name", sorted(set(CORPORA) - {"synthetic"}))
+def test_a_missing_corpus_says_what_where_and_whom_to_ask(tmp_path, name, case):
+    root = tmp_path / "corpus"
+    if case != "absent":
+        root.mkdir()
+    if case == "other":
+        (root / "README.txt").write_text("nothing of the sort")
+        (root / "Holiday").mkdir()
+    found = {"absent": "no such path", "empty": "an empty folder", "other": "2 entries: Holiday/, README.txt"}
+    with pytest.raises(CorpusNotFound) as error:
+        load_clips(name, root)
+    module = CORPORA[name]
+    for part in (f"no {name} corpus in {root}", module.LAYOUT, found[case], module.ADDRESS, "--config.corpus.root="):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("name", sorted(set(CORPORA) - {"synthetic"}))
+def test_a_reader_is_short_enough_to_be_read(name):
+    lines = Path(CORPORA[name].__file__).read_text().splitlines()
+    assert len(lines) <= (110 if name == "iemocap" else 100)

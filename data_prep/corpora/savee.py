@@ -1,0 +1,61 @@
+"""SAVEE: four men read TIMIT sentences in six emotions (15 sentences of each) and neutrally (30).
+
+The letters of the emotion stand before the sentence's number, and those of sadness and surprise begin with the same letter: a d f h n sa
+su. Flat copies have the speaker before them: `DC_a01.wav`.
+
+Source: Haq and Jackson 2010, "Multimodal emotion recognition", in Machine Audition; http://kahlan.eps.surrey.ac.uk/savee.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from avemo_jax.clips import Clip
+from data_prep.corpora.layout import not_found, recordings
+
+ADDRESS = "http://kahlan.eps.surrey.ac.uk/savee"
+LAYOUT = "AudioData/DC/a01.wav and AudioVisualClip/DC/a01.avi, one or both; or flat, DC_a01.wav; speakers DC JE JK KL"
+OPTIONS = ()
+MODALITIES = ("audio", "video")
+NUM_CLIPS = 480
+
+SPEAKERS = ("DC", "JE", "JK", "KL")
+EMOTIONS = {"sa": "sadness", "su": "surprise", "a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "n": "neutral"}
+_NAME = re.compile(rf"(?:(?P<speaker>{'|'.join(SPEAKERS)})_)?(?P<emotion>{'|'.join(EMOTIONS)})(?P<number>\d\d)", re.IGNORECASE)
+_MEDIA = {".wav": "wav", ".avi": "film"}
+
+
+def clip_id(stem: str) -> str | None:
+    """Return the clip that a media name or a table row belongs to ("DC_sa01"), or None: "sa01" alone may be any speaker's."""
+    match = _NAME.fullmatch(stem)
+    return f"{match['speaker'].upper()}_{match['emotion'].lower()}{match['number']}" if match and match["speaker"] else None
+
+
+def clips(root: Path) -> tuple[Clip, ...]:
+    """Read the corpus: one clip a reading, its sound from the wav file where there is one, else from the film.
+
+    `sentence` is the emotion's letters with the number ("sa01"): what the four speakers read under one name is one sentence. Three
+    sentences are common to all emotions and those peculiar to one are read neutrally too; the names do not tell which.
+
+    Raises:
+      CorpusNotFound: no file of the corpus is there.
+    """
+    found = recordings(root, _MEDIA, _recording, pattern="SPEAKER/a01 or SPEAKER_a01")
+    if not found:
+        raise not_found("savee", root, layout=LAYOUT, address=ADDRESS)
+    return tuple(_clip(name, media) for name, media in found.items())
+
+
+def _recording(path: Path) -> tuple[str, str] | None:
+    """The reading that a path tells: the speaker stands before the name, or is the folder."""
+    folder = path.parent.name.upper()
+    name = clip_id(path.stem) or (clip_id(f"{folder}_{path.stem}") if folder in SPEAKERS else None)
+    return (name, _MEDIA[path.suffix.lower()]) if name else None
+
+
+def _clip(name: str, media: Mapping[str, str]) -> Clip:
+    speaker, sentence = name.split("_")
+    audio, video = media.get("wav") or media.get("film"), media.get("film")
+    return Clip(name, "savee", EMOTIONS[sentence[:-2]], speaker, audio=audio, video=video, gender="male", sentence=sentence)
