@@ -8,7 +8,8 @@ speakers and all words are in both parts; claim there: accuracy 98 (mean MFCC in
 
 from configs import base, systems
 
-SYSTEMS = ("gru_attention", "gru_attention_small", "small_audio")
+HAS = systems.SOUND
+SYSTEMS = systems.fitting(HAS)
 
 
 def get_config(system: str = "gru_attention_small"):
@@ -16,7 +17,7 @@ def get_config(system: str = "gru_attention_small"):
     config.corpus.name = "tess"
     config.corpus.label_set = "basic7"
     config.protocol.name = "cross_speaker2"
-    systems.apply(config, system)
+    systems.apply(config, system, has=HAS)
     # 24,414 Hz at the source: sound at 16 kHz, the same analysis window and hop as at 48 kHz.
     config.views.mfcc.sample_rate_hz = 16000
     config.views.logmel_frames.sample_rate_hz = 16000

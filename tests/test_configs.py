@@ -16,11 +16,13 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from avemo_jax.experiment.networks import OUTSIDE
+from avemo_jax.labels import LABEL_SETS
 from avemo_jax.models.emotion_net import BranchSpec, FusionSpec
 from avemo_jax.models.encoders import FAMILIES, EncoderSpec
+from avemo_jax.protocols.folds import protocol_names
 from avemo_jax.training.augment import Augmentation
-from configs import base
-from data_prep.corpora import CORPORA
+from configs import base, systems
+from data_prep.corpora import CORPORA, corpus
 from data_prep.prepare import VIEWS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +36,14 @@ def experiments() -> Iterator[str]:
         name = str(path.relative_to(ROOT))
         yield name
         yield from (f"{name}:{system}" for system in getattr(importlib.import_module(f"configs.{path.stem}"), "SYSTEMS", ()))
+
+
+def overridden() -> Iterator[str]:
+    """Every corpus file and every system once: all fields of all pairs would tell no more and take minutes."""
+    yield "configs/base.py"
+    for path in FILES:
+        yield str(path.relative_to(ROOT))
+    yield from (f"configs/demo.py:{system}" for system in importlib.import_module("configs.demo").SYSTEMS)
 
 
 def parse(experiment: str, *arguments: str) -> ConfigDict:
@@ -75,7 +85,7 @@ def look_up(config: ConfigDict, name: str) -> Any:
     return config
 
 
-@pytest.mark.parametrize("experiment", list(experiments()))
+@pytest.mark.parametrize("experiment", list(overridden()))
 def test_experiment_loads_and_takes_every_override(experiment):
     before = parse(experiment)
     assert before.is_locked
@@ -126,6 +136,46 @@ def test_views_and_their_fields_are_those_of_data_prep():
         assert set(views[name]) == {field.name for field in fields}, name
         defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
         assert {key: views[name][key] for key in defaults} == defaults, name
+
+
+def test_every_corpus_has_a_config():
+    assert {path.stem for path in FILES} == set(CORPORA) - {"synthetic"} | {"demo", "mixed_images", "ravdess_savee"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_config_has_the_modalities_of_its_corpus(path):
+    module = importlib.import_module(f"configs.{path.stem}")
+    has = getattr(module, "HAS", systems.FILM)
+    found = corpus(module.get_config().corpus.name).MODALITIES
+    assert set(has) == set(found) | ({"still"} if "video" in found else set())
+    assert set(systems.fitting(has)) <= set(module.SYSTEMS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_labels_and_protocol_of_a_config_exist(path):
+    config = importlib.import_module(f"configs.{path.stem}").get_config()
+    assert config.corpus.label_set in LABEL_SETS
+    names = config.corpus.name.split("+")
+    assert config.protocol.name in protocol_names("+".join(sorted(names)))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_impossible_pair_says_what_is_lacking_and_what_fits(path):
+    module = importlib.import_module(f"configs.{path.stem}")
+    impossible = sorted(set(systems.SYSTEMS) - set(module.SYSTEMS))
+    assert impossible or getattr(module, "HAS", systems.FILM) == systems.FILM
+    for system in impossible:
+        with pytest.raises(ValueError, match=rf"system {system} needs .*, and .* and no .*; systems that fit it: {module.SYSTEMS[0]}"):
+            module.get_config(system)
+
+
+def test_an_impossible_pair_in_full():
+    with pytest.raises(ValueError) as error:
+        importlib.import_module("configs.jaffe").get_config("stacking")
+    start = (
+        "system stacking needs sound and moving pictures, and jaffe has pictures and no sound and moving pictures; systems that fit it: "
+    )
+    assert str(error.value).startswith(f"{start}image_cnn, image_cnn:jaffe, ")
 
 
 def test_every_option_of_a_corpus_is_a_field():

@@ -1,0 +1,22 @@
+"""FER2013 (Goodfellow et al. 2013): 35,887 grey faces of 48 x 48, seven emotions.
+
+    python run.py --config=configs/fer2013.py --config.corpus.root=/data/fer2013
+
+Protocol: official, its column Usage: Training, PublicTest to validate, PrivateTest to test. Who is seen is not known, so no protocol can
+keep people apart. No claim: E describes it as a visual corpus and gives no number on it. image_cnn:xception is refused by the leak audit
+here, for its weights were trained on this corpus.
+"""
+
+from configs import base, systems
+
+HAS = systems.STILLS
+SYSTEMS = systems.fitting(HAS)
+
+
+def get_config(system: str = "image_cnn"):
+    config = base.get_config()
+    config.corpus.name = "fer2013"
+    config.corpus.label_set = "basic7"
+    config.protocol.name = "official"
+    systems.apply(config, system, has=HAS)
+    return config
