@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from filled_variables import filled_variables
 
-from avemo_jax.models.cnn import CNN, ProductConv, max_pool_2x2
+from avemo_jax.models.cnn import CNN, ConvPool, ProductConv, max_pool_2x2
 
 
 @pytest.mark.parametrize("shape", [(2, 9, 12, 5), (1, 96, 64, 1), (3, 1, 2, 4)])
@@ -57,3 +57,33 @@ def test_an_empty_picture_is_finite():
     variables = filled_variables(CNN((4,)), pictures)
     gradients = jax.grad(lambda variables: jnp.sum(jax.jit(CNN((4,)).apply)(variables, pictures)))(variables)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+class PlainConvPool(nn.Module):
+    """System C's image network up to its dense layer, of Flax's own parts."""
+
+    @nn.compact
+    def __call__(self, x):
+        for index, num_channels in enumerate((4, 6)):
+            x = nn.max_pool(nn.relu(nn.Conv(num_channels, (3, 3), name=f"conv{index}")(x)), (2, 2), (2, 2))
+        return x.reshape(len(x), -1)
+
+
+def test_conv_pool_is_convolutions_and_pooling_of_flax():
+    pictures = jax.random.randint(jax.random.key(0), (2, 16, 13, 3), 0, 256).astype(jnp.uint8)
+    scaled = pictures.astype(jnp.float32) / 255
+    variables = filled_variables(PlainConvPool(), scaled)
+    expected = PlainConvPool().apply(variables, scaled)
+    assert expected.shape == (2, 4 * 3 * 6)
+    np.testing.assert_allclose(ConvPool((4, 6)).apply(variables, pictures), expected, atol=1e-5)
+    np.testing.assert_allclose(ConvPool((4, 6)).apply(variables, scaled), expected, atol=1e-5)
+    assert jax.tree.map(jnp.shape, filled_variables(ConvPool((4, 6)), pictures)) == jax.tree.map(jnp.shape, variables)
+
+
+def test_conv_pool_takes_patches_and_drops_after_each_block():
+    patches, shapes = jax.random.normal(jax.random.key(0), (2, 16, 12)), []
+    variables = filled_variables(ConvPool((4, 6)), patches)
+    whole = ConvPool((4, 6)).apply(variables, patches)
+    np.testing.assert_array_equal(whole, ConvPool((4, 6)).apply(variables, patches[..., None]))
+    halved = ConvPool((4, 6)).apply(variables, patches, lambda x: shapes.append(x.shape) or x / 2)
+    assert shapes == [(2, 8, 6, 4), (2, 4, 3, 6)] and (halved < whole).any()

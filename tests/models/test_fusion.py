@@ -1,9 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from filled_variables import filled_variables
 
-from avemo_jax.models.fusion import ConcatFusion, DotAttentionFusion, TanhGRUFusion, match_steps
+from avemo_jax.models.fusion import ConcatFusion, DotAttentionFusion, TanhGRUFusion, TokenAttentionFusion, match_steps
 from avemo_jax.models.recurrent import GRU
 
 
@@ -69,3 +70,55 @@ def test_padding_changes_nothing():
         longer_masks = [np.pad(mask, ((0, 0), (0, 4))) for mask in masks]
         found = jax.tree.leaves(apply(variables, longer[0], longer_masks[0], longer[1], longer_masks[1]))[0]
         np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+# Two segments of two examples, of two numbers each; the first example's second segment has no picture, the second's has nothing.
+AUDIO = jnp.array([[[1.0, 0.0], [0.0, 2.0]], [[0.5, 0.5], [7.0, 7.0]]])
+VIDEO = jnp.array([[[0.0, -1.0], [8.0, 8.0]], [[-1.0, 0.0], [7.0, 7.0]]])
+AUDIO_MASK = jnp.array([[True, True], [True, False]])
+VIDEO_MASK = jnp.array([[True, False], [True, False]])
+
+
+def _score(token, kernel, bias, context):
+    """<|tanh(W c + b)|, g>, written out."""
+    return np.abs(np.tanh(np.array(kernel) @ np.array(token) + bias)) @ np.array(context)
+
+
+def test_attention_over_modalities_by_hand():
+    kernel, bias, context = [[1.0, 0.5], [-2.0, 1.0]], [0.1, -0.2], [1.5, -0.5]
+    params = {"hidden": {"kernel": jnp.array(kernel).T, "bias": jnp.array(bias)}, "context": {"kernel": jnp.array(context)[:, None]}}
+    fused, weights = TokenAttentionFusion(2, over_segments=False).apply({"params": params}, AUDIO, AUDIO_MASK, VIDEO, VIDEO_MASK)
+    assert weights is None
+
+    def both(audio, video):
+        heard, seen = (np.exp(_score(token, kernel, bias, context)) for token in (audio, video))
+        return (heard * np.array(audio) + seen * np.array(video)) / (heard + seen)
+
+    first = both((1.0, 0.0), (0.0, -1.0))
+    second = np.array([0.0, 2.0])  # its sound is all there is
+    np.testing.assert_allclose(fused, [(first + second) / 2, both((0.5, 0.5), (-1.0, 0.0))], rtol=1e-5)
+
+
+def test_attention_over_segments_by_hand():
+    kernel, bias, context = [[1.0, 0.5, 0.0, -1.0], [-2.0, 1.0, 0.3, 0.7]], [0.1, -0.2], [1.5, -0.5]
+    params = {"hidden": {"kernel": jnp.array(kernel).T, "bias": jnp.array(bias)}, "context": {"kernel": jnp.array(context)[:, None]}}
+    fused, weights = TokenAttentionFusion(2, over_segments=True).apply({"params": params}, AUDIO, AUDIO_MASK, VIDEO, VIDEO_MASK)
+    tokens = np.array([[1.0, 0.0, 0.0, -1.0], [0.0, 2.0, 0.0, 0.0]])  # zeros stand for the picture that is not there
+    shares = np.exp([_score(token, kernel, bias, context) for token in tokens])
+    shares /= shares.sum()
+    np.testing.assert_allclose(weights, [shares, [1.0, 0.0]], rtol=1e-5)
+    np.testing.assert_allclose(fused, [shares @ tokens, [0.5, 0.5, -1.0, 0.0]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("over_segments", [False, True])
+def test_tokens_that_are_not_there_change_nothing(over_segments):
+    module = TokenAttentionFusion(3, over_segments)
+    variables = filled_variables(module, AUDIO, AUDIO_MASK, VIDEO, VIDEO_MASK)
+    expected = module.apply(variables, AUDIO, AUDIO_MASK, VIDEO, VIDEO_MASK)[0]
+    streams = [
+        jnp.pad(jnp.where(mask[..., None], x, jnp.nan), ((0, 0), (0, 2), (0, 0))) for x, mask in ((AUDIO, AUDIO_MASK), (VIDEO, VIDEO_MASK))
+    ]
+    masks = [jnp.pad(mask, ((0, 0), (0, 2))) for mask in (AUDIO_MASK, VIDEO_MASK)]
+    np.testing.assert_allclose(module.apply(variables, streams[0], masks[0], streams[1], masks[1])[0], expected, atol=1e-6)
+    nothing = module.apply(variables, AUDIO, jnp.zeros_like(AUDIO_MASK), VIDEO, jnp.zeros_like(VIDEO_MASK))[0]
+    np.testing.assert_array_equal(nothing, jnp.zeros_like(expected))

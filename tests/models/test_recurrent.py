@@ -69,6 +69,38 @@ def test_lstm_step_by_hand():
     np.testing.assert_allclose(last, [[np.tanh(cell) / (1 + np.exp(0.2))]], rtol=1e-5)
 
 
+def test_a_linear_lstm_by_hand():
+    params = {
+        "kernel": jnp.array([[0.5, 0.2, 1.0, -0.3]]),
+        "recurrent_kernel": jnp.array([[0.3, -0.4, 0.7, 0.6]]),
+        "bias": jnp.array([0.1, 1.0, 0.05, 0.4]),
+    }
+    outputs, last = LSTM(1, activation="linear").apply({"params": params}, jnp.array([[[2.0], [3.0]]]), jnp.ones((1, 2), bool))
+
+    def sigmoid(value):
+        return 1 / (1 + np.exp(-value))
+
+    first_cell = sigmoid(1.1) * 2.05
+    first = sigmoid(-0.2) * first_cell
+    cell = sigmoid(1.6 - 0.4 * first) * first_cell + sigmoid(1.6 + 0.3 * first) * (3.05 + 0.7 * first)
+    expected = sigmoid(-0.5 + 0.6 * first) * cell
+    np.testing.assert_allclose(outputs, [[[first], [expected]]], rtol=1e-5)
+    np.testing.assert_allclose(last, [[expected]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_layers_of_different_widths_are_layers_on_layers(cell):
+    (x, mask), make = _inputs(), {"gru": GRU, "lstm": LSTM}[cell]
+    stack = RecurrentStack(cell, (7, 3))
+    params = filled_variables(stack, x, mask)["params"]
+    assert {name: layer["recurrent_kernel"].shape[0] for name, layer in params.items()} == {"layer0": 7, "layer1": 3}
+    below, _ = make(7).apply({"params": params["layer0"]}, x, mask)
+    expected, expected_last = make(3).apply({"params": params["layer1"]}, below, mask)
+    outputs, last = stack.apply({"params": params}, x, mask)
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
+    np.testing.assert_allclose(last, expected_last, atol=1e-6)
+
+
 @pytest.mark.parametrize("layer", LAYERS, ids=IDS)
 def test_padding_changes_nothing(layer):
     x, mask = _inputs()
@@ -146,7 +178,11 @@ def test_between_sees_all_layers_but_the_top_one():
     np.testing.assert_allclose(last, LSTM(5).apply(top, jnp.zeros((3, 6, 5)), mask)[1], atol=1e-6)
 
 
-def test_an_unknown_cell_is_named():
+def test_impossible_stacks_say_why():
+    with pytest.raises(ValueError, match=r"activation of a gru .*'linear' for an lstm alone; got 'linear'"):
+        RecurrentStack("gru", (5,), activation="linear").init(jax.random.key(0), *_inputs())
+    with pytest.raises(ValueError, match=r"one recurrent layer or more, got units=\(\)"):
+        RecurrentStack("gru", ()).init(jax.random.key(0), *_inputs())
     with pytest.raises(ValueError, match=r"'gru' or 'lstm', got 'rnn'"):
         RecurrentStack("rnn", (5,)).init(jax.random.key(0), *_inputs())
 
@@ -232,3 +268,21 @@ def test_gru_equals_keras(reset_after):
     outputs, last = GRU(24, reset_after).apply({"params": params}, x, mask)
     np.testing.assert_allclose(outputs, np.where(mask[..., None], expected, 0), atol=1e-5)
     np.testing.assert_allclose(last, expected_last, atol=1e-5)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("activation", ["tanh", "linear"])
+def test_lstm_equals_keras(activation):
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(0)
+    layer = keras.layers.LSTM(24, activation=activation, return_sequences=True, return_state=True, bias_initializer="random_normal")
+    x = np.random.default_rng(0).normal(size=(4, 30, 13)).astype(np.float32)
+    mask = np.arange(30) < np.array([30, 17, 5, 1])[:, None]
+    expected, expected_last, _ = (np.asarray(value) for value in layer(x, mask=mask))
+    kernel, recurrent_kernel, bias = (np.asarray(weight) for weight in layer.get_weights())
+    params = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
+    outputs, last = LSTM(24, activation=activation).apply({"params": params}, x, mask)
+    scale = np.abs(expected).max()  # without a tanh the numbers grow
+    np.testing.assert_allclose(outputs, np.where(mask[..., None], expected, 0), atol=1e-5 * scale)
+    np.testing.assert_allclose(last, expected_last, atol=1e-5 * scale)
