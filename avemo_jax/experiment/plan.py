@@ -80,7 +80,7 @@ class Plan:
             segment_rule=config["system"]["segment_rule"],
             standardized=tuple(stream for stream in stage.streams if networks.is_standardized(config, stream)),
             frozen=(*stage.frozen, *self._held(stage, config)),
-            use_mixup=any(one.hyper["mixup_alpha"] > 0 for one in self.trials),
+            use_mixup=any(alpha > 0 for alpha in config["sweep"]["mixup_alpha"] or (train["mixup_alpha"],)),
             num_cepstra=config["model"]["num_cepstra"] if "audio" in stage.streams else 0,
             audio_augmentation=Augmentation(**train["audio_augmentation"]),
             video_augmentation=Augmentation(**train["video_augmentation"]),

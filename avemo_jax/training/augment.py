@@ -18,8 +18,8 @@ class Augmentation:
       max_stretch: largest change of tempo: the logarithm of the factor is uniform in [-max_stretch, max_stretch].
       max_warp: largest relative shift of the bands of a mel spectrum, which mimics another vocal tract; band k is read at
         k (1 + max_warp u) + 20 max_warp v with u, v uniform in [-1, 1]. Only for views whose features are mel bands.
-      shift_deviation: deviation of one random offset per clip and feature, which mimics another voice or microphone, in units of the
-        feature's own deviation.
+      shift_deviation: deviation of one random offset per clip (of patches: per patch) and feature, which mimics another voice or
+        microphone, in units of the feature's own deviation.
       noise_deviation: deviation of Gaussian noise added to every value, in the same units.
       num_time_masks, max_time_mask: SpecAugment's time masks: how many, and the longest as a share of the clip.
       num_feature_masks, max_feature_mask: SpecAugment's feature masks: how many, and the widest as a share of the features.
@@ -85,24 +85,26 @@ def _disturb_pictures(values: jax.Array, key: jax.Array, settings: Augmentation)
     """Turn, zoom, move and mirror pictures (B, T, ..., H, W, C), those of one example alike; the type stays."""
     if not (settings.max_rotate_deg or settings.max_zoom or settings.max_shift or settings.flip):
         return values
-    batch, height, width = values.shape[0], *values.shape[-3:-1]
-    keys = jax.random.split(key, 4)
+    batch, keys = values.shape[0], jax.random.split(key, 4)
     angle = jnp.deg2rad(settings.max_rotate_deg) * jax.random.uniform(keys[0], (batch,), minval=-1)
     bound = jnp.log1p(settings.max_zoom)
     zoom = jnp.exp(jax.random.uniform(keys[1], (batch,), minval=-bound, maxval=bound))
     shift = settings.max_shift * jax.random.uniform(keys[2], (2, batch), minval=-1)
     mirror = jnp.where(settings.flip & jax.random.bernoulli(keys[3], shape=(batch,)), -1.0, 1.0)
 
-    def one(pictures, angle, zoom, shift, mirror):
-        rows, columns = jnp.meshgrid(jnp.arange(height) - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2, indexing="ij")
-        rows, columns = rows - shift[0] * height, (columns - shift[1] * width) * mirror
-        turned = (jnp.cos(angle) * rows - jnp.sin(angle) * columns, jnp.sin(angle) * rows + jnp.cos(angle) * columns)
-        row = jnp.clip(turned[0] / zoom + (height - 1) / 2, 0, height - 1)
-        column = jnp.clip(turned[1] / zoom + (width - 1) / 2, 0, width - 1)
-        return _read_pixels(pictures, row, column)
-
-    disturbed = jax.vmap(one)(values.astype(jnp.float32), angle, zoom, shift.T, mirror)
+    disturbed = jax.vmap(_moved)(values.astype(jnp.float32), angle, zoom, shift.T, mirror)
     return jnp.round(disturbed).astype(values.dtype) if jnp.issubdtype(values.dtype, jnp.integer) else disturbed.astype(values.dtype)
+
+
+def _moved(pictures: jax.Array, angle: jax.Array, zoom: jax.Array, shift: jax.Array, mirror: jax.Array) -> jax.Array:
+    """Pictures (..., H, W, C) enlarged, turned clockwise by radians, mirrored (-1) or not (1), moved down and right by `shift` (2,)."""
+    height, width = pictures.shape[-3:-1]
+    rows, columns = jnp.meshgrid(jnp.arange(height) - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2, indexing="ij")
+    rows, columns = rows - shift[0] * height, (columns - shift[1] * width) * mirror
+    turned = (jnp.cos(angle) * rows - jnp.sin(angle) * columns, jnp.sin(angle) * rows + jnp.cos(angle) * columns)
+    row = jnp.clip(turned[0] / zoom + (height - 1) / 2, 0, height - 1)
+    column = jnp.clip(turned[1] / zoom + (width - 1) / 2, 0, width - 1)
+    return _read_pixels(pictures, row, column)
 
 
 def _read_pixels(pictures: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
@@ -163,7 +165,8 @@ def _span(key: jax.Array, shape: tuple[int, int], length: jax.Array, largest: fl
 def mixup(batch: dict[str, jax.Array], target: jax.Array, alpha: jax.Array, key: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
     """Blend every example with another of the batch, inputs and targets (B, K) alike; `alpha` 0 leaves both as they are.
 
-    Source: Zhang et al. 2018, mixup, eq. 1. Differs: a step counts as real where either of the two clips has one.
+    Source: Zhang et al. 2018, mixup, eq. 1. Differs: a step counts as real where either of the two clips has one. Whole numbers stay such,
+    rounded: networks tell pictures that are still to be scaled by their type.
     """
     share_key, order_key = jax.random.split(key)
     share = jax.random.beta(share_key, jnp.maximum(alpha, 1e-3), jnp.maximum(alpha, 1e-3))
@@ -175,7 +178,9 @@ def mixup(batch: dict[str, jax.Array], target: jax.Array, alpha: jax.Array, key:
     for name in ("audio", "video"):
         if name in batch:
             values = batch[name].astype(jnp.float32)
-            mixed[name] = share * values + (1 - share) * values[partner]
+            blend = share * values + (1 - share) * values[partner]
+            is_whole = jnp.issubdtype(batch[name].dtype, jnp.integer)
+            mixed[name] = (jnp.round(blend) if is_whole else blend).astype(batch[name].dtype)
             steps = batch[f"{name}_mask"]
             mixed[f"{name}_mask"] = steps | (steps[partner] & (share < 1))
     return mixed, share * target + (1 - share) * target[partner]

@@ -140,7 +140,7 @@ def train_step(
     if recipe.ema_decay:
         # The usual correction for a short history: the average follows closely at first.
         decay = jnp.minimum(recipe.ema_decay, (learner.step + 1) / (learner.step + 10))
-        average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
+        average = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), average, params)  # what is frozen stays to the bit
     trained = Learner(
         step=learner.step + 1, params=params, batch_stats=batch_stats, optimizer=optimizer_state, average=average, failed=jnp.bool_(False)
     )

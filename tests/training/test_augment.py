@@ -1,12 +1,14 @@
 """Augmentation, cepstra and standardisation: what they change, and what they must leave alone."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.fft import dct
 
-from avemo_jax.training.augment import Augmentation, disturb_features, disturb_view, mixup
+from avemo_jax.training.augment import Augmentation, _moved, disturb_features, disturb_view, mixup
 from avemo_jax.training.frontend import cepstra
 from avemo_jax.training.scaler import fit_scaler, standardize
 
@@ -109,3 +111,99 @@ def test_pictures_are_scaled_by_colour_channel():
     pictures = np.random.default_rng(0).integers(0, 255, (2, 3, 4, 4, 3)).astype(np.uint8)
     scaler = fit_scaler(pictures, np.ones((2, 3), bool), jnp.ones(2))
     np.testing.assert_allclose(scaler["mean"], pictures.reshape(-1, 3).mean(axis=0), rtol=1e-5)
+
+
+# Pictures: two clips of three frames, the last frame of the second one padding.
+PICTURES = jnp.asarray(np.random.default_rng(0).integers(1, 255, (2, 3, 8, 6, 3)), jnp.uint8).at[1, 2].set(0)
+SHOWN = jnp.asarray([[True, True, True], [True, True, False]])
+EVERY_WAY = Augmentation(max_rotate_deg=30.0, max_zoom=0.3, max_shift=0.2, flip=True)
+disturb_pictures = jax.jit(disturb_view, static_argnums=3)
+STILL = {"angle": 0.0, "zoom": 1.0, "shift": jnp.zeros(2), "mirror": 1.0}
+# Corners of a known picture, told apart by their numbers.
+MAP = np.array([[10, 20, 30], [40, 50, 60], [70, 80, 90]])
+
+
+def moved(**changes) -> np.ndarray:
+    return np.asarray(_moved(jnp.asarray(MAP, jnp.float32)[..., None], **(STILL | changes)))[..., 0]
+
+
+def test_a_picture_turned_by_a_right_angle():
+    np.testing.assert_allclose(moved(angle=jnp.pi / 2), np.rot90(MAP, -1), atol=1e-4)
+    np.testing.assert_allclose(moved(angle=-jnp.pi / 2), np.rot90(MAP), atol=1e-4)
+    np.testing.assert_array_equal(moved(), MAP)
+
+
+def test_a_picture_moved_mirrored_and_enlarged():
+    np.testing.assert_allclose(moved(shift=jnp.array([1 / 3, 0.0])), MAP[[0, 0, 1]], atol=1e-4)  # down, the upper edge repeated
+    np.testing.assert_allclose(moved(shift=jnp.array([0.0, -1 / 3])), MAP[:, [1, 2, 2]], atol=1e-4)
+    np.testing.assert_array_equal(moved(mirror=-1.0), MAP[:, ::-1])
+    np.testing.assert_allclose(moved(zoom=2.0), [[30, 35, 40], [45, 50, 55], [60, 65, 70]], atol=1e-4)
+    # a picture that is mirrored and moved to the right lies on the right
+    np.testing.assert_allclose(moved(mirror=-1.0, shift=jnp.array([0.0, 1 / 3])), MAP[:, [2, 2, 1]], atol=1e-4)
+
+
+def test_pictures_without_settings_are_the_same_bits():
+    values, mask = disturb_view(PICTURES, SHOWN, KEY, Augmentation())
+    assert values is PICTURES and mask is SHOWN
+
+
+def test_a_flip_is_a_flip_and_of_all_frames():
+    seen = set()
+    for seed in range(20):
+        values, mask = disturb_pictures(PICTURES, SHOWN, jax.random.key(seed), Augmentation(flip=True))
+        assert values.dtype == jnp.uint8
+        np.testing.assert_array_equal(mask, SHOWN)
+        for clip in range(2):
+            mirrored = bool((values[clip] == PICTURES[clip, :, :, ::-1]).all())
+            assert mirrored or (values[clip] == PICTURES[clip]).all()
+            seen.add((clip, mirrored))
+    assert len(seen) == 4
+
+
+def test_frames_of_a_clip_are_disturbed_alike_and_clips_apart():
+    frames = jnp.broadcast_to(PICTURES[:1, :1], (2, 3, 8, 6, 3))
+    values, _ = disturb_pictures(frames, jnp.ones((2, 3), bool), KEY, EVERY_WAY)
+    assert values.dtype == jnp.uint8 and (values != frames).any()
+    np.testing.assert_array_equal(values[:, 1:], values[:, :1].repeat(2, axis=1))
+    assert (values[0] != values[1]).any()
+    nested = disturb_pictures(frames[:, :, None].repeat(2, axis=2), jnp.ones((2, 3), bool), KEY, EVERY_WAY)[0]  # frames of a step
+    np.testing.assert_array_equal(nested[:, :, 1], values)
+    floats = disturb_pictures(frames.astype(jnp.float32), jnp.ones((2, 3), bool), KEY, EVERY_WAY)[0]
+    np.testing.assert_allclose(jnp.round(floats), values, atol=1)
+    padded = disturb_pictures(PICTURES, SHOWN, KEY, EVERY_WAY)[0]
+    assert not padded[1, 2].any()
+
+
+@pytest.mark.parametrize("settings", [Augmentation(max_rotate_deg=90.0), Augmentation(max_zoom=1.0), Augmentation(max_shift=0.5)])
+def test_every_setting_of_pictures_does_something_within_its_bounds(settings):
+    values = [disturb_pictures(PICTURES, SHOWN, jax.random.key(seed), settings)[0][0, 0] for seed in range(4)]
+    assert all((one != other).any() for one, other in itertools.pairwise(values))
+    assert all(one.min() >= PICTURES[0, 0].min() and one.max() <= PICTURES[0, 0].max() for one in values)
+
+
+def test_patches_are_masked_one_by_one():
+    patches = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 12, 10)), jnp.float32) + 9
+    patches = jnp.where(SHOWN[:, :, None, None], patches, 0)
+    settings = Augmentation(num_time_masks=1, max_time_mask=0.6, num_feature_masks=1, max_feature_mask=0.6)
+    disturbed = np.asarray(disturb_features(patches, SHOWN, KEY, settings))
+    np.testing.assert_array_equal(disturbed[~np.asarray(SHOWN)], 0)
+    frames, bands = (disturbed == 0).all(axis=3), (disturbed == 0).all(axis=2)
+    real = np.asarray(SHOWN)
+    # what is hidden is whole frames and whole bands, as many as may be, and others in every patch
+    hidden = (frames[..., :, None] | bands[..., None, :])[real]
+    np.testing.assert_array_equal(hidden, (disturbed == 0)[real])
+    np.testing.assert_array_equal(disturbed[real][~hidden], np.asarray(patches)[real][~hidden])
+    assert len({row.tobytes() for row in frames[real]}) > 2 and len({row.tobytes() for row in bands[real]}) > 2
+    assert frames[real].sum(axis=1).max() <= 0.6 * 12 + 1 and bands[real].sum(axis=1).max() <= 0.6 * 10 + 1
+    np.testing.assert_array_equal(disturb_view(patches, SHOWN, KEY, Augmentation(max_stretch=0.5))[0], patches)
+
+
+def test_mixed_pictures_keep_the_type_by_which_networks_scale_them():
+    batch = {"video": PICTURES, "video_mask": SHOWN, "mask": jnp.ones(2, bool)}
+    same, _ = mixup(batch, jnp.eye(2), jnp.float32(0.0), KEY)
+    np.testing.assert_array_equal(same["video"], PICTURES)
+    mixed = [mixup(batch, jnp.eye(2), jnp.float32(0.4), jax.random.key(seed)) for seed in range(6)]
+    assert all(one["video"].dtype == jnp.uint8 for one, _ in mixed)
+    one, target = next(pair for pair in mixed if 0 < pair[1][0, 1] < 1)
+    expected = np.round(float(target[0, 0]) * np.float32(PICTURES[0]) + float(target[0, 1]) * np.float32(PICTURES[1]))
+    np.testing.assert_allclose(one["video"][0], expected, atol=1)

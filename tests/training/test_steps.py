@@ -1,0 +1,80 @@
+"""The pure steps: what is frozen stays to the bit, finished branches do not learn, published weights are there from the start."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_grid import NOTHING, NUM_CLASSES, changed, make_data, make_trial_inputs
+
+from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec
+from avemo_jax.training import steps
+
+# A convolution over time has batch norm and dropout after it: what a branch in training would show.
+BRANCH = BranchSpec(time_conv_channels=3, time_conv_width_steps=1, context="none", context_dropout=True, pooling="mean", dense_units=(4,))
+TWO = EmotionNet(NUM_CLASSES, audio=BRANCH, video=BRANCH, fusion=FusionSpec(dense_units=(3,)))
+
+
+def two_streams() -> dict[str, np.ndarray]:
+    data = make_data()
+    return data | {"video": data["audio"][:, :, ::-1].copy(), "video_mask": data["audio_mask"]}
+
+
+def trained(net: EmotionNet, recipe, *, warm=NOTHING, weight_decay: float = 0.5):
+    """A learner before and after three steps on one batch."""
+    data, inputs = two_streams(), make_trial_inputs()[1][0]
+    hyper = dataclasses.replace(inputs.hyper, weight_decay=np.float32(weight_decay))
+    start = jax.jit(lambda: steps.init_trial(net, recipe, data, dataclasses.replace(inputs, hyper=hyper), warm))()
+    batch = steps.gather(jax.tree.map(jnp.asarray, data), jnp.arange(8), jnp.ones(8, bool))
+    step = jax.jit(lambda learner: steps.train_step(net, recipe, learner, start.scaler, batch, hyper, jnp.float32(0.05))[0])
+    learner = start.learner
+    for _ in range(3):
+        learner = step(learner)
+    assert not learner.failed and learner.step == 3
+    return start.learner, learner
+
+
+def moved(before, after) -> set[str]:
+    """Paths of the leaves that changed."""
+    pairs = zip(jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True)
+    return {jax.tree_util.keystr(path, simple=True, separator="/") for (path, leaf), other in pairs if (leaf != other).any()}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_frozen_paths_stay_to_the_bit_whatever_decays_or_is_averaged(optimizer):
+    recipe = changed(optimizer=optimizer, frozen=(("audio",), ("video", "context")), standardized=("audio", "video"), ema_decay=0.7)
+    before, after = trained(TWO, recipe)
+    for kind in ("params", "average"):
+        found = moved(getattr(before, kind), getattr(after, kind))
+        assert {path.split("/")[0] for path in found} == {"video", "fusion", "head"}
+        assert {path for path in found if path.startswith("video/")} == {"video/dense0/kernel", "video/dense0/bias"}
+
+
+def test_a_finished_branch_keeps_its_statistics_and_its_weights():
+    held = dataclasses.replace(TWO, held=("audio", "video"))
+    recipe = changed(frozen=(("audio",), ("video",)), standardized=("audio", "video"))
+    before, after = trained(held, recipe)
+    assert {path.split("/")[0] for path in moved(before.params, after.params)} == {"fusion", "head"}
+    assert {path.split("/")[0] for path in moved(before.batch_stats, after.batch_stats)} == {"fusion"}
+    # frozen alone is not finished: the branch's statistics would follow the batches
+    _, loose = trained(TWO, recipe)
+    assert {path.split("/")[0] for path in moved(before.batch_stats, loose.batch_stats)} == {"audio", "video", "fusion"}
+
+
+def test_published_weights_are_laid_over_the_fresh_ones():
+    kernel = np.full((3, 4), 7.0, np.float32)
+    published = {
+        "params": {"audio": {"dense0": {"kernel": kernel}}},
+        "batch_stats": {"audio": {"context": {"time_conv": {"norm": {"mean": np.full(3, 5.0, np.float32)}}}}},
+    }
+    data, inputs = two_streams(), make_trial_inputs()[1][0]
+    recipe = changed(standardized=("audio", "video"), ema_decay=0.9)
+    start = jax.jit(lambda warm: steps.init_trial(TWO, recipe, data, inputs, warm))
+    fresh, laid = start(NOTHING), start(NOTHING | {"published": published})
+    for one, other in ((fresh.learner, laid.learner), (fresh.best, laid.best)):
+        assert moved(one.params, other.params) == {"audio/dense0/kernel"}
+        assert moved(one.batch_stats, other.batch_stats) == {"audio/context/time_conv/norm/mean"}
+    np.testing.assert_array_equal(laid.learner.average["audio"]["dense0"]["kernel"], kernel)
+    with pytest.raises(ValueError, match=r"audio/dense0/kernel have shape \(2, 4\), and the network has \(3, 4\)"):
+        start(NOTHING | {"published": {"params": {"audio": {"dense0": {"kernel": kernel[:2]}}}}})
