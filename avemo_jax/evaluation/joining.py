@@ -85,8 +85,11 @@ def fit_joiner(rule: str, label: np.ndarray, posteriors: Sequence[np.ndarray], *
     if rule == "weighted_product":
         return _best_weights(label, posteriors, metric)
     num_classes = posteriors[0].shape[1]
-    model = LogisticRegression(C=1.0, max_iter=1000).fit(_side_by_side(posteriors), label)
     coefficients, intercept = np.zeros((num_classes, len(posteriors) * num_classes)), np.full(num_classes, -np.inf)
+    if len(set(label.tolist())) == 1:  # nothing to tell apart, and scikit-learn refuses
+        intercept[label[0]] = 0
+        return Logistic(coefficients, intercept)
+    model = LogisticRegression(C=1.0, max_iter=1000).fit(_side_by_side(posteriors), label)
     if len(model.classes_) == 2:  # scikit-learn keeps one row for two classes
         coefficients[model.classes_[1]], intercept[model.classes_] = model.coef_[0], (0.0, model.intercept_[0])
     else:

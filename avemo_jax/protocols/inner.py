@@ -1,6 +1,6 @@
 """Parts within parts: what a stage that joins others is fitted on, apart from what those were trained on.
 
-Groups that the protocol keeps apart (speakers, sessions, sentences) are kept apart here too, as far as the part has more than one.
+Groups that the protocol keeps apart between training and validation (speakers, sessions, sentences) are kept apart here too.
 """
 
 from __future__ import annotations
@@ -52,10 +52,15 @@ def stacking_parts(table: FoldTable, fold: Fold, clips: Sequence[Clip], labels: 
 
 def _num_groups(table: FoldTable, clip_ids: Sequence[str], clips: Sequence[Clip]) -> int | None:
     """Groups of a part, None where the protocol draws clips one by one."""
-    if not table.groups_by:
+    if not _groups_by(table):
         return None
     wanted = set(clip_ids)
-    return len({getattr(clip, table.groups_by) for clip in clips if clip.clip_id in wanted})
+    return len({clip.group(_groups_by(table)) for clip in clips if clip.clip_id in wanted})
+
+
+def _groups_by(table: FoldTable) -> str:
+    """What the training and the validation part do not share."""
+    return table.validation_by or table.groups_by
 
 
 def _divided(
@@ -67,14 +72,14 @@ def _divided(
     num_groups = _num_groups(table, clip_ids, clips)
     if num_groups is not None and num_groups < num_parts:
         raise ValueError(
-            f"{wanted_by}: the part has {num_groups} {table.groups_by}s and {num_parts} parts that share none are wanted; ask for fewer "
+            f"{wanted_by}: the part has {num_groups} {_groups_by(table)}s and {num_parts} parts that share none are wanted; ask for fewer "
             f"or choose a protocol other than {table.protocol}"
         )
     try:
         if num_groups is None:
             splits = list(StratifiedKFold(num_parts, shuffle=True, random_state=0).split(label, label))
         else:
-            groups = [getattr(clip, table.groups_by) for clip, _ in rows]
+            groups = [clip.group(_groups_by(table)) for clip, _ in rows]
             splits = list(StratifiedGroupKFold(num_parts, shuffle=True, random_state=0).split(label, label, groups))
     except ValueError as error:
         raise ValueError(f"{wanted_by}: {len(rows)} clips of protocol {table.protocol} cannot be divided ({error})") from error

@@ -17,12 +17,17 @@ from avemo_jax.evaluation.metrics import (
     negative_log_likelihood,
     per_class,
     recall_from_confusion,
+    segment_share,
     squared_errors,
     surprises,
     uar_from_confusion,
     war_from_confusion,
     weighted_f1_from_confusion,
 )
+from avemo_jax.evaluation.results import aggregate_segments
+from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
+from avemo_jax.training.state import Recipe
+from avemo_jax.training.steps import validation_metrics
 
 # 4 clips of class 0 (3 right), 2 of class 1 (1 right), none of class 2 (predicted once).
 COUNTS = np.array([[3, 0, 1], [1, 1, 0], [0, 0, 0]])
@@ -118,3 +123,42 @@ def test_brier_score_and_likelihood_by_hand():
     generator = np.random.default_rng(0)
     label, probabilities = generator.integers(0, 5, 40), generator.dirichlet(np.ones(5), 40)
     assert negative_log_likelihood(label, probabilities) == pytest.approx(log_loss(label, probabilities, labels=range(5)))
+
+
+# Clip 0: two votes for class 1 against one for class 0, though the mean says 0. Clip 1: a vote each for 0 and 2, and the mean says 2.
+# Clip 2: one segment that cannot tell 1 from 2, which votes for the first of them. Clip 3 has no segment.
+SEGMENTS = np.array([[1.0, 0.0, 0.0], [0.4, 0.5, 0.1], [0.4, 0.5, 0.1], [0.5, 0.1, 0.4], [0.2, 0.1, 0.7], [0.2, 0.4, 0.4]])
+CLIP = np.array([0, 0, 0, 1, 1, 2])
+
+
+def test_votes_are_counted_and_ties_are_decided_by_the_mean():
+    joined = aggregate_segments(CLIP, SEGMENTS, 4, rule="vote")
+    np.testing.assert_array_equal(joined[:3].argmax(axis=1), [1, 2, 1])
+    np.testing.assert_allclose(joined.sum(axis=1), 1)
+    np.testing.assert_allclose(joined[0], [1 / 3, 2 / 3, 0], atol=1e-3)
+    np.testing.assert_allclose(joined[1], [0.5, 0, 0.5], atol=1e-3)
+    np.testing.assert_allclose(joined[3], 1 / 3)
+    mean = aggregate_segments(CLIP, SEGMENTS, 4)
+    np.testing.assert_array_equal(mean[:2].argmax(axis=1), [0, 2])
+    np.testing.assert_allclose(mean[0], [0.6, 1 / 3, 0.2 / 3])
+
+
+@pytest.mark.parametrize("rule", ["mean", "vote"])
+def test_segments_say_the_same_wherever_they_are_counted(rule):
+    """In numpy where runs are evaluated, in JAX where epochs are chosen, and segment by segment where media is judged."""
+    expected = aggregate_segments(CLIP, SEGMENTS, 3, rule=rule)
+    np.testing.assert_allclose(segment_share(jnp.asarray(SEGMENTS), rule), segment_share(SEGMENTS, rule), atol=1e-6)
+    for clip in range(3):
+        segments = [SegmentPrediction(0.0, 1.0, one) for one in SEGMENTS[clip == CLIP]]
+        np.testing.assert_allclose(clip_probabilities(segments, rule), expected[clip])
+    settings = {"num_epochs": 1, "batch_size": 1, "optimizer": "sgd", "clip_norm": 1.0, "schedule": "constant", "warmup_epochs": 0}
+    settings |= {"plateau_patience_epochs": 1, "plateau_factor": 0.5, "early_stop_patience_epochs": 0, "metric": "uar", "standardized": ()}
+    recipe = Recipe(num_classes=3, num_clips=3, segment_rule=rule, **settings)
+    label = np.array([1, 2, 0])
+    data = {"clip": jnp.asarray(CLIP), "label": jnp.asarray(label[CLIP])}
+    padded = jnp.asarray([0, 1, 2, 3, 4, 5, 0, 0])  # what stands beyond the count has no vote
+    found = validation_metrics(recipe, data, jnp.asarray(SEGMENTS)[padded], padded, jnp.int32(6))
+    counts = confusion(label, expected.argmax(axis=1), 3)
+    assert float(found["war"]) == pytest.approx(float(war_from_confusion(counts)))
+    assert float(found["uar"]) == pytest.approx(float(uar_from_confusion(counts)))
+    assert float(found["loss"]) == pytest.approx(-np.mean(np.log(expected[np.arange(3), label])), rel=1e-5)
