@@ -21,7 +21,7 @@ from avemo_jax.experiment.networks import encoder_spec, is_frozen
 from avemo_jax.models.encoders import EncoderSpec, encode_steps
 
 Config = Mapping[str, Any]
-_VERSION = 1  # of what this module makes of a view
+_VERSION = 2  # of what this module makes of a view
 _BATCH_BYTES = 8 << 20  # of a batch's inputs as float32; what a network makes of them is some fifty times it
 _LARGEST_BATCH = 64
 

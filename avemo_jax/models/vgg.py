@@ -53,6 +53,8 @@ class _VGG(nn.Module):
         name = type(self).__name__
         if self.end_point not in self.END_POINTS:
             raise ValueError(f"expected an end point of {name} among {self.END_POINTS}, got {self.end_point!r}")
+        if x.ndim == 4 and x.shape[-1] == 1:
+            x = jnp.repeat(x, 3, axis=-1)
         if x.ndim != 4 or x.shape[-1] != 3 or min(self._size_px(x)) < 32:
             raise ValueError(f"{name} takes pictures (N, H, W, 3) of 32 pixels at least, got {x.shape}; resize_px enlarges smaller ones")
         x = self._prepared(x)
@@ -93,7 +95,8 @@ class _VGG(nn.Module):
         """Encode x (N, H, W, 3) to the features at `end_point`, (N, 4096) by default.
 
         Args:
-          x: uint8 RGB in [0, 255], or float32 that is prepared as the weights want it: BGR, the mean of ImageNet taken off.
+          x: uint8 RGB in [0, 255], or float32 that is prepared as the weights want it: BGR, the mean of ImageNet taken off. Grey
+            pictures (N, H, W, 1) are repeated to three channels (system D).
         """
         return self.end_points(x)[self.end_point]
 

@@ -11,8 +11,10 @@ from types import ModuleType
 from ml_collections import ConfigDict
 
 from configs.systems import (
+    contextual_temporal,
     functionals_svm,
     gru_attention,
+    handcrafted_late_fusion,
     image_audio_fusion,
     image_cnn,
     mfcc_lstm,
@@ -22,6 +24,8 @@ from configs.systems import (
 )
 
 MODULES = (
+    contextual_temporal,
+    handcrafted_late_fusion,
     vgg19_lstm_attention,
     image_cnn,
     mfcc_lstm,

@@ -84,3 +84,10 @@ def test_global_features_are_the_mean_and_the_maximum_over_positions():
     np.testing.assert_allclose(found["global_avg"], np.mean(found["pool5"], axis=(1, 2)), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(found["global_max"], np.max(found["pool5"], axis=(1, 2)))
     assert np.any(found["global_avg"] != found["global_max"])
+
+
+def test_grey_pictures_are_repeated_to_three_channels():
+    grey = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), np.uint8)
+    net = VGG16("pool1")
+    variables = net.init(jax.random.key(0), grey)
+    np.testing.assert_array_equal(net.apply(variables, grey), net.apply(variables, np.repeat(grey, 3, axis=-1)))
