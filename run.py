@@ -3,6 +3,7 @@
 python run.py --config=configs/demo.py:audio_video
 python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/data/RAVDESS [--mode=evaluate]
 python run.py --config=configs/ravdess.py:gru_attention --mode=predict --input=clip.mp4
+python run.py --mode=compare --runs=runs/one,runs/another [--predictions="theirs=file.csv;kind=logits;columns=c0,c1;classes=happy,sad"]
 """
 
 import json
@@ -21,7 +22,11 @@ CONFIG = config_flags.DEFINE_config_file(
     "config", "configs/demo.py:audio_video", "experiment: corpus file, colon, system", lock_config=True
 )
 INPUT = flags.DEFINE_list("input", [], "predict: media files, separated by commas")
-OUTPUT = flags.DEFINE_string("output", None, "predict: folder for predictions.json and predictions.csv (default: beside the run)")
+OUTPUT = flags.DEFINE_string("output", None, "predict, compare: folder for what they find (default: beside the run; runs/compare-...)")
+RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas")
+PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "compare: somebody's CSV, NAME=FILE;key=value;... (may be repeated)")
+ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: all systems have the same clips, or compare those that all have")
+FUSE = flags.DEFINE_list("fuse", [], "compare: what to fuse, NAME+NAME,...; default: all that have probabilities, together")
 
 
 def train(config):
@@ -60,6 +65,16 @@ def predict(config):
         config, INPUT.value, LiveViews({name: (name, params) for name, params in views_of(config).items()}), output=OUTPUT.value
     )
     return int(not all(one.segments for one in found))
+
+
+def compare(config):
+    from avemo_jax.comparison.compare import compare
+    from data_prep.corpora import CORPORA
+
+    def clip_of(corpus, stem):
+        return CORPORA[corpus].clip_id(stem) if corpus in CORPORA else None
+
+    compare(RUNS.value, PREDICTIONS.value, on=ON.value, fuse_only=FUSE.value, output=OUTPUT.value, clip_of=clip_of)
 
 
 def doctor(config):
@@ -138,7 +153,7 @@ def weights_of(config):
     return find_weights(config, steps)
 
 
-MODES = {mode.__name__: mode for mode in (train, prepare, audit, evaluate, predict, report, doctor)}
+MODES = {mode.__name__: mode for mode in (train, prepare, audit, evaluate, predict, compare, report, doctor)}
 MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
 
 

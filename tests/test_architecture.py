@@ -33,6 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.models"),
     "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # addresses and sums: data_prep has its detectors in the same table
     "avemo_jax.evaluation": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.json_lines", "avemo_jax.labels", "avemo_jax.protocols"),
+    "avemo_jax.comparison": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.labels"),
     "avemo_jax.training": (
         "avemo_jax.atomic",
         "avemo_jax.clips",
@@ -244,7 +245,8 @@ for room in {rooms!r}:
 
 def test_accelerator_rooms_import_without_the_packages_those_hosts_lack():
     rooms = tuple(
-        f"avemo_jax.{room}" for room in ("models", "training", "evaluation", "inference", "pretrained", "protocols", "data", "experiment")
+        f"avemo_jax.{room}"
+        for room in ("models", "training", "evaluation", "inference", "pretrained", "protocols", "data", "experiment", "comparison")
     )
     program = IMPORT_ALL.format(absent=ABSENT_ON_GPU_HOSTS, rooms=rooms)
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)

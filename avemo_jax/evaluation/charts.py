@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -110,6 +110,67 @@ def weight_chart(times_s: np.ndarray, weights: np.ndarray, *, title: str, style:
         axes.stairs(bars_and_gaps, edges_s, fill=True, color=_STYLES[style], clip_on=False)  # one path; `bar` makes one of each
         axes.set_xlim(min(0.0, times_s.min() - width_s / 2), max(end_s or 0.0, times_s.max() + width_s / 2))
         axes.set_ylim(0, max(float(weights.max()) * 100, 1e-6))
+        return _svg(figure, title)
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """One row of an interval chart: what is written, a value below it, and the interval around that or None. `style` as in a line."""
+
+    text: str
+    style: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+def interval_chart(
+    rows: Sequence[Interval], *, title: str, x_name: str, x_range: tuple[float, float], level: tuple[str, float] | None
+) -> Markup:
+    """Draw values with their intervals below one another, as papers compare systems; a value without an interval is a diamond.
+
+    Args:
+      title: what a screen reader says.
+      level: (name, x) of a vertical line to compare with.
+    """
+    with style_context(["default", _SETTINGS, {"axes.grid.axis": "x"}]):
+        figure, axes = _figure(height=_TOP + _BOTTOM + 40 * len(rows), x_name=x_name, y_name="", num_y_ticks=1)
+        axes.set_yticks([])
+        for place, row in enumerate(rows):
+            colour = _STYLES[row.style]
+            if row.low is not None and row.high is not None:
+                axes.plot([row.low, row.high], [place + 0.7] * 2, color=colour, linewidth=2.5, clip_on=False)
+            marker = "D" if row.low is None else "o"
+            axes.plot([row.value], [place + 0.7], marker, color=colour, markersize=7, clip_on=False)
+            axes.annotate(row.text, (0, place + 0.42), xycoords=("axes fraction", "data"), xytext=(2, 0), textcoords="offset points")
+        if level is not None:
+            name, x = level
+            axes.axvline(x, color=_INK, linestyle=(0, (2, 4)), linewidth=1)
+            axes.annotate(name, (x, 0), xycoords=("data", "axes fraction"), xytext=(3, 3), textcoords="offset points")
+        axes.set_xlim(*x_range)
+        axes.set_ylim(len(rows), 0)
+        # What is written needs the whole width, and there is no axis on the left to make room for.
+        axes.set_position((_RIGHT / _WIDTH, axes.get_position().y0, 1 - 2 * _RIGHT / _WIDTH, axes.get_position().height))
+        return _svg(figure, title)
+
+
+def reliability_chart(diagrams: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], *, title: str) -> Markup:
+    """Draw how often predictions are right over how sure they are; what is said as it is lies on the diagonal.
+
+    Args:
+      diagrams: (style, bins of `calibration.reliability`) of one or several; a dot is as large as its share of the clips.
+      title: what a screen reader says.
+    """
+    with style_context(["default", _SETTINGS]):
+        figure, axes = _figure(height=330, x_name="said, %", y_name="right, %", num_y_ticks=5)
+        axes.plot([0, 100], [0, 100], color=_INK, linestyle=(0, (2, 4)), linewidth=1)
+        for style, bins in diagrams:
+            x, y = (100 * np.array([one[key] for one in bins]) for key in ("confidence", "accuracy"))
+            share = np.array([one["num_clips"] for one in bins]) / sum(one["num_clips"] for one in bins)
+            axes.plot(x, y, color=_STYLES[style], linestyle=_DASHES[style], linewidth=1.5, clip_on=False)
+            axes.scatter(x, y, s=8 + 160 * share, color=_STYLES[style], linewidths=0, clip_on=False)
+        axes.set_xlim(0, 100)
+        axes.set_ylim(0, 100)
         return _svg(figure, title)
 
 

@@ -25,13 +25,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
 from avemo_jax.atomic import atomic_binary_file, atomic_file
 from avemo_jax.evaluation.charts import Line, line_chart, weight_chart
 from avemo_jax.evaluation.metrics import FROM_CONFUSION, METRICS
+from avemo_jax.evaluation.pages import page_environment, percent
 from avemo_jax.evaluation.results import Predictions, read_predictions_csv
 from avemo_jax.evaluation.side_tables import METRIC_NAMES, format_side_tables, side_tables
 from avemo_jax.json_lines import read_rows
@@ -54,31 +54,27 @@ def write_report(run_directory: Path) -> Path:
     if (run_directory / "predictions.csv").is_file():
         predictions = read_predictions_csv(run_directory / "predictions.csv")
     run = _read_json(run_directory / "run.json") or {}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "duration": _duration, "breakable": _breakable}
-    page = environment.get_template("report.html.j2").render(
-        results=results,
-        metric_names=METRIC_NAMES,
-        rows=table_rows(results),
-        marks=marks(results),
-        findings=_findings(results, _read_json(run_directory / "audit.json")),
-        confusion=_confusion_rows(results),
-        curves=_curves(run_directory / "metrics.jsonl", chance(results)["uar"]),
-        attention=_attention(run_directory / "attention.npz", predictions),
-        num_folds=len({entry["fold"] for entry in results["per_fold"]}),
-        num_seeds=len(results["per_seed"]),
-        seeds_line=seeds_line(results),
-        side_tables=side_tables(results),
-        command=shlex.join(["python", *run["command"]]) if run.get("command") else None,
-        run=run,
-        config=_read_json(run_directory / "config.json"),
-        as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    page = (
+        page_environment()
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            metric_names=METRIC_NAMES,
+            rows=table_rows(results),
+            marks=marks(results),
+            findings=_findings(results, _read_json(run_directory / "audit.json")),
+            confusion=_confusion_rows(results),
+            curves=_curves(run_directory / "metrics.jsonl", chance(results)["uar"]),
+            attention=_attention(run_directory / "attention.npz", predictions),
+            num_folds=len({entry["fold"] for entry in results["per_fold"]}),
+            num_seeds=len(results["per_seed"]),
+            seeds_line=seeds_line(results),
+            side_tables=side_tables(results),
+            command=shlex.join(["python", *run["command"]]) if run.get("command") else None,
+            run=run,
+            config=_read_json(run_directory / "config.json"),
+            as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        )
     )
     path = run_directory / "report.html"
     with atomic_file(path) as stream:
@@ -125,7 +121,7 @@ def table_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     if results.get("baseline"):
         rows.append(_table_row(results["baseline"]["system"], results["baseline"]["metrics"]))
     by_chance = chance(results)
-    cells = {name: {"main": _percent(by_chance[name]) if name in by_chance else "-", "detail": ""} for name in METRIC_NAMES}
+    cells = {name: {"main": percent(by_chance[name]) if name in by_chance else "-", "detail": ""} for name in METRIC_NAMES}
     rows.append({"name": "chance", "has_detail": False, "cells": cells})
     return rows
 
@@ -151,7 +147,7 @@ def marks(results: Mapping[str, Any]) -> list[str]:
         rivals[results["baseline"]["system"]] = results["baseline"]["metrics"]["uar"]["mean_of_folds"]
     for name, rival in rivals.items():
         if uar <= rival:
-            found.append(f"does not beat {name}: UAR {_percent(uar)} against {_percent(rival)}")
+            found.append(f"does not beat {name}: UAR {percent(uar)} against {percent(rival)}")
     return found + [f"leak: {leak if isinstance(leak, str) else leak.get('finding', leak)}" for leak in results["leaks"]]
 
 
@@ -161,8 +157,8 @@ def seeds_line(results: Mapping[str, Any]) -> str | None:
     if len(values) < 2:
         return None
     return (
-        f"UAR over {len(values)} seeds (each a mean of folds): {_percent(np.mean(values))} ± {_percent(np.std(values, ddof=1))}, "
-        f"{_percent(min(values))} to {_percent(max(values))}"
+        f"UAR over {len(values)} seeds (each a mean of folds): {percent(np.mean(values))} ± {percent(np.std(values, ddof=1))}, "
+        f"{percent(min(values))} to {percent(max(values))}"
     )
 
 
@@ -197,29 +193,14 @@ def _table_row(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str,
     cells = {}
     for key in METRIC_NAMES:
         value = metrics[key]
-        deviation = "" if value["std_of_folds"] is None else f" ± {_percent(value['std_of_folds'])}"
-        interval = "" if value["ci95"] is None else f" [{_percent(value['ci95'][0])}, {_percent(value['ci95'][1])}]"
-        cells[key] = {"main": _percent(value["mean_of_folds"]) + deviation, "detail": _percent(value["pooled"]) + interval}
+        deviation = "" if value["std_of_folds"] is None else f" ± {percent(value['std_of_folds'])}"
+        interval = "" if value["ci95"] is None else f" [{percent(value['ci95'][0])}, {percent(value['ci95'][1])}]"
+        cells[key] = {"main": percent(value["mean_of_folds"]) + deviation, "detail": percent(value["pooled"]) + interval}
     return {"name": name, "has_detail": True, "cells": cells}
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
 
 
 def _times(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _breakable(name: str) -> Markup:
-    """A name that may be broken after its underscores, which narrow screens need."""
-    return Markup("_<wbr>").join(name.split("_"))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 def _kind(results: Mapping[str, Any]) -> str:

@@ -79,6 +79,11 @@ class Predictions:
         """(N,) int64, the most probable class."""
         return self.probabilities.argmax(axis=1)
 
+    def rows(self, chosen: np.ndarray) -> Predictions:
+        """The rows where `chosen` (N,) bool is true; at least one."""
+        kept = {name: getattr(self, name)[chosen] for name in ("clip", "speaker", "gender", "fold", "seed", "label", "probabilities")}
+        return Predictions(**kept, classes=self.classes)
+
     def confusion(self) -> np.ndarray:
         """(K, K) int64 counts, rows are labels."""
         return confusion(self.label, self.predicted, len(self.classes))

@@ -1,0 +1,207 @@
+"""The mode `compare`: systems on the same clips, from their files to tables, a page and JSON."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avemo_jax.atomic import atomic_file, write_json
+from avemo_jax.comparison.alignment import Alignment, align
+from avemo_jax.comparison.class_order import check_order
+from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, read_run, reference_of
+from avemo_jax.comparison.foreign import parse_declaration, read_foreign
+from avemo_jax.comparison.fusing import Fusion, fuse, make_meta_folds
+from avemo_jax.comparison.page import write_page
+from avemo_jax.comparison.pairs import TESTED, as_dict, compare_pairs, differing_clips
+from avemo_jax.comparison.shown import comparison_tables
+from avemo_jax.evaluation.metrics import FROM_CONFUSION, calibration_bins, ece_from_bins
+from avemo_jax.evaluation.paired import holm, paired_bootstrap
+from avemo_jax.evaluation.results import speaker_sums, write_predictions_csv
+from avemo_jax.evaluation.statistics import NUM_RESAMPLES, speaker_bootstrap
+from avemo_jax.evaluation.tables import table_text, write_tables
+
+LOG = logging.getLogger(__name__)
+ClipOf = Callable[[str, str], str | None]  # (corpus, stem of a media file) -> clip id
+
+
+def compare(
+    runs: Sequence[str],
+    predictions: Sequence[str],
+    *,
+    on: str = "all",
+    fuse_only: Sequence[str] = (),
+    output: str | Path | None = None,
+    clip_of: ClipOf = lambda corpus, stem: None,
+) -> dict[str, Any]:
+    """Compare systems, print the tables and leave them in a folder.
+
+    Args:
+      runs: run directories, each FOLDER or NAME=FOLDER.
+      predictions: declarations of CSV files, see `foreign`.
+      on: "all" or "common", see `alignment.align`.
+      fuse_only: fusions to try, each NAME+NAME; by default all that have probabilities together.
+      output: folder; default: compare-NAME-NAME below runs/.
+
+    Returns:
+      The content of compare.json. Beside it the folder has compare.html, tables/ (each table as CSV and LaTeX), differing_clips.csv and
+      predictions of each fusion, which can be compared in turn.
+
+    Raises:
+      FileNotFoundError, ComparisonError, ValueError: what is compared cannot be read or is not on the same clips.
+    """
+    entries, corpora = read_entries(runs, predictions, clip_of)
+    aligned, alignment = align(entries, on=on)
+    found, fusions = measure(aligned, alignment, corpora=corpora, fuse_only=fuse_only)
+    folder = Path(output) if output else Path("runs") / f"compare-{_as_file_name(*(entry.name for entry in aligned))}"
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = comparison_tables(found)
+    write_json(folder / "compare.json", found)
+    write_tables(folder / "tables", tables)
+    header, rows = differing_clips(aligned)
+    with atomic_file(folder / "differing_clips.csv") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+    for fusion in fusions:
+        write_predictions_csv(folder / f"predictions-{fusion.rule}-{_as_file_name(*fusion.members)}.csv", fusion.entry.predictions)
+    write_page(folder / "compare.html", found, tables)
+    print(f"{', '.join(entry.name for entry in aligned)} {alignment.sentence()}")
+    for entry in aligned:
+        for note in entry.notes:
+            print(f"  {entry.name}: {note}")
+    print("\n\n".join(map(table_text, tables)))
+    print(f"page: {folder / 'compare.html'}; {len(rows)} clips of which they do not say the same: {folder / 'differing_clips.csv'}")
+    return found
+
+
+def read_entries(runs: Sequence[str], predictions: Sequence[str], clip_of: ClipOf) -> tuple[list[Entry], list[str]]:
+    """Read all that is to be compared, runs first, and the names of the corpora that the runs are of.
+
+    Raises:
+      ComparisonError: runs of several corpora. Else as `compare`.
+    """
+    entries: list[Entry] = []
+    reference: Reference | None = None
+    corpora: list[str] = []
+    for text in runs:
+        name, equals, folder = text.partition("=")
+        entry, results = read_run(Path(folder if equals else name), name if equals else None)
+        corpora.append(results["corpus"])
+        if len(set(corpora)) > 1:
+            raise ComparisonError(f"{entry.source} is of the corpus {corpora[-1]}, the runs before it of {corpora[0]}")
+        if reference is None:
+            reference = reference_of(entry, results, functools.partial(clip_of, corpora[0]))
+        if finding := check_order(entry.of_seed(entry.seeds[0])):
+            entry = _with_note(entry, finding.sentence())
+        entries.append(_with_a_name_of_its_own(entry, entries))
+    for text in predictions:
+        entry, reference = read_foreign(parse_declaration(text), reference)
+        entries.append(entry)
+    return entries, corpora[:1]
+
+
+def measure(
+    entries: Sequence[Entry],
+    alignment: Alignment,
+    *,
+    corpora: Sequence[str] = (),
+    fuse_only: Sequence[str] = (),
+    num_resamples: int = NUM_RESAMPLES,
+) -> tuple[dict[str, Any], list[Fusion]]:
+    """Measure aligned entries: the content of compare.json, and the fusions.
+
+    Raises:
+      ValueError: a fusion names an entry that there is not, or that says labels alone.
+    """
+    first = entries[0].predictions
+    meta = make_meta_folds(entries)
+    fusions = [fusion for members in _members(entries, fuse_only) for fusion in fuse(members, meta)]
+    counts = first.confusion().sum(axis=1)
+    found: dict[str, Any] = {
+        "corpus": corpora[0] if corpora else "",
+        "classes": list(first.classes),
+        "num_clips": alignment.num_clips,
+        "num_speakers": len(np.unique(first.speaker)),
+        "on": alignment.on,
+        "left_out": alignment.left_out,
+        "sentence": alignment.sentence(),
+        "chance": {"war": float(counts.max() / counts.sum()), "uar": 1 / int(np.sum(counts > 0))},
+        "entries": [_measured(entry, num_resamples) for entry in entries],
+        "pairs": compare_pairs(entries, num_resamples=num_resamples),
+        "meta_folds": None if meta is None or not fusions else {"note": meta.note, "speakers": [list(one) for one in meta.speakers]},
+        "fusions": [_measured_fusion(fusion, entries, num_resamples) for fusion in fusions],
+    }
+    for name in TESTED:
+        family = [against[name] for fusion in found["fusions"] for against in fusion["against"]]
+        for one, adjusted in zip(family, holm([one["p"] for one in family]), strict=True):
+            one["p_holm"] = adjusted
+    return found, fusions
+
+
+def _members(entries: Sequence[Entry], fuse_only: Sequence[str]) -> list[list[Entry]]:
+    """The entries of each fusion."""
+    if not fuse_only:
+        able = [entry for entry in entries if entry.has_probabilities]
+        return [able] if len(able) > 1 else []
+    by_name = {entry.name: entry for entry in entries}
+    wanted = [[name.strip() for name in text.split("+")] for text in fuse_only]
+    if unknown := sorted({name for names in wanted for name in names} - by_name.keys()):
+        raise ValueError(f"--fuse names {', '.join(unknown)}; there are {', '.join(by_name)}")
+    return [[by_name[name] for name in names] for names in wanted]
+
+
+def _measured(entry: Entry, num_resamples: int) -> dict[str, Any]:
+    data = entry.predictions
+    sums = speaker_sums(data)
+
+    def value(sums: np.ndarray, metric: Callable, scale: str = "share") -> dict[str, Any]:
+        bounds = speaker_bootstrap(sums, metric, scale=scale, num_resamples=num_resamples)
+        return {"pooled": float(metric(sums.sum(0, dtype=float)[None])[0]), "ci95": None if bounds is None else list(bounds)}
+
+    metrics: dict[str, Any] = {name: value(sums, metric) for name, metric in FROM_CONFUSION.items()}
+    metrics["ece"] = value(speaker_sums(data, calibration_bins), ece_from_bins, "error") if entry.has_probabilities else None
+    return {
+        "name": entry.name,
+        "source": entry.source,
+        "protocol": entry.protocol,
+        "marks": list(entry.marks),
+        "notes": list(entry.notes),
+        "seeds": list(entry.seeds),
+        "metrics": metrics,
+    }
+
+
+def _measured_fusion(fusion: Fusion, entries: Sequence[Entry], num_resamples: int) -> dict[str, Any]:
+    """A fusion's metrics, and how far it is above each of its members."""
+    sums = speaker_sums(fusion.entry.predictions)
+    against = []
+    for entry in entries:
+        if entry.name in fusion.members:
+            other = speaker_sums(entry.predictions)
+            tested = {name: as_dict(paired_bootstrap(sums, other, FROM_CONFUSION[name], num_resamples=num_resamples)) for name in TESTED}
+            against.append({"entry": entry.name} | tested)
+    measured = _measured(fusion.entry, num_resamples)
+    return measured | {"rule": fusion.rule, "members": list(fusion.members), "fitted": list(fusion.fitted), "against": against}
+
+
+def _as_file_name(*names: str) -> str:
+    return "".join(character if character.isalnum() or character in "-_." else "_" for character in "-".join(names))
+
+
+def _with_note(entry: Entry, note: str) -> Entry:
+    LOG.warning("%s: %s", entry.name, note)
+    return dataclasses.replace(entry, notes=(*entry.notes, note))
+
+
+def _with_a_name_of_its_own(entry: Entry, others: Sequence[Entry]) -> Entry:
+    """Two runs of one system are told apart by their protocols, or else by their folders."""
+    taken = {other.name for other in others}
+    for name in (entry.name, f"{entry.name} {entry.protocol}", Path(entry.source).name):
+        if name not in taken:
+            return dataclasses.replace(entry, name=name)
+    return entry  # which `align` refuses by name

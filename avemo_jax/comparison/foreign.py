@@ -1,0 +1,316 @@
+"""Predictions of other people's systems: a CSV file, and a line that says what its columns are.
+
+    NAME=FILE.csv;clip=utterance;kind=logits;columns=c0,c1,c2,c3;classes=angry,happy,neutral,sad
+
+| key | says | default |
+|---|---|---|
+| clip | column of clip ids, or of media names that the corpus knows | clip |
+| kind | probabilities, logits, or label | probabilities where the columns are p_<class>, as in our own files; else it must be said |
+| columns | columns of the scores, in the order of `classes` | p_<class> of each class; else they must be said |
+| classes | the class of each column | the names of the columns, where all of them are classes |
+| predicted | column of the word that was said, for kind=label | predicted |
+| label | column of true labels, which are then held against the corpus's | label, where there is one; `label=` leaves it alone |
+| speaker, fold, seed | columns of the same | those that are called so, where there are any |
+| protocol, leaks | what the owner says of them: words for the table | |
+| order | `trusted`: an order of classes that looks wrong is a note and no error | |
+
+Words for emotions may be the corpora's own: anger, angry and ang are one class. Nothing is guessed: what does not fit is an error that
+says what was expected, what was found and in which line.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from avemo_jax.comparison.class_order import check_order
+from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, check_unique, index_among
+from avemo_jax.evaluation.results import Predictions
+
+KINDS = ("probabilities", "logits", "label")
+_KEYS = ("clip", "kind", "columns", "classes", "predicted", "label", "speaker", "fold", "seed", "protocol", "leaks", "order")
+_SUM_TOLERANCE = 0.02  # of a row of probabilities: eight of them, rounded to two digits, may be this far from 1
+_ROUNDED_SUM = 1e-5  # the same of a dozen of them, rounded to six digits
+_SHOWN = 5  # names of clips in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Declaration:
+    """What the user says of a file; see this module's docstring. None where nothing is said."""
+
+    name: str
+    path: Path
+    clip: str = "clip"
+    kind: str | None = None
+    columns: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    predicted: str = "predicted"
+    label: str | None = None
+    speaker: str | None = None
+    fold: str | None = None
+    seed: str | None = None
+    protocol: str = "not said"
+    leaks: tuple[str, ...] = ()
+    order: str = "checked"
+
+
+def parse_declaration(text: str) -> Declaration:
+    """Read NAME=FILE;key=value;...
+
+    Raises:
+      ComparisonError: it is not of that form; the message lists the keys there are.
+    """
+    (first, *rest) = (part.strip() for part in text.split(";"))
+    name, equals, path = first.partition("=")
+    if not (name and equals and path):
+        raise ComparisonError(f"expected NAME=FILE.csv;key=value;..., got {text!r}; keys: {', '.join(_KEYS)}")
+    said: dict[str, Any] = {}
+    for part in filter(None, rest):
+        key, equals, value = (word.strip() for word in part.partition("="))
+        if key not in _KEYS or not equals:
+            raise ComparisonError(f"{name}: expected key=value with a key among {', '.join(_KEYS)}, got {part!r}")
+        if key in said:
+            raise ComparisonError(f"{name}: {key} is said twice")
+        said[key] = tuple(word.strip() for word in value.split(",") if word.strip()) if key in ("columns", "classes", "leaks") else value
+    if said.get("kind") not in (None, *KINDS):
+        raise ComparisonError(f"{name}: kind must be one of {', '.join(KINDS)}, got {said['kind']!r}")
+    if said.get("order", "trusted") != "trusted":
+        raise ComparisonError(f"{name}: order can only be trusted, got {said['order']!r}; leave it out to have it checked")
+    return Declaration(name=name.strip(), path=Path(path.strip()), **said)
+
+
+def read_foreign(declared: Declaration, reference: Reference | None) -> tuple[Entry, Reference]:
+    """Read predictions as they were declared, and hold them against what is known of the clips.
+
+    Args:
+      reference: labels, speakers and classes of the clips, from a run or from another file; None where this file is the first and has
+        to bring labels and speakers itself.
+
+    Returns:
+      The entry, on the clips that are both in the file and known to the reference; clips that only one of them has are left to
+      `alignment.align`, which knows whether that is allowed. And the reference, this file's own where none was given.
+
+    Raises:
+      ComparisonError: the file is not as declared: a column is absent, a number is none, rows are no probabilities, clips occur twice or
+        are not known, labels disagree, or the classes look permuted.
+    """
+    header, rows = _read(declared.path)
+    where = f"{declared.name} ({declared.path})"
+    used = _columns_in_use(declared, header, where)
+    if reference is None:
+        reference = _own_reference(declared, used, rows, where)
+    clips, unknown = _clips([row[declared.clip] for row in rows], reference)
+    if unknown:
+        raise ComparisonError(
+            f"{where}: {len(unknown)} of {len(rows)} rows are of clips that are not known, the first: {_some(unknown)}; "
+            f"known are {len(reference.label)} such as {next(iter(reference.label))}"
+        )
+    notes = []
+    if renamed := sum(clip != row[declared.clip] for clip, row in zip(clips, rows, strict=True)):
+        notes.append(f"{renamed} clips are named by their media files")
+    if used.label is not None:
+        _check_labels([row[used.label] for row in rows], clips, reference, where, notes)
+    probabilities = _probabilities(declared, used, rows, reference, where, notes)
+    predictions = Predictions(
+        clip=np.array(clips),
+        speaker=np.array([reference.speaker[clip] for clip in clips]),
+        gender=np.full(len(clips), "unknown"),
+        fold=np.array([row[used.fold] if used.fold else "" for row in rows]),
+        seed=np.array([_whole(row[used.seed], number, where) if used.seed else 0 for number, row in enumerate(rows, start=2)]),
+        label=np.array([reference.label[clip] for clip in clips]),
+        probabilities=probabilities,
+        classes=reference.classes,
+    )
+    check_unique(predictions, where)
+    entry = Entry(
+        name=declared.name,
+        predictions=predictions,
+        has_probabilities=used.kind != "label",
+        protocol=declared.protocol,
+        marks=tuple(f"leak: {leak}" for leak in declared.leaks),
+        source=str(declared.path),
+        has_folds=used.fold is not None,
+    )
+    finding = check_order(entry.of_seed(entry.seeds[0]))
+    if finding is not None:
+        indices = [reference.class_of(name) for name in used.classes] if used.kind != "label" else []
+        columns = [reference.classes[index] for index in indices if index is not None]
+        sentence = finding.sentence(columns if len(set(columns)) == len(reference.classes) else None)
+        if finding.is_at_chance and declared.order != "trusted":
+            raise ComparisonError(f"{where}: {sentence}. If the order is right all the same, say order=trusted")
+        notes.append(sentence)
+    return dataclasses.replace(entry, notes=tuple(notes)), reference
+
+
+@dataclasses.dataclass(frozen=True)
+class _Columns:
+    """Columns that a file is read from, all of which it has."""
+
+    kind: str
+    scores: tuple[str, ...]  # empty for labels
+    classes: tuple[str, ...]
+    label: str | None
+    speaker: str | None
+    fold: str | None
+    seed: str | None
+
+
+def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    if not path.is_file():
+        raise ComparisonError(f"no file {path}")
+    with path.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets put a mark before the first name
+        reader = csv.reader(stream, delimiter="\t" if path.suffix == ".tsv" else ",")
+        header = [name.strip() for name in next(reader, [])]
+        lines = [line for line in reader if line]
+    if len(set(header)) != len(header):
+        raise ComparisonError(f"{path}: two columns have one name in {', '.join(header)}")
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(header):
+            raise ComparisonError(f"{path}, line {number}: expected {len(header)} fields, got {len(line)}")
+    if not lines:
+        raise ComparisonError(f"{path}: expected a header and rows, got none")
+    return header, [dict(zip(header, (field.strip() for field in line), strict=True)) for line in lines]
+
+
+def _columns_in_use(declared: Declaration, header: Sequence[str], where: str) -> _Columns:
+    own = tuple(name for name in header if name.startswith("p_"))
+    kind = declared.kind or ("probabilities" if declared.columns is None and own else None)
+    if kind is None:
+        raise ComparisonError(f"{where}: say what its columns are: kind= one of {', '.join(KINDS)}")
+    scores: tuple[str, ...] = ()
+    if kind != "label":
+        scores = declared.columns or own
+        if not scores:
+            raise ComparisonError(f"{where}: say which columns hold the {kind}, in order: columns=...; it has {', '.join(header)}")
+    classes = declared.classes or tuple(name.removeprefix("p_") for name in scores)
+    if len(classes) != len(scores) and kind != "label":
+        raise ComparisonError(f"{where}: {len(scores)} columns ({', '.join(scores)}) and {len(classes)} classes ({', '.join(classes)})")
+    wanted = {"clip": declared.clip} | {f"columns, {name}": name for name in scores}
+    if kind == "label":
+        wanted["predicted"] = declared.predicted
+    optional = {}
+    for key in ("label", "speaker", "fold", "seed"):
+        said = getattr(declared, key)
+        if said:
+            wanted[key] = said
+        optional[key] = said or None if said is not None else key if key in header else None
+    if absent := [f"{name} ({key})" for key, name in wanted.items() if name not in header]:
+        raise ComparisonError(f"{where}: expected the columns {', '.join(absent)}; it has {', '.join(header)}")
+    return _Columns(kind=kind, scores=scores, classes=classes, **optional)
+
+
+def _own_reference(declared: Declaration, used: _Columns, rows: Sequence[Mapping[str, str]], where: str) -> Reference:
+    """Labels and speakers of a file that stands without a run."""
+    if used.label is None or used.speaker is None:
+        raise ComparisonError(
+            f"{where}: without a run beside it (--runs=FOLDER) the first file has to have columns of labels and of speakers: "
+            "label=..., speaker=..."
+        )
+    classes = used.classes if used.kind != "label" else tuple(sorted({row[used.label] for row in rows}))
+    class_of = index_among(classes)
+    label: dict[str, int] = {}
+    for number, row in enumerate(rows, start=2):
+        index = class_of(row[used.label])
+        if index is None:
+            raise ComparisonError(f"{where}, line {number}: the label {row[used.label]!r} is none of its classes {', '.join(classes)}")
+        if label.setdefault(row[declared.clip], index) != index:
+            raise ComparisonError(f"{where}, line {number}: clip {row[declared.clip]} has another label than in a line before")
+    speaker = {row[declared.clip]: row[used.speaker] for row in rows}
+    return Reference("", classes, label, speaker, class_of, lambda stem: None)
+
+
+def _clips(names: Sequence[str], reference: Reference) -> tuple[list[str], list[str]]:
+    """Clip ids of what the file calls them, and the names that are of no known clip."""
+    clips, unknown = [], []
+    for name in names:
+        stem = reference.clip_of(Path(name.replace("\\", "/")).stem)
+        clip = name if name in reference.label else stem if stem in reference.label else None
+        clips.append(clip or name)
+        if clip is None:
+            unknown.append(name)
+    return clips, unknown
+
+
+def _check_labels(words: Sequence[str], clips: Sequence[str], reference: Reference, where: str, notes: list[str]) -> None:
+    found = [(clip, word, reference.class_of(word)) for clip, word in zip(clips, words, strict=True)]
+    wrong = [(clip, word) for clip, word, index in found if index != reference.label[clip]]
+    if wrong:
+        clip, word = wrong[0]
+        raise ComparisonError(
+            f"{where}: the labels of {len(wrong)} of {len(found)} rows are not the corpus's, the first: {clip} is {word!r} there and "
+            f"{reference.classes[reference.label[clip]]!r} here; `label=` leaves the column alone"
+        )
+    notes.append(f"{len(found)} labels agree")
+
+
+def _probabilities(
+    declared: Declaration, used: _Columns, rows: Sequence[Mapping[str, str]], reference: Reference, where: str, notes: list[str]
+) -> np.ndarray:
+    """(N, K) in the reference's order of classes; one 1 a row where only labels were said."""
+    num_classes = len(reference.classes)
+    if used.kind == "label":
+        said = []
+        for number, row in enumerate(rows, start=2):
+            index = reference.class_of(row[declared.predicted])
+            if index is None:
+                raise ComparisonError(
+                    f"{where}, line {number}: {row[declared.predicted]!r} is none of the classes {', '.join(reference.classes)}"
+                )
+            said.append(index)
+        return np.eye(num_classes)[said]
+    places = [reference.class_of(name) for name in used.classes]
+    if strange := [name for name, place in zip(used.classes, places, strict=True) if place is None]:
+        raise ComparisonError(
+            f"{where}: {', '.join(strange)} are none of the classes {', '.join(reference.classes)}; say the class of each column in order: "
+            "classes=..."
+        )
+    scores = np.array([[_number(row[column], column, number, where) for column in used.scores] for number, row in enumerate(rows, start=2)])
+    sums = scores.sum(axis=1)
+    are_probabilities = (scores >= 0).all(axis=1) & (np.abs(sums - 1) <= _SUM_TOLERANCE)
+    if used.kind == "probabilities" and not are_probabilities.all():
+        number = int(np.flatnonzero(~are_probabilities)[0])
+        found = "has a negative number" if (scores[number] < 0).any() else f"sums to {sums[number]:.4g}"
+        raise ComparisonError(
+            f"{where}: {int((~are_probabilities).sum())} of {len(rows)} rows are no probabilities; line {number + 2} {found}; "
+            "if they are scores before a softmax, say kind=logits"
+        )
+    if used.kind == "logits" and are_probabilities.all():
+        notes.append("declared as logits, but every row is one of probabilities: a softmax of them says less than they do")
+    # A last digit that was rounded away is no reason to change numbers; two digits that were are.
+    wholes = np.where(np.abs(sums - 1) > _ROUNDED_SUM, sums, 1.0)
+    values = softmax(scores, axis=1) if used.kind == "logits" else scores / wholes[:, None]
+    gathered = np.zeros((len(rows), num_classes))
+    for column, place in enumerate(places):
+        gathered[:, place] += values[:, column]  # two columns may be one class here, as happy and excited are
+    if silent := [name for index, name in enumerate(reference.classes) if index not in places]:
+        notes.append(f"has no column for {', '.join(silent)} and never says so")
+    return gathered
+
+
+def _number(text: str, column: str, line: int, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ComparisonError(f"{where}, line {line}: expected a finite number in column {column}, got {text!r}")
+    return value
+
+
+def _whole(text: str, line: int, where: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ComparisonError(f"{where}, line {line}: expected a whole number as seed, got {text!r}") from None
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
