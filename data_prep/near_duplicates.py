@@ -76,6 +76,7 @@ def compare_media(
     *,
     prepared_dir: Path,
     num_workers: int,
+    modalities: Sequence[str] = ("audio", "video"),
     time_limit_s: float = TIME_LIMIT_S,
     description: str = "fingerprints",
 ) -> Comparison:
@@ -89,12 +90,13 @@ def compare_media(
       root: folder that the clips' media paths are relative to.
       prepared_dir: where fingerprints are kept, in `fingerprints/`.
       num_workers: processes; any number finds the same.
+      modalities: which media to compare.
       time_limit_s: for one file.
       description: of the progress bar.
     """
     folder = Path(prepared_dir) / "fingerprints"
     folder.mkdir(parents=True, exist_ok=True)
-    media = [(clip, modality, Path(root) / name) for clip in clips for modality, name in _media(clip)]
+    media = [(clip, modality, Path(root) / name) for clip in clips for modality, name in _media(clip) if modality in modalities]
     memory = Path(prepared_dir) / "media_digests.json"
     digests = media_digests(sorted({path for _, _, path in media}), memory=memory, num_threads=num_workers)
     owners: dict[str, list[str]] = defaultdict(list)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.data.prepared import PreparedCorpus
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
+from data_prep.near_duplicates import compare_media
 from data_prep.prepare import make_view, prepare_view
 from data_prep.segments import check_same_cut
 
@@ -54,3 +56,18 @@ def prepare_corpus(config: Mapping[str, Any]) -> PreparedCorpus:
         functionals=prepared("functionals") if wants_baseline else None,
         beside={stream: prepared(view) for stream, view in beside.items()},
     )
+
+
+def shared_media(config: Mapping[str, Any], clips: Sequence[Clip]) -> tuple[SharedMedia, ...] | None:
+    """Pairs of clips that hold the same recording, in the media of the streams in use; None where the config does not ask."""
+    if not config["protocol"]["near_duplicates"]:
+        return None
+    comparison = compare_media(
+        clips,
+        Path(config["corpus"]["root"]),
+        prepared_dir=Path(config["prepared_dir"]),
+        num_workers=config["num_workers"],
+        modalities=config["system"]["streams"],
+        description=f"{config['corpus']['name']} fingerprints",
+    )
+    return comparison.pairs

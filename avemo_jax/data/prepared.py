@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.clips import Clip
+from avemo_jax.clips import Clip, SharedMedia
 
 # What can be wrong with a clip. The first group gave no example; the second gave examples all the same.
 LOST_KINDS = ("missing", "undecodable", "truncated", "empty", "no_audio", "no_video")
@@ -204,12 +204,14 @@ class PreparedCorpus:
       clips: all clips of the corpus.
       sets: "audio" and/or "video" -> the prepared set of that stream: its view, or what encoders made of it.
       functionals: audio functionals for the classical baseline, or None where there is no sound.
+      shared_media: pairs of clips that hold the same recording; None where nobody looked.
       beside: stream -> the second view of a stream that has one, until its features stand beside those of the first.
     """
 
     clips: tuple[Clip, ...]
     sets: Mapping[str, PreparedSet]
     functionals: PreparedSet | None
+    shared_media: tuple[SharedMedia, ...] | None = None
     beside: Mapping[str, PreparedSet] = dataclasses.field(default_factory=dict)
 
     @property

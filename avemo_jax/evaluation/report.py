@@ -211,11 +211,16 @@ def _read_json(path: Path) -> Any:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def _findings(results: Mapping[str, Any], audit: Any) -> list[dict[str, str]]:
+def _findings(results: Mapping[str, Any], audit: Any) -> list[dict[str, Any]]:
     """Findings with their details from audit.json, or the bare names that results.json keeps."""
-    found = audit if audit is not None else results["leaks"]
+    found = [{"finding": entry} if isinstance(entry, str) else entry for entry in (audit if audit is not None else results["leaks"])]
     return [
-        {"finding": entry, "detail": ""} if isinstance(entry, str) else {"finding": entry["finding"], "detail": entry.get("detail", "")}
+        {
+            "finding": entry["finding"],
+            "detail": entry.get("detail", ""),
+            "is_note": entry.get("severity") == "notes",
+            "allowed_by": entry.get("allowed_by", ""),
+        }
         for entry in found
     ]
 

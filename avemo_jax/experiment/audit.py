@@ -1,28 +1,97 @@
-"""The leak audit of a plan, before training."""
+"""The leak audit of a run: of its plan before anything is trained, of its predictions when they are there."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.evaluation.results import Predictions
+from avemo_jax.experiment.encoder_weights import RANDOM
+from avemo_jax.experiment.features import sources_of
+from avemo_jax.experiment.fit_probes import plan_fits
+from avemo_jax.experiment.networks import encoder_spec, trained_encoder
 from avemo_jax.experiment.plan import Plan
+from avemo_jax.pretrained.load import PUBLISHED
+from avemo_jax.pretrained.trained_on import TRAINED_ON
+from avemo_jax.protocols.audit import audit_folds, items_of
+from avemo_jax.protocols.audit_facts import EncoderUse, FitUse, StackUse, audit_encoders, audit_fits, audit_lost, audit_stacks
+from avemo_jax.protocols.audit_predictions import audit_predictions
+from avemo_jax.protocols.findings import Finding, check_allowed, judge
 
 
-def audit(plan: Plan) -> list[dict[str, Any]]:
-    """Findings that stand beside every number of the run: [{"finding", "detail"}].
+def audit(plan: Plan, prepared: PreparedCorpus) -> list[Finding]:
+    """What there is to find before training, each with what allows it, the worst first; `findings.refuse` stops a run by it.
 
-    What a protocol forbids has stopped the run before this (`protocols.folds.check_folds`); what is found here is what it is known to
-    allow.
+    Raises:
+      ValueError: protocol.allow_leaks names what cannot be allowed.
     """
-    findings = []
-    shared = {speaker for fold in plan.folds.folds for speaker in _speakers(plan, fold.train) & _speakers(plan, fold.test)}
-    if shared:
-        detail = f"protocol {plan.folds.protocol} draws clips, not speakers: {len(shared)} speakers are in training and test parts"
-        findings.append({"finding": "speaker_in_two_parts", "detail": detail})
+    check_allowed(plan.config["protocol"]["allow_leaks"])  # before the work, not after it
+    folds = plan.folds.folds
+    kept = {clip.clip_id for clip in plan.clips}
+    lost = {clip: one.kind for found in prepared.sets.values() for clip, one in found.damage.items() if clip in kept}
+    findings = [
+        *audit_folds(folds, items_of(plan.clips), each_once=plan.folds.each_clip_once, shared_media=prepared.shared_media),
+        *audit_stacks(stack_uses(plan)),
+        *audit_encoders(encoder_uses(plan), {clip.corpus for clip in plan.clips}),
+        *audit_fits(plan_fits(plan, prepared)),
+        *audit_lost(folds, lost),
+    ]
     if plan.config["protocol"]["select"] == "test":
-        findings.append({"finding": "selected_on_test", "detail": "the epoch was chosen on the test part, as protocol.select asks"})
-    return findings
+        findings.append(Finding("selected_on_test", "epochs and settings are chosen on the test part, as protocol.select asks"))
+    return _judged(plan, findings)
 
 
-def _speakers(plan: Plan, clip_ids: tuple[str, ...]) -> set[str]:
-    wanted = set(clip_ids)
-    return {clip.speaker for clip in plan.clips if clip.clip_id in wanted}
+def audit_results(plan: Plan, predictions: Predictions, fits: Sequence[FitUse] = ()) -> list[Finding]:
+    """What there is to find in predictions: rows that are missing, too many or not of the folds, labels that are not the corpus's.
+
+    Args:
+      fits: what was fitted on the outputs of trained networks, as `fit_probes.late_fits` gives it.
+    """
+    classes = plan.labels.classes
+    found = audit_predictions(
+        plan.folds.folds,
+        {clip.clip_id: classes[index] for clip, index in zip(plan.clips, plan.classes, strict=True)},
+        classes,
+        plan.config["train"]["seeds"],
+        clip=predictions.clip.tolist(),
+        fold=predictions.fold.tolist(),
+        seed=predictions.seed.tolist(),
+        label=[predictions.classes[index] for index in predictions.label],
+        predicted_classes=predictions.classes,
+    )
+    return _judged(plan, [*found, *audit_fits(fits)])
+
+
+def _judged(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:
+    allow = plan.config["protocol"]["allow_leaks"]
+    return judge(findings, allow=allow, implied=plan.folds.implies, protocol=plan.folds.protocol)
+
+
+def stack_uses(plan: Plan) -> Iterator[StackUse]:
+    """Every stage that learns from the outputs of earlier ones, fold by fold, with what those were trained on."""
+    for stage in plan.stages:
+        if stage.part not in ("stack", "inner"):
+            continue
+        for base in (one for one in plan.stages if one.name in stage.takes_over):
+            for number, fold in enumerate(plan.folds.folds):
+                trials = [trial for trial in plan.trials_of(base) if trial.fold == number]
+                if stage.part == "stack":
+                    yield StackUse(
+                        fold.name, base.name, stage.name, plan.part_clips(base, trials[0])[0], plan.part_clips(stage, trials[0])[0]
+                    )
+                else:
+                    inner = {trial.inner: frozenset(plan.part_clips(base, trial)[0]) for trial in trials if trial.inner >= 0}
+                    trained_on = {clip: inner[index] for index, clips in enumerate(plan.inner[number]) for clip in clips}
+                    yield StackUse(fold.name, base.name, stage.name, trained_on, tuple(trained_on))
+
+
+def encoder_uses(plan: Plan) -> Iterator[EncoderUse]:
+    """Every encoder that starts from weights which somebody trained; a file of one's own may have been trained on anything."""
+    config = plan.config
+    for stream in config["system"]["streams"]:
+        inside = trained_encoder(config, stream)
+        names = [source.encoder for source in sources_of(config, stream) if source.encoder] + ([inside.name] if inside else [])
+        for name in names:
+            weights = config["encoders"][encoder_spec(config, name).name]["weights"]
+            if weights != RANDOM:
+                yield EncoderUse(name, TRAINED_ON[name]) if weights == PUBLISHED else EncoderUse(f"{name} ({weights})", None)

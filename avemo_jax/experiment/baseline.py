@@ -14,11 +14,7 @@ from avemo_jax.training.classical import fit_svm
 def baseline_predictions(plan: Plan, functionals: PreparedSet) -> Predictions:
     """Fit and test the SVM on functionals, fold after fold; clips without functionals get the training part's class frequencies."""
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
-    examples = [example for example in functionals.examples() if example.clip_id in row_of]
-    values = np.concatenate([example.values[:1] for example in examples])
-    clip = np.asarray([row_of[example.clip_id] for example in examples])
-    features = aggregate_segments(clip, values, len(plan.clips), fallback=np.zeros(values.shape[1]))
-    has_features = np.isin(np.arange(len(plan.clips)), clip)
+    features, has_features = functionals_of(plan, functionals)
     label = np.asarray(plan.classes)
     posteriors = []
     for fold in plan.folds.folds:
@@ -29,3 +25,13 @@ def baseline_predictions(plan: Plan, functionals: PreparedSet) -> Predictions:
         posterior[has_features[rows["test"]]] = machine.probabilities(features[known["test"]])
         posteriors.append((fold, 0, rows["test"], posterior))
     return to_predictions(plan, posteriors)
+
+
+def functionals_of(plan: Plan, functionals: PreparedSet) -> tuple[np.ndarray, np.ndarray]:
+    """Functionals of each clip, (C, D), the mean over its segments, and whether it has any, (C,) bool."""
+    row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
+    examples = [example for example in functionals.examples() if example.clip_id in row_of]
+    values = np.concatenate([example.values[:1] for example in examples])
+    clip = np.asarray([row_of[example.clip_id] for example in examples])
+    features = aggregate_segments(clip, values, len(plan.clips), fallback=np.zeros(values.shape[1]))
+    return features, np.isin(np.arange(len(plan.clips)), clip)

@@ -170,29 +170,38 @@ def fit_machines(plan: Plan, stage: Stage) -> SvmOutcome:
     Raises:
       ValueError: the examples stay on disk, or a fold cannot be fitted.
     """
-    arrays = plan.data.only(stage.streams).arrays
-    (stream,) = stage.streams
-    if stream not in arrays:
-        raise ValueError("the stage 'svm' needs its features in memory; set --config.devices.feed=resident")
-    mask = arrays[f"{stream}_mask"]
-    values = arrays[stream].reshape(*mask.shape, -1)
-    features = (values * mask[..., None]).sum(axis=1) / np.maximum(mask.sum(axis=1), 1)[:, None]
+    features, usable = machine_features(plan, stage)
     machines = {}
     for trial in plan.trials:
         if trial.fold in machines:
             continue
         train, select = plan.part_clips(stage, trial)
         rows = {name: plan.data.examples_of(clip_ids) for name, clip_ids in (("train", train), ("validation", select))}
-        rows = {name: own[arrays["usable"][own]] for name, own in rows.items()}
+        rows = {name: own[usable[own]] for name, own in rows.items()}
         machines[trial.fold] = fit_svm(
             features,
-            arrays["label"],
+            plan.data.arrays["label"],
             train=rows["train"],
             validation=rows["validation"],
             num_classes=len(plan.labels.classes),
             metric=_counted(plan.config["protocol"]["metric"]),
         )
-    return SvmOutcome(stage, [machines[trial.fold] for trial in plan.trials], features, arrays["usable"])
+    return SvmOutcome(stage, [machines[trial.fold] for trial in plan.trials], features, usable)
+
+
+def machine_features(plan: Plan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the real steps of each example, (N, D), and whether it has any, (N,) bool.
+
+    Raises:
+      ValueError: the examples stay on disk.
+    """
+    arrays = plan.data.only(stage.streams).arrays
+    (stream,) = stage.streams
+    if stream not in arrays:
+        raise ValueError("the stage 'svm' needs its features in memory; set --config.devices.feed=resident")
+    mask = arrays[f"{stream}_mask"]
+    values = arrays[stream].reshape(*mask.shape, -1)
+    return (values * mask[..., None]).sum(axis=1) / np.maximum(mask.sum(axis=1), 1)[:, None], arrays["usable"]
 
 
 def _counted(metric: str) -> str:

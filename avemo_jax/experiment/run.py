@@ -13,16 +13,18 @@ import jax
 
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.report import format_table, write_report
-from avemo_jax.evaluation.results import summarise, write_predictions_csv
+from avemo_jax.evaluation.results import read_predictions_csv, summarise, write_predictions_csv
 from avemo_jax.experiment.attention import write_attention_examples
-from avemo_jax.experiment.audit import audit
+from avemo_jax.experiment.audit import audit, audit_results
 from avemo_jax.experiment.baseline import baseline_predictions
+from avemo_jax.experiment.fit_probes import late_fits
 from avemo_jax.experiment.networks import trained_encoder
-from avemo_jax.experiment.outcomes import Outcome
+from avemo_jax.experiment.outcomes import LateOutcome, Outcome
 from avemo_jax.experiment.plan import Config, Plan, make_plan
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.settings import summarise_settings, summarise_stages
 from avemo_jax.experiment.stages import restore_stages, train_stages
+from avemo_jax.protocols.findings import Finding, format_findings, refuse
 from avemo_jax.training.run_directory import RunDirectory, default_workdir, open_run
 
 LOG = logging.getLogger(__name__)
@@ -40,8 +42,9 @@ def train(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
         with run.phase("plan"):
             plan = make_plan(config, prepared)
             run.bind(**_hashes(plan, prepared))
-            findings = audit(plan)
-            run.write_json("audit.json", findings)
+            findings = audit(plan, prepared)
+            write_audit(run, findings)
+            refuse(findings)
         try:
             outcomes = train_stages(plan, run)
         finally:
@@ -64,24 +67,34 @@ def evaluate(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
         run.bind(**_hashes(plan, prepared))
         outcomes = restore_stages(plan, run.path)
         before = (run.path / "predictions.csv").read_bytes() if run.has("predictions.csv") else None
-        results = _finish(plan, run, prepared, outcomes, audit(plan))
+        findings = audit(plan, prepared)
+        refuse(findings)
+        results = _finish(plan, run, prepared, outcomes, findings)
         if before is not None:
             same = before == (run.path / "predictions.csv").read_bytes()
             LOG.info("predictions.csv is %s", "byte for byte what it was" if same else "NOT what it was before; devices or versions differ")
         return results
 
 
-def audit_only(config: Config, prepared: PreparedCorpus) -> list[dict[str, Any]]:
-    """Work out the experiment and print what the leak audit finds, without training."""
+def audit_only(config: Config, prepared: PreparedCorpus) -> list[Finding]:
+    """Work out the experiment and print what the leak audit finds, without training; predictions that are there are audited too."""
     plan = make_plan(config, prepared)
-    findings = audit(plan)
+    findings = audit(plan, prepared)
+    predictions = default_workdir(config) / "predictions.csv"
+    if predictions.is_file():
+        findings += audit_results(plan, read_predictions_csv(predictions))
     sizes = ", ".join(f"{fold.name} {len(fold.train)}/{len(fold.validation)}/{len(fold.test)}" for fold in plan.folds.folds)
     print(f"protocol {plan.folds.protocol} on {len(plan.clips)} clips (train/validation/test): {sizes}")
     print(f"{plan.folds.note}\nfold hash {plan.folds.content_hash}")
-    for finding in findings:
-        print(f"{finding['finding']}: {finding['detail']}")
-    print(f"{len(findings)} findings" if findings else "no findings")
+    print(format_findings(findings))
+    if predictions.is_file():
+        print(f"({predictions} is audited with it)")
     return findings
+
+
+def write_audit(run: RunDirectory, findings: Sequence[Finding]) -> None:
+    """Write audit.json."""
+    run.write_json("audit.json", [finding.as_dict() for finding in findings])
 
 
 def report(config: Config) -> None:
@@ -116,13 +129,17 @@ def convolves(config: Config) -> bool:
 
 
 def _finish(
-    plan: Plan, run: RunDirectory, prepared: PreparedCorpus, outcomes: Sequence[Outcome], findings: list[dict[str, Any]]
+    plan: Plan, run: RunDirectory, prepared: PreparedCorpus, outcomes: Sequence[Outcome], findings: list[Finding]
 ) -> dict[str, Any]:
     """Predict the test parts, write predictions, results and report, and print the table."""
     outcome = outcomes[-1]
     with run.phase("evaluate"):
         predictions = predict_tests(plan, outcome)
         write_predictions_csv(run.path / "predictions.csv", predictions)
+        fits = list(late_fits(plan, outcome)) if isinstance(outcome, LateOutcome) else []
+        findings = [*findings, *audit_results(plan, predictions, fits)]
+        write_audit(run, findings)
+        refuse(findings)
         if not write_attention_examples(plan, outcome, run.path / "attention.npz"):
             (run.path / "attention.npz").unlink(missing_ok=True)
     with run.phase("baseline"):
@@ -140,7 +157,7 @@ def _finish(
     return results
 
 
-def _baseline(plan: Plan, prepared: PreparedCorpus, findings: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _baseline(plan: Plan, prepared: PreparedCorpus, findings: list[Finding]) -> dict[str, Any] | None:
     """The classical baseline's results on the same folds; None where there is no sound, or a fold is too poor to fit it on."""
     if prepared.functionals is None or plan.stages[-1].part == "svm":  # which is this very row
         return None
@@ -154,7 +171,7 @@ def _baseline(plan: Plan, prepared: PreparedCorpus, findings: list[dict[str, Any
     return summarise(predictions, **facts, seconds=time.perf_counter() - started)
 
 
-def _facts(plan: Plan, findings: list[dict[str, Any]]) -> dict[str, Any]:
+def _facts(plan: Plan, findings: list[Finding]) -> dict[str, Any]:
     config = plan.config
     return {
         "corpus": config["corpus"]["name"],
@@ -166,7 +183,7 @@ def _facts(plan: Plan, findings: list[dict[str, Any]]) -> dict[str, Any]:
         "select": config["protocol"]["select"],
         "num_undecodable": plan.num_undecodable,
         "num_without_face": plan.num_without_face,
-        "leaks": [finding["finding"] for finding in findings],
+        "leaks": list(dict.fromkeys(finding.name for finding in findings if finding.is_worn)),
         "speaker_independent": plan.folds.speaker_independent,
     }
 

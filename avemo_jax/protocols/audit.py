@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -55,15 +55,20 @@ class Item:
     media: tuple[Span, ...] = ()
 
 
-def items_of(clips: Iterable[Clip]) -> tuple[Item, ...]:
-    """What the audit knows of the clips of a corpus."""
+def items_of(clips: Sequence[Clip]) -> tuple[Item, ...]:
+    """What the audit knows of the clips of a corpus, or of several, whose speakers and sentences are not each other's."""
+    several = len({clip.corpus for clip in clips}) > 1
+
+    def of_corpus(clip: Clip, name: str) -> str:
+        return f"{clip.corpus} {name}" if several and name else name
+
     return tuple(
         Item(
             item_id=clip.clip_id,
-            speaker=f"{clip.corpus} {clip.speaker}" if clip.speaker else "",
-            sentence=f"{clip.corpus} {clip.sentence}" if clip.sentence else "",
+            speaker=of_corpus(clip, clip.speaker),
+            sentence=of_corpus(clip, clip.sentence),
             label=clip.label,
-            recording=f"{clip.corpus} {clip.attributes[RECORDING]}" if RECORDING in clip.attributes else "",
+            recording=of_corpus(clip, clip.attributes.get(RECORDING, "")),
             media=tuple(
                 Span(path, *span, region)
                 for path, span, region in (

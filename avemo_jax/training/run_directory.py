@@ -26,6 +26,8 @@ UNCOMPARED = (
     "prepared_dir",
     "num_workers",
     "corpus.root",
+    "protocol.allow_leaks",
+    "protocol.near_duplicates",
     "devices.compilation_cache",
     "train.tensorboard",
     "train.checkpoint_every_epochs",

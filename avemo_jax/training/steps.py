@@ -35,12 +35,15 @@ def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, 
       warm: {"params": {...}, "batch_stats": {...}}, each stream -> the collection of the single-stream net that was trained before;
         empty dicts for none. "published", where it is there, holds the same two for parts of the net's own tree: weights of encoders.
     """
-    num_examples = data["label"].shape[0]
-    position = jnp.arange(inputs.train_index.shape[0])
-    weight = jnp.zeros(num_examples).at[inputs.train_index].max((position < inputs.train_count).astype(jnp.float32))
-    seen = features({name: data[name] for name in stream_names(data)}, recipe.num_cepstra)
-    scaler = {name: fit_scaler(seen[name], data[f"{name}_mask"], weight) for name in seen if name in recipe.standardized}
+    scaler = fit_scalers(recipe, data, inputs.train_index, inputs.train_count)
     return start_trial(net, recipe, inputs, warm, scaler, network_input(recipe.num_cepstra, scaler, data, inputs.train_index[:2]))
+
+
+def fit_scalers(recipe: Recipe, data: Data, train_index: jax.Array, train_count: jax.Array) -> dict[str, Any]:
+    """Scaler of each standardised stream from the examples `train_index` (M,), of which the first `train_count` are real."""
+    weight = jnp.zeros(data["label"].shape[0]).at[train_index].max((jnp.arange(train_index.shape[0]) < train_count).astype(jnp.float32))
+    seen = features({name: data[name] for name in stream_names(data)}, recipe.num_cepstra)
+    return {name: fit_scaler(seen[name], data[f"{name}_mask"], weight) for name in seen if name in recipe.standardized}
 
 
 def start_trial(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, scaler: Any, example: Data) -> TrialState:

@@ -6,7 +6,7 @@ disk instead of from the devices' memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -60,7 +60,11 @@ class StreamProgram:
     def init(self, inputs: list[TrialInputs], warm: list[Any]) -> list[TrialState]:
         """Fresh trial states; the scaler comes from one pass over each training part."""
         example = self._stream.load(np.zeros(2, np.int32)) | {"mask": np.ones(2, bool)}
-        return [self._init(one, earlier, self._fit_scaler(one), example) for one, earlier in zip(inputs, warm, strict=True)]
+        return [self._init(one, earlier, self._scalers(one), example) for one, earlier in zip(inputs, warm, strict=True)]
+
+    def _scalers(self, inputs: TrialInputs) -> dict[str, Any]:
+        rows = np.asarray(inputs.train_index)[: int(inputs.train_count)]
+        return fit_stream_scalers(self._recipe, self._stream.load, rows)
 
     def epoch(self, inputs: list[TrialInputs], states: list[TrialState]) -> tuple[list[TrialState], list[Any]]:
         """Train all trials for one epoch; returns new states and EpochMetrics."""
@@ -92,22 +96,26 @@ class StreamProgram:
         posterior = [self._posterior(variables, scaler, parallel.place_batch(batch, self._mesh)) for batch in batches]
         return np.concatenate([np.asarray(one) for one in posterior])[: len(rows)]
 
-    def _fit_scaler(self, inputs: TrialInputs) -> dict[str, Any]:
-        """Mean and deviation of each feature over the training part, from sums in float64 so that a long stream loses no digits."""
-        sums = {name: [0.0, 0.0, 0.0] for name in self._recipe.standardized}
-        rows = np.asarray(inputs.train_index)[: int(inputs.train_count)]
-        for row in rows if sums else ():
-            example = jax.device_get(features(self._stream.load(np.asarray([row])), self._recipe.num_cepstra))
-            for name, total in sums.items():
-                steps_of = np.asarray(example[name], np.float64)[example[f"{name}_mask"]].reshape(-1, example[name].shape[-1])
-                for power in range(3):
-                    total[power] = total[power] + (steps_of**power).sum(axis=0)
-        scaler = {}
-        for name, (count, first, second) in sums.items():
-            mean = first / np.maximum(count, 1)
-            variance = np.maximum(second / np.maximum(count, 1) - mean**2, 0)
-            scaler[name] = {"mean": np.float32(mean), "deviation": np.asarray(deviation_of(jnp.float32(variance)))}
-        return scaler
+
+def fit_stream_scalers(recipe: Recipe, load: Callable[[np.ndarray], Any], rows: np.ndarray) -> dict[str, Any]:
+    """Scaler of each standardised stream from the examples `rows`, from sums in float64 so that a long stream loses no digits.
+
+    Args:
+      load: reads rows (B,) as `StreamedSet.load` does.
+    """
+    sums = {name: [0.0, 0.0, 0.0] for name in recipe.standardized}
+    for row in rows if sums else ():
+        example = jax.device_get(features(load(np.asarray([row])), recipe.num_cepstra))
+        for name, total in sums.items():
+            steps_of = np.asarray(example[name], np.float64)[example[f"{name}_mask"]].reshape(-1, example[name].shape[-1])
+            for power in range(3):
+                total[power] = total[power] + (steps_of**power).sum(axis=0)
+    scaler = {}
+    for name, (count, first, second) in sums.items():
+        mean = first / np.maximum(count, 1)
+        variance = np.maximum(second / np.maximum(count, 1) - mean**2, 0)
+        scaler[name] = {"mean": np.float32(mean), "deviation": np.asarray(deviation_of(jnp.float32(variance)))}
+    return scaler
 
 
 def _start(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, scaler: Any, example: steps.Data) -> TrialState:
