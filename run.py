@@ -6,12 +6,14 @@ python run.py --config=configs/ravdess.py:gru_attention --mode=predict --input=c
 python run.py --mode=compare --runs=runs/one,runs/another [--predictions="theirs=file.csv;kind=logits;columns=c0,c1;classes=happy,sad"]
 """
 
+import dataclasses
 import json
 import logging as python_logging
 import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -21,8 +23,11 @@ from avemo_jax.training.preemption import Preempted
 CONFIG = config_flags.DEFINE_config_file(
     "config", "configs/demo.py:audio_video", "experiment: corpus file, colon, system", lock_config=True
 )
-INPUT = flags.DEFINE_list("input", [], "predict: media files, separated by commas")
-OUTPUT = flags.DEFINE_string("output", None, "predict, compare: folder for what they find (default: beside the run; runs/compare-...)")
+INPUT = flags.DEFINE_list("input", [], "predict: media files, separated by commas; audit: split lists (CSV) of anybody's")
+OUTPUT = flags.DEFINE_string(
+    "output", None, "predict, compare, audit: folder for what they find (default: beside the run; runs/compare-...; none for an audit)"
+)
+COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column of a split list whose columns have names of their own, e.g. speaker=actor")
 RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas")
 PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "compare: somebody's CSV, NAME=FILE;key=value;... (may be repeated)")
 ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: all systems have the same clips, or compare those that all have")
@@ -40,9 +45,22 @@ def prepare(config):
 
 
 def audit(config):
+    if INPUT.value:
+        return audit_lists(config)
     from avemo_jax.experiment import run
 
-    run.audit_only(config, prepared(config))
+    return int(any(finding.stops for finding in run.audit_only(config, prepared(config))))
+
+
+def audit_lists(config):
+    from avemo_jax.experiment import list_audit
+    from data_prep.near_duplicates import compare_media
+
+    def compare(clips, root):
+        return compare_media(clips, root, prepared_dir=Path(config["prepared_dir"]), num_workers=config["num_workers"])
+
+    findings = list_audit.audit_lists(config, INPUT.value, COLUMNS.value, compare, output=OUTPUT.value)
+    return int(any(finding.stops for finding in findings))
 
 
 def evaluate(config):
@@ -100,7 +118,7 @@ def prepared(config):
     from avemo_jax.experiment.run import set_up_backend
     from data_prep.derived import DerivedSets
     from data_prep.own_process import run_in_own_process
-    from data_prep.prepare_corpus import prepare_corpus
+    from data_prep.prepare_corpus import prepare_corpus, shared_media
 
     set_up_backend(config)
     corpus = prepare_corpus(config)
@@ -108,7 +126,7 @@ def prepared(config):
     store = DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips)
     if not are_made(config, corpus, store):
         run_in_own_process(make_features, config)
-    return with_features(config, corpus, store)
+    return with_features(config, dataclasses.replace(corpus, shared_media=shared_media(config, corpus.clips)), store)
 
 
 def make_features(config):

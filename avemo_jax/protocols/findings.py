@@ -59,6 +59,7 @@ FINDINGS: dict[str, Kind] = {
     "labels_disagree": Kind("notes", "rows of one clip have several labels"),
     "speakers_unknown": Kind("notes", "clips whose speaker is not known: whether it is in two parts cannot be checked"),
     "validation_absent": Kind("notes", "a fold has no validation part: whatever is chosen can only be chosen on train or test"),
+    "media_not_listed": Kind("notes", "media in the folder of a split list that the list does not name"),
     "media_not_compared": Kind("notes", "near-duplicate media were not looked for"),
 }
 
