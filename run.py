@@ -115,14 +115,16 @@ def prepared(config):
     """The corpus with the features of each stream, made where they are missing."""
     from avemo_jax.experiment.encoder_weights import fetch_used
     from avemo_jax.experiment.features import are_made, with_features
+    from avemo_jax.experiment.plan import check_grid
     from avemo_jax.experiment.run import set_up_backend
     from data_prep.derived import DerivedSets
     from data_prep.own_process import run_in_own_process
     from data_prep.prepare_corpus import prepare_corpus, shared_media
 
+    check_grid(config)
     set_up_backend(config)
+    fetch_used(config, view_steps(config))
     corpus = prepare_corpus(config)
-    fetch_used(config, corpus.view_steps)
     store = DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips)
     if not are_made(config, corpus, store):
         run_in_own_process(make_features, config)
@@ -156,18 +158,22 @@ def views_of(config):
     return {name: config["views"][name] for name in live_features.views_of(config)}
 
 
+def view_steps(config):
+    """Name -> shape and type of a step of the views that the system's streams are made of."""
+    from data_prep.prepare import make_view
+
+    views = {name: make_view(name, **params) for name, params in views_of(config).items()}
+    return {name: (tuple(view.step_shape), view.dtype) for name, view in views.items()}
+
+
 def weights_of(config):
     """Encoder -> what is found of its weights, as far as its view can be made."""
     from avemo_jax.experiment.encoder_weights import find_weights
-    from data_prep.prepare import make_view
 
-    steps = {}
-    for name, params in views_of(config).items():
-        try:
-            view = make_view(name, **params)
-        except (ValueError, OSError):
-            return {}  # which is said of the view
-        steps[name] = (tuple(view.step_shape), view.dtype)
+    try:
+        steps = view_steps(config)
+    except (ValueError, OSError):
+        return {}  # which is said of the view
     return find_weights(config, steps)
 
 

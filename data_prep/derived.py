@@ -34,13 +34,16 @@ class DerivedSets:
         self._prepared_dir = Path(prepared_dir)
         self._corpus = corpus
         self._clips = clips
+        self._said: set[Path] = set()
 
     def find(self, name: str, key: str) -> PreparedSet | None:
         """The finished set of that name and key, or None."""
         directory = self._directory(name, key)
         if read_manifest_key(directory) != key:
             return None
-        _log.info("%s of %s: found finished in %s", name, self._corpus, directory)
+        if directory not in self._said:
+            _log.info("%s of %s: found finished in %s", name, self._corpus, directory)
+            self._said.add(directory)
         return PreparedSet.open(directory)
 
     def make(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +14,11 @@ from data_prep.workers import end_with_parent
 
 # Flags that training sets for itself and that slow a large convolution down.
 _NOT_INHERITED = "XLA_FLAGS"
+_KINDS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSError, "RuntimeError": RuntimeError}
+
+
+class _InTheProcess(Exception):
+    """Cause of what `run_in_own_process` raises: where the function raised it."""
 
 
 def run_in_own_process(function: Callable[[Mapping[str, Any]], None], config: Mapping[str, Any]) -> None:
@@ -22,8 +29,8 @@ def run_in_own_process(function: Callable[[Mapping[str, Any]], None], config: Ma
       config: nested plain dicts.
 
     Raises:
-      ValueError, OSError: what the function raised, by its message.
-      RuntimeError: the process died.
+      ValueError, OSError, RuntimeError: what the function raised, by its message.
+      RuntimeError: it raised anything else, with the traceback; or the process died.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -36,28 +43,34 @@ def run_in_own_process(function: Callable[[Mapping[str, Any]], None], config: Ma
             os.environ[_NOT_INHERITED] = flags
     theirs.close()
     try:
-        kind, message = ours.recv()
+        kind, message, where = ours.recv()
     except EOFError:
         process.join()
         raise RuntimeError(f"the process that runs {function.__name__} died with exit code {process.exitcode}; was memory short?") from None
     except BaseException:
         process.terminate()
+        process.join()
         raise
     process.join()
+    if kind in _KINDS:
+        raise _KINDS[kind](message) from _InTheProcess(where)
     if kind != "done":
-        raise {"ValueError": ValueError, "OSError": OSError}.get(kind, RuntimeError)(message)
+        raise RuntimeError(f"the process that runs {function.__name__} failed:\n{where}")
 
 
 def _call(function: Callable[[Mapping[str, Any]], None], config: Mapping[str, Any], channel: Any) -> None:
     import logging
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=end_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for name in ("avemo_jax", "data_prep"):
         logging.getLogger(name).setLevel(logging.INFO)
+    logging.getLogger("data_prep.prepare").setLevel(logging.WARNING)  # which views are there has been said by the parent
     try:
         function(config)
-    except (ValueError, OSError) as error:
-        channel.send(("OSError" if isinstance(error, OSError) else "ValueError", str(error)))
+    except Exception as error:
+        kind = next((name for name, one in _KINDS.items() if isinstance(error, one)), type(error).__name__)
+        channel.send((kind, str(error), traceback.format_exc()))
     else:
-        channel.send(("done", ""))
+        channel.send(("done", "", ""))

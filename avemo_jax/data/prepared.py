@@ -213,9 +213,3 @@ class PreparedCorpus:
     functionals: PreparedSet | None
     shared_media: tuple[SharedMedia, ...] | None = None
     beside: Mapping[str, PreparedSet] = dataclasses.field(default_factory=dict)
-
-    @property
-    def view_steps(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Name of each set's view -> shape and type of one step."""
-        manifests = [one.manifest for one in (*self.sets.values(), *self.beside.values())]
-        return {one.view: (one.step_shape, one.dtype) for one in manifests}

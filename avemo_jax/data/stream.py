@@ -10,6 +10,7 @@ import numpy as np
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedSet
+from avemo_jax.data.quiet_loading import quiet_loading
 from avemo_jax.data.resident import STREAMS, join_segments, rows_of_clips
 
 
@@ -77,9 +78,10 @@ class StreamedSet:
           order: (n,) int32 rows, n a multiple of `batch_size`.
           real: (n,) bool, False for padding.
         """
-        import tensorflow as tf
+        with quiet_loading():
+            import tensorflow as tf
 
-        tf.config.set_visible_devices([], "GPU")  # the accelerator belongs to JAX
+            tf.config.set_visible_devices([], "GPU")  # the accelerator belongs to JAX
         names = [name for stream in self.streams for name in (stream, f"{stream}_mask")]
         types = [np.dtype(kind) for stream in self.streams for kind in (self.sources[stream].dtype, bool)]
 

@@ -128,11 +128,12 @@ class _Input:
 
 @dataclasses.dataclass(frozen=True)
 class FrozenEncoder:
-    """An encoder with its weights: batches of steps in, features out."""
+    """An encoder with its weights: batches of steps in, features out; steps are as a view has them, of `step_shape` and `dtype`."""
 
     spec: EncoderSpec
     variables: Any
     step_shape: tuple[int, ...]
+    dtype: str
 
     def run(self, examples: Iterable[Example], *, is_short: bool = False) -> Iterator[Example]:
         """Encode the real steps of examples in order; padded steps give zeros.
@@ -142,7 +143,7 @@ class FrozenEncoder:
           is_short: a handful of steps is to come, and the last batch may be smaller than the others. Batches of one size give the same
             bits wherever an interrupted preparation goes on.
         """
-        size = self.batch_size
+        size, feature_shape = self.batch_size, self.feature_shape
         apply = self._compiled()
         pending: list[tuple[Example, int]] = []
         waiting: list[np.ndarray] = []
@@ -164,7 +165,7 @@ class FrozenEncoder:
             while pending and start + pending[0][1] <= len(features):
                 example, count = pending.pop(0)
                 own, start = features[start : start + count], start + count
-                values = np.zeros((len(example.mask), *self.feature_shape), np.float32)
+                values = np.zeros((len(example.mask), *feature_shape), np.float32)
                 values[example.mask] = own
                 yield Example(example.clip_id, example.segment, values, example.mask, example.times_s)
             done[:] = [features[start:]] if start < len(features) else []
@@ -186,7 +187,7 @@ class FrozenEncoder:
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
-        return self.spec.feature_shape(self.step_shape, "float32")
+        return self.spec.feature_shape(self.step_shape, self.dtype)
 
     def _compiled(self) -> Callable[[np.ndarray], jax.Array]:
         fold = self.spec.family.fold
@@ -237,7 +238,7 @@ def _features_of(config: Config, stream: str, prepared: PreparedCorpus, store: S
 
 def frozen_encoder(config: Config, name: str, step_shape: tuple[int, ...], dtype: str) -> FrozenEncoder:
     """An encoder with the weights that the config names, for steps of a view."""
-    return FrozenEncoder(encoder_spec(config, name), encoder_variables(config, name, step_shape, dtype), step_shape)
+    return FrozenEncoder(encoder_spec(config, name), encoder_variables(config, name, step_shape, dtype), step_shape, dtype)
 
 
 def _inputs_of(config: Config, stream: str, prepared: PreparedCorpus) -> list[_Input]:

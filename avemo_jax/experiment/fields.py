@@ -8,8 +8,11 @@ from typing import Any
 
 Config = Mapping[str, Any]
 
-# What a sweep may try: it changes the network or its recipe, and neither the data nor how far training goes.
-SWEEPABLE = ("model.", "train.")
+# What a sweep may try and a stage may do differently: the network or its recipe, and neither the data nor what trials there are.
+CHANGEABLE = ("model.", "train.")
+_OF_ALL_STAGES = ("seeds", "stages", "overrides", "freeze_earlier")
+_WITHOUT_NETWORK = ("late", "svm")
+# Nor does a sweep try how far training goes.
 _NOT_SWEPT = ("num_epochs", "seeds", "stages", "overrides", "freeze_earlier", "tensorboard", "checkpoint_every_epochs", "keep_checkpoints")
 
 
@@ -23,11 +26,13 @@ def swept_fields(config: Config) -> dict[str, tuple[Any, ...]]:
     for text in config["sweep"]["fields"]:
         name, values = _split(text, where="sweep.fields", form="field=value|value")
         top, _, last = name.partition(".")
-        if f"{top}." not in SWEEPABLE or last.split(".")[0] in _NOT_SWEPT:
+        if f"{top}." not in CHANGEABLE or last.split(".")[0] in _NOT_SWEPT:
             raise ValueError(f"sweep.fields cannot try {name}: fields of the model and of the recipe can be, but for {_NOT_SWEPT}")
         if last in config["sweep"]:
             raise ValueError(f"sweep.fields names {name}, a number of the recipe: --config.sweep.{last}=(...) tries it in one program")
-        axes[name] = tuple(parsed(config, name, value) for value in values.split("|"))
+        if name in axes:
+            raise ValueError(f"sweep.fields names {name} twice; put all of its values behind one")
+        axes[name] = tuple(parsed(config, name, value.strip()) for value in values.split("|"))
     return axes
 
 
@@ -35,14 +40,22 @@ def for_stage(config: Config, stage: str) -> Config:
     """The config of one stage: `config.train.overrides`, such as "audio:train.num_epochs=100", put in.
 
     Raises:
-      ValueError: a text that is not of that form, a stage that the experiment lacks, a field that does not exist, a value of another type.
+      ValueError: a text that is not of that form, a stage that the experiment lacks or that trains no network, a field that does not exist
+        or is of the experiment as a whole, a value of another type.
     """
     changes = {}
+    trained = tuple(name for name in config["train"]["stages"] if name not in _WITHOUT_NETWORK)
     for text in config["train"]["overrides"]:
         owner, colon, rest = text.partition(":")
-        if not colon or owner not in config["train"]["stages"]:
-            raise ValueError(f"train.overrides holds {text!r}; expected stage:field=value with a stage among {config['train']['stages']}")
+        if not colon or owner not in trained:
+            raise ValueError(f"train.overrides holds {text!r}; expected stage:field=value with a stage that trains a network, of {trained}")
         name, value = _split(rest, where="train.overrides", form="stage:field=value")
+        top, _, last = name.partition(".")
+        if f"{top}." not in CHANGEABLE or last in _OF_ALL_STAGES:
+            raise ValueError(
+                f"train.overrides names {name}, which all stages share; a stage may differ in fields of the model and of the recipe, but "
+                f"for {_OF_ALL_STAGES}"
+            )
         if owner == stage:
             changes[name] = parsed(config, name, value)
     return with_fields(config, changes)

@@ -13,6 +13,7 @@ from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus
 from avemo_jax.data.resident import ResidentSet, load_resident
 from avemo_jax.data.stream import StreamedSet, open_stream
 from avemo_jax.experiment import networks
+from avemo_jax.experiment.features import sources_of
 from avemo_jax.experiment.fields import for_stage, swept_fields, with_fields
 from avemo_jax.labels import LabelSet, label_set, labelled
 from avemo_jax.models.emotion_net import EmotionNet
@@ -142,6 +143,7 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
         raise ValueError(f"protocol.select must be 'validation' or 'test', got {config['protocol']['select']!r}")
     if config["devices"]["feed"] not in FEEDS:
         raise ValueError(f"devices.feed must be one of {tuple(FEEDS)}, got {config['devices']['feed']!r}")
+    check_grid(config)
     labels = label_set(config["corpus"]["label_set"])
     clips, classes = labelled(prepared.clips, labels)
     protocol = config["protocol"]
@@ -167,12 +169,27 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
     )
 
 
+def check_grid(config: Config) -> None:
+    """Check that stages, overrides and sweeps go together, before hours go into preparing or training.
+
+    Raises:
+      ValueError: they do not; or one of them changes what a stream's features are made of, which all trials share.
+    """
+    shared = {stream: sources_of(config, stream) for stream in config["system"]["streams"]}
+    for stage in stages_of(config):
+        for trial in trials_of(config, 1):
+            own = with_fields(for_stage(config, stage.name), trial.fields)
+            for stream in stage.streams:
+                if sources_of(own, stream) != shared[stream]:
+                    raise ValueError(
+                        f"a sweep or train.overrides changes the frozen encoder of the {stream} stream (model.{stream}.encoder, "
+                        "encoder_trained_from or encoder_beside); its features are made once for all trials, so make it two experiments"
+                    )
+
+
 def stages_of(config: Config) -> tuple[Stage, ...]:
     """The stages that a config asks for."""
-    stages = make_stages(config["train"]["stages"], config["system"]["streams"], freeze_earlier=config["train"]["freeze_earlier"])
-    for stage in stages:
-        for_stage(config, stage.name)  # a mistake in train.overrides is told before anything is trained
-    return stages
+    return make_stages(config["train"]["stages"], config["system"]["streams"], freeze_earlier=config["train"]["freeze_earlier"])
 
 
 def trials_of(config: Config, num_folds: int) -> list[Trial]:

@@ -63,12 +63,15 @@ def restore_stages(plan: Plan, workdir: Path) -> list[Outcome]:
     Raises:
       FileNotFoundError, DamagedCheckpoint: as `restore_last`.
     """
-    earlier: list[Outcome] = [_restore_network(plan, stage, workdir) for stage in plan.stages[:-1]]
-    return [*earlier, restore_last(plan, workdir)]
+    earlier = [_restore_network(plan, stage, workdir) for stage in plan.stages[:-1]]
+    return [*earlier, restore_last(plan, workdir, earlier)]
 
 
-def restore_last(plan: Plan, workdir: Path) -> Outcome:
+def restore_last(plan: Plan, workdir: Path, earlier: Sequence[NetworkOutcome] | None = None) -> Outcome:
     """Restore what the last stage needs to judge.
+
+    Args:
+      earlier: the stages before it where they are restored already.
 
     Raises:
       FileNotFoundError: training has not finished.
@@ -82,7 +85,8 @@ def restore_last(plan: Plan, workdir: Path) -> Outcome:
     path = workdir / LATE_FILE
     if not path.is_file():
         raise FileNotFoundError(f"training in {workdir} has not finished (no {LATE_FILE}); run the same command with --mode=train")
-    earlier = [_restore_network(plan, stage, workdir) for stage in plan.stages if stage.name in last.takes_over]
+    if earlier is None:
+        earlier = [_restore_network(plan, stage, workdir) for stage in plan.stages[:-1]]
     return restore_late(last, earlier, json.loads(path.read_text()))
 
 
@@ -111,8 +115,6 @@ def _train_network(plan: Plan, stage: Stage, run: RunDirectory, finished: dict[s
     trials = plan.trials_of(stage)
     groups = batches_of(trials)
     states = {name: outcome.states for name, outcome in finished.items()}
-    published = published_weights(plan.config, stage, plan.data)
-    warm = warm_start(stage, states, len(trials), published)
     directories = checkpoint_directories(run.path, stage, len(groups))
     config = for_stage(plan.config, stage.name)
     batches = []
@@ -120,6 +122,8 @@ def _train_network(plan: Plan, stage: Stage, run: RunDirectory, finished: dict[s
         mine = [trials[position] for position in positions]
         inputs = plan.inputs(stage, mine)
         program = make_program(plan, stage, mine, inputs)
+        published = published_weights(plan.config_of(stage, mine[0]), stage, plan.data)
+        warm = warm_start(stage, states, len(trials), published)
         name = stage.name if len(groups) == 1 else f"{stage.name} {number + 1} of {len(groups)}"
         writer = make_writer(run.path / "tensorboard" / directory.name, wanted=config["train"]["tensorboard"])
 

@@ -248,7 +248,7 @@ def train_batch(
                 )
         if rows:
             uar = np.mean([row["val_uar"] for row in rows])
-            progress(epoch + 1, num_epochs, f"{stage.name}: {len(rows)} of {len(trials)} trials, validation UAR {uar:.3f}")
+            progress(epoch + 1, num_epochs, f"{len(rows)} of {len(trials)} trials, validation UAR {uar:.3f}")
         return any(one.active for one in records)
 
     # Metrics of an epoch are read after the next one is dispatched, so that the devices never wait for the host.

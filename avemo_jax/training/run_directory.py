@@ -20,10 +20,12 @@ from avemo_jax.atomic import atomic_file, write_json
 from avemo_jax.json_lines import read_rows
 
 # Fields that say where and how fast, not what: a run may be resumed with other values.
-# Files that views read count by their content, which is in the keys of the prepared sets (`RunDirectory.bind`).
+# Files that views read count by their content, which is in the keys of the prepared sets (`RunDirectory.bind`); those of a view's
+# detector are named `detector_path` in each.
 UNCOMPARED = (
     "workdir",
     "prepared_dir",
+    "weights_dir",
     "num_workers",
     "corpus.root",
     "protocol.allow_leaks",
@@ -33,8 +35,6 @@ UNCOMPARED = (
     "train.checkpoint_every_epochs",
     "train.keep_checkpoints",
     "views.table.path",
-    "views.faces.detector_path",
-    "views.keyframes.detector_path",
 )
 # Packages whose version may change a number.
 VERSIONED = (
@@ -178,7 +178,7 @@ def compare_configs(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list
     return [
         f"{name}: {old.get(name, '(absent)')!r} there, {new.get(name, '(absent)')!r} now"
         for name in sorted(old.keys() | new.keys())
-        if name not in UNCOMPARED and old.get(name, "(absent)") != new.get(name, "(absent)")
+        if name not in UNCOMPARED and not name.endswith(".detector_path") and old.get(name, "(absent)") != new.get(name, "(absent)")
     ]
 
 

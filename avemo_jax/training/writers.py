@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avemo_jax.data.quiet_loading import quiet_loading
+
 LOG = logging.getLogger(__name__)
 _CURVES = ("train_loss", "val_loss", "val_war", "val_uar", "learning_rate")
 
@@ -15,9 +17,10 @@ class TensorBoardWriter:
     """Rows of metrics.jsonl as curves: the mean over trials, and one curve a trial for what is selected by."""
 
     def __init__(self, directory: Path):
-        from clu import metric_writers
+        with quiet_loading():
+            from clu import metric_writers
 
-        self._writer = metric_writers.SummaryWriter(str(directory))
+            self._writer = metric_writers.SummaryWriter(str(directory))
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add the rows of one epoch."""

@@ -8,12 +8,14 @@ from avemo_jax.json_lines import read_rows
 from avemo_jax.training.run_directory import ConfigMismatch, complete, open_run
 
 CONFIG = {"workdir": None, "train": {"learning_rate": 0.1, "seeds": (0, 1)}, "corpus": {"name": "demo", "root": "/a"}}
+CONFIG |= {"weights_dir": "weights", "views": {"hog": {"detector_path": None, "size_px": 64}}}
 
 
 def test_another_config_is_refused_with_every_difference(tmp_path):
     with open_run(tmp_path / "run", CONFIG):
         pass
-    moved = {**CONFIG, "workdir": "elsewhere", "corpus": {"name": "demo", "root": "/b"}}
+    moved = {**CONFIG, "workdir": "elsewhere", "weights_dir": "/w", "corpus": {"name": "demo", "root": "/b"}}
+    moved |= {"views": {"hog": {"detector_path": "/d", "size_px": 64}}}
     with open_run(tmp_path / "run", moved):
         pass
     other = {**CONFIG, "train": {"learning_rate": 0.2, "seeds": (0,)}}
