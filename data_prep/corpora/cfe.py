@@ -48,7 +48,8 @@ def clips(root: Path) -> tuple[Clip, ...]:
     if not found:
         there = f"{len(pictures)} pictures, all of compound categories" if pictures else None
         raise not_found("cfe", root, layout=LAYOUT, address=ADDRESS, found=there)
-    _log.info("%s: %d pictures of compound categories are not read", root, len(pictures) - len(found))
+    if len(found) < len(pictures):
+        _log.info("%s: %d pictures of compound categories are not read", root, len(pictures) - len(found))
     return tuple(Clip(name, "cfe", EMOTIONS[name[:2]], name[3:6], video=picture) for name, picture in found.items())
 
 

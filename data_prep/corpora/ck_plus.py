@@ -65,7 +65,8 @@ def clips(root: Path, *, first_frames: bool = False) -> tuple[Clip, ...]:
             found.append(_clip(first, sequence[first], EMOTIONS[0]))
     if without_picture:
         warnings.warn(f"{root}: no picture for {shorten(without_picture, what='labels')}", stacklevel=2)
-    _log.info("%s: %d of %d sequences have no label", root, len(frames.keys() - {peak[:8] for peak in labels}), len(frames))
+    if unlabelled := frames.keys() - {peak[:8] for peak in labels}:
+        _log.info("%s: %d of %d sequences have no label", root, len(unlabelled), len(frames))
     return tuple(sorted(found, key=lambda clip: clip.clip_id))
 
 

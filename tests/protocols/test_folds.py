@@ -198,6 +198,96 @@ def test_a_corpus_that_does_not_name_its_speakers_has_no_speaker_folds():
     assert sizes(table_of("random_k", clips, num_folds=4)) == [(8, 4, 4)] * 4
 
 
+def test_text_independent_on_two_sentences_validates_on_held_out_speakers():
+    clips = [dataclasses.replace(clip, sentence=str(int(clip.sentence))) for clip in ravdess()]
+    sentence_of = {clip.clip_id: clip.sentence for clip in clips}
+    table = table_of("text_independent", clips)
+    assert not table.speaker_independent and (table.groups_by, table.validation_by) == ("sentence", "speaker")
+    assert sizes(table) == [(600, 120, 720)] * 2
+    for fold, tested in zip(table.folds, "12", strict=True):
+        assert {sentence_of[clip_id] for clip_id in fold.test} == {tested}
+        assert {sentence_of[clip_id] for clip_id in (*fold.train, *fold.validation)} == {"1", "2"} - {tested}
+        assert speakers(fold.validation, clips) == {"05", "10", "15", "20"} and not speakers(fold.train, clips) & {"05", "10", "15", "20"}
+    with pytest.raises(ValueError, match=r"names 2 sentences of ravdess.*not among them: 3"):
+        table_of("text_independent", [*clips, dataclasses.replace(clips[0], clip_id="new", sentence="3")])
+
+
+def test_text_independent_on_many_words_deals_them_out():
+    clips = tess(11)
+    sentence_of = {clip.clip_id: clip.sentence for clip in clips}
+    table = table_of("text_independent", clips)
+    assert (table.groups_by, table.validation_by, len(table.folds)) == ("sentence", "", 5)
+    tested = [{sentence_of[clip_id] for clip_id in fold.test} for fold in table.folds]
+    assert tested[0] == {"word00", "word05", "word10"} and tested[4] == {"word04", "word09"}
+    assert {sentence_of[clip_id] for clip_id in table.folds[4].validation} == tested[0]
+    assert table.note.startswith("11 sentences in order, dealt out to five folds")
+    with pytest.raises(ValueError, match="text_independent deals sentences out to 5 folds, and the clips have 4"):
+        table_of("text_independent", tess(4))
+
+
+def test_subject10_deals_subjects_out_and_is_for_its_corpora():
+    clips = speakers_only(*(f"S{number:03}" for number in range(5, 28)), corpus="ck_plus")
+    table = table_of("subject10", clips)
+    assert speakers(table.folds[0].test, clips) == {"S005", "S015", "S025"}
+    assert speakers(table.folds[0].validation, clips) == {"S006", "S016", "S026"}
+    with pytest.raises(ValueError, match="'subject10' is made for ck48 and ck_plus, and the clips are of other"):
+        table_of("subject10", speakers_only("a"))
+
+
+# Whole corpora as far as folds look at them: one clip a group. A published table never changes.
+WHOLE = {
+    "ravdess": ("speaker", [f"{actor:02}" for actor in range(1, 25)]),
+    "iemocap": ("session", [str(session) for session in range(1, 6)]),
+    "crema_d": ("speaker", [str(actor) for actor in range(1001, 1092)]),
+    "enterface": ("speaker", [f"s{subject}" for subject in range(1, 45) if subject != 6]),
+    "fer2013": ("usage", ["Training", "PublicTest", "PrivateTest"]),
+}
+HASHES = {
+    ("ravdess", "luna5"): "4ded6b7b5a115bc8",
+    ("ravdess", "emobox6"): "3c24910ee5d72bdd",
+    ("ravdess", "seq6"): "b2da0ff023dca3b9",
+    ("ravdess", "audeering"): "204597b42e90fb1d",
+    ("iemocap", "session5"): "7ac28ce3fdb68fab",
+    ("crema_d", "seq5"): "721f8d1f37d3f955",
+    ("enterface", "subject5"): "bfca3edd2df5a7b2",
+    ("fer2013", "official"): "eebfd753ff3f4f5d",
+}
+
+
+@pytest.mark.parametrize(("corpus", "protocol"), list(HASHES), ids=lambda value: value)
+def test_published_tables_never_change(corpus, protocol):
+    groups_by, groups = WHOLE[corpus]
+    clips = [
+        Clip(
+            clip_id=group,
+            corpus=corpus,
+            label="happy",
+            speaker="" if groups_by == "usage" else group,
+            session=group if groups_by == "session" else "",
+            gender="female" if number % 2 else "male",
+            attributes={"usage": group} if groups_by == "usage" else {},
+        )
+        for number, group in enumerate(groups)
+    ]
+    assert table_of(protocol, clips).content_hash[:16] == HASHES[corpus, protocol]
+
+
+def test_every_table_is_listed_for_its_corpus():
+    listed = {
+        "crema_d": {"seq5", "text_independent", "loso"},
+        "enterface": {"subject5", "text_independent", "loso"},
+        **{corpus: {"loso", "speaker_k"} for corpus in ("rml", "savee", "jaffe")},
+        "tess": {"cross_speaker2", "text_independent"},
+        **{corpus: {"subject10", "loso"} for corpus in ("ck_plus", "ck48")},
+        "fer2013": {"official"},
+        "ravdess": {"luna5", "emobox6", "seq6", "audeering", "text_independent", "loso"},
+        "iemocap": {"session5", "speaker10"},
+    }
+    for corpus, names in listed.items():
+        assert names <= set(protocol_names(corpus)), corpus
+    assert "text_independent" not in protocol_names("iemocap") and "subject10" not in protocol_names("tess")
+
+
 def test_speaker10_validates_on_the_other_speaker_of_the_session():
     clips = iemocap()
     table = table_of("speaker10", clips)
