@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
             name="synthetic",
             root=placeholder(str),  # folder as the owner distributes it; the synthetic corpus makes its own
             label_set="ravdess8",
-            label_target="acted",  # what the labels are, stored with every result: "acted", or "crowd" where listeners voted
+            label_target="acted",  # what the labels are, stored with every result: "acted", "crowd" (what raters said), "found"
             channel="speech",  # RAVDESS: "speech", "song" or "all"
             unsegmented=False,  # eNTERFACE'05: also read the recordings that hold all sentences of an emotion uncut (subject 6)
             first_frames=False,  # CK+: also read the first frame of each labelled sequence, as a neutral face (label set ck_plus8)

@@ -17,6 +17,7 @@ def get_config(system: str = "image_cnn"):
     config = base.get_config()
     config.corpus.name = "fer2013"
     config.corpus.label_set = "basic7"
+    config.corpus.label_target = "found"
     config.protocol.name = "official"
     # The owner's parts are known to share pictures that are nearly the same; every table says so.
     config.protocol.allow_leaks = ("near_duplicate_in_two_parts",)

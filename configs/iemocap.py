@@ -14,6 +14,7 @@ def get_config(system: str = "gru_attention"):
     config = base.get_config()
     config.corpus.name = "iemocap"
     config.corpus.label_set = "iemocap4"
+    config.corpus.label_target = "crowd"
     config.protocol.name = "session5"
     systems.apply(config, system)
     # Sound at 16 kHz; the same analysis window and hop as at 48 kHz.

@@ -31,6 +31,10 @@ def prepare_corpus(config: Mapping[str, Any]) -> PreparedCorpus:
     check_same_cut({stream: make_view(view, **config["views"][view]) for stream, view in joined.items()})
     name = settings["name"]
     module = corpus(name)
+    if settings["label_target"] not in module.LABEL_TARGETS:
+        raise ValueError(
+            f"the labels of {name} are {' or '.join(module.LABEL_TARGETS)}, got --config.corpus.label_target={settings['label_target']}"
+        )
     if not settings["root"]:
         form = module.root_form() if isinstance(module, JoinedCorpus) else "FOLDER"
         raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root={form}; {module.ADDRESS}")

@@ -155,6 +155,7 @@ def test_a_config_has_the_modalities_of_its_corpus(path):
 def test_labels_and_protocol_of_a_config_exist(path):
     config = importlib.import_module(f"configs.{path.stem}").get_config()
     assert config.corpus.label_set in LABEL_SETS
+    assert config.corpus.label_target in corpus(config.corpus.name).LABEL_TARGETS
     names = config.corpus.name.split("+")
     assert config.protocol.name in protocol_names("+".join(sorted(names)))
 

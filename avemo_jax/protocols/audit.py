@@ -44,6 +44,7 @@ class Item:
       item_id: as folds name it.
       speaker, sentence, label: as `Clip` has them.
       recording: what it was cut from, where it is a segment or a frame of something longer.
+      corpus: whose it is, where several are joined.
       media: the stretches of files that it is made of.
     """
 
@@ -52,6 +53,7 @@ class Item:
     sentence: str = ""
     label: str = ""
     recording: str = ""
+    corpus: str = ""
     media: tuple[Span, ...] = ()
 
 
@@ -68,6 +70,7 @@ def items_of(clips: Sequence[Clip]) -> tuple[Item, ...]:
             speaker=of_corpus(clip, clip.speaker),
             sentence=of_corpus(clip, clip.sentence),
             label=clip.label,
+            corpus=clip.corpus,
             recording=of_corpus(clip, clip.attributes.get(RECORDING, "")),
             media=tuple(
                 Span(path, *span, region)
@@ -201,6 +204,19 @@ class _Members:
 
 
 def _sentences(members: _Members, items: Sequence[Item]) -> list[Finding]:
+    """Sentences in two parts; corpus by corpus, for one may have a few that all read and another many that each reads alone."""
+    reasons = {
+        corpus: _sentences_are_shared([item for item in items if item.corpus == corpus]) for corpus in {item.corpus for item in items}
+    }
+    findings = []
+    for reason in sorted(set(reasons.values())):
+        sentences = [item.sentence if reasons[item.corpus] == reason else "" for item in items]
+        findings += members.shared("sentence_in_two_parts", sentences, "sentence", spares_validation=True, reason=reason)
+    return findings
+
+
+def _sentences_are_shared(items: Sequence[Item]) -> str:
+    """Why no split could keep the sentences of these apart, "" where one could."""
     speakers_of: dict[str, set[str]] = defaultdict(set)
     for item in items:
         if item.sentence:
@@ -208,9 +224,7 @@ def _sentences(members: _Members, items: Sequence[Item]) -> list[Finding]:
     num_speakers = len({item.speaker for item in items if item.sentence})
     few = len(speakers_of) <= FEW_SENTENCES
     read_by_all = num_speakers > 1 and np.median([len(speakers) for speakers in speakers_of.values()] or [0]) >= READ_BY_ALL * num_speakers
-    reason = f"the corpus has only {len(speakers_of)}" if few else "every speaker reads the same ones" if read_by_all else ""
-    sentences = [item.sentence for item in items]
-    return members.shared("sentence_in_two_parts", sentences, "sentence", spares_validation=True, reason=reason)
+    return f"the corpus has only {len(speakers_of)}" if few else "every speaker reads the same ones" if read_by_all else ""
 
 
 def _recordings(members: _Members, items: Sequence[Item]) -> list[Finding]:

@@ -5,6 +5,7 @@ A corpus module offers
     ADDRESS             where to ask the owner for it
     LAYOUT              in one line, what is expected below the root
     OPTIONS             names of the fields of config.corpus that its `clips` takes
+    LABEL_TARGETS       what its labels can be: "acted", "crowd" (what raters said), "found" (what the source said)
     MODALITIES          what its clips have: "audio", "video" (moving pictures), "still"
     NUM_CLIPS           clips of a complete corpus as its owner counts them, or None where that is left open
     clips(root, ...)    the clips; raises CorpusNotFound

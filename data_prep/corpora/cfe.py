@@ -17,6 +17,7 @@ from data_prep.corpora.layout import not_found, recordings
 ADDRESS = "https://cbcsl.ece.ohio-state.edu/compound.html"
 LAYOUT = "CFEE_Database_230/01-04/Images1/02_339_3470.jpg and the like: category, subject, number, in folders of any depth"
 OPTIONS = ()
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("still",)
 NUM_CLIPS = 1610  # 230 subjects, seven categories
 

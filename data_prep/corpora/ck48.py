@@ -17,6 +17,7 @@ from data_prep.corpora.layout import not_found, recordings
 ADDRESS = "http://www.jeffcohn.net/Resources (CK+; the 48 x 48 copy is on Kaggle as CK+48)"
 LAYOUT = "CK+48/anger/S010_004_00000017.png and the like, one folder an emotion"
 OPTIONS = ()
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("still",)
 NUM_CLIPS = 981
 

@@ -19,6 +19,7 @@ from data_prep.corpora.layout import not_found, recordings, shorten
 ADDRESS = "http://www.jeffcohn.net/Resources"
 LAYOUT = "cohn-kanade-images/S005/001/S005_001_00000011.png and Emotion/S005/001/S005_001_00000011_emotion.txt"
 OPTIONS = ("first_frames",)
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("still",)
 NUM_CLIPS = None  # 327 peaks, and as many first frames where they are asked for
 

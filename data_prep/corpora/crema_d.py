@@ -1,7 +1,8 @@
 """CREMA-D: 91 actors speak twelve sentences in six emotions, one of the sentences at three levels.
 
-A file is named by actor, sentence, emotion and level. In the films (.flv) the first stream holds neither picture nor sound, and the sound
-is also there by itself. VideoDemographics.csv, where it is there, tells the actors' age and sex.
+A file is named by actor, sentence, acted emotion and level. In the films (.flv) the first stream holds neither picture nor sound, and the
+sound is also there by itself. VideoDemographics.csv tells the actors' age and sex, processedResults/summaryTable.csv what raters saw and
+heard in each film.
 
 Source: Cao et al. 2014, "CREMA-D: crowd-sourced emotional multimodal actors dataset", IEEE Transactions on Affective Computing 5(4).
 """
@@ -18,14 +19,15 @@ from data_prep.corpora.layout import not_found, recordings
 
 ADDRESS = "https://github.com/CheyneyComputerScience/CREMA-D"
 LAYOUT = "VideoFlash/1001_IEO_ANG_HI.flv and AudioWAV/1001_IEO_ANG_HI.wav, one or both, beside VideoDemographics.csv"
-OPTIONS = ()
+OPTIONS = ("label_target",)
+LABEL_TARGETS = ("acted", "crowd")
 MODALITIES = ("audio", "video")
 NUM_CLIPS = 7442
 
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 LEVELS = {"XX": "unspecified", "LO": "low", "MD": "medium", "HI": "high"}
 SENTENCES = ("IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI")
-DEMOGRAPHICS = "VideoDemographics.csv"
+DEMOGRAPHICS, VOTES = "VideoDemographics.csv", "summaryTable.csv"
 _NAME = re.compile(
     rf"(?P<actor>1\d{{3}})_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<level>XX?|LO|MD|HI)"  # one has X
 )
@@ -38,17 +40,26 @@ def clip_id(stem: str) -> str | None:
     return match and "_".join([*stem.split("_")[:3], "XX" if match["level"] == "X" else match["level"]])
 
 
-def clips(root: Path) -> tuple[Clip, ...]:
+def clips(root: Path, *, label_target: str = "acted") -> tuple[Clip, ...]:
     """Read the corpus: one clip a performance, its sound from the wav file where there is one, else from the mp3 file or the film.
 
+    Args:
+      root: folder that holds the corpus.
+      label_target: "acted", or "crowd": what most raters of picture and sound together said; "tie" where several words have as many.
+
     Raises:
-      CorpusNotFound: no file of the corpus is there.
+      ValueError: unknown label_target.
+      CorpusNotFound: no file of the corpus is there, or for "crowd" no votes.
     """
+    if label_target not in LABEL_TARGETS:
+        raise ValueError(
+            f"label_target must be one of {LABEL_TARGETS} for crema_d, got {label_target!r}; set --config.corpus.label_target="
+        )
     found = recordings(root, _MEDIA, _recording, pattern="ACTOR_SENTENCE_EMOTION_LEVEL")
-    if not found:
-        raise not_found("crema_d", root, layout=LAYOUT, address=ADDRESS)
-    people = _people(root)
-    return tuple(_clip(name, media, people) for name, media in found.items())
+    people, votes = _table(root, DEMOGRAPHICS, "ActorID"), _table(root, VOTES, "FileName") if label_target == "crowd" else None
+    if not found or votes == {}:
+        raise not_found("crema_d", root, layout=LAYOUT, address=ADDRESS, found=f"{len(found)} clips, and no {VOTES}" if found else None)
+    return tuple(_clip(name, media, people.get(name[:4], {}), votes) for name, media in found.items())
 
 
 def _recording(path: Path) -> tuple[str, str] | None:
@@ -56,22 +67,21 @@ def _recording(path: Path) -> tuple[str, str] | None:
     return (name, _MEDIA[path.suffix.lower()]) if name else None
 
 
-def _people(root: Path) -> dict[str, dict[str, str]]:
-    """Actor -> row of the first table of actors."""
-    for path in sorted(root.rglob(DEMOGRAPHICS)):
+def _table(root: Path, name: str, key: str) -> dict[str, dict[str, str]]:
+    """The rows of the first file of that name, by one of its columns; none where there is no such file."""
+    for path in sorted(root.rglob(name)):
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            return {row["ActorID"]: row for row in csv.DictReader(stream)}
+            return {row[key]: row for row in csv.DictReader(stream)}
     return {}
 
 
-def _clip(name: str, media: Mapping[str, str], people: Mapping[str, Mapping[str, str]]) -> Clip:
+def _clip(name: str, media: Mapping[str, str], person: Mapping[str, str], votes: Mapping[str, Mapping[str, str]] | None) -> Clip:
     actor, sentence, emotion, level = name.split("_")
-    person = people.get(actor, {})
     gender = person.get("Sex", "").lower()
     return Clip(
         clip_id=name,
         corpus="crema_d",
-        label=EMOTIONS[emotion],
+        label=EMOTIONS[emotion] if votes is None else _most_said(votes.get(name, {})),
         speaker=actor,
         audio=media.get("wav") or media.get("mp3") or media.get("film"),
         video=media.get("film"),
@@ -79,3 +89,8 @@ def _clip(name: str, media: Mapping[str, str], people: Mapping[str, Mapping[str,
         sentence=sentence,
         attributes={"level": LEVELS[level]} | ({"age": person["Age"]} if person.get("Age") else {}),
     )
+
+
+def _most_said(row: Mapping[str, str]) -> str:
+    """The raters' word: a vote is an emotion's first letter, or several of them joined by colons."""
+    return next((word for code, word in EMOTIONS.items() if row.get("MultiModalVote") == code[0]), "tie" if row else "unrated")

@@ -17,6 +17,7 @@ from data_prep.corpora.layout import not_found, recordings
 ADDRESS = "http://emodb.bilderbar.info"
 LAYOUT = "wav/03a01Fa.wav and the like: speaker, text, letter of the emotion, version"
 OPTIONS = ()
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio",)
 NUM_CLIPS = 535
 

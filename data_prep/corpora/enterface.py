@@ -19,6 +19,7 @@ from data_prep.corpora.layout import not_found, recordings, shorten
 ADDRESS = "https://enterface.net/enterface05/emotion.html"
 LAYOUT = "subject 1 to subject 44, each with anger, disgust, ..., surprise, each with sentence 1 to sentence 5, each with one .avi"
 OPTIONS = ("unsegmented",)
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio", "video")
 NUM_CLIPS = None  # 1287 sentences (three of subject 23 are missing), 1257 without subject 12
 

@@ -20,6 +20,7 @@ from data_prep.corpora.layout import not_found, shorten
 ADDRESS = "https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition-challenge"
 LAYOUT = "fer2013.csv with the columns emotion, pixels, Usage"
 OPTIONS = ()
+LABEL_TARGETS = ("found",)  # by the words that a search for the picture had, looked through by people
 MODALITIES = ("still",)
 NUM_CLIPS = 35887
 

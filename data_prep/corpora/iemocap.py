@@ -18,6 +18,7 @@ from data_prep.corpora.layout import not_found, shorten
 ADDRESS = "https://sail.usc.edu/iemocap/iemocap_release.htm"
 LAYOUT = "Session1 to Session5, each with dialog/EmoEvaluation/*.txt, sentences/wav/DIALOGUE/UTTERANCE.wav, dialog/avi/DivX/DIALOGUE.avi"
 OPTIONS = ()
+LABEL_TARGETS = ("crowd",)  # the majority of three raters
 MODALITIES = ("audio", "video")
 NUM_CLIPS = 10039
 

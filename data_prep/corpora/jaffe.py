@@ -14,6 +14,7 @@ from data_prep.corpora.layout import not_found, recordings
 ADDRESS = "https://doi.org/10.5281/zenodo.3451524"
 LAYOUT = "KA.AN1.39.tiff and the like: model, emotion with take, number, in folders of any depth"
 OPTIONS = ()
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("still",)
 NUM_CLIPS = 213
 

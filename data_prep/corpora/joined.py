@@ -44,6 +44,10 @@ class JoinedCorpus:
         self.MODALITIES = tuple(
             kind for kind in ("audio", "video", "still") if all(kind in of for of in map(_modalities, modules.values()))
         )
+        common = [
+            target for target in next(iter(modules.values())).LABEL_TARGETS if all(target in of.LABEL_TARGETS for of in modules.values())
+        ]
+        self.LABEL_TARGETS = tuple(common) or ("mixed",)
         sizes = [module.NUM_CLIPS for module in modules.values()]
         self.NUM_CLIPS = None if None in sizes else sum(sizes)
 

@@ -17,6 +17,7 @@ from data_prep.corpora.layout import not_found, recordings
 ADDRESS = "https://zenodo.org/records/1188976"
 LAYOUT = "MM-VC-EE-II-SS-RR-AA.mp4 or .wav files (such as Actor_05/03-01-06-01-02-01-05.wav), in folders of any depth"
 OPTIONS = ("channel",)
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio", "video")
 NUM_CLIPS = None  # 1440 of speech, 1012 of song
 

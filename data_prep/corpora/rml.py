@@ -14,9 +14,10 @@ from pathlib import Path
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import not_found, recordings
 
-ADDRESS = "https://www.torontomu.ca/multimedia-research-laboratory (RML emotion database)"
+ADDRESS = "http://www.rml.ryerson.ca/rml-emotion-database.html (now Toronto Metropolitan University)"
 LAYOUT = "rml-1/s1 to rml-1/s5 and rml-2/s6 to rml-2/s8, in each an1.avi, di1.avi, fe1.avi, ..., or folders of languages with those"
 OPTIONS = ()
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio", "video")
 NUM_CLIPS = 720
 

@@ -18,6 +18,7 @@ from data_prep.corpora.layout import not_found, recordings
 ADDRESS = "http://kahlan.eps.surrey.ac.uk/savee"
 LAYOUT = "AudioData/DC/a01.wav and AudioVisualClip/DC/a01.avi, one or both; or flat, DC_a01.wav; speakers DC JE JK KL"
 OPTIONS = ()
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio", "video")
 NUM_CLIPS = 480
 

@@ -22,6 +22,7 @@ from data_prep.workers import Crash, run_tasks
 ADDRESS = "this project: it is made where it is missing"
 LAYOUT = "Actor_NN/01-01-EE-II-SS-RR-AA.mp4, beside synthetic.json"
 OPTIONS = ("num_actors", "num_takes", "seed")
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio", "video")
 NUM_CLIPS = None  # as many as the options ask for
 

@@ -17,6 +17,7 @@ from data_prep.corpora.layout import not_found, recordings
 ADDRESS = "https://doi.org/10.5683/SP2/E8H2MF"
 LAYOUT = "OAF_angry/OAF_back_angry.wav and the like: SPEAKER_word_emotion.wav, in folders of any name and depth"
 OPTIONS = ()
+LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio",)
 NUM_CLIPS = 2800
 

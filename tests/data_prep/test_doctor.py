@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.corpora import CORPORA
 from data_prep.doctor import doctor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +70,39 @@ def test_a_corpus_that_is_there_is_counted(tmp_path, few_requirements):
     )
     assert ok, report
     assert "6 clips of 2 speakers" in line_of(report, "ravdess") and "6 with sound, 0 with picture" in line_of(report, "ravdess")
+
+
+def test_all_corpora_are_listed_and_an_incomplete_one_is_counted_against_its_owner(tmp_path, few_requirements):
+    folder = tmp_path / "JAFFE"
+    folder.mkdir()
+    for name in ("KA.AN1.39", "KL.AN1.167", "holiday"):
+        (folder / f"{name}.tiff").touch()
+    report, ok = doctor(corpus="jaffe", corpus_root=folder, requirements=few_requirements, prepared_dir=tmp_path)
+    assert ok, report
+    for name, module in CORPORA.items():
+        assert line_of(report, name)
+        assert name in ("jaffe", "synthetic") or module.ADDRESS in line_of(report, name)
+    assert "2 of 213 clips of 2 speakers" in line_of(report, "jaffe") and "0 with sound, 2 with picture" in line_of(report, "jaffe")
+    assert "1 media files: holiday.tiff" in line_of(report, "jaffe")
+
+
+def test_joined_corpora_are_looked_at_each_in_its_folder(tmp_path, few_requirements):
+    for name in ("jaffe/KA.AN1.39.tiff", "ck48/anger/S010_004_00000017.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+
+    def look(name, root):
+        return doctor(corpus=name, corpus_root=root, requirements=few_requirements, prepared_dir=tmp_path / "prepared")
+
+    report, ok = look("jaffe+ck48", f"jaffe={tmp_path}/jaffe,ck48={tmp_path}/ck48")
+    assert ok and "2 of 1194 clips of 2 speakers" in line_of(report, "jaffe+ck48")
+    for name, root, said in (
+        ("jaffe+ck48", None, "--config.corpus.root=jaffe=FOLDER,ck48=FOLDER that holds"),
+        ("jaffe+ck48", f"jaffe={tmp_path}/jaffe", "no folder for ck48"),
+        ("ck_plus+ck48", None, "cannot be joined"),
+    ):
+        report, ok = look(name, root)
+        assert not ok and said in report
 
 
 def test_looking_at_the_synthetic_corpus_does_not_make_it(tmp_path, few_requirements):

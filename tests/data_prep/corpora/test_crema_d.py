@@ -12,7 +12,7 @@ from made_trees import by_id, touch
 from shared_data import shared_data
 
 from avemo_jax.protocols.folds import make_folds
-from data_prep.corpora import crema_d, load_clips
+from data_prep.corpora import CorpusNotFound, crema_d, load_clips
 from data_prep.media import probe, stream_audio, stream_frames
 
 DEMOGRAPHICS = "ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,Caucasian,Not Hispanic\n1002,21,Female,Caucasian,Not Hispanic\n"
@@ -59,6 +59,23 @@ def test_the_table_of_actors_and_what_it_does_not_know(tmp_path):
         ("1002", "female", {"level": "unspecified", "age": "21"}),
         ("1003", "unknown", {"level": "unspecified"}),
     ]
+
+
+def test_what_raters_said_in_place_of_what_was_acted(tmp_path):
+    names = ["1001_IEO_ANG_HI", "1001_IEO_ANG_LO", "1001_TIE_SAD_XX", "1001_TIE_HAP_XX"]
+    touch(tmp_path, *(f"AudioWAV/{name}.wav" for name in names))
+    with pytest.raises(CorpusNotFound, match=r"4 clips, and no summaryTable\.csv"):
+        load_clips("crema_d", tmp_path, label_target="crowd")
+    header = '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"'
+    votes = [f'"{number}","{name}","N","1","N","1","{vote}","1"' for number, (name, vote) in enumerate(zip(names, "DAS", strict=False))]
+    votes[1] = votes[1].replace('"A"', '"A:D"')
+    (tmp_path / "processedResults").mkdir()
+    (tmp_path / "processedResults/summaryTable.csv").write_text("\n".join([header, *votes]) + "\n")
+    said = {clip.clip_id: clip.label for clip in load_clips("crema_d", tmp_path, label_target="crowd")}
+    assert said == dict(zip(names, ("disgust", "tie", "sad", "unrated"), strict=True))
+    assert [clip.label for clip in load_clips("crema_d", tmp_path)] == ["anger", "anger", "happy", "sad"]
+    with pytest.raises(ValueError, match=r"one of \('acted', 'crowd'\) for crema_d, got 'mine'"):
+        load_clips("crema_d", tmp_path, label_target="mine")
 
 
 def test_sound_comes_from_the_wav_then_the_mp3_then_the_film(tmp_path):
