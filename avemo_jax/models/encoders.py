@@ -7,6 +7,7 @@ or from a named end point on).
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -144,16 +145,19 @@ class EncoderSpec:
 
     def variable_shapes(self, step_shape: tuple[int, ...], dtype: str, *, end_point: str | None = None) -> Any:
         """Shapes of the unfolded module's variables for inputs as a view's steps have them."""
-        one = jax.ShapeDtypeStruct((1, *step_shape[len(self.leading(step_shape)) :]), np.dtype(dtype))
-        return jax.eval_shape(self.module(end_point=end_point).init, jax.random.key(0), one)
+        return _traced(self, end_point, tuple(step_shape[len(self.leading(step_shape)) :]), dtype)[1]
 
     def feature_shape(self, step_shape: tuple[int, ...], dtype: str) -> tuple[int, ...]:
         """Shape of a step once it is encoded."""
         leading = self.leading(step_shape)
-        one = jax.ShapeDtypeStruct((1, *step_shape[len(leading) :]), np.dtype(dtype))
-        module = self.module()
-        found = jax.eval_shape(lambda key, x: module.init_with_output(key, x)[0], jax.random.key(0), one)
-        return (*leading, int(np.prod(found.shape[1:])))
+        return (*leading, int(np.prod(_traced(self, None, tuple(step_shape[len(leading) :]), dtype)[0].shape[1:])))
+
+
+@functools.cache
+def _traced(spec: EncoderSpec, end_point: str | None, shape: tuple[int, ...], dtype: str) -> tuple[Any, Any]:
+    """Shapes of features and variables for one input; large networks take seconds to trace."""
+    one = jax.ShapeDtypeStruct((1, *shape), np.dtype(dtype))
+    return jax.eval_shape(spec.module(end_point=end_point).init_with_output, jax.random.key(0), one)
 
 
 def encode_steps(apply: Callable[[jax.Array], jax.Array], spec: EncoderSpec, x: jax.Array, *, num_leading: int) -> jax.Array:
