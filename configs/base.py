@@ -61,7 +61,7 @@ def get_config() -> ConfigDict:
     )
     config.protocol = ConfigDict(
         dict(
-            name="speaker_k",
+            name="speaker_k",  # or several, e.g. "random10,luna5": one grid, the gap with its interval; the last is the run's own
             num_folds=5,  # of the protocols that leave it open (random_k, speaker_k)
             seed=0,  # of the shuffles that make folds, where the protocol has any
             select="validation",  # "test" reproduces how some claims were made, and marks every number

@@ -1,4 +1,4 @@
-"""Tables beside the main one: a run's stages, and the settings that a sweep tried."""
+"""Tables beside the main one: several protocols and the gaps between them, a run's stages, the settings that a sweep tried."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ METRIC_NAMES = {"uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "weighted_f1
 
 def side_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Tables as text, in percent: {"title", "note", "header": [...], "rows": [[...], ...]} each; none where there is nothing to say."""
-    tables = []
+    tables = _protocol_tables(results)
     if stages := results.get("stages"):
         rows = [[entry["stage"], f"{entry['num_params']:,}", *_percents(entry)] for entry in stages]
         tables.append(
@@ -33,6 +33,44 @@ def side_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return tables
+
+
+def _protocol_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What each of several protocols measured, and the gaps between them."""
+    if not results.get("protocols"):
+        return []
+    rows = []
+    for entry in results["protocols"]:
+        for name, metrics in ((results["system"], entry["metrics"]), ("classical baseline", entry["baseline"])):
+            if metrics is None:
+                continue
+            kind = "speakers apart" if entry["speaker_independent"] else "speakers shared"
+            cells = [_mean_and_interval(metrics[metric]) for metric in ("uar", "war")]
+            rows.append([entry["protocol"], name, kind, *cells, ", ".join(entry["leaks"]) or "-"])
+    gaps = []
+    for gap in results["gaps"]:
+        interval = "-" if gap["ci95"] is None else f"[{100 * gap['ci95'][0]:.1f}, {100 * gap['ci95'][1]:.1f}]"
+        p = "-" if gap["p"] is None else f"{gap['p']:.2g}"
+        gaps.append([f"{gap['first']} - {gap['second']}", METRIC_NAMES[gap["metric"]], f"{100 * gap['difference']:+.1f}", interval, p])
+    return [
+        {
+            "title": "Protocols",
+            "note": "the same system on several divisions of the corpus, in %: mean of folds, then pooled [95 % interval over speakers]",
+            "header": ["protocol", "system", "test speakers", "UAR", "WAR", "leaks"],
+            "rows": rows,
+        },
+        {
+            "title": "Gaps between protocols",
+            "note": "difference of pooled metrics in points, with a 95 % interval over speakers",
+            "header": ["between", "metric", "gap", "interval", "p"],
+            "rows": gaps,
+        },
+    ]
+
+
+def _mean_and_interval(metric: Mapping[str, Any]) -> str:
+    interval = "" if metric["ci95"] is None else f" [{100 * metric['ci95'][0]:.1f}, {100 * metric['ci95'][1]:.1f}]"
+    return f"{100 * metric['mean_of_folds']:.1f}, {100 * metric['pooled']:.1f}{interval}"
 
 
 def format_side_tables(results: Mapping[str, Any]) -> str:

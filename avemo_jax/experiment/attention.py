@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import jax
@@ -16,14 +17,14 @@ from avemo_jax.models.emotion_net import attention_weights
 from avemo_jax.training.steps import network_input
 
 
-def write_attention_examples(plan: Plan, outcome: Outcome, path: Path) -> bool:
-    """Write attention over time for the first test clip of each class of the first fold; return whether there was any to write.
+def write_attention_examples(plan: Plan, outcome: Outcome, path: Path, folds: Container[int]) -> bool:
+    """Write attention over time for the first test clip of each class of the first of these folds; return whether there was any to write.
 
     Networks that pool by something else have none, and neither has a stream that stays on disk.
     """
     if not isinstance(plan.data, ResidentSet) or not isinstance(outcome, NetworkOutcome):
         return False
-    position = chosen_trials(plan.trials, outcome.score)[0]
+    position = next(one for one in chosen_trials(plan.trials, outcome.score) if plan.trials[one].fold in folds)
     trial, state, stage = plan.trials[position], outcome.states[position], outcome.stage
     data = plan.data.only(stage.streams)
     rows = plan.test_rows(trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from avemo_jax.data.prepared import PreparedCorpus
@@ -16,7 +17,8 @@ from avemo_jax.pretrained.trained_on import TRAINED_ON
 from avemo_jax.protocols.audit import audit_folds, items_of
 from avemo_jax.protocols.audit_facts import EncoderUse, FitUse, StackUse, audit_encoders, audit_fits, audit_lost, audit_stacks
 from avemo_jax.protocols.audit_predictions import audit_predictions
-from avemo_jax.protocols.findings import Finding, check_allowed, judge
+from avemo_jax.protocols.findings import Finding, check_allowed, judge, worst_first
+from avemo_jax.protocols.folds import FoldTable
 
 
 def audit(plan: Plan, prepared: PreparedCorpus) -> list[Finding]:
@@ -26,30 +28,37 @@ def audit(plan: Plan, prepared: PreparedCorpus) -> list[Finding]:
       ValueError: protocol.allow_leaks names what cannot be allowed.
     """
     check_allowed(plan.config["protocol"]["allow_leaks"])  # before the work, not after it
-    folds = plan.folds.folds
     kept = {clip.clip_id for clip in plan.clips}
     lost = {clip: one.kind for found in prepared.sets.values() for clip, one in found.damage.items() if clip in kept}
+    items = items_of(plan.clips)
+    of_folds = [
+        finding
+        for table in plan.folds.tables
+        for finding in _judged(
+            plan, audit_folds(table.folds, items, each_once=table.each_clip_once, shared_media=prepared.shared_media), table
+        )
+    ]
     findings = [
-        *audit_folds(folds, items_of(plan.clips), each_once=plan.folds.each_clip_once, shared_media=prepared.shared_media),
         *audit_stacks(stack_uses(plan)),
         *audit_encoders(encoder_uses(plan), {clip.corpus for clip in plan.clips}),
         *audit_fits(plan_fits(plan, prepared)),
-        *audit_lost(folds, lost),
+        *audit_lost(plan.folds.folds, lost),
     ]
     if plan.config["protocol"]["select"] == "test":
         findings.append(Finding("selected_on_test", "epochs and settings are chosen on the test part, as protocol.select asks"))
-    return _judged(plan, findings)
+    return worst_first([*of_folds, *_judged(plan, findings)])
 
 
-def audit_results(plan: Plan, predictions: Predictions, fits: Sequence[FitUse] = ()) -> list[Finding]:
+def audit_results(plan: Plan, predictions: Predictions, fits: Sequence[FitUse] = (), *, table: FoldTable | None = None) -> list[Finding]:
     """What there is to find in predictions: rows that are missing, too many or not of the folds, labels that are not the corpus's.
 
     Args:
+      table: the protocol that the predictions are of, where the plan has several.
       fits: what was fitted on the outputs of trained networks, as `fit_probes.late_fits` gives it.
     """
-    classes = plan.labels.classes
+    classes, table = plan.labels.classes, table or plan.folds
     found = audit_predictions(
-        plan.folds.folds,
+        table.folds,
         {clip.clip_id: classes[index] for clip, index in zip(plan.clips, plan.classes, strict=True)},
         classes,
         plan.config["train"]["seeds"],
@@ -59,12 +68,16 @@ def audit_results(plan: Plan, predictions: Predictions, fits: Sequence[FitUse] =
         label=[predictions.classes[index] for index in predictions.label],
         predicted_classes=predictions.classes,
     )
-    return _judged(plan, [*found, *audit_fits(fits)])
+    return _judged(plan, [*found, *audit_fits(fits)], table)
 
 
-def _judged(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:
+def _judged(plan: Plan, findings: Sequence[Finding], table: FoldTable | None = None) -> list[Finding]:
+    """Findings about one protocol, or about all."""
     allow = plan.config["protocol"]["allow_leaks"]
-    return judge(findings, allow=allow, implied=plan.folds.implies, protocol=plan.folds.protocol)
+    if table is None:
+        return judge(findings, allow=allow)
+    named = [dataclasses.replace(finding, protocol=table.protocol) for finding in findings] if plan.folds.joined else findings
+    return judge(named, allow=allow, implied=table.implies, protocol=table.protocol)
 
 
 def stack_uses(plan: Plan) -> Iterator[StackUse]:

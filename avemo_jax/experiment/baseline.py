@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from avemo_jax.data.prepared import PreparedSet
 from avemo_jax.evaluation.results import Predictions, aggregate_segments
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.predictions import to_predictions
+from avemo_jax.protocols.folds import Fold
 from avemo_jax.training.classical import fit_svm
 
 
-def baseline_predictions(plan: Plan, functionals: PreparedSet) -> Predictions:
+def baseline_predictions(plan: Plan, functionals: PreparedSet, folds: Sequence[Fold]) -> Predictions:
     """Fit and test the SVM on functionals, fold after fold; clips without functionals get the training part's class frequencies."""
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     features, has_features = functionals_of(plan, functionals)
     label = np.asarray(plan.classes)
     posteriors = []
-    for fold in plan.folds.folds:
+    for fold in folds:
         rows = {part: np.asarray([row_of[clip_id] for clip_id in getattr(fold, part)]) for part in ("train", "validation", "test")}
         known = {part: index[has_features[index]] for part, index in rows.items()}
         machine = fit_svm(features, label, train=known["train"], validation=known["validation"], num_classes=len(plan.labels.classes))

@@ -17,7 +17,7 @@ from avemo_jax.experiment.features import sources_of
 from avemo_jax.experiment.fields import for_stage, swept_fields, with_fields
 from avemo_jax.labels import LabelSet, label_set, labelled
 from avemo_jax.models.emotion_net import EmotionNet
-from avemo_jax.protocols.folds import FoldTable, make_folds
+from avemo_jax.protocols.folds import FoldTable, join_tables, make_folds
 from avemo_jax.protocols.inner import inner_folds, stacking_parts
 from avemo_jax.training.augment import Augmentation
 from avemo_jax.training.grid import Stage, Trial, make_inputs, make_stages, make_trials, with_inner_trials
@@ -35,7 +35,7 @@ class Plan:
       config: the resolved config as nested plain dicts.
       labels: label set.
       clips, classes: the labelled clips, sorted by id, and the class of each.
-      folds: fold table.
+      folds: fold table; of several protocols, where the config names several, one after another.
       data: all examples of the streams in use, in memory or as a stream (`config.devices.feed`).
       stages: in order.
       trials: the grid.
@@ -119,7 +119,7 @@ class Plan:
         fold = self.folds.folds[trial.fold]
         selection = {"validation": "validation", "test": "test"}[self.config["protocol"]["select"]]
         if stage.part == "stack":
-            train, held_out = stacking_parts(self.folds, fold, self.clips, self.classes)
+            train, held_out = stacking_parts(self.folds.table_of(trial.fold), fold, self.clips, self.classes)
             return train, held_out if selection == "validation" else fold.test
         train = fold.train
         if trial.inner >= 0:
@@ -147,7 +147,8 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
     labels = label_set(config["corpus"]["label_set"])
     clips, classes = labelled(prepared.clips, labels)
     protocol = config["protocol"]
-    folds = make_folds(protocol["name"], clips, classes, num_folds=protocol["num_folds"], seed=protocol["seed"])
+    options = {"num_folds": protocol["num_folds"], "seed": protocol["seed"]}
+    folds = join_tables([make_folds(name.strip(), clips, classes, **options) for name in protocol["name"].split(",")])
     kept = {clip.clip_id for clip in clips}
     # (clip, kind): what is wrong with a clip's picture must not hide what is wrong with its sound.
     damaged = {(clip_id, one.kind) for found in prepared.sets.values() for clip_id, one in found.damage.items() if clip_id in kept}
@@ -165,7 +166,9 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
         trials=tuple(trials_of(config, len(folds.folds))),
         num_undecodable=len({clip_id for clip_id, kind in damaged if kind in LOST_KINDS}),
         num_without_face=len({clip_id for clip_id, kind in damaged if kind == "no_face"}),
-        inner=tuple(inner_folds(folds, fold, clips, classes, num_inner) for fold in folds.folds) if wants_inner else (),
+        inner=tuple(inner_folds(table, fold, clips, classes, num_inner) for table in folds.tables for fold in table.folds)
+        if wants_inner
+        else (),
     )
 
 

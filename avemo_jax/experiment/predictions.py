@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 import numpy as np
 
@@ -23,9 +23,16 @@ def chosen_trials(trials: Sequence[Trial], score: Callable[[int], float]) -> lis
     return sorted(best.values())
 
 
-def predict_tests(plan: Plan, outcome: Outcome, positions: Sequence[int] | None = None) -> Predictions:
-    """Predict the test part of every fold with the best weights of its chosen trial, or of the trials at these positions."""
+def predict_tests(
+    plan: Plan, outcome: Outcome, positions: Sequence[int] | None = None, *, folds: Container[int] | None = None
+) -> Predictions:
+    """Predict the test part of every fold with the best weights of its chosen trial, or of the trials at these positions.
+
+    Args:
+      folds: indices of the folds to predict, all where None.
+    """
     chosen = chosen_trials(plan.trials, outcome.score) if positions is None else list(positions)
+    chosen = [position for position in chosen if folds is None or plan.trials[position].fold in folds]
     return predict_parts(plan, outcome, chosen, [plan.test_rows(plan.trials[position]) for position in chosen])
 
 

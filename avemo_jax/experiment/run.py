@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.evaluation.gaps import protocol_gaps
 from avemo_jax.evaluation.report import format_table, write_report
 from avemo_jax.evaluation.results import read_predictions_csv, summarise, write_predictions_csv
 from avemo_jax.experiment.attention import write_attention_examples
@@ -24,7 +25,8 @@ from avemo_jax.experiment.plan import Config, Plan, make_plan
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.settings import summarise_settings, summarise_stages
 from avemo_jax.experiment.stages import restore_stages, train_stages
-from avemo_jax.protocols.findings import Finding, format_findings, refuse
+from avemo_jax.protocols.findings import Finding, format_findings, refuse, worst_first
+from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.training.run_directory import RunDirectory, default_workdir, open_run
 
 LOG = logging.getLogger(__name__)
@@ -80,15 +82,16 @@ def audit_only(config: Config, prepared: PreparedCorpus) -> list[Finding]:
     """Work out the experiment and print what the leak audit finds, without training; predictions that are there are audited too."""
     plan = make_plan(config, prepared)
     findings = audit(plan, prepared)
-    predictions = default_workdir(config) / "predictions.csv"
-    if predictions.is_file():
-        findings += audit_results(plan, read_predictions_csv(predictions))
-    sizes = ", ".join(f"{fold.name} {len(fold.train)}/{len(fold.validation)}/{len(fold.test)}" for fold in plan.folds.folds)
-    print(f"protocol {plan.folds.protocol} on {len(plan.clips)} clips (train/validation/test): {sizes}")
-    print(f"{plan.folds.note}\nfold hash {plan.folds.content_hash}")
+    for table in plan.folds.tables:
+        sizes = ", ".join(f"{fold.name} {len(fold.train)}/{len(fold.validation)}/{len(fold.test)}" for fold in table.folds)
+        print(f"protocol {table.protocol} on {len(plan.clips)} clips (train/validation/test): {sizes}")
+        print(f"{table.note}\nfold hash {table.content_hash}")
+        path = default_workdir(config) / predictions_name(plan, table)
+        if path.is_file():
+            print(f"(with {path})")
+            findings += audit_results(plan, read_predictions_csv(path), table=table)
+    findings = worst_first(findings)
     print(format_findings(findings))
-    if predictions.is_file():
-        print(f"({predictions} is audited with it)")
     return findings
 
 
@@ -131,24 +134,42 @@ def convolves(config: Config) -> bool:
 def _finish(
     plan: Plan, run: RunDirectory, prepared: PreparedCorpus, outcomes: Sequence[Outcome], findings: list[Finding]
 ) -> dict[str, Any]:
-    """Predict the test parts, write predictions, results and report, and print the table."""
+    """Predict the test parts, write predictions, results and report, and print the table.
+
+    Of several protocols the last one is the run's own; the others stand beside it.
+    """
     outcome = outcomes[-1]
+    spans = plan.folds.spans()
+    own, own_folds = spans[-1]
     with run.phase("evaluate"):
-        predictions = predict_tests(plan, outcome)
-        write_predictions_csv(run.path / "predictions.csv", predictions)
+        predictions = {table.protocol: predict_tests(plan, outcome, folds=folds) for table, folds in spans}
+        for table, _ in spans:
+            write_predictions_csv(run.path / predictions_name(plan, table), predictions[table.protocol])
         fits = list(late_fits(plan, outcome)) if isinstance(outcome, LateOutcome) else []
-        findings = [*findings, *audit_results(plan, predictions, fits)]
+        for table, _ in spans:
+            findings = [*findings, *audit_results(plan, predictions[table.protocol], fits if table is own else (), table=table)]
+        findings = worst_first(findings)
         write_audit(run, findings)
         refuse(findings)
-        if not write_attention_examples(plan, outcome, run.path / "attention.npz"):
+        if not write_attention_examples(plan, outcome, run.path / "attention.npz", own_folds):
             (run.path / "attention.npz").unlink(missing_ok=True)
     with run.phase("baseline"):
-        baseline = _baseline(plan, prepared, findings)
+        baselines = {table.protocol: _baseline(plan, table, prepared, findings) for table, _ in spans}
     run.write_run_json()
     seconds = sum(run.read_json("run.json")["seconds"].values())
-    facts = _facts(plan, findings) | {"num_params": outcome.num_params}
-    results = summarise(predictions, **facts, seconds=seconds, baseline=baseline)
-    results |= summarise_stages(plan, outcomes) | summarise_settings(plan, outcome)
+    measured = {
+        table.protocol: summarise(
+            predictions[table.protocol],
+            **_facts(plan, table, findings) | {"num_params": outcome.num_params},
+            seconds=seconds,
+            baseline=baselines[table.protocol],
+        )
+        for table, _ in spans
+    }
+    results = measured[own.protocol]
+    results |= summarise_stages(plan, outcomes, own_folds) | summarise_settings(plan, outcome, own_folds)
+    if plan.folds.joined:
+        results |= {"protocols": [_beside(measured[table.protocol], table) for table, _ in spans], "gaps": protocol_gaps(predictions)}
     run.write_json("results.json", results)
     with run.phase("report"):
         write_report(run.path)
@@ -157,34 +178,47 @@ def _finish(
     return results
 
 
-def _baseline(plan: Plan, prepared: PreparedCorpus, findings: list[Finding]) -> dict[str, Any] | None:
+def predictions_name(plan: Plan, table: FoldTable) -> str:
+    """File of a protocol's predictions: predictions.csv for the run's own, which is the last one that the config names."""
+    return "predictions.csv" if table is plan.folds.tables[-1] else f"predictions-{table.protocol}.csv"
+
+
+def _beside(results: dict[str, Any], table: FoldTable) -> dict[str, Any]:
+    """What a table of several protocols needs of each."""
+    kept = ("protocol", "speaker_independent", "fold_hash", "num_clips", "leaks", "metrics")
+    baseline = results["baseline"]["metrics"] if results.get("baseline") else None
+    return {name: results[name] for name in kept} | {"num_folds": len(table.folds), "baseline": baseline}
+
+
+def _baseline(plan: Plan, table: FoldTable, prepared: PreparedCorpus, findings: list[Finding]) -> dict[str, Any] | None:
     """The classical baseline's results on the same folds; None where there is no sound, or a fold is too poor to fit it on."""
     if prepared.functionals is None or plan.stages[-1].part == "svm":  # which is this very row
         return None
     started = time.perf_counter()
     try:
-        predictions = baseline_predictions(plan, prepared.functionals)
+        predictions = baseline_predictions(plan, prepared.functionals, table.folds)
     except ValueError as error:
         LOG.warning("no row of the classical baseline: %s", error)
         return None
-    facts = _facts(plan, findings) | {"system": "functionals_svm", "num_params": 0}
+    facts = _facts(plan, table, findings) | {"system": "functionals_svm", "num_params": 0}
     return summarise(predictions, **facts, seconds=time.perf_counter() - started)
 
 
-def _facts(plan: Plan, findings: list[Finding]) -> dict[str, Any]:
+def _facts(plan: Plan, table: FoldTable, findings: list[Finding]) -> dict[str, Any]:
     config = plan.config
+    worn = [finding.name for finding in findings if finding.is_worn and finding.protocol in ("", table.protocol)]
     return {
         "corpus": config["corpus"]["name"],
         "system": config["system"]["name"],
-        "protocol": plan.folds.protocol,
+        "protocol": table.protocol,
         "label_set": plan.labels.name,
         "label_target": config["corpus"]["label_target"],
-        "fold_hash": plan.folds.content_hash,
+        "fold_hash": table.content_hash,
         "select": config["protocol"]["select"],
         "num_undecodable": plan.num_undecodable,
         "num_without_face": plan.num_without_face,
-        "leaks": list(dict.fromkeys(finding.name for finding in findings if finding.is_worn)),
-        "speaker_independent": plan.folds.speaker_independent,
+        "leaks": list(dict.fromkeys(worn)),
+        "speaker_independent": table.speaker_independent,
     }
 
 

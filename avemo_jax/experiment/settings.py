@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,27 +14,33 @@ from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.predictions import predict_tests
 
 
-def summarise_stages(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def summarise_stages(plan: Plan, outcomes: Sequence[Outcome], folds: Container[int]) -> dict[str, Any]:
     """{"stages": one entry a stage}, or nothing where there is one alone: audio and video beside both, as papers print them.
 
     An entry has the stage's name, its number of parameters, and the mean over folds and seeds of every metric on the test parts, of the
     settings that were chosen on validation for that stage.
+
+    Args:
+      folds: indices of the folds that count.
     """
     if len(outcomes) == 1:
         return {}
     entries = []
     for outcome in outcomes:
-        means = _mean_of_folds(predict_tests(plan, outcome))
+        means = _mean_of_folds(predict_tests(plan, outcome, folds=folds))
         entries.append({"stage": outcome.stage.name, "num_params": outcome.num_params} | means)
     return {"stages": entries}
 
 
-def summarise_settings(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+def summarise_settings(plan: Plan, outcome: Outcome, folds: Container[int]) -> dict[str, Any]:
     """{"settings": one entry a setting}, or nothing where nothing is swept: an ablation table on the same folds.
 
     An entry has what was tried, `validation` (the mean of what the selection part said of its trials, by which settings are chosen) and the
     mean over folds and seeds of every metric on the test parts. The run's own result is that of the settings chosen on validation, fold
     by fold; to choose a row of this table by its test columns is selection on test.
+
+    Args:
+      folds: indices of the folds that count.
     """
     swept = [name for name, values in plan.config["sweep"].items() if name != "fields" and values]
     settings = sorted({trial.setting for trial in plan.trials})
@@ -42,7 +48,7 @@ def summarise_settings(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         return {}
     entries = []
     for setting in settings:
-        positions = [position for position, trial in enumerate(plan.trials) if trial.setting == setting]
+        positions = [position for position, trial in enumerate(plan.trials) if trial.setting == setting and trial.fold in folds]
         first = plan.trials[positions[0]]
         tried = {name: _plain(value) for name, value in first.fields} | {name: first.hyper[name] for name in swept}
         validation = float(np.mean([outcome.score(position) for position in positions]))

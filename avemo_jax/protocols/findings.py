@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from avemo_jax.protocols.folds import LeakError
@@ -74,6 +74,7 @@ class Finding:
       count: how many speakers, sentences, clips or pairs it is about.
       examples: up to NUM_EXAMPLES of them.
       severity: of its kind, unless the circumstances make it less.
+      protocol: the one that it is about, where a run has several; "" where it is about all.
       allowed_by: what allows it: "protocol.allow_leaks", or the protocol that implies it; "" where nothing does.
     """
 
@@ -83,6 +84,7 @@ class Finding:
     examples: tuple[str, ...] = ()
     severity: Severity | Literal[""] = ""
     allowed_by: str = ""
+    protocol: str = ""
 
     def __post_init__(self):
         if self.name not in FINDINGS:
@@ -104,6 +106,8 @@ class Finding:
     def as_dict(self) -> dict[str, Any]:
         """The finding as audit.json has it."""
         values = dataclasses.asdict(self)
+        if not self.protocol:
+            values.pop("protocol")
         return {"finding": values.pop("name"), "severity": values.pop("severity"), "allowed_by": values.pop("allowed_by")} | values
 
 
@@ -137,10 +141,13 @@ def judge(findings: Sequence[Finding], *, allow: Sequence[str] = (), implied: Se
         by = f"protocol {protocol}" if finding.name in implied else "protocol.allow_leaks" if finding.name in allow else ""
         return dataclasses.replace(finding, allowed_by=by)
 
-    order = {"fails": 0, "marks": 1, "notes": 2}
-    return sorted(
-        map(judged, findings), key=lambda finding: (not finding.stops, order[finding.severity], list(FINDINGS).index(finding.name))
-    )
+    return worst_first(map(judged, findings))
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """What stops the run first, then what is worn, then notes."""
+    order, names = {"fails": 0, "marks": 1, "notes": 2}, list(FINDINGS)
+    return sorted(findings, key=lambda finding: (not finding.stops, order[finding.severity], names.index(finding.name)))
 
 
 def refuse(findings: Sequence[Finding]) -> None:
@@ -169,7 +176,8 @@ def format_findings(findings: Sequence[Finding]) -> str:
             if finding.allowed_by
             else {"fails": "FAILS", "marks": "marked", "notes": "note"}[finding.severity]
         )
-        lines.append(f"{finding.name} ({how}): {finding.detail}")
+        of = f"{finding.protocol}: " if finding.protocol else ""
+        lines.append(f"{of}{finding.name} ({how}): {finding.detail}")
     num_stopping = sum(finding.stops for finding in findings)
     num_worn = sum(finding.is_worn for finding in findings) - num_stopping
     return "\n".join([*lines, f"{len(findings)} findings: {num_stopping} fail, {num_worn} worn in every table, the rest are notes"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -47,6 +48,7 @@ class FoldTable:
       validation_by: what the train and the validation part do not share, where that is not `groups_by`: of two speakers, one tested,
         both parts are of the other one and hold different sentences. Then the epoch is chosen on a speaker that the net has heard,
         which makes the choice poorer and no number better: the test part is as unseen as `groups_by` says. "" means `groups_by`.
+      joined: tables of one protocol each whose folds, one table after another, are the folds of this one; empty for a table of one.
     """
 
     protocol: str
@@ -55,6 +57,21 @@ class FoldTable:
     note: str
     each_clip_once: bool = True
     validation_by: str = ""
+    joined: tuple[FoldTable, ...] = ()
+
+    @property
+    def tables(self) -> tuple[FoldTable, ...]:
+        """The tables of one protocol each that this one is joined of: itself, where it is of one."""
+        return self.joined or (self,)
+
+    def table_of(self, fold: int) -> FoldTable:
+        """The table that the fold of that index is from."""
+        return next(table for table, folds in self.spans() if fold in folds)
+
+    def spans(self) -> list[tuple[FoldTable, range]]:
+        """Each table of one protocol, and the indices of its folds in this one."""
+        starts = [0, *itertools.accumulate(len(table.folds) for table in self.tables)]
+        return [(table, range(start, start + len(table.folds))) for table, start in zip(self.tables, starts, strict=False)]
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -110,6 +127,22 @@ def make_folds(name: str, clips: Sequence[Clip], labels: Sequence[int], *, num_f
         raise ValueError(f"protocol {name!r} {reason}; those that fit: {', '.join(protocol_names(corpus))}")
     check_folds(table, clips)
     return table
+
+
+def join_tables(tables: Sequence[FoldTable]) -> FoldTable:
+    """All folds of several protocols as one grid; results are told apart again by `FoldTable.spans`.
+
+    Raises:
+      ValueError: one protocol twice.
+    """
+    names = [table.protocol for table in tables]
+    if len(set(names)) != len(names):
+        raise ValueError(f"protocol.name must name no protocol twice, got {', '.join(names)}")
+    if len(tables) == 1:
+        return tables[0]
+    notes = "; ".join(f"{table.protocol}: {table.note}" for table in tables)
+    folds = tuple(fold for table in tables for fold in table.folds)
+    return FoldTable(",".join(names), folds, "", notes, each_clip_once=False, joined=tuple(tables))
 
 
 def protocol_names(corpus: str) -> tuple[str, ...]:

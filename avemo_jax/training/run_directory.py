@@ -137,7 +137,8 @@ class RunDirectory:
 
 def default_workdir(config: Mapping[str, Any]) -> Path:
     """runs/<corpus>-<system>-<protocol>, or what the config says."""
-    return Path(config["workdir"] or f"runs/{config['corpus']['name']}-{config['system']['name']}-{config['protocol']['name']}")
+    protocol = config["protocol"]["name"].replace(" ", "").replace(",", "+")  # of several; lists of runs are divided by commas
+    return Path(config["workdir"] or f"runs/{config['corpus']['name']}-{config['system']['name']}-{protocol}")
 
 
 @contextmanager

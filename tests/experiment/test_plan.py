@@ -75,7 +75,7 @@ def test_selecting_on_test_is_possible(prepared):
 
 def test_the_baseline_tests_every_clip_and_hears_the_difference(prepared):
     plan = make_plan(config(), prepared)
-    predictions = baseline_predictions(plan, prepared.functionals)
+    predictions = baseline_predictions(plan, prepared.functionals, plan.folds.folds)
     assert sorted(predictions.clip) == [clip.clip_id for clip in plan.clips]
     assert (predictions.predicted == predictions.label).mean() > 0.5
     lost = predictions.probabilities[predictions.clip == LOST][0]

@@ -1,0 +1,121 @@
+"""Several protocols in one grid: every fold under its own rules, results apart, the gap beside them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from made_sets import segment, write_set
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.evaluation import report
+from avemo_jax.experiment import run
+from avemo_jax.experiment.audit import audit
+from avemo_jax.experiment.plan import make_plan
+from avemo_jax.protocols.inner import stacking_parts
+from avemo_jax.training.run_directory import default_workdir
+from configs import base
+
+EMOTIONS = ("neutral", "happy", "sad", "angry")
+BOTH = "random_k, speaker_k"
+
+
+def config(**fields):
+    made = base.get_config()
+    with made.unlocked():
+        for name, value in {"corpus.label_set": "iemocap4", "protocol.num_folds": 3, "protocol.name": BOTH, **fields}.items():
+            made.update_from_flattened_dict({name: value})
+    return made.to_dict()
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    clips = tuple(
+        Clip(f"s{speaker}-{emotion}-{take}", "made", emotion, f"s{speaker}", gender=("male", "female")[speaker % 2])
+        for speaker in range(8)
+        for emotion in EMOTIONS
+        for take in range(3)
+    )
+
+    def segments_of(i):
+        """Every speaker shows emotions in a way of its own, which a machine that knows the speaker can allow for."""
+        speaker, emotion = int(clips[i].speaker[1:]), EMOTIONS.index(clips[i].label)
+        made = segment(5, 12, i)
+        values = 0.1 * made.values
+        values[:, (emotion + speaker) % 4] += 3
+        values[:, 4 + speaker] += 3
+        return [dataclasses.replace(made, values=values)]
+
+    audio = write_set(tmp_path_factory.mktemp("two"), clips, segments_of, step_shape=(12,))
+    return PreparedCorpus(clips, {"audio": audio}, None, shared_media=())
+
+
+def test_folds_stand_one_protocol_after_another_each_under_its_own_rules(prepared):
+    plan = make_plan(config(), prepared)
+    assert [table.protocol for table in plan.folds.tables] == ["random_k", "speaker_k"]
+    assert [(table.protocol, list(folds)) for table, folds in plan.folds.spans()] == [("random_k", [0, 1, 2]), ("speaker_k", [3, 4, 5])]
+    assert [trial.fold for trial in plan.trials] == list(range(6))
+    alone = make_plan(config(**{"protocol.name": "speaker_k"}), prepared)
+    assert plan.folds.folds[3:] == alone.folds.folds and not plan.folds.speaker_independent
+    table = plan.folds.table_of(4)
+    train, _ = stacking_parts(table, plan.folds.folds[4], plan.clips, plan.classes)
+    speaker = {clip.clip_id: clip.speaker for clip in plan.clips}
+    assert table.protocol == "speaker_k" and len({speaker[clip] for clip in train}) == 1  # of two speakers one trains the stack
+    with pytest.raises(ValueError, match=r"name no protocol twice, got speaker_k, speaker_k"):
+        make_plan(config(**{"protocol.name": "speaker_k,speaker_k"}), prepared)
+
+
+def test_each_protocol_wears_its_own_leaks(prepared):
+    plan = make_plan(config(), prepared)
+    (found,) = audit(plan, prepared)
+    assert (found.name, found.protocol, found.allowed_by) == ("speaker_in_two_parts", "random_k", "protocol random_k")
+    assert found.as_dict()["protocol"] == "random_k"
+
+
+def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
+    own = config(workdir=str(tmp_path / "run"), prepared_dir=str(tmp_path), **{"train.stages": ("svm",), "protocol.baseline": False})
+    results = run.train(own, prepared)
+    schema = json.loads((Path(report.__file__).parent / "results.schema.json").read_text())
+    jsonschema.validate(results, schema)
+    assert results["protocol"] == "speaker_k" and results["leaks"] == [] and results["speaker_independent"]
+    assert [(entry["protocol"], entry["leaks"], entry["num_clips"]) for entry in results["protocols"]] == [
+        ("random_k", ["speaker_in_two_parts"], 96),
+        ("speaker_k", [], 96),
+    ]
+    pooled = [entry["metrics"]["uar"]["pooled"] for entry in results["protocols"]]
+    gap = results["gaps"][0]
+    assert gap["metric"] == "uar" and gap["paired"] and gap["difference"] == pytest.approx(pooled[0] - pooled[1])
+    assert gap["difference"] > 0.1 and gap["ci95"][0] < gap["difference"] < gap["ci95"][1]
+    for name in ("predictions.csv", "predictions-random_k.csv"):
+        with (tmp_path / "run" / name).open() as stream:
+            rows = list(csv.DictReader(stream))
+        assert sorted(row["clip"] for row in rows) == sorted(clip.clip_id for clip in prepared.clips)
+    text = capsys.readouterr().out
+    assert "Gaps between protocols" in text and "random_k - speaker_k" in text
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Gaps between protocols" in page and "random_k - speaker_k" in page
+
+    # Evaluating again finds the same, and the audit looks at both files.
+    before = (tmp_path / "run" / "predictions-random_k.csv").read_bytes()
+    again = run.evaluate(own, prepared)
+    assert (tmp_path / "run" / "predictions-random_k.csv").read_bytes() == before
+    assert {**again, "seconds": 0} == {**results, "seconds": 0}
+    lines = before.decode().splitlines(keepends=True)
+    (tmp_path / "run" / "predictions-random_k.csv").write_text("".join(lines[:-1]))
+    dropped = [finding for finding in run.audit_only(own, prepared) if finding.stops]
+    assert [(finding.name, finding.protocol) for finding in dropped] == [("clip_dropped", "random_k")]
+
+
+def test_the_work_directory_of_several_protocols_has_no_comma():
+    assert str(default_workdir(config())) == "runs/synthetic-gru_attention-random_k+speaker_k"
+
+
+def test_one_protocol_is_as_it_was(prepared):
+    plan = make_plan(config(**{"protocol.name": "speaker_k"}), prepared)
+    assert plan.folds.joined == () and plan.folds.tables == (plan.folds,)
+    assert dataclasses.replace(plan.folds).content_hash == plan.folds.content_hash
