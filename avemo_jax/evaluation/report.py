@@ -29,11 +29,15 @@ import numpy as np
 from markupsafe import Markup
 
 from avemo_jax.atomic import atomic_binary_file, atomic_file
-from avemo_jax.evaluation.charts import Line, line_chart, weight_chart
-from avemo_jax.evaluation.metrics import FROM_CONFUSION, METRICS
+from avemo_jax.evaluation.charts import Line, interval_chart, line_chart, reliability_chart, weight_chart
+from avemo_jax.evaluation.claims import Claim, claims_beside
+from avemo_jax.evaluation.metrics import METRICS
 from avemo_jax.evaluation.pages import page_environment, percent
 from avemo_jax.evaluation.results import Predictions, read_predictions_csv
+from avemo_jax.evaluation.run_tables import claim_intervals, claim_metric, run_tables
 from avemo_jax.evaluation.side_tables import METRIC_NAMES, format_side_tables, side_tables
+from avemo_jax.evaluation.standing import chance, marks
+from avemo_jax.evaluation.tables import write_tables
 from avemo_jax.json_lines import read_rows
 
 assert set(METRIC_NAMES) == set(METRICS)
@@ -41,19 +45,26 @@ _FRAME_SIZE_PX = 112  # key frames are shown small; full size would make a page 
 
 
 def write_report(run_directory: Path) -> Path:
-    """Write report.html from the files of a run directory, and return its path.
+    """Write report.html, and each of its tables as CSV and LaTeX below `tables`, from the files of a run directory; return its path.
 
     Raises:
       FileNotFoundError: results.json is not there: the run has not finished.
+      ValueError: it was written by an earlier version.
     """
     run_directory = Path(run_directory)
     if not (run_directory / "results.json").is_file():
         raise FileNotFoundError(f"{run_directory} has no results.json: the run has not finished; run the same config with --mode=train")
     results = json.loads((run_directory / "results.json").read_text())
+    if "calibration" not in results:
+        raise ValueError(f"{run_directory / 'results.json'} was written by an earlier version; --mode=evaluate writes it anew")
     predictions = None
     if (run_directory / "predictions.csv").is_file():
         predictions = read_predictions_csv(run_directory / "predictions.csv")
     run = _read_json(run_directory / "run.json") or {}
+    config = _read_json(run_directory / "config.json")
+    claims = claims_beside(results, tuple(config["system"]["streams"]) if config and "system" in config else None)
+    tables = run_tables(results, claims)
+    write_tables(run_directory / "tables", tables)
     page = (
         page_environment()
         .get_template("report.html.j2")
@@ -70,9 +81,12 @@ def write_report(run_directory: Path) -> Path:
             num_seeds=len(results["per_seed"]),
             seeds_line=seeds_line(results),
             side_tables=side_tables(results),
+            tables={table.name: table for table in tables},
+            beside_claims=_claim_chart(results, claims),
+            reliability=_reliability(results["calibration"]),
             command=shlex.join(["python", *run["command"]]) if run.get("command") else None,
             run=run,
-            config=_read_json(run_directory / "config.json"),
+            config=config,
             as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
         )
     )
@@ -124,31 +138,6 @@ def table_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     cells = {name: {"main": percent(by_chance[name]) if name in by_chance else "-", "detail": ""} for name in METRIC_NAMES}
     rows.append({"name": "chance", "has_detail": False, "cells": cells})
     return rows
-
-
-def chance(results: Mapping[str, Any]) -> dict[str, float]:
-    """What always saying the most frequent class would score (its UAR is one over the number of classes)."""
-    counts = np.asarray(results["confusion"]["counts"])
-    constant = np.zeros_like(counts)
-    constant[:, counts.sum(axis=1).argmax()] = counts.sum(axis=1)
-    return {name: float(function(constant)) for name, function in FROM_CONFUSION.items()}
-
-
-def marks(results: Mapping[str, Any]) -> list[str]:
-    """What must be said beside every number of these results."""
-    found = []
-    if not results["speaker_independent"]:
-        found.append("speaker-dependent: the same speakers are in the training and test parts")
-    if results["select"] != "validation":
-        found.append(f"selected on the {results['select']} part: the numbers are too good")
-    uar = results["metrics"]["uar"]["mean_of_folds"]
-    rivals = {"chance": chance(results)["uar"]}
-    if results.get("baseline"):
-        rivals[results["baseline"]["system"]] = results["baseline"]["metrics"]["uar"]["mean_of_folds"]
-    for name, rival in rivals.items():
-        if uar <= rival:
-            found.append(f"does not beat {name}: UAR {percent(uar)} against {percent(rival)}")
-    return found + [f"leak: {leak if isinstance(leak, str) else leak.get('finding', leak)}" for leak in results["leaks"]]
 
 
 def seeds_line(results: Mapping[str, Any]) -> str | None:
@@ -209,6 +198,25 @@ def _kind(results: Mapping[str, Any]) -> str:
 
 def _read_json(path: Path) -> Any:
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _claim_chart(results: Mapping[str, Any], claims: Sequence[Claim]) -> Markup:
+    metric = claim_metric(claims)
+    name = METRIC_NAMES[metric]
+    return interval_chart(
+        claim_intervals(results, claims),
+        title=f"{name}: claims, and ours with 95 % intervals",
+        x_name=f"{name}, %",
+        x_range=(0, 100),
+        level=("chance", 100 * chance(results)[metric]),
+    )
+
+
+def _reliability(calibration: Mapping[str, Any]) -> Markup:
+    diagrams = [("first", calibration["reliability"])]
+    if calibration["scaled"] is not None:
+        diagrams.append(("second", calibration["scaled"]["reliability"]))
+    return reliability_chart(diagrams, title="reliability diagram: how often right by how sure")
 
 
 def _findings(results: Mapping[str, Any], audit: Any) -> list[dict[str, Any]]:

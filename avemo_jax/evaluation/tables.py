@@ -16,6 +16,12 @@ _LATEX = str.maketrans(
     | {"[": "{[}", "]": "{]}"}  # after a line's end they would be an option
     | {"±": r"$\pm$", "\u00d7": r"$\times$", "\u2013": "--", "Δ": r"$\Delta$", "κ": r"$\kappa$", "→": r"$\to$"}
 )
+# How a table of so many characters a row is set, so that it fits the page.
+_SIZES = (
+    (130, "\\scriptsize\\setlength{\\tabcolsep}{2pt}\n"),
+    (100, "\\scriptsize\\setlength{\\tabcolsep}{3pt}\n"),
+    (80, "\\footnotesize\n"),
+)
 _WIDE = 34  # characters from which on a column breaks its lines in a paper
 
 
@@ -80,7 +86,9 @@ def table_latex(table: Table) -> str:
     caption = f"{table.title}. {table.note[:1].upper()}{table.note[1:]}".rstrip(". ") + "."
     frame = pd.DataFrame([list(map(_latex, row)) for row in table.rows], columns=list(map(_latex, table.header)))
     layout = {"column_format": "".join(kinds), "caption": _latex(caption), "label": f"tab:{table.name}", "position": "t"}
-    return frame.to_latex(index=False, escape=False, **layout)
+    text = frame.to_latex(index=False, escape=False, **layout)
+    size = next((size for least, size in _SIZES if sum(widths) > least), "")
+    return text.replace(r"\begin{tabular}", size + r"\begin{tabular}")
 
 
 def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:

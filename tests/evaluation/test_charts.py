@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from avemo_jax.evaluation.charts import Line, line_chart, weight_chart
+from avemo_jax.evaluation.charts import Interval, Line, interval_chart, line_chart, reliability_chart, weight_chart
 
 EPOCHS = np.arange(5)
 
@@ -107,3 +107,26 @@ def test_text_is_text():
     svg = line_chart([some_line()], title=title, x_name="<s> & $t^2$", y_name="")
     assert ElementTree.fromstring(svg).get("aria-label") == title
     assert "<s> & $t^2$" in texts(svg)
+
+
+def test_intervals_stand_where_their_numbers_say():
+    rows = [Interval("60.0 [50.0, 75.0]  ours", "first", 60, 50, 75), Interval("90.0  claim", "second", 90)]
+    svg = interval_chart(rows, title="UAR", x_name="UAR, %", x_range=(0, 100), level=("chance", 12.5))
+    (line,) = drawn(svg, "stroke: var(--first); stroke-width: 2.5")
+    # 380 wide with margins of 14; rows are 40 high from 8 down, their values at seven tenths.
+    np.testing.assert_allclose(line, [[14 + 352 * 0.5, 8 + 28], [14 + 352 * 0.75, 8 + 28]], atol=0.01)
+    assert not drawn(svg, "stroke: var(--second); stroke-width: 2.5")  # a claim has no interval
+    assert {"60.0 [50.0, 75.0]  ours", "90.0  claim", "chance", "UAR, %"} <= {text.replace("\xa0", " ") for text in texts(svg)}
+    assert ElementTree.fromstring(svg).get("viewBox") == "0 0 380 126"
+
+
+def test_reliability_is_right_over_said():
+    bins = [
+        {"low": 0.4, "high": 0.5, "num_clips": 30, "confidence": 0.45, "accuracy": 0.3},
+        {"low": 0.9, "high": 1.0, "num_clips": 10, "confidence": 0.95, "accuracy": 0.8},
+    ]
+    svg = reliability_chart([("first", bins), ("second", bins[:1])], title="reliability")
+    (line,) = drawn(svg, "stroke: var(--first)")
+    # 316 wide from 50, 284 high from 8.
+    np.testing.assert_allclose(line, [[50 + 3.16 * 45, 8 + 2.84 * 70], [50 + 3.16 * 95, 8 + 2.84 * 20]], atol=0.01)
+    assert any(np.allclose(path, [[50, 292], [366, 8]], atol=0.01) for path in drawn(svg, "stroke-dasharray: 2,4"))

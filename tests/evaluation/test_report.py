@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -50,15 +52,16 @@ def some_predictions(skill: float, seeds: tuple[int, ...]) -> Predictions:
     )
 
 
-def write_run(directory: Path, *, select: str = "validation", leaks: tuple[str, ...] = ()) -> Path:
-    """A run directory as training leaves it: two stages, two seeds, attention of two clips."""
+def write_run(directory: Path, *, select: str = "validation", leaks: tuple[str, ...] = (), **facts) -> Path:
+    """A run directory as training leaves it: two stages, two seeds, attention of two clips, temperatures."""
     directory.mkdir(exist_ok=True)
-    facts = FACTS | {"select": select, "leaks": list(leaks), "speaker_independent": not leaks}
+    facts = FACTS | {"select": select, "leaks": list(leaks), "speaker_independent": not leaks} | facts
     predictions = some_predictions(1.2, (0, 1))
+    validation = dataclasses.replace(predictions, clip=np.char.add("validation_", predictions.clip))
     baseline = summarise(some_predictions(0.5, (0,)), **(facts | {"system": "functionals_svm"}))
     write_predictions_csv(directory / "predictions.csv", predictions)
-    write_json(directory / "results.json", summarise(predictions, **facts, baseline=baseline))
-    write_json(directory / "config.json", {"protocol": {"name": "speaker_k"}, "workdir": "</pre><script>alert(1)</script>"})
+    write_json(directory / "results.json", summarise(predictions, **facts, baseline=baseline, validation=validation))
+    write_json(directory / "config.json", {"system": {"streams": ["audio"]}, "workdir": "</pre><script>alert(1)</script>"})
     write_json(directory / "audit.json", [{"finding": leak, "detail": "12 speakers are in training and test parts"} for leak in leaks])
     write_json(
         directory / "run.json",
@@ -125,7 +128,10 @@ def test_page_needs_nothing_else(page):
 def test_page_shows_every_part(page):
     for heading in (
         "Results",
+        "Claim and ours",
         "Confusion",
+        "By class",
+        "Calibration",
         "Learning curves",
         "Recall by speaker",
         "Attention over time",
@@ -150,12 +156,15 @@ def test_numbers_on_the_page_are_those_of_the_results(page, tmp_path):
 
 
 def test_charts_and_frames_are_inline(page):
-    assert sum(tag == "svg" for tag, _ in page.tags) == 4 + 2 * 2  # two stages x two charts; two clips x two streams
+    assert (
+        sum(tag == "svg" for tag, _ in page.tags) == 2 + 4 + 2 * 2
+    )  # claims, reliability; two stages x two charts; two clips x two streams
     assert sum(tag == "img" for tag, _ in page.tags) == 2 * 8  # padded video steps are left out
     bars = {"first": 0, "second": 0}
     for _, attributes in page.tags:
         for style in bars:
-            if f"fill: var(--{style})" in attributes.get("style", ""):
+            # Bars have straight sides; the dots of other charts have none.
+            if f"fill: var(--{style})" in attributes.get("style", "") and "C" not in attributes.get("d", ""):
                 bars[style] += attributes.get("d", "").count("M")
     assert bars == {"first": 2 * 40, "second": 2 * 8}
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -164,6 +173,58 @@ def test_charts_and_frames_are_inline(page):
 
 def test_text_from_files_is_escaped(page):
     assert "alert(1)" in page.text  # seen as text; test_page_needs_nothing_else knows that it is no script
+
+
+def test_claims_stand_beside(tmp_path):
+    directory = write_run(tmp_path, corpus="ravdess")
+    page = Page(write_report(directory).read_text())
+    rows = {row[""]: row for row in csv.DictReader((directory / "tables" / "claims.csv").open())}
+    assert rows["claim, document E"] == {
+        "": "claim, document E",
+        "UAR": "-",
+        "WAR": "76.5",
+        "protocol": "random10",
+        "leaks and marks": "speaker-dependent",
+    }
+    results = json.loads((directory / "results.json").read_text())
+    war = results["metrics"]["war"]
+    assert rows["gru_attention, ours"]["WAR"] == f"{100 * war['pooled']:.1f} [{100 * war['ci95'][0]:.1f}, {100 * war['ci95'][1]:.1f}]"
+    assert rows["listeners"]["WAR"] == "67.0" and rows["Luna-Jimenez 2022, wav2vec2"]["protocol"] == "luna5"
+    assert "HiCMAE-B" not in rows  # which hears and sees
+    assert rows["chance"]["UAR"] == "12.5"
+    assert "The claim is of another protocol, random10" not in page.text and "the claim is of another protocol, random10" in page.text
+
+
+def test_tables_are_copied_for_papers_and_spreadsheets(tmp_path):
+    directory = write_run(tmp_path)
+    text = Page(write_report(directory).read_text()).text
+    names = {"claims", "results", "folds", "classes", "confusion", "speakers", "calibration"}
+    assert {path.name for path in (directory / "tables").iterdir()} == {f"{name}.{ending}" for name in names for ending in ("csv", "tex")}
+    assert "LaTeX and CSV of the tables" in text and r"\label{tab:results}" in text
+    results = json.loads((directory / "results.json").read_text())
+    rows = list(csv.DictReader((directory / "tables" / "classes.csv").open()))
+    assert [row["class"] for row in rows] == list(CLASSES)
+    assert [row["F1"] for row in rows] == [f"{100 * one['f1']:.1f}" for one in results["per_class"].values()]
+    first = next(csv.DictReader((directory / "tables" / "folds.csv").open()))
+    assert first["UAR"] == f"{100 * results['per_fold'][0]['uar']:.1f}"
+
+
+def test_calibration_is_shown_before_and_after(tmp_path):
+    results = json.loads((write_run(tmp_path) / "results.json").read_text())
+    text = Page(write_report(tmp_path).read_text()).text
+    assert f"{results['calibration']['brier']['pooled']:.3f}" in text and f"{results['calibration']['scaled']['nll']['pooled']:.3f}" in text
+    found = [one["temperature"] for one in results["calibration"]["scaled"]["temperatures"]]
+    assert f"{min(found):.2f} to {max(found):.2f}" in text
+    results["calibration"]["scaled"] = None
+    write_json(tmp_path / "results.json", results)
+    assert "No temperature" in Page(write_report(tmp_path).read_text()).text
+
+
+def test_results_of_an_earlier_version_are_named(tmp_path):
+    results = json.loads((write_run(tmp_path) / "results.json").read_text())
+    write_json(tmp_path / "results.json", {name: value for name, value in results.items() if name != "calibration"})
+    with pytest.raises(ValueError, match="earlier version; --mode=evaluate writes it anew"):
+        write_report(tmp_path)
 
 
 def test_leaks_and_selection_on_test_are_marked(tmp_path):

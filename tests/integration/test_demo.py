@@ -26,6 +26,7 @@ CONTRACT = {
     "predictions.csv",
     "results.json",
     "report.html",
+    "tables",
     "tensorboard",
 }
 MAY_BE_THERE = {".lock", "attention.npz"}
