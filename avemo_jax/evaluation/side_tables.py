@@ -60,8 +60,8 @@ def _protocol_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             "rows": rows,
         },
         {
-            "title": "Gaps between protocols",
-            "note": "difference of pooled metrics in points, with a 95 % interval over speakers",
+            "title": "Gaps",
+            "note": "of pooled metrics between protocols, in points, with a 95 % interval over speakers",
             "header": ["between", "metric", "gap", "interval", "p"],
             "rows": gaps,
         },

@@ -96,9 +96,11 @@ def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
             rows = list(csv.DictReader(stream))
         assert sorted(row["clip"] for row in rows) == sorted(clip.clip_id for clip in prepared.clips)
     text = capsys.readouterr().out
-    assert "Gaps between protocols" in text and "random_k - speaker_k" in text
+    assert "Gaps (of pooled metrics between protocols" in text and "random_k - speaker_k" in text
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Gaps between protocols" in page and "random_k - speaker_k" in page
+    assert "<h3>Gaps</h3>" in page and "random_k - speaker_k" in page
+
+    assert (tmp_path / "run" / "tables" / "gaps.csv").read_text().startswith("between,metric,gap,interval,p\nrandom_k - speaker_k,UAR,")
 
     # Evaluating again finds the same, and the audit looks at both files.
     before = (tmp_path / "run" / "predictions-random_k.csv").read_bytes()
