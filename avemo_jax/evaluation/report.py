@@ -36,7 +36,7 @@ from avemo_jax.evaluation.pages import page_environment, percent
 from avemo_jax.evaluation.results import Predictions, read_predictions_csv
 from avemo_jax.evaluation.run_tables import claim_intervals, claim_metric, run_tables
 from avemo_jax.evaluation.side_tables import METRIC_NAMES, format_side_tables, side_tables
-from avemo_jax.evaluation.standing import chance, marks
+from avemo_jax.evaluation.standing import chance, kind, marks
 from avemo_jax.evaluation.tables import write_tables
 from avemo_jax.json_lines import read_rows
 
@@ -72,6 +72,7 @@ def write_report(run_directory: Path) -> Path:
             results=results,
             metric_names=METRIC_NAMES,
             rows=table_rows(results),
+            kind=kind(results),
             marks=marks(results),
             findings=_findings(results, _read_json(run_directory / "audit.json")),
             confusion=_confusion_rows(results),
@@ -101,7 +102,7 @@ def format_table(results: Mapping[str, Any]) -> str:
     num_classes = len(results["confusion"]["classes"])
     num_folds = len({entry["fold"] for entry in results["per_fold"]})
     lines = [
-        f"{results['system']} on {results['corpus']}, protocol {results['protocol']} ({_kind(results)}), {results['num_clips']} clips, "
+        f"{results['system']} on {results['corpus']}, protocol {results['protocol']} ({kind(results)}), {results['num_clips']} clips, "
         f"{num_classes} classes ({results['label_target']}), {_times(num_folds, 'fold')} x {_times(len(results['per_seed']), 'seed')}",
         *(f"  ! {mark}" for mark in marks(results)),
     ]
@@ -190,10 +191,6 @@ def _table_row(name: str, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str,
 
 def _times(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _kind(results: Mapping[str, Any]) -> str:
-    return "speaker-independent" if results["speaker_independent"] else "speaker-dependent"
 
 
 def _read_json(path: Path) -> Any:

@@ -19,10 +19,24 @@ def chance(results: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(function(constant)) for name, function in FROM_CONFUSION.items()}
 
 
+def speakers_are_known(results: Mapping[str, Any]) -> bool:
+    """Whether the corpus says who is recorded, of any clip."""
+    return any(results["per_speaker"])
+
+
+def kind(results: Mapping[str, Any]) -> str:
+    """In two words, what may be expected of other speakers."""
+    if not speakers_are_known(results):
+        return "speakers unknown"
+    return "speaker-independent" if results["speaker_independent"] else "speaker-dependent"
+
+
 def marks(results: Mapping[str, Any]) -> list[str]:
     """What must be said beside every number of these results."""
     found = []
-    if not results["speaker_independent"]:
+    if not speakers_are_known(results):
+        found.append("speakers unknown: the corpus does not say who is recorded, so the same people may be in training and test parts")
+    elif not results["speaker_independent"]:
         found.append("speaker-dependent: the same speakers are in the training and test parts")
     if results["select"] != "validation":
         found.append(f"selected on the {results['select']} part: the numbers are too good")

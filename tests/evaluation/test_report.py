@@ -307,3 +307,16 @@ def test_attention_of_the_wrong_shape_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"needs the arrays \['seed'\]"):
         write_attention(tmp_path / "a.npz", clip=["a"], fold=["fold1"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_corpus_that_does_not_say_who_is_recorded_is_called_that(tmp_path):
+    nobody = some_predictions(1.2, (0,))
+    nobody = dataclasses.replace(nobody, speaker=np.full_like(nobody.speaker, ""))
+    directory = write_run(tmp_path)
+    write_json(directory / "results.json", summarise(nobody, **(FACTS | {"speaker_independent": False})))
+    (directory / "predictions.csv").unlink()
+    text = Page(write_report(directory).read_text()).text
+    table = format_table(json.loads((directory / "results.json").read_text()))
+    for found in (text, table):
+        assert "speakers unknown: the corpus does not say who is recorded" in found
+        assert "speaker-dependent" not in found and "speaker-independent" not in found
