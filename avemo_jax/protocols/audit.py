@@ -62,7 +62,8 @@ def items_of(clips: Sequence[Clip]) -> tuple[Item, ...]:
     several = len({clip.corpus for clip in clips}) > 1
 
     def of_corpus(clip: Clip, name: str) -> str:
-        return f"{clip.corpus} {name}" if several and name else name
+        is_named = not several or not name or name.startswith(f"{clip.corpus}:")  # joined corpora name their speakers so already
+        return name if is_named else f"{clip.corpus} {name}"
 
     return tuple(
         Item(
