@@ -272,6 +272,27 @@ def test_published_tables_never_change(corpus, protocol):
     assert table_of(protocol, clips).content_hash[:16] == HASHES[corpus, protocol]
 
 
+@pytest.mark.parametrize(
+    ("corpus", "names"),
+    [
+        ("rml", [f"s{number}" for number in range(1, 9)]),
+        ("savee", ["DC", "JE", "JK", "KL"]),
+        ("jaffe", ["KA", "KL", "KM", "KR", "MK", "NA", "NM", "TM", "UY", "YM"]),
+        ("emodb", ["03", *(f"{number:02}" for number in range(8, 17))]),
+        ("enterface", [f"s{number}" for number in range(1, 45) if number not in (6, 12)]),
+        ("crema_d", [str(number) for number in range(1001, 1092)]),
+    ],
+)
+def test_loso_wants_exactly_the_speakers_that_the_corpus_has(corpus, names):
+    clips = speakers_only(*names, corpus=corpus)
+    table = table_of("loso", clips)
+    assert [fold.name for fold in table.folds] == [f"speaker_{name}" for name in names] and table.speaker_independent
+    with pytest.raises(ValueError, match=rf"protocol loso names .* speakers of {corpus}, .*missing: \w+\)"):
+        table_of("loso", [clip for clip in clips if clip.speaker != names[-1]])
+    with pytest.raises(ValueError, match="not among them: 77"):
+        table_of("loso", [*clips, *speakers_only("s77", corpus=corpus)])
+
+
 def test_every_table_is_listed_for_its_corpus():
     listed = {
         "crema_d": {"seq5", "text_independent", "loso"},
