@@ -34,7 +34,7 @@ from avemo_jax.evaluation.claims import Claim, claims_beside
 from avemo_jax.evaluation.metrics import METRICS
 from avemo_jax.evaluation.pages import page_environment, percent
 from avemo_jax.evaluation.results import Predictions, read_predictions_csv
-from avemo_jax.evaluation.run_tables import claim_intervals, claim_metric, run_tables
+from avemo_jax.evaluation.run_tables import claim_intervals, claim_metric, run_tables, side_name
 from avemo_jax.evaluation.side_tables import METRIC_NAMES, format_side_tables, side_tables
 from avemo_jax.evaluation.standing import chance, kind, marks
 from avemo_jax.evaluation.tables import write_tables
@@ -81,7 +81,7 @@ def write_report(run_directory: Path) -> Path:
             num_folds=len({entry["fold"] for entry in results["per_fold"]}),
             num_seeds=len(results["per_seed"]),
             seeds_line=seeds_line(results),
-            side_tables=side_tables(results),
+            side_tables=[table for table in tables if table.name in {side_name(one["title"]) for one in side_tables(results)}],
             tables={table.name: table for table in tables},
             beside_claims=_claim_chart(results, claims),
             reliability=_reliability(results["calibration"]),

@@ -19,7 +19,12 @@ def run_tables(results: Mapping[str, Any], claims: Sequence[Claim]) -> list[Tabl
     """All tables of results.json, those to show beside claims first."""
     tables = [_claims(results, claims), _results(results), _folds(results), _classes(results), _confusion(results)]
     tables += [_speakers(results), _calibration(results)]
-    return tables + [Table(**one, name=one["title"].lower()) for one in side_tables(results)]
+    return tables + [Table(**one, name=side_name(one["title"])) for one in side_tables(results)]
+
+
+def side_name(title: str) -> str:
+    """Name of the files of a table beside the main one."""
+    return title.lower().replace(" ", "_")
 
 
 def claim_intervals(results: Mapping[str, Any], claims: Sequence[Claim]) -> list[Interval]:
