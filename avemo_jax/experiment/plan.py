@@ -127,6 +127,13 @@ class Plan:
             train = tuple(clip_id for clip_id in train if clip_id not in unseen)
         return train, getattr(fold, selection)
 
+    def validation_clips(self, stage: Stage, trial: Trial) -> Sequence[str]:
+        """Clips of the validation part that a trial of a stage is not trained on, whatever it selects by."""
+        fold = self.folds.folds[trial.fold]
+        if stage.part == "stack":
+            return stacking_parts(self.folds.table_of(trial.fold), fold, self.clips, self.classes)[1]
+        return fold.validation
+
     def test_rows(self, trial: Trial) -> np.ndarray:
         """Examples of the test part of a trial's fold."""
         return self.data.examples_of(self.folds.folds[trial.fold].test)

@@ -36,6 +36,19 @@ def predict_tests(
     return predict_parts(plan, outcome, chosen, [plan.test_rows(plan.trials[position]) for position in chosen])
 
 
+def predict_tests_and_validation(plan: Plan, outcome: Outcome, *, folds: Container[int] | None = None) -> tuple[Predictions, Predictions]:
+    """Predict the test part of every fold, as `predict_tests`, and what its trial may be calibrated on: its validation part."""
+    chosen = [position for position in chosen_trials(plan.trials, outcome.score) if folds is None or plan.trials[position].fold in folds]
+    trials = [plan.trials[position] for position in chosen]
+    # Together, so that nothing is compiled twice.
+    rows = [np.concatenate([plan.test_rows(trial), plan.data.examples_of(plan.validation_clips(outcome.stage, trial))]) for trial in trials]
+    predictions = predict_parts(plan, outcome, chosen, rows)
+    is_tested = np.zeros(len(predictions.clip), dtype=bool)
+    for fold in (plan.folds.folds[index] for index in {trial.fold for trial in trials}):
+        is_tested |= (predictions.fold == fold.name) & np.isin(predictions.clip, fold.test)
+    return predictions.rows(is_tested), predictions.rows(~is_tested)
+
+
 def predict_parts(plan: Plan, outcome: Outcome, positions: Sequence[int], rows: Sequence[np.ndarray]) -> Predictions:
     """Predict the examples `rows` with each of these trials, clip by clip."""
     clip = plan.data.arrays["clip"]

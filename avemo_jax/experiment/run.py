@@ -22,7 +22,7 @@ from avemo_jax.experiment.fit_probes import late_fits
 from avemo_jax.experiment.networks import trained_encoder
 from avemo_jax.experiment.outcomes import LateOutcome, Outcome
 from avemo_jax.experiment.plan import Config, Plan, make_plan
-from avemo_jax.experiment.predictions import predict_tests
+from avemo_jax.experiment.predictions import predict_tests_and_validation
 from avemo_jax.experiment.settings import summarise_settings, summarise_stages
 from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.protocols.findings import Finding, format_findings, refuse, worst_first
@@ -142,7 +142,8 @@ def _finish(
     spans = plan.folds.spans()
     own, own_folds = spans[-1]
     with run.phase("evaluate"):
-        predictions = {table.protocol: predict_tests(plan, outcome, folds=folds) for table, folds in spans}
+        predicted = {table.protocol: predict_tests_and_validation(plan, outcome, folds=folds) for table, folds in spans}
+        predictions = {protocol: tested for protocol, (tested, _) in predicted.items()}
         for table, _ in spans:
             write_predictions_csv(run.path / predictions_name(plan, table), predictions[table.protocol])
         fits = list(late_fits(plan, outcome)) if isinstance(outcome, LateOutcome) else []
@@ -163,6 +164,8 @@ def _finish(
             **_facts(plan, table, findings) | {"num_params": outcome.num_params},
             seconds=seconds,
             baseline=baselines[table.protocol],
+            validation=predicted[table.protocol][1],
+            num_train={fold.name: len(fold.train) for fold in table.folds},
         )
         for table, _ in spans
     }

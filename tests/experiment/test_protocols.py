@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 from made_sets import segment, write_set
 
@@ -17,7 +18,9 @@ from avemo_jax.evaluation import report
 from avemo_jax.experiment import run
 from avemo_jax.experiment.audit import audit
 from avemo_jax.experiment.plan import make_plan
+from avemo_jax.experiment.predictions import predict_tests_and_validation
 from avemo_jax.protocols.inner import stacking_parts
+from avemo_jax.training.grid import Stage
 from avemo_jax.training.run_directory import default_workdir
 from configs import base
 
@@ -88,6 +91,9 @@ def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
         ("speaker_k", [], 96),
     ]
     pooled = [entry["metrics"]["uar"]["pooled"] for entry in results["protocols"]]
+    assert [one["fold"] for one in results["calibration"]["scaled"]["temperatures"]] == ["fold1", "fold2", "fold3"]
+    folds = make_plan(own, prepared).folds.tables[-1].folds
+    assert [entry["num_train"] for entry in results["per_fold"]] == [len(fold.train) for fold in folds]
     gap = results["gaps"][0]
     assert gap["metric"] == "uar" and gap["paired"] and gap["difference"] == pytest.approx(pooled[0] - pooled[1])
     assert gap["difference"] > 0.1 and gap["ci95"][0] < gap["difference"] < gap["ci95"][1]
@@ -111,6 +117,43 @@ def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
     (tmp_path / "run" / "predictions-random_k.csv").write_text("".join(lines[:-1]))
     dropped = [finding for finding in run.audit_only(own, prepared) if finding.stops]
     assert [(finding.name, finding.protocol) for finding in dropped] == [("clip_dropped", "random_k")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Guesses:
+    """An outcome that has learned nothing; it notes what it was asked."""
+
+    stage: Stage
+    asked: list[int] = dataclasses.field(default_factory=list)
+
+    def score(self, position):
+        return 0.0
+
+    def posteriors(self, positions, rows):
+        self.asked.extend(positions)
+        return [np.full((len(own), 4), 0.25) for own in rows]
+
+
+@pytest.mark.parametrize("select", ["validation", "test"])
+def test_calibration_has_the_validation_part_whatever_selects(prepared, select):
+    plan = make_plan(config(**{"protocol.select": select}), prepared)
+    for table, span in plan.folds.spans():
+        outcome = Guesses(plan.stages[-1])
+        tested, validated = predict_tests_and_validation(plan, outcome, folds=span)
+        assert outcome.asked == list(span)
+        for fold in table.folds:
+            assert tuple(sorted(tested.clip[tested.fold == fold.name])) == fold.test
+            assert tuple(sorted(validated.clip[validated.fold == fold.name])) == fold.validation
+        assert len(tested.clip) == 96 and (tested.classes, set(validated.seed)) == (EMOTIONS, {0})
+
+
+def test_a_stacked_network_is_calibrated_on_what_it_has_not_learned_from(prepared):
+    plan = make_plan(config(), prepared)
+    stack = Stage("stack", ("audio",), part="stack")
+    for trial in plan.trials:
+        train, _ = plan.part_clips(stack, trial)
+        found, fold = set(plan.validation_clips(stack, trial)), plan.folds.folds[trial.fold]
+        assert found and found <= set(fold.validation) and not found & set(train)
 
 
 def test_the_work_directory_of_several_protocols_has_no_comma():

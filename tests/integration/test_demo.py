@@ -68,6 +68,9 @@ def test_a_run_leaves_what_the_contract_names(trained, streams):
     accuracy = np.mean([row["label"] == row["predicted"] for row in rows])
     assert results["metrics"]["war"]["pooled"] == pytest.approx(accuracy) and results["num_clips"] == NUM_CLIPS
     assert (results["num_undecodable"], results["num_without_face"], results["leaks"]) == (0, 0, [])
+    temperatures = results["calibration"]["scaled"]["temperatures"]
+    assert [one["fold"] for one in temperatures] == [f"fold{index + 1}" for index in range(NUM_FOLDS)]
+    assert all(0 < entry["num_train"] < NUM_CLIPS - entry["num_clips"] for entry in results["per_fold"])
     assert len(results["per_speaker"]) == NUM_ACTORS and np.sum(results["confusion"]["counts"]) == NUM_CLIPS
     metrics = [json.loads(line) for line in run.file("metrics.jsonl").splitlines()]
     expected = [(stage, epoch, fold) for stage in STAGES[streams] for epoch in range(NUM_EPOCHS) for fold in range(NUM_FOLDS)]
