@@ -269,7 +269,9 @@ def branch() -> ConfigDict:
     """One stream of the network, from its view to one vector a clip (or one a step, where the fusion wants steps)."""
     return ConfigDict(
         dict(
-            standardize=True,  # z-score each feature with statistics of the fold's training part alone; never for vggish and inception_v3
+            # Z-score with statistics of the fold's training part alone: each of the "features", each of them at each of the "steps" (C,
+            # whose steps are coefficients), or "none". An encoder that is trained along takes its view as it is.
+            standardize="features",
             # What turns one step of the view into a vector: "none", "mlp", "cnn" (ours), "conv_pool" (C), or a name in config.encoders.
             encoder="none",
             # Of an encoder in config.encoders: "" leaves it frozen (it runs once, its features are kept); "all", or the end point from

@@ -39,6 +39,10 @@ class ResidentSet:
         """Shape and type of one step of a stream."""
         return tuple(self.arrays[stream].shape[2:]), self.arrays[stream].dtype.name
 
+    def num_steps(self, stream: str) -> int:
+        """Steps that every example of a stream is padded to."""
+        return self.arrays[stream].shape[1]
+
     def only(self, streams: Sequence[str]) -> ResidentSet:
         """The same examples with some of the streams; an example is usable where one of these has a real step."""
         kept = {name: self.arrays[name] for stream in streams for name in (stream, f"{stream}_mask")}

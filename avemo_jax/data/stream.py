@@ -47,6 +47,10 @@ class StreamedSet:
         """Shape and type of one step of a stream."""
         return tuple(self.sources[stream].step_shape), self.sources[stream].dtype
 
+    def num_steps(self, stream: str) -> int:
+        """Steps that every example of a stream is padded to."""
+        return self.sources[stream].num_steps
+
     def only(self, streams: Sequence[str]) -> StreamedSet:
         """The same rows with some of the streams; a row is usable where one of these has a real step."""
         sources = {stream: self.sources[stream] for stream in streams}

@@ -79,10 +79,15 @@ def encoder_path(stream: str, spec: EncoderSpec) -> tuple[str, ...]:
     return (stream, "context", "encoder", spec.name)
 
 
+STANDARDIZATIONS = ("features", "steps", "none")
+
+
 def is_standardized(config: Config, stream: str) -> bool:
     """Whether a stream is z-scored; an encoder inside the network expects its view as it is."""
-    branch = config["model"][stream]
-    return branch["standardize"] and trained_encoder(config, stream) is None
+    kind = config["model"][stream]["standardize"]
+    if kind not in STANDARDIZATIONS:
+        raise ValueError(f"model.{stream}.standardize must be one of {STANDARDIZATIONS}, got {kind!r}")
+    return kind != "none" and trained_encoder(config, stream) is None
 
 
 def make_net(config: Config, stage: Stage, num_classes: int) -> EmotionNet:

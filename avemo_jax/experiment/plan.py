@@ -73,13 +73,15 @@ class Plan:
         config = self.config_of(stage, trial)
         train = config["train"]
         shared = {field.name for field in dataclasses.fields(Recipe)} & train.keys()
+        standardized = tuple(stream for stream in stage.streams if networks.is_standardized(config, stream))
         return Recipe(
             **{name: train[name] for name in shared - {"audio_augmentation", "video_augmentation"}},
             num_classes=len(self.labels.classes),
             num_clips=len(self.clips),
             metric=config["protocol"]["metric"],
             segment_rule=config["system"]["segment_rule"],
-            standardized=tuple(stream for stream in stage.streams if networks.is_standardized(config, stream)),
+            standardized=standardized,
+            standardized_by_step=tuple(stream for stream in standardized if config["model"][stream]["standardize"] == "steps"),
             frozen=(*stage.frozen, *self._held(stage, config)),
             use_mixup=any(alpha > 0 for alpha in config["sweep"]["mixup_alpha"] or (train["mixup_alpha"],)),
             num_cepstra=config["model"]["num_cepstra"] if "audio" in stage.streams else 0,

@@ -108,7 +108,8 @@ def load_ensemble(
         raise FileNotFoundError(f"no run in {workdir}; {again}")
     if differences := compare_configs(json.loads((workdir / "config.json").read_text()), _with_stored_lengths(config, workdir)):
         raise ConfigMismatch(f"{workdir} holds a run of another config:\n  " + "\n  ".join(differences))
-    plan = _plan_without_corpus(config, views, num_trials=json.loads((workdir / "run.json").read_text())["num_trials"])
+    trained = json.loads((workdir / "run.json").read_text())
+    plan = _plan_without_corpus(config, views, num_trials=trained["num_trials"], num_steps=trained["num_steps"])
     last = plan.stages[-1]
     if last.part == "svm":
         raise ValueError(
@@ -150,7 +151,9 @@ def _with_stored_lengths(config: Config, workdir: Path) -> Config:
     return given
 
 
-def _plan_without_corpus(config: Config, views: Mapping[str, tuple[tuple[int, ...], str]], *, num_trials: int) -> Plan:
+def _plan_without_corpus(
+    config: Config, views: Mapping[str, tuple[tuple[int, ...], str]], *, num_trials: int, num_steps: Mapping[str, int]
+) -> Plan:
     """The plan of a run as far as shapes go: its networks, recipes and trials, and a few examples of nothing in place of the corpus."""
     num_seeds_and_settings = len(trials_of(config, 1))
     num_folds = num_trials // num_seeds_and_settings
@@ -166,8 +169,10 @@ def _plan_without_corpus(config: Config, views: Mapping[str, tuple[tuple[int, ..
         "usable": np.ones(len(names), bool),
     }
     for stream, (step_shape, dtype) in views.items():
-        arrays |= {stream: np.zeros((len(names), 1, *step_shape), dtype), f"{stream}_mask": np.ones((len(names), 1), bool)}
-    times = {stream: np.zeros((len(names), 1), np.float32) for stream in views}
+        # One step will do for shapes, but where each step has statistics of its own.
+        shape = (len(names), num_steps[stream] if config["model"][stream]["standardize"] == "steps" else 1)
+        arrays |= {stream: np.zeros((*shape, *step_shape), dtype), f"{stream}_mask": np.ones(shape, bool)}
+    times = {stream: np.zeros(arrays[f"{stream}_mask"].shape, np.float32) for stream in views}
     training = tuple(name for name in names if not name.startswith(("validation", "test")))
     validation = tuple(name for name in names if name.startswith("validation"))
     return Plan(

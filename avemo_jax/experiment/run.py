@@ -232,5 +232,6 @@ def _hashes(plan: Plan, prepared: PreparedCorpus) -> dict[str, Any]:
         "fold_hash": plan.folds.content_hash,
         "fold_note": plan.folds.note,
         "num_trials": len(plan.trials),
+        "num_steps": {stream: plan.data.num_steps(stream) for stream in plan.data.streams},
         "stages": [stage.name for stage in plan.stages],
     }

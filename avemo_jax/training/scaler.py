@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 
-def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array) -> dict[str, jax.Array]:
+def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array, *, by_step: bool = False) -> dict[str, jax.Array]:
     """Mean and deviation of each feature over the real steps of the weighted examples.
 
     The feature axis is the last one: MFCC coefficient, mel band, colour channel. Everything else is averaged over.
@@ -15,10 +15,15 @@ def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array) -> dict[st
       values: (N, T, ..., D), any numeric type.
       mask: (N, T) bool, True where a step is real.
       weight: (N,) float32, 1 for examples of the training part and 0 for all others, which then change no bit of the result.
+      by_step: each step has statistics of its own, for views whose steps are no times (system C's are coefficients).
 
     Returns:
-      {"mean": (D,), "deviation": (D,)} float32; a feature that does not vary has deviation 1.
+      {"mean": (D,), "deviation": (D,)} float32, or (T, D) by step; a feature that does not vary has deviation 1.
     """
+    if by_step:
+        # Steps take the place of examples' features, and what was a step is the only one.
+        columns = [fit_scaler(values[:, t : t + 1], mask[:, t : t + 1], weight) for t in range(values.shape[1])]
+        return jax.tree.map(lambda *rows: jnp.stack(rows), *columns)
     step_weight = weight[:, None] * mask
     inner = tuple(range(2, values.ndim - 1))
     size = 1
@@ -43,6 +48,11 @@ def deviation_of(variance: jax.Array) -> jax.Array:
 
 
 def standardize(values: jax.Array, mask: jax.Array, scaler: dict[str, jax.Array]) -> jax.Array:
-    """Return (values - mean) / deviation as float32, zero at padded steps."""
-    scaled = (values.astype(jnp.float32) - scaler["mean"]) / scaler["deviation"]
+    """Return (values - mean) / deviation as float32, zero at padded steps; statistics (D,), or (T', D) of the first T' steps."""
+    mean, deviation = scaler["mean"], scaler["deviation"]
+    if mean.ndim == 2:
+        short = max(0, values.shape[1] - len(mean))
+        mean = jnp.pad(mean, ((0, short), (0, 0)))[: values.shape[1]].reshape(values.shape[1], *(1,) * (values.ndim - 3), -1)
+        deviation = jnp.pad(deviation, ((0, short), (0, 0)), constant_values=1)[: values.shape[1]].reshape(mean.shape)
+    scaled = (values.astype(jnp.float32) - mean) / deviation
     return jnp.where(mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim)), scaled, 0.0)

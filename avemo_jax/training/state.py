@@ -24,6 +24,7 @@ class Recipe:
       num_classes: K.
       num_clips: clips in the corpus; posteriors of segments are averaged into this many rows.
       standardized: streams that are z-scored with statistics of the training part.
+      standardized_by_step: those of them whose steps have statistics of their own.
       frozen: paths in the parameter tree, what lies below which this stage leaves as it is.
       segment_rule: how what is said of a clip's segments becomes what is said of the clip, see `evaluation.metrics.segment_share`.
       use_mixup: whether any trial mixes examples; False leaves the code out.
@@ -44,6 +45,7 @@ class Recipe:
     early_stop_patience_epochs: int
     metric: str
     standardized: tuple[str, ...]
+    standardized_by_step: tuple[str, ...] = ()
     frozen: tuple[tuple[str, ...], ...] = ()
     segment_rule: str = "mean"
     use_mixup: bool = False

@@ -43,7 +43,11 @@ def fit_scalers(recipe: Recipe, data: Data, train_index: jax.Array, train_count:
     """Scaler of each standardised stream from the examples `train_index` (M,), of which the first `train_count` are real."""
     weight = jnp.zeros(data["label"].shape[0]).at[train_index].max((jnp.arange(train_index.shape[0]) < train_count).astype(jnp.float32))
     seen = features({name: data[name] for name in stream_names(data)}, recipe.num_cepstra)
-    return {name: fit_scaler(seen[name], data[f"{name}_mask"], weight) for name in seen if name in recipe.standardized}
+    return {
+        name: fit_scaler(seen[name], data[f"{name}_mask"], weight, by_step=name in recipe.standardized_by_step)
+        for name in seen
+        if name in recipe.standardized
+    }
 
 
 def start_trial(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, scaler: Any, example: Data) -> TrialState:

@@ -54,7 +54,10 @@ class StreamProgram:
         size = {name: example[name].shape[-1] for name in self._recipe.standardized}
         if self._recipe.num_cepstra and "audio" in size:
             size["audio"] = self._recipe.num_cepstra
-        scaler = {name: {"mean": np.zeros(width, np.float32), "deviation": np.ones(width, np.float32)} for name, width in size.items()}
+        shape = {
+            name: (example[name].shape[1], width) if name in self._recipe.standardized_by_step else (width,) for name, width in size.items()
+        }
+        scaler = {name: {"mean": np.zeros(one, np.float32), "deviation": np.ones(one, np.float32)} for name, one in shape.items()}
         return jax.eval_shape(self._init_one, inputs, warm, scaler, example | {"mask": np.ones(2, bool)})
 
     def init(self, inputs: list[TrialInputs], warm: list[Any]) -> list[TrialState]:
@@ -107,9 +110,11 @@ def fit_stream_scalers(recipe: Recipe, load: Callable[[np.ndarray], Any], rows: 
     for row in rows if sums else ():
         example = jax.device_get(features(load(np.asarray([row])), recipe.num_cepstra))
         for name, total in sums.items():
-            steps_of = np.asarray(example[name], np.float64)[example[f"{name}_mask"]].reshape(-1, example[name].shape[-1])
+            values, mask = np.asarray(example[name], np.float64)[0], example[f"{name}_mask"][0]
+            steps_of = values.reshape(len(values), -1, values.shape[-1])
             for power in range(3):
-                total[power] = total[power] + (steps_of**power).sum(axis=0)
+                by_step = (steps_of**power).sum(axis=1) * mask[:, None]
+                total[power] = total[power] + (by_step if name in recipe.standardized_by_step else by_step.sum(axis=0))
     scaler = {}
     for name, (count, first, second) in sums.items():
         mean = first / np.maximum(count, 1)

@@ -32,7 +32,7 @@ def apply(config: ConfigDict, variant: str) -> None:
     image_network(config)
     if variant.endswith(":vgg16"):
         config.model.video.encoder = "vgg16"
-        config.model.video.standardize = True
+        config.model.video.standardize = "features"
         config.encoders.vgg16.end_point = "global_avg"
     config.model.fusion.kind = "concat"
     config.model.fusion.dense_units = (128,)

@@ -39,7 +39,7 @@ def apply(config: ConfigDict, variant: str) -> None:
         video.context_dropout = True
     if kind in ("vgg16", "xception"):
         video.encoder = {"vgg16": "vgg16", "xception": "mini_xception"}[kind]
-        video.standardize = True
+        video.standardize = "features"
         config.encoders.vgg16.end_point = "global_avg"
     disturbed = config.train.video_augmentation
     if kind in ("", "ck48"):
@@ -57,7 +57,7 @@ def apply(config: ConfigDict, variant: str) -> None:
 def image_network(config: ConfigDict) -> None:
     """Make the video branch C's image network; several frames are averaged after it."""
     video = config.model.video
-    video.standardize = False  # pictures are in [0, 1]
+    video.standardize = "none"  # pictures are in [0, 1]
     video.encoder = "conv_pool"
     video.encoder_units = (64, 128, 256)
     video.context = "none"

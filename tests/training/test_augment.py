@@ -107,6 +107,16 @@ def test_scaler_sees_real_steps_of_the_training_part_alone():
     np.testing.assert_allclose(np.asarray(scaled)[np.asarray(MASK)].std(axis=0), 1.0, rtol=1e-5)
 
 
+def test_steps_that_are_no_times_have_statistics_of_their_own():
+    weight, mask = jnp.asarray([1.0, 1.0, 0.0]), jnp.ones(VALUES.shape[:2], bool)
+    scaler = fit_scaler(VALUES, mask, weight, by_step=True)
+    np.testing.assert_allclose(scaler["mean"], np.asarray(VALUES)[:2].mean(axis=0), atol=1e-6)
+    scaled = np.asarray(standardize(VALUES, mask, scaler))
+    np.testing.assert_allclose(scaled[:2].mean(axis=0), 0, atol=1e-5)
+    longer = jnp.pad(VALUES, ((0, 0), (0, 2), (0, 0)))
+    np.testing.assert_array_equal(standardize(longer, jnp.pad(mask, ((0, 0), (0, 2))), scaler)[:, : VALUES.shape[1]], scaled)
+
+
 def test_pictures_are_scaled_by_colour_channel():
     pictures = np.random.default_rng(0).integers(0, 255, (2, 3, 4, 4, 3)).astype(np.uint8)
     scaler = fit_scaler(pictures, np.ones((2, 3), bool), jnp.ones(2))
