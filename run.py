@@ -3,6 +3,7 @@
 python run.py --config=configs/demo.py:audio_video
 python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/data/RAVDESS [--mode=evaluate]
 python run.py --config=configs/ravdess.py:gru_attention --mode=predict --input=clip.mp4
+python run.py --config=configs/ravdess.py:gru_attention --mode=robustness
 python run.py --mode=compare --runs=runs/one,runs/another [--predictions="theirs=file.csv;kind=logits;columns=c0,c1;classes=happy,sad"]
 """
 
@@ -111,8 +112,14 @@ def doctor(config):
     return int(not is_whole)
 
 
-def prepared(config):
-    """The corpus with the features of each stream, made where they are missing."""
+def robustness(config):
+    from avemo_jax.experiment.robustness import measure_robustness
+
+    measure_robustness(config, prepared(config), lambda degradation: prepared(config, degradation))
+
+
+def prepared(config, degradation=None):
+    """The corpus with the features of each stream, made where they are missing; for the robustness panel of degraded media."""
     from avemo_jax.experiment.encoder_weights import fetch_used
     from avemo_jax.experiment.features import are_made, with_features
     from avemo_jax.experiment.plan import check_grid
@@ -124,11 +131,12 @@ def prepared(config):
     check_grid(config)
     set_up_backend(config)
     fetch_used(config, view_steps(config))
-    corpus = prepare_corpus(config)
+    corpus = prepare_corpus(config, degradation)
     store = DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips)
     if not are_made(config, corpus, store):
-        run_in_own_process(make_features, config)
-    return with_features(config, dataclasses.replace(corpus, shared_media=shared_media(config, corpus.clips)), store)
+        run_in_own_process(make_features, config | {"degradation": degradation})
+    pairs = None if degradation else shared_media(config, corpus.clips)
+    return with_features(config, dataclasses.replace(corpus, shared_media=pairs), store)
 
 
 def make_features(config):
@@ -137,7 +145,7 @@ def make_features(config):
     from data_prep.derived import DerivedSets
     from data_prep.prepare_corpus import prepare_corpus
 
-    corpus = prepare_corpus(config)
+    corpus = prepare_corpus(config, config["degradation"])
     with_features(config, corpus, DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips))
 
 
@@ -177,7 +185,7 @@ def weights_of(config):
     return find_weights(config, steps)
 
 
-MODES = {mode.__name__: mode for mode in (train, prepare, audit, evaluate, predict, compare, report, doctor)}
+MODES = {mode.__name__: mode for mode in (train, prepare, audit, evaluate, robustness, predict, compare, report, doctor)}
 MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
 
 

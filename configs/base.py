@@ -84,6 +84,16 @@ def get_config() -> ConfigDict:
     config.sweep = ConfigDict({name: () for name in SWEPT})
     # Fields that change the program, e.g. ("model.audio.context_units=(512,)|(256,256,256)", "model.audio.pooling=attention|last").
     config.sweep.fields = ()
+    # What --mode=robustness does to test clips: noise:DB, codec:KBIT/S, occlusion:SHARE, frame_drop:SHARE, missing:STREAM.
+    config.robustness = ConfigDict(
+        dict(
+            conditions=(
+                *("noise:20", "noise:10", "noise:0", "codec:16", "codec:6"),
+                *("occlusion:0.1", "occlusion:0.3", "frame_drop:0.5", "frame_drop:0.9"),
+                *("missing:audio", "missing:video"),
+            )
+        )
+    )
     config.devices = ConfigDict(
         dict(
             data_shards=1,  # devices that share one trial's batch; the others hold different trials

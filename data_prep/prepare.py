@@ -17,7 +17,9 @@ from filelock import FileLock, Timeout
 
 from avemo_jax.clips import Clip, check_unique
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage
+from avemo_jax.degradation import Degradation
 from data_prep.audio_views import AUDIO_VIEWS
+from data_prep.degrading import VERSION as DEGRADING_VERSION
 from data_prep.digests import ABSENT, media_digests
 from data_prep.handcrafted import Handcrafted
 from data_prep.hog_view import Hog
@@ -68,6 +70,7 @@ def prepare_view(
     view_params: Mapping[str, Any],
     prepared_dir: Path,
     num_workers: int,
+    degradation: Degradation | None = None,
     clip_id_of: Callable[[str], str | None] = lambda name: name,
     time_limit_s: float = TIME_LIMIT_S,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
@@ -84,6 +87,7 @@ def prepare_view(
       view_name, view_params: as `make_view` takes them.
       prepared_dir: where prepared sets live.
       num_workers: processes; any number gives the same bytes.
+      degradation: what happens to the media before the view is made; counts where it concerns a medium that the view takes.
       clip_id_of: for the view `table`: from the name in a row to the clip id, or None.
       time_limit_s, memory_limit_bytes: of one clip and one worker.
 
@@ -97,6 +101,8 @@ def prepare_view(
     root, prepared_dir = Path(root), Path(prepared_dir)
     prepared_dir.mkdir(parents=True, exist_ok=True)
     is_table = isinstance(view, Table)
+    if degradation is not None and (is_table or degradation.modality not in media_of(view)):
+        degradation = None  # a view that it does not concern is the clean one
     rows, num_foreign = view.rows(clip_id_of) if is_table else ({}, 0)
     if is_table:
         num_unused = num_foreign + len(set(rows) - {clip.clip_id for clip in clips})
@@ -104,7 +110,7 @@ def prepare_view(
         contents = {clip.clip_id: hashlib.sha256(rows[clip.clip_id].values).hexdigest() for clip in clips if clip.clip_id in rows}
     else:
         contents = _media_contents(clips, root, media_of(view), prepared_dir, num_workers)
-    key = _key(clips, view, contents)
+    key = _key(clips, view, contents, degradation)
     directory = prepared_dir / f"{corpus}-{view.name}-{key[:12]}"
     with locked(directory.with_name(f".{directory.name}.lock")):
         if directory.exists():
@@ -123,14 +129,14 @@ def prepare_view(
         else:
             if missing and getattr(view, "compiles", False):
                 _compile(view)
-            tasks = {clip.clip_id: StageTask(clip, view, root, paths[clip.clip_id]) for clip in missing}
+            tasks = {clip.clip_id: StageTask(clip, view, root, paths[clip.clip_id], degradation) for clip in missing}
             for clip_id, outcome in run_tasks(
                 stage_media,
                 tasks,
                 num_workers=num_workers,
                 time_limit_s=time_limit_s,
                 memory_limit_bytes=memory_limit_bytes,
-                description=f"{corpus} {view.name}",
+                description=f"{corpus} {view.name}" + (f", {degradation}" if degradation else ""),
                 num_done=len(staged),
             ):
                 if isinstance(outcome, Crash):
@@ -185,17 +191,19 @@ def _media_contents(clips: Sequence[Clip], root: Path, media: Sequence[str], pre
     return {clip_id: " ".join(ABSENT if name is None else digests[paths[name]] for name in found) for clip_id, found in names.items()}
 
 
-def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str]) -> str:
+def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str], degradation: Degradation | None = None) -> str:
     """SHA-256 over everything that the examples follow from; files that parameters name count by their content."""
     params = dataclasses.asdict(view)
     for name in [name for name in params if name == "path" or name.endswith("_path")]:
         if params[name] is not None and Path(params[name]).is_file():
             params[name] = hashlib.sha256(Path(params[name]).read_bytes()).hexdigest()
-    parts = {
+    parts: dict[str, Any] = {
         "clips": [(clip.clip_id, _spans(clip, media_of(view)), contents.get(clip.clip_id, ABSENT)) for clip in clips],
         "view": (view.name, view.VERSION, params),
         "code": CODE_VERSION,
     }
+    if degradation is not None:
+        parts["degradation"] = (degradation.text, DEGRADING_VERSION)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

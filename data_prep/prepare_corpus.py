@@ -8,17 +8,19 @@ from typing import Any
 
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.degradation import Degradation
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
 from data_prep.near_duplicates import compare_media
 from data_prep.prepare import make_view, prepare_view
 from data_prep.segments import check_same_cut
 
 
-def prepare_corpus(config: Mapping[str, Any]) -> PreparedCorpus:
+def prepare_corpus(config: Mapping[str, Any], degradation: Degradation | None = None) -> PreparedCorpus:
     """Read the clips of the config's corpus and prepare, or find, the views that its system uses.
 
     Args:
       config: the resolved config as nested plain dicts.
+      degradation: what happens to all media first, for the robustness panel.
 
     Raises:
       CorpusNotFound: no root is given, or the corpus is not there.
@@ -50,6 +52,7 @@ def prepare_corpus(config: Mapping[str, Any]) -> PreparedCorpus:
             view_params=config["views"][view],
             prepared_dir=Path(config["prepared_dir"]),
             num_workers=config["num_workers"],
+            degradation=degradation,
             clip_id_of=module.clip_id,
         )
 

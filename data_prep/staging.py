@@ -15,6 +15,8 @@ import numpy as np
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example
+from avemo_jax.degradation import Degradation
+from data_prep.degrading import degraded
 from data_prep.media import Frame, MediaError, stream_audio, stream_frames
 from data_prep.segments import ViewSegment
 from data_prep.stills import ROW_OFFSET, STILL_SUFFIXES, stream_row, stream_still
@@ -109,12 +111,13 @@ def read_staged(path: Path) -> StagedClip | None:
 
 @dataclasses.dataclass(frozen=True)
 class StageTask:
-    """One clip for a worker process: which view of it, below which root, staged in which file."""
+    """One clip for a worker process: which view of it, below which root, staged in which file, and how its media are degraded, if so."""
 
     clip: Clip
     view: Any
     root: Path
     path: Path
+    degradation: Degradation | None = None
 
 
 def stage_media(task: StageTask) -> StagedClip:
@@ -142,7 +145,14 @@ def view_segments(task: StageTask, watch: Watch) -> Iterator[ViewSegment]:
     Raises:
       MediaError: the clip lacks a medium or it cannot be decoded; some of it only where the damage is reached.
     """
-    return watch.segments(task.view.segments(*(_read(task, medium, watch) for medium in media_of(task.view))))
+    return watch.segments(task.view.segments(*(_degraded(task, medium, _read(task, medium, watch)) for medium in media_of(task.view))))
+
+
+def _degraded(task: StageTask, medium: str, content: Iterator[Any]) -> Iterator[Any]:
+    if task.degradation is None:
+        return content
+    rate_hz = getattr(task.view, "sample_rate_hz", 0)
+    return degraded(task.degradation, medium, content, clip_id=task.clip.clip_id, rate_hz=rate_hz)
 
 
 def _read(task: StageTask, medium: str, watch: Watch) -> Iterator[Any]:

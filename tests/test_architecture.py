@@ -20,11 +20,19 @@ SOURCES = [*sorted(path for room in PRODUCT for path in (ROOT / room).rglob("*.p
 ROOMS: dict[str, tuple[str, ...]] = {
     "run": PRODUCT,
     "configs": (),
-    "data_prep": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.labels", "avemo_jax.data.prepared", "avemo_jax.pretrained.assets"),
+    "data_prep": (
+        "avemo_jax.atomic",
+        "avemo_jax.clips",
+        "avemo_jax.labels",
+        "avemo_jax.data.prepared",
+        "avemo_jax.degradation",
+        "avemo_jax.pretrained.assets",
+    ),
     "avemo_jax": (),
     "avemo_jax.atomic": (),
     "avemo_jax.json_lines": (),
     "avemo_jax.clips": (),
+    "avemo_jax.degradation": (),  # words that configs, data_prep and experiments share
     "avemo_jax.labels": ("avemo_jax.clips",),
     "avemo_jax.parallel": (),
     "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.labels"),

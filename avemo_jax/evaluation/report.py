@@ -34,6 +34,7 @@ from avemo_jax.evaluation.claims import Claim, claims_beside
 from avemo_jax.evaluation.metrics import METRICS
 from avemo_jax.evaluation.pages import page_environment, percent
 from avemo_jax.evaluation.results import Predictions, read_predictions_csv
+from avemo_jax.evaluation.robustness_panel import panel_charts, panel_table
 from avemo_jax.evaluation.run_tables import claim_intervals, claim_metric, run_tables, side_name
 from avemo_jax.evaluation.side_tables import METRIC_NAMES, format_side_tables, side_tables
 from avemo_jax.evaluation.standing import chance, kind, marks
@@ -63,7 +64,8 @@ def write_report(run_directory: Path) -> Path:
     run = _read_json(run_directory / "run.json") or {}
     config = _read_json(run_directory / "config.json")
     claims = claims_beside(results, tuple(config["system"]["streams"]) if config and "system" in config else None)
-    tables = run_tables(results, claims)
+    panel = _read_json(run_directory / "robustness.json")
+    tables = run_tables(results, claims) + ([panel_table(panel)] if panel else [])
     write_tables(run_directory / "tables", tables)
     page = (
         page_environment()
@@ -76,6 +78,7 @@ def write_report(run_directory: Path) -> Path:
             marks=marks(results),
             findings=_findings(results, _read_json(run_directory / "audit.json")),
             confusion=_confusion_rows(results),
+            robustness=panel_charts(panel, chance(results)["uar"]) if panel else [],
             curves=_curves(run_directory / "metrics.jsonl", chance(results)["uar"]),
             attention=_attention(run_directory / "attention.npz", predictions),
             num_folds=len({entry["fold"] for entry in results["per_fold"]}),

@@ -14,10 +14,11 @@ from avemo_jax.protocols.folds import Fold
 from avemo_jax.training.classical import fit_svm
 
 
-def baseline_predictions(plan: Plan, functionals: PreparedSet, folds: Sequence[Fold]) -> Predictions:
+def baseline_predictions(plan: Plan, functionals: PreparedSet, folds: Sequence[Fold], *, tested: PreparedSet | None = None) -> Predictions:
     """Fit and test the SVM on functionals, fold after fold; clips without functionals get the training part's class frequencies."""
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     features, has_features = functionals_of(plan, functionals)
+    shown, is_shown = (features, has_features) if tested is None else functionals_of(plan, tested)
     label = np.asarray(plan.classes)
     posteriors = []
     for fold in folds:
@@ -25,7 +26,7 @@ def baseline_predictions(plan: Plan, functionals: PreparedSet, folds: Sequence[F
         known = {part: index[has_features[index]] for part, index in rows.items()}
         machine = fit_svm(features, label, train=known["train"], validation=known["validation"], num_classes=len(plan.labels.classes))
         posterior = np.tile(machine.class_shares, (len(rows["test"]), 1))
-        posterior[has_features[rows["test"]]] = machine.probabilities(features[known["test"]])
+        posterior[is_shown[rows["test"]]] = machine.probabilities(shown[rows["test"]][is_shown[rows["test"]]])
         posteriors.append((fold, 0, rows["test"], posterior))
     return to_predictions(plan, posteriors)
 

@@ -43,7 +43,7 @@ def train(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
     with open_run(default_workdir(config), config) as run:
         with run.phase("plan"):
             plan = make_plan(config, prepared)
-            run.bind(**_hashes(plan, prepared))
+            run.bind(**run_hashes(plan, prepared))
             findings = audit(plan, prepared)
             write_audit(run, findings)
             refuse(findings)
@@ -66,7 +66,7 @@ def evaluate(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
         raise FileNotFoundError(f"no run in {workdir}; train it first: the same command with --mode=train")
     with open_run(workdir, config) as run:
         plan = make_plan(config, prepared)
-        run.bind(**_hashes(plan, prepared))
+        run.bind(**run_hashes(plan, prepared))
         outcomes = restore_stages(plan, run.path)
         before = (run.path / "predictions.csv").read_bytes() if run.has("predictions.csv") else None
         findings = audit(plan, prepared)
@@ -225,7 +225,8 @@ def _facts(plan: Plan, table: FoldTable, findings: list[Finding]) -> dict[str, A
     }
 
 
-def _hashes(plan: Plan, prepared: PreparedCorpus) -> dict[str, Any]:
+def run_hashes(plan: Plan, prepared: PreparedCorpus) -> dict[str, Any]:
+    """What a run is tied to: its prepared sets, its folds, its grid."""
     return {
         "prepared_sets": {stream: one.manifest.content_hash for stream, one in prepared.sets.items()},
         "prepared_keys": {stream: one.manifest.key for stream, one in prepared.sets.items()},

@@ -30,6 +30,7 @@ UNCOMPARED = (
     "corpus.root",
     "protocol.allow_leaks",
     "protocol.near_duplicates",
+    "robustness.conditions",
     "devices.compilation_cache",
     "train.tensorboard",
     "train.checkpoint_every_epochs",
