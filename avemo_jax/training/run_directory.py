@@ -138,8 +138,10 @@ class RunDirectory:
 
 def default_workdir(config: Mapping[str, Any]) -> Path:
     """runs/<corpus>-<system>-<protocol>, or what the config says."""
+    if config["workdir"]:
+        return Path(config["workdir"])
     protocol = config["protocol"]["name"].replace(" ", "").replace(",", "+")  # of several; lists of runs are divided by commas
-    return Path(config["workdir"] or f"runs/{config['corpus']['name']}-{config['system']['name']}-{protocol}")
+    return Path(f"runs/{config['corpus']['name']}-{config['system']['name']}-{protocol}")
 
 
 @contextmanager
