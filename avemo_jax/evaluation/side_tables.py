@@ -23,7 +23,7 @@ def side_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
     if settings := results.get("settings"):
         names = list(settings[0]["tried"])
-        rows = [[*(_value(entry["tried"][name]) for name in names), f"{entry['validation']:.3f}", *_percents(entry)] for entry in settings]
+        rows = [[*(_value(entry["tried"][name]) for name in names), _score(entry["validation"]), *_percents(entry)] for entry in settings]
         tables.append(
             {
                 "title": "Settings",
@@ -86,6 +86,10 @@ def format_side_tables(results: Mapping[str, Any]) -> str:
 
 def _percents(entry: Mapping[str, Any]) -> list[str]:
     return [f"{100 * entry[metric]:.1f}" for metric in METRIC_NAMES]
+
+
+def _score(value: float | None) -> str:
+    return "failed" if value is None else f"{value:.3f}"
 
 
 def _value(value: Any) -> str:

@@ -35,9 +35,9 @@ def summarise_stages(plan: Plan, outcomes: Sequence[Outcome], folds: Container[i
 def summarise_settings(plan: Plan, outcome: Outcome, folds: Container[int]) -> dict[str, Any]:
     """{"settings": one entry a setting}, or nothing where nothing is swept: an ablation table on the same folds.
 
-    An entry has what was tried, `validation` (the mean of what the selection part said of its trials, by which settings are chosen) and the
-    mean over folds and seeds of every metric on the test parts. The run's own result is that of the settings chosen on validation, fold
-    by fold; to choose a row of this table by its test columns is selection on test.
+    An entry has what was tried, `validation` (the mean of what the selection part said of its trials, by which settings are chosen; None
+    where one of them failed) and the mean over folds and seeds of every metric on the test parts. The run's own result is that of the
+    settings chosen on validation, fold by fold; to choose a row of this table by its test columns is selection on test.
 
     Args:
       folds: indices of the folds that count.
@@ -51,9 +51,9 @@ def summarise_settings(plan: Plan, outcome: Outcome, folds: Container[int]) -> d
         positions = [position for position, trial in enumerate(plan.trials) if trial.setting == setting and trial.fold in folds]
         first = plan.trials[positions[0]]
         tried = {name: _plain(value) for name, value in first.fields} | {name: first.hyper[name] for name in swept}
-        validation = float(np.mean([outcome.score(position) for position in positions]))
+        validation = float(np.mean([outcome.score(position) for position in positions]))  # -inf where a trial has learnt nothing
         means = _mean_of_folds(predict_tests(plan, outcome, positions))
-        entries.append({"setting": setting, "tried": tried, "validation": validation} | means)
+        entries.append({"setting": setting, "tried": tried, "validation": validation if np.isfinite(validation) else None} | means)
     return {"settings": entries}
 
 
