@@ -232,11 +232,11 @@ def draw(shares: dict[tuple[str, int], list[float]], path: Path) -> None:
                 line = [100 * shares[kind, number][index] for number in numbers]
                 axes.plot(numbers, line, style, label=method, color=("#0b62b0", "#b3470a", "#4f7a1d", "#555555")[index], markersize=4)
             axes.set_xscale("log")
-            axes.set_xticks(numbers, [str(number) for number in numbers])
+            axes.set_xticks(numbers, ["" if number == 10 else str(number) for number in numbers])  # 8 and 10 lie too near
             axes.minorticks_off()
             axes.set_ylim(20, 101)
-            axes.set_title(f"speakers {kind}")
-            axes.set_xlabel("speakers")
+            axes.set_title(kind, fontsize=9)
+            axes.set_xlabel("number of speakers")
         np.atleast_1d(panels)[0].set_ylabel("interval holds the truth, %")
         np.atleast_1d(panels)[0].legend(frameon=False, fontsize=8)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ def speaker_bootstrap(
 
     Source: Field and Welsh 2007, Bootstrapping clustered data, section 3 (the cluster bootstrap); Efron and Tibshirani 1993, chapters 12
     and 13; Hesterberg 2015, What teachers should know about the bootstrap, section 4 (narrowness of small samples, t for z).
-    Differs: neither percentiles nor BCa, which hold the true value in 91 to 94 of 100 at 24 speakers, 86 to 92 at 8 and 80 at 4
+    Differs: neither percentiles nor BCa, which hold the true value in 91 to 94 of 100 at 24 speakers, 85 to 89 at 8 and 76 to 81 at 4
     (`python -m benchmarks.coverage`): with few speakers no percentile of resamples lies far enough out.
     """
     num_speakers = len(sums)
