@@ -46,6 +46,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.atomic",
         "avemo_jax.clips",
         "avemo_jax.data",
+        "avemo_jax.evaluation.calibration",
         "avemo_jax.evaluation.metrics",
         "avemo_jax.json_lines",
         "avemo_jax.labels",

@@ -36,7 +36,11 @@ def fit_temperature(label: np.ndarray, probabilities: np.ndarray) -> float:
     label, probabilities = np.asarray(label), np.asarray(probabilities, dtype=float)
     if probabilities.ndim != 2 or label.shape != probabilities.shape[:1] or not len(label):
         raise ValueError(f"expected label (N,) and probabilities (N, K) of at least one clip, got {label.shape} and {probabilities.shape}")
-    logits = _logits(probabilities)
+    return fit_temperature_of_logits(label, _logits(probabilities))
+
+
+def fit_temperature_of_logits(label: np.ndarray, logits: np.ndarray) -> float:
+    """Fit the temperature of scores (N, K), up to a constant a row, under which the labels (N,) int are most likely."""
 
     def loss(log_temperature: float) -> float:
         return -log_softmax(logits / np.exp(log_temperature), axis=1)[np.arange(len(label)), label].mean()

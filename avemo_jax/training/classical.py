@@ -10,12 +10,12 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from avemo_jax.evaluation.calibration import fit_temperature_of_logits
 from avemo_jax.evaluation.metrics import FROM_CONFUSION, confusion
 
 REGULARIZATIONS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -104,19 +104,11 @@ def _decision(model: Pipeline, features: np.ndarray) -> np.ndarray:
 
 
 def _fit_temperature(decision: np.ndarray, label: np.ndarray, classes: np.ndarray) -> float:
-    """Temperature in [0.02, 20] of the greatest likelihood; clips of a class that was not trained on do not count.
-
-    Source: Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2.
-    """
+    """Temperature of the greatest likelihood; clips of a class that was not trained on do not count."""
     known = np.isin(label, classes)
     if not known.any():
         return 1.0
-    columns = np.searchsorted(classes, label[known])
-
-    def loss(log_temperature: float) -> float:
-        return -log_softmax(decision[known] / np.exp(log_temperature), axis=1)[np.arange(len(columns)), columns].mean()
-
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.02), np.log(20.0)), method="bounded").x))
+    return fit_temperature_of_logits(np.searchsorted(classes, label[known]), decision[known])
 
 
 def _check(features: np.ndarray, label: np.ndarray, parts: dict[str, np.ndarray]) -> None:
