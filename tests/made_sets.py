@@ -10,16 +10,24 @@ from data_prep.segments import ViewSegment
 from data_prep.staging import stage, stage_lost
 
 
-def write_set(directory, clips, segments_of, *, step_shape, modality="audio") -> PreparedSet:
-    """A prepared set of these clips, made by the builder; segments_of(i) gives the segments of clip i, or its Damage."""
+def write_set(
+    directory, clips, segments_of, *, step_shape, modality="audio", view="made", dtype="float32", key="0" * 64, doubts=None
+) -> PreparedSet:
+    """A prepared set of these clips, made by the builder; segments_of(i) gives the segments of clip i, or its Damage.
+
+    `doubts`: clip id -> what is wrong with a clip that has examples all the same.
+    """
 
     def staged_clip(i, clip):
-        path, made = directory / f"{modality}-{clip.clip_id}.npz", segments_of(i)
-        return stage_lost(path, clip.clip_id, made) if isinstance(made, Damage) else stage(path, clip.clip_id, made)
+        path, made = directory / f"{modality}-{view}-{clip.clip_id}.npz", segments_of(i)
+        if isinstance(made, Damage):
+            return stage_lost(path, clip.clip_id, made)
+        return stage(path, clip.clip_id, made, lambda: (doubts or {}).get(clip.clip_id))
 
     staged = [staged_clip(i, clip) for i, clip in enumerate(clips)]
-    facts = {"corpus": "made", "view": "made", "modality": modality, "view_params": {}, "dtype": "float32", "key": "0" * 64}
-    return write_prepared(directory / f"{modality}-set", staged=staged, clips=clips, step_shape=step_shape, **facts)
+    facts = {"corpus": "made", "view": view, "modality": modality, "view_params": {}, "dtype": dtype, "key": key}
+    name = f"{modality}-set" if view == "made" else f"{modality}-{view}-set"
+    return write_prepared(directory / name, staged=staged, clips=clips, step_shape=step_shape, **facts)
 
 
 def segment(length, width, seed, offset=0.0):

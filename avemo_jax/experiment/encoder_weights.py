@@ -137,8 +137,8 @@ def published_weights(config: Config, stage: Stage, data: ResidentSet | Streamed
     flat: dict[str, dict[tuple[str, ...], Any]] = {"params": {}, "batch_stats": {}}
     for stream in stage.streams:
         spec = trained_encoder(config, stream)
-        if spec is None or stream in stage.takes_over or config["encoders"][spec.name]["weights"] == RANDOM:
-            continue  # a network's own draw is as good as another
+        if spec is None or stream in stage.takes_over:
+            continue
         variables = encoder_variables(config, spec.name, *data.step_of(stream))
         for kind, leaves in flat.items():
             found = traverse_util.flatten_dict(variables.get(kind, {}))

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from avemo_jax.data.prepared import Example, PreparedCorpus, PreparedSet
+from avemo_jax.data.prepared import DOUBTFUL_KINDS, Example, PreparedCorpus, PreparedSet
 from avemo_jax.experiment.encoder_weights import encoder_variables, weights_digest
 from avemo_jax.experiment.networks import encoder_spec, is_frozen
 from avemo_jax.models.encoders import EncoderSpec, encode_steps
@@ -226,10 +226,12 @@ def _features_of(config: Config, stream: str, prepared: PreparedCorpus, store: S
             streams.append(encoder.run(examples) if encoder else examples)
         return streams[0] if len(streams) == 1 else joined(*streams, widths=part_widths(config, stream, steps))
 
+    first, *others = (one.prepared for one in inputs)
+    doubts = {clip: damage for one in others for clip, damage in one.damage.items() if damage.kind in DOUBTFUL_KINDS}
     return store.make(
         name,
         key,
-        source=inputs[0].prepared,
+        source=dataclasses.replace(first, damage=doubts | dict(first.damage)),
         params={"sources": _described(inputs)},
         step_shape=feature_step(config, stream, steps)[0],
         examples_of=examples_of,

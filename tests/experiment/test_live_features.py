@@ -1,0 +1,67 @@
+"""A media file is encoded while it is read to what its clip was encoded to once and for all."""
+
+import numpy as np
+import pytest
+from written_media import chirp, numbered_images, write_video
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.experiment.features import with_features
+from avemo_jax.experiment.live_features import LiveFeatures, views_of
+from configs import base
+from data_prep.derived import DerivedSets
+from data_prep.live import LiveViews
+from data_prep.prepare import prepare_view
+
+pytestmark = pytest.mark.slow
+
+
+def test_live_features_are_the_prepared_ones(tmp_path):
+    """Sound as it is; pictures through an encoder, and beside them other pictures through the same one: three views in all."""
+    made = base.get_config()
+    with made.unlocked():
+        made.update_from_flattened_dict(
+            {
+                "system.streams": ("audio", "video"),
+                "system.video_view": "frames",
+                "system.video_view_beside": "still",
+                "model.video.encoder": "mini_xception",
+                "model.video.encoder_beside": "mini_xception",
+                "encoders.mini_xception.weights": "random",
+                "views.frames.rate_fps": 5.0,
+                "views.frames.size_px": 16,
+                "views.still.size_px": 16,
+                "views.mfcc.sample_rate_hz": 16000,
+            }
+        )
+        for view in ("mfcc", "frames", "still"):
+            made.views[view].segment_s = 1.0
+    config = made.to_dict()
+    clips = [Clip(clip_id=name, corpus="made", label="happy", speaker="1", audio=f"{name}.avi", video=f"{name}.avi") for name in ("a", "b")]
+    for clip, length in zip(clips, (40, 45), strict=True):
+        write_video(tmp_path / clip.video, numbered_images(length)[::-1], sound=chirp(length / 25, 16000))
+    views = {name: config["views"][name] for name in views_of(config)}
+    assert list(views) == ["mfcc", "frames", "still"]
+    sets = {
+        name: prepare_view(
+            corpus="made", root=tmp_path, clips=clips, view_name=name, view_params=params, prepared_dir=tmp_path / "prepared", num_workers=1
+        )
+        for name, params in views.items()
+    }
+    prepared = PreparedCorpus(tuple(clips), {"audio": sets["mfcc"], "video": sets["frames"]}, None, beside={"video": sets["still"]})
+    encoded = with_features(config, prepared, DerivedSets(tmp_path / "prepared", "made", clips))
+    live = LiveFeatures(config, LiveViews({name: (name, params) for name, params in views.items()}))
+    assert live.views == {"audio": ((13,), "float32"), "video": ((256,), "float32")}
+    for clip in clips:
+        streams, problems = live.open(tmp_path / clip.video)
+        found = {stream: list(segments) for stream, segments in streams.items()}
+        assert problems == []
+        for stream, segments in found.items():
+            expected = [one for one in encoded.sets[stream].examples() if one.clip_id == clip.clip_id]
+            assert len(segments) == len(expected) == 2
+            for one, other in zip(segments, expected, strict=True):
+                np.testing.assert_array_equal(one.mask, other.mask)
+                np.testing.assert_allclose(one.times_s, other.times_s, atol=1e-6)
+                np.testing.assert_allclose(one.values, other.values, rtol=1e-4, atol=1e-4)
+    first, second = (one.values for one in found["video"])
+    assert np.abs(first[0, :128] - second[0, :128]).max() > 1e-3, "all pictures are alike, so this test could not fail"
