@@ -1,0 +1,322 @@
+"""Stages from made-up features to a finished run: stacked on clips that none has trained on, joined by rules that see no test part."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from demo_run import checkpoint_arrays
+from made_sets import write_set
+from small_experiment import BOTH, NUM_FOLDS, NUM_SPEAKERS, flat, only, rows_of, small_config, small_corpus
+
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.data.resident import ResidentSet
+from avemo_jax.evaluation.results import aggregate_segments, read_predictions_csv
+from avemo_jax.experiment import predict, run, stages
+from avemo_jax.experiment.outcomes import NetworkOutcome, fit_machines
+from avemo_jax.experiment.plan import Plan, make_plan
+from avemo_jax.experiment.predictions import predict_tests
+from avemo_jax.experiment.stages import restore_stages, train_stages
+from avemo_jax.training.run_directory import RunDirectory
+from data_prep.segments import ViewSegment
+
+pytestmark = pytest.mark.slow
+VIEWS = {stream: ((3,), "float32") for stream in BOTH}
+TWO = {"system__streams": BOTH}
+JOINED = {
+    "stacked": {
+        "train__stages": (*BOTH, "stacked"),
+        "train__overrides": ("stacked:train.num_epochs=3",),
+        "model__fusion__dense_units": (3,),
+    },
+    "weighted_product": {"train__stages": (*BOTH, "late"), "late__rule": "weighted_product"},
+    "logistic": {"train__stages": (*BOTH, "late"), "late__rule": "logistic"},
+}
+CONFIGS = {name: TWO | fields for name, fields in JOINED.items()}
+# Two settings of another width each, and of two learning rates each: four settings in two programs.
+CONFIGS["swept"] = {
+    "train__stages": ("audio",),
+    "sweep__fields": ("model.audio.dense_units=(4,)|(6,)",),
+    "sweep__learning_rate": (0.05, 0.01),
+}
+CONFIGS["svm"] = {"train__stages": ("svm",), "system__audio_view": "functionals"}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> PreparedCorpus:
+    return small_corpus(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="module")
+def finished(prepared, tmp_path_factory):
+    """Name of a config -> its config, its corpus and its results; trains it on the first call."""
+    folder, made = tmp_path_factory.mktemp("runs"), {}
+
+    def train(name: str):
+        if name not in made:
+            config = small_config(folder / name, **CONFIGS[name])
+            corpus = prepared if config["system"]["streams"] == BOTH else only(prepared, "audio")
+            made[name] = config, corpus, run.train(config, corpus)
+        return made[name]
+
+    return train
+
+
+@pytest.fixture
+def restored(finished):
+    """Name of a config -> its plan and the outcomes of its stages, read from its run directory."""
+
+    def restore(name: str):
+        config, corpus, _ = finished(name)
+        plan = make_plan(config, corpus)
+        return plan, restore_stages(plan, Path(config["workdir"]))
+
+    return restore
+
+
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_evaluate_gives_the_same_bytes_and_trains_nothing(name, finished):
+    config, corpus, results = finished(name)
+    workdir = Path(config["workdir"])
+    kept = [path for path in ("predictions.csv", "metrics.jsonl", "late.json") if (workdir / path).exists()]
+    before = {path: (workdir / path).read_bytes() for path in kept}
+    (workdir / "predictions.csv").unlink()
+    again = run.evaluate(config, corpus)
+    assert {path: (workdir / path).read_bytes() for path in kept} == before
+    for part in ("metrics", "stages", "settings", "per_fold"):
+        assert again.get(part) == results.get(part)
+    assert ("late.json" in kept) == (name in ("weighted_product", "logistic"))
+
+
+def test_the_stacked_net_trains_on_clips_that_nobody_has_trained_on(restored, finished):
+    plan, _ = restored("stacked")
+    stage = plan.stages[-1]
+    for trial in plan.trials:
+        fold = plan.folds.folds[trial.fold]
+        train, select = (set(part) for part in plan.part_clips(stage, trial))
+        for earlier in plan.stages[:-1]:
+            assert set(plan.part_clips(earlier, trial)[0]) == set(fold.train)
+        assert train and select and not (train | select) & set(fold.train) and not (train | select) & set(fold.test)
+        assert not train & select and train | select == set(fold.validation)
+        (inputs,) = plan.inputs(stage, [trial])
+        rows = {plan.data.clip_ids[plan.data.arrays["clip"][row]] for row in inputs.train_index[: inputs.train_count]}
+        assert rows == train
+    epochs = {
+        name: {row["epoch"] for row in rows_of(Path(finished("stacked")[0]["workdir"])) if row["stage"] == name}
+        for name in (*BOTH, "stacked")
+    }
+    assert epochs == {"audio": {0, 1}, "video": {0, 1}, "stacked": {0, 1, 2}}  # which train.overrides asks for
+
+
+def test_the_stacked_net_leaves_the_base_nets_as_they_are(restored):
+    _, (audio, video, stacked) = restored("stacked")
+    for position, state in enumerate(stacked.states):
+        learnt = flat(state.learner.params)
+        for stream, outcome in (("audio", audio), ("video", video)):
+            base = flat(outcome.states[position].best.params[stream])
+            assert base and all(np.array_equal(learnt[f"{stream}/{name}"], leaf) for name, leaf in base.items())
+        assert {name.split("/")[0] for name in learnt} == {"audio", "video", "fusion", "head"}
+
+
+def inner_rows(plan: Plan, fold: int) -> list[np.ndarray]:
+    return [plan.data.examples_of(part) for part in plan.inner[fold]]
+
+
+@pytest.mark.parametrize("name", ["weighted_product", "logistic"])
+def test_nets_of_inner_folds_have_not_seen_what_they_are_asked(name, restored):
+    plan, (audio, video, late) = restored(name)
+    for stage in plan.stages[:-1]:
+        trials = plan.trials_of(stage)
+        assert len(trials) == NUM_FOLDS * (1 + 2) and [trial.inner for trial in trials[:NUM_FOLDS]] == [-1] * NUM_FOLDS
+        for trial in trials[NUM_FOLDS:]:
+            train, select = plan.part_clips(stage, trial)
+            unseen, fold = set(plan.inner[trial.fold][trial.inner]), plan.folds.folds[trial.fold]
+            assert (
+                unseen and not unseen & {*train, *select} and unseen | set(train) == set(fold.train) and set(select) == set(fold.validation)
+            )
+    # the positions that the rule is fitted on are those of the inner trials of the same fold
+    for position, trial in enumerate(plan.trials):
+        for index in range(2):
+            assert plan.trials_of(plan.stages[0])[NUM_FOLDS + 2 * position + index] == dataclasses.replace(
+                trial, inner=index, number=NUM_FOLDS + 2 * position + index
+            )
+    assert len(audio.states) == len(video.states) == NUM_FOLDS * 3 and len(late.joiners) == NUM_FOLDS
+
+
+@pytest.mark.parametrize("name", ["weighted_product", "logistic"])
+def test_joined_predictions_are_the_rule_on_the_stages_own(name, restored, finished):
+    plan, (audio, video, late) = restored(name)
+    written = json.loads((Path(finished(name)[0]["workdir"]) / "late.json").read_text())
+    assert [entry["fold"] for entry in written] == [0, 1, 2] and all(entry["rule"] == name for entry in written)
+    rows = [plan.test_rows(trial) for trial in plan.trials]
+    said = [one.posteriors([0, 1, 2], rows) for one in (audio, video)]
+    for position, joined in enumerate(late.posteriors([0, 1, 2], rows)):
+        parts = [one[position] for one in said]
+        np.testing.assert_allclose(joined.sum(axis=1), 1)
+        if name == "weighted_product":
+            weights = written[position]["weights"]
+            product = parts[0].astype(float) ** weights[0] * parts[1].astype(float) ** weights[1]
+            np.testing.assert_allclose(joined, product / product.sum(axis=1, keepdims=True), rtol=1e-5)
+        else:
+            logs = np.log(np.concatenate(parts, axis=1).astype(float)) @ np.array(written[position]["coefficients"]).T
+            scores = np.exp(logs + np.array(written[position]["intercept"]))
+            np.testing.assert_allclose(joined, scores / scores.sum(axis=1, keepdims=True), rtol=1e-5)
+    assert {entry["stage"] for entry in finished(name)[2]["stages"]} == {"audio", "video", "late"}
+
+
+def poisoned(plan: Plan, part: str) -> Plan:
+    """The plan with other labels and other features of one part of its one fold."""
+    rows = plan.data.examples_of(getattr(plan.folds.folds[0], part))
+    arrays = {name: np.array(values) for name, values in plan.data.arrays.items()}
+    classes = np.array(plan.classes)
+    for stream in BOTH:
+        arrays[stream][rows] = arrays[stream][rows][:, ::-1] * -7
+    arrays["label"][rows] = (arrays["label"][rows] + 1) % 4
+    classes[arrays["clip"][rows]] = arrays["label"][rows]
+    data = ResidentSet(plan.data.clip_ids, arrays, plan.data.times_s)
+    return dataclasses.replace(plan, classes=tuple(int(one) for one in classes), data=data)
+
+
+def test_the_test_part_has_no_say_in_the_rule(prepared, tmp_path):
+    """Its features and labels are changed, and late.json stays byte for byte; those of the training part are, and it does not."""
+    config = small_config(tmp_path / "run", **CONFIGS["logistic"], protocol__name="holdout_50_25_25", train__num_epochs=1)
+    plan = make_plan(config, prepared)
+    written = {}
+    for part in (None, "test", "train"):
+        folder = tmp_path / str(part)
+        folder.mkdir()
+        train_stages(plan if part is None else poisoned(plan, part), RunDirectory(folder))
+        written[part] = (folder / "late.json").read_bytes()
+    assert written["test"] == written[None] != written["train"]
+
+
+def pieces(corpus: PreparedCorpus, clip_id: str) -> dict[str, list]:
+    return {stream: [one for one in found.examples() if one.clip_id == clip_id] for stream, found in corpus.sets.items()}
+
+
+@pytest.mark.parametrize("name", ["stacked", "weighted_product", "logistic"])
+def test_an_ensemble_of_joined_nets_says_what_they_say(name, finished, restored):
+    config, corpus, _ = finished(name)
+    ensemble = predict.load_ensemble(config, Path(config["workdir"]), VIEWS, 10.0, None)
+    assert ensemble.num_members == NUM_FOLDS
+    plan, outcomes = restored(name)
+    for clip in (corpus.clips[5], corpus.clips[40]):  # the first has two segments
+        rows = plan.data.examples_of([clip.clip_id])
+        expected = np.mean(outcomes[-1].posteriors([0, 1, 2], [rows] * 3), axis=0)
+        found = [segment.probabilities for segment in ensemble.predict(pieces(corpus, clip.clip_id))]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_settings_that_change_the_program_have_programs_and_folders_of_their_own(finished, restored):
+    config, _, results = finished("swept")
+    workdir = Path(config["workdir"])
+    assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["audio-0", "audio-1"]
+    plan, (outcome,) = restored("swept")
+    assert isinstance(outcome, NetworkOutcome) and [list(batch.positions) for batch in outcome.batches] == [
+        list(range(6)),
+        list(range(6, 12)),
+    ]
+    widths = [state.best.params["audio"]["dense0"]["kernel"].shape[1] for state in outcome.states]
+    assert widths == [4] * 6 + [6] * 6
+    assert outcome.num_params == sum(leaf.size for leaf in flat(outcome.states[-1].best.params).values())
+    table = results["settings"]
+    tried = [entry["tried"] for entry in table]
+    assert tried == [{"model.audio.dense_units": [width], "learning_rate": rate} for width in (4, 6) for rate in (0.05, 0.01)]
+    for setting, entry in enumerate(table):
+        own = [position for position, trial in enumerate(plan.trials) if trial.setting == setting]
+        assert entry["validation"] == pytest.approx(np.mean([outcome.score(position) for position in own]))
+        wars = []
+        for position in own:
+            rows = plan.test_rows(plan.trials[position])
+            clips, segment_of = np.unique(plan.data.arrays["clip"][rows], return_inverse=True)
+            said = aggregate_segments(segment_of, outcome.posteriors([position], [rows])[0], len(clips))
+            wars.append((said.argmax(axis=1) == np.asarray(plan.classes)[clips]).mean())
+        assert entry["war"] == pytest.approx(np.mean(wars))
+    chosen = [max(range(fold, 12, 3), key=lambda position: (outcome.score(position), -position)) for fold in range(3)]
+    predictions = read_predictions_csv(workdir / "predictions.csv")
+    said = np.concatenate(outcome.posteriors(chosen, [plan.test_rows(plan.trials[position]) for position in chosen]))
+    assert len(predictions.clip) == NUM_SPEAKERS * 8 and len(said) == NUM_SPEAKERS * 8 + 1  # one clip has two segments
+
+
+def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monkeypatch):
+    """Of each fold its own setting: here the narrow net for the first, the wide one for the others."""
+    config, corpus, _ = finished("swept")
+    plan, (outcome,) = restored("swept")
+    chosen = [0, 7, 11]
+    monkeypatch.setattr(predict, "chosen_trials", lambda trials, score: chosen)
+    ensemble = predict.load_ensemble(config, Path(config["workdir"]), {"audio": VIEWS["audio"]}, 10.0, None)
+    rows = plan.data.examples_of([corpus.clips[5].clip_id])
+    expected = np.mean(outcome.posteriors(chosen, [rows] * 3), axis=0)
+    found = [segment.probabilities for segment in ensemble.predict(pieces(corpus, corpus.clips[5].clip_id))]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert plan.net(plan.stages[0], plan.trials[0]) != plan.net(plan.stages[0], plan.trials[7])
+
+
+def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, tmp_path, monkeypatch):
+    straight, corpus, _ = finished("swept")
+    config = small_config(tmp_path / "run", **CONFIGS["swept"])
+    trained = stages.train_batch
+    begun = []
+
+    def killed(**arguments):
+        begun.append(arguments["trials"][0].number)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return trained(**arguments)
+
+    monkeypatch.setattr(stages, "train_batch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(config, corpus)
+    assert begun == [0, 6]
+    monkeypatch.setattr(stages, "train_batch", trained)
+    run.train(config, corpus)
+    whole, resumed = Path(straight["workdir"]), tmp_path / "run"
+    assert (whole / "predictions.csv").read_bytes() == (resumed / "predictions.csv").read_bytes()
+    assert rows_of(resumed) == rows_of(whole)
+    assert checkpoint_arrays(resumed) == checkpoint_arrays(whole)
+
+
+def test_the_classical_system_is_a_system(finished, restored):
+    config, _, results = finished("svm")
+    plan, (outcome,) = restored("svm")
+    assert results["system"] == "small" and results["num_params"] == 0 and "stages" not in results
+    assert results["metrics"]["uar"]["mean_of_folds"] > 0.4  # of chance 0.25
+    arrays = plan.data.arrays
+    means = [values[mask].mean(axis=0) for values, mask in zip(arrays["audio"], arrays["audio_mask"], strict=True)]
+    np.testing.assert_allclose(outcome.features, means, rtol=1e-5)
+    machines = {id(machine) for machine in outcome.machines}
+    assert len(machines) == NUM_FOLDS
+    with pytest.raises(ValueError, match="machines of small are fitted anew where they are wanted and are not kept"):
+        predict.load_ensemble(config, Path(config["workdir"]), {"audio": VIEWS["audio"]}, 10.0, None)
+
+
+def test_the_classical_system_wants_its_features_in_memory(finished, tmp_path):
+    _, corpus, _ = finished("svm")
+    with pytest.raises(ValueError, match=r"devices\.feed=resident"):
+        run.train(small_config(tmp_path / "run", **CONFIGS["svm"], devices__feed="stream"), corpus)
+
+
+def test_an_unfinished_stage_is_named(finished, tmp_path):
+    config, corpus, _ = finished("logistic")
+    plan = make_plan(config, corpus)
+    with pytest.raises(FileNotFoundError, match=r"has not finished \(stage audio: nothing\)"):
+        restore_stages(plan, tmp_path)
+
+
+def test_a_clip_without_features_is_said_to_be_as_frequent_as_classes_are(prepared, tmp_path):
+    """By the classical system; it stays in every count."""
+    clips = prepared.clips
+
+    def segments(i):
+        values = np.full((2, 3), clips[i].label == "sad", np.float32) + np.random.default_rng(i).normal(size=(2, 3)).astype(np.float32)
+        return [ViewSegment(values, np.full(2, clips[i].clip_id != "s0-sad-0"), np.zeros(2, np.float32), 2)]
+
+    audio = write_set(tmp_path, clips, segments, step_shape=(3,), view="functionals")
+    plan = make_plan(small_config(tmp_path / "run", **CONFIGS["svm"]), PreparedCorpus(clips, {"audio": audio}, None))
+    predictions = predict_tests(plan, fit_machines(plan, plan.stages[0]))
+    assert len(predictions.clip) == NUM_SPEAKERS * 8
+    (row,) = predictions.probabilities[predictions.clip == "s0-sad-0"]
+    np.testing.assert_allclose(row, 0.25, atol=1e-6)

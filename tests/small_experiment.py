@@ -1,0 +1,93 @@
+"""A small experiment without media: made-up prepared sets of two streams, networks of a few units, a run of seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from made_sets import write_set
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.prepared import PreparedCorpus
+from configs import base
+from data_prep.segments import ViewSegment
+
+EMOTIONS = ("neutral", "happy", "sad", "angry")
+NUM_SPEAKERS, NUM_FOLDS = 9, 3
+BOTH = ("audio", "video")
+SMALL = {
+    "corpus.name": "made",
+    "corpus.label_set": "iemocap4",
+    "protocol.name": "speaker_k",
+    "protocol.num_folds": NUM_FOLDS,
+    "protocol.baseline": False,
+    "system.name": "small",
+    "train.num_epochs": 2,
+    "train.batch_size": 16,
+    "train.learning_rate": 0.05,
+    "train.checkpoint_every_epochs": 1,
+    "train.tensorboard": False,
+    "late.num_inner_folds": 2,
+}
+SMALL |= {f"model.{stream}.{field}": value for stream in BOTH for field, value in {"context": "none", "dense_units": (4,)}.items()}
+SMALL |= {f"model.{stream}.pooling": "mean" for stream in BOTH}
+
+
+def small_config(workdir: Path, **fields: Any) -> dict[str, Any]:
+    """The resolved config; names have underscores doubled for dots: train__num_epochs=3."""
+    made = base.get_config()
+    with made.unlocked():
+        made.update_from_flattened_dict(SMALL | {name.replace("__", "."): value for name, value in fields.items()})
+        made.workdir, made.prepared_dir = str(workdir), str(workdir.parent / "prepared")
+    return made.to_dict()
+
+
+def small_corpus(folder: Path) -> PreparedCorpus:
+    """Speakers x emotions x two takes; each stream tells some classes better than others, and one clip has two segments."""
+    clips = tuple(
+        Clip(clip_id=f"s{speaker}-{emotion}-{take}", corpus="made", label=emotion, speaker=f"s{speaker}", gender="female")
+        for speaker in range(NUM_SPEAKERS)
+        for emotion in EMOTIONS
+        for take in range(2)
+    )
+
+    def segments(stream: str):
+        def of_clip(i: int) -> list[ViewSegment]:
+            return [piece(stream, i, part) for part in range(2 if i == 5 else 1)]
+
+        return of_clip
+
+    def piece(stream: str, i: int, part: int) -> ViewSegment:
+        rng, length = np.random.default_rng([i, part, len(stream), ord(stream[0])]), 3 + i % 3
+        level = EMOTIONS.index(clips[i].label)
+        heard = {"audio": (level % 2, level), "video": (level // 2, -level)}[stream]
+        values = np.array([*heard, 0], np.float32) + rng.normal(size=(length, 3)).astype(np.float32) * 1.5
+        return ViewSegment(values.astype(np.float32), np.ones(length, bool), np.arange(length, dtype=np.float32), length)
+
+    sets = {
+        stream: write_set(folder, clips, segments(stream), step_shape=(3,), modality=stream, view=view, key=key * 64)
+        for stream, view, key in (("audio", "mfcc", "a"), ("video", "faces", "b"))
+    }
+    return PreparedCorpus(clips, sets, None)
+
+
+def only(prepared: PreparedCorpus, stream: str) -> PreparedCorpus:
+    """The corpus with one of its streams."""
+    return PreparedCorpus(prepared.clips, {stream: prepared.sets[stream]}, None)
+
+
+def rows_of(workdir: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without the clock."""
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
+    """Arrays by their path."""
+    found: dict[str, np.ndarray] = {}
+    for name, value in tree.items():
+        found |= flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": np.asarray(value)}
+    return found
