@@ -38,7 +38,7 @@ def trained_encoder(config: Config, stream: str) -> EncoderSpec | None:
     """The encoder with published weights that is trained inside the network, or None.
 
     Raises:
-      ValueError: encoder_trained_from where there is no such encoder, or not one of its end points.
+      ValueError: encoder_trained_from where there is no such encoder, or not one of its end points up to the one that is used.
     """
     branch = config["model"][stream]
     start = branch["encoder_trained_from"]
@@ -52,10 +52,10 @@ def trained_encoder(config: Config, stream: str) -> EncoderSpec | None:
     if not start:
         return None
     spec = encoder_spec(config, branch["encoder"])
-    if start != "all" and start not in spec.family.end_points:
-        raise ValueError(
-            f"model.{stream}.encoder_trained_from must be 'all' or one of {spec.family.end_points} of {spec.name}, got {start!r}"
-        )
+    points = spec.family.end_points
+    points = points[: points.index(spec.features) + 1]  # what lies beyond has no weights
+    if start != "all" and start not in points:
+        raise ValueError(f"model.{stream}.encoder_trained_from must be 'all' or one of {points} of {spec.name}, got {start!r}")
     return spec
 
 
