@@ -41,6 +41,9 @@ def get_config() -> ConfigDict:
             video_view="faces",
             audio_view_beside="",  # a second view whose features stand beside those of the first, matched in time; "" for none
             video_view_beside="",
+            # Streams z-scored speaker by speaker with all of a speaker's clips, test clips too: worth 7 to 15 points, and every number
+            # is marked transductive.
+            speaker_normalized=(),
             segment_rule="mean",  # what a clip's segments say together: "mean" of their posteriors, or their "vote" (B)
         )
     )

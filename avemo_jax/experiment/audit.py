@@ -46,6 +46,9 @@ def audit(plan: Plan, prepared: PreparedCorpus) -> list[Finding]:
     ]
     if plan.config["protocol"]["select"] == "test":
         findings.append(Finding("selected_on_test", "epochs and settings are chosen on the test part, as protocol.select asks"))
+    if normalized := plan.config["system"]["speaker_normalized"]:
+        detail = f"each speaker's {' and '.join(normalized)} is z-scored with all clips of the speaker, those of the test part too"
+        findings.append(Finding("transductive", detail))
     return worst_first([*of_folds, *_judged(plan, findings)])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from avemo_jax.clips import Clip
+from avemo_jax.data.per_speaker import standardize_per_speaker
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus
 from avemo_jax.data.resident import ResidentSet, load_resident
 from avemo_jax.data.stream import StreamedSet, open_stream
@@ -170,7 +171,7 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
         clips=clips,
         classes=classes,
         folds=folds,
-        data=FEEDS[config["devices"]["feed"]](clips, classes, prepared.sets),
+        data=load_data(config, clips, classes, prepared),
         stages=stages,
         trials=tuple(trials_of(config, len(folds.folds))),
         num_undecodable=len({clip_id for clip_id, kind in damaged if kind in LOST_KINDS}),
@@ -179,6 +180,31 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
         if wants_inner
         else (),
     )
+
+
+def load_data(config: Config, clips: Sequence[Clip], classes: Sequence[int], prepared: PreparedCorpus) -> ResidentSet | StreamedSet:
+    """All examples of the streams in use, in memory or as a stream; speaker by speaker where `system.speaker_normalized` asks for it.
+
+    Raises:
+      ValueError: a stream that is to be normalised is none of the system's, stays on disk, is of pictures, or has a clip without a speaker.
+    """
+    data = FEEDS[config["devices"]["feed"]](clips, classes, prepared.sets)
+    names = config["system"]["speaker_normalized"]
+    if not names:
+        return data
+    if unknown := [name for name in names if name not in config["system"]["streams"]]:
+        raise ValueError(f"system.speaker_normalized names {unknown[0]!r}, but system.streams is {tuple(config['system']['streams'])}")
+    if not isinstance(data, ResidentSet):
+        raise ValueError("system.speaker_normalized needs all examples in memory; set --config.devices.feed=resident")
+    if unsaid := [clip.clip_id for clip in clips if not clip.speaker]:
+        raise ValueError(f"system.speaker_normalized: the corpus does not say the speaker of {len(unsaid)} clips, the first is {unsaid[0]}")
+    speakers = np.asarray([clip.speaker for clip in clips])[data.arrays["clip"]]
+    arrays = dict(data.arrays)
+    for name in names:
+        if arrays[name].dtype == np.uint8:
+            raise ValueError(f"system.speaker_normalized is for features; the {name} stream is of pictures")
+        arrays[name] = standardize_per_speaker(arrays[name], speakers, mask=arrays[f"{name}_mask"])
+    return ResidentSet(data.clip_ids, arrays, data.times_s)
 
 
 def check_grid(config: Config) -> None:

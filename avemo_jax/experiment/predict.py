@@ -108,6 +108,11 @@ def load_ensemble(
         raise FileNotFoundError(f"no run in {workdir}; {again}")
     if differences := compare_configs(json.loads((workdir / "config.json").read_text()), _with_stored_lengths(config, workdir)):
         raise ConfigMismatch(f"{workdir} holds a run of another config:\n  " + "\n  ".join(differences))
+    if config["system"]["speaker_normalized"]:
+        raise ValueError(
+            "a system with system.speaker_normalized judges a clip by all clips of its speaker, and a file alone does not bring them; "
+            "predict with a system that has none"
+        )
     trained = json.loads((workdir / "run.json").read_text())
     plan = _plan_without_corpus(config, views, num_trials=trained["num_trials"], num_steps=trained["num_steps"])
     last = plan.stages[-1]

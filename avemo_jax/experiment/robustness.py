@@ -25,7 +25,7 @@ from avemo_jax.evaluation.statistics import speaker_bootstrap
 from avemo_jax.evaluation.tables import table_text
 from avemo_jax.experiment.baseline import baseline_predictions
 from avemo_jax.experiment.outcomes import Outcome, SvmOutcome, fit_machines, machine_features
-from avemo_jax.experiment.plan import FEEDS, Config, Plan, make_plan
+from avemo_jax.experiment.plan import Config, Plan, load_data, make_plan
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.run import run_hashes, set_up_backend
 from avemo_jax.experiment.stages import restore_last
@@ -118,7 +118,7 @@ def _restored(plan: Plan, shown: Plan, run: RunDirectory) -> Outcome:
 
 def _data_of(plan: Plan, prepared: PreparedCorpus) -> ResidentSet | StreamedSet:
     """The examples of a degraded corpus, at least as long as those that networks were trained on."""
-    data = FEEDS[plan.config["devices"]["feed"]](plan.clips, plan.classes, prepared.sets)
+    data = load_data(plan.config, plan.clips, plan.classes, prepared)
     if not isinstance(data, ResidentSet):
         return data
     arrays, times = dict(data.arrays), dict(data.times_s)

@@ -96,6 +96,24 @@ def test_a_recording_that_is_there_twice_stops_the_run_unless_allowed(prepared, 
         pass
 
 
+def test_normalisation_by_speaker_is_done_and_marked(prepared):
+    plan = plan_of(prepared, **{"system.speaker_normalized": ("audio",)})
+    values, mask = plan.data.arrays["audio"], plan.data.arrays["audio_mask"]
+    speakers = np.asarray([clip.speaker for clip in plan.clips])[plan.data.arrays["clip"]]
+    for speaker in np.unique(speakers):
+        own = values[speakers == speaker][mask[speakers == speaker]]
+        np.testing.assert_allclose(own.mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(own.std(axis=0), 1, atol=1e-4)
+    findings = audit(plan, dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]}))
+    assert names(findings) == ["transductive"] and findings[0].is_worn and not findings[0].stops
+    for fields, message in (
+        ({"system.speaker_normalized": ("video",)}, "names 'video', but system.streams"),
+        ({"system.speaker_normalized": ("audio",), "devices.feed": "stream"}, "needs all examples in memory"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plan_of(prepared, **fields)
+
+
 def test_an_unknown_leave_is_refused_by_name(prepared):
     with pytest.raises(ValueError, match=r"protocol\.allow_leaks names speakers"):
         audit(plan_of(prepared, **{"protocol.allow_leaks": ("speakers",)}), prepared)
