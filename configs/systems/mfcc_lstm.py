@@ -2,22 +2,28 @@
 
 Source: SYSTEMS.md's document C, sections 5.1.2 and 5.2.2. Claim: accuracy 98 on TESS, random 80/20.
 
-Ours on the 980 TESS clips at hand: see the README's table, printed by
+mfcc_lstm                the document's recipe: batch 512, 100 epochs
+mfcc_lstm:small_corpus   ours for a part of the corpus: batch 32, noise on the coefficients, weight decay, a cosine; chosen on validation
 
-    python run.py --config=configs/tess.py:mfcc_lstm --config.corpus.root=FOLDER --config.protocol.name=holdout_80_20
-    python run.py --config=configs/tess.py:mfcc_lstm --config.corpus.root=FOLDER --config.protocol.name=cross_speaker2
+Ours on the 980 of 2,800 TESS clips at hand: see the README's table, printed by
 
-Differs from the document: each coefficient is z-scored with statistics of the training part, and gradients are clipped.
+    python run.py --config=configs/tess.py:mfcc_lstm:small_corpus --config.corpus.root=FOLDER --config.protocol.name=holdout_80_20
+    python run.py --config=configs/tess.py:mfcc_lstm:small_corpus --config.corpus.root=FOLDER --config.protocol.name=cross_speaker2
+
+with --config.train.seeds="(0,1,2,3,4)".
+
+Differs from the document: each coefficient is z-scored with statistics of the training part, and gradients are clipped; without the first
+its linear LSTM diverges in the first epoch.
 """
 
 from ml_collections import ConfigDict
 
-VARIANTS = {"mfcc_lstm": ("audio",)}
+VARIANTS = {"mfcc_lstm": ("audio",), "mfcc_lstm:small_corpus": ("audio",)}
 
 
 def apply(config: ConfigDict, variant: str) -> None:
     """Set the view, the network and the recipe."""
-    config.system.name = variant
+    config.system.name = variant.replace(":", "_")
     config.system.streams = ("audio",)
     mfcc_network(config)
     config.train.stages = ("audio",)
@@ -25,6 +31,12 @@ def apply(config: ConfigDict, variant: str) -> None:
     config.train.num_epochs = 100
     config.train.learning_rate = 1e-3
     config.train.dropout_rate = 0.2
+    if variant.endswith(":small_corpus"):
+        config.train.batch_size = 32
+        config.train.schedule = "cosine"
+        config.train.weight_decay = 0.01
+        config.train.audio_augmentation.noise_deviation = 0.4
+        config.protocol.metric = "loss"
 
 
 def mfcc_network(config: ConfigDict) -> None:
