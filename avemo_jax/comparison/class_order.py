@@ -12,6 +12,7 @@ from avemo_jax.evaluation.metrics import confusion
 from avemo_jax.evaluation.results import Predictions
 
 _LEAST_GAIN = 0.1  # of accuracy: less is what a system's own habits may be worth
+_SURE_RATIO = 1.5
 _NUM_SHUFFLES, _DEVIATIONS = 199, 5
 
 
@@ -32,6 +33,11 @@ class OrderFinding:
     is_at_chance: bool
     classes: tuple[str, ...]
     likely: tuple[str, ...]
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether no system's own confusions explain it: it is at chance, or half again as often right when permuted."""
+        return self.is_at_chance or self.accuracy_if_permuted >= _SURE_RATIO * self.accuracy
 
     def sentence(self, declared: Sequence[str] | None = None) -> str:
         """What was found, and the order that is likely, in that of the `declared` columns where the classes have columns."""

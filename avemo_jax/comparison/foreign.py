@@ -143,7 +143,7 @@ def read_foreign(declared: Declaration, reference: Reference | None) -> tuple[En
         indices = [reference.class_of(name) for name in used.classes] if used.kind != "label" else []
         columns = [reference.classes[index] for index in indices if index is not None]
         sentence = finding.sentence(columns if len(set(columns)) == len(reference.classes) else None)
-        if finding.is_at_chance and declared.order != "trusted":
+        if finding.is_sure and declared.order != "trusted":
             raise ComparisonError(f"{where}: {sentence}. If the order is right all the same, say order=trusted")
         notes.append(sentence)
     return dataclasses.replace(entry, notes=tuple(notes)), reference

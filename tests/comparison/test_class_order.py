@@ -31,7 +31,28 @@ def test_a_permutation_of_all_is_found(order):
 
 def test_two_classes_exchanged_are_found_above_chance():
     finding = check_order(permuted(some_predictions(2.0), [0, 2, 1, 3]))
-    assert not finding.is_at_chance and finding.likely == ("neutral", "sad", "happy", "angry")
+    assert not finding.is_at_chance and finding.is_sure  # two of four: half of the right ones are lost
+    assert finding.likely == ("neutral", "sad", "happy", "angry")
+
+
+def test_some_of_many_exchanged_is_not_sure():
+    """Nine clips in ten of eight classes are right, but for two classes that are taken for one another."""
+    generator = np.random.default_rng(0)
+    label = np.arange(400) % 8
+    said = np.where(generator.random(400) < 0.9, label, generator.integers(0, 8, 400))
+    said = np.array([0, 1, 2, 3, 4, 5, 7, 6])[said]
+    one = Predictions(
+        clip=np.arange(400).astype(str),
+        speaker=np.full(400, "a"),
+        gender=np.full(400, "unknown"),
+        fold=np.full(400, ""),
+        seed=np.zeros(400, int),
+        label=label,
+        probabilities=np.eye(8)[said],
+        classes=tuple("abcdefgh"),
+    )
+    finding = check_order(one)
+    assert finding.likely == tuple("abcdefhg") and not finding.is_at_chance and not finding.is_sure
 
 
 def test_guesses_are_no_permutation():

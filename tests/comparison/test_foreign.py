@@ -57,8 +57,11 @@ def test_a_wrong_order_is_noticed_and_the_likely_one_said(tmp_path):
     read(f"{declared};classes=angry,neutral,sad,happy")  # as the message said
 
 
-def test_two_classes_taken_for_one_another_are_a_note(tmp_path):
-    theirs = read(f"theirs={logits_file(tmp_path)};clip=utterance;kind=logits;columns=c0,c1,c2,c3;classes=anger,sad,neutral,happy")
+def test_two_classes_taken_for_one_another_are_noticed_above_chance(tmp_path):
+    declared = f"theirs={logits_file(tmp_path)};clip=utterance;kind=logits;columns=c0,c1,c2,c3;classes=anger,sad,neutral,happy"
+    with pytest.raises(ComparisonError, match="lower than it need be"):
+        read(declared)
+    theirs = read(f"{declared};order=trusted")
     assert "lower than it need be" in theirs.notes[0] and "neutral is likely sad, sad is likely neutral" in theirs.notes[0]
 
 
