@@ -73,7 +73,8 @@ def test_a_process_that_dies_is_told():
 
 
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs are started without
 sys.path.insert(0, {here!r})
 from data_prep.own_process import run_in_own_process
 from test_own_process import wait
