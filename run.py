@@ -145,7 +145,7 @@ def make_features(config):
     from data_prep.derived import DerivedSets
     from data_prep.prepare_corpus import prepare_corpus
 
-    corpus = prepare_corpus(config, config["degradation"])
+    corpus = prepare_corpus(config, config.get("degradation"))
     with_features(config, corpus, DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips))
 
 
