@@ -1,0 +1,105 @@
+"""An encoder trained with its network: what is held stays to the bit, what is not moves, from disk as from memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_sets import write_set
+from small_experiment import EMOTIONS, flat, small_config
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.data.stream import StreamedSet
+from avemo_jax.experiment import predict, run
+from avemo_jax.experiment.encoder_weights import encoder_variables
+from avemo_jax.experiment.plan import make_plan
+from avemo_jax.experiment.stages import restore_stages
+from data_prep.segments import ViewSegment
+
+pytestmark = pytest.mark.slow
+STEP = (12, 12, 1)
+TUNED = {
+    "system__streams": ("video",),
+    "train__stages": ("video",),
+    "protocol__name": "holdout_50_25_25",
+    "train__weight_decay": 0.1,
+    "train__num_epochs": 1,
+    "train__video_augmentation__max_rotate_deg": 10.0,
+    "train__video_augmentation__flip": True,
+    "model__video__encoder": "mini_xception",
+    "model__video__encoder_trained_from": "block2",
+    "encoders__mini_xception__weights": "random",
+    "encoders__mini_xception__end_point": "block2",
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> PreparedCorpus:
+    """Grey pictures, two or three a clip, brighter by class."""
+    clips = tuple(
+        Clip(clip_id=f"s{speaker}-{emotion}", corpus="made", label=emotion, speaker=f"s{speaker}")
+        for speaker in range(6)
+        for emotion in EMOTIONS
+    )
+
+    def segments(i):
+        length, level = 2 + i % 2, 40 * EMOTIONS.index(clips[i].label)
+        values = np.random.default_rng(i).integers(level, level + 60, (length, *STEP)).astype(np.uint8)
+        return [ViewSegment(values, np.ones(length, bool), np.arange(length, dtype=np.float32), length)]
+
+    folder = tmp_path_factory.mktemp("pictures")
+    faces = write_set(folder, clips, segments, step_shape=STEP, modality="video", view="faces", dtype="uint8")
+    return PreparedCorpus(clips, {"video": faces}, None)
+
+
+@pytest.fixture(scope="module")
+def tuned(pictures, tmp_path_factory):
+    """Feed -> config, plan and outcome of a run that trains the encoder from its second block on."""
+    folder, made = tmp_path_factory.mktemp("tuned"), {}
+
+    def train(feed: str):
+        if feed not in made:
+            config = small_config(folder / feed, **TUNED, devices__feed=feed)
+            run.train(config, pictures)
+            plan = make_plan(config, pictures)
+            made[feed] = config, plan, *restore_stages(plan, folder / feed)
+        return made[feed]
+
+    return train
+
+
+def test_what_is_held_stays_and_what_is_not_moves(tuned):
+    config, plan, outcome = tuned("stream")
+    assert isinstance(plan.data, StreamedSet)
+    before = encoder_variables(config, "mini_xception", STEP, "uint8")
+    (state,) = outcome.states
+    after = {
+        kind: flat(tree["video"]["context"]["encoder"]["mini_xception"])
+        for kind, tree in (("params", state.learner.params), ("batch_stats", state.learner.batch_stats))
+    }
+    moved = {name.split("/")[0] for name, leaf in flat(before["params"]).items() if not np.array_equal(leaf, after["params"][name])}
+    assert moved == {"block2"} and {name.split("/")[0] for name in after["params"]} == {"stem", "block1", "block2"}
+    kernels = [name for name in after["params"] if name.startswith("block2/") and not name.endswith(("mean", "var"))]
+    assert all(not np.array_equal(flat(before["params"])[name], after["params"][name]) for name in kernels)
+    # the published moving statistics stay: those of a few frames that resemble each other are poor ones
+    assert all(np.array_equal(leaf, after["batch_stats"][name]) for name, leaf in flat(before["batch_stats"]).items())
+    assert int(state.learner.step) == 1 and "video" not in state.scaler
+
+
+def test_from_disk_as_from_memory(tuned):
+    (_, plan, streamed), (_, _, resident) = tuned("stream"), tuned("resident")
+    for one, other in zip(flat(streamed.states[0].learner.params).values(), flat(resident.states[0].learner.params).values(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    rows = [plan.test_rows(plan.trials[0])]
+    np.testing.assert_allclose(streamed.posteriors([0], rows)[0], resident.posteriors([0], rows)[0], atol=1e-3)
+
+
+def test_a_tuned_net_judges_pictures_as_they_are(tuned, pictures):
+    config, plan, outcome = tuned("stream")
+    ensemble = predict.load_ensemble(config, Path(config["workdir"]), {"video": (STEP, "uint8")}, 10.0, None)
+    clip_id = pictures.clips[1].clip_id
+    (segment,) = ensemble.predict({"video": [one for one in pictures.sets["video"].examples() if one.clip_id == clip_id]})
+    (expected,) = outcome.posteriors([0], [plan.data.examples_of([clip_id])])
+    np.testing.assert_allclose(segment.probabilities, expected[0], atol=1e-5)
