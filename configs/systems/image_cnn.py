@@ -15,6 +15,12 @@ is by subject.
         --config.protocol.name=holdout_80_20 \\
         --config.protocol.allow_leaks="('segments_in_two_parts','near_duplicate_in_two_parts')"
 
+Trained along in place of frozen, from one random draw, on unseen actors of the demo corpus (8 classes, of which a face alone tells four
+pairs apart), UAR as mean of 4 folds: 41.7 ± 4.9 against 22.2 ± 4.1 frozen; 86 clips right that the other has wrong, 30 the other way round.
+
+    python run.py --config=configs/demo.py:image_cnn:xception --config.views.still.crop=face --config.devices.feed=stream \\
+        --config.train.num_epochs=20 --config.train.learning_rate=2e-3 [--config.model.video.encoder_trained_from=all --config.workdir=...]
+
 Differs from the document, which is silent on these: how far pictures are turned, moved and enlarged; no pooling in front of the first
 convolution (the text has one in one place), which would leave 6 x 6 of 48 x 48; the text's 88 x 88 is views.still.size_px.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from made_sets import write_set
@@ -14,8 +15,11 @@ from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment import predict, run
 from avemo_jax.experiment.encoder_weights import encoder_variables
+from avemo_jax.experiment.features import with_features
 from avemo_jax.experiment.plan import make_plan
 from avemo_jax.experiment.stages import restore_stages
+from data_prep.corpora import synthetic_face
+from data_prep.derived import DerivedSets
 from data_prep.segments import ViewSegment
 
 pytestmark = pytest.mark.slow
@@ -103,3 +107,52 @@ def test_a_tuned_net_judges_pictures_as_they_are(tuned, pictures):
     (segment,) = ensemble.predict({"video": [one for one in pictures.sets["video"].examples() if one.clip_id == clip_id]})
     (expected,) = outcome.posteriors([0], [plan.data.examples_of([clip_id])])
     np.testing.assert_allclose(segment.probabilities, expected[0], atol=1e-5)
+
+
+ACTORS, SHOWN, TAKES = 9, ("happy", "angry"), 8
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> PreparedCorpus:
+    """The demo's drawn faces: actors x two emotions x takes."""
+    pictures = {}
+    for actor in range(ACTORS):
+        looks = synthetic_face.Looks.draw(np.random.default_rng([7, actor]), male=bool(actor % 2))
+        for emotion in SHOWN:
+            for take in range(TAKES):
+                rng = np.random.default_rng([actor, SHOWN.index(emotion), take])
+                *_, last = synthetic_face.frames(rng, looks, emotion, np.zeros(2), 2.0)
+                pictures[f"s{actor}-{emotion}-{take}"] = cv2.resize(cv2.cvtColor(last[40:125, 40:125], cv2.COLOR_RGB2GRAY), (48, 48))
+    clips = tuple(Clip(clip_id=name, corpus="made", label=name.split("-")[1], speaker=name.split("-")[0]) for name in pictures)
+
+    def segments(i):
+        return [ViewSegment(pictures[clips[i].clip_id][None, :, :, None], np.ones(1, bool), np.zeros(1, np.float32), 1)]
+
+    folder = tmp_path_factory.mktemp("drawn")
+    still = write_set(folder, clips, segments, step_shape=(48, 48, 1), modality="video", view="still", dtype="uint8")
+    return PreparedCorpus(clips, {"video": still}, None)
+
+
+def test_training_the_encoder_along_improves_on_leaving_it_frozen(drawn, tmp_path):
+    """Faces that neither has seen, both read from disk; the encoder starts from one random draw in both."""
+    recipe = {
+        "system__streams": ("video",),
+        "system__video_view": "still",
+        "train__stages": ("video",),
+        "corpus__label_set": "ravdess8",
+        "protocol__name": "holdout_50_25_25",
+        "model__video__encoder": "mini_xception",
+        "model__video__dense_units": (),
+        "model__video__batch_norm": False,
+        "encoders__mini_xception__weights": "random",
+        "train__num_epochs": 12,
+        "train__learning_rate": 4e-3,
+        "devices__feed": "stream",
+    }
+    scores = {}
+    for start in ("", "all"):
+        config = small_config(tmp_path / f"run{start}", **recipe, model__video__encoder_trained_from=start)
+        corpus = with_features(config, drawn, DerivedSets(tmp_path / "derived", "made", drawn.clips))
+        results = run.train(config, corpus)
+        scores[start] = results["metrics"]["uar"]["mean_of_folds"]
+    assert scores["all"] > scores[""] + 0.2, scores
