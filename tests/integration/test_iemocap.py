@@ -42,15 +42,15 @@ def make_corpus(root: Path) -> int:
         film = root / f"Session{session}/dialog/avi/DivX/{dialogue}.avi"
         film.parent.mkdir(parents=True, exist_ok=True)
         num_frames = round(len(WORDS) * 2 * SPAN_S * 10)
-        write_video(film, [side_by_side(index // round(2 * SPAN_S * 10)) for index in range(num_frames)], rate_fps=10)
+        write_video(film, [side_by_side(session, index // round(2 * SPAN_S * 10)) for index in range(num_frames)], rate_fps=10)
     return 5 * 2 * 5
 
 
-def side_by_side(word: int) -> np.ndarray:
-    """Both actors' halves: the left one bright where the right one is dark, by word."""
-    image = np.empty((48, 96, 3), np.uint8)
-    image[:, :48], image[:, 48:] = 20 + 40 * word, 220 - 40 * word
-    return image
+def side_by_side(session: int, word: int) -> np.ndarray:
+    """Both actors' halves: the left one bright where the right one is dark, by word; each session has a pattern of its own, as it has faces."""
+    blocks = np.random.default_rng(session).integers(-20, 20, (6, 12)).repeat(8, axis=0).repeat(8, axis=1)[..., None]
+    halves = np.repeat([20 + 40 * word, 220 - 40 * word], 48)[None, :, None]
+    return np.broadcast_to(np.clip(halves + blocks, 0, 255), (48, 96, 3)).astype(np.uint8)
 
 
 def test_both_streams_by_session(tmp_path):
