@@ -23,6 +23,7 @@ import av
 import numpy as np
 import soundfile
 import soxr
+from av.video.reformatter import VideoReformatter
 
 from avemo_jax.clips import REGIONS
 from avemo_jax.data.prepared import LOST_KINDS
@@ -151,13 +152,14 @@ def stream_frames(path: Path, *, start_s: float | None = None, end_s: float | No
     _settle_allocator()
     origin_s, header = start_s or 0.0, _Header()
     num_frames, reached_s = 0, 0.0
+    to_rgb = VideoReformatter()  # one a film: each frame's own would be set up anew, which takes longer than the conversion
     for time_s, frame in _decoded_from(path, "video", origin_s, header):
         if end_s is not None and time_s >= end_s - 1e-6:
             return
         reached_s = time_s + header.interval_s
         if time_s >= origin_s - 1e-6:
             num_frames += 1
-            yield Frame(max(time_s - origin_s, 0.0), _picture(frame, region))
+            yield Frame(max(time_s - origin_s, 0.0), _picture(frame, region, to_rgb))
     expected_s = header.duration_s if end_s is None else end_s
     if expected_s is not None and reached_s < expected_s - _TOLERANCE_S:
         raise MediaError("truncated", f"{path.name}: the picture ends at {reached_s:.2f} s, expected {expected_s:.2f} s")
@@ -312,9 +314,9 @@ def _settle_allocator() -> None:
         mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD, which setting also fixes
 
 
-def _picture(frame: av.VideoFrame, region: str) -> np.ndarray:
+def _picture(frame: av.VideoFrame, region: str, to_rgb: VideoReformatter) -> np.ndarray:
     """(H, W, 3) uint8 RGB, upright, of the region."""
-    image = frame.to_ndarray(format="rgb24")
+    image = to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()  # workers share the cores already
     if frame.rotation:
         image = np.rot90(image, frame.rotation // 90)
     return region_of(image, region)
