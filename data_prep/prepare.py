@@ -32,7 +32,7 @@ from data_prep.stills import ROW_OFFSET
 from data_prep.table_view import Table
 from data_prep.video_views import VIDEO_VIEWS
 from data_prep.window_views import FlowWindows, FrameWindows
-from data_prep.workers import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, run_tasks
+from data_prep.workers import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, Crew, run_tasks
 
 VIEWS: dict[str, Any] = {**AUDIO_VIEWS, **VIDEO_VIEWS}
 VIEWS |= {view.name: view for view in (FlowWindows, FrameWindows, Handcrafted, Hog, MfccMean, SpeechFaces, SpeechSegments, Still, Table)}
@@ -74,6 +74,7 @@ def prepare_view(
     clip_id_of: Callable[[str], str | None] = lambda name: name,
     time_limit_s: float = TIME_LIMIT_S,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    crew: Crew | None = None,
 ) -> PreparedSet:
     """Return the prepared set of a view of these clips: the finished one where there is one, else made now.
 
@@ -90,6 +91,7 @@ def prepare_view(
       degradation: what happens to the media before the view is made; counts where it concerns a medium that the view takes.
       clip_id_of: for the view `table`: from the name in a row to the clip id, or None.
       time_limit_s, memory_limit_bytes: of one clip and one worker.
+      crew: workers that other views are prepared by too; None: this view's own.
 
     Raises:
       ValueError: an unknown view or parameter; two clips of one name; no clip at all gave an example.
@@ -138,6 +140,7 @@ def prepare_view(
                 memory_limit_bytes=memory_limit_bytes,
                 description=f"{corpus} {view.name}" + (f", {degradation}" if degradation else ""),
                 num_done=len(staged),
+                crew=crew,
             ):
                 if isinstance(outcome, Crash):
                     outcome = stage_lost(paths[clip_id], clip_id, Damage("undecodable", outcome.reason))

@@ -13,6 +13,7 @@ from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
 from data_prep.near_duplicates import compare_media
 from data_prep.prepare import make_view, prepare_view
 from data_prep.segments import check_same_cut
+from data_prep.workers import Crew
 
 
 def prepare_corpus(config: Mapping[str, Any], degradation: Degradation | None = None) -> PreparedCorpus:
@@ -54,15 +55,17 @@ def prepare_corpus(config: Mapping[str, Any], degradation: Degradation | None = 
             num_workers=config["num_workers"],
             degradation=degradation,
             clip_id_of=module.clip_id,
+            crew=crew,
         )
 
     wants_baseline = config["protocol"]["baseline"] and "audio" in system["streams"]
-    return PreparedCorpus(
-        clips=clips,
-        sets={stream: prepared(view) for stream, view in names.items()},
-        functionals=prepared("functionals") if wants_baseline else None,
-        beside={stream: prepared(view) for stream, view in beside.items()},
-    )
+    with Crew() as crew:
+        return PreparedCorpus(
+            clips=clips,
+            sets={stream: prepared(view) for stream, view in names.items()},
+            functionals=prepared("functionals") if wants_baseline else None,
+            beside={stream: prepared(view) for stream, view in beside.items()},
+        )
 
 
 def shared_media(config: Mapping[str, Any], clips: Sequence[Clip]) -> tuple[SharedMedia, ...] | None:

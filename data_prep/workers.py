@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -43,6 +43,36 @@ class WorkerError(RuntimeError):
     """A task raised: that is a fault of the program or of the machine (a full disk), not of the task, and ends the run."""
 
 
+class Crew:
+    """Workers that outlive a call of `run_tasks`: the next one need not start an interpreter and import the libraries again.
+
+    A context manager; its workers end with it. They are started when there is something to do, by `run_tasks(..., crew=crew)`.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[_Worker] = []
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        while self._idle:
+            self._idle.pop().stop()
+
+    def take(self, most: int, memory_limit_bytes: int) -> list[_Worker]:
+        """Give away that many idle workers of that limit at most; the others end."""
+        fitting = [worker for worker in self._idle if worker.memory_limit_bytes == memory_limit_bytes][:most]
+        for worker in self._idle:
+            if worker not in fitting:
+                worker.stop()
+        self._idle = []
+        return fitting
+
+    def keep(self, workers: Iterable[_Worker]) -> None:
+        """Take idle workers back."""
+        self._idle.extend(workers)
+
+
 def run_tasks(
     function: Callable[[Any], Any],
     tasks: Mapping[str, Any],
@@ -52,12 +82,13 @@ def run_tasks(
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     description: str = "",
     num_done: int = 0,
+    crew: Crew | None = None,
 ) -> Iterator[tuple[str, Any]]:
     """Apply `function` to every task in `num_workers` processes; yield (name, result or Crash) in the order they finish.
 
-    What a task's result is does not depend on the number of workers, only the order does. Workers live as long as the run and are
-    replaced when they crash or a task takes longer than its limit. They end when the iterator is closed or ends in any way, Ctrl-C
-    and SIGTERM included, and by themselves when this process is killed.
+    What a task's result is does not depend on the number of workers, only the order does. Workers live as long as the run, or as their
+    crew, and are replaced when they crash or a task takes longer than its limit. They end when the iterator is closed or ends in any way,
+    Ctrl-C and SIGTERM included, and by themselves when this process is killed; a crew keeps those that were idle then.
 
     Args:
       function: importable (spawned processes import it by name); takes one task, returns something small.
@@ -67,6 +98,7 @@ def run_tasks(
       memory_limit_bytes: of a worker's own data (RLIMIT_DATA: heap and private mappings, not program files); a task that needs more
         gets MemoryError, or its worker dies.
       description, num_done: for the progress bar: its title, and how many tasks were done in an earlier run.
+      crew: where workers come from and idle ones stay; None: the workers are this call's own.
 
     Raises:
       WorkerError: a task raised an exception, with the name of the task and the traceback; or no worker can be started.
@@ -74,18 +106,18 @@ def run_tasks(
     if num_workers < 1:
         raise ValueError(f"expected num_workers of at least 1, got {num_workers}")
     waiting = deque((name, 1) for name in tasks)
-    workers: list[_Worker] = []
+    workers = crew.take(num_workers, memory_limit_bytes) if crew else []
     bar = tqdm(total=len(tasks) + num_done, initial=num_done, desc=description, unit="clip", disable=None)
     try:
         with _sigterm_raises(), bar:
             while waiting or any(worker.job for worker in workers):
                 num_free = sum(worker.job is None for worker in workers)
                 for _ in range(min(num_workers - len(workers), len(waiting) - num_free)):
-                    workers.append(_Worker(function, memory_limit_bytes))
+                    workers.append(_Worker(memory_limit_bytes))
                 for worker in workers:
                     if waiting and worker.is_idle:
                         name, attempt = waiting.popleft()
-                        worker.give(_Job(name, attempt, time.monotonic() + time_limit_s), tasks[name])
+                        worker.give(_Job(name, attempt, time.monotonic() + time_limit_s), function, tasks[name])
                 for worker, job, outcome in _outcomes(workers):
                     if isinstance(outcome, _Raised):
                         raise WorkerError(f"task {job.name} failed:\n{outcome.traceback}")
@@ -98,8 +130,12 @@ def run_tasks(
                     bar.update()
                     yield job.name, outcome
     finally:
+        idle = [worker for worker in workers if worker.is_idle] if crew else []
         for worker in workers:
-            worker.stop()
+            if worker not in idle:
+                worker.stop()
+        if crew:
+            crew.keep(idle)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,10 +157,11 @@ class _Job:
 class _Worker:
     """One process. It starts, says that it is ready, and is then idle or at a job."""
 
-    def __init__(self, function: Callable[[Any], Any], memory_limit_bytes: int):
+    def __init__(self, memory_limit_bytes: int):
+        self.memory_limit_bytes = memory_limit_bytes
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, function, memory_limit_bytes), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, memory_limit_bytes), daemon=True)
         with _environment(_ENVIRONMENT):
             self.process.start()
         theirs.close()  # so that reading from ours ends when the worker does
@@ -135,10 +172,10 @@ class _Worker:
     def is_idle(self) -> bool:
         return self.is_ready and self.job is None
 
-    def give(self, job: _Job, task: Any) -> None:
+    def give(self, job: _Job, function: Callable[[Any], Any], task: Any) -> None:
         self.job = job
         with suppress(OSError):  # it died while idle: reading from it will say so
-            self.connection.send(task)
+            self.connection.send((function, task))
 
     def hear(self) -> Any:
         """Return what the worker says; Crash where it can say no more."""
@@ -176,7 +213,7 @@ def _outcomes(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, _Job, Any]]
             yield worker, job, Crash("it takes longer than the limit for one clip")
 
 
-def _serve(connection: Connection, function: Callable[[Any], Any], memory_limit_bytes: int) -> None:
+def _serve(connection: Connection, memory_limit_bytes: int) -> None:
     """Work on tasks until there are no more: the body of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -185,7 +222,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any], memory_limit_
     with suppress(EOFError, OSError):  # there is nobody left to work for
         connection.send("ready")
         while True:
-            connection.send(_outcome(function, connection.recv()))
+            connection.send(_outcome(*connection.recv()))
 
 
 def _outcome(function: Callable[[Any], Any], task: Any) -> Any:

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from data_prep.workers import Crash, WorkerError, run_tasks
+from data_prep.workers import Crash, Crew, WorkerError, run_tasks
 
 task = functools.partial
 
@@ -68,6 +68,31 @@ def test_workers_end_when_the_iterator_is_closed():
     outcomes.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_crew_keeps_its_idle_workers_from_run_to_run_and_ends_with_them():
+    with Crew() as crew:
+        ((_, first),) = run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)
+        assert list(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)) == [("pid", first)]
+        ((_, other),) = run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew, memory_limit_bytes=200 << 20)
+        assert other != first  # a worker's limit is its own
+        outcomes = dict(run_tasks(operator.call, {"killer": os.abort, "pid": os.getpid}, num_workers=1, crew=crew))
+        assert isinstance(outcomes["killer"], Crash) and outcomes["pid"] != other
+        os.kill(outcomes["pid"], 0)
+    for pid in (first, other, outcomes["pid"]):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_crew_does_not_keep_a_worker_that_is_at_a_task():
+    with Crew() as crew:
+        outcomes = run_tasks(operator.call, {"pid": os.getpid, "hangs": signal.pause}, num_workers=1, crew=crew)
+        _, pid = next(outcomes)
+        outcomes.close()  # it has not been given the next task yet
+        assert dict(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)) == {"pid": pid}
+        outcomes = run_tasks(operator.call, {"hangs": signal.pause}, num_workers=1, time_limit_s=0.2, crew=crew)
+        assert isinstance(dict(outcomes)["hangs"], Crash)
+        assert dict(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)) != {"pid": pid}
 
 
 def test_sigterm_ends_the_workers_and_raises():
