@@ -11,9 +11,6 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-from scipy.stats import entropy
-from skimage.exposure import is_low_contrast
-from sklearn.cluster import KMeans
 
 from data_prep.faces import filled_from_nearest, largest_face, make_detector, reduced, resized
 from data_prep.frame_times import at_rate, by_time, duration_s
@@ -232,6 +229,9 @@ def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
     Returns:
       K indices in ascending order; repeated where fewer than K frames are distinct.
     """
+    from scipy.stats import entropy  # late, as scikit-learn below: they take seconds, and a worker that cuts faces needs none of them
+    from skimage.exposure import is_low_contrast
+
     grays = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
     histograms = np.stack([np.bincount(gray.ravel(), minlength=256) / gray.size for gray in grays])
     difference, brightness = _luv_measures(images)
@@ -267,7 +267,10 @@ def _luv_measures(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def _sharpest_of_clusters(grays: list[np.ndarray], histograms: np.ndarray, num_clusters: int) -> list[int]:
     """Cluster grey pictures on their histograms (T, 256); return the sharpest of each cluster, in ascending order."""
-    num_distinct = len(np.unique(histograms, axis=0))
-    labels = KMeans(min(num_clusters, num_distinct), n_init=10, random_state=0).fit(histograms).labels_
+    distinct, labels = np.unique(histograms, axis=0, return_inverse=True)
+    if len(distinct) > num_clusters:  # else each histogram is a cluster of its own, which K-means would find too
+        from sklearn.cluster import KMeans
+
+        labels = KMeans(num_clusters, n_init=10, random_state=0).fit(histograms).labels_
     sharpness = np.array([cv2.Laplacian(gray, cv2.CV_64F).var() for gray in grays])
     return sorted(int(max(np.flatnonzero(labels == label), key=lambda index: sharpness[index])) for label in np.unique(labels))
