@@ -80,7 +80,9 @@ class _ReproducibleWriter(ExampleWriter):
 
     def write(self, path, examples) -> None:
         try:
-            writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
+            writer = ArrayRecordWriter(
+                os.fspath(path), "group_size:1,zstd:1"
+            )  # level 1: a third less time than the default 3, a tenth more disk
             for _, serialized in examples:
                 writer.write(tf_example_pb2.Example.FromString(serialized).SerializeToString(deterministic=True))
             writer.close()
