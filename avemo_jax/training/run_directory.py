@@ -18,6 +18,7 @@ import filelock
 
 from avemo_jax.atomic import atomic_file, write_json
 from avemo_jax.json_lines import read_rows
+from avemo_jax.redaction import redacted_tree
 
 # Fields that say where and how fast, not what: a run may be resumed with other values.
 # Files that views read count by their content, which is in the keys of the prepared sets (`RunDirectory.bind`); those of a view's
@@ -31,6 +32,9 @@ UNCOMPARED = (
     "protocol.allow_leaks",
     "protocol.near_duplicates",
     "robustness.conditions",
+    "search.storage",
+    "search.name",
+    "search.lease_s",
     "devices.compilation_cache",
     "train.tensorboard",
     "train.checkpoint_every_epochs",
@@ -124,7 +128,7 @@ class RunDirectory:
             | {
                 "started": started,
                 # The command that trained; evaluating again later does not take its place.
-                "command": earlier.get("command", [Path(sys.argv[0]).name, *sys.argv[1:]]),
+                "command": earlier.get("command", redacted_tree([Path(sys.argv[0]).name, *sys.argv[1:]])),
                 "python": platform.python_version(),
                 "versions": {name: _version(name) for name in VERSIONED},
                 "git_commit": _git_commit(),
@@ -146,13 +150,13 @@ def default_workdir(config: Mapping[str, Any]) -> Path:
 
 @contextmanager
 def open_run(path: Path, config: Mapping[str, Any]) -> Iterator[RunDirectory]:
-    """Lock a run directory, making it where there is none, and check that it belongs to this config.
+    """Lock a run directory, making it where there is none, and check that it belongs to this config; passwords are not written into it.
 
     Raises:
       ConfigMismatch: it holds a run of another config; the message shows every difference.
       RuntimeError: another process is working in it.
     """
-    path = Path(path)
+    path, config = Path(path), redacted_tree(config)
     path.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path / ".lock")
     try:
