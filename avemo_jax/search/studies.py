@@ -1,0 +1,164 @@
+"""One Optuna study a fold: settings are asked of it, and it is told what the fold's own validation part said of them.
+
+A test speaker of one fold is a validation speaker of others. So no study is told anything of another fold, and a fold's settings are
+proposed and chosen by its own validation part alone.
+
+Every setting has a slot, 0 to num_settings - 1 of its fold. It enters the storage in one transaction, with its slot and its values; a
+process that dies leaves either a whole setting or none. Should two processes fill the same slot, the one that is there first counts and
+the other is marked as failed: a slot is finished once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from avemo_jax.search.space import Axis
+
+SAMPLERS = ("tpe", "random")
+_SLOT = "slot"
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is tried in one slot of a fold.
+
+    Attributes:
+      fold: index of the fold.
+      slot: 0 to num_settings - 1.
+      number: of the Optuna trial that has it.
+      values: name of an axis -> value.
+      value: what the fold's validation part said, higher is better, -inf where training failed; None until it is known.
+    """
+
+    fold: int
+    slot: int
+    number: int
+    values: Mapping[str, Any]
+    value: float | None = None
+
+
+class Studies:
+    """The studies of a search.
+
+    Args:
+      storage: an Optuna storage.
+      name: of the search; its studies are named name/fold-0, name/fold-1, ...
+      sampler: "tpe" or "random".
+      seed: of the sampler. What is asked is a pure function of the seed, the fold, the slot and what is known of the fold, so one process
+        that is killed and started again asks what it would have asked.
+
+    Raises:
+      ValueError: no axis, an unknown sampler, or no setting.
+    """
+
+    def __init__(self, storage: Any, name: str, axes: Sequence[Axis], *, num_folds: int, num_settings: int, sampler: str, seed: int):
+        import optuna
+
+        if sampler not in SAMPLERS:
+            raise ValueError(f"search.sampler must be one of {SAMPLERS}, got {sampler!r}")
+        self.axes = tuple(axes)
+        self.num_folds, self.num_settings = num_folds, num_settings
+        self._sampler, self._seed = sampler, seed
+        self._studies = [
+            optuna.create_study(
+                storage=storage,
+                study_name=f"{name}/fold-{fold}",
+                direction="maximize",
+                load_if_exists=True,
+                sampler=self._make_sampler(fold, 0),
+            )
+            for fold in range(num_folds)
+        ]
+
+    def settings(self, fold: int) -> list[Setting]:
+        """What has been asked of a fold, by slot, finished or not."""
+        first: dict[int, Setting] = {}
+        for trial in self._kept(fold):
+            slot = trial.user_attrs[_SLOT]
+            first.setdefault(slot, Setting(fold, slot, trial.number, dict(trial.params), trial.value))
+        return [first[slot] for slot in sorted(first)]
+
+    def ask(self, fold: int, slots: Sequence[int]) -> list[Setting]:
+        """The settings of these slots of a fold that are not finished: those that a process left behind, and new ones."""
+        import optuna
+
+        known = {one.slot: one for one in self.settings(fold)}
+        missing = [slot for slot in slots if slot not in known]
+        if missing:
+            # Proposed in memory and stored whole.
+            desk = optuna.create_study(direction="maximize", sampler=self._make_sampler(fold, 0))
+            for one in known.values():
+                desk.add_trial(self._frozen(one))
+            for slot in missing:
+                desk.sampler = self._make_sampler(fold, slot)
+                trial = desk.ask()
+                values = {axis.name: axis.suggest(trial) for axis in self.axes}
+                self._studies[fold].add_trial(self._frozen(Setting(fold, slot, -1, values)))
+            known = {one.slot: one for one in self.settings(fold)}
+            self._drop_seconds(fold)
+        return [known[slot] for slot in slots if known[slot].value is None]
+
+    def tell(self, setting: Setting, value: float) -> bool:
+        """Finish a setting; False where another process has been faster, whose value stays.
+
+        Raises:
+          ValueError: the value is no number (that of a failed training is -inf).
+        """
+        if np.isnan(value):
+            raise ValueError(f"fold {setting.fold}, setting {setting.slot}: expected a number or -inf, got NaN")
+        return self._finish(setting.fold, setting.number, value)
+
+    def _finish(self, fold: int, number: int, value: float | None) -> bool:
+        import optuna
+
+        state = optuna.trial.TrialState.FAIL if value is None else optuna.trial.TrialState.COMPLETE
+        study = self._studies[fold]
+        try:
+            study.tell(number, value, state=state)
+        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+            if not study.get_trials(deepcopy=False)[number].state.is_finished():
+                raise
+            return False
+        return True
+
+    def _kept(self, fold: int) -> list[Any]:
+        from optuna.trial import TrialState
+
+        trials = self._studies[fold].get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.COMPLETE))
+        return sorted(trials, key=lambda trial: trial.number)
+
+    def _drop_seconds(self, fold: int) -> None:
+        filled = set()
+        for trial in self._kept(fold):
+            if trial.user_attrs[_SLOT] in filled:
+                self._finish(fold, trial.number, None)
+            filled.add(trial.user_attrs[_SLOT])
+
+    def _frozen(self, setting: Setting) -> Any:
+        import optuna
+
+        return optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING if setting.value is None else optuna.trial.TrialState.COMPLETE,
+            value=setting.value,
+            params=dict(setting.values),
+            distributions={axis.name: axis.distribution() for axis in self.axes},
+            user_attrs={_SLOT: setting.slot},
+        )
+
+    def _make_sampler(self, fold: int, slot: int) -> Any:
+        import optuna
+
+        (seed,) = np.random.SeedSequence((self._seed, fold, slot)).generate_state(1)
+        if self._sampler == "random":
+            return optuna.samplers.RandomSampler(seed=int(seed))
+        # Settings that are not finished count as bad ones, so that those of one round differ.
+        return optuna.samplers.TPESampler(seed=int(seed), constant_liar=True)
+
+
+def chosen(settings: Sequence[Setting]) -> Setting:
+    """The setting that its fold's validation part liked best; of equals the first."""
+    return max(settings, key=lambda one: (-np.inf if one.value is None else one.value, -one.slot))

@@ -1,0 +1,216 @@
+"""Studies and claims, in memory and in a real SQLite file, with a paper objective in place of training."""
+
+from __future__ import annotations
+
+import math
+
+import optuna
+import pytest
+
+from avemo_jax.search.claims import Claims
+from avemo_jax.search.rounds import run_rounds
+from avemo_jax.search.space import parse_space
+from avemo_jax.search.storage import is_single_process, open_storage
+from avemo_jax.search.studies import Setting, Studies, chosen
+from configs.base import SWEPT
+
+AXES = parse_space(["learning_rate=1e-4..1e-1 log", "dropout_rate=0.0..0.5", "momentum=0.5|0.9"], SWEPT)
+NUM_FOLDS, NUM_SETTINGS, BATCH = 2, 14, 4
+
+
+@pytest.fixture
+def memory():
+    return optuna.storages.InMemoryStorage()
+
+
+@pytest.fixture
+def storage(tmp_path):
+    with open_storage(f"sqlite:///{tmp_path / 'search.db'}") as opened:
+        yield opened
+
+
+def studies(storage, *, name="s", sampler="tpe", seed=0):
+    return Studies(storage, name, AXES, num_folds=NUM_FOLDS, num_settings=NUM_SETTINGS, sampler=sampler, seed=seed)
+
+
+def claims(storage, *, name="s", lease_s=60.0, is_alone=True):
+    return Claims(storage, name, lease_s=lease_s, is_alone=is_alone)
+
+
+def liked(fold: int, values) -> float:
+    """What a validation part may say: another best learning rate for each fold."""
+    return -abs(math.log10(values["learning_rate"]) + (2 if fold == 0 else 3)) - values["dropout_rate"]
+
+
+def train(number, asked):
+    return {(one.fold, one.slot): liked(one.fold, one.values) for one in asked}
+
+
+def run(storage, name="s", train=train, **fields):
+    made = studies(storage, name=name, **fields)
+    run_rounds(made, claims(storage, name=name), batch=BATCH, train=train)
+    return [made.settings(fold) for fold in range(NUM_FOLDS)]
+
+
+def told(found):
+    return [[(one.slot, dict(one.values), one.value) for one in fold] for fold in found]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_search_is_whole_and_the_same_again(memory, sampler):
+    first, again, other = (told(run(memory, name, sampler=sampler, seed=seed)) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert first == again != other
+    for fold, found in enumerate(first):
+        assert [slot for slot, _, _ in found] == list(range(NUM_SETTINGS))
+        assert all(value == liked(fold, values) for _, values, value in found)
+        assert len({values["learning_rate"] for _, values, _ in found}) == NUM_SETTINGS
+
+
+def test_what_is_learnt_is_used(memory):
+    """After ten random settings those that are asked lie nearer to the best one, in each fold nearer to its own."""
+    for fold, found in enumerate(run(memory)):
+        values = [liked(fold, one.values) for one in found]
+        assert sum(values[12:]) / 2 > sum(values[:10]) / 10
+        assert chosen(found).value == max(values)
+
+
+def test_what_one_fold_is_told_moves_no_other_fold(memory):
+    """The test speakers of a fold are validation speakers of others: nothing of theirs may reach it."""
+    straight = run(memory, "a")
+    moved = run(memory, "b", train=lambda number, asked: {(s.fold, s.slot): (-1) ** s.fold * liked(s.fold, s.values) for s in asked})
+    assert told(moved)[0] == told(straight)[0]
+    assert [one.values for one in moved[1]] != [one.values for one in straight[1]]
+
+
+def test_a_failed_training_is_finished_and_not_chosen(memory):
+    found = run(memory, train=lambda number, asked: {(s.fold, s.slot): -math.inf if s.slot else 0.1 for s in asked})
+    assert [chosen(fold).slot for fold in found] == [0, 0]
+    assert chosen([Setting(0, 0, 0, {}, -math.inf), Setting(0, 1, 1, {}, 0.5), Setting(0, 2, 2, {}, 0.5)]).slot == 1
+    made = studies(memory, name="t")
+    with pytest.raises(ValueError, match="expected a number or -inf, got NaN"):
+        made.tell(made.ask(0, [0])[0], math.nan)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("moment", ["asking", "training", "telling"])
+def test_a_search_that_is_killed_goes_on_as_if_it_had_not_been(memory, storage, moment, monkeypatch):
+    """At any moment: no setting is trained twice once it is finished, and what is asked is what would have been asked."""
+    straight = told(run(memory))
+    trained = []
+
+    def dying(number, asked):
+        if moment == "training" and number == 2:
+            raise Killed
+        trained.extend((one.fold, one.slot) for one in asked)
+        return train(number, asked)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        if moment != "training":
+            method, calls, original = {"asking": ("_frozen", [], Studies._frozen), "telling": ("tell", [], Studies.tell)}[moment]
+
+            def fail_at_last(self, *arguments):
+                calls.append(1)
+                if len(calls) == {"asking": 30, "telling": 19}[moment]:
+                    raise Killed
+                return original(self, *arguments)
+
+            patch.setattr(Studies, method, fail_at_last)
+        run(storage, "b", train=dying)
+    before = {(fold, one.slot) for fold in range(NUM_FOLDS) for one in studies(storage, name="b").settings(fold) if one.value is not None}
+    assert 0 < len(before) < NUM_FOLDS * NUM_SETTINGS
+    trained.clear()
+    resumed = run(storage, "b", train=lambda number, asked: trained.extend((s.fold, s.slot) for s in asked) or train(number, asked))
+    assert told(resumed) == straight
+    assert sorted(trained) == sorted({(fold, slot) for fold in range(NUM_FOLDS) for slot in range(NUM_SETTINGS)} - before)
+
+
+def test_two_that_fill_a_slot_at_the_same_moment_leave_one(storage, monkeypatch):
+    first, second = studies(storage), studies(storage)
+    late = second.settings(0)  # before the first one asks
+    mine = first.ask(0, [0, 1])
+    with monkeypatch.context() as patch:
+        views = [late]
+        patch.setattr(second, "settings", lambda fold: views.pop() if views else first.settings(fold))
+        theirs = second.ask(0, [0, 1])
+    assert theirs == mine
+    assert [second.tell(one, 0.5) for one in theirs] == [True, True]
+    assert [first.tell(one, 0.9) for one in mine] == [False, False]
+    assert [one.value for one in first.settings(0)] == [0.5, 0.5]
+    states = [trial.state.name for trial in first._studies[0].get_trials()]
+    assert states == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
+
+
+def test_a_round_belongs_to_one_process_until_it_is_gone(storage, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("avemo_jax.search.claims.time.monotonic", lambda: clock[0])
+    first, second = (claims(storage, lease_s=10.0, is_alone=False) for _ in range(2))
+    assert first.claim(0) and not second.claim(0) and second.claim(1)
+    assert first.free([0, 1, 2]) == [0, 2] and second.free([0, 1, 2]) == [1, 2]
+    clock[0] = 9.0
+    assert second.free([0]) == []
+    first._study.set_user_attr(f"alive {first.worker}", 7)  # a sign of life: the lease begins again
+    assert second.free([0]) == []
+    clock[0] = 18.0
+    assert second.free([0]) == []
+    clock[0] = 19.5
+    second._study.set_user_attr(f"alive {second.worker}", 1)
+    assert second.free([0]) == [0] and second.claim(0)
+    assert first.free([0]) == [] and not first.claim(0)  # it was merely slow, and wakes up
+
+
+def test_of_two_claims_at_the_same_moment_the_first_entry_counts(storage, monkeypatch):
+    first, second = (claims(storage, is_alone=False) for _ in range(2))
+    owners, stale = second._owners, second._owners()
+    assert first.claim(0)
+    views = [stale]
+    monkeypatch.setattr(second, "_owners", lambda: views.pop() if views else owners())
+    assert not second.claim(0)
+    assert first.free([0]) == [0] and second.free([0]) == []
+
+
+def test_who_leaves_gives_back_at_once_and_who_is_alone_waits_for_nobody(storage):
+    first, second = (claims(storage, is_alone=False) for _ in range(2))
+    with first.signs_of_life():
+        assert first.claim(0)
+        assert second.free([0]) == []
+    assert second.free([0]) == [0]
+    assert second.claim(0)
+    assert claims(storage, is_alone=True).free([0]) == [0]
+
+
+def test_a_search_is_of_one_experiment(storage):
+    def compare(there, here):
+        return [f"{name}: {there[name]} there, {here[name]} now" for name in there if there[name] != here[name]]
+
+    claims(storage).bind({"fold_hash": "a"}, compare)
+    claims(storage).bind({"fold_hash": "a"}, compare)
+    with pytest.raises(ValueError, match=r"another experiment:\n  fold_hash: a there, b now\n.*search\.name"):
+        claims(storage).bind({"fold_hash": "b"}, compare)
+    claims(storage, name="other").bind({"fold_hash": "b"}, compare)
+
+
+def test_storages_that_cannot_be_opened_say_why_and_no_password(tmp_path):
+    for address, message in (
+        ("here", "no address of a database: 'here'; expected e.g. postgresql"),
+        ("postgresql+psycopg://me:s3cret@127.0.0.1:1/none", r"storage postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/none fails: .*connect"),
+        ("nosuch+driver://me:s3cret@host/db", "driver of that database is not installed"),
+    ):
+        with pytest.raises((ValueError, RuntimeError), match=message) as error, open_storage(address):
+            pass
+        assert "s3cret" not in str(error.value)
+    address = f"sqlite:///{tmp_path / 'one.db'}"
+    with open_storage(address), pytest.raises(RuntimeError, match="another process is searching in"), open_storage(address):
+        pass
+    assert is_single_process(address) and is_single_process("sqlite+pysqlite:///x") and not is_single_process("postgresql+psycopg://h/d")
+
+
+def test_what_cannot_be_is_told(storage):
+    with pytest.raises(ValueError, match=r"search\.sampler must be one of \('tpe', 'random'\), got 'grid'"):
+        studies(storage, sampler="grid")
+    with pytest.raises(ValueError, match=r"search\.batch must be at least 1"):
+        run_rounds(studies(storage), claims(storage), batch=0, train=train)
+    with pytest.raises(ValueError, match=r"search\.lease_s must be above 0"):
+        claims(storage, lease_s=0.0)
