@@ -4,6 +4,7 @@ python run.py --config=configs/demo.py:audio_video
 python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/data/RAVDESS [--mode=evaluate]
 python run.py --config=configs/ravdess.py:gru_attention --mode=predict --input=clip.mp4
 python run.py --config=configs/ravdess.py:gru_attention --mode=robustness
+python run.py --config=configs/ravdess.py:gru_attention --config.search.space="('learning_rate=1e-4..1e-2 log',)"
 python run.py --mode=compare --runs=runs/one,runs/another [--predictions="theirs=file.csv;kind=logits;columns=c0,c1;classes=happy,sad"]
 """
 
@@ -39,6 +40,12 @@ def train(config):
     from avemo_jax.experiment import run
 
     run.train(config, prepared(config))
+
+
+def search(config):
+    from avemo_jax.experiment import run
+
+    run.join_search(config, prepared(config))
 
 
 def prepare(config):
@@ -185,7 +192,7 @@ def weights_of(config):
     return find_weights(config, steps)
 
 
-MODES = {mode.__name__: mode for mode in (train, prepare, audit, evaluate, robustness, predict, compare, report, doctor)}
+MODES = {mode.__name__: mode for mode in (train, search, prepare, audit, evaluate, robustness, predict, compare, report, doctor)}
 MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
 
 

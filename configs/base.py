@@ -87,6 +87,20 @@ def get_config() -> ConfigDict:
     config.sweep = ConfigDict({name: () for name in SWEPT})
     # Fields that change the program, e.g. ("model.audio.context_units=(512,)|(256,256,256)", "model.audio.pooling=attention|last").
     config.sweep.fields = ()
+    # Search that learns from what it has tried, instead of a sweep (docs/sweeps.md).
+    config.search = ConfigDict(
+        dict(
+            # E.g. ("learning_rate=1e-4..1e-2 log", "dropout_rate=0.1..0.6", "model.audio.pooling=attention|last"); () searches nothing.
+            space=(),
+            num_settings=32,  # of each fold, which has a search of its own, judged by its own validation part alone
+            batch=8,  # settings of each fold that are asked, trained and told together: larger ones learn less from each other
+            sampler="tpe",  # "tpe" (Optuna's; the first 10 settings are random) or "random"
+            seed=0,  # of the sampler
+            storage="",  # "": search.db in the work directory; for many processes a server, postgresql+psycopg://user@host/database
+            name="",  # of the search in its storage; "": <corpus>-<system>-<protocol>
+            lease_s=60.0,  # a process that has given no sign of life for so long loses its settings to others
+        )
+    )
     # What --mode=robustness does to test clips: noise:DB, codec:KBIT/S, occlusion:SHARE, frame_drop:SHARE, missing:STREAM.
     config.robustness = ConfigDict(
         dict(

@@ -34,6 +34,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.clips": (),
     "avemo_jax.degradation": (),  # words that configs, data_prep and experiments share
     "avemo_jax.labels": ("avemo_jax.clips",),
+    "avemo_jax.redaction": (),
+    "avemo_jax.search": ("avemo_jax.redaction",),
     "avemo_jax.parallel": (),
     "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.labels"),
     "avemo_jax.data": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
@@ -53,6 +55,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.models",
         "avemo_jax.parallel",
         "avemo_jax.pretrained",
+        "avemo_jax.redaction",
     ),
     "avemo_jax.experiment": ("avemo_jax",),  # one experiment from prepared sets to its run directory: it joins all of the package
     "avemo_jax.inference": (
@@ -85,11 +88,13 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "ml_collections": ("configs", "run"),
     "absl": ("run",),
     "statsmodels": ("avemo_jax.evaluation.paired",),
+    "optuna": ("avemo_jax.search",),
+    "sqlalchemy": ("avemo_jax.search",),
     "pandas": ("avemo_jax.evaluation.tables",),
 }
 # Heavy or absent on GPU hosts: imported inside the function that needs them, never at the head of a module. The builders derive from
 # TFDS classes and so need it at their head; in exchange they are themselves imported late.
-LATE = ("tensorflow", "tensorflow_datasets", "clu", "h5py", "statsmodels", "pandas", "data_prep.builders")
+LATE = ("tensorflow", "tensorflow_datasets", "clu", "h5py", "statsmodels", "pandas", "optuna", "sqlalchemy", "data_prep.builders")
 EARLY_ALL_THE_SAME = {("data_prep.builders", "tensorflow_datasets")}
 
 
@@ -234,6 +239,8 @@ ABSENT_ON_GPU_HOSTS = (
     "skimage",
     "imagehash",
     "statsmodels",
+    "optuna",
+    "sqlalchemy",
 )
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -255,7 +262,18 @@ for room in {rooms!r}:
 def test_accelerator_rooms_import_without_the_packages_those_hosts_lack():
     rooms = tuple(
         f"avemo_jax.{room}"
-        for room in ("models", "training", "evaluation", "inference", "pretrained", "protocols", "data", "experiment", "comparison")
+        for room in (
+            "models",
+            "training",
+            "evaluation",
+            "inference",
+            "pretrained",
+            "protocols",
+            "data",
+            "experiment",
+            "comparison",
+            "search",
+        )
     )
     program = IMPORT_ALL.format(absent=ABSENT_ON_GPU_HOSTS, rooms=rooms)
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)

@@ -1,8 +1,8 @@
-"""Tables beside the main one: several protocols and the gaps between them, a run's stages, the settings that a sweep tried."""
+"""Tables beside the main one: protocols and the gaps between them, a run's stages, settings that a sweep tried or a search chose."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 METRIC_NAMES = {"uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
@@ -32,7 +32,30 @@ def side_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "rows": rows,
             }
         )
+    if searched := results.get("search"):
+        tables.append(_search_table(searched))
     return tables
+
+
+def _search_table(searched: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What each fold's search chose: numbers of the validation part alone, which no test clip has a part in."""
+    names = list(searched[0]["tried"])
+    rows = [
+        [
+            entry["fold"],
+            *(_rounded(entry["tried"][name]) for name in names),
+            _score(entry["validation"]),
+            _score(entry["median_validation"]),
+            f"{entry['num_settings']}" + (f", {entry['num_failed']} failed" if entry["num_failed"] else ""),
+        ]
+        for entry in searched
+    ]
+    return {
+        "title": "Search",
+        "note": "what each fold's search chose by its own validation part; beside it the median of all that it tried, in search.json",
+        "header": ["fold", *(name.rpartition(".")[2] for name in names), "validation", "median", "settings"],
+        "rows": rows,
+    }
 
 
 def _protocol_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -90,6 +113,10 @@ def _percents(entry: Mapping[str, Any]) -> list[str]:
 
 def _score(value: float | None) -> str:
     return "failed" if value is None else f"{value:.3f}"
+
+
+def _rounded(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _value(value: Any) -> str:

@@ -25,15 +25,24 @@ def swept_fields(config: Config) -> dict[str, tuple[Any, ...]]:
     axes: dict[str, tuple[Any, ...]] = {}
     for text in config["sweep"]["fields"]:
         name, values = _split(text, where="sweep.fields", form="field=value|value")
-        top, _, last = name.partition(".")
-        if f"{top}." not in CHANGEABLE or last.split(".")[0] in _NOT_SWEPT:
-            raise ValueError(f"sweep.fields cannot try {name}: fields of the model and of the recipe can be, but for {_NOT_SWEPT}")
-        if last in config["sweep"]:
-            raise ValueError(f"sweep.fields names {name}, a number of the recipe: --config.sweep.{last}=(...) tries it in one program")
         if name in axes:
             raise ValueError(f"sweep.fields names {name} twice; put all of its values behind one")
-        axes[name] = tuple(parsed(config, name, value.strip()) for value in values.split("|"))
+        axes[name] = values_to_try(config, name, values.split("|"), where="sweep.fields")
     return axes
+
+
+def values_to_try(config: Config, name: str, texts: Sequence[str], *, where: str) -> tuple[Any, ...]:
+    """The values of a field that changes the program.
+
+    Raises:
+      ValueError: the field does not exist or cannot be tried, or a value is of another type.
+    """
+    top, _, last = name.partition(".")
+    if f"{top}." not in CHANGEABLE or last.split(".")[0] in _NOT_SWEPT:
+        raise ValueError(f"{where} cannot try {name}: fields of the model and of the recipe can be, but for {_NOT_SWEPT}")
+    if last in config["sweep"]:
+        raise ValueError(f"{where} names {name}, a number of the recipe: --config.sweep.{last}=(...) tries it in one program")
+    return tuple(parsed(config, name, text.strip()) for text in texts)
 
 
 def for_stage(config: Config, stage: str) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,11 +16,12 @@ from avemo_jax.data.resident import ResidentSet, load_resident
 from avemo_jax.data.stream import StreamedSet, open_stream
 from avemo_jax.experiment import networks
 from avemo_jax.experiment.features import sources_of
-from avemo_jax.experiment.fields import for_stage, swept_fields, with_fields
+from avemo_jax.experiment.fields import for_stage, parsed, swept_fields, values_to_try, with_fields
 from avemo_jax.labels import LabelSet, label_set, labelled
 from avemo_jax.models.emotion_net import EmotionNet
 from avemo_jax.protocols.folds import FoldTable, join_tables, make_folds
 from avemo_jax.protocols.inner import inner_folds, stacking_parts
+from avemo_jax.search.space import Axis, parse_space
 from avemo_jax.training.augment import Augmentation
 from avemo_jax.training.grid import Stage, Trial, make_inputs, make_stages, make_trials, with_inner_trials
 from avemo_jax.training.state import Recipe, TrialInputs
@@ -84,7 +86,8 @@ class Plan:
             standardized=standardized,
             standardized_by_step=tuple(stream for stream in standardized if config["model"][stream]["standardize"] == "steps"),
             frozen=(*stage.frozen, *self._held(stage, config)),
-            use_mixup=any(alpha > 0 for alpha in config["sweep"]["mixup_alpha"] or (train["mixup_alpha"],)),
+            use_mixup=any(alpha > 0 for alpha in config["sweep"]["mixup_alpha"] or (train["mixup_alpha"],))
+            or any(axis.name == "mixup_alpha" for axis in searched_axes(config)),
             num_cepstra=config["model"]["num_cepstra"] if "audio" in stage.streams else 0,
             audio_augmentation=Augmentation(**train["audio_augmentation"]),
             video_augmentation=Augmentation(**train["video_augmentation"]),
@@ -110,7 +113,7 @@ class Plan:
                 raise ValueError(f"protocol {self.folds.protocol}, fold {fold}: no training clip has anything in {stage.streams}")
             parts.append((rows, data.examples_of(select)))
         own = for_stage(self.config, stage.name)["train"]
-        steady = {name: own[name] for name, values in self.config["sweep"].items() if name != "fields" and not values}
+        steady = {name: own[name] for name in trial_numbers(self.config) if name not in varied(self.config)}
         return make_inputs([dataclasses.replace(trial, hyper=dict(trial.hyper) | steady) for trial in trials], parts)
 
     def selection_clips(self, stage: Stage, trial: Trial) -> Sequence[str]:
@@ -215,12 +218,12 @@ def check_grid(config: Config) -> None:
     """
     shared = {stream: sources_of(config, stream) for stream in config["system"]["streams"]}
     for stage in stages_of(config):
-        for trial in trials_of(config, 1):
-            own = with_fields(for_stage(config, stage.name), trial.fields)
+        for fields in tried_fields(config):
+            own = with_fields(for_stage(config, stage.name), fields)
             for stream in stage.streams:
                 if sources_of(own, stream) != shared[stream]:
                     raise ValueError(
-                        f"a sweep or train.overrides changes the frozen encoder of the {stream} stream (model.{stream}.encoder, "
+                        f"a sweep, a search or train.overrides changes the frozen encoder of the {stream} stream (model.{stream}.encoder, "
                         "encoder_trained_from or encoder_beside); its features are made once for all trials, so make it two experiments"
                     )
 
@@ -232,6 +235,42 @@ def stages_of(config: Config) -> tuple[Stage, ...]:
 
 def trials_of(config: Config, num_folds: int) -> list[Trial]:
     """The grid that a config asks for, without inner folds."""
-    swept = {name: tuple(values) for name, values in config["sweep"].items() if name != "fields"}
+    swept = {name: tuple(config["sweep"][name]) for name in trial_numbers(config)}
     hyper = {name: config["train"][name] for name in swept}
     return make_trials(num_folds=num_folds, seeds=config["train"]["seeds"], hyper=hyper, sweep=swept, fields=swept_fields(config))
+
+
+def trial_numbers(config: Config) -> tuple[str, ...]:
+    """The hyper-parameters that each trial has its own value of."""
+    return tuple(name for name in config["sweep"] if name != "fields")
+
+
+def searched_axes(config: Config) -> tuple[Axis, ...]:
+    """The axes of `config.search.space`.
+
+    Raises:
+      ValueError: a text that is none, or a sweep beside it.
+    """
+    if not config["search"]["space"]:
+        return ()
+
+    def check(name: str, texts: Sequence[str]) -> None:
+        values_to_try(config, name, texts, where="search.space")
+
+    if swept := [name for name, values in config["sweep"].items() if values]:
+        raise ValueError(f"search.space and sweep.{swept[0]} are both set; search or sweep, not both in one run")
+    return parse_space(config["search"]["space"], trial_numbers(config), check)
+
+
+def varied(config: Config) -> set[str]:
+    """The hyper-parameters that are swept or searched, and are the same in all stages."""
+    return {name for name in trial_numbers(config) if config["sweep"][name]} | {axis.name for axis in searched_axes(config)}
+
+
+def tried_fields(config: Config) -> list[tuple[tuple[str, Any], ...]]:
+    """All that a sweep or a search may put in place of fields which change the program."""
+    searched = {
+        axis.name: tuple(parsed(config, axis.name, text) for text in axis.choices) for axis in searched_axes(config) if axis.is_field
+    }
+    axes = searched or swept_fields(config)
+    return [tuple(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]

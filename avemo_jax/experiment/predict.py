@@ -22,6 +22,7 @@ from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome
 from avemo_jax.experiment.plan import Config, Plan, stages_of, trials_of
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.experiment.run import set_up_backend
+from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
 from avemo_jax.inference.predict import Ensemble, Judge, Member, SegmentPrediction, clip_probabilities
 from avemo_jax.inference.timeline import Span, format_timeline, spans
@@ -115,6 +116,7 @@ def load_ensemble(
         )
     trained = json.loads((workdir / "run.json").read_text())
     plan = _plan_without_corpus(config, views, num_trials=trained["num_trials"], num_steps=trained["num_steps"])
+    plan = with_chosen(plan, workdir)
     last = plan.stages[-1]
     if last.part == "svm":
         raise ValueError(

@@ -28,6 +28,7 @@ from avemo_jax.experiment.outcomes import Outcome, SvmOutcome, fit_machines, mac
 from avemo_jax.experiment.plan import Config, Plan, load_data, make_plan
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.run import run_hashes, set_up_backend
+from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.training.run_directory import RunDirectory, default_workdir, open_run
@@ -60,6 +61,7 @@ def measure_robustness(config: Config, prepared: PreparedCorpus, degraded: Calla
     with open_run(workdir, config) as run:
         plan = make_plan(config, prepared)
         run.bind(**run_hashes(plan, prepared))
+        plan = with_chosen(plan, run.path)
         table, folds = plan.folds.spans()[-1]
         clean = predict_tests(plan, _restored(plan, plan, run), folds=folds)
         baseline = _baseline(plan, prepared.functionals, prepared.functionals, table)

@@ -23,6 +23,7 @@ from avemo_jax.experiment.networks import trained_encoder
 from avemo_jax.experiment.outcomes import LateOutcome, Outcome
 from avemo_jax.experiment.plan import Config, Plan, make_plan
 from avemo_jax.experiment.predictions import predict_tests_and_validation
+from avemo_jax.experiment.searching import add_to_search, search, summarise_search, with_chosen
 from avemo_jax.experiment.settings import summarise_settings, summarise_stages
 from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.protocols.findings import Finding, format_findings, refuse, worst_first
@@ -48,10 +49,24 @@ def train(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
             write_audit(run, findings)
             refuse(findings)
         try:
+            plan = search(plan, run, run_hashes(plan, prepared))
             outcomes = train_stages(plan, run)
         finally:
             run.write_run_json()
         return _finish(plan, run, prepared, outcomes, findings)
+
+
+def join_search(config: Config, prepared: PreparedCorpus) -> None:
+    """Work on the search of a run that another process begins or has begun, on the storage that both reach; needs no run directory.
+
+    Raises:
+      Preempted: the process was asked to stop; others take over what it had begun.
+      ValueError: nothing is searched, its storage serves one process, or it has another experiment's search of that name.
+    """
+    set_up_backend(config)
+    plan = make_plan(config, prepared)
+    refuse(audit(plan, prepared))
+    add_to_search(plan, run_hashes(plan, prepared))
 
 
 def evaluate(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
@@ -67,6 +82,7 @@ def evaluate(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
     with open_run(workdir, config) as run:
         plan = make_plan(config, prepared)
         run.bind(**run_hashes(plan, prepared))
+        plan = with_chosen(plan, run.path)
         outcomes = restore_stages(plan, run.path)
         before = (run.path / "predictions.csv").read_bytes() if run.has("predictions.csv") else None
         findings = audit(plan, prepared)
@@ -171,6 +187,7 @@ def _finish(
     }
     results = measured[own.protocol]
     results |= summarise_stages(plan, outcomes, own_folds) | summarise_settings(plan, outcome, own_folds)
+    results |= summarise_search(plan, run.path, own_folds)
     if plan.folds.joined:
         results |= {"protocols": [_beside(measured[table.protocol], table) for table, _ in spans], "gaps": protocol_gaps(predictions)}
     run.write_json("results.json", results)

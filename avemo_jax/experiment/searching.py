@@ -1,0 +1,301 @@
+"""Adaptive search within an experiment: each fold looks for its own setting, and the grid is then trained with what was chosen.
+
+A round's settings of all folds and seeds are one batch of trials of one program, compiled once. Systems of several stages are searched as
+they are swept: a setting holds in all stages, and is judged by the last one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from avemo_jax.experiment.encoder_weights import published_weights
+from avemo_jax.experiment.fields import parsed
+from avemo_jax.experiment.outcomes import Batch, NetworkOutcome, Outcome, Program, fit_late
+from avemo_jax.experiment.plan import Plan, searched_axes
+from avemo_jax.experiment.stages import make_program
+from avemo_jax.redaction import redacted
+from avemo_jax.search.claims import Claims
+from avemo_jax.search.rounds import run_rounds
+from avemo_jax.search.space import split_values
+from avemo_jax.search.storage import is_single_process, open_storage
+from avemo_jax.search.studies import Setting, Studies, chosen
+from avemo_jax.training.checkpoints import Checkpoints
+from avemo_jax.training.execution import TrialProgram
+from avemo_jax.training.grid import Stage, Trial, batches_of, train_batch, warm_start
+from avemo_jax.training.preemption import StopRequest, listen
+from avemo_jax.training.run_directory import RunDirectory, compare_configs
+
+LOG = logging.getLogger(__name__)
+SEARCH_FILE = "search.json"
+
+
+def search(plan: Plan, run: RunDirectory, hashes: Mapping[str, Any]) -> Plan:
+    """Search what is left of a run's search, write search.json, and give the plan with each fold's chosen setting.
+
+    A plan that searches nothing comes back as it is, and a search that is finished is read.
+
+    Args:
+      hashes: what the run is tied to, see `run_hashes`.
+    """
+    if not searched_axes(plan.config):
+        return plan
+    if not run.has(SEARCH_FILE):
+        with run.phase("search"):
+            address = plan.config["search"]["storage"] or f"sqlite:///{(run.path / 'search.db').resolve()}"
+            studies = _search(plan, address, hashes)
+            run.write_json(SEARCH_FILE, studies)
+    return with_chosen(plan, run.path)
+
+
+def add_to_search(plan: Plan, hashes: Mapping[str, Any]) -> None:
+    """Work on a search beside other processes, until all of it is finished; writes nothing but into its storage.
+
+    Raises:
+      ValueError: there is nothing to search, or its storage serves one process.
+    """
+    address = plan.config["search"]["storage"]
+    if not searched_axes(plan.config):
+        raise ValueError("nothing to search: --config.search.space is empty, e.g. \"('learning_rate=1e-4..1e-2 log',)\"")
+    if not address or is_single_process(address):
+        raise ValueError(
+            "--mode=search adds to a search that several processes share, and SQLite serves one; start a server and set "
+            "--config.search.storage=postgresql+psycopg://user@host/database, or search alone with --mode=train"
+        )
+    _search(plan, address, hashes)
+
+
+def with_chosen(plan: Plan, workdir: Path) -> Plan:
+    """The plan with the settings that a finished search chose; a plan that searches nothing comes back as it is.
+
+    Raises:
+      FileNotFoundError: the search has not finished.
+    """
+    if not (axes := searched_axes(plan.config)):
+        return plan
+    path = workdir / SEARCH_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"the search in {workdir} has not finished (no {SEARCH_FILE}); run the same command with --mode=train")
+    values = {}
+    for fold in json.loads(path.read_text())["folds"]:
+        values[fold["index"]] = next(one["tried"] for one in fold["settings"] if one["setting"] == fold["chosen"])
+    trials = [_with_values(plan, axes, trial, values[trial.fold]) for trial in plan.trials]
+    return dataclasses.replace(plan, trials=tuple(trials))
+
+
+def summarise_search(plan: Plan, workdir: Path, folds: Container[int]) -> dict[str, Any]:
+    """{"search": one entry a fold}, or nothing where nothing is searched: what was chosen, and what the validation part said of it.
+
+    Args:
+      folds: indices of the folds that count.
+    """
+    if not searched_axes(plan.config):
+        return {}
+    entries = []
+    for fold in json.loads((workdir / SEARCH_FILE).read_text())["folds"]:
+        if fold["index"] in folds:
+            values = [one["validation"] for one in fold["settings"]]
+            best = next(one for one in fold["settings"] if one["setting"] == fold["chosen"])
+            median = float(np.median([-np.inf if value is None else value for value in values]))
+            entries.append(
+                {
+                    "fold": fold["fold"],
+                    "num_settings": len(values),
+                    "num_failed": sum(value is None for value in values),
+                    "setting": fold["chosen"],
+                    "tried": best["tried"],
+                    "validation": best["validation"],
+                    "median_validation": median if np.isfinite(median) else None,
+                }
+            )
+    return {"search": entries}
+
+
+def _search(plan: Plan, address: str, hashes: Mapping[str, Any]) -> dict[str, Any]:
+    """Work on the search until it is finished; its content of search.json."""
+    if jax.process_count() > 1:
+        raise ValueError(
+            "a search runs in one JAX process; many of them join one search with --mode=search and a storage that all of them reach, "
+            "without jax.distributed"
+        )
+    if any(stage.part == "svm" for stage in plan.stages):
+        raise ValueError("search.space is for networks: the stage 'svm' tries its own few numbers on the validation part")
+    own, axes = plan.config["search"], searched_axes(plan.config)
+    if own["num_settings"] < 1:
+        raise ValueError(f"search.num_settings must be at least 1, got {own['num_settings']}")
+    folds = range(len(plan.folds.folds))
+    name = own["name"] or "-".join((plan.config["corpus"]["name"], plan.config["system"]["name"], plan.config["protocol"]["name"]))
+    with open_storage(address) as storage:
+        claims = Claims(storage, name, lease_s=own["lease_s"], is_alone=is_single_process(address))
+        claims.bind({"config": {**plan.config, "search": _without_storage(own)}, "hashes": dict(hashes)}, _differences)
+        studies = Studies(
+            storage, name, axes, num_folds=len(folds), num_settings=own["num_settings"], sampler=own["sampler"], seed=own["seed"]
+        )
+        with tqdm(total=len(folds) * own["num_settings"], desc="search", unit="setting") as bar, listen() as stop:
+            trainer = Trainer(plan, stop, bar)
+            run_rounds(studies, claims, batch=own["batch"], train=trainer.train, progress=trainer.finished)
+        found = [studies.settings(fold) for fold in folds]
+    for fold, settings in zip(plan.folds.folds, found, strict=True):
+        if _finite(chosen(settings).value) is None:
+            LOG.warning("fold %s: no setting of the search has learnt anything; smaller learning rates may", fold.name)
+    facts = {name: list(own[name]) if name == "space" else own[name] for name in ("space", "num_settings", "batch", "sampler", "seed")}
+    return facts | {
+        "storage": redacted(own["storage"]) or "search.db",
+        "metric": plan.config["protocol"]["metric"],
+        "select": plan.config["protocol"]["select"],
+        "stage": plan.stages[-1].name,
+        "folds": [
+            {
+                "fold": plan.folds.folds[fold].name,
+                "index": fold,
+                "chosen": chosen(found[fold]).slot,
+                "settings": [{"setting": one.slot, "tried": dict(one.values), "validation": _finite(one.value)} for one in found[fold]],
+            }
+            for fold in folds
+        ],
+    }
+
+
+class Trainer:
+    """Trains rounds of settings, each with the programs of the rounds before it.
+
+    Args:
+      stop: read between epochs.
+      bar: of finished settings.
+    """
+
+    def __init__(self, plan: Plan, stop: StopRequest, bar: tqdm):
+        self._plan = plan
+        self._stop = stop
+        self._bar = bar
+        self._axes = searched_axes(plan.config)
+        self._programs: dict[Any, Program] = {}
+        self._num_trials: dict[Any, int] = {}
+        self._num_finished: int | None = None
+
+    def finished(self, count: int) -> None:
+        """Show how many settings are finished, by all processes."""
+        if self._num_finished is None:
+            self._bar.initial = count  # time left is worked out from what is done from here on
+        self._num_finished = count
+        self._bar.n = count
+        self._bar.refresh()
+
+    def train(self, number: int, asked: Sequence[Setting]) -> dict[tuple[int, int], float]:
+        """Value of each setting, the mean over seeds of what its fold's selection part said, by (fold, slot)."""
+        seeds = self._plan.config["train"]["seeds"]
+        pairs = [(one, seed) for one in asked for seed in seeds]
+        base = self._plan.trials[0]
+        trials = tuple(
+            _with_values(self._plan, self._axes, Trial(position, one.fold, seed, one.slot, base.hyper), one.values)
+            for position, (one, seed) in enumerate(pairs)
+        )
+        plan = dataclasses.replace(self._plan, trials=trials)
+        finished: dict[str, NetworkOutcome] = {}
+        outcome: Outcome | None = None
+        for index, stage in enumerate(plan.stages):
+            if stage.part == "inner":
+                outcome = fit_late(plan, stage, [finished[name] for name in stage.takes_over])
+            else:
+                share = (index / len(plan.stages), 1 / len(plan.stages))
+                outcome = finished[stage.name] = self._train_stage(plan, stage, finished, self._progress(number, len(asked), share))
+        assert outcome is not None
+        scores: dict[tuple[int, int], list[float]] = {}
+        for position, trial in enumerate(trials):
+            scores.setdefault((trial.fold, trial.setting), []).append(outcome.score(position))
+        return {key: float(np.mean(values)) for key, values in scores.items()}
+
+    def _train_stage(self, plan: Plan, stage: Stage, finished: Mapping[str, NetworkOutcome], progress: Any) -> NetworkOutcome:
+        trials = plan.trials_of(stage)
+        warm = warm_start(stage, {name: one.states for name, one in finished.items()}, len(trials), self._published(plan, stage, trials))
+        batches = []
+        groups = batches_of(trials)
+        for index, positions in enumerate(groups):
+            mine = [trials[position] for position in positions]
+            inputs = plan.inputs(stage, [*mine, *self._one_a_fold(mine[0])])
+            key = (stage.name, mine[0].fields)
+            if key not in self._programs:
+                self._programs[key] = make_program(plan, stage, mine, inputs)
+                self._num_trials[key] = 0
+            program = self._programs[key]
+            # Side by side, a program is compiled for a number of trials: a round that holds fewer, as the last one may, is filled up.
+            wanted = len(mine)
+            if isinstance(program, TrialProgram) and program.execution.trials == "vmap":
+                wanted = self._num_trials[key] = max(self._num_trials[key], wanted)
+            padded = [*range(len(mine)), *[0] * (wanted - len(mine))]
+
+            def show(done: int, total: int, text: str, index: int = index) -> None:
+                progress((index + done / total) / len(groups), stage.name, done, total)
+
+            states = train_batch(
+                stage=stage,
+                trials=[mine[i] for i in padded],
+                inputs=[inputs[i] for i in padded],
+                warm=[warm[positions[i]] for i in padded],
+                program=program,
+                num_epochs=plan.recipe(stage, mine[0]).num_epochs,
+                checkpoints=NothingKept(),
+                checkpoint_every_epochs=plan.recipe(stage, mine[0]).num_epochs,
+                write_rows=lambda rows: None,
+                resume_rows=lambda epochs: None,
+                stop=self._stop,
+                progress=show,
+            )
+            batches.append(Batch(program, positions, states[: len(mine)]))
+        return NetworkOutcome(stage, batches)
+
+    def _one_a_fold(self, like: Trial) -> list[Trial]:
+        """A trial of each fold, so that parts are padded to one length whichever folds a round has left."""
+        return [dataclasses.replace(like, fold=fold, inner=-1) for fold in range(len(self._plan.folds.folds))]
+
+    def _published(self, plan: Plan, stage: Stage, trials: Sequence[Trial]) -> Any:
+        return published_weights(plan.config_of(stage, trials[0]), stage, plan.data)
+
+    def _progress(self, number: int, num_settings: int, share: tuple[float, float]) -> Callable[[float, str, int, int], None]:
+        start, width = share
+
+        def progress(part: float, stage: str, done: int, total: int) -> None:
+            self._bar.n = (self._num_finished or 0) + int(num_settings * (start + width * part))
+            self._bar.set_postfix_str(f"round {number + 1}, {stage}: epoch {done} of {total}", refresh=True)
+
+        return progress
+
+
+class NothingKept(Checkpoints):
+    """Checkpoints of a round: none. What a killed round had not finished is trained again from its beginning."""
+
+    def __init__(self) -> None:
+        pass
+
+    def restore(self, like: Sequence[Any]) -> None:
+        return None
+
+    def save(self, epoch: int, trials: Sequence[Any]) -> None:
+        return None
+
+
+def _with_values(plan: Plan, axes: Sequence[Any], trial: Trial, values: Mapping[str, Any]) -> Trial:
+    numbers, fields = split_values(axes, values)
+    pairs = tuple((name, parsed(plan.config, name, text)) for name, text in fields.items())
+    return dataclasses.replace(trial, hyper=dict(trial.hyper) | numbers, fields=pairs)
+
+
+def _without_storage(own: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in own.items() if name not in ("storage", "name", "lease_s")}
+
+
+def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    lines = compare_configs(stored["config"], given["config"])
+    return lines + compare_configs(stored["hashes"], given["hashes"])
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None

@@ -1,0 +1,235 @@
+"""A search within an experiment: of each fold by itself, trained as one batch, then the ordinary grid of what was chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from results_schema import check_results
+from small_experiment import BOTH, NUM_FOLDS, only, rows_of, small_config, small_corpus
+
+from avemo_jax.data.resident import ResidentSet
+from avemo_jax.evaluation.side_tables import side_tables
+from avemo_jax.experiment import predict, run, searching
+from avemo_jax.experiment.plan import Plan, check_grid, make_plan
+from avemo_jax.experiment.searching import search, with_chosen
+from avemo_jax.experiment.stages import restore_stages
+from avemo_jax.training.run_directory import RunDirectory
+
+SPACE = ("learning_rate=1e-3..1e-1 log", "mixup_alpha=0.0|0.4")
+SEARCHED: dict[str, Any] = {
+    "train__stages": ("audio",),
+    "train__seeds": (0, 1),
+    "search__space": SPACE,
+    "search__num_settings": 5,
+    "search__batch": 2,
+    "devices__compilation_cache": False,  # the tests have one for all
+}
+pytestmark = pytest.mark.slow
+TOGETHER = {"devices__execution": "vmap_scan"}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    return small_corpus(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="module")
+def corpus(both):
+    return only(both, "audio")
+
+
+@pytest.fixture(scope="module")
+def finished(corpus, tmp_path_factory):
+    """A finished run whose five settings a fold were searched side by side, in rounds of two, two and one: config and results."""
+    config = small_config(tmp_path_factory.mktemp("runs") / "run", **SEARCHED, **TOGETHER)
+    compiled = []
+    with pytest.MonkeyPatch.context() as patch:
+        original = searching.make_program
+        patch.setattr(searching, "make_program", lambda *arguments: compiled.append(original(*arguments)) or compiled[-1])
+        results = run.train(config, corpus)
+    return config, results, compiled
+
+
+def found_in(workdir: Path | str) -> dict[str, Any]:
+    return json.loads((Path(workdir) / "search.json").read_text())
+
+
+def searched(plan: Plan, folder: Path) -> dict[str, Any]:
+    """Content of search.json of a search alone."""
+    folder.mkdir(exist_ok=True)
+    search(plan, RunDirectory(folder), {})
+    return found_in(folder)
+
+
+def test_rounds_of_any_size_are_one_compiled_program(finished):
+    _, _, (program,) = finished
+    assert program._epoch._cache_size() == 1 and program._init._cache_size() == 1
+
+
+def test_the_grid_is_trained_with_what_each_fold_chose(finished, corpus):
+    config, _, _ = finished
+    workdir = Path(config["workdir"])
+    found = found_in(workdir)
+    assert found["space"] == list(SPACE) and found["stage"] == "audio" and found["storage"] == "search.db"
+    plan = with_chosen(make_plan(config, corpus), workdir)
+    assert len(plan.trials) == NUM_FOLDS * 2
+    (outcome,) = restore_stages(plan, workdir)
+    for fold in found["folds"]:
+        assert [one["setting"] for one in fold["settings"]] == [0, 1, 2, 3, 4]
+        best = max(fold["settings"], key=lambda one: (one["validation"], -one["setting"]))
+        assert best["setting"] == fold["chosen"]
+        own = [position for position, trial in enumerate(plan.trials) if trial.fold == fold["index"]]
+        for position in own:
+            assert {name: plan.trials[position].hyper[name] for name in best["tried"]} == best["tried"]
+        # Trained again with the same seeds it is as good as the search said, the mean over them.
+        assert np.mean([outcome.score(position) for position in own]) == pytest.approx(best["validation"])
+    assert len({trial.hyper["learning_rate"] for trial in plan.trials}) == NUM_FOLDS
+    assert {row["trial"] for row in rows_of(workdir)} == set(range(NUM_FOLDS * 2))  # the grid's alone
+
+
+def test_results_and_report_show_what_was_chosen(finished):
+    config, results, _ = finished
+    check_results(results)
+    found = found_in(config["workdir"])
+    for entry, fold in zip(results["search"], found["folds"], strict=True):
+        values = [one["validation"] for one in fold["settings"]]
+        assert (entry["fold"], entry["num_settings"], entry["num_failed"]) == (fold["fold"], 5, 0)
+        assert entry["validation"] == max(values) and entry["median_validation"] == sorted(values)[2]
+    (table,) = [table for table in side_tables(results) if table["title"] == "Search"]
+    assert table["header"] == ["fold", "learning_rate", "mixup_alpha", "validation", "median", "settings"]
+    assert [row[0] for row in table["rows"]] == [fold["fold"] for fold in found["folds"]]
+    assert "search chose by its own validation part" in (Path(config["workdir"]) / "report.html").read_text()
+
+
+def test_evaluate_and_predict_take_the_chosen_settings(finished, corpus):
+    config, results, _ = finished
+    workdir = Path(config["workdir"])
+    before = {name: (workdir / name).read_bytes() for name in ("predictions.csv", "search.json", "metrics.jsonl")}
+    again = run.evaluate(config, corpus)
+    assert {name: (workdir / name).read_bytes() for name in before} == before
+    assert again["search"] == results["search"] and again["metrics"] == results["metrics"]
+    ensemble = predict.load_ensemble(config, workdir, {"audio": ((3,), "float32")}, 10.0, None)
+    assert ensemble.num_members == NUM_FOLDS * 2
+
+
+def test_an_unfinished_search_is_named(corpus, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"search in .* has not finished \(no search.json\)"):
+        with_chosen(make_plan(small_config(tmp_path / "run", **SEARCHED), corpus), tmp_path)
+
+
+def poisoned(plan: Plan, part: str, fold: int) -> Plan:
+    """The plan with other labels and other features of one part of a fold."""
+    rows = plan.data.examples_of(getattr(plan.folds.folds[fold], part))
+    arrays = {name: np.array(values) for name, values in plan.data.arrays.items()}
+    arrays["audio"][rows] = arrays["audio"][rows][..., ::-1] * -7
+    arrays["label"][rows] = (arrays["label"][rows] + 1) % 4
+    return dataclasses.replace(plan, data=ResidentSet(plan.data.clip_ids, arrays, plan.data.times_s))
+
+
+def test_the_test_part_has_no_say(corpus, tmp_path):
+    """Labels and features of a fold's test part are changed, which other folds validate and train on: nothing of the fold moves."""
+    changed = {"search__num_settings": 12, "search__batch": 6, "search__space": SPACE[:1], "train__seeds": (0,), "train__num_epochs": 1}
+    config = small_config(tmp_path / "run", **SEARCHED | changed)
+    plan = make_plan(config, corpus)
+    validated = {clip for fold in plan.folds.folds[1:] for clip in fold.validation}
+    assert set(plan.folds.folds[0].test) & validated
+    straight = searched(plan, tmp_path / "straight")
+    tested, validation = (searched(poisoned(plan, part, 0), tmp_path / part) for part in ("test", "validation"))
+    assert tested["folds"][0] == straight["folds"][0]  # which is the same search twice, of one process each
+    assert tested["folds"][1] != straight["folds"][1]
+    assert validation["folds"][0] != straight["folds"][0]  # what it may hear it hears
+
+
+def test_a_field_that_changes_the_program_is_searched_too(corpus, tmp_path):
+    fields = {"search__space": ("learning_rate=1e-3..1e-1 log", "model.audio.dense_units=(4,)|(6,)"), "search__num_settings": 3}
+    fields |= {"train__seeds": (0,), "train__num_epochs": 1}
+    config = small_config(tmp_path / "run", **SEARCHED | fields, search__sampler="random")
+    run.train(config, corpus)
+    plan = with_chosen(make_plan(config, corpus), tmp_path / "run")
+    chosen = [
+        next(one["tried"] for one in fold["settings"] if one["setting"] == fold["chosen"]) for fold in found_in(tmp_path / "run")["folds"]
+    ]
+    widths = {"(4,)": (4,), "(6,)": (6,)}
+    for trial in plan.trials:
+        assert trial.fields == (("model.audio.dense_units", widths[chosen[trial.fold]["model.audio.dense_units"]]),)
+    run.evaluate(config, corpus)
+
+
+def test_a_joined_system_is_searched_through_all_its_stages(both, tmp_path):
+    """A setting holds in every stage, also in those of the inner folds, and is judged by the rule that joins them."""
+    fields = {"system__streams": BOTH, "train__stages": (*BOTH, "late"), "search__num_settings": 2, "train__seeds": (0,)}
+    fields |= {"train__num_epochs": 1, "search__space": SPACE[:1]}
+    config = small_config(tmp_path / "run", **SEARCHED | fields)
+    results = run.train(config, both)
+    plan = with_chosen(make_plan(config, both), tmp_path / "run")
+    outcome = restore_stages(plan, tmp_path / "run")[-1]
+    for position, entry in enumerate(results["search"]):
+        assert outcome.score(position) == pytest.approx(entry["validation"])
+
+
+def test_no_password_is_written(corpus, tmp_path, monkeypatch):
+    """The address is used with its password, and neither a file nor a message of the run has it."""
+    opened = []
+
+    def opening(address):
+        opened.append(address)
+        return original(f"sqlite:///{tmp_path / 'other.db'}")
+
+    original = searching.open_storage
+    monkeypatch.setattr(searching, "open_storage", opening)
+    address = "postgresql+psycopg://me:s3cret@host/db"
+    monkeypatch.setattr("sys.argv", ["run.py", f"--config.search.storage={address}"])
+    fields = {"search__num_settings": 1, "train__seeds": (0,), "train__num_epochs": 1, "search__storage": address}
+    config = small_config(tmp_path / "run", **SEARCHED | fields)
+    run.train(config, corpus)
+    assert opened == [address]
+    texts = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert not [text for text in texts if b"s3cret" in text]
+    assert found_in(tmp_path / "run")["storage"] == "postgresql+psycopg://me:***@host/db"
+    assert b"s3cret" not in (tmp_path / "other.db").read_bytes()
+    run.train(config, corpus)  # found finished, and the same config for all its hidden password
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"search__space": ("learning_rate=1",)}, "search.space holds"),
+        ({"search__space": ("model.audio.poolin=mean|last",)}, "no field model.audio.poolin"),
+        ({"search__space": ("train.num_epochs=3|4",)}, "search.space cannot try train.num_epochs"),
+        ({"search__space": ("model.audio.context_units=1|2",)}, "expected a value of type tuple"),
+        ({"sweep__momentum": (0.8, 0.9)}, r"search.space and sweep.momentum are both set"),
+        ({"search__space": ("model.audio.encoder=none|vggish",)}, "a sweep, a search or train.overrides changes the frozen encoder"),
+    ],
+)
+def test_what_does_not_go_together_is_said_before_anything_is_prepared(tmp_path, fields, message):
+    with pytest.raises(ValueError, match=message):
+        check_grid(small_config(tmp_path / "run", **SEARCHED | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"search__num_settings": 0}, r"search\.num_settings must be at least 1, got 0"),
+        ({"search__sampler": "grid"}, r"search\.sampler must be one of"),
+        ({"train__stages": ("svm",)}, "search.space is for networks"),
+    ],
+)
+def test_what_cannot_be_searched_is_said(corpus, tmp_path, fields, message):
+    with pytest.raises(ValueError, match=message):
+        searched(make_plan(small_config(tmp_path / "run", **SEARCHED | fields), corpus), tmp_path / "run")
+
+
+def test_a_worker_needs_a_search_and_a_server(corpus, tmp_path):
+    for fields, message in (
+        ({"search__space": ()}, "nothing to search: --config.search.space is empty"),
+        ({}, "SQLite serves one; start a server"),
+        ({"search__storage": f"sqlite:///{tmp_path / 's.db'}"}, "SQLite serves one; start a server"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run.join_search(small_config(tmp_path / "run", **SEARCHED | fields), corpus)
+    assert not (tmp_path / "run").exists()
