@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
-import scipy.ndimage
-import scipy.signal
 
 from data_prep.librosa_loading import load_librosa
 from data_prep.segments import ViewSegment, kept_pieces
@@ -129,13 +127,15 @@ class Handcrafted:
 
     def _features(self, samples: np.ndarray) -> np.ndarray:
         """(T, D) float32; T = 1 + S // hop."""
+        from scipy.signal import get_window  # late, here and below: every worker imports this module, and few make this view
+
         librosa = load_librosa()
         window = round(self.window_ms * self.sample_rate_hz / 1000)
         samples = np.pad(samples, (0, max(0, window - len(samples))))
         samples = samples - samples.mean(dtype=np.float64).astype(np.float32)
         emphasised = librosa.effects.preemphasis(samples, coef=self.pre_emphasis)
         recorded, frames = self._framed(samples, window), self._framed(emphasised, window)
-        weighted = frames * scipy.signal.get_window("hamming", window).astype(np.float32)[:, None]
+        weighted = frames * get_window("hamming", window).astype(np.float32)[:, None]
         magnitudes = np.abs(np.fft.rfft(weighted, axis=0))
         power = magnitudes**2
         energy = (recorded**2).mean(axis=0)
@@ -205,14 +205,17 @@ class Handcrafted:
 
     def _speaking_rate(self, energy: np.ndarray, is_voiced: np.ndarray) -> float:
         """Syllables a second, from mean squares (T,) and where there is a voice (T,)."""
+        from scipy.ndimage import uniform_filter1d
+        from scipy.signal import find_peaks
+
         hop_s = self._hop_samples / self.sample_rate_hz
-        smooth = scipy.ndimage.uniform_filter1d(energy.astype(np.float64), max(1, round(_SYLLABLE_SMOOTHING_S / hop_s)), mode="constant")
+        smooth = uniform_filter1d(energy.astype(np.float64), max(1, round(_SYLLABLE_SMOOTHING_S / hop_s)), mode="constant")
         if smooth.max() <= _LEAST_POWER:
             return 0.0
         loudness_db = 10 * np.log10(np.maximum(smooth, _LEAST_POWER))
         least_db = loudness_db.max() - _SYLLABLE_RANGE_DB
         # a quiet frame at either end, so that a peak at the very end has a dip behind it
-        peaks, _ = scipy.signal.find_peaks(np.pad(loudness_db, 1, constant_values=-np.inf), height=least_db, prominence=_SYLLABLE_DIP_DB)
+        peaks, _ = find_peaks(np.pad(loudness_db, 1, constant_values=-np.inf), height=least_db, prominence=_SYLLABLE_DIP_DB)
         loud = np.flatnonzero(loudness_db >= least_db)
         return float(is_voiced[peaks - 1].sum() / ((loud[-1] - loud[0] + 1) * hop_s))
 

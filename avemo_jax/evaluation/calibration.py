@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from avemo_jax.evaluation.metrics import LEAST_PROBABILITY, calibration_bins
@@ -41,6 +40,7 @@ def fit_temperature(label: np.ndarray, probabilities: np.ndarray) -> float:
 
 def fit_temperature_of_logits(label: np.ndarray, logits: np.ndarray) -> float:
     """Fit the temperature of scores (N, K), up to a constant a row, under which the labels (N,) int are most likely."""
+    from scipy.optimize import minimize_scalar  # late: whoever only applies a temperature need not wait for it
 
     def loss(log_temperature: float) -> float:
         return -log_softmax(logits / np.exp(log_temperature), axis=1)[np.arange(len(label)), label].mean()

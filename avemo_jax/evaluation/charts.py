@@ -6,16 +6,17 @@ import dataclasses
 import io
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-import matplotlib
 import numpy as np
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.style import context as style_context
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WIDTH = 380  # units of the drawing; a phone shows about as many pixels, so text keeps its size there
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 8, 38  # the same in every chart, so that axes line up
@@ -83,9 +84,9 @@ def line_chart(
       y_range: fixed range; default: that of the bands.
       level: (name, y) of a horizontal line to compare with.
     """
-    with style_context(["default", _SETTINGS]):  # whatever a matplotlibrc says
+    with _style():
         figure, axes = _figure(height=230, x_name=x_name, y_name=y_name, num_y_ticks=5)
-        axes.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS, integer=True))
+        _tick(axes.xaxis, 6, integer=True)
         for line in lines:
             colour = _STYLES[line.style]
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, linewidth=0, clip_on=False)
@@ -105,7 +106,7 @@ def weight_chart(times_s: np.ndarray, weights: np.ndarray, *, title: str, style:
     width_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0
     edges_s = (times_s[:, None] + 0.45 * width_s * np.array([-1, 1])).ravel()
     bars_and_gaps = np.stack([weights * 100, np.full_like(weights, np.nan)], axis=1).ravel()[:-1]
-    with style_context(["default", _SETTINGS]):  # whatever a matplotlibrc says
+    with _style():
         figure, axes = _figure(height=120, x_name="s", y_name="weight, %", num_y_ticks=3)
         axes.stairs(bars_and_gaps, edges_s, fill=True, color=_STYLES[style], clip_on=False)  # one path; `bar` makes one of each
         axes.set_xlim(min(0.0, times_s.min() - width_s / 2), max(end_s or 0.0, times_s.max() + width_s / 2))
@@ -133,7 +134,7 @@ def interval_chart(
       title: what a screen reader says.
       level: (name, x) of a vertical line to compare with.
     """
-    with style_context(["default", _SETTINGS, {"axes.grid.axis": "x"}]):
+    with _style({"axes.grid.axis": "x"}):
         figure, axes = _figure(height=_TOP + _BOTTOM + 40 * len(rows), x_name=x_name, y_name="", num_y_ticks=1)
         axes.set_yticks([])
         for place, row in enumerate(rows):
@@ -161,7 +162,7 @@ def reliability_chart(diagrams: Sequence[tuple[str, Sequence[Mapping[str, Any]]]
       diagrams: (style, bins of `calibration.reliability`) of one or several; a dot is as large as its share of the clips.
       title: what a screen reader says.
     """
-    with style_context(["default", _SETTINGS]):
+    with _style():
         figure, axes = _figure(height=330, x_name="said, %", y_name="right, %", num_y_ticks=5)
         axes.plot([0, 100], [0, 100], color=_INK, linestyle=(0, (2, 4)), linewidth=1)
         for style, bins in diagrams:
@@ -174,15 +175,32 @@ def reliability_chart(diagrams: Sequence[tuple[str, Sequence[Mapping[str, Any]]]
         return _svg(figure, title)
 
 
+def _style(more: Mapping[str, Any] = MappingProxyType({})) -> AbstractContextManager[None]:
+    """Our settings, whatever a matplotlibrc says. matplotlib comes late, here and below: it takes half a second, and few modes draw."""
+    from matplotlib.style import context
+
+    return context(["default", {**_SETTINGS, **dict(more)}])
+
+
+def _tick(axis: Any, most: int, *, integer: bool = False) -> None:
+    """Put that many ticks at most on an axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, steps=_STEPS, integer=integer))
+
+
 def _figure(*, height: int, x_name: str, y_name: str, num_y_ticks: int) -> tuple[Figure, Axes]:
     """A figure, `height` units high, and its empty axes."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import StrMethodFormatter
+
     figure = Figure(figsize=(_WIDTH / 72, height / 72))  # a unit is a point
     axes = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / height, 1 - (_LEFT + _RIGHT) / _WIDTH, 1 - (_TOP + _BOTTOM) / height))
     axes.set_xlabel(x_name, loc="right", labelpad=0)
     axes.set_ylabel(y_name)
     axes.yaxis.set_label_coords(12 / _WIDTH, 0.5 + (_BOTTOM - _TOP) / height / 2, transform=figure.transFigure)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
-    axes.yaxis.set_major_locator(MaxNLocator(num_y_ticks, steps=_STEPS))
+    _tick(axes.xaxis, 6)
+    _tick(axes.yaxis, num_y_ticks)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     return figure, axes
@@ -190,6 +208,8 @@ def _figure(*, height: int, x_name: str, y_name: str, num_y_ticks: int) -> tuple
 
 def _svg(figure: Figure, title: str) -> Markup:
     """The figure as an element for a page: as wide as its place, named for screen readers, without what only a file of its own needs."""
+    import matplotlib
+
     stream = io.StringIO()
     # The ids that are referred to are hashes: salted with the title, they differ between charts and never between runs.
     with matplotlib.rc_context({"svg.hashsalt": title}):

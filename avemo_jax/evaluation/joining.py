@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.linear_model import LogisticRegression
 
 from avemo_jax.evaluation.metrics import FROM_CONFUSION, confusion
 
@@ -84,6 +83,8 @@ def fit_joiner(rule: str, label: np.ndarray, posteriors: Sequence[np.ndarray], *
         raise ValueError(f"expected posteriors (N, K) of two systems or more and labels (N,), got {sorted(shapes)} and {label.shape}")
     if rule == "weighted_product":
         return _best_weights(label, posteriors, metric)
+    from sklearn.linear_model import LogisticRegression  # late, as all of scikit-learn: predicting fits nothing
+
     num_classes = posteriors[0].shape[1]
     coefficients, intercept = np.zeros((num_classes, len(posteriors) * num_classes)), np.full(num_classes, -np.inf)
     if len(set(label.tolist())) == 1:  # nothing to tell apart, and scikit-learn refuses

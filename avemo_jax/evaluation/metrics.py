@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_fscore_support
 
 NUM_ECE_BINS = 15
 # Below this a probability is only known to be small: predictions.csv writes six digits, and 0.000000 may stand for anything up to here.
@@ -100,6 +99,8 @@ def per_class(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) 
       label, predicted: (N,) int class indices.
       classes: K class names.
     """
+    from sklearn.metrics import precision_recall_fscore_support  # late: it takes a second, and most of this module needs none of it
+
     values = precision_recall_fscore_support(label, predicted, labels=range(len(classes)), zero_division=0)
     occurs = np.isin(range(len(classes)), np.concatenate([label, predicted]))
     return {

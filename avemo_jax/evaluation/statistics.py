@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import t as student_t
 
 NUM_RESAMPLES = 2000
 _LEAST = 1e-3  # a share is kept this far from 0 and 1 where its log-odds are taken, a positive number from 0 where its logarithm is
@@ -93,7 +93,7 @@ def speaker_bootstrap(
     resamples = metric(np.tensordot(draw_speakers(num_speakers, num_resamples, seed), sums, axes=1))
     if np.ptp(resamples) == 0:
         return estimate, estimate
-    reach = student_t.ppf((1 + level) / 2, num_speakers - 1) * speaker_deviation(to_line(resamples), num_speakers)
+    reach = _student_t().ppf((1 + level) / 2, num_speakers - 1) * speaker_deviation(to_line(resamples), num_speakers)
     centre = to_line(np.asarray(estimate))
     if scale == "error":
         centre = centre - (resamples.mean() - estimate)
@@ -151,6 +151,13 @@ def by_student_t(difference: float, deviation: float, degrees: float, level: flo
     """An estimate plus and minus Student's t times its deviation, and the two-sided p of its being zero."""
     if deviation == 0:  # all speakers, or folds, agree
         return Difference(difference, difference, difference, 1.0 if difference == 0 else 0.0)
-    reach = float(student_t.ppf((1 + level) / 2, degrees)) * deviation
-    p = float(2 * student_t.sf(abs(difference) / deviation, degrees))
+    reach = float(_student_t().ppf((1 + level) / 2, degrees)) * deviation
+    p = float(2 * _student_t().sf(abs(difference) / deviation, degrees))
     return Difference(difference, difference - reach, difference + reach, p)
+
+
+def _student_t() -> Any:
+    """Student's distribution; late, because scipy.stats takes half a second and only intervals need it."""
+    from scipy.stats import t
+
+    return t

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from avemo_jax.clips import Clip
 from avemo_jax.protocols import named
@@ -335,6 +334,8 @@ def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: 
             f"protocol {name} needs 3 folds or more (train, validation and test have different speakers) and at most one a speaker: "
             f"got num_folds={num_folds} and {len(genders)} speakers; set --config.protocol.num_folds"
         )
+    from sklearn.model_selection import StratifiedGroupKFold  # late, here and below: it takes a second, and only some protocols draw
+
     # Labels and genders are balanced together: one stratum for each pair.
     strata = [f"{label}-{clip.gender}" for label, clip in zip(labels, clips, strict=True)]
     splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
@@ -364,6 +365,8 @@ def _random_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: i
             f"protocol {name} needs 3 folds or more and at most one a clip of the smallest class: got {num_folds} folds and "
             f"{smallest} clips; set --config.protocol.num_folds with random_k"
         )
+    from sklearn.model_selection import StratifiedKFold
+
     part = np.empty(len(clips), dtype=int)
     for index, (_, test) in enumerate(StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(labels, labels)):
         part[test] = index
@@ -383,6 +386,8 @@ _HOLDOUTS = {"holdout_50_25_25": (0.25, 0.25), "holdout_80_20": (0.1, 0.2), "hol
 
 
 def _holdout(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    from sklearn.model_selection import train_test_split
+
     validation_share, test_share = _HOLDOUTS[name]
     rest, test = train_test_split(np.arange(len(clips)), test_size=test_share, stratify=labels, random_state=seed)
     size = round(validation_share * len(clips))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from avemo_jax.clips import Clip
 from avemo_jax.protocols.folds import Fold, FoldTable
@@ -75,6 +74,8 @@ def _divided(
             f"{wanted_by}: the part has {num_groups} {_groups_by(table)}s and {num_parts} parts that share none are wanted; ask for fewer "
             f"or choose a protocol other than {table.protocol}"
         )
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # late: it takes a second
+
     try:
         if num_groups is None:
             splits = list(StratifiedKFold(num_parts, shuffle=True, random_state=0).split(label, label))

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from avemo_jax.evaluation.calibration import fit_temperature_of_logits
 from avemo_jax.evaluation.metrics import FROM_CONFUSION, confusion
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 REGULARIZATIONS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -80,6 +81,10 @@ def fit_svm(
     Raises:
       ValueError: features that are not finite or not (N, D), an empty part, a training part of one class.
     """
+    from sklearn.pipeline import make_pipeline  # late: scikit-learn takes a second, and predicting fits no machine
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
     features, label = np.asarray(features, dtype=np.float64), np.asarray(label)
     _check(features, label, {"train": train, "validation": validation})
     best: tuple[float, float, Pipeline] | None = None
