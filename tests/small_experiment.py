@@ -45,14 +45,19 @@ def small_config(workdir: Path, **fields: Any) -> dict[str, Any]:
     return made.to_dict()
 
 
-def small_corpus(folder: Path) -> PreparedCorpus:
-    """Speakers x emotions x two takes; each stream tells some classes better than others, and one clip has two segments."""
-    clips = tuple(
+def small_clips() -> tuple[Clip, ...]:
+    """Speakers x emotions x two takes."""
+    return tuple(
         Clip(clip_id=f"s{speaker}-{emotion}-{take}", corpus="made", label=emotion, speaker=f"s{speaker}", gender="female")
         for speaker in range(NUM_SPEAKERS)
         for emotion in EMOTIONS
         for take in range(2)
     )
+
+
+def small_corpus(folder: Path) -> PreparedCorpus:
+    """The clips and their sets, written below a folder; each stream tells some classes better than others, one clip has two segments."""
+    clips = small_clips()
 
     def segments(stream: str):
         def of_clip(i: int) -> list[ViewSegment]:

@@ -31,7 +31,7 @@ from avemo_jax.search.studies import Setting, Studies, chosen
 from avemo_jax.training.checkpoints import Checkpoints
 from avemo_jax.training.execution import TrialProgram
 from avemo_jax.training.grid import Stage, Trial, batches_of, train_batch, warm_start
-from avemo_jax.training.preemption import StopRequest, listen
+from avemo_jax.training.preemption import Preempted, StopRequest, listen
 from avemo_jax.training.run_directory import RunDirectory, compare_configs
 
 LOG = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ def add_to_search(plan: Plan, hashes: Mapping[str, Any]) -> None:
             "--config.search.storage=postgresql+psycopg://user@host/database, or search alone with --mode=train"
         )
     _search(plan, address, hashes)
+    LOG.info("the search is finished; the run that it belongs to trains what was chosen")
 
 
 def with_chosen(plan: Plan, workdir: Path) -> Plan:
@@ -139,6 +140,12 @@ def _search(plan: Plan, address: str, hashes: Mapping[str, Any]) -> dict[str, An
         studies = Studies(
             storage, name, axes, num_folds=len(folds), num_settings=own["num_settings"], sampler=own["sampler"], seed=own["seed"]
         )
+        num_seeds = len(plan.config["train"]["seeds"])
+        batch = min(own["batch"], own["num_settings"])
+        LOG.info(
+            "search %s in %s: %d settings of each of %d folds; a round trains %d settings x %d folds x %d seeds together",
+            *(name, redacted(own["storage"]) or "search.db", own["num_settings"], len(folds), batch, len(folds), num_seeds),
+        )
         with tqdm(total=len(folds) * own["num_settings"], desc="search", unit="setting") as bar, listen() as stop:
             trainer = Trainer(plan, stop, bar)
             run_rounds(studies, claims, batch=own["batch"], train=trainer.train, progress=trainer.finished)
@@ -182,7 +189,13 @@ class Trainer:
         self._num_finished: int | None = None
 
     def finished(self, count: int) -> None:
-        """Show how many settings are finished, by all processes."""
+        """Show how many settings are finished, by all processes.
+
+        Raises:
+          Preempted: a stop was asked for.
+        """
+        if self._stop.signal_number is not None:
+            raise Preempted(self._stop.signal_number)
         if self._num_finished is None:
             self._bar.initial = count  # time left is worked out from what is done from here on
         self._num_finished = count

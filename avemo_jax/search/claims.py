@@ -82,7 +82,10 @@ class Claims:
 
     @contextmanager
     def signs_of_life(self) -> Iterator[None]:
-        """Count up while the block runs, and say good-bye at its end, however it ends."""
+        """Count up while the block runs, and say good-bye at its end, however it ends; who is alone has nobody to tell."""
+        if self._is_alone:
+            yield
+            return
         over = threading.Event()
 
         def count() -> None:

@@ -1,0 +1,52 @@
+"""A small search in a process of its own: python searching_process.py train|search WORKDIR SETS [ADDRESS]
+
+`train` is a whole run, `search` adds to the search of one. SETS is the folder that `small_corpus` has written, WORKDIR the run directory.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+NUM_SETTINGS, BATCH = 20, 2
+FIELDS: dict[str, Any] = {
+    "train__stages": ("audio",),
+    "train__num_epochs": 6,
+    "search__space": ("learning_rate=1e-3..1e-1 log", "dropout_rate=0.0..0.5"),
+    "search__num_settings": NUM_SETTINGS,
+    "search__batch": BATCH,
+    "search__lease_s": 2.0,
+    "devices__compilation_cache": False,  # the tests have one for all
+}
+
+
+def start(mode: str, workdir: Path, sets: Path, address: str = "") -> subprocess.Popen:
+    """Start it without waiting; what it prints goes to a file beside the run directory."""
+    arguments = [mode, str(workdir), str(sets), address]
+    with workdir.with_name(f"{workdir.name}.log").open("a") as log:
+        return subprocess.Popen([sys.executable, __file__, *arguments], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Kill it as a power cut would, which has to find it alive."""
+    assert process.poll() is None, "it came to its end before it was killed"
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    import conftest  # noqa: F401  (the compiler's settings of all tests)
+    from small_experiment import small_clips, small_config
+
+    from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
+    from avemo_jax.experiment import run
+
+    given_mode, given_workdir, given_sets, given_address = sys.argv[1:]
+    given = small_config(Path(given_workdir), **FIELDS, search__storage=given_address)
+    corpus = PreparedCorpus(small_clips(), {"audio": PreparedSet.open(Path(given_sets) / "audio-mfcc-set")}, None)
+    {"train": run.train, "search": run.join_search}[given_mode](given, corpus)

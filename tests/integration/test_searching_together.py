@@ -1,0 +1,142 @@
+"""Searches whose processes are killed: alone on SQLite, and two at a time on a PostgreSQL server. Every setting is finished once."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from postgresql_server import PASSWORD, postgresql
+from searching_process import BATCH, FIELDS, NUM_SETTINGS, kill, start
+from small_experiment import NUM_FOLDS, only, small_config, small_corpus
+
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.experiment.plan import make_plan
+from avemo_jax.experiment.searching import Trainer
+from avemo_jax.search.studies import Setting
+from avemo_jax.training.preemption import StopRequest
+
+pytestmark = pytest.mark.slow
+NAME = "made-small-speaker_k"
+ALL = NUM_FOLDS * NUM_SETTINGS
+
+
+def studies_of(address: str) -> list[list[optuna.trial.FrozenTrial]]:
+    """The trials of every fold's study, as somebody else's program reads them."""
+    storage = optuna.storages.RDBStorage(address, skip_compatibility_check=True)
+    made = [optuna.load_study(study_name=f"{NAME}/fold-{fold}", storage=storage).get_trials(deepcopy=False) for fold in range(NUM_FOLDS)]
+    storage.engine.dispose()
+    return made
+
+
+def claims_in(address: str) -> list[dict[str, Any]]:
+    """The log of who has worked on what; empty before it begins."""
+    try:
+        storage = optuna.storages.RDBStorage(address, skip_table_creation=True, skip_compatibility_check=True)
+        log = optuna.load_study(study_name=f"{NAME}/claims", storage=storage).get_trials(deepcopy=False)
+    except Exception:  # no tables, or no study yet, or tables that are being made at this moment
+        return []
+    storage.engine.dispose()
+    return [trial.user_attrs for trial in log if "round" in trial.user_attrs]
+
+
+def wait_until(condition: Callable[[], bool], what: str, *processes: subprocess.Popen) -> None:
+    for _ in range(1200):
+        assert all(process.poll() is None for process in processes), f"a process ended before {what}"
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+def finish(process: subprocess.Popen, log: Path) -> None:
+    assert process.wait(timeout=120) == 0, log.read_text()
+
+
+def check_every_setting_once(address: str, workdir: Path) -> None:
+    """In the database, in search.json and in the studies' own view: num_settings a fold, each finished once, none left open."""
+    found = json.loads((workdir / "search.json").read_text())
+    for fold, trials in enumerate(studies_of(address)):
+        states = Counter(trial.state.name for trial in trials)
+        assert states["COMPLETE"] == NUM_SETTINGS and states["RUNNING"] == states["WAITING"] == 0, states
+        complete = {trial.user_attrs["slot"]: trial for trial in trials if trial.state.name == "COMPLETE"}
+        assert sorted(complete) == list(range(NUM_SETTINGS))
+        expected = [{"setting": slot, "tried": complete[slot].params, "validation": complete[slot].value} for slot in sorted(complete)]
+        assert found["folds"][fold]["settings"] == expected
+
+
+def check_values(workdir: Path, prepared: PreparedCorpus) -> None:
+    """Each value is what an undisturbed training of the same setting gives."""
+    found = json.loads((workdir / "search.json").read_text())
+    plan = make_plan(small_config(workdir, **FIELDS), prepared)
+    asked = [Setting(fold["index"], one["setting"], -1, one["tried"]) for fold in found["folds"] for one in fold["settings"]]
+
+    class Silent:
+        n = initial = 0
+
+        def refresh(self):
+            pass
+
+        def set_postfix_str(self, text, refresh):
+            pass
+
+    values = Trainer(plan, StopRequest(), Silent()).train(0, asked)  # type: ignore[arg-type]
+    said = {(fold["index"], one["setting"]): one["validation"] for fold in found["folds"] for one in fold["settings"]}
+    assert values == pytest.approx(said, abs=1e-6)
+
+
+def test_a_search_on_sqlite_is_killed_and_goes_on_as_if_it_had_not_been(tmp_path):
+    """One process, killed in the midst of a round: search.json is that of a straight run, byte for byte."""
+    straight, killed, sets = (tmp_path / name for name in ("straight", "killed", "sets"))
+    sets.mkdir()
+    small_corpus(sets)
+    processes = [start("train", straight, sets), start("train", killed, sets)]
+    address = f"sqlite:///{killed / 'search.db'}"
+    wait_until(lambda: len(claims_in(address)) > 1, "a second claim", processes[1])
+    kill(processes[1])
+    processes[1] = start("train", killed, sets)
+    for process, workdir in zip(processes, (straight, killed), strict=True):
+        finish(process, workdir.with_suffix(".log"))
+    check_every_setting_once(address, killed)
+    for name in ("search.json", "predictions.csv"):
+        assert (killed / name).read_bytes() == (straight / name).read_bytes()
+    attempts = Counter(entry["round"] for entry in claims_in(address))
+    assert len(attempts) == NUM_SETTINGS // BATCH and sum(attempts.values()) > len(attempts)
+
+
+def test_two_processes_on_postgresql_survive_five_kills(tmp_path):
+    """A run and a worker beside it, each killed at any moment of its work and started again: every setting exactly once."""
+    rng, sets = random.Random(0), tmp_path / "sets"
+    sets.mkdir()
+    corpus = only(small_corpus(sets), "audio")
+    with postgresql() as address:
+        places = {"train": tmp_path / "run", "search": tmp_path / "worker"}
+        processes = {mode: start(mode, place, sets, address) for mode, place in places.items()}
+        for victims in (("train", "search"), ("search", "train"), ("train",)):
+            before = len(claims_in(address))
+            wait_until(lambda before=before: len(claims_in(address)) > before + 1, "two claims", *processes.values())
+            for victim in victims:
+                time.sleep(rng.uniform(0, 0.3))
+                kill(processes[victim])
+            for victim in victims:
+                processes[victim] = start(victim, places[victim], sets, address)
+        for mode, process in processes.items():
+            finish(process, places[mode].with_suffix(".log"))
+        check_every_setting_once(address, places["train"])
+        claims = claims_in(address)
+        taken_up = sum(entry["attempt"] > 0 for entry in claims)
+        assert taken_up  # what the killed ones had claimed
+        assert len({entry["worker"] for entry in claims}) >= 4
+        trained_twice = sum(trial.state.name == "FAIL" for trials in studies_of(address) for trial in trials)
+        print(f"5 kills; {len(claims)} claims of {NUM_SETTINGS // BATCH} rounds, {taken_up} taken up; {trained_twice} slots filled twice")
+    check_values(places["train"], corpus)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written and not [path for path in written if PASSWORD.encode() in path.read_bytes()]
+    assert not (tmp_path / "worker").exists()  # it leaves nothing but what it has told
