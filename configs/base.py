@@ -94,7 +94,7 @@ def get_config() -> ConfigDict:
             space=(),
             num_settings=32,  # of each fold, which has a search of its own, judged by its own validation part alone
             batch=8,  # settings of each fold that are asked, trained and told together: larger ones learn less from each other
-            sampler="tpe",  # "tpe" (Optuna's; the first 10 settings are random) or "random"
+            sampler="tpe",  # "tpe" (Optuna's; random until 10 settings are finished) or "random"
             seed=0,  # of the sampler
             storage="",  # "": search.db in the work directory; for many processes a server, postgresql+psycopg://user@host/database
             name="",  # of the search in its storage; "": <corpus>-<system>-<protocol>

@@ -96,9 +96,10 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("moment", ["asking", "training", "telling"])
-def test_a_search_that_is_killed_goes_on_as_if_it_had_not_been(memory, storage, moment, monkeypatch):
+def test_a_search_that_is_killed_goes_on_as_if_it_had_not_been(memory, moment, monkeypatch, request):
     """At any moment: no setting is trained twice once it is finished, and what is asked is what would have been asked."""
     straight = told(run(memory))
+    storage = request.getfixturevalue("storage") if moment == "telling" else memory
     trained = []
 
     def dying(number, asked):
