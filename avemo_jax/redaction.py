@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 HIDDEN = "***"
-_IN_ADDRESS = re.compile(r"(\w+://[^\s/:@]*:)[^\s/]+(?=@)")
+# Up to the last @: a password may hold one, and a slash, unescaped.
+_IN_ADDRESS = re.compile(r"(\w+://[^\s/:@]*:)[^\s'\"]+(?=@)")
 _IN_QUERY = re.compile(r"([?&](?:password|passwd|sslpassword)=)[^&\s'\"]+", re.IGNORECASE)
 
 

@@ -10,6 +10,8 @@ from avemo_jax.redaction import redacted, redacted_tree
     [
         ("postgresql+psycopg://me:s3cret@host:5432/db", "postgresql+psycopg://me:***@host:5432/db"),
         ("postgresql://me:a@b:c@host/db", "postgresql://me:***@host/db"),  # unescaped, and hidden all the same
+        ("postgresql://me:a/b?c@host/db and x://u:p@h", "postgresql://me:***@host/db and x://u:***@h"),
+        ("postgresql+psycopg://me@host:5432/db", "postgresql+psycopg://me@host:5432/db"),
         ("postgresql+psycopg://me@host/db?password=s3cret&sslmode=require", "postgresql+psycopg://me@host/db?password=***&sslmode=require"),
         ("--config.search.storage=mysql://u:p@h/d", "--config.search.storage=mysql://u:***@h/d"),
         ("postgresql+psycopg://me@host/db", "postgresql+psycopg://me@host/db"),

@@ -26,7 +26,7 @@ from avemo_jax.redaction import redacted
 from avemo_jax.search.claims import Claims
 from avemo_jax.search.rounds import run_rounds
 from avemo_jax.search.space import split_values
-from avemo_jax.search.storage import is_single_process, open_storage
+from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
 from avemo_jax.search.studies import Setting, Studies, chosen
 from avemo_jax.training.checkpoints import Checkpoints
 from avemo_jax.training.execution import TrialProgram
@@ -50,9 +50,8 @@ def search(plan: Plan, run: RunDirectory, hashes: Mapping[str, Any]) -> Plan:
         return plan
     if not run.has(SEARCH_FILE):
         with run.phase("search"):
-            address = plan.config["search"]["storage"] or f"sqlite:///{(run.path / 'search.db').resolve()}"
-            studies = _search(plan, address, hashes)
-            run.write_json(SEARCH_FILE, studies)
+            address = plan.config["search"]["storage"] or sqlite_address((run.path / "search.db").resolve())
+            run.write_json(SEARCH_FILE, _search(plan, address, hashes))
     return with_chosen(plan, run.path)
 
 

@@ -20,6 +20,13 @@ def is_single_process(address: str) -> bool:
     return address.partition(":")[0].partition("+")[0] == "sqlite"
 
 
+def sqlite_address(path: Path) -> str:
+    """The address of an SQLite file, whatever characters its path has."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
 @contextmanager
 def open_storage(address: str) -> Iterator[Any]:
     """Open an Optuna storage; an SQLite file is locked against other processes meanwhile.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,15 @@ import numpy as np
 import pytest
 from results_schema import check_results
 from small_experiment import BOTH, NUM_FOLDS, only, rows_of, small_config, small_corpus
+from tqdm import tqdm
 
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.side_tables import side_tables
 from avemo_jax.experiment import predict, run, searching
 from avemo_jax.experiment.plan import Plan, check_grid, make_plan
-from avemo_jax.experiment.searching import search, with_chosen
+from avemo_jax.experiment.searching import Trainer, search, with_chosen
 from avemo_jax.experiment.stages import restore_stages
+from avemo_jax.training.preemption import Preempted, StopRequest
 from avemo_jax.training.run_directory import RunDirectory
 
 SPACE = ("learning_rate=1e-3..1e-1 log", "mixup_alpha=0.0|0.4")
@@ -115,6 +119,17 @@ def test_evaluate_and_predict_take_the_chosen_settings(finished, corpus):
     assert again["search"] == results["search"] and again["metrics"] == results["metrics"]
     ensemble = predict.load_ensemble(config, workdir, {"audio": ((3,), "float32")}, 10.0, None)
     assert ensemble.num_members == NUM_FOLDS * 2
+
+
+def test_a_stop_is_heard_while_others_work_and_time_left_counts_from_here(corpus, tmp_path):
+    stop, bar = StopRequest(), tqdm(total=15, file=io.StringIO())
+    trainer = Trainer(make_plan(small_config(tmp_path / "run", **SEARCHED), corpus), stop, bar)
+    trainer.finished(6)  # by an earlier start, or by others
+    trainer.finished(9)
+    assert (bar.initial, bar.n) == (6, 9)
+    stop.signal_number = signal.SIGTERM
+    with pytest.raises(Preempted):
+        trainer.finished(9)
 
 
 def test_an_unfinished_search_is_named(corpus, tmp_path):

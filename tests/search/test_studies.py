@@ -10,7 +10,7 @@ import pytest
 from avemo_jax.search.claims import Claims
 from avemo_jax.search.rounds import run_rounds
 from avemo_jax.search.space import parse_space
-from avemo_jax.search.storage import is_single_process, open_storage
+from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
 from avemo_jax.search.studies import Setting, Studies, chosen
 from configs.base import SWEPT
 
@@ -202,9 +202,11 @@ def test_storages_that_cannot_be_opened_say_why_and_no_password(tmp_path):
         with pytest.raises((ValueError, RuntimeError), match=message) as error, open_storage(address):
             pass
         assert "s3cret" not in str(error.value)
-    address = f"sqlite:///{tmp_path / 'one.db'}"
+    (tmp_path / "50% of a?b#c").mkdir()
+    address = sqlite_address(tmp_path / "50% of a?b#c" / "one.db")
     with open_storage(address), pytest.raises(RuntimeError, match="another process is searching in"), open_storage(address):
         pass
+    assert (tmp_path / "50% of a?b#c" / "one.db").is_file()
     assert is_single_process(address) and is_single_process("sqlite+pysqlite:///x") and not is_single_process("postgresql+psycopg://h/d")
 
 
