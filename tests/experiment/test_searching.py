@@ -20,9 +20,9 @@ from avemo_jax.evaluation.side_tables import side_tables
 from avemo_jax.experiment import predict, run, searching
 from avemo_jax.experiment.plan import Plan, check_grid, make_plan
 from avemo_jax.experiment.searching import Trainer, search, with_chosen
-from avemo_jax.experiment.stages import restore_stages
+from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.training.preemption import Preempted, StopRequest
-from avemo_jax.training.run_directory import RunDirectory
+from avemo_jax.training.run_directory import RunDirectory, open_run
 
 SPACE = ("learning_rate=1e-3..1e-1 log", "mixup_alpha=0.0|0.4")
 SEARCHED: dict[str, Any] = {
@@ -34,6 +34,7 @@ SEARCHED: dict[str, Any] = {
     "devices__compilation_cache": False,  # the tests have one for all
 }
 pytestmark = pytest.mark.slow
+ADDRESS = "postgresql+psycopg://me:s3cret@host/db"  # there is none: the tests open a file in its place
 TOGETHER = {"devices__execution": "vmap_scan"}
 
 
@@ -50,12 +51,16 @@ def corpus(both):
 @pytest.fixture(scope="module")
 def finished(corpus, tmp_path_factory):
     """A finished run whose five settings a fold were searched side by side, in rounds of two, two and one: config and results."""
-    config = small_config(tmp_path_factory.mktemp("runs") / "run", **SEARCHED, **TOGETHER)
-    compiled = []
+    folder = tmp_path_factory.mktemp("runs")
+    config = small_config(folder / "run", **SEARCHED, **TOGETHER, search__storage=ADDRESS)
+    compiled, opened = [], []
     with pytest.MonkeyPatch.context() as patch:
-        original = searching.make_program
-        patch.setattr(searching, "make_program", lambda *arguments: compiled.append(original(*arguments)) or compiled[-1])
+        make_program, open_storage = searching.make_program, searching.open_storage
+        patch.setattr(searching, "make_program", lambda *arguments: compiled.append(make_program(*arguments)) or compiled[-1])
+        patch.setattr(searching, "open_storage", lambda one: opened.append(one) or open_storage(f"sqlite:///{folder / 'other.db'}"))
+        patch.setattr("sys.argv", ["run.py", f"--config.search.storage={ADDRESS}"])
         results = run.train(config, corpus)
+    assert opened == [ADDRESS]
     return config, results, compiled
 
 
@@ -79,7 +84,7 @@ def test_the_grid_is_trained_with_what_each_fold_chose(finished, corpus):
     config, _, _ = finished
     workdir = Path(config["workdir"])
     found = found_in(workdir)
-    assert found["space"] == list(SPACE) and found["stage"] == "audio" and found["storage"] == "search.db"
+    assert found["space"] == list(SPACE) and found["stage"] == "audio"
     plan = with_chosen(make_plan(config, corpus), workdir)
     assert len(plan.trials) == NUM_FOLDS * 2
     (outcome,) = restore_stages(plan, workdir)
@@ -163,51 +168,41 @@ def test_the_test_part_has_no_say(corpus, tmp_path):
 def test_a_field_that_changes_the_program_is_searched_too(corpus, tmp_path):
     fields = {"search__space": ("learning_rate=1e-3..1e-1 log", "model.audio.dense_units=(4,)|(6,)"), "search__num_settings": 3}
     fields |= {"train__seeds": (0,), "train__num_epochs": 1}
-    config = small_config(tmp_path / "run", **SEARCHED | fields, search__sampler="random")
-    run.train(config, corpus)
-    plan = with_chosen(make_plan(config, corpus), tmp_path / "run")
+    planned = make_plan(small_config(tmp_path / "run", **SEARCHED | fields, search__sampler="random"), corpus)
+    searched(planned, tmp_path / "run")
+    plan = with_chosen(planned, tmp_path / "run")
     chosen = [
         next(one["tried"] for one in fold["settings"] if one["setting"] == fold["chosen"]) for fold in found_in(tmp_path / "run")["folds"]
     ]
     widths = {"(4,)": (4,), "(6,)": (6,)}
     for trial in plan.trials:
         assert trial.fields == (("model.audio.dense_units", widths[chosen[trial.fold]["model.audio.dense_units"]]),)
-    run.evaluate(config, corpus)
+        assert plan.net(plan.stages[0], trial).audio.dense_units == trial.fields[0][1]
 
 
 def test_a_joined_system_is_searched_through_all_its_stages(both, tmp_path):
     """A setting holds in every stage, also in those of the inner folds, and is judged by the rule that joins them."""
     fields = {"system__streams": BOTH, "train__stages": (*BOTH, "late"), "search__num_settings": 2, "train__seeds": (0,)}
     fields |= {"train__num_epochs": 1, "search__space": SPACE[:1]}
-    config = small_config(tmp_path / "run", **SEARCHED | fields)
-    results = run.train(config, both)
-    plan = with_chosen(make_plan(config, both), tmp_path / "run")
-    outcome = restore_stages(plan, tmp_path / "run")[-1]
-    for position, entry in enumerate(results["search"]):
-        assert outcome.score(position) == pytest.approx(entry["validation"])
+    planned = make_plan(small_config(tmp_path / "run", **SEARCHED | fields), both)
+    found = searched(planned, tmp_path / "run")
+    plan = with_chosen(planned, tmp_path / "run")
+    outcome = train_stages(plan, RunDirectory(tmp_path / "run"))[-1]
+    assert found["stage"] == outcome.stage.name == "late"
+    for position, fold in enumerate(found["folds"]):
+        assert outcome.score(position) == pytest.approx(max(one["validation"] for one in fold["settings"]))
 
 
-def test_no_password_is_written(corpus, tmp_path, monkeypatch):
-    """The address is used with its password, and neither a file nor a message of the run has it."""
-    opened = []
-
-    def opening(address):
-        opened.append(address)
-        return original(f"sqlite:///{tmp_path / 'other.db'}")
-
-    original = searching.open_storage
-    monkeypatch.setattr(searching, "open_storage", opening)
-    address = "postgresql+psycopg://me:s3cret@host/db"
-    monkeypatch.setattr("sys.argv", ["run.py", f"--config.search.storage={address}"])
-    fields = {"search__num_settings": 1, "train__seeds": (0,), "train__num_epochs": 1, "search__storage": address}
-    config = small_config(tmp_path / "run", **SEARCHED | fields)
-    run.train(config, corpus)
-    assert opened == [address]
-    texts = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
-    assert not [text for text in texts if b"s3cret" in text]
-    assert found_in(tmp_path / "run")["storage"] == "postgresql+psycopg://me:***@host/db"
-    assert b"s3cret" not in (tmp_path / "other.db").read_bytes()
-    run.train(config, corpus)  # found finished, and the same config for all its hidden password
+def test_no_password_is_written(finished):
+    """The address was used with its password, and no file of the run nor the storage has it."""
+    config, _, _ = finished
+    workdir = Path(config["workdir"])
+    paths = [path for path in workdir.parent.rglob("*") if path.is_file()]
+    assert {"config.json", "run.json", "search.json", "report.html", "other.db"} <= {path.name for path in paths}
+    assert not [path for path in paths if b"s3cret" in path.read_bytes()]
+    assert found_in(workdir)["storage"] == "postgresql+psycopg://me:***@host/db"
+    with open_run(workdir, config):  # the same config, for all its hidden password
+        pass
 
 
 @pytest.mark.parametrize(

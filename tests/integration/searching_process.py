@@ -1,6 +1,7 @@
-"""A small search in a process of its own: python searching_process.py train|search WORKDIR SETS [ADDRESS]
+"""A small search in a process of its own: python searching_process.py train|alone|search WORKDIR SETS [ADDRESS]
 
-`train` is a whole run, `search` adds to the search of one. SETS is the folder that `small_corpus` has written, WORKDIR the run directory.
+`train` is a whole run, `alone` its search and no more, `search` adds to the search of a run. SETS is the folder that `small_corpus` has
+written, WORKDIR the run directory.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-NUM_SETTINGS, BATCH = 20, 2
+NUM_SETTINGS, BATCH = 28, 2
 FIELDS: dict[str, Any] = {
     "train__stages": ("audio",),
     "train__num_epochs": 6,
@@ -45,8 +46,16 @@ if __name__ == "__main__":
 
     from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
     from avemo_jax.experiment import run
+    from avemo_jax.experiment.plan import make_plan
+    from avemo_jax.experiment.searching import search
+    from avemo_jax.training.run_directory import open_run
 
     given_mode, given_workdir, given_sets, given_address = sys.argv[1:]
     given = small_config(Path(given_workdir), **FIELDS, search__storage=given_address)
     corpus = PreparedCorpus(small_clips(), {"audio": PreparedSet.open(Path(given_sets) / "audio-mfcc-set")}, None)
-    {"train": run.train, "search": run.join_search}[given_mode](given, corpus)
+
+    def alone(config, prepared):
+        with open_run(Path(given_workdir), config) as directory:
+            search(make_plan(config, prepared), directory, {})
+
+    {"train": run.train, "alone": alone, "search": run.join_search}[given_mode](given, corpus)
