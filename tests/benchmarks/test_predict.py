@@ -1,0 +1,45 @@
+"""The latency benchmark at its smallest: phases of one process add up, and a run that was just trained can be timed."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from benchmarks import predict
+from benchmarks.predict import PHASES, demo_config, format_row, judge_clips, make_run, measure
+
+
+def test_a_row_by_hand():
+    phases = [dict.fromkeys(PHASES, value) | {"all": 5 * value} for value in (1.0, 3.0, 2.0)]
+    assert format_row("audio", "cold", phases).split() == ["audio", "cold", "3", *["2.000"] * 5, "10.000", "(5.000-15.000)"]
+
+
+def test_first_is_without_what_was_compiled_and_cold_with_it(tmp_path, monkeypatch):
+    cache, seen = tmp_path / "xla", []
+    cache.mkdir()
+
+    def judged(config, files):
+        seen.append(cache.exists())
+        cache.mkdir(exist_ok=True)
+        return [{"all": float(number)} for number in range(len(files))]
+
+    monkeypatch.setattr(predict, "in_new_process", judged)
+    found = dict(measure({"prepared_dir": str(tmp_path)}, ["a", "b"], 2))
+    assert seen == [False, True, True]
+    assert found == {"first": [{"all": 0.0}], "cold": [{"all": 0.0}] * 2, "warm": [{"all": 2.0}, {"all": 3.0}] * 2}
+
+
+@pytest.mark.slow
+def test_clips_are_judged_by_a_run_of_the_demo(tmp_path):
+    config = demo_config("audio", tmp_path, num_actors=4, num_takes=2)
+    config["protocol"]["name"] = "holdout_50_25_25"  # one net in place of four
+    make_run(config)
+    files = [str(path) for path in sorted((tmp_path / "corpus").rglob("*.mp4"))[:2]]
+    assert predict._config_of(json.dumps(config)) == config  # as it travels to the process that judges
+    started_s = time.time()
+    first, second = judge_clips(config, files, started_s)
+    assert set(first) == set(second) == {*PHASES, "all"}
+    assert first["restore"] > 0 and second["restore"] == second["import"] == 0 and second["views"] > 0 and second["networks"] > 0
+    assert sum(first[phase] for phase in PHASES) <= first["all"] <= time.time() - started_s
