@@ -9,8 +9,9 @@ staging, writing, reading back, waiting for the disk. On the other: `plain_views
 loaded on both sides before the clock starts; what that takes our workers stands beneath the table.
 
 Prints for each part the median clips per second of either side, the median over rounds of the ratio of a round's two times with its least
-and largest, peak resident memory (of this process and its workers), and the mean absolute difference of the two sides' values as a
-part of their range. Ends with an error where one and two workers write different bytes, or the sides differ by more than 1 % of the range.
+and largest, processor milliseconds of a clip (of all processes and threads), peak resident memory (ours of this process and its workers,
+plain of this process), and the mean absolute difference of the two sides' values as a part of their range. Ends with an error where one
+and two workers write different bytes, or the sides differ by more than 1 % of the range.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ PARTS = {
     "mel": Part("logmel_frames", {"trim_db": 0.0}, plain_views.mel, "audio"),
     "mfcc": Part("mfcc", {}, plain_views.mfcc, "audio"),
 }
-HEADER = f"{'part':10} {'clips':>5} {'ours /s':>9} {'plain /s':>9} {'plain / ours':>18} {'ours MiB':>9} {'plain MiB':>9} {'difference':>11}"
+HEADER = (
+    f"{'part':10} {'clips':>5} {'ours /s':>9} {'plain /s':>9} {'plain / ours':>18} {'ours ms':>9} {'plain ms':>9} {'ours MiB':>9} "
+    f"{'plain MiB':>9} {'difference':>11}"
+)
 # What `load_clips` is told of a corpus, where it has options.
 OPTIONS: dict[str, dict[str, Any]] = {"synthetic": {"num_actors": 12, "num_takes": 3, "seed": 0}, "ravdess": {"channel": "speech"}}
 
@@ -70,14 +74,15 @@ class Corpus(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was measured of one part: seconds of each round, peak bytes, difference of the values as a part of their range."""
+    """What was measured of one part: seconds of each round, peak bytes, processor time of a round, difference as a part of the range."""
 
     ours_s: list[float]
     plain_s: list[float]
     ours_bytes: int
     plain_bytes: int
+    ours_cpu_s: float
+    plain_cpu_s: float
     difference: float
-    num_bytes: int
 
 
 def ours(part: Part, corpus: Corpus, directory: Path, num_workers: int, crew: Crew) -> PreparedSet:
@@ -127,6 +132,18 @@ def _resident_bytes(pid: int | None) -> int:
         return 0
 
 
+def processor_s() -> float:
+    """Processor time of this process and the workers that live, in s."""
+    ticks = 0
+    for pid in (os.getpid(), *(child.pid for child in multiprocessing.active_children())):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def difference(part: Part, prepared: PreparedSet, directory: Path) -> float:
     """Mean absolute difference of the values of all clips, as a part of the range of the plain ones.
 
@@ -148,8 +165,8 @@ def difference(part: Part, prepared: PreparedSet, directory: Path) -> float:
     return total / num_values / float(largest - least)
 
 
-def check_same_bytes(one: Path, other: Path) -> int:
-    """Check that two prepared sets have the same files; return their bytes.
+def check_same_bytes(one: Path, other: Path) -> None:
+    """Check that two prepared sets have the same files, byte for byte.
 
     Raises:
       ValueError: they differ.
@@ -158,7 +175,6 @@ def check_same_bytes(one: Path, other: Path) -> int:
     if files[0] != files[1]:
         names = [name for name in files[0] | files[1] if files[0].get(name) != files[1].get(name)]
         raise ValueError(f"one and two workers wrote different bytes: {', '.join(sorted(names))}")
-    return sum(len(content) for content in files[0].values())
 
 
 def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_workers: int, crew: Crew) -> Row:
@@ -168,6 +184,7 @@ def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_worke
       ValueError: the outputs differ (see `difference`, `check_same_bytes`).
     """
     seconds: tuple[list[float], list[float]] = ([], [])
+    spent_s: tuple[list[float], list[float]] = ([], [])
     peaks = [0, 0]
     prepared = None
     for number in range(num_rounds):
@@ -177,15 +194,16 @@ def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_worke
         )
         for side, run in enumerate(sides):
             with peak_memory(with_workers=side == 0) as peak:
-                start = time.perf_counter()
+                start, spent = time.perf_counter(), processor_s()
                 found = run(folder / f"{side}-{number}")
                 seconds[side].append(time.perf_counter() - start)
+                spent_s[side].append(processor_s() - spent)
             peaks[side] = max(peaks[side], peak[0])
             prepared = found if found is not None else prepared
     assert prepared is not None
     with Crew() as alone:
-        num_bytes = check_same_bytes(ours(part, corpus, folder / "alone", 1, alone).directory, prepared.directory)
-    return Row(*seconds, *peaks, difference(part, prepared, folder / "1-0"), num_bytes)
+        check_same_bytes(ours(part, corpus, folder / "alone", 1, alone).directory, prepared.directory)
+    return Row(*seconds, *peaks, *map(statistics.median, spent_s), difference(part, prepared, folder / "1-0"))
 
 
 def start_up(part: Part, corpus: Corpus, directory: Path, num_workers: int, crew: Crew) -> float:
@@ -202,7 +220,8 @@ def format_row(name: str, num_clips: int, row: Row) -> str:
     ratios = sorted(b / a for a, b in zip(row.ours_s, row.plain_s, strict=True))
     speeds = f"{num_clips / statistics.median(row.ours_s):9.1f} {num_clips / statistics.median(row.plain_s):9.1f}"
     ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
-    return f"{name:10} {num_clips:5} {speeds} {ratio:>18} {row.ours_bytes >> 20:9} {row.plain_bytes >> 20:9} {row.difference:11.1e}"
+    spent = f"{row.ours_cpu_s / num_clips * 1e3:9.1f} {row.plain_cpu_s / num_clips * 1e3:9.1f}"
+    return f"{name:10} {num_clips:5} {speeds} {ratio:>18} {spent} {row.ours_bytes >> 20:9} {row.plain_bytes >> 20:9} {row.difference:11.1e}"
 
 
 def compare(corpus: Corpus, names: Iterable[str], num_rounds: int, num_workers: int) -> Iterator[str]:
