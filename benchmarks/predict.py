@@ -64,7 +64,7 @@ def judge_clips(config: Mapping[str, Any], files: Sequence[str], started_s: floa
     The first clip's hold import and restoring, and `all` since `started_s` in time.time(); the others' are those of a running process.
     """
     import run  # what the command imports, and nothing later than it does
-    from avemo_jax.experiment.live_features import LiveFeatures
+    from avemo_jax.experiment.live_features import LiveFeatures, encodes
     from avemo_jax.experiment.predict import load_ensemble
     from avemo_jax.experiment.run import set_up_backend
     from avemo_jax.training.run_directory import default_workdir
@@ -76,7 +76,7 @@ def judge_clips(config: Mapping[str, Any], files: Sequence[str], started_s: floa
         marks.append(time.time())
         return marks[-1] - marks[-2]
 
-    set_up_backend(config)
+    set_up_backend(config, encodes=encodes(config))
     recordings = _Shown(LiveViews({name: (name, params) for name, params in run.views_of(config).items()}))
     features = LiveFeatures(config, recordings)
     ensemble = load_ensemble(config, default_workdir(config), features.views, recordings.segment_s, recordings.step_s)

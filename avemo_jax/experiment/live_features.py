@@ -30,6 +30,11 @@ def views_of(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source.view for stream in config["system"]["streams"] for source in sources_of(config, stream)))
 
 
+def encodes(config: Config) -> bool:
+    """Whether any stream is made by a frozen encoder."""
+    return any(source.encoder is not None for stream in config["system"]["streams"] for source in sources_of(config, stream))
+
+
 class LiveFeatures:
     """The streams of a system, made of any media file.
 

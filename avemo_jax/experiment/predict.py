@@ -17,7 +17,7 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.results import PROBABILITY_DIGITS
-from avemo_jax.experiment.live_features import LiveFeatures, Recordings
+from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
 from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome
 from avemo_jax.experiment.plan import Config, Plan, stages_of, trials_of
 from avemo_jax.experiment.predictions import chosen_trials
@@ -61,7 +61,7 @@ def predict(config: Config, files: Sequence[str], recordings: Recordings, *, out
     """
     if not files:
         raise ValueError("nothing to predict; name media files with --input=clip.mp4,other.wav")
-    set_up_backend(config)
+    set_up_backend(config, encodes=encodes(config))
     workdir = default_workdir(config)
     features = LiveFeatures(config, recordings)
     ensemble = load_ensemble(config, workdir, features.views, recordings.segment_s, recordings.step_s)

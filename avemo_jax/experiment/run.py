@@ -130,12 +130,16 @@ def report(config: Config) -> None:
     print(f"report: {workdir / 'report.html'}")
 
 
-def set_up_backend(config: Config) -> None:
-    """Choose how XLA compiles, before anything is; the same choice in every mode gives the same bits."""
+def set_up_backend(config: Config, *, encodes: bool = False) -> None:
+    """Choose how XLA compiles, before anything is; the same choice in every mode gives the same bits.
+
+    Args:
+      encodes: frozen encoders run in this process too, as they do on new media.
+    """
     if config["devices"]["compilation_cache"]:
         jax.config.update("jax_compilation_cache_dir", str(Path(config["prepared_dir"]).resolve() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    if not convolves(config):
+    if not (encodes or convolves(config)):
         # On CPU trials run in threads of their own, and small products split over all cores take 1.5 times as long in all.
         flag = "--xla_cpu_multi_thread_eigen=false"
         if flag not in os.environ.get("XLA_FLAGS", ""):
