@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 PHASES = ("import", "restore", "views", "encoders", "networks")
-SYSTEMS = ("audio", "audio_video", "gru_attention")
+SYSTEMS = ("audio", "audio_video", "contextual_temporal")
 _ROOT = Path(__file__).resolve().parents[1]
 _TIMES = "benchmark times: "
 
@@ -146,7 +146,7 @@ def format_row(system: str, name: str, phases: Sequence[Mapping[str, float]]) ->
     """Medians of each phase, and of all of it with the least and the largest."""
     medians = [f"{statistics.median(one[phase] for one in phases):9.3f}" for phase in PHASES]
     whole = sorted(one["all"] for one in phases)
-    return f"{system:14} {name:6} {len(phases):3} {' '.join(medians)} {statistics.median(whole):8.3f} ({whole[0]:.3f}-{whole[-1]:.3f})"
+    return f"{system:20} {name:6} {len(phases):3} {' '.join(medians)} {statistics.median(whole):8.3f} ({whole[0]:.3f}-{whole[-1]:.3f})"
 
 
 def compare(system: str, folder: Path, *, num_actors: int, num_takes: int, num_clips: int, num_rounds: int) -> Iterator[str]:
@@ -198,7 +198,7 @@ def main() -> None:
         print(_TIMES + json.dumps(judge_clips(task["config"], task["files"], task["started"])))
         return
     print(f"{len(os.sched_getaffinity(0))} cores, {arguments.rounds} rounds of {arguments.clips} clips, seconds")
-    print(f"{'system':14} {'':6} {'n':>3} {' '.join(f'{phase:>9}' for phase in PHASES)} {'all':>8}")
+    print(f"{'system':20} {'':6} {'n':>3} {' '.join(f'{phase:>9}' for phase in PHASES)} {'all':>8}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.folder or Path(temporary)).resolve()
         for system in arguments.system or SYSTEMS:

@@ -13,7 +13,7 @@ from configs import demo
 ONE_CORE = "--xla_cpu_multi_thread_eigen=false"
 
 
-@pytest.mark.parametrize(("system", "has_encoder"), [("audio", False), ("audio_video", False), ("gru_attention", True)])
+@pytest.mark.parametrize(("system", "has_encoder"), [("audio", False), ("audio_video", False), ("contextual_temporal", True)])
 def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encoder, monkeypatch):
     config = demo.get_config(system).to_dict()
     config["devices"]["compilation_cache"] = False
