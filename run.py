@@ -43,8 +43,9 @@ def train(config):
 
 
 def search(config):
-    from avemo_jax.experiment import run
+    from avemo_jax.experiment import run, searching
 
+    searching.check_shared(config)  # before hours go into preparing
     run.join_search(config, prepared(config))
 
 

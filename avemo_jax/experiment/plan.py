@@ -22,6 +22,7 @@ from avemo_jax.models.emotion_net import EmotionNet
 from avemo_jax.protocols.folds import FoldTable, join_tables, make_folds
 from avemo_jax.protocols.inner import inner_folds, stacking_parts
 from avemo_jax.search.space import Axis, parse_space
+from avemo_jax.search.studies import check_search
 from avemo_jax.training.augment import Augmentation
 from avemo_jax.training.grid import Stage, Trial, make_inputs, make_stages, make_trials, with_inner_trials
 from avemo_jax.training.state import Recipe, TrialInputs
@@ -216,6 +217,11 @@ def check_grid(config: Config) -> None:
     Raises:
       ValueError: they do not; or one of them changes what a stream's features are made of, which all trials share.
     """
+    if searched_axes(config):
+        own = config["search"]
+        check_search(**{name: own[name] for name in ("num_settings", "batch", "sampler", "lease_s")})
+        if "svm" in config["train"]["stages"]:
+            raise ValueError("search.space is for networks: the stage 'svm' tries its own few numbers on the validation part")
     shared = {stream: sources_of(config, stream) for stream in config["system"]["streams"]}
     for stage in stages_of(config):
         for fields in tried_fields(config):

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from avemo_jax.experiment.encoder_weights import published_weights
 from avemo_jax.experiment.fields import parsed
 from avemo_jax.experiment.outcomes import Batch, NetworkOutcome, Outcome, Program, fit_late
-from avemo_jax.experiment.plan import Plan, searched_axes
+from avemo_jax.experiment.plan import Config, Plan, searched_axes
 from avemo_jax.experiment.stages import make_program
 from avemo_jax.redaction import redacted
 from avemo_jax.search.claims import Claims
@@ -56,21 +56,26 @@ def search(plan: Plan, run: RunDirectory, hashes: Mapping[str, Any]) -> Plan:
 
 
 def add_to_search(plan: Plan, hashes: Mapping[str, Any]) -> None:
-    """Work on a search beside other processes, until all of it is finished; writes nothing but into its storage.
+    """Work on a search beside other processes, until all of it is finished; writes nothing but into its storage."""
+    check_shared(plan.config)
+    _search(plan, plan.config["search"]["storage"], hashes)
+    LOG.info("the search is finished; the run that it belongs to trains what was chosen")
+
+
+def check_shared(config: Config) -> None:
+    """Check that a config has a search that several processes may share.
 
     Raises:
       ValueError: there is nothing to search, or its storage serves one process.
     """
-    address = plan.config["search"]["storage"]
-    if not searched_axes(plan.config):
+    address = config["search"]["storage"]
+    if not searched_axes(config):
         raise ValueError("nothing to search: --config.search.space is empty, e.g. \"('learning_rate=1e-4..1e-2 log',)\"")
     if not address or is_single_process(address):
         raise ValueError(
             "--mode=search adds to a search that several processes share, and SQLite serves one; start a server and set "
             "--config.search.storage=postgresql+psycopg://user@host/database, or search alone with --mode=train"
         )
-    _search(plan, address, hashes)
-    LOG.info("the search is finished; the run that it belongs to trains what was chosen")
 
 
 def with_chosen(plan: Plan, workdir: Path) -> Plan:
@@ -126,11 +131,7 @@ def _search(plan: Plan, address: str, hashes: Mapping[str, Any]) -> dict[str, An
             "a search runs in one JAX process; many of them join one search with --mode=search and a storage that all of them reach, "
             "without jax.distributed"
         )
-    if any(stage.part == "svm" for stage in plan.stages):
-        raise ValueError("search.space is for networks: the stage 'svm' tries its own few numbers on the validation part")
     own, axes = plan.config["search"], searched_axes(plan.config)
-    if own["num_settings"] < 1:
-        raise ValueError(f"search.num_settings must be at least 1, got {own['num_settings']}")
     folds = range(len(plan.folds.folds))
     name = own["name"] or "-".join((plan.config["corpus"]["name"], plan.config["system"]["name"], plan.config["protocol"]["name"]))
     with open_storage(address) as storage:

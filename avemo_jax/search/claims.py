@@ -40,8 +40,6 @@ class Claims:
     def __init__(self, storage: Any, name: str, *, lease_s: float, is_alone: bool):
         import optuna
 
-        if lease_s <= 0:
-            raise ValueError(f"search.lease_s must be above 0, got {lease_s}")
         self.worker = uuid.uuid4().hex
         self.lease_s = lease_s
         self._is_alone = is_alone

@@ -18,12 +18,7 @@ def run_rounds(studies: Studies, claims: Claims, *, batch: int, train: Train, pr
       batch: settings of each fold in a round, which are asked together, trained together and told together.
       train: called with the number of a round and its unfinished settings of all folds; gives the value of each by (fold, slot).
       progress: called with the number of finished settings of all folds.
-
-    Raises:
-      ValueError: batch is below 1.
     """
-    if batch < 1:
-        raise ValueError(f"search.batch must be at least 1, got {batch}")
     rounds = [range(start, min(start + batch, studies.num_settings)) for start in range(0, studies.num_settings, batch)]
     with claims.signs_of_life():
         while True:

@@ -22,6 +22,21 @@ SAMPLERS = ("tpe", "random")
 _SLOT = "slot"
 
 
+def check_search(*, num_settings: int, batch: int, sampler: str, lease_s: float) -> None:
+    """Check the fields of `config.search` that are numbers and words.
+
+    Raises:
+      ValueError: one of them cannot be.
+    """
+    for name, value in (("num_settings", num_settings), ("batch", batch)):
+        if value < 1:
+            raise ValueError(f"search.{name} must be at least 1, got {value}")
+    if sampler not in SAMPLERS:
+        raise ValueError(f"search.sampler must be one of {SAMPLERS}, got {sampler!r}")
+    if lease_s <= 0:
+        raise ValueError(f"search.lease_s must be above 0, got {lease_s}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """What is tried in one slot of a fold.
@@ -50,16 +65,11 @@ class Studies:
       sampler: "tpe" or "random".
       seed: of the sampler. What is asked is a pure function of the seed, the fold, the slot and what is known of the fold, so one process
         that is killed and started again asks what it would have asked.
-
-    Raises:
-      ValueError: no axis, an unknown sampler, or no setting.
     """
 
     def __init__(self, storage: Any, name: str, axes: Sequence[Axis], *, num_folds: int, num_settings: int, sampler: str, seed: int):
         import optuna
 
-        if sampler not in SAMPLERS:
-            raise ValueError(f"search.sampler must be one of {SAMPLERS}, got {sampler!r}")
         self.axes = tuple(axes)
         self.num_folds, self.num_settings = num_folds, num_settings
         self._sampler, self._seed = sampler, seed

@@ -208,12 +208,3 @@ def test_storages_that_cannot_be_opened_say_why_and_no_password(tmp_path):
         pass
     assert (tmp_path / "50% of a?b#c" / "one.db").is_file()
     assert is_single_process(address) and is_single_process("sqlite+pysqlite:///x") and not is_single_process("postgresql+psycopg://h/d")
-
-
-def test_what_cannot_be_is_told(storage):
-    with pytest.raises(ValueError, match=r"search\.sampler must be one of \('tpe', 'random'\), got 'grid'"):
-        studies(storage, sampler="grid")
-    with pytest.raises(ValueError, match=r"search\.batch must be at least 1"):
-        run_rounds(studies(storage), claims(storage), batch=0, train=train)
-    with pytest.raises(ValueError, match=r"search\.lease_s must be above 0"):
-        claims(storage, lease_s=0.0)
