@@ -129,7 +129,7 @@ def robustness(config):
 def prepared(config, degradation=None):
     """The corpus with the features of each stream, made where they are missing; for the robustness panel of degraded media."""
     from avemo_jax.experiment.encoder_weights import fetch_used
-    from avemo_jax.experiment.features import are_made, with_features
+    from avemo_jax.experiment.features import are_made, compiler_flags, with_features
     from avemo_jax.experiment.plan import check_grid
     from avemo_jax.experiment.run import set_up_backend
     from data_prep.derived import DerivedSets
@@ -142,7 +142,7 @@ def prepared(config, degradation=None):
     corpus = prepare_corpus(config, degradation)
     store = DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips)
     if not are_made(config, corpus, store):
-        run_in_own_process(make_features, config | {"degradation": degradation})
+        run_in_own_process(make_features, config | {"degradation": degradation}, compiler_flags=compiler_flags())
     pairs = None if degradation else shared_media(config, corpus.clips)
     return with_features(config, dataclasses.replace(corpus, shared_media=pairs), store)
 

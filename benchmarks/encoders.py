@@ -27,6 +27,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.models.inception_v3 import InceptionV3, fold_batch_norm
 from avemo_jax.models.vgg import VGG16
 from avemo_jax.models.vggish import VGGish
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=0, help="0: each net's own")
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
+    os.environ.setdefault("XLA_FLAGS", compiler_flags())  # as the process has in which a run makes its features
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, keras {keras.__version__}, tensorflow {tf.__version__}")
     print(f"{len(os.sched_getaffinity(0))} cores, XLA_FLAGS={os.environ.get('XLA_FLAGS', '')!r}, {arguments.rounds} rounds")
     print(f"{'net':14} {'batch':>5} {'ours ms':>9} {'keras ms':>9} {'ours /s':>9} {'keras /s':>9} {'keras / ours':>20} {'difference':>11}")

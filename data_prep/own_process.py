@@ -12,8 +12,8 @@ from typing import Any
 
 from data_prep.workers import end_with_parent
 
-# Flags that training sets for itself and that slow a large convolution down.
-_NOT_INHERITED = "XLA_FLAGS"
+# Not inherited: what training sets for itself slows a large convolution down.
+_FLAGS = "XLA_FLAGS"
 _KINDS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSError, "RuntimeError": RuntimeError}
 
 
@@ -21,12 +21,13 @@ class _InTheProcess(Exception):
     """Cause of what `run_in_own_process` raises: where the function raised it."""
 
 
-def run_in_own_process(function: Callable[[Mapping[str, Any]], None], config: Mapping[str, Any]) -> None:
+def run_in_own_process(function: Callable[[Mapping[str, Any]], None], config: Mapping[str, Any], *, compiler_flags: str = "") -> None:
     """Call `function(config)` in a new interpreter, wait for its end, and see that it ends when this process does.
 
     Args:
       function: importable by name.
       config: nested plain dicts.
+      compiler_flags: XLA_FLAGS of the new interpreter, in place of those of this one.
 
     Raises:
       ValueError, OSError, RuntimeError: what the function raised, by its message.
@@ -35,12 +36,15 @@ def run_in_own_process(function: Callable[[Mapping[str, Any]], None], config: Ma
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_call, args=(function, config, theirs), daemon=True)
-    flags = os.environ.pop(_NOT_INHERITED, None)
+    flags = os.environ.pop(_FLAGS, None)
+    if compiler_flags:
+        os.environ[_FLAGS] = compiler_flags
     try:
         process.start()
     finally:
+        os.environ.pop(_FLAGS, None)
         if flags is not None:
-            os.environ[_NOT_INHERITED] = flags
+            os.environ[_FLAGS] = flags
     theirs.close()
     try:
         kind, message, where = ours.recv()

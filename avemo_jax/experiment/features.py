@@ -26,6 +26,16 @@ _BATCH_BYTES = 8 << 20  # of a batch's inputs as float32; what a network makes o
 _LARGEST_BATCH = 64
 
 
+def compiler_flags() -> str:
+    """XLA_FLAGS that suit frozen encoders on CPU; to be set before JAX has started a backend.
+
+    In JAX 0.10 XLA hands chains of products and elementwise steps to a second library (YNN), in which the large networks with published
+    weights take up to 1.8 times as long (docs/performance.md has the numbers); small recurrent networks are faster with it. Another version
+    of JAX may not know the flag, and XLA ends a process that is given an unknown one.
+    """
+    return "--xla_cpu_experimental_ynn_fusion_type=" if jax.__version_info__[:2] == (0, 10) else ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """One view of a stream, and the encoder that it goes through, if any."""

@@ -18,6 +18,7 @@ from avemo_jax.evaluation.results import read_predictions_csv, summarise, write_
 from avemo_jax.experiment.attention import write_attention_examples
 from avemo_jax.experiment.audit import audit, audit_results
 from avemo_jax.experiment.baseline import baseline_predictions
+from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.experiment.fit_probes import late_fits
 from avemo_jax.experiment.networks import trained_encoder
 from avemo_jax.experiment.outcomes import LateOutcome, Outcome
@@ -139,11 +140,10 @@ def set_up_backend(config: Config, *, encodes: bool = False) -> None:
     if config["devices"]["compilation_cache"]:
         jax.config.update("jax_compilation_cache_dir", str(Path(config["prepared_dir"]).resolve() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    if not (encodes or convolves(config)):
-        # On CPU trials run in threads of their own, and small products split over all cores take 1.5 times as long in all.
-        flag = "--xla_cpu_multi_thread_eigen=false"
-        if flag not in os.environ.get("XLA_FLAGS", ""):
-            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+    # On CPU trials run in threads of their own, and small products split over all cores take 1.5 times as long in all.
+    flag = compiler_flags() if encodes else "" if convolves(config) else "--xla_cpu_multi_thread_eigen=false"
+    if flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
 
 
 def convolves(config: Config) -> bool:

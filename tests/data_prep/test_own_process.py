@@ -55,6 +55,14 @@ def test_what_it_does_is_done_elsewhere_and_without_the_flags_of_training(tmp_pa
     assert os.environ["XLA_FLAGS"] == "--xla_force_host_platform_device_count=1"
 
 
+def test_it_can_have_flags_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    given = "--xla_force_host_platform_device_count=2"
+    run_in_own_process(functions().leave, {"path": str(tmp_path / "seen")}, compiler_flags=given)
+    assert (tmp_path / "seen").read_text().split()[1] == given
+    assert "XLA_FLAGS" not in os.environ
+
+
 @pytest.mark.parametrize(("kind", "error"), [("value", ValueError), ("file", OSError), ("fault", RuntimeError)])
 def test_what_it_raises_is_raised_here_and_says_where(kind, error):
     with pytest.raises(error, match=r"^two words$") as caught:

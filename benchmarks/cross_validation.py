@@ -1,0 +1,133 @@
+"""A cross-validation: our engine against the same network in PyTorch, trained fold after fold.
+
+    python -m benchmarks.cross_validation                             all systems
+    python -m benchmarks.cross_validation --system a2                 one of them
+    python -m benchmarks.cross_validation --execution vmap_scan       another way to run trials and steps
+
+Every side does the same work: one epoch of all folds, that is, shuffled batches with dropout, gradient clipping and the optimiser's step,
+and posteriors of the validation part. Sides take turns in one process (A B A B) after one epoch each that compiles and warms up. Printed
+are the median seconds of an epoch of all folds, the median over rounds of the ratio of a round's two times with its least and largest, our
+arithmetic as a share of the matrix products that the same process measures at its best, and the peak memory of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.run import set_up_backend
+from avemo_jax.experiment.stages import make_program
+from avemo_jax.training.grid import Stage
+from benchmarks import made_experiment, twins_torch
+from benchmarks.peak import matrix_product_peak
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """One network on both sides.
+
+    Attributes:
+      config: config of `configs/` and the system after the colon.
+      shapes: stream -> steps and numbers of a step, of every example.
+      num_folds: of the cross-validation.
+      stage: the stage of training that is timed.
+      twin: name of its twin in `benchmarks.twins_torch`.
+    """
+
+    config: str
+    shapes: dict[str, tuple[int, ...]]
+    num_folds: int
+    stage: str
+    twin: str
+
+
+SYSTEMS = {
+    "a2": System("contextual_temporal", {"audio": (5, 128), "video": (16, 2048)}, 10, "fused", "ContextualTemporal"),
+    "e_audio": System("gru_attention", {"audio": (64, 13)}, 5, "audio", "GRUAttention"),
+    "small_cnn": System("small_video", {"video": (8, 32, 32, 1)}, 5, "video", "SmallCNN"),
+}
+
+
+def ours(plan: Plan, stage: Stage) -> Callable[[], float]:
+    """A function that trains one more epoch of all folds and returns the mean validation loss."""
+    trials = plan.trials_of(stage)
+    inputs = plan.inputs(stage, trials)
+    program = make_program(plan, stage, trials, inputs)
+    lanes = program.lanes(inputs)
+    nothing: dict[str, Any] = {"params": {}, "batch_stats": {}}
+    states = [program.init(lanes, program.lanes([nothing] * len(trials)))]
+
+    def epoch() -> float:
+        states[0], metrics = program.epoch(lanes, states[0])
+        return float(np.mean([one.val_loss for one in program.trials(metrics, len(trials))]))
+
+    return epoch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--system", choices=SYSTEMS, action="append", help="may be given several times; all by default")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clips", type=int, default=1440)
+    parser.add_argument("--folds", type=int, default=0, help="0: each system's own number")
+    parser.add_argument("--execution", default="auto", help="as config.devices.execution")
+    arguments = parser.parse_args()
+    peak = None
+    for name in arguments.system or SYSTEMS:
+        system = SYSTEMS[name]
+        plan = made_experiment.plan(
+            system.config,
+            system.shapes,
+            num_clips=arguments.clips,
+            num_folds=arguments.folds or system.num_folds,
+            execution=arguments.execution,
+        )
+        set_up_backend(plan.config)
+        stage = next(one for one in plan.stages if one.name == system.stage)
+        if peak is None:
+            peak = matrix_product_peak()
+            print(
+                f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {len(os.sched_getaffinity(0))} cores; {arguments.rounds} rounds"
+            )
+            print(f"matrix products at best: {peak / 1e9:.0f} GFLOP/s")
+            columns = ("system", "folds", "side", "s/epoch", "side / ours", "of peak", "memory GiB")
+            print(f"{columns[0]:10} {columns[1]:>5} {columns[2]:>8} {columns[3]:>9} {columns[4]:>19} {columns[5]:>8} {columns[6]:>10}")
+        sides = {"ours": ours(plan, stage), "torch": twins_torch.fold_after_fold(system.twin, plan, stage)}
+        seconds = measure(sides, arguments.rounds)
+        flops = made_experiment.product_flops(plan, stage)
+        for side, taken in seconds.items():
+            ratios = sorted(b / a for a, b in zip(seconds["ours"], taken, strict=True))
+            median = statistics.median(taken)
+            ratio = "" if side == "ours" else f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+            share = f"{flops / median / peak:.0%}"
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            print(f"{name:10} {len(plan.trials):5} {side:>8} {median:9.2f} {ratio:>19} {share:>8} {memory:10.1f}", flush=True)
+
+
+def measure(sides: dict[str, Callable[[], float]], num_rounds: int) -> dict[str, list[float]]:
+    """Seconds of each round of each side, turn by turn, after one call of each that is not counted."""
+    losses = {name: [epoch()] for name, epoch in sides.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(num_rounds):
+        for name, epoch in sides.items():
+            start = time.perf_counter()
+            losses[name].append(epoch())
+            seconds[name].append(time.perf_counter() - start)
+    for name, values in losses.items():
+        if not np.all(np.isfinite(values)):
+            raise ValueError(f"{name}: a validation loss is not finite: {values}")
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

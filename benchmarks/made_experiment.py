@@ -1,0 +1,105 @@
+"""An experiment on made-up arrays: networks and recipes of a real config, without media or prepared sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.resident import ResidentSet
+from avemo_jax.experiment.fields import with_fields
+from avemo_jax.experiment.plan import Plan, stages_of, trials_of
+from avemo_jax.labels import label_set
+from avemo_jax.protocols.folds import join_tables, make_folds
+from avemo_jax.training import steps
+from avemo_jax.training.grid import Stage
+from configs import ravdess
+
+
+def plan(
+    system: str, shapes: dict[str, tuple[int, ...]], *, num_clips: int, num_folds: int, execution: str = "auto", **fields: Any
+) -> Plan:
+    """Plan a run of `configs/ravdess.py:<system>` on `num_clips` examples of random numbers.
+
+    Args:
+      shapes: stream -> (T, ...), steps and the shape of a step; all steps are real.
+      fields: of the config, with underscores doubled for dots: train__batch_size=16.
+    """
+    made = ravdess.get_config(system).to_dict()
+    given = {name.replace("__", "."): value for name, value in fields.items()}
+    changes = {"protocol.name": "random_k", "protocol.num_folds": num_folds, "devices.execution": execution} | given
+    config = with_fields(made, changes)
+    labels = label_set("ravdess8")
+    rng = np.random.default_rng(0)
+    classes = tuple(int(one) for one in rng.permutation(num_clips) % len(labels.classes))
+    clips = tuple(
+        Clip(clip_id=f"clip{i:05}", corpus="made", label=labels.classes[classes[i]], speaker=f"s{i % 24:02}", gender="female")
+        for i in range(num_clips)
+    )
+    arrays: dict[str, np.ndarray] = {}
+    for stream, shape in shapes.items():
+        if len(shape) > 2:
+            arrays[stream] = rng.integers(0, 256, (num_clips, *shape), dtype=np.uint8)
+        else:
+            arrays[stream] = rng.normal(size=(num_clips, *shape)).astype(np.float32)
+        arrays[f"{stream}_mask"] = np.ones((num_clips, shape[0]), bool)
+    arrays |= {"label": np.asarray(classes, np.int32), "clip": np.arange(num_clips, dtype=np.int32), "usable": np.ones(num_clips, bool)}
+    times = {stream: np.tile(np.arange(shape[0], dtype=np.float32), (num_clips, 1)) for stream, shape in shapes.items()}
+    table = make_folds("random_k", clips, classes, num_folds=num_folds, seed=0)
+    return Plan(
+        config=config,
+        labels=labels,
+        clips=clips,
+        classes=classes,
+        folds=join_tables([table]),
+        data=ResidentSet(tuple(clip.clip_id for clip in clips), arrays, times),
+        stages=stages_of(config),
+        trials=tuple(trials_of(config, num_folds)),
+        num_undecodable=0,
+        num_without_face=0,
+    )
+
+
+def product_flops(plan: Plan, stage: Stage) -> float:
+    """Floating-point operations of the matrix products in one epoch of all trials: training steps, and the validation part."""
+    trials = plan.trials_of(stage)
+    inputs = plan.inputs(stage, trials)
+    net, recipe = plan.net(stage, trials[0]), plan.recipe(stage, trials[0])
+    data = {name: jax.ShapeDtypeStruct(values.shape, values.dtype) for name, values in plan.data.only(stage.streams).arrays.items()}
+    nothing: dict[str, Any] = {"params": {}, "batch_stats": {}}
+    state = jax.eval_shape(lambda data, one: steps.init_trial(net, recipe, data, one, nothing), data, inputs[0])
+    index = jax.ShapeDtypeStruct((recipe.batch_size,), np.int32)
+    mask = jax.ShapeDtypeStruct((recipe.batch_size,), bool)
+
+    def step(data, state, one, index, mask):
+        batch = steps.gather(data, index, mask)
+        return steps.train_step(net, recipe, state.learner, state.scaler, batch, one.hyper, one.hyper.learning_rate)
+
+    def judge(data, state, index):
+        variables = {"params": state.best.params, "batch_stats": state.best.batch_stats}
+        return steps.probabilities(net, recipe.num_cepstra, variables, state.scaler, data, index)
+
+    of_step = count_products(jax.make_jaxpr(step)(data, state, inputs[0], index, mask).jaxpr)
+    of_batch = count_products(jax.make_jaxpr(judge)(data, state, index).jaxpr)
+    num_steps = sum(-(-int(one.train_count) // recipe.batch_size) for one in inputs)
+    num_judged = sum(int(one.select_count) for one in inputs) / recipe.batch_size
+    return of_step * num_steps + of_batch * num_judged
+
+
+def count_products(jaxpr: Any) -> float:
+    """Multiplications and additions of all products in a program, the bodies of loops as often as they run."""
+    total = 0.0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (contracting, _), _ = equation.params["dimension_numbers"]
+            left = equation.invars[0].aval.shape
+            total += 2.0 * np.prod(equation.outvars[0].aval.shape) * np.prod([left[axis] for axis in contracting])
+        repeats = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                inner = getattr(inner, "jaxpr", inner)
+                if hasattr(inner, "eqns"):
+                    total += repeats * count_products(inner)
+    return total

@@ -1,0 +1,116 @@
+"""The networks of `benchmarks.cross_validation` as a PyTorch user writes them, trained fold after fold."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from avemo_jax.experiment.plan import Plan
+from avemo_jax.training.grid import Stage
+
+
+class ContextualTemporal(nn.Module):
+    """A2's fused network: a GRU over each stream, both at one width and length, a GRU over the two."""
+
+    def __init__(self, num_classes: int, dropout_rate: float):
+        super().__init__()
+        self.audio, self.video = nn.GRU(128, 256, batch_first=True), nn.GRU(2048, 256, batch_first=True)
+        self.audio_width, self.video_width, self.join = nn.Linear(256, 128), nn.Linear(256, 128), nn.Linear(256, 128)
+        self.context = nn.GRU(128, 256, batch_first=True)
+        self.drop, self.classes = nn.Dropout(dropout_rate), nn.Linear(256, num_classes)
+
+    def forward(self, audio, video):
+        nearest = ((2 * torch.arange(video.shape[1]) + 1) * audio.shape[1]) // (2 * video.shape[1])
+        audio = torch.tanh(self.audio_width(self.audio(audio)[0]))[:, nearest]
+        video = torch.tanh(self.video_width(self.video(video)[0]))
+        _, last = self.context(torch.tanh(self.join(torch.cat([audio, video], dim=-1))))
+        return self.classes(self.drop(last[-1]))
+
+
+class GRUAttention(nn.Module):
+    """E's audio network: three GRU layers with batch norm between them, attention over time, a dense layer, batch norm."""
+
+    def __init__(self, num_classes: int, dropout_rate: float):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.GRU(width, 256, batch_first=True) for width in (13, 256, 256))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(256) for _ in range(2))
+        self.from_state, self.from_step = nn.Linear(256, 1, bias=False), nn.Linear(256, 1, bias=False)
+        self.dense, self.norm = nn.Linear(256, 256), nn.BatchNorm1d(256)
+        self.drop, self.classes = nn.Dropout(dropout_rate), nn.Linear(256, num_classes)
+
+    def forward(self, x):
+        for index, layer in enumerate(self.layers):
+            if index:
+                x = self.drop(self.norms[index - 1](x.transpose(1, 2)).transpose(1, 2))
+            x, last = layer(x)
+        weights = torch.softmax(torch.tanh(self.from_state(last[-1])[:, None] + self.from_step(x)), dim=1)
+        x = self.drop((weights * x).sum(dim=1))
+        return self.classes(self.drop(self.norm(torch.relu(self.dense(x)))))
+
+
+class SmallCNN(nn.Module):
+    """Our small network of pictures: three blocks of convolution, pooling and layer norm on each frame, a GRU, attention."""
+
+    def __init__(self, num_classes: int, dropout_rate: float):
+        super().__init__()
+        widths = (1, 8, 16, 32)
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
+        self.norms = nn.ModuleList(nn.GroupNorm(1, width) for width in widths[1:])  # one group: layer norm over the whole picture
+        self.context = nn.GRU(32, 32, batch_first=True)
+        self.from_state, self.from_step = nn.Linear(32, 1, bias=False), nn.Linear(32, 1, bias=False)
+        self.dense, self.norm = nn.Linear(32, 32), nn.BatchNorm1d(32)
+        self.drop, self.classes = nn.Dropout(dropout_rate), nn.Linear(32, num_classes)
+
+    def forward(self, x):
+        pictures = x.flatten(0, 1).permute(0, 3, 1, 2) / 127.5 - 1
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            pictures = torch.relu(norm(nn.functional.max_pool2d(conv(pictures), 2)))
+        x, last = self.context(pictures.mean(dim=(2, 3)).unflatten(0, x.shape[:2]))
+        weights = torch.softmax(torch.tanh(self.from_state(last[-1])[:, None] + self.from_step(x)), dim=1)
+        return self.classes(self.drop(self.norm(torch.relu(self.dense((weights * x).sum(dim=1))))))
+
+
+TWINS = {"ContextualTemporal": ContextualTemporal, "GRUAttention": GRUAttention, "SmallCNN": SmallCNN}
+
+
+def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
+    """A function that trains one more epoch of each fold, one after another, and returns the mean validation loss."""
+    recipe, config = plan.recipe(stage, plan.trials[0]), plan.config["train"]
+    arrays = plan.data.arrays
+    streams = [torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in stage.streams]
+    labels = torch.from_numpy(arrays["label"].astype(np.int64))
+    torch.manual_seed(0)
+    nets = [TWINS[twin](recipe.num_classes, config["dropout_rate"]) for _ in plan.trials]
+    optimizers = [_optimizer(config, net) for net in nets]
+    parts = [(one.train_index[: one.train_count], one.select_index[: one.select_count]) for one in plan.inputs(stage, plan.trials)]
+    loss_of = nn.CrossEntropyLoss(label_smoothing=config["label_smoothing"])
+
+    def epoch() -> float:
+        losses = []
+        for net, optimizer, (train, select) in zip(nets, optimizers, parts, strict=True):
+            net.train()
+            order = torch.from_numpy(train.astype(np.int64))[torch.randperm(len(train))]
+            for index in order.split(recipe.batch_size):
+                optimizer.zero_grad(set_to_none=True)
+                loss_of(net(*(stream[index] for stream in streams)), labels[index]).backward()
+                nn.utils.clip_grad_norm_(net.parameters(), recipe.clip_norm)
+                optimizer.step()
+            net.eval()
+            with torch.no_grad():
+                chunks = torch.from_numpy(select.astype(np.int64)).split(64)
+                logits = torch.cat([net(*(stream[index] for stream in streams)) for index in chunks])
+                losses.append(float(nn.functional.cross_entropy(logits, labels[select])))
+        return float(np.mean(losses))
+
+    return epoch
+
+
+def _optimizer(config: dict[str, Any], net: nn.Module) -> torch.optim.Optimizer:
+    if config["optimizer"] == "sgd":
+        return torch.optim.SGD(net.parameters(), config["learning_rate"], momentum=config["momentum"])
+    return torch.optim.AdamW(net.parameters(), config["learning_rate"], weight_decay=config["weight_decay"])

@@ -1,0 +1,52 @@
+"""The benchmark against PyTorch: both sides are the same network, and what it prints is there."""
+
+from __future__ import annotations
+
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is in benchmarks/requirements.txt")
+
+from benchmarks import cross_validation, made_experiment, twins_torch
+
+SMALL = {"a2": {"audio": (5, 128), "video": (6, 2048)}, "e_audio": {"audio": (8, 13)}, "small_cnn": {"video": (2, 32, 32, 1)}}
+
+
+@pytest.mark.parametrize("name", cross_validation.SYSTEMS)
+def test_twins_have_as_many_parameters(name):
+    system = cross_validation.SYSTEMS[name]
+    plan = made_experiment.plan(system.config, SMALL[name], num_clips=48, num_folds=3)
+    stage = next(one for one in plan.stages if one.name == system.stage)
+    batch = {
+        key: jax.ShapeDtypeStruct((2, *values.shape[1:]), values.dtype) for key, values in plan.data.only(stage.streams).arrays.items()
+    }
+    net = plan.net(stage, plan.trials[0])
+    shapes = jax.eval_shape(lambda key, batch: net.init(key, batch, train=False), jax.random.key(0), batch)["params"]
+    ours = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+    twin = twins_torch.TWINS[system.twin](8, 0.0)
+    theirs = sum(one.numel() for one in twin.parameters())
+    # torch keeps a second bias of 3 H in a GRU, of which we keep the H that do not add to the first.
+    surplus = sum(2 * layer.hidden_size for layer in twin.modules() if isinstance(layer, twins_torch.nn.GRU))
+    assert ours == theirs - surplus
+
+
+def test_products_are_counted_as_they_run():
+    def loop(x, w):
+        return jax.lax.scan(lambda carry, _: (carry @ w, None), x, None, length=5)[0]
+
+    jaxpr = jax.make_jaxpr(loop)(np.zeros((3, 4), np.float32), np.zeros((4, 4), np.float32)).jaxpr
+    assert made_experiment.count_products(jaxpr) == 5 * 2 * 3 * 4 * 4
+
+
+def test_it_prints_a_row_a_side(monkeypatch, capsys):
+    monkeypatch.setitem(
+        cross_validation.SYSTEMS, "small_cnn", cross_validation.System("small_video", SMALL["small_cnn"], 3, "video", "SmallCNN")
+    )
+    monkeypatch.setattr(cross_validation, "matrix_product_peak", lambda: 1e11)
+    monkeypatch.setattr(sys, "argv", ["cross_validation", "--system=small_cnn", "--clips=48", "--rounds=1"])
+    cross_validation.main()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("small_cnn")]
+    assert [row[2] for row in rows] == ["ours", "torch"] and all(float(row[3]) >= 0 for row in rows)
