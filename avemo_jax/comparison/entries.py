@@ -79,25 +79,41 @@ class Reference:
 def read_run(directory: Path, name: str | None = None) -> tuple[Entry, dict[str, Any]]:
     """Read a run's directory: its entry, and its results.json.
 
+    Args:
+      directory: of a run; of one of several protocols, FOLDER:PROTOCOL names another than the run's own, which is the last.
+      name: what tables call it; None: its system.
+
     Raises:
       FileNotFoundError: the run has not finished.
-      ValueError: predictions.csv is damaged, or one seed says twice what it thinks of a clip.
+      ValueError: predictions.csv is damaged, or one seed says twice what it thinks of a clip; the run has no such protocol.
     """
-    directory = Path(directory)
+    directory, protocol = Path(directory), ""
+    if not directory.is_dir() and ":" in directory.name:
+        folder, _, protocol = directory.name.rpartition(":")
+        directory = directory.parent / folder
     missing = [file for file in ("results.json", "predictions.csv") if not (directory / file).is_file()]
     if missing:
         raise FileNotFoundError(
             f"{directory} has no {' and no '.join(missing)}: there is no run, or it has not finished; --mode=train does"
         )
     results: dict[str, Any] = json.loads((directory / "results.json").read_text())
-    predictions = read_predictions_csv(directory / "predictions.csv")
-    check_unique(predictions, str(directory / "predictions.csv"))
+    file = directory / "predictions.csv"
+    if protocol and protocol != results["protocol"]:
+        beside = {one["protocol"]: one for one in results.get("protocols", ())}
+        if protocol not in beside:
+            known = tuple(beside) or (results["protocol"],)
+            raise ComparisonError(f"{directory} was run under {', '.join(known)}; expected one of these behind the colon, got {protocol!r}")
+        file = directory / f"predictions-{protocol}.csv"
+        # How many clips each fold trained on is known of the run's own protocol alone.
+        results = results | beside[protocol] | {"per_fold": [], "baseline": None}
+    predictions = read_predictions_csv(file)
+    check_unique(predictions, str(file))
     entry = Entry(
         name=name or results["system"],
         predictions=predictions,
         protocol=results["protocol"],
         marks=tuple(mark for mark in marks(results) if not mark.startswith("does not beat")),
-        source=str(directory),
+        source=str(directory) if not protocol else f"{directory}:{protocol}",
         num_train={one["fold"]: one["num_train"] for one in results["per_fold"] if "num_train" in one},
     )
     return entry, results

@@ -13,6 +13,7 @@ import pytest
 from made_sets import segment, write_set
 
 from avemo_jax.clips import Clip
+from avemo_jax.comparison.entries import ComparisonError, read_run
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation import report
 from avemo_jax.experiment import run
@@ -107,6 +108,16 @@ def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
     assert "<h3>Gaps</h3>" in page and "random_k - speaker_k" in page
 
     assert (tmp_path / "run" / "tables" / "gaps.csv").read_text().startswith("between,metric,gap,interval,p\nrandom_k - speaker_k,UAR,")
+
+    # A comparison takes the run's own protocol, or the one that is named, with the leaks that it wears.
+    for folder, protocol, leaks in (("run", "speaker_k", 0), ("run:random_k", "random_k", 1), ("run:speaker_k", "speaker_k", 0)):
+        entry, _ = read_run(tmp_path / folder)
+        assert entry.protocol == protocol and sum(mark.startswith("leak") for mark in entry.marks) == leaks
+        assert np.mean(entry.predictions.label == entry.predictions.probabilities.argmax(axis=1)) == pytest.approx(
+            next(one for one in results["protocols"] if one["protocol"] == protocol)["metrics"]["war"]["pooled"]
+        )
+    with pytest.raises(ComparisonError, match=r"was run under random_k, speaker_k; expected one of these behind the colon, got 'luna5'"):
+        read_run(tmp_path / "run:luna5")
 
     # Evaluating again finds the same, and the audit looks at both files.
     before = (tmp_path / "run" / "predictions-random_k.csv").read_bytes()
