@@ -21,10 +21,13 @@ DATA = "data"
 def make_mesh(*, data_shards: int = 1, devices: list[Any] | None = None) -> Mesh:
     """Lay the devices out as (trial, data), with `data_shards` of them sharing the batch of one trial.
 
+    Args:
+      devices: those of this process if None. A mesh over the devices of several processes works too, where all of them run the same trials.
+
     Raises:
       ValueError: the number of devices is no multiple of `data_shards`.
     """
-    devices = jax.devices() if devices is None else devices
+    devices = jax.local_devices() if devices is None else devices
     if data_shards < 1 or len(devices) % data_shards:
         raise ValueError(
             f"config.devices.data_shards={data_shards} does not divide the {len(devices)} devices at hand; "
@@ -32,6 +35,16 @@ def make_mesh(*, data_shards: int = 1, devices: list[Any] | None = None) -> Mesh
         )
     shape = (len(devices) // data_shards, data_shards)
     return jax.make_mesh(shape, (TRIAL, DATA), axis_types=(AxisType.Auto, AxisType.Auto), devices=devices)
+
+
+def trial_meshes(mesh: Mesh) -> list[Mesh]:
+    """Where trials that run one after another are spread: a mesh for each device of this process.
+
+    Where several devices share a trial's batch, or several processes the mesh, it is the mesh itself, and all devices work on each trial.
+    """
+    if mesh.shape[DATA] > 1 or any(device.process_index != jax.process_index() for device in mesh.devices.flat):
+        return [mesh]
+    return [make_mesh(devices=[device]) for device in mesh.devices.flat]
 
 
 def pad_trials(num_trials: int, mesh: Mesh) -> int:
@@ -58,7 +71,7 @@ def place_batch(tree: Any, mesh: Mesh) -> Any:
 
 def _place(tree: Any, sharding: NamedSharding) -> Any:
     def put(leaf):
-        if jax.process_count() == 1:
+        if sharding.is_fully_addressable:
             return jax.device_put(leaf, sharding)
         host = np.asarray(leaf)  # every process holds the whole value and hands over its own part
         return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
@@ -84,8 +97,8 @@ def _constrain(leaf: jax.Array, *, mesh: Mesh) -> jax.Array:
 
 
 def to_host(tree: Any) -> Any:
-    """Fetch a tree of device arrays as numpy arrays, from all processes."""
-    if jax.process_count() == 1:
+    """Fetch a tree of device arrays as numpy arrays, from all processes that hold a part."""
+    if all(leaf.is_fully_addressable for leaf in jax.tree.leaves(tree)):
         return jax.device_get(tree)
     from jax.experimental import multihost_utils
 

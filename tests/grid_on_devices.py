@@ -31,7 +31,7 @@ def main() -> None:
 
     for name in given.names:
         data_shards, execution = name.split("_", 1)
-        mesh = parallel.make_mesh(data_shards=int(data_shards))
+        mesh = parallel.make_mesh(data_shards=int(data_shards), devices=jax.devices())  # those of all processes
         assert mesh.devices.size == jax.device_count() == 4, mesh
         np.savez(given.folder / f"{name}.{given.process}.npz", **results(mesh, execution))
 

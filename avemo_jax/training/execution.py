@@ -63,13 +63,29 @@ class TrialProgram:
     """A batch of trials of equal shape, compiled.
 
     Holds no state of its own: every method takes the trials and returns them. `Lanes` are trials as the execution likes them: one
-    stacked tree on the mesh, or a list of trees.
+    stacked tree on the mesh, or a list of trees. Where trials run side by side they are filled up to `num_lanes`, so that batches of
+    fewer run the same compiled program.
     """
 
-    def __init__(self, net: nn.Module, recipe: Recipe, data: dict[str, np.ndarray], execution: Execution, mesh: Mesh, num_steps: int):
+    def __init__(
+        self,
+        net: nn.Module,
+        recipe: Recipe,
+        data: dict[str, np.ndarray],
+        execution: Execution,
+        mesh: Mesh,
+        num_steps: int,
+        *,
+        num_lanes: int = 0,
+    ):
         self.execution = execution
+        self._num_lanes = num_lanes
         self.mesh = mesh
-        self._data = parallel.place_everywhere(data, mesh)
+        # One after another, trials are spread over the devices, and what they share lies on each of them.
+        self._meshes = parallel.trial_meshes(mesh) if execution.trials == "loop" else [mesh]
+        held = [parallel.place_everywhere(data, one) for one in self._meshes]
+        self._data = held[0]
+        self._data_on = {frozenset(one.devices.flat): copy for one, copy in zip(self._meshes, held, strict=True)}
         self._num_steps = num_steps
         self._threads = ThreadPoolExecutor(os.cpu_count())
         self._batch_size = recipe.batch_size
@@ -90,8 +106,9 @@ class TrialProgram:
     def lanes(self, trials: Sequence[Any]) -> Any:
         """Bring trees of one trial each into the form that this execution works on, idle copies filling up the mesh."""
         if self.execution.trials == "loop":
-            return [parallel.place_everywhere(trial, self.mesh) for trial in trials]
-        padded = list(trials) + [trials[-1]] * (parallel.pad_trials(len(trials), self.mesh) - len(trials))
+            return [parallel.place_everywhere(trial, self._meshes[i % len(self._meshes)]) for i, trial in enumerate(trials)]
+        num_lanes = parallel.pad_trials(max(len(trials), self._num_lanes), self.mesh)
+        padded = list(trials) + [trials[-1]] * (num_lanes - len(trials))
         return parallel.place_trials(jax.tree.map(lambda *leaves: np.stack(leaves), *padded), self.mesh)
 
     def trials(self, lanes: Any, num_trials: int) -> list[Any]:
@@ -174,9 +191,16 @@ class TrialProgram:
 
         def one_after_another(*arguments):
             common, lanes = arguments[:shared], arguments[shared:]
-            return self._side_by_side(lambda lane: compiled(*common, *lane), zip(*lanes, strict=True))
+            return self._side_by_side(lambda lane: compiled(*self._beside(lane, common), *lane), zip(*lanes, strict=True))
 
         return one_after_another
+
+    def _beside(self, lane: Any, shared: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What all trials share, as the devices hold it that a lane lies on."""
+        if len(self._data_on) == 1:
+            return shared
+        devices = next(leaf for leaf in jax.tree.leaves(lane) if isinstance(leaf, jax.Array)).sharding.device_set
+        return tuple(self._data_on[frozenset(devices)] if one is self._data else one for one in shared)
 
     def _side_by_side(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         """Apply `function` to every item, one thread a core: a small network keeps one core busy, and the others take other trials."""
