@@ -38,8 +38,11 @@ FUSE = flags.DEFINE_list("fuse", [], "compare: what to fuse, NAME+NAME,...; defa
 
 def train(config):
     from avemo_jax.experiment import run
+    from avemo_jax.training.processes import join
 
-    run.train(config, prepared(config))
+    processes = join(config["devices"])
+    with processes.as_one():
+        run.train(config, processes.leader_first(lambda: prepared(config)), processes)
 
 
 def search(config):

@@ -15,6 +15,8 @@ def get_config() -> ConfigDict:
     config.prepared_dir = "prepared"  # prepared sets of all corpora live here and are shared by all runs
     config.weights_dir = "weights"  # published weights of encoders lie here; --mode=prepare fetches what is missing
     config.num_workers = 2  # processes that decode and make views; two fit a laptop
+    config.beam_runner = ""  # Apache Beam's, such as "DirectRunner" or "FlinkRunner", in place of these processes; docs/many_devices.md
+    config.beam_options = ()  # of its pipelines, e.g. ("--flink_master=host:8081", "--parallelism=64")
 
     config.corpus = ConfigDict(
         dict(
@@ -116,6 +118,13 @@ def get_config() -> ConfigDict:
             data_shards=1,  # devices that share one trial's batch; the others hold different trials
             execution="auto",  # "auto" picks per backend; or "<trials>_<steps>" of vmap|loop and scan|python
             feed="resident",  # "resident": arrays live on the devices; "stream": tf.data batches
+            memory_gib=0.0,  # of each device, for trials; a batch of trials that needs more is split. 0 asks the device
+            # Several processes share the grid: True leaves it to JAX to recognise SLURM, a TPU pod, Kubernetes or Open MPI.
+            distributed=False,
+            coordinator="",  # of processes that are launched plainly: host:port of process 0
+            process=0,  # number of this one, from 0
+            num_processes=0,
+            heartbeat_s=100,  # a process that gives no sign of life for so long ends the others (JAX's default)
             compilation_cache=True,  # keep compiled programs in <prepared_dir>/xla: a second start takes seconds
         )
     )

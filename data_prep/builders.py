@@ -22,6 +22,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, write_clips
 from avemo_jax.data.prepared import PreparedManifest, PreparedSet, content_hash, format_damage, read_examples
+from data_prep.on_beam import Beam
 from data_prep.staging import StagedClip
 
 # TFDS holds the examples of one shard while it writes it.
@@ -62,14 +63,10 @@ class PreparedView(tfds.core.ShardBasedBuilder):
         return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
 
     def _shard_iterators_per_split(self, dl_manager: Any) -> Mapping[str, Sequence[Any]]:
-        return {"examples": [functools.partial(self._generate_examples, shard) for shard in _shards(self._staged)]}
+        return {"examples": [functools.partial(_examples_of, shard) for shard in _shards(self._staged)]}
 
     def _generate_examples(self, shard: Sequence[_Run]) -> Iterator[tuple[str, dict[str, Any]]]:
-        for staged, segments in shard:
-            for example in staged.examples(segments):
-                record = {"clip": example.clip_id, "segment": example.segment}
-                record |= {"values": example.values, "mask": example.mask, "times_s": example.times_s}
-                yield f"{example.clip_id}/{example.segment}", record
+        return _examples_of(shard)
 
     def _example_writer(self) -> ExampleWriter:
         return _ReproducibleWriter(self.info.file_format)
@@ -88,6 +85,15 @@ class _ReproducibleWriter(ExampleWriter):
             writer.close()
         except RuntimeError as error:  # array_record's word for a full disk
             raise OSError(f"cannot write the prepared set; what is staged stays, so free some space and start again: {error}") from error
+
+
+def _examples_of(shard: Sequence[_Run]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Keys and records of a shard; a function of the module, since Beam sends it to other processes and a builder cannot be sent."""
+    for staged, segments in shard:
+        for example in staged.examples(segments):
+            record = {"clip": example.clip_id, "segment": example.segment}
+            record |= {"values": example.values, "mask": example.mask, "times_s": example.times_s}
+            yield f"{example.clip_id}/{example.segment}", record
 
 
 def _shards(staged: Sequence[StagedClip]) -> list[list[_Run]]:
@@ -120,6 +126,7 @@ def write_prepared(
     step_shape: tuple[int, ...],
     dtype: str,
     key: str,
+    beam: Beam | None = None,
 ) -> PreparedSet:
     """Write a prepared set from staged clips and put it into place in one step: it is there whole and read back, or not at all.
 
@@ -130,6 +137,7 @@ def write_prepared(
       staged: what is staged of every clip, in any order.
       clips: the clips asked for.
       corpus, view, modality, view_params, step_shape, dtype, key: as in PreparedManifest.
+      beam: writes the shards; None writes them here, one after another.
 
     Raises:
       ValueError: no clip gave an example, with the damage report.
@@ -158,7 +166,8 @@ def write_prepared(
     builder = PreparedView(staged=with_examples, step_shape=step_shape, dtype=dtype, data_dir=str(partial), file_format="array_record")
     tfds.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()):  # it announces a download that does not take place
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+        options = beam.download_config() if beam is not None else {}
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False, **options))
     written = Path(builder.data_dir)
     manifest = dataclasses.replace(manifest, content_hash=content_hash(read_examples(written))[0])
     write_clips(written / "clips.csv", sorted(clips, key=lambda clip: clip.clip_id))

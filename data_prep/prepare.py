@@ -24,6 +24,7 @@ from data_prep.digests import ABSENT, media_digests
 from data_prep.handcrafted import Handcrafted
 from data_prep.hog_view import Hog
 from data_prep.mfcc_mean import MfccMean
+from data_prep.on_beam import Beam
 from data_prep.speech_faces import SpeechFaces
 from data_prep.speech_segments import SpeechSegments
 from data_prep.staging import StagedClip, StageTask, media_of, read_staged, stage, stage_lost, stage_media, staged_path
@@ -75,6 +76,7 @@ def prepare_view(
     time_limit_s: float = TIME_LIMIT_S,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     crew: Crew | None = None,
+    beam: Beam | None = None,
 ) -> PreparedSet:
     """Return the prepared set of a view of these clips: the finished one where there is one, else made now.
 
@@ -92,6 +94,7 @@ def prepare_view(
       clip_id_of: for the view `table`: from the name in a row to the clip id, or None.
       time_limit_s, memory_limit_bytes: of one clip and one worker.
       crew: workers that other views are prepared by too; None: this view's own.
+      beam: decodes and writes in place of workers here; gives the same bytes.
 
     Raises:
       ValueError: an unknown view or parameter; two clips of one name; no clip at all gave an example.
@@ -131,10 +134,14 @@ def prepare_view(
         else:
             if missing and getattr(view, "compiles", False):
                 _compile(view)
-            tasks = {clip.clip_id: StageTask(clip, view, root, paths[clip.clip_id], degradation) for clip in missing}
+            todo = {clip.clip_id: StageTask(clip, view, root, paths[clip.clip_id], degradation) for clip in missing}
+            if beam is not None and todo:
+                beam.stage(todo.values())
+                staged |= {clip_id: found for clip_id in todo if (found := read_staged(paths[clip_id])) is not None}
+                todo = {clip_id: task for clip_id, task in todo.items() if clip_id not in staged}  # none, where the disk is shared
             for clip_id, outcome in run_tasks(
                 stage_media,
-                tasks,
+                todo,
                 num_workers=num_workers,
                 time_limit_s=time_limit_s,
                 memory_limit_bytes=memory_limit_bytes,
@@ -159,6 +166,7 @@ def prepare_view(
             step_shape=view.step_shape,
             dtype=view.dtype,
             key=key,
+            beam=beam,
         )
         shutil.rmtree(partial)
     _log.info("%s", format_damage(prepared))

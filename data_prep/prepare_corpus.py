@@ -11,6 +11,7 @@ from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.degradation import Degradation
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
 from data_prep.near_duplicates import compare_media
+from data_prep.on_beam import beam_of
 from data_prep.prepare import make_view, prepare_view
 from data_prep.segments import check_same_cut
 from data_prep.workers import Crew
@@ -44,6 +45,8 @@ def prepare_corpus(config: Mapping[str, Any], degradation: Degradation | None = 
     root = Path(settings["root"])
     clips = load_clips(name, settings["root"], **{field: settings[field] for field in module.OPTIONS})
 
+    beam = beam_of(config)
+
     def prepared(view: str):
         return prepare_view(
             corpus=name,
@@ -56,6 +59,7 @@ def prepare_corpus(config: Mapping[str, Any], degradation: Degradation | None = 
             degradation=degradation,
             clip_id_of=module.clip_id,
             crew=crew,
+            beam=beam,
         )
 
     wants_baseline = config["protocol"]["baseline"] and "audio" in system["streams"]

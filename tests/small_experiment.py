@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from made_sets import write_set
 
 from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
 from configs import base
 from data_prep.segments import ViewSegment
 
@@ -77,6 +77,12 @@ def small_corpus(folder: Path) -> PreparedCorpus:
         for stream, view, key in (("audio", "mfcc", "a"), ("video", "faces", "b"))
     }
     return PreparedCorpus(clips, sets, None)
+
+
+def open_small_corpus(folder: Path, streams: Sequence[str] = BOTH) -> PreparedCorpus:
+    """What `small_corpus` made in a folder, for another process."""
+    sets = {stream: PreparedSet.open(path) for stream in streams for path in folder.glob(f"{stream}-*-set")}
+    return PreparedCorpus(small_clips(), sets, None)
 
 
 def only(prepared: PreparedCorpus, stream: str) -> PreparedCorpus:

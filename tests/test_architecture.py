@@ -72,6 +72,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "tensorflow": ("avemo_jax.data", "avemo_jax.pretrained.tensorflow_checkpoint", "avemo_jax.training.writers", "data_prep.builders"),
     "tensorflow_datasets": ("avemo_jax.data", "data_prep.builders"),
     "clu": ("avemo_jax.training.writers",),
+    "apache_beam": ("data_prep.on_beam",),
     "flax": ("avemo_jax.models", "avemo_jax.pretrained", "avemo_jax.training", "avemo_jax.inference", "avemo_jax.experiment"),
     "optax": ("avemo_jax.training",),
     "orbax": ("avemo_jax.training",),
@@ -94,7 +95,18 @@ CONFINED: dict[str, tuple[str, ...]] = {
 }
 # Heavy or absent on GPU hosts: imported inside the function that needs them, never at the head of a module. The builders derive from
 # TFDS classes and so need it at their head; in exchange they are themselves imported late.
-LATE = ("tensorflow", "tensorflow_datasets", "clu", "h5py", "statsmodels", "pandas", "optuna", "sqlalchemy", "data_prep.builders")
+LATE = (
+    "tensorflow",
+    "tensorflow_datasets",
+    "apache_beam",
+    "clu",
+    "h5py",
+    "statsmodels",
+    "pandas",
+    "optuna",
+    "sqlalchemy",
+    "data_prep.builders",
+)
 EARLY_ALL_THE_SAME = {("data_prep.builders", "tensorflow_datasets")}
 
 

@@ -56,10 +56,14 @@ class NetworkOutcome:
     batches: Sequence[Batch]
 
     @functools.cached_property
+    def state_of(self) -> dict[int, TrialState]:
+        """State of each trial by its position; of one process's share alone where it is all that there is."""
+        return dict(pair for batch in self.batches for pair in zip(batch.positions, batch.states, strict=True))
+
+    @functools.cached_property
     def states(self) -> list[TrialState]:
         """All states, in the order of the stage's trials."""
-        pairs = [pair for batch in self.batches for pair in zip(batch.positions, batch.states, strict=True)]
-        return [state for _, state in sorted(pairs, key=lambda pair: pair[0])]
+        return [self.state_of[position] for position in sorted(self.state_of)]
 
     @property
     def num_params(self) -> int:

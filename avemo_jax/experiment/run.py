@@ -29,19 +29,25 @@ from avemo_jax.experiment.settings import summarise_settings, summarise_stages
 from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.protocols.findings import Finding, format_findings, refuse, worst_first
 from avemo_jax.protocols.folds import FoldTable
-from avemo_jax.training.run_directory import RunDirectory, default_workdir, open_run
+from avemo_jax.training.processes import ALONE, Processes
+from avemo_jax.training.run_directory import RunDirectory, default_workdir, follow_run, open_run
 
 LOG = logging.getLogger(__name__)
 
 
-def train(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
+def train(config: Config, prepared: PreparedCorpus, processes: Processes = ALONE) -> dict[str, Any]:
     """Train the grid, or what is left of it, evaluate and report. Returns the content of results.json.
+
+    Of several processes, 0 does what is to be done once; the others train their shares and return an empty dict.
 
     Raises:
       Preempted: the run was asked to stop and has saved.
       ConfigMismatch, LeakError, ValueError: see `open_run` and `make_plan`.
     """
     set_up_backend(config)
+    if not processes.leads:
+        _follow(config, prepared, processes)
+        return {}
     with open_run(default_workdir(config), config) as run:
         with run.phase("plan"):
             plan = make_plan(config, prepared)
@@ -49,12 +55,22 @@ def train(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
             findings = audit(plan, prepared)
             write_audit(run, findings)
             refuse(findings)
+        processes.meet("opened")
         try:
             plan = search(plan, run, run_hashes(plan, prepared))
-            outcomes = train_stages(plan, run)
+            outcomes = train_stages(plan, run, processes)
         finally:
             run.write_run_json()
         return _finish(plan, run, prepared, outcomes, findings)
+
+
+def _follow(config: Config, prepared: PreparedCorpus, processes: Processes) -> None:
+    """Train the shares of a process that does not lead, of the same experiment as process 0."""
+    processes.meet("opened")
+    run = follow_run(default_workdir(config), config)
+    plan = make_plan(config, prepared)
+    run.check(**run_hashes(plan, prepared))
+    train_stages(search(plan, run, run_hashes(plan, prepared)), run, processes)
 
 
 def join_search(config: Config, prepared: PreparedCorpus) -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
@@ -50,7 +52,7 @@ class Checkpoints:
         if target.exists():  # an unfinished or damaged step of an earlier attempt
             shutil.rmtree(target)
         self._directory.mkdir(parents=True, exist_ok=True)
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             checkpointer.save(target, _as_tree(trials))
             checkpointer.wait_until_finished()
         manifest = {"epoch": epoch, "num_trials": len(trials), "sha256": _sums(target)}
@@ -95,11 +97,22 @@ class Checkpoints:
     def _read(self, step: Path, like: Sequence[Any]) -> list[Any]:
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), _as_tree(like))
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             restored = checkpointer.restore(step, target)
         leaves = jax.tree.map(np.asarray, restored)
         structure = [jax.tree.structure(trial) for trial in like]
         return [jax.tree.unflatten(structure[i], jax.tree.leaves(leaves[_name(i)])) for i in range(len(like))]
+
+
+@contextmanager
+def _checkpointer() -> Iterator[ocp.StandardCheckpointer]:
+    """Orbax's, for this process alone: each of several keeps checkpoints of its own trials.
+
+    Orbax means all processes to save one tree together: numpy arrays are written by process 0 only, arrays on one process's devices are
+    refused, and its options for a part of the processes change neither. So it is told, while it works, that there is one process.
+    """
+    with mock.patch.multiple(jax, process_index=lambda: 0, process_count=lambda: 1), ocp.StandardCheckpointer() as checkpointer:
+        yield checkpointer
 
 
 def _as_tree(trials: Sequence[Any]) -> dict[str, Any]:

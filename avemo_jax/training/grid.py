@@ -19,7 +19,7 @@ import numpy as np
 from avemo_jax.training.checkpoints import Checkpoints
 from avemo_jax.training.execution import TrialProgram
 from avemo_jax.training.optimizers import Hyper
-from avemo_jax.training.preemption import Preempted, StopRequest
+from avemo_jax.training.preemption import Preempted, Stop
 from avemo_jax.training.state import EpochMetrics, TrialInputs, TrialState
 from avemo_jax.training.stream_program import StreamProgram
 
@@ -196,7 +196,7 @@ def train_batch(
     checkpoint_every_epochs: int,
     write_rows: Callable[[list[dict[str, Any]]], None],
     resume_rows: Callable[[int], None],
-    stop: StopRequest,
+    stop: Stop,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> list[TrialState]:
     """Train a batch of trials to the end of a stage.

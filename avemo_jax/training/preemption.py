@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 
 class Preempted(Exception):
@@ -13,6 +14,14 @@ class Preempted(Exception):
     def __init__(self, signal_number: int):
         super().__init__(signal.Signals(signal_number).name)
         self.signal_number = signal_number
+
+
+class Stop(Protocol):
+    """What a training loop reads between epochs."""
+
+    @property
+    def signal_number(self) -> int | None:
+        """The signal that asked for a stop; None while none has."""
 
 
 class StopRequest:

@@ -28,6 +28,8 @@ UNCOMPARED = (
     "prepared_dir",
     "weights_dir",
     "num_workers",
+    "beam_runner",
+    "beam_options",
     "corpus.root",
     "protocol.allow_leaks",
     "protocol.near_duplicates",
@@ -36,6 +38,12 @@ UNCOMPARED = (
     "search.name",
     "search.lease_s",
     "devices.compilation_cache",
+    "devices.memory_gib",
+    "devices.distributed",
+    "devices.coordinator",
+    "devices.process",
+    "devices.num_processes",
+    "devices.heartbeat_s",
     "train.tensorboard",
     "train.checkpoint_every_epochs",
     "train.keep_checkpoints",
@@ -69,20 +77,21 @@ class RunDirectory:
     def has(self, name: str) -> bool:
         return (self.path / name).exists()
 
-    def keep_rows(self, stage: str, trials: Collection[int], num_epochs: int) -> None:
-        """Cut the rows of these trials of a stage in metrics.jsonl back to their first `num_epochs` epochs: where a resumed run goes on.
+    def keep_rows(self, stage: str, trials: Collection[int], num_epochs: int, name: str | Path = "metrics.jsonl") -> None:
+        """Cut the rows of these trials of a stage in a file of rows back to their first `num_epochs` epochs: where a resumed run goes on.
 
         Rows of other stages stay, those of later ones too: a run that is started again passes through every stage that it has finished.
         """
-        path = self.path / "metrics.jsonl"
+        path = self.path / name
+        path.parent.mkdir(exist_ok=True)
         rows = read_rows(path) if path.exists() else []
         kept = [row for row in rows if row["stage"] != stage or row["trial"] not in trials or row["epoch"] < num_epochs]
         with atomic_file(path) as stream:
             stream.writelines(json.dumps(row) + "\n" for row in kept)
 
-    def append_rows(self, rows: list[Mapping[str, Any]]) -> None:
-        """Add rows to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a") as stream:
+    def append_rows(self, rows: list[Mapping[str, Any]], name: str | Path = "metrics.jsonl") -> None:
+        """Add rows to a file of rows."""
+        with (self.path / name).open("a") as stream:
             stream.write("".join(json.dumps(row) + "\n" for row in rows))
 
     def bind(self, **facts: Any) -> None:
@@ -93,6 +102,11 @@ class RunDirectory:
         Raises:
           ConfigMismatch: the run was begun with other facts; the message shows every difference.
         """
+        self.check(**facts)
+        self.write_run_json(**facts)
+
+    def check(self, **facts: Any) -> None:
+        """As `bind`, for a process that does not own the directory: writes nothing."""
         earlier = self.read_json("run.json") if self.has("run.json") else {}
         changed = [f"{name}: {earlier[name]} there, {value} now" for name, value in facts.items() if earlier.get(name, value) != value]
         if changed:
@@ -101,7 +115,25 @@ class RunDirectory:
                 + "\n  ".join(changed)
                 + "\nPoint --config.corpus.root at the corpus it was begun with, or give this run another --config.workdir."
             )
-        self.write_run_json(**facts)
+
+    @contextmanager
+    def lock_share(self, share: int, *, timeout_s: float) -> Iterator[None]:
+        """Hold a part of the run that one of several processes trains.
+
+        Raises:
+          RuntimeError: another process still holds it after `timeout_s`, in which a lost run's other processes should have ended.
+        """
+        lock = filelock.FileLock(self.path / f".share-{share}.lock")
+        try:
+            lock.acquire(timeout=timeout_s)
+        except filelock.Timeout:
+            raise RuntimeError(
+                f"another process is training share {share} of {self.path}; end the processes of its earlier start"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -166,18 +198,32 @@ def open_run(path: Path, config: Mapping[str, Any]) -> Iterator[RunDirectory]:
     try:
         stored = path / "config.json"
         if stored.exists():
-            differences = compare_configs(json.loads(stored.read_text()), json.loads(json.dumps(config)))
-            if differences:
-                raise ConfigMismatch(
-                    f"{path} holds a run of another config:\n  "
-                    + "\n  ".join(differences)
-                    + "\nGive this run another --config.workdir, or remove that folder."
-                )
+            _refuse_other(path, config)
         else:
             write_json(stored, config)
         yield RunDirectory(path)
     finally:
         lock.release()
+
+
+def follow_run(path: Path, config: Mapping[str, Any]) -> RunDirectory:
+    """The run directory that another process has opened for the same config; this one writes rows and checkpoints of its share.
+
+    Raises:
+      ConfigMismatch: this process was started with another config; the message shows every difference.
+    """
+    _refuse_other(Path(path), redacted_tree(config))
+    return RunDirectory(Path(path))
+
+
+def _refuse_other(path: Path, config: Mapping[str, Any]) -> None:
+    differences = compare_configs(json.loads((path / "config.json").read_text()), json.loads(json.dumps(config)))
+    if differences:
+        raise ConfigMismatch(
+            f"{path} holds a run of another config:\n  "
+            + "\n  ".join(differences)
+            + "\nGive this run another --config.workdir, or remove that folder."
+        )
 
 
 def compare_configs(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:

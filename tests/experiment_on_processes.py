@@ -1,0 +1,47 @@
+"""Train a small experiment as one of several processes; run by tests/experiment/test_processes.py.
+
+python experiment_on_processes.py SETS WORKDIR FIELDS [EPOCH_S]
+
+SETS is a folder of `small_experiment.small_corpus`, FIELDS the fields of `small_config` as JSON, coordinator and the like among them.
+Every epoch takes EPOCH_S at least, so that a run is still at work when something happens to it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from small_experiment import open_small_corpus, small_config
+
+from avemo_jax.experiment import run
+from avemo_jax.training.execution import TrialProgram
+from avemo_jax.training.preemption import Preempted
+from avemo_jax.training.processes import join
+
+
+def main() -> int:
+    sets, workdir, fields = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    if len(sys.argv) > 4:
+        epoch = TrialProgram.epoch
+
+        def slowly(self, inputs, states):
+            time.sleep(float(sys.argv[4]))
+            return epoch(self, inputs, states)
+
+        TrialProgram.epoch = slowly
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    config = small_config(workdir, **fields)
+    processes = join(config["devices"])
+    try:
+        with processes.as_one():
+            corpus = processes.leader_first(lambda: open_small_corpus(sets, config["system"]["streams"]))
+            run.train(config, corpus, processes)
+    except Preempted as stop:
+        return 128 + stop.signal_number
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Kill random processes of a run that several share, with SIGKILL, start it again, and compare with a run of one that nobody disturbed.
+
+python tests/integration/process_kills.py [NUM_KILLS [SEED]]
+
+Every start has a number of processes that is drawn anew. The processes that are left have to end by themselves, within the heartbeat time.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from small_experiment import BOTH, rows_of, small_corpus
+
+ROOT = Path(__file__).resolve().parents[2]
+HEARTBEAT_S = 5
+NUM_EPOCHS = 6
+# A stage that builds on others; nothing that was trained may be lost or be looked for in the wrong place.
+FIELDS = {"system__streams": BOTH, "train__stages": (*BOTH, "fused"), "train__num_epochs": NUM_EPOCHS}
+
+
+def start(
+    sets: Path, workdir: Path, fields: dict[str, Any], *, num_processes: int = 1, num_devices: int = 1, epoch_s: float = 0.0
+) -> list[subprocess.Popen]:
+    """Start a run as that many processes, each with that many virtual devices."""
+    workdir.parent.mkdir(parents=True, exist_ok=True)
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={num_devices}"
+    env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    processes = []
+    for number in range(num_processes):
+        own = dict(fields)
+        if num_processes > 1:
+            own |= {"devices__coordinator": address, "devices__process": number, "devices__num_processes": num_processes}
+            own |= {"devices__heartbeat_s": HEARTBEAT_S}
+        command = [
+            sys.executable,
+            str(ROOT / "tests" / "experiment_on_processes.py"),
+            str(sets),
+            str(workdir),
+            json.dumps(own),
+            str(epoch_s),
+        ]
+        log = (workdir.parent / f"{workdir.name}.{number}.log").open("a")
+        processes.append(subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT))
+        log.close()
+    return processes
+
+
+def finish(processes: list[subprocess.Popen], workdir: Path, expected: int = 0) -> None:
+    """Wait for all; every one has to end with the expected code."""
+    try:
+        codes = [process.wait(timeout=400) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    logs = [path.read_text()[-3000:] for path in sorted(workdir.parent.glob(f"{workdir.name}.*.log"))]
+    assert codes == [expected] * len(codes), f"{codes}\n" + "\n".join(logs)
+
+
+def outcome(workdir: Path) -> dict[str, Any]:
+    """What training has decided: predictions, and metrics without the clock."""
+    return {"predictions.csv": (workdir / "predictions.csv").read_bytes(), "metrics.jsonl": rows_of(workdir)}
+
+
+def kills(folder: Path, num_kills: int, *, seed: int = 0, say: Callable[[str], None] = print) -> None:
+    """Kill processes `num_kills` times.
+
+    Raises:
+      AssertionError: the others did not end in time, a restart failed, or a run ended otherwise than the straight one.
+    """
+    sets = folder / "sets"
+    sets.mkdir()
+    small_corpus(sets)
+    finish(start(sets, folder / "straight", FIELDS), folder / "straight")
+    expected = outcome(folder / "straight")
+    chance = random.Random(seed)
+    done = number = 0
+    while done < num_kills:
+        number += 1
+        workdir, own = folder / f"killed_{number}", 0
+        while done < num_kills:
+            count = chance.choice((2, 3))
+            saved = _saved(workdir)
+            wanted = saved + chance.randint(0, 8)  # checkpoints, over all shares and stages
+            processes = start(sets, workdir, FIELDS, num_processes=count, epoch_s=0.3)
+            while _saved(workdir) <= wanted and all(process.poll() is None for process in processes):
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0, 0.3))
+            victim = chance.randrange(count)
+            if any(process.poll() is not None for process in processes):  # it came to its end before that
+                finish(processes, workdir)
+                break
+            processes[victim].kill()
+            killed = time.monotonic()
+            others = [process for process in processes if process is not processes[victim]]
+            codes = [process.wait(timeout=400) for process in others]
+            seconds = time.monotonic() - killed
+            # Where the others had left already, when the results were gathered, they have ended well.
+            assert victim == 0 or all(codes) or all(code == 0 for code in codes[1:]), codes
+            done, own = done + 1, own + 1
+            say(f"kill {done}: process {victim} of {count} at {_saved(workdir)} checkpoints; the others ended after {seconds:.1f} s")
+            assert seconds < 3 * HEARTBEAT_S + 10, f"the others lived on for {seconds:.0f} s"
+            if _saved(workdir) - saved > 8 and chance.random() < 0.3:
+                break
+        finish(start(sets, workdir, FIELDS, num_processes=2), workdir)
+        found = outcome(workdir)
+        for name in expected:
+            assert found[name] == expected[name], f"run {number}, killed {own} times: {name} differs from the straight run's"
+        say(f"run {number}, killed {own} times: predictions.csv and {len(found['metrics.jsonl'])} rows of metrics as in the straight run")
+
+
+def _saved(workdir: Path) -> int:
+    """A count of checkpoints that only grows: the newest epoch of every batch, added up."""
+    newest: dict[Path, int] = {}
+    for path in workdir.glob("checkpoints/*/*/manifest.json"):
+        if path.parent.name.isdigit():
+            newest[path.parents[1]] = max(newest.get(path.parents[1], 0), int(path.parent.name))
+    return sum(newest.values())
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        arguments = [int(argument) for argument in sys.argv[1:]]
+        kills(Path(place), *(arguments[:1] or [10]), seed=sum(arguments[1:2]), say=functools.partial(print, flush=True))
