@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from process_kills import FIELDS, NUM_EPOCHS, finish, kills, outcome, start
+from process_kills import FIELDS, NUM_EPOCHS, SYSTEM, finish, kills, outcome, start
 from small_experiment import BOTH, NUM_FOLDS, open_small_corpus, rows_of, small_config, small_corpus
 
 from avemo_jax.experiment import run
@@ -17,7 +17,7 @@ from avemo_jax.training.processes import ALONE, Processes, join
 
 SHORT = FIELDS | {"train__num_epochs": 2}
 # With trials of inner folds, which belong to the share of the trial whose rule they serve.
-LATE = {"system__streams": BOTH, "train__stages": (*BOTH, "late")}
+LATE = SYSTEM | {"train__stages": (*BOTH, "late")}
 SLOW = pytest.mark.slow
 
 
@@ -88,14 +88,14 @@ def test_batches_that_fit_memory_give_the_same_predictions(sets, straight, tmp_p
 @SLOW
 def test_a_signal_to_one_process_saves_in_all_and_fewer_go_on(sets, straight, tmp_path):
     workdir = tmp_path / "run"
-    processes = start(sets, workdir, FIELDS, num_processes=3, epoch_s=0.5)
+    processes = start(sets, workdir, FIELDS, num_processes=2, epoch_s=0.5)
     while not list(workdir.glob("checkpoints/audio-*/1/manifest.json")):
         assert all(process.poll() is None for process in processes)
         time.sleep(0.05)
     processes[1].send_signal(signal.SIGTERM)
     finish(processes, workdir, expected=128 + signal.SIGTERM)
     assert not (workdir / "predictions.csv").exists()
-    finish(start(sets, workdir, FIELDS, num_processes=2), workdir)
+    finish(start(sets, workdir, FIELDS), workdir)
     assert outcome(workdir) == straight(FIELDS)
     assert len(rows_of(workdir)) == NUM_FOLDS * NUM_EPOCHS * 3
 
