@@ -1,0 +1,109 @@
+"""A sweep: ten folds of sixteen hyper-parameter settings, against the ten folds of one setting, in one compiled program each.
+
+    python -m benchmarks.sweep                                        A2's fused network
+    python -m benchmarks.sweep --system small_audio --epochs 5        another one
+    python -m benchmarks.sweep --execution vmap_scan                  another way to run trials and steps
+
+Settings differ in the learning rate, which is an array over trials. Printed are seconds from the start to the end of the given number of
+epochs, compilation included, the ratio of the two, the ratio of their epochs alone, the programs that were compiled for an epoch, and the
+peak memory of the process. The compilation cache is not used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import resource
+import statistics
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from avemo_jax.experiment.plan import Plan, trials_of
+from avemo_jax.experiment.run import set_up_backend
+from avemo_jax.experiment.stages import make_program
+from avemo_jax.training.grid import batches_of
+from benchmarks import made_experiment
+
+SYSTEMS: dict[str, tuple[str, dict[str, tuple[int, ...]], str]] = {
+    "a2": ("contextual_temporal", {"audio": (5, 128), "video": (16, 2048)}, "fused"),
+    "small_audio": ("small_audio", {"audio": (60, 20)}, "audio"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Seconds until the first epoch was done, seconds of each epoch after it, and how many programs an epoch was compiled to."""
+
+    first_s: float
+    epochs_s: list[float]
+    num_compiles: int
+
+    @property
+    def total_s(self) -> float:
+        return self.first_s + sum(self.epochs_s)
+
+
+def timed(plan: Plan, stage_name: str, num_epochs: int) -> Timing:
+    """Train all trials of a plan for some epochs."""
+    start = time.perf_counter()
+    stage = next(one for one in plan.stages if one.name == stage_name)
+    trials = plan.trials_of(stage)
+    if len(batches_of(trials)) != 1:
+        raise ValueError("settings that change numbers alone are one batch of trials")
+    inputs = plan.inputs(stage, trials)
+    program = make_program(plan, stage, trials, inputs)
+    lanes = program.lanes(inputs)
+    nothing: dict[str, Any] = {"params": {}, "batch_stats": {}}
+    states = program.init(lanes, program.lanes([nothing] * len(trials)))
+    compiled: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: compiled.append(name))
+    marks = []
+    for _ in range(num_epochs):
+        states, metrics = program.epoch(lanes, states)
+        losses = [one.val_loss for one in program.trials(metrics, len(trials))]
+        marks.append(time.perf_counter())
+        if not np.all(np.isfinite(losses)):
+            raise ValueError(f"validation losses are not finite: {losses}")
+    jax.monitoring.clear_event_listeners()
+    num_compiles = sum(name.endswith("backend_compile_duration") for name in compiled)
+    return Timing(marks[0] - start, list(np.diff(marks)), num_compiles)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--system", choices=SYSTEMS, default="a2")
+    parser.add_argument("--settings", type=int, default=16)
+    parser.add_argument("--folds", type=int, default=10)
+    parser.add_argument("--clips", type=int, default=1440)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--execution", default="auto", help="as config.devices.execution")
+    arguments = parser.parse_args()
+    system, shapes, stage = SYSTEMS[arguments.system]
+    made = {"num_clips": arguments.clips, "num_folds": arguments.folds, "execution": arguments.execution}
+    one = made_experiment.plan(system, shapes, **made, devices__compilation_cache=False)
+    rates = tuple(float(rate) for rate in np.geomspace(1e-3, 1e-2, arguments.settings))
+    config = one.config | {"sweep": one.config["sweep"] | {"learning_rate": rates}}
+    many = dataclasses.replace(one, config=config, trials=tuple(trials_of(config, arguments.folds)))
+    set_up_backend(one.config)
+    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {len(os.sched_getaffinity(0))} cores; {arguments.system}, {made}")
+    print(f"{'trials':>6} {'first epoch s':>14} {'others s':>9} {'total s':>8} {'compiles':>9} {'memory GiB':>11}")
+    timings = []
+    for plan in (one, many):
+        jax.clear_caches()
+        timings.append(timed(plan, stage, arguments.epochs))
+        row = timings[-1]
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        later = statistics.median(row.epochs_s) if row.epochs_s else row.first_s
+        print(f"{len(plan.trials):6} {row.first_s:14.2f} {later:9.2f} {row.total_s:8.2f} {row.num_compiles:9} {memory:11.1f}", flush=True)
+    first, second = timings
+    print(f"{len(many.trials) // len(one.trials)} settings cost {second.total_s / first.total_s:.1f} times one of them, all included")
+    if first.epochs_s:
+        print(f"and {statistics.median(second.epochs_s) / statistics.median(first.epochs_s):.1f} times by the epoch")
+
+
+if __name__ == "__main__":
+    main()
