@@ -109,9 +109,12 @@ def _checkpointer() -> Iterator[ocp.StandardCheckpointer]:
     """Orbax's, for this process alone: each of several keeps checkpoints of its own trials.
 
     Orbax means all processes to save one tree together: numpy arrays are written by process 0 only, arrays on one process's devices are
-    refused, and its options for a part of the processes change neither. So it is told, while it works, that there is one process.
+    refused, and its options for a part of the processes change neither. So it is told, while it works, that there is one process, and none
+    to exchange signals with: processes that save different trees would take each other's, and wait for ever.
     """
-    with mock.patch.multiple(jax, process_index=lambda: 0, process_count=lambda: 1), ocp.StandardCheckpointer() as checkpointer:
+    alone = mock.patch.multiple(jax, process_index=lambda: 0, process_count=lambda: 1)
+    silent = mock.patch.object(ocp.multihost, "is_jax_distributed_client_initialized", lambda: False)
+    with alone, silent, ocp.StandardCheckpointer() as checkpointer:
         yield checkpointer
 
 
