@@ -1,0 +1,30 @@
+"""The benchmark of sweeps: many settings are one program, and what it prints is there."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from benchmarks import start, sweep
+
+
+def test_settings_are_one_program(monkeypatch, capsys):
+    monkeypatch.setitem(sweep.SYSTEMS, "small_audio", ("small_audio", {"audio": (4, 20)}, "audio"))
+    monkeypatch.setattr(
+        sys, "argv", ["sweep", "--system", "small_audio", "--settings", "2", "--folds", "3", "--clips", "48", "--epochs", "2"]
+    )
+    sweep.main()
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines() if re.match(r" +\d", line)]
+    assert [int(row[0]) for row in rows] == [3, 6]
+    assert all(int(row[4]) <= 1 for row in rows)  # an epoch is one program, or is found in the tests' cache
+    assert "2 settings cost" in out and "times by the epoch" in out
+
+
+@pytest.mark.parametrize("system", ["small_audio"])
+def test_phases_of_a_start_are_measured(system, monkeypatch):
+    monkeypatch.setitem(start.SYSTEMS, system, ({"audio": (4, 20)}, "audio"))
+    phases = start.one_process(system, 80, "")
+    assert tuple(phases) == start.PHASES and all(seconds >= 0 for seconds in phases.values())
