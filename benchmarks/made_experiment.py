@@ -15,6 +15,7 @@ from avemo_jax.labels import label_set
 from avemo_jax.protocols.folds import join_tables, make_folds
 from avemo_jax.training import steps
 from avemo_jax.training.grid import Stage
+from avemo_jax.training.memory import traces_inside
 from configs import ravdess
 
 
@@ -97,9 +98,5 @@ def count_products(jaxpr: Any) -> float:
             left = equation.invars[0].aval.shape
             total += 2.0 * np.prod(equation.outvars[0].aval.shape) * np.prod([left[axis] for axis in contracting])
         repeats = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns"):
-                    total += repeats * count_products(inner)
+        total += repeats * sum(map(count_products, traces_inside(equation)))
     return total

@@ -123,7 +123,7 @@ def _peak(jaxpr: Any) -> int:
     live = peak = 0
     made: dict[int, int] = {}
     for index, eqn in enumerate(jaxpr.eqns):
-        inner = max((_peak(one) for one in _inside(eqn)), default=0)
+        inner = max((_peak(one) for one in traces_inside(eqn)), default=0)
         own = {id(var): _var_bytes(var) for var in eqn.outvars}
         peak = max(peak, live + sum(own.values()), live + inner)
         for name, size in own.items():
@@ -136,7 +136,7 @@ def _peak(jaxpr: Any) -> int:
     return peak
 
 
-def _inside(eqn: Any) -> list[Any]:
+def traces_inside(eqn: Any) -> list[Any]:
     """Traces inside an operation: the body of a loop, a function that is called."""
     found = []
     for value in eqn.params.values():
