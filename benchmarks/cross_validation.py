@@ -24,10 +24,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from avemo_jax.experiment.outcomes import Program
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.run import set_up_backend
-from avemo_jax.experiment.stages import make_program
-from avemo_jax.training.grid import Stage
 from benchmarks import made_experiment, twins_torch
 from benchmarks.peak import matrix_product_peak
 
@@ -58,18 +57,13 @@ SYSTEMS = {
 }
 
 
-def ours(plan: Plan, stage: Stage) -> Callable[[], float]:
+def ours(plan: Plan, program: Program, lanes: Any) -> Callable[[], float]:
     """A function that trains one more epoch of all folds and returns the mean validation loss."""
-    trials = plan.trials_of(stage)
-    inputs = plan.inputs(stage, trials)
-    program = make_program(plan, stage, trials, inputs)
-    lanes = program.lanes(inputs)
-    nothing: dict[str, Any] = {"params": {}, "batch_stats": {}}
-    states = [program.init(lanes, program.lanes([nothing] * len(trials)))]
+    states = [made_experiment.fresh_states(plan, program, lanes)]
 
     def epoch() -> float:
         states[0], metrics = program.epoch(lanes, states[0])
-        return float(np.mean([one.val_loss for one in program.trials(metrics, len(trials))]))
+        return float(np.mean([one.val_loss for one in program.trials(metrics, len(plan.trials))]))
 
     return epoch
 
@@ -93,7 +87,7 @@ def main() -> None:
             execution=arguments.execution,
         )
         set_up_backend(plan.config)
-        stage = next(one for one in plan.stages if one.name == system.stage)
+        stage, program, lanes = made_experiment.laid_out(plan, system.stage)
         if peak is None:
             peak = matrix_product_peak()
             print(
@@ -102,7 +96,7 @@ def main() -> None:
             print(f"matrix products at best: {peak / 1e9:.0f} GFLOP/s")
             columns = ("system", "folds", "side", "s/epoch", "side / ours", "of peak", "memory GiB")
             print(f"{columns[0]:10} {columns[1]:>5} {columns[2]:>8} {columns[3]:>9} {columns[4]:>19} {columns[5]:>8} {columns[6]:>10}")
-        sides = {"ours": ours(plan, stage), "torch": twins_torch.fold_after_fold(system.twin, plan, stage)}
+        sides = {"ours": ours(plan, program, lanes), "torch": twins_torch.fold_after_fold(system.twin, plan, stage)}
         seconds = measure(sides, arguments.rounds)
         flops = made_experiment.product_flops(plan, stage)
         for side, taken in seconds.items():

@@ -10,11 +10,13 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.experiment.fields import with_fields
+from avemo_jax.experiment.outcomes import Program
 from avemo_jax.experiment.plan import Plan, stages_of, trials_of
+from avemo_jax.experiment.stages import make_program
 from avemo_jax.labels import label_set
 from avemo_jax.protocols.folds import join_tables, make_folds
 from avemo_jax.training import steps
-from avemo_jax.training.grid import Stage
+from avemo_jax.training.grid import NOT_WARM, Stage, batches_of
 from avemo_jax.training.memory import traces_inside
 from configs import ravdess
 
@@ -63,14 +65,33 @@ def plan(
     )
 
 
+def laid_out(plan: Plan, stage_name: str) -> tuple[Stage, Program, Any]:
+    """The stage, the program of all its trials, which are one batch, and their lanes.
+
+    Raises:
+      ValueError: trials that differ in more than numbers.
+    """
+    stage = next(one for one in plan.stages if one.name == stage_name)
+    trials = plan.trials_of(stage)
+    if len(batches_of(trials)) != 1:
+        raise ValueError("trials that differ in numbers alone are one batch")
+    inputs = plan.inputs(stage, trials)
+    program = make_program(plan, stage, trials, inputs)
+    return stage, program, program.lanes(inputs)
+
+
+def fresh_states(plan: Plan, program: Program, lanes: Any) -> Any:
+    """States of all trials before their first epoch."""
+    return program.init(lanes, program.lanes([NOT_WARM] * len(plan.trials)))
+
+
 def product_flops(plan: Plan, stage: Stage) -> float:
     """Floating-point operations of the matrix products in one epoch of all trials: training steps, and the validation part."""
     trials = plan.trials_of(stage)
     inputs = plan.inputs(stage, trials)
     net, recipe = plan.net(stage, trials[0]), plan.recipe(stage, trials[0])
     data = {name: jax.ShapeDtypeStruct(values.shape, values.dtype) for name, values in plan.data.only(stage.streams).arrays.items()}
-    nothing: dict[str, Any] = {"params": {}, "batch_stats": {}}
-    state = jax.eval_shape(lambda data, one: steps.init_trial(net, recipe, data, one, nothing), data, inputs[0])
+    state = jax.eval_shape(lambda data, one: steps.init_trial(net, recipe, data, one, NOT_WARM), data, inputs[0])
     index = jax.ShapeDtypeStruct((recipe.batch_size,), np.int32)
     mask = jax.ShapeDtypeStruct((recipe.batch_size,), bool)
 

@@ -33,7 +33,6 @@ def one_process(system: str, num_clips: int, cache: str) -> dict[str, float]:
     import jax
 
     from avemo_jax.experiment.run import set_up_backend
-    from avemo_jax.experiment.stages import make_program
     from benchmarks import made_experiment
 
     marks.append(time.perf_counter())
@@ -41,14 +40,9 @@ def one_process(system: str, num_clips: int, cache: str) -> dict[str, float]:
     fields: dict[str, Any] = {"devices__compilation_cache": bool(cache), "prepared_dir": cache or "."}
     plan = made_experiment.plan(system, shapes, num_clips=num_clips, num_folds=5, **fields)
     set_up_backend(plan.config)
-    stage = next(one for one in plan.stages if one.name == stage_name)
-    trials = plan.trials_of(stage)
-    inputs = plan.inputs(stage, trials)
-    program = make_program(plan, stage, trials, inputs)
-    lanes = program.lanes(inputs)
+    _, program, lanes = made_experiment.laid_out(plan, stage_name)
     marks.append(time.perf_counter())
-    nothing: dict[str, Any] = {"params": {}, "batch_stats": {}}
-    states = program.init(lanes, program.lanes([nothing] * len(trials)))
+    states = made_experiment.fresh_states(plan, program, lanes)
     for _ in range(2):
         states, metrics = program.epoch(lanes, states)
         jax.block_until_ready(metrics)

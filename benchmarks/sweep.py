@@ -17,15 +17,12 @@ import os
 import resource
 import statistics
 import time
-from typing import Any
 
 import jax
 import numpy as np
 
 from avemo_jax.experiment.plan import Plan, trials_of
 from avemo_jax.experiment.run import set_up_backend
-from avemo_jax.experiment.stages import make_program
-from avemo_jax.training.grid import batches_of
 from benchmarks import made_experiment
 
 SYSTEMS: dict[str, tuple[str, dict[str, tuple[int, ...]], str]] = {
@@ -50,21 +47,14 @@ class Timing:
 def timed(plan: Plan, stage_name: str, num_epochs: int) -> Timing:
     """Train all trials of a plan for some epochs."""
     start = time.perf_counter()
-    stage = next(one for one in plan.stages if one.name == stage_name)
-    trials = plan.trials_of(stage)
-    if len(batches_of(trials)) != 1:
-        raise ValueError("settings that change numbers alone are one batch of trials")
-    inputs = plan.inputs(stage, trials)
-    program = make_program(plan, stage, trials, inputs)
-    lanes = program.lanes(inputs)
-    nothing: dict[str, Any] = {"params": {}, "batch_stats": {}}
-    states = program.init(lanes, program.lanes([nothing] * len(trials)))
+    _, program, lanes = made_experiment.laid_out(plan, stage_name)
+    states = made_experiment.fresh_states(plan, program, lanes)
     compiled: list[str] = []
     jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: compiled.append(name))
     marks = []
     for _ in range(num_epochs):
         states, metrics = program.epoch(lanes, states)
-        losses = [one.val_loss for one in program.trials(metrics, len(trials))]
+        losses = [one.val_loss for one in program.trials(metrics, len(plan.trials))]
         marks.append(time.perf_counter())
         if not np.all(np.isfinite(losses)):
             raise ValueError(f"validation losses are not finite: {losses}")

@@ -23,11 +23,9 @@ from avemo_jax.experiment import networks
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.training import memory, steps
 from avemo_jax.training.execution import Execution, choose_execution
-from avemo_jax.training.grid import Stage, Trial, batches_of
+from avemo_jax.training.grid import NOT_WARM, Stage, Trial, batches_of
 from avemo_jax.training.state import TrialState
 from avemo_jax.training.stream_program import StreamProgram
-
-_NOTHING: dict[str, Any] = {"params": {}, "batch_stats": {}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,10 +154,10 @@ def _estimate(plan: Plan, stage: Stage, trial: Trial) -> memory.Need:
     state: TrialState
     if isinstance(data, StreamedSet):
         mesh = parallel.make_mesh(data_shards=data_shards)
-        state, data_shards = StreamProgram(net, recipe, data, mesh, 1).trial_shape(inputs, _NOTHING), mesh.size
+        state, data_shards = StreamProgram(net, recipe, data, mesh, 1).trial_shape(inputs, NOT_WARM), mesh.size
     else:
         arrays = {name: jax.ShapeDtypeStruct(one.shape, one.dtype) for name, one in data.arrays.items()}
-        state = jax.eval_shape(lambda held, one: steps.init_trial(net, recipe, held, one, _NOTHING), arrays, inputs)
+        state = jax.eval_shape(lambda held, one: steps.init_trial(net, recipe, held, one, NOT_WARM), arrays, inputs)
     shared = memory.tree_bytes(dict(data.arrays))
     return memory.estimate(net, recipe, state, inputs, examples, shared_bytes=shared, data_shards=data_shards)
 

@@ -41,7 +41,7 @@ from avemo_jax.experiment.plan import Config, Plan
 from avemo_jax.json_lines import read_rows
 from avemo_jax.training.checkpoints import Checkpoints
 from avemo_jax.training.execution import TrialProgram
-from avemo_jax.training.grid import Stage, Trial, batches_of, train_batch, warm_start
+from avemo_jax.training.grid import NOT_WARM, Stage, Trial, batches_of, train_batch, warm_start
 from avemo_jax.training.preemption import listen
 from avemo_jax.training.processes import ALONE, Processes
 from avemo_jax.training.run_directory import RunDirectory
@@ -250,13 +250,12 @@ def _restore_network(plan: Plan, stage: Stage, workdir: Path) -> NetworkOutcome:
 
 def _restore_batches(plan: Plan, stage: Stage, workdir: Path, wanted: Sequence[TrialBatch]) -> list[Batch]:
     config = for_stage(plan.config, stage.name)
-    nothing: dict[str, Any] = {"params": {}, "batch_stats": {}}
     programs = _Programs(plan, stage)
     batches = []
     for batch in wanted:
         program, inputs = programs.of(batch)
         checkpoints = _checkpoints(config, workdir / "checkpoints" / batch.name)
-        restored = checkpoints.restore([program.trial_shape(inputs[0], nothing)] * len(inputs))
+        restored = checkpoints.restore([program.trial_shape(inputs[0], NOT_WARM)] * len(inputs))
         if restored is None or restored[0] < config["train"]["num_epochs"]:
             found = "nothing" if restored is None else f"epoch {restored[0]} of {config['train']['num_epochs']}"
             raise FileNotFoundError(

@@ -70,6 +70,8 @@ class Stage:
 
 
 STAGES = ("audio", "video", "fused", "stacked", "late", "svm")
+# What earlier stages hand over where there are none, see `warm_start`.
+NOT_WARM: Mapping[str, Any] = {"params": {}, "batch_stats": {}}
 
 
 def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier: bool) -> tuple[Stage, ...]:
