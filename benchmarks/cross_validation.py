@@ -1,8 +1,9 @@
-"""A cross-validation: our engine against the same network in PyTorch, trained fold after fold.
+"""A cross-validation: our engine against the same network in PyTorch and in Keras, trained fold after fold.
 
     python -m benchmarks.cross_validation                             all systems
     python -m benchmarks.cross_validation --system a2                 one of them
     python -m benchmarks.cross_validation --execution vmap_scan       another way to run trials and steps
+    KERAS_BACKEND=torch python -m benchmarks.cross_validation         Keras on another backend than TensorFlow
 
 Every side does the same work: one epoch of all folds, that is, shuffled batches with dropout, gradient clipping and the optimiser's step,
 and posteriors of the validation part. Sides take turns in one process (A B A B) after one epoch each that compiles and warms up. Printed
@@ -22,12 +23,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import keras
 import numpy as np
 
 from avemo_jax.experiment.outcomes import Program
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.run import set_up_backend
-from benchmarks import made_experiment, twins_torch
+from benchmarks import made_experiment, twins_keras, twins_torch
 from benchmarks.peak import matrix_product_peak
 
 
@@ -40,7 +42,7 @@ class System:
       shapes: stream -> steps and numbers of a step, of every example.
       num_folds: of the cross-validation.
       stage: the stage of training that is timed.
-      twin: name of its twin in `benchmarks.twins_torch`.
+      twin: name of its twins in `benchmarks.twins_torch` and `benchmarks.twins_keras`.
     """
 
     config: str
@@ -95,8 +97,12 @@ def main() -> None:
             )
             print(f"matrix products at best: {peak / 1e9:.0f} GFLOP/s")
             columns = ("system", "folds", "side", "s/epoch", "side / ours", "of peak", "memory GiB")
-            print(f"{columns[0]:10} {columns[1]:>5} {columns[2]:>8} {columns[3]:>9} {columns[4]:>19} {columns[5]:>8} {columns[6]:>10}")
-        sides = {"ours": ours(plan, program, lanes), "torch": twins_torch.fold_after_fold(system.twin, plan, stage)}
+            print(f"{columns[0]:10} {columns[1]:>5} {columns[2]:>16} {columns[3]:>9} {columns[4]:>19} {columns[5]:>8} {columns[6]:>10}")
+        sides = {
+            "ours": ours(plan, program, lanes),
+            "torch": twins_torch.fold_after_fold(system.twin, plan, stage),
+            f"keras-{keras.backend.backend()}": twins_keras.fold_after_fold(system.twin, plan, stage),
+        }
         seconds = measure(sides, arguments.rounds)
         flops = made_experiment.product_flops(plan, stage)
         for side, taken in seconds.items():
@@ -105,7 +111,7 @@ def main() -> None:
             ratio = "" if side == "ours" else f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
             share = f"{flops / median / peak:.0%}"
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            print(f"{name:10} {len(plan.trials):5} {side:>8} {median:9.2f} {ratio:>19} {share:>8} {memory:10.1f}", flush=True)
+            print(f"{name:10} {len(plan.trials):5} {side:>16} {median:9.2f} {ratio:>19} {share:>8} {memory:10.1f}", flush=True)
 
 
 def measure(sides: dict[str, Callable[[], float]], num_rounds: int) -> dict[str, list[float]]:

@@ -1,4 +1,4 @@
-"""The networks of `benchmarks.cross_validation` as a PyTorch user writes them, trained fold after fold."""
+"""The networks of `benchmarks.cross_validation` as a PyTorch user writes them, trained fold after fold; and encoders with weights of Keras."""
 
 from __future__ import annotations
 
@@ -114,3 +114,37 @@ def _optimizer(config: dict[str, Any], net: nn.Module) -> torch.optim.Optimizer:
     if config["optimizer"] == "sgd":
         return torch.optim.SGD(net.parameters(), config["learning_rate"], momentum=config["momentum"])
     return torch.optim.AdamW(net.parameters(), config["learning_rate"], weight_decay=config["weight_decay"])
+
+
+class _FlattenChannelsLast(nn.Module):
+    def forward(self, x):
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+def encoder_from_keras(model: Any) -> nn.Module:
+    """A chain of Keras layers with its weights, for inputs (N, C, H, W).
+
+    Raises:
+      ValueError: a layer other than convolution with ReLU, max-pooling by 2, flattening, averaging over positions or dense.
+    """
+    layers: list[nn.Module] = []
+    for layer in model.layers:
+        kind = type(layer).__name__
+        weights = [torch.from_numpy(np.array(one)) for one in layer.get_weights()]
+        if kind == "Conv2D":
+            conv = nn.Conv2d(*weights[0].shape[2:], weights[0].shape[0], padding="same")
+            conv.load_state_dict({"weight": weights[0].permute(3, 2, 0, 1), "bias": weights[1]})
+            layers += [conv, nn.ReLU()]
+        elif kind == "MaxPooling2D":
+            layers.append(nn.MaxPool2d(2))
+        elif kind == "Flatten":
+            layers.append(_FlattenChannelsLast())
+        elif kind == "GlobalAveragePooling2D":
+            layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        elif kind == "Dense":
+            dense = nn.Linear(*weights[0].shape)
+            dense.load_state_dict({"weight": weights[0].T, "bias": weights[1]})
+            layers += [dense, nn.ReLU()] if layer.activation.__name__ == "relu" else [dense]
+        elif kind != "InputLayer":
+            raise ValueError(f"expected layers of a VGG, got {kind}")
+    return nn.Sequential(*layers).eval()

@@ -15,13 +15,14 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from avemo_jax.allocator import keep_freed_memory
 from avemo_jax.data.prepared import DOUBTFUL_KINDS, Example, PreparedCorpus, PreparedSet
 from avemo_jax.experiment.encoder_weights import encoder_variables, weights_digest
 from avemo_jax.experiment.networks import encoder_spec, is_frozen
 from avemo_jax.models.encoders import EncoderSpec, encode_steps
 
 Config = Mapping[str, Any]
-_VERSION = 2  # of what this module makes of a view
+_VERSION = 3  # of what this module makes of a view
 _BATCH_BYTES = 8 << 20  # of a batch's inputs as float32; what a network makes of them is some fifty times it
 _LARGEST_BATCH = 64
 
@@ -30,10 +31,11 @@ def compiler_flags() -> str:
     """XLA_FLAGS that suit frozen encoders on CPU; to be set before JAX has started a backend.
 
     In JAX 0.10 XLA hands chains of products and elementwise steps to a second library (YNN), in which the large networks with published
-    weights take up to 1.8 times as long (docs/performance.md has the numbers); small recurrent networks are faster with it. Another version
-    of JAX may not know the flag, and XLA ends a process that is given an unknown one.
+    weights take up to 2.5 times as long, and its newer emitters of loops take seven times as long for pooling (docs/performance.md has the
+    numbers); recurrent networks are faster with both. Another version of JAX may not know the flags, and XLA ends a process that is given
+    an unknown one.
     """
-    return "--xla_cpu_experimental_ynn_fusion_type=" if jax.__version_info__[:2] == (0, 10) else ""
+    return "--xla_cpu_experimental_ynn_fusion_type= --xla_cpu_use_fusion_emitters=false" if jax.__version_info__[:2] == (0, 10) else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,9 +202,12 @@ class FrozenEncoder:
         return self.spec.feature_shape(self.step_shape, self.dtype)
 
     def _compiled(self) -> Callable[[np.ndarray], jax.Array]:
-        fold = self.spec.family.fold
-        module, variables = self.spec.module(folded=fold is not None), self.variables if fold is None else fold(self.variables)
-        held = jax.device_put(variables)
+        if jax.default_backend() == "cpu":
+            keep_freed_memory()
+        family = self.spec.family
+        folds = family.folds_on(jax.default_backend())
+        module = self.spec.module(folded=folds)
+        held = jax.device_put(family.fold(self.variables) if family.fold is not None and folds else self.variables)
 
         def encode(weights: Any, steps: jax.Array) -> jax.Array:
             def apply(x: jax.Array) -> jax.Array:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from avemo_jax.models import face_api, i3d, inception_v3, mini_xception, vgg, vggish
+from avemo_jax.models.winograd import transform_kernels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +25,14 @@ class EncoderFamily:
     """What the engine knows of an encoder.
 
     Attributes:
-      make: (end_point, folded, **attributes) -> the module; families without batch norm ignore `folded`.
+      make: (end_point, folded, **attributes) -> the module, `folded` where its variables went through `fold`.
       end_points: in order of computation.
       features: the end point that systems use by default.
       input_rank: axes of one input: 2 for a spectrogram patch (frames, bands), 3 for a picture (H, W, C), 4 for a window of frames.
       resized: it takes `resize_px`, to which it resizes its pictures.
-      fold: variables -> variables of the folded net; None where there is no batch norm.
+      fold: variables -> variables that give the same features faster and are for frozen use alone: batch norms folded into convolutions,
+        wide kernels transformed. None where there is neither.
+      fold_on_cpu_alone: accelerators have transforms of their own in their libraries.
     """
 
     make: Callable[..., nn.Module]
@@ -38,15 +41,22 @@ class EncoderFamily:
     input_rank: int
     resized: bool = False
     fold: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    fold_on_cpu_alone: bool = False
+
+    def folds_on(self, backend: str) -> bool:
+        """Whether a frozen encoder's variables are folded on a backend, as `jax.default_backend()` names it."""
+        return self.fold is not None and (backend == "cpu" or not self.fold_on_cpu_alone)
 
 
 def _vgg(net: type[vgg.VGG16] | type[vgg.VGG19]) -> EncoderFamily:
     return EncoderFamily(
-        make=lambda end_point, folded, **attributes: net(end_point, **attributes),
+        make=lambda end_point, folded, **attributes: net(end_point, winograd=folded, **attributes),
         end_points=net.END_POINTS,
         features="fc7",
         input_rank=3,
         resized=True,
+        fold=transform_kernels,
+        fold_on_cpu_alone=True,
     )
 
 
@@ -65,10 +75,12 @@ def _face_net(net: type[face_api.FaceLandmarks68] | type[face_api.FaceExpression
 
 FAMILIES: dict[str, EncoderFamily] = {
     "vggish": EncoderFamily(
-        make=lambda end_point, folded, **attributes: vggish.VGGish(end_point, **attributes),
+        make=lambda end_point, folded, **attributes: vggish.VGGish(end_point, winograd=folded, **attributes),
         end_points=vggish.END_POINTS,
         features="embedding",
         input_rank=2,
+        fold=transform_kernels,
+        fold_on_cpu_alone=True,
     ),
     "inception_v3": EncoderFamily(
         make=inception_v3.InceptionV3,

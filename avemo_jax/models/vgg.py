@@ -8,6 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from avemo_jax.models.winograd import Conv3x3
+
 _CHANNELS = (64, 128, 256, 512, 512)  # of the five groups of convolutions, a max-pooling after each
 _MEAN_BGR = (103.939, 116.779, 123.68)  # of the ImageNet pictures that the weights were trained on
 _FULLY_CONNECTED = (("fc6", 4096), ("fc7", 4096), ("fc8", 1000))
@@ -34,6 +36,7 @@ class _VGG(nn.Module):
         "pool5" over positions (systems D and E), "global_max" the largest value; "flatten" "pool5" as a vector; "fc8" the logits of
         the 1000 classes of ImageNet. Fully connected layers take pictures of 224 px.
       resize_px: pictures are brought to this height and width first, bilinearly; 0 leaves them as they are.
+      winograd: kernels are transformed ones (`winograd.transform_kernels`); for frozen use.
     """
 
     END_POINTS: ClassVar[tuple[str, ...]]
@@ -41,6 +44,7 @@ class _VGG(nn.Module):
 
     end_point: str = "fc7"
     resize_px: int = 0
+    winograd: bool = False
 
     @nn.compact
     def end_points(self, x: jax.Array) -> dict[str, jax.Array]:
@@ -67,7 +71,7 @@ class _VGG(nn.Module):
         for group, (depth, channels) in enumerate(zip(self.DEPTHS, _CHANNELS, strict=True), start=1):
             for index in range(1, depth + 1):
                 layer = f"conv{group}_{index}"
-                x = nn.relu(nn.Conv(channels, (3, 3), kernel_init=nn.initializers.he_normal(), name=layer)(x))
+                x = nn.relu(Conv3x3(channels, self.winograd, name=layer)(x))
                 if done(layer, x):
                     return found
             x = nn.max_pool(x, (2, 2), (2, 2))

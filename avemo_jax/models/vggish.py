@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from avemo_jax.models.winograd import Conv3x3
+
 # Name and channels of the convolutions, a max-pooling after each group.
 _GROUPS = (
     (("conv1", 64),),
@@ -37,9 +39,11 @@ class VGGish(nn.Module):
       end_point: one of END_POINTS. "global_max" is the largest value of each channel of "pool4" (system D); "embedding" the 128
         numbers of the last layer (system A); "embedding_pca" the same after the PCA and whitening that AudioSet's embeddings went
         through, clipped to [-2, 2]; "embedding_quantized" those as whole numbers from 0 to 255, as they are distributed.
+      winograd: kernels are transformed ones (`winograd.transform_kernels`); for frozen use.
     """
 
     end_point: str = "embedding"
+    winograd: bool = False
 
     @nn.compact
     def end_points(self, x: jax.Array) -> dict[str, jax.Array]:
@@ -59,7 +63,7 @@ class VGGish(nn.Module):
 
         for number, group in enumerate(_GROUPS, start=1):
             for name, channels in group:
-                x = nn.relu(nn.Conv(channels, (3, 3), kernel_init=nn.initializers.he_normal(), name=name)(x))
+                x = nn.relu(Conv3x3(channels, self.winograd, name=name)(x))
                 if done(name, x):
                     return found
             x = nn.max_pool(x, (2, 2), (2, 2), padding="SAME")

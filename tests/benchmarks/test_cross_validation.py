@@ -1,4 +1,4 @@
-"""The benchmark against PyTorch: both sides are the same network, and what it prints is there."""
+"""The benchmark against PyTorch and Keras: all sides are the same network, and what it prints is there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is in benchmarks/requirements.txt")
 
-from benchmarks import cross_validation, made_experiment, twins_torch
+from benchmarks import cross_validation, made_experiment, twins_keras, twins_torch
 
 SMALL = {"a2": {"audio": (5, 128), "video": (6, 2048)}, "e_audio": {"audio": (8, 13)}, "small_cnn": {"video": (2, 32, 32, 1)}}
 
@@ -31,6 +31,8 @@ def test_twins_have_as_many_parameters(name):
     # torch keeps a second bias of 3 H in a GRU, of which we keep the H that do not add to the first.
     surplus = sum(2 * layer.hidden_size for layer in twin.modules() if isinstance(layer, twins_torch.nn.GRU))
     assert ours == theirs - surplus
+    keras_twin = twins_keras.model(system.twin, tuple(SMALL[name].values()), 8, 0.0)
+    assert ours == sum(int(np.prod(one.shape)) for one in keras_twin.trainable_variables) - surplus
 
 
 def test_products_are_counted_as_they_run():
@@ -49,4 +51,4 @@ def test_it_prints_a_row_a_side(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["cross_validation", "--system=small_cnn", "--clips=48", "--rounds=1"])
     cross_validation.main()
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("small_cnn")]
-    assert [row[2] for row in rows] == ["ours", "torch"] and all(float(row[3]) >= 0 for row in rows)
+    assert [row[2] for row in rows] == ["ours", "torch", "keras-tensorflow"] and all(float(row[3]) >= 0 for row in rows)

@@ -22,6 +22,6 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
     monkeypatch.setenv("XLA_FLAGS", "")
     set_up_backend(config, encodes=encodes(config))
     assert (ONE_CORE in os.environ["XLA_FLAGS"]) != has_encoder
-    assert (compiler_flags() in os.environ["XLA_FLAGS"].split()) == (has_encoder and bool(compiler_flags()))
+    assert (compiler_flags() in os.environ["XLA_FLAGS"]) == (has_encoder or not compiler_flags())
     set_up_backend(config)
     assert ONE_CORE in os.environ["XLA_FLAGS"]
