@@ -1,4 +1,4 @@
-"""The networks of `benchmarks.cross_validation` as a PyTorch user writes them, trained fold after fold; and encoders with weights of Keras."""
+"""The networks of `benchmarks.cross_validation` as a PyTorch user writes and trains them; and encoders with weights of Keras."""
 
 from __future__ import annotations
 
