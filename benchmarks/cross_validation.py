@@ -31,6 +31,7 @@ from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.run import set_up_backend
 from benchmarks import made_experiment, twins_keras, twins_torch
 from benchmarks.peak import matrix_product_peak
+from benchmarks.turns import rest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +121,7 @@ def measure(sides: dict[str, Callable[[], float]], num_rounds: int) -> dict[str,
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(num_rounds):
         for name, epoch in sides.items():
+            rest()
             start = time.perf_counter()
             losses[name].append(epoch())
             seconds[name].append(time.perf_counter() - start)

@@ -34,6 +34,7 @@ from avemo_jax.allocator import give_back_freed_memory, keep_freed_memory
 from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.models.encoders import EncoderSpec
 from avemo_jax.pretrained.load import load_pretrained
+from benchmarks.turns import rest
 from benchmarks.twins_torch import encoder_from_keras
 
 
@@ -171,7 +172,8 @@ def measure(net: Net, num_rounds: int, *, keeps: bool = True) -> dict[str, Timin
         for side, run in sides.items():
             if side == "ours" and keeps:
                 keep_freed_memory()
-                run(net.batch)  # what the other sides' allocator gave back is fetched again, which a run does once
+            rest()
+            run(net.batch)  # a corpus is many batches: memory that the side before gave back is fetched, and its own threads are awake
             start = time.perf_counter()
             run(net.batch)
             seconds[side].append(time.perf_counter() - start)

@@ -50,7 +50,11 @@ def timed(plan: Plan, stage_name: str, num_epochs: int) -> Timing:
     _, program, lanes = made_experiment.laid_out(plan, stage_name)
     states = made_experiment.fresh_states(plan, program, lanes)
     compiled: list[str] = []
-    jax.monitoring.register_event_duration_secs_listener(lambda name, seconds, **_: compiled.append(name))
+
+    def listen(name: str, seconds: float, **_: object) -> None:
+        compiled.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
     marks = []
     for _ in range(num_epochs):
         states, metrics = program.epoch(lanes, states)
@@ -58,7 +62,7 @@ def timed(plan: Plan, stage_name: str, num_epochs: int) -> Timing:
         marks.append(time.perf_counter())
         if not np.all(np.isfinite(losses)):
             raise ValueError(f"validation losses are not finite: {losses}")
-    jax.monitoring.clear_event_listeners()
+    jax.monitoring.unregister_event_duration_listener(listen)
     num_compiles = sum(name.endswith("backend_compile_duration") for name in compiled)
     return Timing(marks[0] - start, list(np.diff(marks)), num_compiles)
 

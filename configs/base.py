@@ -117,6 +117,9 @@ def get_config() -> ConfigDict:
         dict(
             data_shards=1,  # devices that share one trial's batch; the others hold different trials
             execution="auto",  # "auto" picks per backend; or "<trials>_<steps>" of vmap|loop and scan|python
+            # What accelerators multiply in: "bfloat16" or "tensorfloat32" (fast), "float32" (as a CPU, which knows no other), or what the
+            # backend does by itself. Weights, sums and the optimiser stay float32.
+            product_precision="default",
             feed="resident",  # "resident": arrays live on the devices; "stream": tf.data batches
             memory_gib=0.0,  # of each device, for trials; a batch of trials that needs more is split. 0 asks the device
             # Several processes share the grid: True leaves it to JAX to recognise SLURM, a TPU pod, Kubernetes or Open MPI.

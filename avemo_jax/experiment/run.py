@@ -33,6 +33,8 @@ from avemo_jax.training.processes import ALONE, Processes
 from avemo_jax.training.run_directory import RunDirectory, default_workdir, follow_run, open_run
 
 LOG = logging.getLogger(__name__)
+# `config.devices.product_precision` -> JAX's name. JAX's own "bfloat16" is no more than "the fastest", which a GPU takes for tensorfloat32.
+PRECISIONS = {"default": None, "bfloat16": "BF16_BF16_F32", "tensorfloat32": "tensorfloat32", "float32": "float32"}
 
 
 def train(config: Config, prepared: PreparedCorpus, processes: Processes = ALONE) -> dict[str, Any]:
@@ -152,7 +154,14 @@ def set_up_backend(config: Config, *, encodes: bool = False) -> None:
 
     Args:
       encodes: frozen encoders run in this process too, as they do on new media.
+
+    Raises:
+      ValueError: an unknown `config.devices.product_precision`.
     """
+    precision = config["devices"]["product_precision"]
+    if precision not in PRECISIONS:
+        raise ValueError(f"devices.product_precision must be one of {tuple(PRECISIONS)}, got {precision!r}")
+    jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
     if config["devices"]["compilation_cache"]:
         jax.config.update("jax_compilation_cache_dir", str(Path(config["prepared_dir"]).resolve() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

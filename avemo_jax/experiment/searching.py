@@ -29,7 +29,6 @@ from avemo_jax.search.space import split_values
 from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
 from avemo_jax.search.studies import Setting, Studies, chosen
 from avemo_jax.training.checkpoints import Checkpoints
-from avemo_jax.training.execution import TrialProgram
 from avemo_jax.training.grid import Stage, Trial, batches_of, train_batch, warm_start
 from avemo_jax.training.preemption import Preempted, StopRequest, listen
 from avemo_jax.training.run_directory import RunDirectory, compare_configs
@@ -185,7 +184,6 @@ class Trainer:
         self._bar = bar
         self._axes = searched_axes(plan.config)
         self._programs: dict[Any, Program] = {}
-        self._num_trials: dict[Any, int] = {}
         self._num_finished: int | None = None
 
     def finished(self, count: int) -> None:
@@ -237,22 +235,16 @@ class Trainer:
             key = (stage.name, mine[0].fields)
             if key not in self._programs:
                 self._programs[key] = make_program(plan, stage, mine, inputs)
-                self._num_trials[key] = 0
             program = self._programs[key]
-            # Side by side, a program is compiled for a number of trials: a round that holds fewer, as the last one may, is filled up.
-            wanted = len(mine)
-            if isinstance(program, TrialProgram) and program.execution.trials == "vmap":
-                wanted = self._num_trials[key] = max(self._num_trials[key], wanted)
-            padded = [*range(len(mine)), *[0] * (wanted - len(mine))]
 
             def show(done: int, total: int, text: str, index: int = index) -> None:
                 progress((index + done / total) / len(groups), stage.name, done, total)
 
             states = train_batch(
                 stage=stage,
-                trials=[mine[i] for i in padded],
-                inputs=[inputs[i] for i in padded],
-                warm=[warm[positions[i]] for i in padded],
+                trials=mine,
+                inputs=inputs[: len(mine)],
+                warm=[warm[position] for position in positions],
                 program=program,
                 num_epochs=plan.recipe(stage, mine[0]).num_epochs,
                 checkpoints=NothingKept(),
@@ -262,7 +254,7 @@ class Trainer:
                 stop=self._stop,
                 progress=show,
             )
-            batches.append(Batch(program, positions, states[: len(mine)]))
+            batches.append(Batch(program, positions, states))
         return NetworkOutcome(stage, batches)
 
     def _one_a_fold(self, like: Trial) -> list[Trial]:

@@ -63,8 +63,8 @@ class TrialProgram:
     """A batch of trials of equal shape, compiled.
 
     Holds no state of its own: every method takes the trials and returns them. `Lanes` are trials as the execution likes them: one
-    stacked tree on the mesh, or a list of trees. Where trials run side by side they are filled up to `num_lanes`, so that batches of
-    fewer run the same compiled program.
+    stacked tree on the mesh, or a list of trees. Where trials run side by side they are filled up to `num_lanes`, or to the most that there
+    have been, so that batches of fewer run the same compiled program.
     """
 
     def __init__(
@@ -107,7 +107,8 @@ class TrialProgram:
         """Bring trees of one trial each into the form that this execution works on, idle copies filling up the mesh."""
         if self.execution.trials == "loop":
             return [parallel.place_everywhere(trial, self._meshes[i % len(self._meshes)]) for i, trial in enumerate(trials)]
-        num_lanes = parallel.pad_trials(max(len(trials), self._num_lanes), self.mesh)
+        self._num_lanes = max(self._num_lanes, len(trials))
+        num_lanes = parallel.pad_trials(self._num_lanes, self.mesh)
         padded = list(trials) + [trials[-1]] * (num_lanes - len(trials))
         return parallel.place_trials(jax.tree.map(lambda *leaves: np.stack(leaves), *padded), self.mesh)
 

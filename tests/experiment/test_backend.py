@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import jax
+import numpy as np
 import pytest
 
 from avemo_jax.experiment.features import compiler_flags
@@ -25,3 +27,31 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
     assert (compiler_flags() in os.environ["XLA_FLAGS"]) == (has_encoder or not compiler_flags())
     set_up_backend(config)
     assert ONE_CORE in os.environ["XLA_FLAGS"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "lowered"),
+    [
+        ("default", "precision = [DEFAULT, DEFAULT]"),
+        ("bfloat16", "lhs_precision_type = bf16"),
+        ("tensorfloat32", "precision = [HIGH, HIGH]"),
+        ("float32", "precision = [HIGHEST, HIGHEST]"),
+    ],
+)
+def test_products_are_compiled_in_the_precision_that_is_asked_for(precision, lowered, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    config = demo.get_config("audio").to_dict()
+    config["devices"] |= {"compilation_cache": False, "product_precision": precision}
+    try:
+        set_up_backend(config)
+        text = jax.jit(lambda x: x @ x).lower(np.zeros((2, 2), np.float32)).as_text()
+    finally:
+        jax.config.update("jax_default_matmul_precision", None)
+    assert lowered in text
+
+
+def test_an_unknown_precision_is_named():
+    config = demo.get_config("audio").to_dict()
+    config["devices"]["product_precision"] = "float8"
+    with pytest.raises(ValueError, match=r"product_precision must be one of .*'bfloat16'.* got 'float8'"):
+        set_up_backend(config)
