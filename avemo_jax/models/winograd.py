@@ -38,8 +38,8 @@ def transform_kernels(variables: Mapping[str, Any]) -> dict[str, Any]:
     params = traverse_util.flatten_dict(dict(variables["params"]))
     for path, value in params.items():
         if path[-1] == "kernel" and value.shape[:-2] == (3, 3) and pays(*value.shape[-2:]):
-            points = np.einsum("ai,bj,ijcd->abcd", _KERNEL, _KERNEL, np.asarray(value, np.float64), optimize=True)
-            params[path] = points.astype(np.float32).reshape(_POINTS**2, *value.shape[-2:])
+            points = np.kron(_KERNEL, _KERNEL).astype(np.float32) @ np.asarray(value, np.float32).reshape(9, -1)
+            params[path] = points.reshape(_POINTS**2, *value.shape[-2:])
     return {**variables, "params": traverse_util.unflatten_dict(params)}
 
 
