@@ -193,6 +193,7 @@ def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_worke
             lambda place: plain(part, corpus, place),
         )
         for side, run in enumerate(sides):
+            os.sync()  # ours waits until its set is on the disk, and must not wait for what the other side has left in memory
             with peak_memory(with_workers=side == 0) as peak:
                 start, spent = time.perf_counter(), processor_s()
                 found = run(folder / f"{side}-{number}")
