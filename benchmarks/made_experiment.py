@@ -80,6 +80,11 @@ def laid_out(plan: Plan, stage_name: str) -> tuple[Stage, Program, Any]:
     return stage, program, program.lanes(inputs)
 
 
+def parts_of(plan: Plan, stage: Stage) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows of the training part and of the part that selects, of each trial."""
+    return [(one.train_index[: one.train_count], one.select_index[: one.select_count]) for one in plan.inputs(stage, plan.trials)]
+
+
 def fresh_states(plan: Plan, program: Program, lanes: Any) -> Any:
     """States of all trials before their first epoch."""
     return program.init(lanes, program.lanes([NOT_WARM] * len(plan.trials)))

@@ -15,6 +15,7 @@ from keras import layers, ops
 
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.training.grid import Stage
+from benchmarks.made_experiment import parts_of
 
 
 def contextual_temporal(audio: Any, video: Any, dropout_rate: float) -> Any:
@@ -81,8 +82,7 @@ def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
         return net
 
     nets = [compiled() for _ in plan.trials]
-    parts = [(one.train_index[: one.train_count], one.select_index[: one.select_count]) for one in plan.inputs(stage, plan.trials)]
-    rows = [[([stream[part] for stream in streams], targets[part]) for part in pair] for pair in parts]
+    rows = [[([stream[part] for stream in streams], targets[part]) for part in pair] for pair in parts_of(plan, stage)]
 
     def epoch() -> float:
         losses = []

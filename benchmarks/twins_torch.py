@@ -12,6 +12,7 @@ from torch import nn
 
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.training.grid import Stage
+from benchmarks.made_experiment import parts_of
 
 
 class ContextualTemporal(nn.Module):
@@ -87,7 +88,7 @@ def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
     torch.manual_seed(0)
     nets = [TWINS[twin](recipe.num_classes, config["dropout_rate"]) for _ in plan.trials]
     optimizers = [_optimizer(config, net) for net in nets]
-    parts = [(one.train_index[: one.train_count], one.select_index[: one.select_count]) for one in plan.inputs(stage, plan.trials)]
+    parts = parts_of(plan, stage)
     loss_of = nn.CrossEntropyLoss(label_smoothing=config["label_smoothing"])
 
     def epoch() -> float:

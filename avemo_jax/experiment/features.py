@@ -31,9 +31,9 @@ def compiler_flags() -> str:
     """XLA_FLAGS that suit frozen encoders on CPU; to be set before JAX has started a backend.
 
     In JAX 0.10 XLA hands chains of products and elementwise steps to a second library (YNN), in which the large networks with published
-    weights take up to 2.5 times as long, and its newer emitters of loops take seven times as long for pooling (docs/performance.md has the
-    numbers); recurrent networks are faster with both. Another version of JAX may not know the flags, and XLA ends a process that is given
-    an unknown one.
+    weights take longer, and so they do with its newer emitters of loops, pooling above all (docs/performance.md has commands to see it);
+    recurrent networks are faster with both. Another version of JAX may not know the flags, and XLA ends a process that is given an unknown
+    one.
     """
     return "--xla_cpu_experimental_ynn_fusion_type= --xla_cpu_use_fusion_emitters=false" if jax.__version_info__[:2] == (0, 10) else ""
 
@@ -156,7 +156,7 @@ class FrozenEncoder:
             bits wherever an interrupted preparation goes on.
         """
         size, feature_shape = self.batch_size, self.feature_shape
-        apply = self._compiled()
+        apply = self.compiled()
         pending: list[tuple[Example, int]] = []
         waiting: list[np.ndarray] = []
         done: list[np.ndarray] = []
@@ -201,13 +201,13 @@ class FrozenEncoder:
     def feature_shape(self) -> tuple[int, ...]:
         return self.spec.feature_shape(self.step_shape, self.dtype)
 
-    def _compiled(self) -> Callable[[np.ndarray], jax.Array]:
+    def compiled(self) -> Callable[[np.ndarray], jax.Array]:
+        """A function from steps (N, *step_shape) to features (N, *feature_shape), for batches of one size; it holds the weights."""
         if jax.default_backend() == "cpu":
             keep_freed_memory()
-        family = self.spec.family
-        folds = family.folds_on(jax.default_backend())
-        module = self.spec.module(folded=folds)
-        held = jax.device_put(family.fold(self.variables) if family.fold is not None and folds else self.variables)
+        fold = self.spec.family.fold_on(jax.default_backend())
+        module, variables = self.spec.module(folded=fold is not None), self.variables if fold is None else fold(self.variables)
+        held = jax.device_put(variables)
 
         def encode(weights: Any, steps: jax.Array) -> jax.Array:
             def apply(x: jax.Array) -> jax.Array:

@@ -43,9 +43,9 @@ class EncoderFamily:
     fold: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     fold_on_cpu_alone: bool = False
 
-    def folds_on(self, backend: str) -> bool:
-        """Whether a frozen encoder's variables are folded on a backend, as `jax.default_backend()` names it."""
-        return self.fold is not None and (backend == "cpu" or not self.fold_on_cpu_alone)
+    def fold_on(self, backend: str) -> Callable[[Mapping[str, Any]], dict[str, Any]] | None:
+        """What a frozen encoder's variables go through on a backend, as `jax.default_backend()` names it; None for nothing."""
+        return self.fold if backend == "cpu" or not self.fold_on_cpu_alone else None
 
 
 def _vgg(net: type[vgg.VGG16] | type[vgg.VGG19]) -> EncoderFamily:

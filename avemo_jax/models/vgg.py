@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from avemo_jax.models.winograd import Conv3x3
+from avemo_jax.models.winograd import conv3x3
 
 _CHANNELS = (64, 128, 256, 512, 512)  # of the five groups of convolutions, a max-pooling after each
 _MEAN_BGR = (103.939, 116.779, 123.68)  # of the ImageNet pictures that the weights were trained on
@@ -71,7 +71,7 @@ class _VGG(nn.Module):
         for group, (depth, channels) in enumerate(zip(self.DEPTHS, _CHANNELS, strict=True), start=1):
             for index in range(1, depth + 1):
                 layer = f"conv{group}_{index}"
-                x = nn.relu(Conv3x3(channels, self.winograd, name=layer)(x))
+                x = nn.relu(conv3x3(x, channels, winograd=self.winograd, name=layer))
                 if done(layer, x):
                     return found
             x = nn.max_pool(x, (2, 2), (2, 2))

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from avemo_jax.models.winograd import Conv3x3
+from avemo_jax.models.winograd import conv3x3
 
 # Name and channels of the convolutions, a max-pooling after each group.
 _GROUPS = (
@@ -63,7 +63,7 @@ class VGGish(nn.Module):
 
         for number, group in enumerate(_GROUPS, start=1):
             for name, channels in group:
-                x = nn.relu(Conv3x3(channels, self.winograd, name=name)(x))
+                x = nn.relu(conv3x3(x, channels, winograd=self.winograd, name=name))
                 if done(name, x):
                     return found
             x = nn.max_pool(x, (2, 2), (2, 2), padding="SAME")

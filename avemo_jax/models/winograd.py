@@ -68,23 +68,24 @@ def _weighted(weights: np.ndarray, values: Sequence[jax.Array] | jax.Array) -> j
     return sum(terms[1:], terms[0])
 
 
-class Conv3x3(nn.Module):
-    """A convolution 3 x 3 with bias, padding "SAME"; its parameters `kernel` and `bias` as `flax.linen.Conv` has them.
-
-    Attributes:
-      channels: C'.
-      winograd: `kernel` is a transformed one, (36, C, C'), where the layer is wide enough to gain (`transform_kernels`); for frozen use.
-    """
+class TransformedConv(nn.Module):
+    """`convolve` with a bias: parameters `kernel` (36, C, C') and `bias` (C',)."""
 
     channels: int
-    winograd: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map x (N, H, W, C) to (N, H, W, C')."""
-        initial = nn.initializers.he_normal()
-        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        if self.winograd and pays(x.shape[-1], self.channels):
-            return convolve(x, self.param("kernel", initial, (_POINTS**2, x.shape[-1], self.channels))) + bias
-        kernel = self.param("kernel", initial, (3, 3, x.shape[-1], self.channels))
-        return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")) + bias
+        kernel = self.param("kernel", nn.initializers.he_normal(), (_POINTS**2, x.shape[-1], self.channels))
+        return convolve(x, kernel) + self.param("bias", nn.initializers.zeros, (self.channels,))
+
+
+def conv3x3(x: jax.Array, channels: int, *, winograd: bool, name: str) -> jax.Array:
+    """Convolve x (N, H, W, C) 3 x 3, padding "SAME", with bias; to be called where a module makes its submodules.
+
+    Args:
+      winograd: kernels are transformed ones where the layer is wide enough to gain (`transform_kernels`); for frozen use.
+    """
+    if winograd and pays(x.shape[-1], channels):
+        return TransformedConv(channels, name=name)(x)
+    return nn.Conv(channels, (3, 3), kernel_init=nn.initializers.he_normal(), name=name)(x)

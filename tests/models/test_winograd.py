@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -10,7 +11,16 @@ from avemo_jax.models import winograd
 from avemo_jax.models.encoders import FAMILIES
 from avemo_jax.models.vgg import VGG16
 from avemo_jax.models.vggish import VGGish
-from avemo_jax.models.winograd import Conv3x3, transform_kernels
+from avemo_jax.models.winograd import conv3x3, transform_kernels
+
+
+class Conv3x3(nn.Module):
+    channels: int
+    winograd: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        return conv3x3(x, self.channels, winograd=self.winograd, name="conv")
 
 
 @pytest.mark.parametrize("size", [(4, 4), (8, 12), (3, 3), (1, 9), (7, 10)])
@@ -18,10 +28,10 @@ def test_it_convolves(size, monkeypatch):
     monkeypatch.setattr(winograd, "_FEWEST_CHANNELS", 5)
     x = np.random.default_rng(0).normal(size=(2, *size, 6)).astype(np.float32)
     variables = Conv3x3(5).init(jax.random.key(1), x)
-    variables = {"params": variables["params"] | {"bias": np.arange(5, dtype=np.float32)}}
+    variables = {"params": {"conv": variables["params"]["conv"] | {"bias": np.arange(5, dtype=np.float32)}}}
     plain = Conv3x3(5).apply(variables, x)
     transformed = transform_kernels(variables)
-    assert transformed["params"]["kernel"].shape == (36, 6, 5)
+    assert transformed["params"]["conv"]["kernel"].shape == (36, 6, 5)
     np.testing.assert_allclose(Conv3x3(5, winograd=True).apply(transformed, x), plain, atol=3e-5)
 
 
@@ -39,5 +49,5 @@ def test_a_net_with_transformed_kernels_has_the_same_features(net, shape):
 
 
 def test_accelerators_keep_plain_kernels():
-    assert FAMILIES["vgg16"].folds_on("cpu") and not FAMILIES["vgg16"].folds_on("gpu")
-    assert FAMILIES["inception_v3"].folds_on("gpu") and not FAMILIES["face_landmarks"].folds_on("cpu")
+    assert FAMILIES["vgg16"].fold_on("cpu") and not FAMILIES["vgg16"].fold_on("gpu")
+    assert FAMILIES["inception_v3"].fold_on("gpu") and not FAMILIES["face_landmarks"].fold_on("cpu")
