@@ -14,8 +14,7 @@ def keep_freed_memory() -> bool:
     """Let this process keep what it frees for its next allocation; returns whether the C library can (glibc).
 
     A large network on CPU takes and gives back some hundred MiB at every call. glibc hands blocks of that size back to the system, and the
-    next call pays a page fault for each 4 KiB of them: a sixth of InceptionV3's time (docs/performance.md). The process then holds what it
-    needed at its peak.
+    next call pays a page fault for each 4 KiB of them (docs/performance.md). The process then holds what it needed at its peak.
     """
     return _set_thresholds(_LARGEST, _LARGEST)
 

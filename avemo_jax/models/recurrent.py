@@ -57,8 +57,7 @@ def _held_apart(x: jax.Array, index: jax.Array) -> jax.Array:
     """A step's row of a scanned array as a value of its own, not as a part of what is done with it.
 
     XLA on CPU would look for the row anew at every element of a step that keeps nothing for a backward pass, in loops that then are not
-    vectorised: such a scan took two to four times as long. It drops its own barrier before it fuses; a condition that always holds, and
-    that it cannot know of, stays.
+    vectorised. It drops its own barrier before it fuses; a condition that always holds, and that it cannot know of, stays.
     """
 
     def on_cpu(x, index):
