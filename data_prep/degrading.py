@@ -5,7 +5,7 @@ The same clip is always degraded in the same way: draws follow from its id.
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import hashlib
 import io
 from collections.abc import Iterable, Iterator
@@ -81,19 +81,23 @@ def hide(frames: Iterable[Frame], share: float, random: np.random.Generator) -> 
     """Cover a rectangle of the picture's proportions with grey, at one place for the whole clip."""
     down, right = random.random(2)
     side = np.sqrt(share)
-    for frame in frames:
+
+    def covered(frame: Frame) -> np.ndarray:
         height, width = frame.image.shape[:2]
         size = round(side * height), round(side * width)
         top, left = round(down * (height - size[0])), round(right * (width - size[1]))
         image = frame.image.copy()
         image[top : top + size[0], left : left + size[1]] = _GREY
-        yield dataclasses.replace(frame, image=image)
+        return image
+
+    for frame in frames:
+        yield Frame(frame.time_s, functools.partial(covered, frame))
 
 
 def drop_frames(frames: Iterable[Frame], share: float, random: np.random.Generator) -> Iterator[Frame]:
     """Show the last frame that came in place of those that are lost; the first always comes."""
-    shown: np.ndarray | None = None
+    shown: Frame | None = None
     for frame in frames:
         if shown is None or random.random() >= share:
-            shown = frame.image
-        yield dataclasses.replace(frame, image=shown)
+            shown = frame
+        yield Frame(frame.time_s, functools.partial(getattr, shown, "image"))

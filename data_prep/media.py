@@ -71,12 +71,21 @@ class MediaInfo:
     height_px: int | None
 
 
-@dataclasses.dataclass(frozen=True)
 class Frame:
-    """One picture: time from the start of the clip in s, image (H, W, 3) uint8 RGB."""
+    """One picture.
 
-    time_s: float
-    image: np.ndarray
+    Attributes:
+      time_s: from the start of the clip.
+      image: (H, W, 3) uint8 RGB; one given as a function is made when it is first looked at, since views pass over most frames of a film.
+    """
+
+    def __init__(self, time_s: float, image: np.ndarray | Callable[[], np.ndarray]):
+        self.time_s = time_s
+        self._image = image
+
+    @functools.cached_property
+    def image(self) -> np.ndarray:
+        return self._image() if callable(self._image) else self._image
 
 
 def content_sha256(path: Path) -> str:
@@ -159,7 +168,7 @@ def stream_frames(path: Path, *, start_s: float | None = None, end_s: float | No
         reached_s = time_s + header.interval_s
         if time_s >= origin_s - 1e-6:
             num_frames += 1
-            yield Frame(max(time_s - origin_s, 0.0), _picture(frame, region, to_rgb))
+            yield Frame(max(time_s - origin_s, 0.0), functools.partial(_picture, frame, region, to_rgb))
     expected_s = header.duration_s if end_s is None else end_s
     if expected_s is not None and reached_s < expected_s - _TOLERANCE_S:
         raise MediaError("truncated", f"{path.name}: the picture ends at {reached_s:.2f} s, expected {expected_s:.2f} s")
@@ -374,6 +383,8 @@ def _pyav_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blo
     header = _Header()
     to_float = av.AudioResampler(format="fltp")
     rate_hz, position = 0, 0
+    held: list[np.ndarray] = []  # a frame is 20 ms of sound or so: too short to be worth a call of NumPy's each
+    num_held = 0
     for time_s, frame in _decoded_from(path, "audio", start_s or 0.0, header):
         if rate_hz == 0:
             rate_hz = _plausible_rate_hz(frame.sample_rate, path)
@@ -381,18 +392,31 @@ def _pyav_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blo
         if frame.sample_rate != rate_hz:
             raise MediaError("undecodable", f"{path.name}: the rate changes from {rate_hz} to {frame.sample_rate} Hz")
         for part in to_float.resample(frame):
-            block = part.to_ndarray().mean(axis=0)
-            start = 0 if start_s is None else round(start_s * rate_hz) - position
-            end = len(block) if end_s is None else round(end_s * rate_hz) - position
-            block = block[max(start, 0) : max(end, 0)]
-            position += part.samples
-            if len(block):
-                yield rate_hz, block
-        if end_s is not None and position >= round(end_s * rate_hz):
+            samples = part.to_ndarray()
+            if held and (len(samples) != len(held[0]) or num_held >= _BLOCK_SAMPLES):  # a broadcast may change its channels
+                yield from _within(held, position, rate_hz, start_s, end_s)
+                position, held, num_held = position + num_held, [], 0
+            held.append(samples)
+            num_held += part.samples
+        if end_s is not None and position + num_held >= round(end_s * rate_hz):
+            yield from _within(held, position, rate_hz, start_s, end_s)
             return
+    yield from _within(held, position, rate_hz, start_s, end_s)
+    position += num_held
     reached_s, expected_s = position / max(rate_hz, 1), header.duration_s if end_s is None else end_s
     if expected_s is not None and reached_s < expected_s - _TOLERANCE_S:
         raise MediaError("truncated", f"{path.name}: the sound ends at {reached_s:.2f} s, expected {expected_s:.2f} s")
+
+
+def _within(parts: list[np.ndarray], position: int, rate_hz: int, start_s: float | None, end_s: float | None) -> _Blocks:
+    """Join (C, S) float32 parts, the first of which starts at sample `position`, to one block and yield what of it lies in the span."""
+    if parts:
+        block = np.concatenate(parts, axis=1).mean(axis=0)
+        start = 0 if start_s is None else round(start_s * rate_hz) - position
+        end = len(block) if end_s is None else round(end_s * rate_hz) - position
+        block = block[max(start, 0) : max(end, 0)]
+        if len(block):
+            yield rate_hz, block
 
 
 def _plausible_rate_hz(rate_hz: int, path: Path) -> int:

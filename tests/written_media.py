@@ -36,18 +36,18 @@ def write_video(
             _write_sound(container, audio, sound, sound_rate_hz)
 
 
-def write_sound(path: Path, sound: np.ndarray, *, rate_hz: int, codec: str) -> None:
-    """Write sound (S,) in [-1, 1] alone with one of FFmpeg's codecs."""
+def write_sound(path: Path, sound: np.ndarray, *, rate_hz: int, codec: str, layout: str = "mono") -> None:
+    """Write sound (S,) in [-1, 1] alone with one of FFmpeg's codecs, the same in all channels of the layout."""
     with av.open(str(path), "w") as container:
-        _write_sound(container, container.add_stream(codec, rate=rate_hz, layout="mono"), sound, rate_hz)
+        _write_sound(container, container.add_stream(codec, rate=rate_hz, layout=layout), sound, rate_hz, layout)
 
 
-def _write_sound(container, stream, sound: np.ndarray, rate_hz: int) -> None:
+def _write_sound(container, stream, sound: np.ndarray, rate_hz: int, layout: str = "mono") -> None:
     samples = np.round(sound * 32767).astype(np.int16)[None]
     frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
     frame.sample_rate, frame.pts = rate_hz, 0
     context = stream.codec_context
-    to_codec = av.AudioResampler(format=context.format, layout="mono", rate=rate_hz, frame_size=context.frame_size or 1024)
+    to_codec = av.AudioResampler(format=context.format, layout=layout, rate=rate_hz, frame_size=context.frame_size or 1024)
     for part in [*to_codec.resample(frame), *to_codec.resample(None)]:
         container.mux(stream.encode(part))
     container.mux(stream.encode())

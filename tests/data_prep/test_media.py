@@ -66,19 +66,34 @@ class TestAudio:
         soundfile.write(tmp_path / "a.wav", np.stack([np.full(8000, 0.5), np.full(8000, -0.25)], 1), 8000)
         np.testing.assert_allclose(whole(tmp_path / "a.wav", rate_hz=8000), 0.125, atol=1e-4)
 
+    def test_channels_that_change_on_the_way(self, tmp_path):
+        for layout in ("mono", "stereo"):
+            write_sound(tmp_path / f"{layout}.aac", chirp(1, 16000), rate_hz=16000, codec="aac", layout=layout)
+        (tmp_path / "a.aac").write_bytes(b"".join((tmp_path / f"{layout}.aac").read_bytes() for layout in ("mono", "stereo")))
+        mono, stereo, both = (whole(tmp_path / f"{name}.aac", rate_hz=16000) for name in ("mono", "stereo", "a"))
+        assert len(both) == len(mono) + len(stereo)
+        np.testing.assert_array_equal(both[: len(mono)], mono)
+        np.testing.assert_allclose(both[len(mono) + 2048 :], stereo[2048:], atol=1e-3)  # by then the decoder has settled
+
     def test_resampling_equals_soxr_in_one_piece(self, tmp_path):
         soundfile.write(tmp_path / "a.wav", chirp(7, 24414), 24414, subtype="FLOAT")
         expected = soxr.resample(chirp(7, 24414), 24414, 16000, quality="HQ")
         np.testing.assert_array_equal(whole(tmp_path / "a.wav", rate_hz=16000), expected)
 
     @pytest.mark.parametrize("block_samples", [1000, 4096, 1 << 20])
-    def test_segments_do_not_depend_on_blocks(self, tmp_path, monkeypatch, block_samples):
-        soundfile.write(tmp_path / "a.flac", chirp(5.3, 44100), 44100)
-        expected = whole(tmp_path / "a.flac", rate_hz=16000)
+    @pytest.mark.parametrize("name", ["a.flac", "a.mka"])
+    def test_segments_do_not_depend_on_blocks(self, tmp_path, monkeypatch, name, block_samples):
+        if name == "a.flac":
+            soundfile.write(tmp_path / name, chirp(5.3, 44100), 44100)
+        else:
+            write_sound(tmp_path / name, chirp(5.3, 44100), rate_hz=44100, codec="aac")
+        expected = whole(tmp_path / name, rate_hz=16000)
         monkeypatch.setattr(media, "_BLOCK_SAMPLES", block_samples)
-        pieces = list(stream_audio(tmp_path / "a.flac", rate_hz=16000, segment_s=2.0))
+        pieces = list(stream_audio(tmp_path / name, rate_hz=16000, segment_s=2.0))
         assert [len(piece) for piece in pieces] == [32000, 32000, len(expected) - 64000]
         np.testing.assert_array_equal(np.concatenate(pieces), expected)
+        span = whole(tmp_path / name, rate_hz=44100, start_s=1.25, end_s=3.5)
+        np.testing.assert_array_equal(span, whole(tmp_path / name, rate_hz=44100)[55125:154350])
 
     @pytest.mark.parametrize("name", ["a.wav", "clip.avi"])
     def test_span(self, tmp_path, clip, name):
