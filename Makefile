@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
 # Whole files side by side, so that what a file trains once is trained once; more than four at a time would need much memory.
-SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
+# In the order of tests/conftest.py: xdist's own starts files of few tests last, and those are the long ones.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 DEMO := audio video audio_video
 
 .PHONY: help setup demo test check lock clean

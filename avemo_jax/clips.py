@@ -116,8 +116,8 @@ def write_clips(path: Path, clips: Iterable[Clip]) -> None:
         writer = csv.writer(stream)
         writer.writerow(_FIELDS)
         for clip in clips:
-            row = dataclasses.asdict(clip) | {"attributes": json.dumps(dict(clip.attributes), sort_keys=True)}
-            writer.writerow(["" if row[name] is None else row[name] for name in _FIELDS])
+            row = {name: getattr(clip, name) for name in _FIELDS} | {"attributes": json.dumps(dict(clip.attributes), sort_keys=True)}
+            writer.writerow(["" if value is None else value for value in row.values()])
 
 
 def read_clips(path: Path) -> tuple[Clip, ...]:

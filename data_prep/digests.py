@@ -26,22 +26,22 @@ def media_digests(paths: Iterable[Path], *, memory: Path, num_threads: int = 2) 
     """
     known = _read(memory)
     digests: dict[Path, str] = {}
-    unknown: list[tuple[Path, os.stat_result]] = []
+    unknown: list[tuple[Path, str, os.stat_result]] = []
     for path in dict.fromkeys(paths):
         if not path.is_file():
             digests[path] = ABSENT
             continue
-        stat = path.stat()
-        size, mtime_ns, digest = known.get(str(path.resolve()), (None, None, ""))
+        stat, place = path.stat(), str(path.resolve())
+        size, mtime_ns, digest = known.get(place, (None, None, ""))
         if (size, mtime_ns) == (stat.st_size, stat.st_mtime_ns):
             digests[path] = digest
         else:
-            unknown.append((path, stat))
+            unknown.append((path, place, stat))
     with ThreadPoolExecutor(num_threads) as threads:
-        for (path, stat), digest in zip(unknown, threads.map(lambda pair: content_sha256(pair[0]), unknown), strict=True):
+        for (path, place, stat), digest in zip(unknown, threads.map(lambda one: content_sha256(one[0]), unknown), strict=True):
             digests[path] = digest
             if time.time_ns() - stat.st_mtime_ns > _SETTLED_NS:
-                known[str(path.resolve())] = (stat.st_size, stat.st_mtime_ns, digest)
+                known[place] = (stat.st_size, stat.st_mtime_ns, digest)
     if unknown:
         partial = memory.with_suffix(f".{os.getpid()}.partial")
         partial.write_text(json.dumps(known, indent=0, sort_keys=True), encoding="utf-8")

@@ -19,7 +19,7 @@ def write_set(
     """
 
     def staged_clip(i, clip):
-        path, made = directory / f"{modality}-{view}-{clip.clip_id}.npz", segments_of(i)
+        path, made = directory / f"{modality}-{view}-{clip.clip_id}.zip", segments_of(i)
         if isinstance(made, Damage):
             return stage_lost(path, clip.clip_id, made)
         return stage(path, clip.clip_id, made, lambda: (doubts or {}).get(clip.clip_id))

@@ -107,7 +107,7 @@ def test_neither_writing_nor_reading_needs_tensorflow(tmp_path):
         segment = ViewSegment(np.ones((4, 8), np.float32), np.ones(4, bool), np.zeros(4, np.float32), 4)
         about = dict(corpus="tiny", view="v", modality="audio", view_params={}, step_shape=(8,), dtype="float32", key="k")
         clip = Clip("a", "tiny", "happy", "s1")
-        prepared = write_prepared(directory / "set", staged=[stage(directory / "a.npz", "a", [segment])], clips=[clip], **about)
+        prepared = write_prepared(directory / "set", staged=[stage(directory / "a.zip", "a", [segment])], clips=[clip], **about)
         assert [example.values.sum() for example in prepared.examples()] == [32]
     """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
@@ -117,6 +117,6 @@ def test_neither_writing_nor_reading_needs_tensorflow(tmp_path):
 @pytest.mark.parametrize(("shard_bytes", "expected"), [(1000, [["a0", "a1", "a2", "b0"]]), (256, [["a0", "a1"], ["a2", "b0"]])])
 def test_shards_follow_the_bytes_not_the_clips(tmp_path, monkeypatch, shard_bytes, expected):
     monkeypatch.setattr(builders, "_SHARD_BYTES", shard_bytes)
-    staged = [stage(tmp_path / f"{name}.npz", name, map(embedding, range(count))) for name, count in (("a", 3), ("b", 1))]  # 128 bytes each
+    staged = [stage(tmp_path / f"{name}.zip", name, map(embedding, range(count))) for name, count in (("a", 3), ("b", 1))]  # 128 bytes each
     shards = [[f"{clip.clip_id}{index}" for clip, run in shard for index in run] for shard in builders._shards(staged)]
     assert shards == expected

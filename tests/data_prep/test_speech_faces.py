@@ -179,7 +179,7 @@ def test_a_clip_that_lacks_either_medium_is_lost_by_name(tmp_path):
     lost = {}
     for name, (audio, video) in media.items():
         clip = Clip(name, "tiny", "happy", "s1", audio=audio, video=video)
-        staged = stage_media(StageTask(clip, SpeechFaces(**SMALL), tmp_path, tmp_path / f"{name}.npz"))
+        staged = stage_media(StageTask(clip, SpeechFaces(**SMALL), tmp_path, tmp_path / f"{name}.zip"))
         lost[name] = (staged.num_segments, staged.damage.kind)
     assert lost.pop("whole") == (5, "no_face")  # its pictures show none
     assert lost == {
@@ -198,7 +198,7 @@ def test_a_clip_without_speech_is_told(tmp_path):
     hum = (0.1 * np.sin(2 * np.pi * 100 * np.arange(2 * RATE_HZ) / RATE_HZ)).astype(np.float32)
     write_sound(tmp_path / "hum.wav", hum, rate_hz=RATE_HZ, codec="pcm_s16le")
     clip = Clip("hum", "tiny", "happy", "s1", audio="hum.wav")
-    staged = stage_media(StageTask(clip, SpeechSegments(), tmp_path, tmp_path / "hum.npz"))
+    staged = stage_media(StageTask(clip, SpeechSegments(), tmp_path, tmp_path / "hum.zip"))
     assert staged.num_segments == 5 and staged.damage.kind == "no_speech" and "all of it is used" in staged.damage.detail
 
 

@@ -35,9 +35,9 @@ def test_different_clips_have_different_files(tmp_path):
 
 
 def test_a_lost_clip_and_one_without_segments_say_why(tmp_path):
-    lost = stage_lost(tmp_path / "a.npz", "a", Damage("truncated", "half of it"))
-    assert read_staged(tmp_path / "a.npz") == lost and lost.damage == Damage("truncated", "half of it") and lost.num_segments == 0
-    assert stage(tmp_path / "b.npz", "b", ()).damage.kind == "empty"
+    lost = stage_lost(tmp_path / "a.zip", "a", Damage("truncated", "half of it"))
+    assert read_staged(tmp_path / "a.zip") == lost and lost.damage == Damage("truncated", "half of it") and lost.num_segments == 0
+    assert stage(tmp_path / "b.zip", "b", ()).damage.kind == "empty"
 
 
 def test_a_failure_half_way_leaves_nothing(tmp_path):
@@ -46,15 +46,15 @@ def test_a_failure_half_way_leaves_nothing(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        stage(tmp_path / "a.npz", "a", segments())
+        stage(tmp_path / "a.zip", "a", segments())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_torn_file_counts_as_absent(tmp_path):
-    path = tmp_path / "a.npz"
+    path = tmp_path / "a.zip"
     stage(path, "a", [segment(0)])
     content = path.read_bytes()
     for length in (0, 10, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:length])
         assert read_staged(path) is None
-    assert read_staged(tmp_path / "absent.npz") is None
+    assert read_staged(tmp_path / "absent.zip") is None

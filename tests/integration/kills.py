@@ -129,7 +129,7 @@ def _names(run: DemoRun) -> list[str]:
 def _state(run: DemoRun) -> str:
     """What a killed run has left on disk."""
     if not _is_prepared(run):
-        staged = len(list((run.shelf / "prepared").glob("*.partial/staging/*.npz")))
+        staged = len(list((run.shelf / "prepared").glob("*.partial/staging/*.zip")))
         return f"in preparation, {staged} clips staged"
     steps = [path for path in (run.workdir / "checkpoints" / "audio").glob("*") if path.is_dir()]
     whole = sorted(int(path.name) for path in steps if (path / "manifest.json").is_file())

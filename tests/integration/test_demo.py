@@ -153,12 +153,22 @@ def test_predict_judges_a_clip_of_the_corpus(trained, tmp_path):
     assert [row["file"] for row in csv.DictReader((tmp_path / "predictions.csv").open())] == [str(film)] * (1 + len(one["segments"]))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_run_saves_and_goes_on(trained, shelf, tmp_path, number):
+# An epoch takes some 20 ms: of fewer, a busy machine has done all before the signal is sent.
+LONG = {"train.num_epochs": 300, "train.checkpoint_every_epochs": 300, "protocol.baseline": False, "train.tensorboard": False}
+
+
+@pytest.fixture(scope="module")
+def straight_outcome(trained, shelf, tmp_path_factory):
+    """Outcome of the long run that nobody stops."""
     trained("audio")  # prepares and compiles
-    # An epoch takes some 20 ms: of fewer, a busy machine has done all before the signal is sent.
-    long = {"train.num_epochs": 300, "train.checkpoint_every_epochs": 300, "protocol.baseline": False, "train.tensorboard": False}
-    run = DemoRun(shelf, tmp_path / "run", "audio", long)
+    run = DemoRun(shelf, tmp_path_factory.mktemp("long") / "straight", "audio", LONG)
+    run()
+    return run.outcome()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_saves_and_goes_on(straight_outcome, shelf, tmp_path, number):
+    run = DemoRun(shelf, tmp_path / "run", "audio", LONG)
     process = run.start()
     printed = ""
     for line in process.stdout:
@@ -172,9 +182,7 @@ def test_a_stopped_run_saves_and_goes_on(trained, shelf, tmp_path, number):
     (step,) = (path for path in (run.workdir / "checkpoints" / "audio").iterdir())
     assert 0 < int(step.name) < 300
     assert f"after epoch {step.name} of 300" in run()
-    straight = DemoRun(shelf, tmp_path / "straight", "audio", long)
-    straight()
-    assert run.outcome() == straight.outcome()
+    assert run.outcome() == straight_outcome
 
 
 def test_the_stream_feed_gives_the_numbers_of_the_resident_one(trained, shelf, tmp_path):
