@@ -8,7 +8,7 @@ from filled_variables import filled_variables
 from avemo_jax.models.cnn import CNN, ConvPool, ProductConv, max_pool_2x2
 
 
-@pytest.mark.parametrize("shape", [(2, 9, 12, 5), (1, 96, 64, 1), (3, 1, 2, 4)])
+@pytest.mark.parametrize("shape", [(2, 9, 12, 5), (1, 96, 64, 1), (3, 1, 2, 4), (12, 20, 13, 2), (7, 16, 16, 1), (2, 5, 4, 33)])
 def test_convolution_by_products_is_flax_convolution(shape):
     x = jax.random.normal(jax.random.key(0), shape)
     reference = nn.Conv(7, (3, 3), bias_init=nn.initializers.normal())
