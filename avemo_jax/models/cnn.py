@@ -33,7 +33,7 @@ class ProductConv(nn.Module):
         num_images, height, width, channels = x.shape
         kernel = self.param("kernel", nn.initializers.he_normal(), (3, 3, channels, self.num_channels))
         bias = self.param("bias", nn.initializers.zeros, (self.num_channels,))
-        group = _columns_at_once(channels)
+        group = columns_at_once(channels)
         num_groups = -(-width // group)
         wide = num_groups * group
         x = jnp.pad(x, ((0, 0), (1, 1), (1, 1 + wide - width), (0, 0)))
@@ -47,7 +47,7 @@ class ProductConv(nn.Module):
         return product.reshape(num_images, height, wide, self.num_channels)[:, :, :width] + bias
 
 
-def _columns_at_once(channels: int) -> int:
+def columns_at_once(channels: int) -> int:
     """Columns of the output in one product, by measurement: the wider the input, the dearer are products with zeros."""
     return 4 if channels <= 4 else 2 if channels <= 32 else 1
 

@@ -43,6 +43,13 @@ def test_products_are_counted_as_they_run():
     assert made_experiment.count_products(jaxpr) == 5 * 2 * 3 * 4 * 4
 
 
+def test_zeros_that_a_convolution_multiplies_in_vain_are_not_counted():
+    system = cross_validation.SYSTEMS["small_cnn"]
+    plan = made_experiment.plan(system.config, SMALL["small_cnn"], num_clips=48, num_folds=3)
+    stage = next(one for one in plan.stages if one.name == system.stage)
+    assert made_experiment.product_flops(plan, stage) < made_experiment._product_flops(plan, stage)
+
+
 def test_it_prints_a_row_a_side(monkeypatch, capsys):
     monkeypatch.setitem(
         cross_validation.SYSTEMS, "small_cnn", cross_validation.System("small_video", SMALL["small_cnn"], 3, "video", "SmallCNN")
