@@ -382,9 +382,8 @@ def _declared_bytes(path: Path) -> int | None:
 def _pyav_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blocks:
     header = _Header()
     to_float = av.AudioResampler(format="fltp")
-    rate_hz, position = 0, 0
-    held: list[np.ndarray] = []  # a frame is 20 ms of sound or so: too short to be worth a call of NumPy's each
-    num_held = 0
+    rate_hz, num_channels, position = 0, 0, 0
+    held = av.AudioFifo()  # a frame is 20 ms of sound or so: too short to be worth a call of NumPy's each
     for time_s, frame in _decoded_from(path, "audio", start_s or 0.0, header):
         if rate_hz == 0:
             rate_hz = _plausible_rate_hz(frame.sample_rate, path)
@@ -392,29 +391,30 @@ def _pyav_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blo
         if frame.sample_rate != rate_hz:
             raise MediaError("undecodable", f"{path.name}: the rate changes from {rate_hz} to {frame.sample_rate} Hz")
         for part in to_float.resample(frame):
-            samples = part.to_ndarray()
-            if held and (len(samples) != len(held[0]) or num_held >= _BLOCK_SAMPLES):  # a broadcast may change its channels
-                yield from _within(held, position, rate_hz, start_s, end_s)
-                position, held, num_held = position + num_held, [], 0
-            held.append(samples)
-            num_held += part.samples
-        if end_s is not None and position + num_held >= round(end_s * rate_hz):
-            yield from _within(held, position, rate_hz, start_s, end_s)
+            if held.samples >= _BLOCK_SAMPLES or part.layout.nb_channels != num_channels:  # a broadcast may change its channels
+                position += held.samples
+                yield from _ending_at(position, held, rate_hz, start_s, end_s)
+                held, num_channels = av.AudioFifo(), part.layout.nb_channels
+            part.pts = None
+            held.write(part)
+        if end_s is not None and position + held.samples >= round(end_s * rate_hz):
+            yield from _ending_at(position + held.samples, held, rate_hz, start_s, end_s)
             return
-    yield from _within(held, position, rate_hz, start_s, end_s)
-    position += num_held
+    position += held.samples
+    yield from _ending_at(position, held, rate_hz, start_s, end_s)
     reached_s, expected_s = position / max(rate_hz, 1), header.duration_s if end_s is None else end_s
     if expected_s is not None and reached_s < expected_s - _TOLERANCE_S:
         raise MediaError("truncated", f"{path.name}: the sound ends at {reached_s:.2f} s, expected {expected_s:.2f} s")
 
 
-def _within(parts: list[np.ndarray], position: int, rate_hz: int, start_s: float | None, end_s: float | None) -> _Blocks:
-    """Join (C, S) float32 parts, the first of which starts at sample `position`, to one block and yield what of it lies in the span."""
-    if parts:
-        block = np.concatenate(parts, axis=1).mean(axis=0)
-        start = 0 if start_s is None else round(start_s * rate_hz) - position
-        end = len(block) if end_s is None else round(end_s * rate_hz) - position
-        block = block[max(start, 0) : max(end, 0)]
+def _ending_at(end: int, held: av.AudioFifo, rate_hz: int, start_s: float | None, end_s: float | None) -> _Blocks:
+    """Yield as one block what lies in the span of the float32 sound that is held; sample `end` of the file would be the next one."""
+    if held.samples and (frame := held.read()) is not None:
+        block = frame.to_ndarray().mean(axis=0)
+        position = end - len(block)
+        first = 0 if start_s is None else round(start_s * rate_hz) - position
+        last = len(block) if end_s is None else round(end_s * rate_hz) - position
+        block = block[max(first, 0) : max(last, 0)]
         if len(block):
             yield rate_hz, block
 
