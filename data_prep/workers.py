@@ -53,27 +53,27 @@ class Crew:
     """
 
     def __init__(self) -> None:
-        self._idle: list[_Worker] = []
+        self._free: list[_Worker] = []
 
     def __enter__(self) -> Crew:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        while self._idle:
-            self._idle.pop().stop()
+        while self._free:
+            self._free.pop().stop()
 
     def take(self, most: int, memory_limit_bytes: int) -> list[_Worker]:
-        """Give away that many idle workers of that limit at most; the others end."""
-        fitting = [worker for worker in self._idle if worker.memory_limit_bytes == memory_limit_bytes][:most]
-        for worker in self._idle:
+        """Give away that many free workers of that limit at most; the others end."""
+        fitting = [worker for worker in self._free if worker.memory_limit_bytes == memory_limit_bytes][:most]
+        for worker in self._free:
             if worker not in fitting:
                 worker.stop()
-        self._idle = []
+        self._free = []
         return fitting
 
     def keep(self, workers: Iterable[_Worker]) -> None:
-        """Take idle workers back."""
-        self._idle.extend(workers)
+        """Take workers without a task back."""
+        self._free.extend(workers)
 
 
 def run_tasks(
@@ -91,7 +91,8 @@ def run_tasks(
 
     What a task's result is does not depend on the number of workers, only the order does. Workers live as long as the run, or as their
     crew, and are replaced when they crash or a task takes longer than its limit. They end when the iterator is closed or ends in any way,
-    Ctrl-C and SIGTERM included, and by themselves when this process is killed; a crew keeps those that were idle then.
+    Ctrl-C and SIGTERM included, and by themselves when this process is killed; a crew keeps those that have no task then, also one that
+    is still starting.
 
     Args:
       function: importable (spawned processes import it by name); takes one task, returns something small.
@@ -133,12 +134,12 @@ def run_tasks(
                     bar.update()
                     yield job.name, outcome
     finally:
-        idle = [worker for worker in workers if worker.is_idle] if crew else []
+        free = [worker for worker in workers if worker.job is None] if crew else []
         for worker in workers:
-            if worker not in idle:
+            if worker not in free:
                 worker.stop()
         if crew:
-            crew.keep(idle)
+            crew.keep(free)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from data_prep import workers
 from data_prep.workers import Crash, Crew, WorkerError, run_tasks
 
 task = functools.partial
@@ -82,6 +83,15 @@ def test_a_crew_keeps_its_idle_workers_from_run_to_run_and_ends_with_them():
     for pid in (first, other, outcomes["pid"]):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_crew_keeps_a_worker_that_is_still_starting(monkeypatch):
+    started = []
+    monkeypatch.setattr(workers, "_Worker", lambda limit, make=workers._Worker: started.append(limit) or make(limit))
+    with Crew() as crew:
+        for _ in range(2):  # the first to be ready does both tasks
+            assert len(dict(run_tasks(operator.call, {"a": os.getpid, "b": os.getpid}, num_workers=2, crew=crew))) == 2
+    assert len(started) == 2
 
 
 def test_a_crew_does_not_keep_a_worker_that_is_at_a_task():
