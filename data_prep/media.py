@@ -85,7 +85,9 @@ class Frame:
 
     @functools.cached_property
     def image(self) -> np.ndarray:
-        return self._image() if callable(self._image) else self._image
+        image = self._image() if callable(self._image) else self._image
+        del self._image  # the decoder's own picture takes half as much again, and some views hold many frames
+        return image
 
 
 def content_sha256(path: Path) -> str:

@@ -80,7 +80,6 @@ def make_layout(plan: Plan, needs: Mapping[str, Sequence[memory.Need]], *, num_p
       needs: stage -> what a trial of each of its programs takes, from `estimate_needs`.
       num_processes: that share it; there are no more shares than trials.
     """
-    limit = memory.device_bytes(plan.config["devices"]["memory_gib"])
     num_shares = min(num_processes, len(plan.trials)) if any(map(is_network, plan.stages)) else 1
     unlimited = Layout(num_shares)
     trials_per_batch = {}
@@ -88,9 +87,9 @@ def make_layout(plan: Plan, needs: Mapping[str, Sequence[memory.Need]], *, num_p
         if not is_network(stage):
             continue
         largest = max(batch.size for batch in stage_batches(plan, stage, unlimited))
-        fitting = min(one.largest_batch(limit, largest, **_spread(plan, stage)) for one in needs[stage.name])
-        if fitting < largest:
-            trials_per_batch[stage.name] = fitting
+        most = min(fitting(plan, stage, need, largest) for need in needs[stage.name])
+        if most < largest:
+            trials_per_batch[stage.name] = most
     return Layout(num_shares, trials_per_batch)
 
 
@@ -102,12 +101,18 @@ def stage_batches(plan: Plan, stage: Stage, layout: Layout) -> list[TrialBatch]:
     for group in batches_of(trials):
         for share in range(layout.num_shares):
             own = [position for position in group if share_of[_grid_position(plan, position)] == share]
-            limit = layout.trials_per_batch.get(stage.name, len(own))
-            number = -(-len(own) // limit) if own else 0
-            size = -(-len(own) // number) if own else 0
-            pieces += [(own[start : start + size], group, share, size) for start in range(0, len(own), size or 1)]
+            cut = in_pieces(own, layout.trials_per_batch.get(stage.name, len(own)))
+            pieces += [(piece, group, share, len(cut[0])) for piece in cut]
     names = [stage.name] if len(pieces) == 1 else [f"{stage.name}-{number}" for number in range(len(pieces))]
     return [TrialBatch(tuple(own), tuple(group), share, size, name) for (own, group, share, size), name in zip(pieces, names, strict=True)]
+
+
+def in_pieces(positions: Sequence[int], most: int) -> list[Sequence[int]]:
+    """Cut positions into as few pieces of at most `most` as there can be, of equal size but for the last."""
+    if not positions:
+        return []
+    size = -(-len(positions) // -(-len(positions) // most))
+    return [positions[start : start + size] for start in range(0, len(positions), size)]
 
 
 def _shares(trials: Sequence[Trial], num_shares: int) -> dict[int, int]:
@@ -137,11 +142,18 @@ def estimate_needs(plan: Plan) -> dict[str, list[memory.Need]]:
     for stage in plan.stages:
         if is_network(stage):
             trials = plan.trials_of(stage)
-            needs[stage.name] = [_estimate(plan, stage, trials[group[0]]) for group in batches_of(trials)]
+            needs[stage.name] = [estimate_need(plan, stage, trials[group[0]]) for group in batches_of(trials)]
     return needs
 
 
-def _estimate(plan: Plan, stage: Stage, trial: Trial) -> memory.Need:
+def fitting(plan: Plan, stage: Stage, need: memory.Need, num_trials: int) -> int:
+    """How many of `num_trials` trials of one program fit into a device's memory together; at least one a device."""
+    limit = memory.device_bytes(plan.config["devices"]["memory_gib"])
+    return need.largest_batch(limit, num_trials, **_spread(plan, stage))
+
+
+def estimate_need(plan: Plan, stage: Stage, trial: Trial) -> memory.Need:
+    """What a trial of a stage takes."""
     net, recipe = plan.net(stage, trial), plan.recipe(stage, trial)
     data = plan.data.only(stage.streams)
     (inputs,) = plan.inputs(stage, [trial])

@@ -1,7 +1,8 @@
 """Adaptive search within an experiment: each fold looks for its own setting, and the grid is then trained with what was chosen.
 
-A round's settings of all folds and seeds are one batch of trials of one program, compiled once. Systems of several stages are searched as
-they are swept: a setting holds in all stages, and is judged by the last one.
+A round's settings of all folds and seeds are one batch of trials of one program, compiled once, or where that does not fit into memory
+several of equal size. Systems of several stages are searched as they are swept: a setting holds in all stages, and is judged by the last
+one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from avemo_jax.experiment.batches import estimate_need, fitting, in_pieces
 from avemo_jax.experiment.encoder_weights import published_weights
 from avemo_jax.experiment.fields import parsed
 from avemo_jax.experiment.outcomes import Batch, NetworkOutcome, Outcome, Program, fit_late
@@ -30,6 +32,7 @@ from avemo_jax.search.storage import is_single_process, open_storage, sqlite_add
 from avemo_jax.search.studies import Setting, Studies, chosen
 from avemo_jax.training.checkpoints import Checkpoints
 from avemo_jax.training.grid import Stage, Trial, batches_of, train_batch, warm_start
+from avemo_jax.training.memory import Need
 from avemo_jax.training.preemption import Preempted, StopRequest, listen
 from avemo_jax.training.run_directory import RunDirectory, compare_configs
 
@@ -184,6 +187,7 @@ class Trainer:
         self._bar = bar
         self._axes = searched_axes(plan.config)
         self._programs: dict[Any, Program] = {}
+        self._needs: dict[Any, Need] = {}
         self._num_finished: int | None = None
 
     def finished(self, count: int) -> None:
@@ -228,7 +232,7 @@ class Trainer:
         trials = plan.trials_of(stage)
         warm = warm_start(stage, {name: one.states for name, one in finished.items()}, len(trials), self._published(plan, stage, trials))
         batches = []
-        groups = batches_of(trials)
+        groups = [piece for group in batches_of(trials) for piece in self._in_memory(plan, stage, trials, group)]
         for index, positions in enumerate(groups):
             mine = [trials[position] for position in positions]
             inputs = plan.inputs(stage, [*mine, *self._one_a_fold(mine[0])])
@@ -256,6 +260,14 @@ class Trainer:
             )
             batches.append(Batch(program, positions, states))
         return NetworkOutcome(stage, batches)
+
+    def _in_memory(self, plan: Plan, stage: Stage, trials: Sequence[Trial], group: Sequence[int]) -> list[Sequence[int]]:
+        """The trials of one program, cut into batches that fit into memory."""
+        first = trials[group[0]]
+        key = (stage.name, first.fields)
+        if key not in self._needs:
+            self._needs[key] = estimate_need(plan, stage, first)
+        return in_pieces(group, fitting(plan, stage, self._needs[key], len(group)))
 
     def _one_a_fold(self, like: Trial) -> list[Trial]:
         """A trial of each fold, so that parts are padded to one length whichever folds a round has left."""

@@ -80,6 +80,18 @@ def test_rounds_of_any_size_are_one_compiled_program(finished):
     assert program._epoch._cache_size() == 1 and program._init._cache_size() == 1
 
 
+def test_a_round_is_cut_to_memory_and_finds_the_same(corpus, tmp_path, monkeypatch):
+    sizes: list[int] = []
+    train_batch = searching.train_batch
+    monkeypatch.setattr(searching, "train_batch", lambda **given: sizes.append(len(given["trials"])) or train_batch(**given))
+    found = {}
+    for memory_gib in (0.0, 1e-6):
+        fields = SEARCHED | {"search__num_settings": 2, "devices__memory_gib": memory_gib}
+        found[memory_gib] = searched(make_plan(small_config(tmp_path / "run", **fields), corpus), tmp_path / str(memory_gib))
+    assert sizes == [4 * NUM_FOLDS] + [1] * 4 * NUM_FOLDS  # two settings and two seeds
+    assert found[0.0] == found[1e-6]
+
+
 def test_the_grid_is_trained_with_what_each_fold_chose(finished, corpus):
     config, _, _ = finished
     workdir = Path(config["workdir"])
