@@ -18,20 +18,14 @@ import dataclasses
 import os
 import resource
 import statistics
-import time
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import keras
-import numpy as np
 
-from avemo_jax.experiment.outcomes import Program
-from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.run import set_up_backend
 from benchmarks import made_experiment, twins_keras, twins_torch
 from benchmarks.peak import matrix_product_peak
-from benchmarks.turns import rest
+from benchmarks.turns import format_ratio, measure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,17 +52,6 @@ SYSTEMS = {
     "e_audio": System("gru_attention", {"audio": (64, 13)}, 5, "audio", "GRUAttention"),
     "small_cnn": System("small_video", {"video": (8, 32, 32, 1)}, 5, "video", "SmallCNN"),
 }
-
-
-def ours(plan: Plan, program: Program, lanes: Any) -> Callable[[], float]:
-    """A function that trains one more epoch of all folds and returns the mean validation loss."""
-    states = [made_experiment.fresh_states(plan, program, lanes)]
-
-    def epoch() -> float:
-        states[0], metrics = program.epoch(lanes, states[0])
-        return float(np.mean([one.val_loss for one in program.trials(metrics, len(plan.trials))]))
-
-    return epoch
 
 
 def main() -> None:
@@ -100,35 +83,18 @@ def main() -> None:
             columns = ("system", "folds", "side", "s/epoch", "side / ours", "of peak", "memory GiB")
             print(f"{columns[0]:10} {columns[1]:>5} {columns[2]:>16} {columns[3]:>9} {columns[4]:>19} {columns[5]:>8} {columns[6]:>10}")
         sides = {
-            "ours": ours(plan, program, lanes),
+            "ours": made_experiment.one_more_epoch(plan, program, lanes),
             "torch": twins_torch.fold_after_fold(system.twin, plan, stage),
             f"keras-{keras.backend.backend()}": twins_keras.fold_after_fold(system.twin, plan, stage),
         }
         seconds = measure(sides, arguments.rounds)
         flops = made_experiment.product_flops(plan, stage)
         for side, taken in seconds.items():
-            ratios = sorted(b / a for a, b in zip(seconds["ours"], taken, strict=True))
             median = statistics.median(taken)
-            ratio = "" if side == "ours" else f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+            ratio = "" if side == "ours" else format_ratio(taken, seconds["ours"])
             share = f"{flops / median / peak:.0%}"
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
             print(f"{name:10} {len(plan.trials):5} {side:>16} {median:9.2f} {ratio:>19} {share:>8} {memory:10.1f}", flush=True)
-
-
-def measure(sides: dict[str, Callable[[], float]], num_rounds: int) -> dict[str, list[float]]:
-    """Seconds of each round of each side, turn by turn, after one call of each that is not counted."""
-    losses = {name: [epoch()] for name, epoch in sides.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(num_rounds):
-        for name, epoch in sides.items():
-            rest()
-            start = time.perf_counter()
-            losses[name].append(epoch())
-            seconds[name].append(time.perf_counter() - start)
-    for name, values in losses.items():
-        if not np.all(np.isfinite(values)):
-            raise ValueError(f"{name}: a validation loss is not finite: {values}")
-    return seconds
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 from unittest import mock
 
@@ -24,12 +25,20 @@ from configs import ravdess
 
 
 def plan(
-    system: str, shapes: dict[str, tuple[int, ...]], *, num_clips: int, num_folds: int, execution: str = "auto", **fields: Any
+    system: str,
+    shapes: dict[str, tuple[int, ...]],
+    *,
+    num_clips: int,
+    num_folds: int,
+    execution: str = "auto",
+    lengths: Mapping[str, np.ndarray] | None = None,
+    **fields: Any,
 ) -> Plan:
     """Plan a run of `configs/ravdess.py:<system>` on `num_clips` examples of random numbers.
 
     Args:
-      shapes: stream -> (T, ...), steps and the shape of a step; all steps are real.
+      shapes: stream -> (T, ...), steps and the shape of a step.
+      lengths: stream -> (num_clips,), how many steps of each clip are real; all of a stream that is not named.
       fields: of the config, with underscores doubled for dots: train__batch_size=16.
     """
     made = ravdess.get_config(system).to_dict()
@@ -49,7 +58,8 @@ def plan(
             arrays[stream] = rng.integers(0, 256, (num_clips, *shape), dtype=np.uint8)
         else:
             arrays[stream] = rng.normal(size=(num_clips, *shape)).astype(np.float32)
-        arrays[f"{stream}_mask"] = np.ones((num_clips, shape[0]), bool)
+        real = (lengths or {}).get(stream, np.full(num_clips, shape[0]))
+        arrays[f"{stream}_mask"] = np.arange(shape[0]) < real[:, None]
     arrays |= {"label": np.asarray(classes, np.int32), "clip": np.arange(num_clips, dtype=np.int32), "usable": np.ones(num_clips, bool)}
     times = {stream: np.tile(np.arange(shape[0], dtype=np.float32), (num_clips, 1)) for stream, shape in shapes.items()}
     table = make_folds("random_k", clips, classes, num_folds=num_folds, seed=0)
@@ -80,6 +90,17 @@ def laid_out(plan: Plan, stage_name: str) -> tuple[Stage, Program, Any]:
     inputs = plan.inputs(stage, trials)
     program = make_program(plan, stage, trials, inputs)
     return stage, program, program.lanes(inputs)
+
+
+def one_more_epoch(plan: Plan, program: Program, lanes: Any) -> Callable[[], float]:
+    """A function that trains one more epoch of all trials and returns their mean validation loss."""
+    states = [fresh_states(plan, program, lanes)]
+
+    def epoch() -> float:
+        states[0], metrics = program.epoch(lanes, states[0])
+        return float(np.mean([one.val_loss for one in program.trials(metrics, len(plan.trials))]))
+
+    return epoch
 
 
 def parts_of(plan: Plan, stage: Stage) -> list[tuple[np.ndarray, np.ndarray]]:

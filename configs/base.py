@@ -385,6 +385,7 @@ def train() -> ConfigDict:
             plateau_factor=0.5,
             early_stop_patience_epochs=0,  # 0 trains all epochs
             ema_decay=0.0,  # decay per step of the moving average of weights that is validated and kept; 0 keeps the weights themselves
+            length_buckets=1,  # classes of length that batches are made of, see docs/performance.md; 1: of all lengths, as published
             audio_augmentation=augmentation(),
             video_augmentation=augmentation(),
             tensorboard=True,  # curves through clu, where TensorFlow is installed

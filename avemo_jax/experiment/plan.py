@@ -25,6 +25,7 @@ from avemo_jax.search.space import Axis, parse_space
 from avemo_jax.search.studies import check_search
 from avemo_jax.training.augment import Augmentation
 from avemo_jax.training.grid import Stage, Trial, make_inputs, make_stages, make_trials, with_inner_trials
+from avemo_jax.training.lengths import Limits, length_limits
 from avemo_jax.training.state import Recipe, TrialInputs
 
 Config = Mapping[str, Any]
@@ -89,10 +90,20 @@ class Plan:
             frozen=(*stage.frozen, *self._held(stage, config)),
             use_mixup=any(alpha > 0 for alpha in config["sweep"]["mixup_alpha"] or (train["mixup_alpha"],))
             or any(axis.name == "mixup_alpha" for axis in searched_axes(config)),
+            length_limits=self._length_limits(stage, train["length_buckets"]),
             num_cepstra=config["model"]["num_cepstra"] if "audio" in stage.streams else 0,
             audio_augmentation=Augmentation(**train["audio_augmentation"]),
             video_augmentation=Augmentation(**train["video_augmentation"]),
         )
+
+    def _length_limits(self, stage: Stage, num_buckets: int) -> Limits:
+        if num_buckets < 1:
+            raise ValueError(f"train.length_buckets must be at least 1, got {num_buckets}")
+        if num_buckets == 1:
+            return ()
+        if isinstance(self.data, StreamedSet):
+            raise ValueError("train.length_buckets needs all examples in memory; set --config.devices.feed=resident, or length_buckets=1")
+        return length_limits({stream: self.data.arrays[f"{stream}_mask"] for stream in stage.streams}, num_buckets)
 
     def _held(self, stage: Stage, config: Config) -> list[tuple[str, ...]]:
         held: list[tuple[str, ...]] = []

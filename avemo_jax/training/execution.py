@@ -22,6 +22,7 @@ from jax.sharding import Mesh
 
 from avemo_jax import parallel
 from avemo_jax.training import steps
+from avemo_jax.training.lengths import alike_beside, by_class
 from avemo_jax.training.state import EpochMetrics, Learner, Recipe, TrialInputs, TrialState
 
 EVALUATION_BATCH = 64
@@ -97,7 +98,7 @@ class TrialProgram:
         if execution.steps == "scan":
             self._epoch = each(partial(_epoch, net, recipe, num_steps=num_steps, mesh=split_over), shared=1, donate=(2,))
         else:
-            self._order = each(partial(order_of_epoch, padded_size=num_steps * recipe.batch_size), shared=0)
+            self._order = each(partial(order_of_epoch, recipe, num_steps=num_steps), shared=1)
             self._step = each(partial(_indexed_step, net, recipe, mesh=split_over), shared=2)
             self._end = each(partial(end_epoch, recipe), shared=1, donate=(2,))
 
@@ -154,7 +155,7 @@ class TrialProgram:
         return self._all_chunks(variables, scalers, index)
 
     def _epoch_of_steps(self, inputs: Any, states: Any) -> tuple[Any, Any]:
-        order, mask = self._unzip(self._order(inputs, states))
+        order, mask = self._unzip(self._order(self._data, inputs, states))
         learner = self._map_host(lambda state: state.learner, states)
         sums = self._map_host(lambda state: jnp.zeros((*state.epoch.shape, 2)), states)
         for step in range(self._num_steps):
@@ -224,8 +225,11 @@ def validated_variables(learner: Learner) -> dict[str, Any]:
     return {"params": learner.average or learner.params, "batch_stats": learner.batch_stats}
 
 
-def order_of_epoch(inputs: TrialInputs, state: TrialState, *, padded_size: int) -> tuple[jax.Array, jax.Array]:
-    return steps.epoch_order(inputs.hyper.seed, state.epoch, inputs.train_index, inputs.train_count, padded_size)
+def order_of_epoch(recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialState, *, num_steps: int) -> tuple[jax.Array, jax.Array]:
+    """The examples of an epoch's steps, one batch after another, and which of them are real."""
+    seed, size = inputs.hyper.seed, num_steps * recipe.batch_size
+    order, real = steps.epoch_order(seed, state.epoch, inputs.train_index, inputs.train_count, size)
+    return alike_beside(recipe, data, seed, state.epoch, order, real)
 
 
 def step_on_batch(
@@ -252,7 +256,7 @@ def _epoch(
     net: nn.Module, recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialState, *, num_steps: int, mesh: Mesh | None
 ) -> tuple[TrialState, EpochMetrics]:
     """One epoch of one trial: the steps, the selection part, the books."""
-    order, mask = order_of_epoch(inputs, state, padded_size=num_steps * recipe.batch_size)
+    order, mask = order_of_epoch(recipe, data, inputs, state, num_steps=num_steps)
 
     def body(carry, batch):
         index, real = batch
@@ -266,9 +270,14 @@ def _epoch(
 
 def _predict(net: nn.Module, recipe: Recipe, data: Any, variables: Any, scaler: Any, index: jax.Array, *, scan: bool) -> jax.Array:
     """Posteriors (V, K); in chunks of EVALUATION_BATCH where `scan`, so that memory does not grow with the part."""
+    judge = partial(steps.probabilities, net, recipe.num_cepstra, variables, scaler, data, limits=recipe.length_limits)
     if not scan:
-        return steps.probabilities(net, recipe.num_cepstra, variables, scaler, data, index)
-    size = index.shape[0]
+        return judge(index)
+    size, place = index.shape[0], None
+    if recipe.length_limits:
+        place = by_class(recipe.length_limits, data, index)
+        index = index[place]
     chunks = jnp.pad(index, (0, -size % EVALUATION_BATCH)).reshape(-1, EVALUATION_BATCH)
-    posterior = jax.lax.map(lambda chunk: steps.probabilities(net, recipe.num_cepstra, variables, scaler, data, chunk), chunks)
-    return posterior.reshape(-1, posterior.shape[-1])[:size]
+    posterior = jax.lax.map(judge, chunks)
+    posterior = posterior.reshape(-1, posterior.shape[-1])[:size]
+    return posterior if place is None else posterior[jnp.argsort(place)]

@@ -29,6 +29,7 @@ class Recipe:
       segment_rule: how what is said of a clip's segments becomes what is said of the clip, see `evaluation.metrics.segment_share`.
       use_mixup: whether any trial mixes examples; False leaves the code out.
       ema_decay: decay per step of the moving average of weights that is validated and kept; 0 keeps the weights themselves.
+      length_limits: classes of length that batches are made of, see `lengths`; () makes no difference between long and short.
       num_cepstra: coefficients that the step takes of an audio view of log-mel frames; 0 uses the view as it is.
     """
 
@@ -50,6 +51,7 @@ class Recipe:
     segment_rule: str = "mean"
     use_mixup: bool = False
     ema_decay: float = 0.0
+    length_limits: tuple[tuple[str, tuple[int, ...]], ...] = ()
     num_cepstra: int = 0
     audio_augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     video_augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
@@ -155,5 +157,5 @@ def stream_names(data: dict[str, jax.Array]) -> tuple[str, ...]:
 
 
 def trial_key(seed: jax.Array, purpose: str) -> jax.Array:
-    """Random key of a trial for one purpose: "init", "order" or "step"."""
-    return jax.random.fold_in(jax.random.key(seed), jnp.uint32(("init", "order", "step").index(purpose)))
+    """Random key of a trial for one purpose: "init", "order", "step" or "batches"."""
+    return jax.random.fold_in(jax.random.key(seed), jnp.uint32(("init", "order", "step", "batches").index(purpose)))

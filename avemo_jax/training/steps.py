@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from avemo_jax.models.emotion_net import overlay, take_over
 from avemo_jax.parallel import split_batch
 from avemo_jax.training.augment import disturb_features, disturb_view, mixup
 from avemo_jax.training.frontend import features, scaled
+from avemo_jax.training.lengths import Limits, by_length
 from avemo_jax.training.optimizers import Hyper, Plateau, learning_rate_at, make_optimizer
 from avemo_jax.training.scaler import fit_scaler
 from avemo_jax.training.state import Best, EpochMetrics, Learner, Recipe, TrialInputs, TrialState, stream_names, trial_key
@@ -124,11 +126,11 @@ def train_step(
     weight = batch["mask"].astype(jnp.float32)
     count = weight.sum()
 
-    def loss_of(params):
+    def loss_of(params, shown):
         params = _held(params, recipe.frozen)  # what is frozen needs no backward pass
         logits, updates = net.apply(
             {"params": params, "batch_stats": learner.batch_stats},
-            batch,
+            shown,
             train=True,
             dropout_rate=hyper.dropout_rate,
             rngs={"dropout": dropout_key},
@@ -137,7 +139,8 @@ def train_step(
         total = (optax.softmax_cross_entropy(logits, target) * weight).sum()
         return total / jnp.maximum(count, 1), (total, updates.get("batch_stats", {}))
 
-    (_, (total, batch_stats)), gradient = jax.value_and_grad(loss_of, has_aux=True)(learner.params)
+    graded = partial(jax.value_and_grad(loss_of, has_aux=True), learner.params)
+    (_, (total, batch_stats)), gradient = by_length(recipe.length_limits, batch, graded)
     optimizer = make_optimizer(recipe.optimizer, hyper, learning_rate, clip_norm=recipe.clip_norm)
     updates, optimizer_state = optimizer.update(gradient, learner.optimizer, learner.params)
     updates = _without(updates, recipe.frozen)
@@ -182,9 +185,11 @@ def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs
     )
 
 
-def probabilities(net: nn.Module, num_cepstra: int, variables: Any, scaler: Any, data: Data, index: jax.Array) -> jax.Array:
-    """Posteriors (B, K) float32 of the examples `index` (B,); `num_cepstra` as in the Recipe."""
-    return posterior_of(net, variables, network_input(num_cepstra, scaler, data, index))
+def probabilities(
+    net: nn.Module, num_cepstra: int, variables: Any, scaler: Any, data: Data, index: jax.Array, *, limits: Limits = ()
+) -> jax.Array:
+    """Posteriors (B, K) float32 of the examples `index` (B,); `num_cepstra` and `limits` as in the Recipe."""
+    return by_length(limits, network_input(num_cepstra, scaler, data, index), partial(posterior_of, net, variables))
 
 
 def network_input(num_cepstra: int, scaler: Any, data: Data, index: jax.Array) -> Data:

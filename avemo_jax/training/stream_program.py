@@ -35,7 +35,7 @@ class StreamProgram:
         self._data = parallel.place_everywhere({name: data.arrays[name] for name in ("label", "clip", "usable")}, mesh)
         self._init_one = partial(_start, net, recipe)
         self._init = jax.jit(self._init_one)
-        self._order = jax.jit(partial(execution.order_of_epoch, padded_size=num_steps * recipe.batch_size))
+        self._order = jax.jit(partial(execution.order_of_epoch, recipe, self._data, num_steps=num_steps))
         self._step = jax.jit(partial(_step, net, recipe), donate_argnums=(2,))
         self._posterior = jax.jit(partial(_posterior, net, recipe.num_cepstra))
         self._end = jax.jit(partial(execution.end_epoch, recipe))

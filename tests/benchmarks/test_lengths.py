@@ -1,0 +1,22 @@
+"""The benchmark of length buckets: utterances of the lengths it speaks of, and a row a number of classes."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from benchmarks import lengths
+
+
+def test_utterances_are_as_long_as_it_says():
+    seconds = lengths.utterance_steps(20000) / lengths.STEPS_PER_S
+    assert abs(seconds.mean() - 4.5) < 0.1 and seconds.min() >= 0.6 and seconds.max() <= lengths.LONGEST_S + 1
+
+
+def test_it_prints_a_row_a_number_of_classes(monkeypatch, capsys):
+    monkeypatch.setattr(lengths, "utterance_steps", lambda num_clips: np.arange(num_clips) % 6 + 2)
+    monkeypatch.setattr(sys, "argv", ["lengths", "--clips=48", "--rounds=1", "--buckets", "1", "2"])
+    lengths.main()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["1", "2"] and all(float(row[1]) > 0 and float(row[2]) > 0 for row in rows)

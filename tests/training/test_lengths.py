@@ -1,0 +1,108 @@
+"""Batches of clips of like length: the same examples, cut where they end, and the same numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_grid import NOTHING, NUM_CLIPS, NUM_STEPS, changed, make_data, make_net, make_trial_inputs, program, run
+
+from avemo_jax.training import steps
+from avemo_jax.training.lengths import alike_beside, bucket_of, by_length, length_limits
+
+LIMITS = (("audio", (4, 5, NUM_STEPS)),)
+
+
+def mask_of(*lengths: int, num_steps: int = 10) -> np.ndarray:
+    return np.arange(num_steps) < np.array(lengths)[:, None]
+
+
+def test_classes_hold_equally_many_and_the_last_all():
+    assert length_limits({"audio": mask_of(1, 2, 3, 4, 5, 9)}, 3) == (("audio", (3, 5, 10)),)
+    assert length_limits({"audio": mask_of(2, 2, 2, 2, 10)}, 4) == (("audio", (2, 10)),)
+    assert length_limits({"audio": mask_of(10, 10, 10)}, 4) == length_limits({"audio": mask_of(1, 5, 9)}, 1) == ()
+
+
+def test_an_example_is_as_long_as_its_longest_stream():
+    masks = {"audio": mask_of(2, 2, 9), "video": mask_of(1, 4, 1, num_steps=4)}
+    limits = length_limits(masks, 3)
+    assert limits == (("audio", (9, 10)), ("video", (4, 4)))
+    found = bucket_of((("audio", (2, 9, 10)), ("video", (1, 3, 4))), {f"{name}_mask": jnp.asarray(mask) for name, mask in masks.items()})
+    assert found.tolist() == [0, 2, 1]
+
+
+def test_a_gap_inside_counts_as_length():
+    mask = np.array([[True, False, False, True, False]])
+    assert bucket_of((("audio", (3, 4, 5)),), {"audio_mask": jnp.asarray(mask)}).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "real", "expected"), [((1, 2), (True, True), 3), ((1, 5), (True, True), 6), ((1, 5), (True, False), 3)]
+)
+def test_a_batch_is_cut_behind_its_longest_real_example(lengths, real, expected):
+    batch = {"audio": jnp.ones((2, 8, 3)), "audio_mask": jnp.asarray(mask_of(*lengths, num_steps=8)), "mask": jnp.asarray(real)}
+    limits = (("audio", (3, 6, 8)),)
+    assert int(jax.jit(lambda batch: by_length(limits, batch, lambda shown: jnp.int32(shown["audio"].shape[1])))(batch)) == expected
+
+
+def order_of(epoch: int, *, padding: int = 0, num_batches: int = 7):
+    data, recipe = make_data(), changed(length_limits=LIMITS)
+    index = np.pad(np.arange(NUM_CLIPS, dtype=np.int32), (0, padding))
+    order, real = steps.epoch_order(np.int32(0), np.int32(epoch), index, np.int32(NUM_CLIPS), num_batches * recipe.batch_size)
+    return alike_beside(recipe, data, np.int32(0), np.int32(epoch), order, real)
+
+
+def test_batches_are_of_one_class_but_where_two_meet():
+    order, real = order_of(0)
+    assert sorted(np.asarray(order)[np.asarray(real)]) == list(range(NUM_CLIPS))
+    bucket = np.asarray(bucket_of(LIMITS, {"audio_mask": jnp.asarray(make_data()["audio_mask"])}))
+    classes = [set(bucket[own[own_real]]) for own, own_real in zip(np.reshape(order, (-1, 8)), np.reshape(real, (-1, 8)), strict=True)]
+    assert len(set(bucket)) == 3 and sum(len(one) > 1 for one in classes) <= 2
+    assert [max(one) for one in classes] != sorted(max(one) for one in classes)  # batches are shuffled too
+
+
+def test_the_order_follows_from_seed_and_epoch_and_not_from_padding():
+    order, real = order_of(0)
+    longer, longer_real = order_of(0, padding=9, num_batches=9)
+    np.testing.assert_array_equal(order, longer[: len(order)])
+    assert np.asarray(real).sum() == np.asarray(longer_real).sum() == NUM_CLIPS and not np.asarray(longer_real)[56:].any()
+    assert (np.asarray(order_of(1)[0]) != np.asarray(order)).any()
+
+
+def test_a_step_gives_the_numbers_of_a_whole_one():
+    data, (_, inputs) = make_data(), make_trial_inputs()
+    one = jax.tree.map(np.asarray, inputs[0])
+    one = one.replace(
+        hyper=dataclasses.replace(one.hyper, dropout_rate=np.float32(0))
+    )  # what is dropped is drawn for the steps that are there
+    short = np.flatnonzero(data["audio_mask"].sum(axis=1) <= 5)[:8]
+    found = []
+    for limits in ((), LIMITS):
+        recipe = changed(length_limits=limits)
+        state = steps.init_trial(make_net(), recipe, data, one, NOTHING)
+        batch = steps.gather(data, short, jnp.ones(8, bool))
+        found.append(
+            jax.jit(steps.train_step, static_argnums=(0, 1))(make_net(), recipe, state.learner, state.scaler, batch, one.hyper, 0.02)
+        )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *found)
+
+
+@pytest.mark.parametrize("execution", ["vmap_scan", "loop_python"])
+def test_every_execution_gives_the_same_numbers(execution):
+    _, inputs = make_trial_inputs()
+    recipe = changed(length_limits=LIMITS)
+    results = [run(program(one, recipe=recipe), inputs, 2) for one in ("loop_scan", execution)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *results)
+
+
+def test_posteriors_come_in_the_order_that_was_asked_for():
+    _, inputs = make_trial_inputs()
+    whole, cut = program(), program(recipe=changed(length_limits=LIMITS))
+    lanes = whole.lanes(inputs)
+    states = whole.init(lanes, whole.lanes([NOTHING] * len(inputs)))
+    index = [np.random.default_rng(0).permutation(NUM_CLIPS).astype(np.int32)] * len(inputs)
+    for one, other in zip(whole.predict(states, index), cut.predict(states, index), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
