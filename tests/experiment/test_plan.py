@@ -82,6 +82,22 @@ def test_the_baseline_tests_every_clip_and_hears_the_difference(prepared):
     assert lost.max() < 0.3  # nothing is known of it but how often the classes occur
 
 
+def test_length_buckets_are_of_the_lengths_of_the_corpus(prepared, tmp_path):
+    clips = prepared.clips[:48]
+    audio = write_set(tmp_path, clips, lambda i: [segment(2 + i % 4, 3, i)], step_shape=(3,))
+    corpus = PreparedCorpus(clips, {"audio": audio}, None)
+    for number, expected in ((1, ()), (2, (("audio", (4, 5)),)), (4, (("audio", (3, 4, 5)),))):
+        plan = make_plan(config(**{"train.length_buckets": number}), corpus)
+        assert plan.recipe(plan.stages[0], plan.trials[0]).length_limits == expected
+    for fields, message in (
+        ({"train.length_buckets": 0}, "at least 1"),
+        ({"train.length_buckets": 2, "devices.feed": "stream"}, "in memory"),
+    ):
+        plan = make_plan(config(**fields), corpus)
+        with pytest.raises(ValueError, match=f"length_buckets.*{message}"):
+            plan.recipe(plan.stages[0], plan.trials[0])
+
+
 def test_what_does_not_fit_is_said(prepared):
     for fields, message in (
         ({"devices.feed": "disk"}, "devices.feed must be one of"),
