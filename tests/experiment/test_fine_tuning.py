@@ -145,7 +145,7 @@ def test_training_the_encoder_along_improves_on_leaving_it_frozen(drawn, tmp_pat
         "model__video__dense_units": (),
         "model__video__batch_norm": False,
         "encoders__mini_xception__weights": "random",
-        "train__num_epochs": 12,
+        "train__num_epochs": 8,
         "train__learning_rate": 4e-3,
         "devices__feed": "stream",
     }

@@ -154,7 +154,7 @@ def test_predict_judges_a_clip_of_the_corpus(trained, tmp_path):
 
 
 # An epoch takes some 20 ms: of fewer, a busy machine has done all before the signal is sent.
-LONG = {"train.num_epochs": 300, "train.checkpoint_every_epochs": 300, "protocol.baseline": False, "train.tensorboard": False}
+LONG = {"train.num_epochs": 150, "train.checkpoint_every_epochs": 150, "protocol.baseline": False, "train.tensorboard": False}
 
 
 @pytest.fixture(scope="module")
@@ -173,15 +173,15 @@ def test_a_stopped_run_saves_and_goes_on(straight_outcome, shelf, tmp_path, numb
     printed = ""
     for line in process.stdout:
         printed += line
-        if re.search(r"\| [1-9]\d*/300 ", line):
+        if re.search(r"\| [1-9]\d*/150 ", line):
             process.send_signal(number)
             break
     printed += process.communicate()[0]
     assert process.returncode == 128 + number and "Traceback" not in printed, printed
     assert number.name in printed and "the same command goes on" in printed
     (step,) = (path for path in (run.workdir / "checkpoints" / "audio").iterdir())
-    assert 0 < int(step.name) < 300
-    assert f"after epoch {step.name} of 300" in run()
+    assert 0 < int(step.name) < 150
+    assert f"after epoch {step.name} of 150" in run()
     assert run.outcome() == straight_outcome
 
 
