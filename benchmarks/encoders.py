@@ -34,7 +34,7 @@ from avemo_jax.allocator import give_back_freed_memory, keep_freed_memory
 from avemo_jax.experiment.features import FrozenEncoder, compiler_flags
 from avemo_jax.models.encoders import EncoderSpec
 from avemo_jax.pretrained.load import load_pretrained
-from benchmarks.turns import rest
+from benchmarks.turns import format_ratio, rest
 from benchmarks.twins_torch import encoder_from_keras
 
 
@@ -186,9 +186,8 @@ def measure(net: Net, num_rounds: int, *, keeps: bool = True) -> dict[str, Timin
 
 
 def _row(name: str, batch_size: int, side: str, timing: Timing, ours: Timing) -> str:
-    ratios = sorted(b / a for a, b in zip(ours.seconds, timing.seconds, strict=True))
     median = statistics.median(timing.seconds)
-    ratio = "" if timing is ours else f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+    ratio = "" if timing is ours else format_ratio(timing.seconds, ours.seconds)
     return f"{name:14} {batch_size:5} {side:>16} {median * 1e3:9.1f} {batch_size / median:8.1f} {ratio:>18} {timing.difference:11.1e}"
 
 

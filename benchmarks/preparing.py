@@ -34,6 +34,7 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedSet
 from benchmarks import plain_views
+from benchmarks.turns import format_ratio
 from data_prep.corpora import load_clips
 from data_prep.prepare import prepare_view
 from data_prep.workers import Crew
@@ -218,9 +219,8 @@ def start_up(part: Part, corpus: Corpus, directory: Path, num_workers: int, crew
 
 
 def format_row(name: str, num_clips: int, row: Row) -> str:
-    ratios = sorted(b / a for a, b in zip(row.ours_s, row.plain_s, strict=True))
     speeds = f"{num_clips / statistics.median(row.ours_s):9.1f} {num_clips / statistics.median(row.plain_s):9.1f}"
-    ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+    ratio = format_ratio(row.plain_s, row.ours_s)
     spent = f"{row.ours_cpu_s / num_clips * 1e3:9.1f} {row.plain_cpu_s / num_clips * 1e3:9.1f}"
     return f"{name:10} {num_clips:5} {speeds} {ratio:>18} {spent} {row.ours_bytes >> 20:9} {row.plain_bytes >> 20:9} {row.difference:11.1e}"
 
@@ -245,8 +245,8 @@ def compare(corpus: Corpus, names: Iterable[str], num_rounds: int, num_workers: 
             yield format_row(name, len(corpus.clips), rows[-1])
             if rows[-1].difference > TOLERANCE:
                 raise SystemExit(f"error: the sides of {name} differ by {rows[-1].difference:.2%} of the range, expected {TOLERANCE:.0%}")
-    ratios = sorted(sum(plain_s) / sum(ours_s) for ours_s, plain_s in zip(_rounds(rows, "ours_s"), _rounds(rows, "plain_s"), strict=True))
-    yield f"all parts: plain / ours {statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+    ours_s, plain_s = (list(map(sum, _rounds(rows, side))) for side in ("ours_s", "plain_s"))
+    yield f"all parts: plain / ours {format_ratio(plain_s, ours_s)}"
     yield f"before that, libraries and the first clips: {', '.join(starts)}"
 
 

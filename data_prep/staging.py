@@ -33,7 +33,7 @@ class StagedClip:
 
     Attributes:
       path: its .zip file: a member a segment with the bytes of its arrays one after another, and report.json, which has their types and
-        shapes; np.savez would take twice as long, most of it to write and parse a header for each array.
+        shapes; np.savez takes longer, as it writes and parses a header for each array.
       clip_id: the clip.
       num_segments: segments it gave, 0 where it is lost.
       num_bytes: of their values, uncompressed.

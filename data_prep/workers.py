@@ -29,7 +29,7 @@ _ENVIRONMENT = {
     # glibc gives pictures back at once instead of keeping holes between what outlives them: 5 s of key frames of a 1080p film take
     # 340 MiB so and 1.2 GiB else, for 3 ms a frame.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
-    # What is smaller stays: given back after every call, it costs each clip of sound hundreds of page faults, a sixth of its time.
+    # What is smaller stays: given back after every call, it costs each clip of sound page after page that is faulted in again.
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
     "MALLOC_TOP_PAD_": str(4 << 20),
 }

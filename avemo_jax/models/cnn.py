@@ -56,7 +56,7 @@ def columns_at_once(channels: int) -> int:
 def _product_of_images(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """x (N, H, W, K) @ kernel (K, M), (N, H, W, M); the kernel's gradient is made of products of some images each.
 
-    As one product over all rows, a hundred thousand of them for a few dozen of outputs, it runs at a tenth of the processor's speed.
+    One product over all rows, a hundred thousand of them for a few dozen of outputs, is slow on CPU.
     """
     return x @ kernel
 

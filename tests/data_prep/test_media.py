@@ -117,6 +117,13 @@ class TestFrames:
         assert frames[0].image.shape == (48, 96, 3) and frames[0].image.dtype == np.uint8
         np.testing.assert_allclose([frame.image[:, :40].mean() for frame in frames], 40 + np.arange(100), atol=2)
 
+    def test_a_picture_is_converted_when_it_is_looked_at(self, clip, monkeypatch):
+        converted = []
+        monkeypatch.setattr(media, "_picture", lambda *rest, picture=media._picture: converted.append(1) or picture(*rest))
+        frames = list(stream_frames(clip))
+        assert not converted
+        assert frames[3].image is frames[3].image and len(converted) == 1
+
     def test_lossless_pictures_come_back_exactly(self, tmp_path):
         images = list(np.random.default_rng(0).integers(0, 256, (5, 32, 48, 3), dtype=np.uint8))
         write_video(tmp_path / "a.mkv", images, codec="ffv1")

@@ -75,9 +75,8 @@ def test_the_order_follows_from_seed_and_epoch_and_not_from_padding():
 def test_a_step_gives_the_numbers_of_a_whole_one():
     data, (_, inputs) = make_data(), make_trial_inputs()
     one = jax.tree.map(np.asarray, inputs[0])
-    one = one.replace(
-        hyper=dataclasses.replace(one.hyper, dropout_rate=np.float32(0))
-    )  # what is dropped is drawn for the steps that are there
+    # What is dropped is drawn for the steps that are there.
+    one = one.replace(hyper=dataclasses.replace(one.hyper, dropout_rate=np.float32(0)))
     short = np.flatnonzero(data["audio_mask"].sum(axis=1) <= 5)[:8]
     found = []
     for limits in ((), LIMITS):
