@@ -15,7 +15,7 @@ from avemo_jax.experiment.plan import Plan
 from avemo_jax.pretrained.load import PUBLISHED
 from avemo_jax.pretrained.trained_on import TRAINED_ON
 from avemo_jax.protocols.audit import audit_folds, items_of
-from avemo_jax.protocols.audit_facts import EncoderUse, FitUse, StackUse, audit_encoders, audit_fits, audit_lost, audit_stacks
+from avemo_jax.protocols.audit_facts import EncoderUse, FitUse, StackUse, audit_encoders, audit_fits, audit_groups, audit_lost, audit_stacks
 from avemo_jax.protocols.audit_predictions import audit_predictions
 from avemo_jax.protocols.findings import Finding, check_allowed, judge, worst_first
 from avemo_jax.protocols.folds import FoldTable
@@ -35,7 +35,12 @@ def audit(plan: Plan, prepared: PreparedCorpus) -> list[Finding]:
         finding
         for table in plan.folds.tables
         for finding in _judged(
-            plan, audit_folds(table.folds, items, each_once=table.each_clip_once, shared_media=prepared.shared_media), table
+            plan,
+            [
+                *audit_groups(table),
+                *audit_folds(table.folds, items, each_once=table.each_clip_once, shared_media=prepared.shared_media),
+            ],
+            table,
         )
     ]
     findings = [

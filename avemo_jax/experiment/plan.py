@@ -172,7 +172,11 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
     labels = label_set(config["corpus"]["label_set"])
     clips, classes = labelled(prepared.clips, labels)
     protocol = config["protocol"]
-    options = {"num_folds": protocol["num_folds"], "seed": protocol["seed"]}
+    options = {
+        "num_folds": protocol["num_folds"],
+        "seed": protocol["seed"],
+        "groups_may_differ": "groups_differ" in protocol["allow_leaks"],
+    }
     folds = join_tables([make_folds(name.strip(), clips, classes, **options) for name in protocol["name"].split(",")])
     kept = {clip.clip_id for clip in clips}
     # (clip, kind): what is wrong with a clip's picture must not hide what is wrong with its sound.

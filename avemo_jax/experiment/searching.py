@@ -38,6 +38,7 @@ from avemo_jax.training.run_directory import RunDirectory, compare_configs
 
 LOG = logging.getLogger(__name__)
 SEARCH_FILE = "search.json"
+Kind = tuple[str, tuple[tuple[str, Any], ...]]  # what decides about a program: the stage, and fields that change shapes
 
 
 def search(plan: Plan, run: RunDirectory, hashes: Mapping[str, Any]) -> Plan:
@@ -186,8 +187,8 @@ class Trainer:
         self._stop = stop
         self._bar = bar
         self._axes = searched_axes(plan.config)
-        self._programs: dict[Any, Program] = {}
-        self._needs: dict[Any, Need] = {}
+        self._programs: dict[Kind, Program] = {}
+        self._needs: dict[Kind, Need] = {}
         self._num_finished: int | None = None
 
     def finished(self, count: int) -> None:
@@ -236,10 +237,10 @@ class Trainer:
         for index, positions in enumerate(groups):
             mine = [trials[position] for position in positions]
             inputs = plan.inputs(stage, [*mine, *self._one_a_fold(mine[0])])
-            key = (stage.name, mine[0].fields)
-            if key not in self._programs:
-                self._programs[key] = make_program(plan, stage, mine, inputs)
-            program = self._programs[key]
+            kind = _kind(stage, mine[0])
+            if kind not in self._programs:
+                self._programs[kind] = make_program(plan, stage, mine, inputs)
+            program = self._programs[kind]
 
             def show(done: int, total: int, text: str, index: int = index) -> None:
                 progress((index + done / total) / len(groups), stage.name, done, total)
@@ -264,10 +265,10 @@ class Trainer:
     def _in_memory(self, plan: Plan, stage: Stage, trials: Sequence[Trial], group: Sequence[int]) -> list[Sequence[int]]:
         """The trials of one program, cut into batches that fit into memory."""
         first = trials[group[0]]
-        key = (stage.name, first.fields)
-        if key not in self._needs:
-            self._needs[key] = estimate_need(plan, stage, first)
-        return in_pieces(group, fitting(plan, stage, self._needs[key], len(group)))
+        kind = _kind(stage, first)
+        if kind not in self._needs:
+            self._needs[kind] = estimate_need(plan, stage, first)
+        return in_pieces(group, fitting(plan, stage, self._needs[kind], len(group)))
 
     def _one_a_fold(self, like: Trial) -> list[Trial]:
         """A trial of each fold, so that parts are padded to one length whichever folds a round has left."""
@@ -297,6 +298,10 @@ class NothingKept(Checkpoints):
 
     def save(self, epoch: int, trials: Sequence[Any]) -> None:
         return None
+
+
+def _kind(stage: Stage, trial: Trial) -> Kind:
+    return stage.name, trial.fields
 
 
 def _with_values(plan: Plan, axes: Sequence[Any], trial: Trial, values: Mapping[str, Any]) -> Trial:

@@ -8,19 +8,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from avemo_jax.protocols.findings import Finding, listed, number_of
-from avemo_jax.protocols.folds import PARTS, Fold
-from avemo_jax.protocols.named import canonical, natural_order
+from avemo_jax.protocols.folds import PARTS, Fold, FoldTable
 
 
-def audit_groups(protocol: str, groups_by: str, expected: Iterable[str], found: Iterable[str]) -> list[Finding]:
-    """Compare the speakers or sessions of a corpus on disk with those that a published protocol names."""
-    wanted, present = {canonical(name) for name in expected}, {canonical(name) for name in found}
-    missing, extra = (sorted(names, key=natural_order) for names in (wanted - present, present - wanted))
-    if not missing and not extra:
-        return []
-    texts = [f"{what}: {listed(names)}" for what, names in (("missing", missing), ("not among them", extra)) if names]
-    detail = f"protocol {protocol} names {len(wanted)} {groups_by}s and the clips have {len(present)} ({'; '.join(texts)})"
-    return [Finding("groups_differ", detail, len(missing) + len(extra), (*missing, *extra))]
+def audit_groups(table: FoldTable) -> list[Finding]:
+    """Say where the corpus on disk has not the speakers or sessions that a published protocol names."""
+    differ = table.groups_differ
+    return [Finding("groups_differ", differ.detail, len(differ.names), differ.names)] if differ else []
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,6 +47,7 @@ class FoldTable:
       validation_by: what the train and the validation part do not share, where that is not `groups_by`: of two speakers, one tested,
         both parts are of the other one and hold different sentences. Then the epoch is chosen on a speaker that the net has heard,
         which makes the choice poorer and no number better: the test part is as unseen as `groups_by` says. "" means `groups_by`.
+      groups_differ: how the corpus on disk is not the one that the protocol was made for; None where it is.
       joined: tables of one protocol each whose folds, one table after another, are the folds of this one; empty for a table of one.
     """
 
@@ -56,6 +57,7 @@ class FoldTable:
     note: str
     each_clip_once: bool = True
     validation_by: str = ""
+    groups_differ: named.GroupsDiffer | None = None
     joined: tuple[FoldTable, ...] = ()
 
     @property
@@ -91,7 +93,9 @@ class FoldTable:
         return ("speaker_in_two_parts",) if self.groups_by == "sentence" else ("speaker_in_two_parts", "sentence_in_two_parts")
 
 
-def make_folds(name: str, clips: Sequence[Clip], labels: Sequence[int], *, num_folds: int = 5, seed: int = 0) -> FoldTable:
+def make_folds(
+    name: str, clips: Sequence[Clip], labels: Sequence[int], *, num_folds: int = 5, seed: int = 0, groups_may_differ: bool = False
+) -> FoldTable:
     """Make the folds of a protocol over clips; the order of the clips does not matter.
 
     Args:
@@ -100,6 +104,8 @@ def make_folds(name: str, clips: Sequence[Clip], labels: Sequence[int], *, num_f
       labels: class index of each clip; random and stratified protocols balance them.
       num_folds: of `random_k` and `speaker_k`.
       seed: of the shuffles, where the protocol has any.
+      groups_may_differ: take a corpus that lacks speakers or sessions which the protocol names; the leak audit then says so. Those
+        that it does not name are tested where each group is a fold of its own, and are refused where they would never be tested.
 
     Returns:
       A table that has passed `check_folds`.
@@ -124,6 +130,12 @@ def make_folds(name: str, clips: Sequence[Clip], labels: Sequence[int], *, num_f
         owners = sorted({entry.corpus for entry in named.NAMED if entry.name == name} | set(_OWNERS.get(name, ())))
         reason = f"is made for {' and '.join(owners)}, and the clips are of {corpus}" if owners else "is not known"
         raise ValueError(f"protocol {name!r} {reason}; those that fit: {', '.join(protocol_names(corpus))}")
+    if table.groups_differ and not groups_may_differ:
+        raise ValueError(
+            f"{table.groups_differ.detail}. Complete the corpus, use speaker_k, which takes the speakers as they are, or, where what is "
+            f"missing was never recorded (RAVDESS song has no actor 18), go on without it by "
+            f"--config.protocol.allow_leaks=\"('groups_differ',)\", which every table then wears"
+        )
     check_folds(table, clips)
     return table
 
@@ -252,7 +264,7 @@ _ONE_OF_EACH = "validation is the first speaker of each gender of the next fold'
 def _published(table: named.NamedFolds, clips: Sequence[Clip]) -> FoldTable:
     group_of = _groups_of(table.name, clips, table.groups_by)
     groups = sorted(set(group_of), key=named.natural_order)
-    named.check_groups(table.name, table.corpus, table.groups_by, named.expected_groups(table), groups)
+    differ = named.compare_groups(table.name, table.corpus, table.groups_by, named.expected_groups(table), groups)
 
     def as_on_disk(part: tuple[named.Group, ...]) -> list[named.Group]:
         return [tuple(group for group in groups if named.canonical(group) in members) for members in part]
@@ -266,7 +278,7 @@ def _published(table: named.NamedFolds, clips: Sequence[Clip]) -> FoldTable:
             for fold_name, members in zip(_numbered(len(test)), test, strict=True)
         ]
         note = f"{note}; validation is every fifth {table.validation_by} of the training {table.groups_by}s ({len(held_out)} held out)"
-        return FoldTable(table.name, tuple(folds), table.groups_by, note, validation_by=table.validation_by)
+        return FoldTable(table.name, tuple(folds), table.groups_by, note, validation_by=table.validation_by, groups_differ=differ)
     if table.validation is not None:
         validation = as_on_disk(table.validation)
     else:
@@ -274,15 +286,15 @@ def _published(table: named.NamedFolds, clips: Sequence[Clip]) -> FoldTable:
         validation = [_one_of_each_gender(group, genders) for group in (*test[1:], test[0])]
         note = f"{note}; {_ONE_OF_EACH}"
     rows = zip(_numbered(len(test)), validation, test, strict=True)
-    return _grouped(table.name, clips, table.groups_by, rows, note, each_clip_once=len(test) > 1)
+    return _grouped(table.name, clips, table.groups_by, rows, note, each_clip_once=len(test) > 1, groups_differ=differ)
 
 
 def _loso(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
     _groups_of(name, clips, "speaker")
     genders = _genders(clips)
     corpus, speakers = _corpus(clips), tuple(genders)
-    if (corpus, "speaker") in named.GROUPS:
-        named.check_groups(name, corpus, "speaker", named.GROUPS[corpus, "speaker"], speakers)
+    known = named.GROUPS.get((corpus, "speaker"))
+    differ = named.compare_groups(name, corpus, "speaker", known, speakers) if known else None
     if len(speakers) < 3:
         raise ValueError(f"protocol {name} needs 3 speakers or more to train, validate and test apart, and the clips have {len(speakers)}")
     rows = []
@@ -291,19 +303,20 @@ def _loso(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, 
         several = len({genders[other] for other in following}) > 1 and len(speakers) > 3
         rows.append((f"speaker_{speaker}", _one_of_each_gender(following, genders) if several else following[:1], (speaker,)))
     note = "one speaker tested a fold; validation is the next speaker of each gender (the next speaker where all are of one gender)"
-    return _grouped(name, clips, "speaker", rows, note)
+    return _grouped(name, clips, "speaker", rows, note, groups_differ=differ)
 
 
 def _speaker10(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
     session_of = {clip.speaker: clip.session for clip in clips}
-    named.check_groups(name, "iemocap", "session", named.GROUPS["iemocap", "session"], session_of.values())
+    differ = named.compare_groups(name, "iemocap", "session", named.GROUPS["iemocap", "session"], session_of.values())
     rows = []
     for speaker in sorted(session_of):
         partners = [other for other in session_of if session_of[other] == session_of[speaker] and other != speaker]
         if len(partners) != 1:
             raise ValueError(f"protocol {name} expects 2 speakers a session, and session {session_of[speaker]} has {len(partners) + 1}")
         rows.append((f"speaker_{speaker}", (partners[0],), (speaker,)))
-    return _grouped(name, clips, "speaker", rows, "one speaker tested a fold; validation is the other speaker of the session")
+    note = "one speaker tested a fold; validation is the other speaker of the session"
+    return _grouped(name, clips, "speaker", rows, note, groups_differ=differ)
 
 
 def _next_group(name: str, clips: Sequence[Clip], groups_by: str, num_folds: int, note: str) -> FoldTable:

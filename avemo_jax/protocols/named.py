@@ -195,17 +195,22 @@ def expected_groups(table: NamedFolds) -> Group:
     return GROUPS.get((table.corpus, table.groups_by)) or tuple(group for part in table.test for group in part)
 
 
-def check_groups(protocol: str, corpus: str, groups_by: str, expected: Iterable[str], found: Iterable[str]) -> None:
-    """Raise ValueError unless the corpus has exactly the expected groups; names those missing and those too many."""
+@dataclasses.dataclass(frozen=True)
+class GroupsDiffer:
+    """How the groups of a corpus on disk are not those that a protocol names: a sentence, and the names it is about."""
+
+    detail: str
+    names: Group
+
+
+def compare_groups(protocol: str, corpus: str, groups_by: str, expected: Iterable[str], found: Iterable[str]) -> GroupsDiffer | None:
+    """Compare the speakers or sessions of a corpus on disk with those that a protocol names; None where they are the same."""
     wanted, present = set(expected), {canonical(name) for name in found}
     missing = sorted(wanted - present - set(MAY_LACK.get((corpus, groups_by), ())), key=natural_order)
     extra = sorted(present - wanted, key=natural_order)
-    if missing or extra:
-        found_text = "; ".join(
-            text for text, names in ((f"missing: {', '.join(missing)}", missing), (f"not among them: {', '.join(extra)}", extra)) if names
-        )
-        raise ValueError(
-            f"protocol {protocol} names {len(wanted)} {groups_by}s of {corpus}, and the clips at hand have {len(present)} ({found_text}). "
-            f"Complete the corpus or, where what is missing was never recorded (RAVDESS song has no actor 18), use speaker_k, which takes "
-            f"the speakers as they are"
-        )
+    if not missing and not extra:
+        return None
+    texts = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("not among them", extra)) if names]
+    named = f"protocol {protocol} names {len(wanted)} {groups_by}s of {corpus}"
+    detail = f"{named}, and the clips at hand have {len(present)} ({'; '.join(texts)})"
+    return GroupsDiffer(detail, (*missing, *extra))

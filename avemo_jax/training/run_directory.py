@@ -49,6 +49,12 @@ UNCOMPARED = (
     "train.keep_checkpoints",
     "views.table.path",
 )
+# Fields that came after runs had been made, and the value that does what was done before there was the field: what a run has whose
+# config.json lacks it.
+ADDED = {
+    "devices.product_precision": "default",
+    "train.length_buckets": 1,
+}
 # Packages whose version may change a number.
 VERSIONED = (
     *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn"),
@@ -228,7 +234,7 @@ def _refuse_other(path: Path, config: Mapping[str, Any]) -> None:
 
 def compare_configs(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """Lines `field: stored -> given` for every field that matters and differs."""
-    old, new = flatten(stored), flatten(given)
+    old, new = ADDED | flatten(stored), ADDED | flatten(given)
     return [
         f"{name}: {old.get(name, '(absent)')!r} there, {new.get(name, '(absent)')!r} now"
         for name in sorted(old.keys() | new.keys())

@@ -71,6 +71,16 @@ def test_a_clean_plan_has_no_findings(prepared):
     assert audit(plan_of(prepared), alone) == []
 
 
+def test_a_corpus_without_some_of_its_speakers_is_refused_unless_that_is_allowed_and_then_worn(prepared):
+    rml = tuple(dataclasses.replace(clip, corpus="rml") for clip in prepared.clips)  # speakers s0 to s7, where RML has 1 to 8
+    corpus = dataclasses.replace(prepared, clips=rml, sets={"audio": prepared.sets["audio"]})
+    with pytest.raises(ValueError, match=r"missing: 8; not among them: 0\)"):
+        plan_of(corpus, **{"protocol.name": "loso"})
+    plan = plan_of(corpus, **{"protocol.name": "loso", "protocol.allow_leaks": ("groups_differ",)})
+    (finding,) = [finding for finding in audit(plan, corpus) if finding.name == "groups_differ"]
+    assert finding.allowed_by == "protocol.allow_leaks" and finding.is_worn and finding.examples == ("8", "0")
+
+
 def test_what_is_worn_and_what_is_noted(prepared):
     plan = plan_of(prepared, **FUSED, **{"protocol.name": "random_k", "protocol.select": "test"})
     findings = audit(plan, dataclasses.replace(prepared, shared_media=None))

@@ -399,6 +399,19 @@ def test_missing_and_extra_speakers_are_named():
         table_of("session5", [clip for clip in iemocap() if clip.session != "Session5"])
 
 
+def test_a_corpus_may_lack_speakers_where_that_is_allowed():
+    clips = [clip for clip in ravdess() if clip.speaker != "18"]
+    with pytest.raises(ValueError, match=r"missing: 18\).*allow_leaks=\"\('groups_differ',\)\""):
+        table_of("luna5", clips)
+    table = table_of("luna5", clips, groups_may_differ=True)
+    assert table.groups_differ.names == ("18",) and len(table.folds) == 5
+    assert table_of("luna5", ravdess(), groups_may_differ=True).groups_differ is None
+    never_tested = [*clips, dataclasses.replace(clips[0], clip_id="other", speaker="25")]
+    with pytest.raises(LeakError, match="promises to test each clip once, but other in no test part"):
+        table_of("luna5", never_tested, groups_may_differ=True)
+    assert [fold.name for fold in table_of("loso", never_tested, groups_may_differ=True).folds][-1] == "speaker_25"
+
+
 def test_impossible_numbers_of_folds():
     with pytest.raises(ValueError, match="num_folds=9 and 4 speakers"):
         table_of("speaker_k", speakers_only("a", "b", "c", "d"), num_folds=9)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from avemo_jax.json_lines import read_rows
-from avemo_jax.training.run_directory import ConfigMismatch, complete, open_run
+from avemo_jax.training.run_directory import ConfigMismatch, compare_configs, complete, open_run
 
 CONFIG = {"workdir": None, "train": {"learning_rate": 0.1, "seeds": (0, 1)}, "corpus": {"name": "demo", "root": "/a"}}
 CONFIG |= {"weights_dir": "weights", "views": {"hog": {"detector_path": None, "size_px": 64}}}
@@ -22,6 +22,13 @@ def test_another_config_is_refused_with_every_difference(tmp_path):
     with pytest.raises(ConfigMismatch, match="another --config") as error, open_run(tmp_path / "run", other):
         pass
     assert "train.learning_rate: 0.1 there, 0.2 now" in str(error.value) and "train.seeds: [0, 1] there, [0] now" in str(error.value)
+
+
+def test_a_run_from_before_a_field_is_one_with_the_value_that_does_what_was_done_then():
+    for name, value, is_same in (("length_buckets", 1, True), ("length_buckets", 4, False), ("unheard_of", 1, False)):
+        given = CONFIG | {"train": CONFIG["train"] | {name: value}}
+        assert (compare_configs(CONFIG, given) == []) == is_same, name
+        assert (compare_configs(given, CONFIG) == []) == is_same, name
 
 
 def test_two_processes_cannot_share_a_run(tmp_path):
