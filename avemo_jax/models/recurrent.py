@@ -26,12 +26,17 @@ ACTIVATIONS = ("tanh", "linear")
 
 def _orthogonal_gates(num_gates: int) -> Callable[..., jax.Array]:
     """Each gate's recurrent matrix orthogonal by itself."""
-    orthogonal = nn.initializers.orthogonal()
 
     def init(key, shape, dtype=jnp.float32):
         num_units = shape[0]
-        gates = [orthogonal(gate_key, (num_units, num_units), dtype) for gate_key in jax.random.split(key, num_gates)]
-        return jnp.concatenate(gates, axis=1)
+
+        # Of trials that are drawn side by side one after another: jaxlib 0.10 spreads a batch of QR decompositions over the pool of threads
+        # that they run on and waits there, and as many of them as there are threads wait for ever.
+        @jax.custom_batching.sequential_vmap
+        def orthogonal(gate_key):
+            return nn.initializers.orthogonal()(gate_key, (num_units, num_units), dtype)
+
+        return jnp.concatenate([orthogonal(gate_key) for gate_key in jax.random.split(key, num_gates)], axis=1)
 
     return init
 

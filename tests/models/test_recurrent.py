@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -286,3 +288,22 @@ def test_lstm_equals_keras(activation):
     scale = np.abs(expected).max()  # without a tanh the numbers grow
     np.testing.assert_allclose(outputs, np.where(mask[..., None], expected, 0), atol=1e-5 * scale)
     np.testing.assert_allclose(last, expected_last, atol=1e-5 * scale)
+
+
+DRAWN_SIDE_BY_SIDE = """
+import jax
+import numpy as np
+from avemo_jax.models.recurrent import RecurrentStack
+x, mask = np.zeros((2, 3, 8), np.float32), np.ones((2, 3), bool)
+init = lambda key: RecurrentStack("gru", (64, 64), bidirectional=True).init(key, x, mask)
+keys = jax.random.split(jax.random.key(0), 10)
+beside, alone = jax.jit(jax.vmap(init))(keys), jax.jit(init)(keys[7])
+assert all(jax.tree.leaves(jax.tree.map(lambda many, one: (many[7] == one).all(), beside, alone)))
+print("drawn")
+"""
+
+
+def test_weights_of_many_trials_are_drawn_side_by_side():
+    """In a process of its own: jaxlib's batched QR decomposition waits for ever on a pool of two threads."""
+    run = subprocess.run([sys.executable, "-c", DRAWN_SIDE_BY_SIDE], capture_output=True, text=True, timeout=120)
+    assert run.stdout == "drawn\n", run.stderr
