@@ -152,10 +152,12 @@ def prepared(config, degradation=None):
 
 def make_features(config):
     """Run the frozen encoders over the prepared views; in a process of its own, whose compiler flags suit large convolutions."""
+    from avemo_jax.allocator import keep_freed_memory
     from avemo_jax.experiment.features import with_features
     from data_prep.derived import DerivedSets
     from data_prep.prepare_corpus import prepare_corpus
 
+    keep_freed_memory()
     corpus = prepare_corpus(config, config.get("degradation"))
     with_features(config, corpus, DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips))
 

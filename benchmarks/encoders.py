@@ -199,6 +199,8 @@ def main() -> None:
     parser.add_argument("--give_back", action="store_true", help="our side gives freed memory back too")
     arguments = parser.parse_args()
     os.environ.setdefault("XLA_FLAGS", compiler_flags())  # as the process has in which a run makes its features
+    if not arguments.give_back:
+        keep_freed_memory()  # before threads start
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, keras {keras.__version__}, torch {torch.__version__}")
     print(f"{len(os.sched_getaffinity(0))} cores, XLA_FLAGS={os.environ.get('XLA_FLAGS', '')!r}, {arguments.rounds} rounds")
     print(f"{'net':14} {'batch':>5} {'side':>16} {'ms':>9} {'inputs/s':>8} {'side / ours':>18} {'difference':>11}")

@@ -15,14 +15,13 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from avemo_jax.allocator import keep_freed_memory
 from avemo_jax.data.prepared import DOUBTFUL_KINDS, Example, PreparedCorpus, PreparedSet
 from avemo_jax.experiment.encoder_weights import encoder_variables, weights_digest
 from avemo_jax.experiment.networks import encoder_spec, is_frozen
 from avemo_jax.models.encoders import EncoderSpec, encode_steps
 
 Config = Mapping[str, Any]
-_VERSION = 3  # of what this module makes of a view
+_VERSION = 4  # of what this module makes of a view
 _BATCH_BYTES = 8 << 20  # of a batch's inputs as float32; what a network makes of them is some fifty times it
 _LARGEST_BATCH = 64
 
@@ -203,10 +202,7 @@ class FrozenEncoder:
 
     def compiled(self) -> Callable[[np.ndarray], jax.Array]:
         """A function from steps (N, *step_shape) to features (N, *feature_shape), for batches of one size; it holds the weights."""
-        if jax.default_backend() == "cpu":
-            keep_freed_memory()
-        fold = self.spec.family.fold_on(jax.default_backend())
-        module, variables = self.spec.module(folded=fold is not None), self.variables if fold is None else fold(self.variables)
+        module, variables = self.spec.frozen_module(self.variables, self.step_shape, self.dtype, jax.default_backend())
         held = jax.device_put(variables)
 
         def encode(weights: Any, steps: jax.Array) -> jax.Array:

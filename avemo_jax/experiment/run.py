@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+from avemo_jax.allocator import keep_freed_memory
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.gaps import protocol_gaps
 from avemo_jax.evaluation.report import format_table, write_report
@@ -165,6 +166,8 @@ def set_up_backend(config: Config, *, encodes: bool = False) -> None:
     if config["devices"]["compilation_cache"]:
         jax.config.update("jax_compilation_cache_dir", str(Path(config["prepared_dir"]).resolve() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if encodes:
+        keep_freed_memory()
     # On CPU trials run in threads of their own, and small products split over all cores take 1.5 times as long in all.
     flag = compiler_flags() if encodes else "" if convolves(config) else "--xla_cpu_multi_thread_eigen=false"
     if flag not in os.environ.get("XLA_FLAGS", ""):

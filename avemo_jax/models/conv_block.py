@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
+from avemo_jax.models import winograd
+
 EPSILON = 1e-3  # of all batch norms
 
 
@@ -32,6 +34,7 @@ class ConvBlock(nn.Module):
       stride: along every axis.
       padding: "SAME", as TensorFlow pads, or "VALID".
       folded: the batch norm is folded into the convolution; for frozen use.
+      winograd: the kernel is a transformed one where that pays (`winograd.transform_kernels`), folded; for frozen use.
       momentum: what moving statistics keep of themselves in a step.
     """
 
@@ -41,10 +44,14 @@ class ConvBlock(nn.Module):
     padding: str = "SAME"
     folded: bool = False
     momentum: float = 0.99
+    winograd: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Map x (N, ..., C), as many axes between as `size` has."""
+        slides = self.stride == 1 and self.padding == "SAME"
+        if self.winograd and self.folded and slides and winograd.pays(self.size, x.shape[-1], self.channels):
+            return nn.relu(winograd.TransformedConv(self.channels, self.size, name="conv")(x))
         x = nn.Conv(
             self.channels,
             self.size,

@@ -25,14 +25,15 @@ class EncoderFamily:
     """What the engine knows of an encoder.
 
     Attributes:
-      make: (end_point, folded, **attributes) -> the module, `folded` where its variables went through `fold`.
+      make: (end_point, **attributes) -> the module.
       end_points: in order of computation.
       features: the end point that systems use by default.
       input_rank: axes of one input: 2 for a spectrogram patch (frames, bands), 3 for a picture (H, W, C), 4 for a window of frames.
       resized: it takes `resize_px`, to which it resizes its pictures.
-      fold: variables -> variables that give the same features faster and are for frozen use alone: batch norms folded into convolutions,
-        wide kernels transformed. None where there is neither.
-      fold_on_cpu_alone: accelerators have transforms of their own in their libraries.
+      fold: variables -> those of the module with folded=True, which gives the same features faster and is for frozen use alone: batch
+        norms are folded into convolutions. None where there are none.
+      winograd: the module takes winograd=True, for frozen use on CPU: wide kernels are transformed. Accelerators have such transforms in
+        their libraries.
     """
 
     make: Callable[..., nn.Module]
@@ -41,22 +42,22 @@ class EncoderFamily:
     input_rank: int
     resized: bool = False
     fold: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
-    fold_on_cpu_alone: bool = False
+    winograd: bool = False
 
-    def fold_on(self, backend: str) -> Callable[[Mapping[str, Any]], dict[str, Any]] | None:
-        """What a frozen encoder's variables go through on a backend, as `jax.default_backend()` names it; None for nothing."""
-        return self.fold if backend == "cpu" or not self.fold_on_cpu_alone else None
+    def frozen_on(self, backend: str) -> tuple[str, ...]:
+        """What a frozen module is made with, of "folded" and "winograd", on a backend as `jax.default_backend()` names it."""
+        fits = {"folded": self.fold is not None, "winograd": self.winograd and backend == "cpu"}
+        return tuple(name for name, does in fits.items() if does)
 
 
 def _vgg(net: type[vgg.VGG16] | type[vgg.VGG19]) -> EncoderFamily:
     return EncoderFamily(
-        make=lambda end_point, folded, **attributes: net(end_point, winograd=folded, **attributes),
+        make=net,
         end_points=net.END_POINTS,
         features="fc7",
         input_rank=3,
         resized=True,
-        fold=transform_kernels,
-        fold_on_cpu_alone=True,
+        winograd=True,
     )
 
 
@@ -65,22 +66,16 @@ def _i3d() -> EncoderFamily:
 
 
 def _face_net(net: type[face_api.FaceLandmarks68] | type[face_api.FaceExpressions], features: str) -> EncoderFamily:
-    return EncoderFamily(
-        make=lambda end_point, folded, **attributes: net(end_point, **attributes),
-        end_points=net.END_POINTS,
-        features=features,
-        input_rank=3,
-    )
+    return EncoderFamily(make=net, end_points=net.END_POINTS, features=features, input_rank=3)
 
 
 FAMILIES: dict[str, EncoderFamily] = {
     "vggish": EncoderFamily(
-        make=lambda end_point, folded, **attributes: vggish.VGGish(end_point, winograd=folded, **attributes),
+        make=vggish.VGGish,
         end_points=vggish.END_POINTS,
         features="embedding",
         input_rank=2,
-        fold=transform_kernels,
-        fold_on_cpu_alone=True,
+        winograd=True,
     ),
     "inception_v3": EncoderFamily(
         make=inception_v3.InceptionV3,
@@ -88,6 +83,7 @@ FAMILIES: dict[str, EncoderFamily] = {
         features="avg_pool",
         input_rank=3,
         fold=inception_v3.fold_batch_norm,
+        winograd=True,
     ),
     "vgg16": _vgg(vgg.VGG16),
     "vgg19": _vgg(vgg.VGG19),
@@ -137,12 +133,25 @@ class EncoderSpec:
         """The end point whose features are used."""
         return self.end_point or self.family.features
 
-    def module(self, *, folded: bool = False, end_point: str | None = None, name: str | None = None) -> nn.Module:
-        """Make the module, up to another end point where one is given."""
-        attributes: dict[str, Any] = {"resize_px": self.resize_px} if self.family.resized else {}
+    def module(self, *, frozen: tuple[str, ...] = (), end_point: str | None = None, name: str | None = None) -> nn.Module:
+        """Make the module, up to another end point where one is given, `frozen` as `EncoderFamily.frozen_on` has it."""
+        attributes: dict[str, Any] = dict.fromkeys(frozen, True)
+        if self.family.resized:
+            attributes["resize_px"] = self.resize_px
         if name is not None:
             attributes["name"] = name
-        return self.family.make(end_point or self.features, folded, **attributes)
+        return self.family.make(end_point or self.features, **attributes)
+
+    def frozen_module(
+        self, variables: Mapping[str, Any], step_shape: tuple[int, ...], dtype: str, backend: str
+    ) -> tuple[nn.Module, Mapping[str, Any]]:
+        """The module and its variables as they are run frozen on a backend, for steps as a view has them."""
+        frozen = self.family.frozen_on(backend)
+        if "folded" in frozen and self.family.fold is not None:
+            variables = self.family.fold(variables)
+        if "winograd" in frozen:
+            variables = transform_kernels(variables, self.variable_shapes(step_shape, dtype, frozen=frozen))
+        return self.module(frozen=frozen), variables
 
     def leading(self, step_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Axes of a step in front of the encoder's own: (20,) where a step is 20 pictures.
@@ -155,9 +164,11 @@ class EncoderSpec:
             raise ValueError(f"encoder {self.name} takes {self.family.input_rank} axes a step, and the view has steps of {step_shape}")
         return step_shape[:short]
 
-    def variable_shapes(self, step_shape: tuple[int, ...], dtype: str, *, end_point: str | None = None) -> Any:
-        """Shapes of the unfolded module's variables for inputs as a view's steps have them."""
-        return _traced(self, end_point, tuple(step_shape[len(self.leading(step_shape)) :]), dtype)[1]
+    def variable_shapes(
+        self, step_shape: tuple[int, ...], dtype: str, *, end_point: str | None = None, frozen: tuple[str, ...] = ()
+    ) -> Any:
+        """Shapes of the module's variables for inputs as a view's steps have them; `end_point` and `frozen` as in `module`."""
+        return _traced(self, end_point, tuple(step_shape[len(self.leading(step_shape)) :]), dtype, frozen)[1]
 
     def feature_shape(self, step_shape: tuple[int, ...], dtype: str) -> tuple[int, ...]:
         """Shape of a step once it is encoded."""
@@ -166,10 +177,10 @@ class EncoderSpec:
 
 
 @functools.cache
-def _traced(spec: EncoderSpec, end_point: str | None, shape: tuple[int, ...], dtype: str) -> tuple[Any, Any]:
+def _traced(spec: EncoderSpec, end_point: str | None, shape: tuple[int, ...], dtype: str, frozen: tuple[str, ...] = ()) -> tuple[Any, Any]:
     """Shapes of features and variables for one input; large networks take seconds to trace."""
     one = jax.ShapeDtypeStruct((1, *shape), np.dtype(dtype))
-    return jax.eval_shape(spec.module(end_point=end_point).init_with_output, jax.random.key(0), one)
+    return jax.eval_shape(spec.module(end_point=end_point, frozen=frozen).init_with_output, jax.random.key(0), one)
 
 
 def encode_steps(apply: Callable[[jax.Array], jax.Array], spec: EncoderSpec, x: jax.Array, *, num_leading: int) -> jax.Array:

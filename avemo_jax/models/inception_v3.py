@@ -20,6 +20,7 @@ class _Block(nn.Module):
 
     wire: Callable[..., jax.Array]
     folded: bool
+    winograd: bool
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -27,7 +28,8 @@ class _Block(nn.Module):
 
         def conv(x, channels, height=1, width=1, stride=1, padding="SAME"):
             nonlocal count
-            block = ConvBlock(channels, (height, width), stride, padding, self.folded, name=f"conv{count}")
+            ways = {"folded": self.folded, "winograd": self.winograd}
+            block = ConvBlock(channels, (height, width), stride, padding, **ways, name=f"conv{count}")
             count += 1
             return block(x, train)
 
@@ -132,10 +134,12 @@ class InceptionV3(nn.Module):
       end_point: one of END_POINTS; "avg_pool" is the mean over positions of "mixed10", 2048 numbers; "logits" those
         of the 1000 classes of ImageNet.
       folded: the batch norms are folded into the convolutions; for frozen use.
+      winograd: kernels are transformed ones (`winograd.transform_kernels`), where the batch norms are folded; for frozen use.
     """
 
     end_point: str = "avg_pool"
     folded: bool = False
+    winograd: bool = False
 
     @nn.compact
     def end_points(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
@@ -152,7 +156,7 @@ class InceptionV3(nn.Module):
             x = x.astype(jnp.float32) / 127.5 - 1
         found: dict[str, jax.Array] = {}
         for name, wire in _WIRES.items():
-            x = found[name] = _Block(wire, self.folded, name=name)(x, train)
+            x = found[name] = _Block(wire, self.folded, self.winograd, name=name)(x, train)
             if name == self.end_point:
                 return found
         x = found["avg_pool"] = jnp.mean(x, axis=(1, 2))

@@ -1,17 +1,22 @@
-"""Winograd's way gives what the plain convolution gives, for pictures of any size, and narrow layers stay as they are."""
+"""Minimal filtering gives what the plain convolution gives, for pictures of any size, and narrow layers stay as they are."""
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from filled_variables import filled_variables
 
 from avemo_jax.models import winograd
-from avemo_jax.models.encoders import FAMILIES
+from avemo_jax.models.conv_block import ConvBlock
+from avemo_jax.models.encoders import FAMILIES, EncoderSpec
 from avemo_jax.models.vgg import VGG16
 from avemo_jax.models.vggish import VGGish
-from avemo_jax.models.winograd import conv3x3, transform_kernels
+from avemo_jax.models.winograd import conv3x3, minimal_filter, transform_kernel, transform_kernels
 
 
 class Conv3x3(nn.Module):
@@ -23,14 +28,40 @@ class Conv3x3(nn.Module):
         return conv3x3(x, self.channels, winograd=self.winograd, name="conv")
 
 
-@pytest.mark.parametrize("size", [(4, 4), (8, 12), (3, 3), (1, 9), (7, 10)])
-def test_it_convolves(size, monkeypatch):
-    monkeypatch.setattr(winograd, "_FEWEST_CHANNELS", 5)
-    x = np.random.default_rng(0).normal(size=(2, *size, 6)).astype(np.float32)
-    variables = Conv3x3(5).init(jax.random.key(1), x)
-    variables = {"params": {"conv": variables["params"]["conv"] | {"bias": np.arange(5, dtype=np.float32)}}}
+def shapes_of(net, x):
+    return jax.eval_shape(net.init, jax.random.key(0), x)
+
+
+@pytest.mark.parametrize(("num_taps", "points"), [(3, (0, 1, -1, 2, -2)), (2, (0, 3, Fraction(1, 2), -1))])
+def test_a_filter_of_one_tile_is_exact(num_taps, points):
+    made = minimal_filter(num_taps, points)
+    assert made.input.shape == (len(points) + 1,) * 2 and (made.input == np.round(made.input)).all()
+    rng = np.random.default_rng(0)
+    inputs, taps = rng.normal(size=len(points) + 1), rng.normal(size=num_taps)
+    found = made.output @ ((made.kernel @ taps) * (made.input @ inputs))
+    np.testing.assert_allclose(found, np.correlate(inputs, taps), rtol=1e-12)
+
+
+@pytest.mark.parametrize("few_rows", [0, 300])
+@pytest.mark.parametrize("edges", winograd._FEWEST_CHANNELS)
+@pytest.mark.parametrize("size", [(4, 4), (8, 12), (3, 3), (1, 9), (17, 10)])
+def test_it_convolves(size, edges, few_rows, monkeypatch):
+    monkeypatch.setattr(winograd, "_FEW_ROWS", few_rows)
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(2, *size, 6)).astype(np.float32), rng.normal(size=(*edges, 6, 5)).astype(np.float32)
+    plain = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    transformed = transform_kernel(kernel)
+    assert transformed.ndim == 3
+    found = jax.jit(winograd.convolve, static_argnums=2)(x, transformed, edges)
+    np.testing.assert_allclose(found, plain, atol=2e-5 * np.abs(plain).max())
+
+
+def test_a_layer_is_transformed_with_its_bias(monkeypatch):
+    monkeypatch.setitem(winograd._FEWEST_CHANNELS, (3, 3), 5)
+    x = np.random.default_rng(0).normal(size=(2, 7, 10, 6)).astype(np.float32)
+    variables = filled_variables(Conv3x3(5), x)
     plain = Conv3x3(5).apply(variables, x)
-    transformed = transform_kernels(variables)
+    transformed = transform_kernels(variables, shapes_of(Conv3x3(5, winograd=True), x))
     assert transformed["params"]["conv"]["kernel"].shape == (36, 6, 5)
     np.testing.assert_allclose(Conv3x3(5, winograd=True).apply(transformed, x), plain, atol=3e-5)
 
@@ -40,7 +71,7 @@ def test_a_net_with_transformed_kernels_has_the_same_features(net, shape):
     x = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     point = "global_max"
     variables = net(point).init(jax.random.key(0), x)
-    transformed = transform_kernels(variables)
+    transformed = transform_kernels(variables, shapes_of(net(point, winograd=True), x))
     kinds = {name: leaf["kernel"].ndim for name, leaf in transformed["params"].items()}
     assert kinds["conv2_1" if net is VGG16 else "conv2"] == 4 and kinds["conv4_2"] == 3
     plain = np.asarray(net(point).apply(variables, x))
@@ -48,6 +79,43 @@ def test_a_net_with_transformed_kernels_has_the_same_features(net, shape):
     np.testing.assert_allclose(found, plain, atol=2e-4 * np.abs(plain).max())
 
 
+@pytest.mark.parametrize(
+    ("block", "is_transformed"),
+    [
+        (ConvBlock(128, (1, 7)), True),
+        (ConvBlock(160, (7, 1)), True),
+        (ConvBlock(120, (1, 7)), False),
+        (ConvBlock(256, (3, 3)), False),  # of 128 channels of input
+        (ConvBlock(128, (1, 7), stride=2), False),
+        (ConvBlock(128, (1, 7), padding="VALID"), False),
+    ],
+)
+def test_blocks_are_transformed_that_slide_and_are_wide(block, is_transformed):
+    x = jax.ShapeDtypeStruct((1, 17, 17, 128), jnp.float32)
+    frozen = block.clone(folded=True, winograd=True)
+    kernel = jax.eval_shape(lambda x: frozen.init(jax.random.key(0), x, False), x)["params"]["conv"]["kernel"]
+    assert kernel.ndim == (3 if is_transformed else 4)
+
+
+def test_inception_v3_is_folded_and_transformed():
+    """17 x 17 positions at 299 px are 3 x 3 here; the blocks of 7 taps are all passed through."""
+    spec = EncoderSpec("inception_v3", "mixed9")
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 75, 75, 3)).astype(np.float32)
+    variables = filled_variables(spec.module(), x[:1])
+    net, transformed = spec.frozen_module(variables, (75, 75, 3), "float32", "cpu")
+    kinds = {
+        f"{block}/{name}": conv["conv"]["kernel"].ndim
+        for block, convs in transformed["params"].items()
+        for name, conv in convs.items()
+        if conv["conv"]["kernel"].ndim == 3
+    }
+    assert {name.split("/")[0] for name in kinds} == {*(f"mixed{index}" for index in range(4, 10))} and len(kinds) == 4 * 6 + 2 + 5
+    plain = np.asarray(jax.jit(spec.module().apply)(variables, x))
+    found = np.asarray(jax.jit(net.apply)(transformed, x))
+    np.testing.assert_allclose(found, plain, atol=1e-4 * np.abs(plain).max())
+
+
 def test_accelerators_keep_plain_kernels():
-    assert FAMILIES["vgg16"].fold_on("cpu") and not FAMILIES["vgg16"].fold_on("gpu")
-    assert FAMILIES["inception_v3"].fold_on("gpu") and not FAMILIES["face_landmarks"].fold_on("cpu")
+    assert [FAMILIES["vgg16"].frozen_on(backend) for backend in ("cpu", "gpu")] == [("winograd",), ()]
+    assert [FAMILIES["inception_v3"].frozen_on(backend) for backend in ("cpu", "gpu")] == [("folded", "winograd"), ("folded",)]
+    assert FAMILIES["face_landmarks"].frozen_on("cpu") == ()
