@@ -7,8 +7,9 @@
 
 Every side does the same work: one epoch of all folds, that is, shuffled batches with dropout, gradient clipping and the optimiser's step,
 and posteriors of the validation part. Sides take turns in one process (A B A B) after one epoch each that compiles and warms up. Printed
-are the median seconds of an epoch of all folds, the median over rounds of the ratio of a round's two times with its least and largest, our
-arithmetic as a share of the matrix products that the same process measures at its best, and the peak memory of the process.
+are the median seconds of an epoch of all folds, the median over rounds of the ratio of a round's two times with its least and largest, the
+rate of each side's arithmetic, the same as a share of the rate of large matrix products, which are a side of each round themselves, and
+the peak memory of the process.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import keras
 
 from avemo_jax.experiment.run import set_up_backend
 from benchmarks import made_experiment, twins_keras, twins_torch
-from benchmarks.peak import matrix_product_peak
+from benchmarks.peak import matrix_products
 from benchmarks.turns import format_ratio, measure
 
 
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=0, help="0: each system's own number")
     parser.add_argument("--execution", default="auto", help="as config.devices.execution")
     arguments = parser.parse_args()
-    peak = None
+    products = None
     for name in arguments.system or SYSTEMS:
         system = SYSTEMS[name]
         plan = made_experiment.plan(
@@ -74,27 +75,29 @@ def main() -> None:
         )
         set_up_backend(plan.config)
         stage, program, lanes = made_experiment.laid_out(plan, system.stage)
-        if peak is None:
-            peak = matrix_product_peak()
+        if products is None:
+            products = matrix_products()
             print(
                 f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {len(os.sched_getaffinity(0))} cores; {arguments.rounds} rounds"
             )
-            print(f"matrix products at best: {peak / 1e9:.0f} GFLOP/s")
-            columns = ("system", "folds", "side", "s/epoch", "side / ours", "of peak", "memory GiB")
-            print(f"{columns[0]:10} {columns[1]:>5} {columns[2]:>16} {columns[3]:>9} {columns[4]:>19} {columns[5]:>8} {columns[6]:>10}")
+            columns = ("system", "folds", "side", "s/epoch", "side / ours", "GFLOP/s", "of products", "memory GiB")
+            print("{:10} {:>5} {:>16} {:>9} {:>19} {:>8} {:>19} {:>10}".format(*columns))
         sides = {
+            "products": products.run,
             "ours": made_experiment.one_more_epoch(plan, program, lanes),
             "torch": twins_torch.fold_after_fold(system.twin, plan, stage),
             f"keras-{keras.backend.backend()}": twins_keras.fold_after_fold(system.twin, plan, stage),
         }
         seconds = measure(sides, arguments.rounds)
         flops = made_experiment.product_flops(plan, stage)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        done = {side: products.flops if side == "products" else flops for side in seconds}
+        rates = {side: [done[side] / one for one in taken] for side, taken in seconds.items()}
         for side, taken in seconds.items():
-            median = statistics.median(taken)
-            ratio = "" if side == "ours" else format_ratio(taken, seconds["ours"])
-            share = f"{flops / median / peak:.0%}"
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            print(f"{name:10} {len(plan.trials):5} {side:>16} {median:9.2f} {ratio:>19} {share:>8} {memory:10.1f}", flush=True)
+            ratio = "" if side in ("ours", "products") else format_ratio(taken, seconds["ours"])
+            share = "" if side == "products" else format_ratio(rates[side], rates["products"])
+            texts = (f"{statistics.median(taken):9.2f}", f"{ratio:>19}", f"{statistics.median(rates[side]) / 1e9:8.0f}", f"{share:>19}")
+            print(f"{name:10} {len(plan.trials):5} {side:>16} {' '.join(texts)} {memory:10.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is in benchmarks/requirements.txt")
 
 from benchmarks import cross_validation, made_experiment, twins_keras, twins_torch
+from benchmarks.peak import Products, matrix_products
 
 SMALL = {"a2": {"audio": (5, 128), "video": (6, 2048)}, "e_audio": {"audio": (8, 13)}, "small_cnn": {"video": (2, 32, 32, 1)}}
 
@@ -54,8 +56,13 @@ def test_it_prints_a_row_a_side(monkeypatch, capsys):
     monkeypatch.setitem(
         cross_validation.SYSTEMS, "small_cnn", cross_validation.System("small_video", SMALL["small_cnn"], 3, "video", "SmallCNN")
     )
-    monkeypatch.setattr(cross_validation, "matrix_product_peak", lambda: 1e11)
+    monkeypatch.setattr(cross_validation, "matrix_products", lambda: Products(lambda: 0.0, 1e9))
     monkeypatch.setattr(sys, "argv", ["cross_validation", "--system=small_cnn", "--clips=48", "--rounds=1"])
     cross_validation.main()
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("small_cnn")]
-    assert [row[2] for row in rows] == ["ours", "torch", "keras-tensorflow"] and all(float(row[3]) >= 0 for row in rows)
+    assert [row[2] for row in rows] == ["products", "ours", "torch", "keras-tensorflow"] and all(float(row[3]) >= 0 for row in rows)
+
+
+def test_products_are_made_and_counted():
+    made = matrix_products(num_turns=1)
+    assert np.isfinite(made.run()) and made.flops == 2 * 2048**3 * len(os.sched_getaffinity(0))
