@@ -29,12 +29,13 @@ _LARGEST_BATCH = 64
 def compiler_flags() -> str:
     """XLA_FLAGS that suit frozen encoders on CPU; to be set before JAX has started a backend.
 
-    In JAX 0.10 XLA hands chains of products and elementwise steps to a second library (YNN), in which the large networks with published
-    weights take longer, and so they do with its newer emitters of loops, pooling above all (docs/performance.md has commands to see it);
-    recurrent networks are faster with both. Another version of JAX may not know the flags, and XLA ends a process that is given an unknown
-    one.
+    XLA hands chains of products and elementwise steps to a second library (YNN), in which the large networks with published weights take
+    longer, and so they do with JAX 0.10's newer emitters of loops, pooling above all (docs/performance.md has commands to see it);
+    recurrent networks are faster with both. XLA ends a process that is given a flag which its version does not know.
     """
-    return "--xla_cpu_experimental_ynn_fusion_type= --xla_cpu_use_fusion_emitters=false" if jax.__version_info__[:2] == (0, 10) else ""
+    no_second_library = "--xla_cpu_experimental_ynn_fusion_type="
+    flags = {(0, 10): f"{no_second_library} --xla_cpu_use_fusion_emitters=false", (0, 11): no_second_library}
+    return flags.get(jax.__version_info__[:2], "")
 
 
 @dataclasses.dataclass(frozen=True)

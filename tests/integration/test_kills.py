@@ -11,4 +11,4 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_killed_run_ends_as_a_straight_one(tmp_path):
-    kills(tmp_path, int(os.environ.get("NUM_KILLS", "3")))
+    kills(tmp_path, int(os.environ.get("NUM_KILLS", "2")))

@@ -1,0 +1,23 @@
+"""What trains here on CPU is translated for accelerators too, whole and without a call into a library that only a CPU has."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import made_experiment
+
+
+@pytest.fixture(scope="module")
+def traced():
+    plan = made_experiment.plan(
+        "contextual_temporal", {"audio": (2, 128), "video": (3, 64)}, num_clips=48, num_folds=3, execution="vmap_scan"
+    )
+    _, program, lanes = made_experiment.laid_out(plan, "fused")
+    states = made_experiment.fresh_states(plan, program, lanes)
+    return program._epoch.trace(program._data, lanes, states)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_an_epoch_of_all_folds_is_one_program_for_accelerators(traced, platform):
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert text.count("func.func public @main") == 1 and "custom_call" not in text
