@@ -3,6 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# uv installs the lock in a third of pip's time; where it can't be had or doesn't find a package, pip does.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 # Whole files side by side, so that what a file trains once is trained once; more than four at a time would need much memory.
 # In the order of tests/conftest.py: xdist's own starts files of few tests last, and those are the long ones.
@@ -39,8 +41,9 @@ $(INSTALLED): requirements.lock
 	  echo "making $(VENV) with $$($$found --version)"; \
 	  $$found -m venv $(VENV); \
 	fi; \
-	echo "installing requirements.lock into $(VENV) (minutes on the first call)"; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	echo "installing requirements.lock into $(VENV) (a minute or two on the first call)"; \
+	{ $(PIP_INSTALL) uv && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock; } || \
+	  $(PIP_INSTALL) -r requirements.lock
 	@touch $@
 
 demo: setup
@@ -60,7 +63,7 @@ check: setup
 	$(BIN)/python -m pytest -m "not gpu" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 lock: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(PIP_INSTALL) uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 	  requirements.txt requirements-dev.txt --output-file requirements.lock
 	@echo "wrote requirements.lock; the next make installs it"

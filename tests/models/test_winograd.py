@@ -42,9 +42,8 @@ def test_a_filter_of_one_tile_is_exact(num_taps, points):
     np.testing.assert_allclose(found, np.correlate(inputs, taps), rtol=1e-12)
 
 
-@pytest.mark.parametrize("few_rows", [0, 300])
 @pytest.mark.parametrize("edges", winograd._FEWEST_CHANNELS)
-@pytest.mark.parametrize("size", [(4, 4), (8, 12), (3, 3), (1, 9), (17, 10)])
+@pytest.mark.parametrize(("size", "few_rows"), [((4, 4), 300), ((3, 9), 300), ((17, 10), 0)])
 def test_it_convolves(size, edges, few_rows, monkeypatch):
     monkeypatch.setattr(winograd, "_FEW_ROWS", few_rows)
     rng = np.random.default_rng(0)
@@ -70,7 +69,7 @@ def test_a_layer_is_transformed_with_its_bias(monkeypatch):
 def test_a_net_with_transformed_kernels_has_the_same_features(net, shape):
     x = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     point = "global_max"
-    variables = net(point).init(jax.random.key(0), x)
+    variables = filled_variables(net(point), x, deviation=0.05)
     transformed = transform_kernels(variables, shapes_of(net(point, winograd=True), x))
     kinds = {name: leaf["kernel"].ndim for name, leaf in transformed["params"].items()}
     assert kinds["conv2_1" if net is VGG16 else "conv2"] == 4 and kinds["conv4_2"] == 3
