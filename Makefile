@@ -3,7 +3,6 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# uv installs the lock in a third of pip's time; where it can't be had or doesn't find a package, pip does.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 # Whole files side by side, so that what a file trains once is trained once; more than four at a time would need much memory.
@@ -24,6 +23,7 @@ help:
 setup: $(INSTALLED)
 	@:
 
+# uv installs the lock in less than half of pip's time; where it can't be had or doesn't find a package, pip does.
 # A pyenv shim may lie on the path and fail, and Debian may lack ensurepip, so each candidate is run.
 $(INSTALLED): requirements.lock
 	@set -e; \

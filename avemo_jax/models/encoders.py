@@ -147,7 +147,7 @@ class EncoderSpec:
     ) -> tuple[nn.Module, Mapping[str, Any]]:
         """The module and its variables as they are run frozen on a backend, for steps as a view has them."""
         frozen = self.family.frozen_on(backend)
-        if "folded" in frozen and self.family.fold is not None:
+        if self.family.fold is not None:
             variables = self.family.fold(variables)
         if "winograd" in frozen:
             variables = transform_kernels(variables, self.variable_shapes(step_shape, dtype, frozen=frozen))

@@ -28,8 +28,7 @@ class _Block(nn.Module):
 
         def conv(x, channels, height=1, width=1, stride=1, padding="SAME"):
             nonlocal count
-            ways = {"folded": self.folded, "winograd": self.winograd}
-            block = ConvBlock(channels, (height, width), stride, padding, **ways, name=f"conv{count}")
+            block = ConvBlock(channels, (height, width), stride, padding, folded=self.folded, winograd=self.winograd, name=f"conv{count}")
             count += 1
             return block(x, train)
 

@@ -92,7 +92,7 @@ def test_a_step_gives_the_numbers_of_a_whole_one():
 def test_every_execution_gives_the_same_numbers():
     _, inputs = make_trial_inputs()
     recipe = changed(length_limits=LIMITS)
-    expected, *others = (run(program(one, recipe=recipe), inputs, 1) for one in ("loop_scan", "vmap_scan"))
+    expected, *others = (run(program(one, recipe=recipe), inputs, 1) for one in ("loop_scan", "vmap_scan", "loop_python"))
     for found in others:
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
 
