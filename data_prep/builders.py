@@ -4,47 +4,56 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import io
-import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python.array_record_module import ArrayRecordWriter
-from tensorflow_datasets.core.writer import ExampleWriter
-from tensorflow_datasets.proto import tf_example_pb2
+from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
+from avemo_jax.allocator import freed_memory_kept
 from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, write_clips
 from avemo_jax.data.prepared import PreparedManifest, PreparedSet, content_hash, format_damage, read_examples
-from data_prep.on_beam import Beam
+from data_prep.on_beam import Beam, run_on_beam
+from data_prep.shards import Shard, runs_of_shards, write_by_workers, write_shard
 from data_prep.staging import StagedClip
 
-# TFDS holds the examples of one shard while it writes it.
-_SHARD_BYTES = 64 << 20
-
-_Run = tuple[StagedClip, range]  # some consecutive segments of a clip
+_SPLIT = "examples"
 
 
-class PreparedView(tfds.core.ShardBasedBuilder):
+class PreparedView(FileReaderBuilder):
     """One view of one corpus as a TFDS dataset: split `examples`, records in (clip id, segment) order.
 
-    Shard by shard and not through TFDS's shuffling writer, which holds up to 1 GB in memory and spills through TensorFlow beyond.
-    With a `beam_runner` in the download config, TFDS writes the shards in parallel on Apache Beam.
+    It writes its shards itself: TFDS's shuffling writer would hold up to 1 GB in memory and spill through TensorFlow beyond, and its
+    writer of shards takes one after another. With a `beam_runner` in TFDS's download config, Beam writes them.
+
+    Args:
+      staged: what is staged of the clips that gave examples, in order of clip ids.
+      step_shape, dtype: of the view's steps.
+      write: writes shards, where Beam does not.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     code_path = None  # TFDS would look beside the code for checksums of downloads, and needs a package it does not install for that
 
-    def __init__(self, *, staged: Sequence[StagedClip], step_shape: tuple[int, ...], dtype: str, **kwargs: Any):
+    def __init__(
+        self,
+        *,
+        staged: Sequence[StagedClip],
+        step_shape: tuple[int, ...],
+        dtype: str,
+        write: Callable[[Sequence[Shard]], None],
+        **kwargs: Any,
+    ):
         self._staged = staged
         self._step_shape = step_shape
         self._dtype = dtype
+        self._write = write
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -62,56 +71,23 @@ class PreparedView(tfds.core.ShardBasedBuilder):
         )
         return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
 
-    def _shard_iterators_per_split(self, dl_manager: Any) -> Mapping[str, Sequence[Any]]:
-        return {"examples": [functools.partial(_examples_of, shard) for shard in _shards(self._staged)]}
-
-    def _generate_examples(self, shard: Sequence[_Run]) -> Iterator[tuple[str, dict[str, Any]]]:
-        return _examples_of(shard)
-
-    def _example_writer(self) -> ExampleWriter:
-        return _ReproducibleWriter(self.info.file_format)
-
-
-class _ReproducibleWriter(ExampleWriter):
-    """Writes array_record files whose bytes follow from the examples; TFDS leaves the order of a record's fields to chance."""
-
-    def write(self, path, examples) -> None:
-        try:
-            writer = ArrayRecordWriter(
-                os.fspath(path), "group_size:1,zstd:1"
-            )  # level 1: a third less time than the default 3, a tenth more disk
-            for _, serialized in examples:
-                writer.write(tf_example_pb2.Example.FromString(serialized).SerializeToString(deterministic=True))
-            writer.close()
-        except RuntimeError as error:  # array_record's word for a full disk
-            raise OSError(f"cannot write the prepared set; what is staged stays, so free some space and start again: {error}") from error
-
-
-def _examples_of(shard: Sequence[_Run]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Keys and records of a shard; a function of the module, since Beam sends it to other processes and a builder cannot be sent."""
-    for staged, segments in shard:
-        for example in staged.examples(segments):
-            record = {"clip": example.clip_id, "segment": example.segment}
-            record |= {"values": example.values, "mask": example.mask, "times_s": example.times_s}
-            yield f"{example.clip_id}/{example.segment}", record
-
-
-def _shards(staged: Sequence[StagedClip]) -> list[list[_Run]]:
-    """Split the segments of all clips into shards of about _SHARD_BYTES; a long clip may be spread over several."""
-    shards: list[list[_Run]] = []
-    num_bytes = _SHARD_BYTES
-    for clip in staged:
-        segment_bytes = max(1, clip.num_bytes // clip.num_segments)
-        start = 0
-        while start < clip.num_segments:
-            if num_bytes >= _SHARD_BYTES:
-                shards.append([])
-                num_bytes = 0
-            end = min(clip.num_segments, start + math.ceil((_SHARD_BYTES - num_bytes) / segment_bytes))
-            shards[-1].append((clip, range(start, end)))
-            num_bytes += (end - start) * segment_bytes
-            start = end
-    return shards
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
+        template = self._get_filename_template(split_name=_SPLIT)
+        runs = runs_of_shards(self._staged)
+        shards = [
+            Shard(Path(template.sharded_filepath(shard_index=index, num_shards=len(runs))), tuple(held)) for index, held in enumerate(runs)
+        ]
+        if download_config is not None and download_config.beam_runner:
+            run_on_beam(write_shard, shards, download_config.beam_runner, download_config.beam_options)
+        else:
+            self._write(shards)
+        split = tfds.core.SplitInfo(
+            name=_SPLIT,
+            shard_lengths=[shard.num_examples for shard in shards],
+            num_bytes=sum(shard.path.stat().st_size for shard in shards),
+            filename_template=template,
+        )
+        self.info.set_splits(tfds.core.SplitDict([split]))
 
 
 def write_prepared(
@@ -126,6 +102,7 @@ def write_prepared(
     step_shape: tuple[int, ...],
     dtype: str,
     key: str,
+    work: Callable[..., Iterator[tuple[str, Any]]] | None = None,
     beam: Beam | None = None,
 ) -> PreparedSet:
     """Write a prepared set from staged clips and put it into place in one step: it is there whole and read back, or not at all.
@@ -137,10 +114,12 @@ def write_prepared(
       staged: what is staged of every clip, in any order.
       clips: the clips asked for.
       corpus, view, modality, view_params, step_shape, dtype, key: as in PreparedManifest.
-      beam: writes the shards; None writes them here, one after another.
+      work: `run_tasks` with its workers and limits, to write shards side by side; None writes them here, one after another.
+      beam: writes the shards in place of either.
 
     Raises:
       ValueError: no clip gave an example, with the damage report.
+      WorkerError, OSError: the set cannot be written (a full disk); what is staged stays.
     """
     staged = sorted(staged, key=lambda clip: clip.clip_id)
     damage = {clip.clip_id: clip.damage for clip in staged if clip.damage is not None}
@@ -163,13 +142,24 @@ def write_prepared(
     partial = directory.with_name(f"{directory.name}.partial") / "tfds"
     shutil.rmtree(partial, ignore_errors=True)
     with_examples = [clip for clip in staged if clip.num_segments]
-    builder = PreparedView(staged=with_examples, step_shape=step_shape, dtype=dtype, data_dir=str(partial), file_format="array_record")
+
+    def write(shards: Sequence[Shard]) -> None:
+        if work is not None and len(shards) > 1:
+            write_by_workers(shards, work, f"{corpus} {view}, writing")
+            return
+        for shard in shards:
+            write_shard(shard)
+
+    builder = PreparedView(
+        staged=with_examples, step_shape=step_shape, dtype=dtype, write=write, data_dir=str(partial), file_format="array_record"
+    )
     tfds.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()):  # it announces a download that does not take place
         options = beam.download_config() if beam is not None else {}
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False, **options))
     written = Path(builder.data_dir)
-    manifest = dataclasses.replace(manifest, content_hash=content_hash(read_examples(written))[0])
+    with freed_memory_kept():
+        manifest = dataclasses.replace(manifest, content_hash=content_hash(read_examples(written))[0])
     write_clips(written / "clips.csv", sorted(clips, key=lambda clip: clip.clip_id))
     write_json(written / "damage.json", {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()})
     write_json(written / "manifest.json", dataclasses.asdict(manifest))

@@ -8,13 +8,11 @@ libsndfile shortens a truncated WAV without a word.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import functools
 import hashlib
 import math
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ import soundfile
 import soxr
 from av.video.reformatter import VideoReformatter
 
+from avemo_jax.allocator import map_large_arrays
 from avemo_jax.clips import REGIONS
 from avemo_jax.data.prepared import LOST_KINDS
 
@@ -160,7 +159,7 @@ def stream_frames(path: Path, *, start_s: float | None = None, end_s: float | No
     """
     if region not in REGIONS:
         raise ValueError(f"region must be one of {REGIONS}, got {region!r}")
-    _settle_allocator()
+    map_large_arrays()
     origin_s, header = start_s or 0.0, _Header()
     num_frames, reached_s = 0, 0.0
     to_rgb = VideoReformatter()  # one a film: each frame's own would be set up anew, which takes longer than the conversion
@@ -312,17 +311,6 @@ def _timed(frames: Iterator[Any], container, interval_s: float) -> Iterator[tupl
             time_s = max(last_s, -interval_s) + interval_s
         last_s = time_s
         yield time_s, frame
-
-
-@functools.cache
-def _settle_allocator() -> None:
-    """Have glibc map every large array by itself, for the rest of the process.
-
-    Left alone it moves arrays of a picture's size into the heap after the first has been freed, where the small ones that a view
-    keeps tear it: 600 MB more for key frames of 1280 x 720.
-    """
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
-        mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD, which setting also fixes
 
 
 def _picture(frame: av.VideoFrame, region: str, to_rgb: VideoReformatter) -> np.ndarray:

@@ -8,10 +8,12 @@ is tried again by Beam, and ends the pipeline if it goes on; clips that are stag
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from data_prep.staging import StageTask, stage_media
+
+_Task = TypeVar("_Task")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +34,8 @@ class Beam:
         Raises:
           ImportError: Beam is not installed, with the command that mends it.
         """
-        beam = _beam()
-        with beam.Pipeline(runner=self.runner, options=self._pipeline_options()) as pipeline:
-            # Shuffled, or the runner may take all tasks, which are one small list, for one piece of work.
-            _ = pipeline | beam.Create(list(tasks)) | beam.Reshuffle() | beam.Map(_stage)
+        _beam()
+        run_on_beam(stage_media, tasks, self.runner, self._pipeline_options())
 
     def download_config(self) -> dict[str, Any]:
         """TFDS's own options, with which it writes the shards of a set on Beam."""
@@ -57,8 +57,12 @@ def beam_of(config: Mapping[str, Any]) -> Beam | None:
     return Beam(config["beam_runner"], tuple(config["beam_options"]))
 
 
-def _stage(task: StageTask) -> str:
-    return stage_media(task).clip_id
+def run_on_beam(function: Callable[[_Task], object], tasks: Iterable[_Task], runner: Any, options: Any) -> None:
+    """Apply `function`, which keeps its results on the disk, to every task in one pipeline with that runner and these PipelineOptions."""
+    beam = _beam()
+    with beam.Pipeline(runner=runner, options=options) as pipeline:
+        # Shuffled, or the runner may take all tasks, which are one small list, for one piece of work.
+        _ = pipeline | beam.Create(list(tasks)) | beam.Reshuffle() | beam.Map(lambda task: function(task) and None)
 
 
 def _beam() -> Any:

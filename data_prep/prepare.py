@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -129,6 +130,9 @@ def prepare_view(
             "%s of %s: %d clips to prepare, %d done before, in %s", view.name, corpus, len(clips) - len(staged), len(staged), directory
         )
         missing = [clip for clip in clips if clip.clip_id not in staged]
+        work = functools.partial(
+            run_tasks, num_workers=num_workers, time_limit_s=time_limit_s, memory_limit_bytes=memory_limit_bytes, crew=crew
+        )
         if is_table:
             staged |= {clip.clip_id: _stage_row(paths[clip.clip_id], clip, rows, view) for clip in missing}
         else:
@@ -139,16 +143,8 @@ def prepare_view(
                 beam.stage(todo.values())
                 staged |= {clip_id: found for clip_id in todo if (found := read_staged(paths[clip_id])) is not None}
                 todo = {clip_id: task for clip_id, task in todo.items() if clip_id not in staged}  # none, where the disk is shared
-            for clip_id, outcome in run_tasks(
-                stage_media,
-                todo,
-                num_workers=num_workers,
-                time_limit_s=time_limit_s,
-                memory_limit_bytes=memory_limit_bytes,
-                description=f"{corpus} {view.name}" + (f", {degradation}" if degradation else ""),
-                num_done=len(staged),
-                crew=crew,
-            ):
+            description = f"{corpus} {view.name}" + (f", {degradation}" if degradation else "")
+            for clip_id, outcome in work(stage_media, todo, description=description, num_done=len(staged)):
                 if isinstance(outcome, Crash):
                     outcome = stage_lost(paths[clip_id], clip_id, Damage("undecodable", outcome.reason))
                 staged[clip_id] = outcome
@@ -166,6 +162,7 @@ def prepare_view(
             step_shape=view.step_shape,
             dtype=view.dtype,
             key=key,
+            work=work,
             beam=beam,
         )
         shutil.rmtree(partial)

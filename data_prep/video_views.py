@@ -233,7 +233,7 @@ def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
     from skimage.exposure import is_low_contrast
 
     grays = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
-    histograms = np.stack([np.bincount(gray.ravel(), minlength=256) / gray.size for gray in grays])
+    histograms = np.stack([cv2.calcHist([gray], [0], None, [256], [0, 256])[:, 0].astype(np.float64) / gray.size for gray in grays])
     difference, brightness = _luv_measures(images)
     good = (
         (brightness > _BRIGHTNESS_RANGE[0])
@@ -253,14 +253,17 @@ def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
 
 
 def _luv_measures(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(T,) mean absolute difference to the frame before in LUV, 0 for the first, and (T,) mean lightness in [0, 1]."""
+    """(T,) mean absolute difference to the frame before in LUV, 0 for the first, and (T,) mean lightness in [0, 1].
+
+    OpenCV sums the bytes, which is exact and ten times as fast as NumPy's means of them.
+    """
     difference, brightness = np.zeros(len(images)), np.zeros(len(images))
     before = None
     for index, image in enumerate(images):
         luv = cv2.cvtColor(image, cv2.COLOR_RGB2LUV)
-        brightness[index] = luv[..., 0].mean() / 255
+        brightness[index] = cv2.sumElems(luv)[0] / luv[..., 0].size / 255
         if before is not None:
-            difference[index] = cv2.absdiff(luv, before).mean()
+            difference[index] = cv2.norm(luv, before, cv2.NORM_L1) / luv.size
         before = luv
     return difference, brightness
 
@@ -272,5 +275,12 @@ def _sharpest_of_clusters(grays: list[np.ndarray], histograms: np.ndarray, num_c
         from sklearn.cluster import KMeans
 
         labels = KMeans(num_clusters, n_init=10, random_state=0).fit(histograms).labels_
-    sharpness = np.array([cv2.Laplacian(gray, cv2.CV_64F).var() for gray in grays])
+    sharpness = np.array([_laplacian_variance(gray) for gray in grays])
     return sorted(int(max(np.flatnonzero(labels == label), key=lambda index: sharpness[index])) for label in np.unique(labels))
+
+
+def _laplacian_variance(gray: np.ndarray) -> float:
+    """Variance of the Laplacian, which is whole numbers of at most 1020: their sums are exact too."""
+    laplacian = cv2.Laplacian(gray, cv2.CV_16S)
+    mean = cv2.sumElems(laplacian)[0] / laplacian.size
+    return cv2.norm(laplacian, cv2.NORM_L2SQR) / laplacian.size - mean**2

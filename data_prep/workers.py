@@ -85,6 +85,7 @@ def run_tasks(
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     description: str = "",
     num_done: int = 0,
+    unit: str = "clip",
     crew: Crew | None = None,
 ) -> Iterator[tuple[str, Any]]:
     """Apply `function` to every task in `num_workers` processes; yield (name, result or Crash) in the order they finish.
@@ -101,7 +102,7 @@ def run_tasks(
       time_limit_s: for one task, the libraries it imports included.
       memory_limit_bytes: of a worker's own data (RLIMIT_DATA: heap and private mappings, not program files); a task that needs more
         gets MemoryError, or its worker dies.
-      description, num_done: for the progress bar: its title, and how many tasks were done in an earlier run.
+      description, num_done, unit: for the progress bar: its title, how many tasks were done in an earlier run, what a task is.
       crew: where workers come from and idle ones stay; None: the workers are this call's own.
 
     Raises:
@@ -111,7 +112,7 @@ def run_tasks(
         raise ValueError(f"expected num_workers of at least 1, got {num_workers}")
     waiting = deque((name, 1) for name in tasks)
     workers = crew.take(num_workers, memory_limit_bytes) if crew else []
-    bar = tqdm(total=len(tasks) + num_done, initial=num_done, desc=description, unit="clip", disable=None)
+    bar = tqdm(total=len(tasks) + num_done, initial=num_done, desc=description, unit=unit, disable=None)
     try:
         with _sigterm_raises(), bar:
             while waiting or any(worker.job for worker in workers):

@@ -12,8 +12,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from avemo_jax.clips import Clip, SharedMedia
 # What can be wrong with a clip. The first group gave no example; the second gave examples all the same.
 LOST_KINDS = ("missing", "undecodable", "truncated", "empty", "no_audio", "no_video")
 DOUBTFUL_KINDS = ("silent", "no_face", "no_speech")
+
+_NUM_READERS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +95,7 @@ def content_hash(examples: Iterable[Example]) -> tuple[str, int]:
         head = [example.clip_id, example.segment, *((array.dtype.str, array.shape) for array in arrays)]
         digest.update(json.dumps(head).encode())
         for array in arrays:
-            digest.update(array.tobytes())
+            digest.update(array.reshape(-1).view(np.uint8).data)
         num_examples += 1
     return digest.hexdigest(), num_examples
 
@@ -123,7 +126,7 @@ class PreparedSet:
     def examples(self) -> Iterator[Example]:
         """Yield all examples in (clip id, segment) order, which is the order they lie in on disk; arrays are read-only.
 
-        One example is in memory at a time.
+        No more than a few examples are in memory at a time.
         """
         yield from read_examples(self.directory)
 
@@ -135,7 +138,7 @@ def read_manifest_key(directory: Path) -> str | None:
 
 
 def read_examples(directory: Path) -> Iterator[Example]:
-    """Yield the examples of a TFDS dataset that our builder wrote, in (clip id, segment) order.
+    """Yield the examples of a TFDS dataset that our builder wrote, in (clip id, segment) order; some are read ahead, by threads.
 
     Raises:
       ValueError: a record is damaged or lacking, or they lie in another order, so another program wrote them.
@@ -144,9 +147,9 @@ def read_examples(directory: Path) -> Iterator[Example]:
 
     source = tfds.builder_from_directory(str(directory)).as_data_source(split="examples")
     last = ("", -1)
-    for index in range(len(source)):
+    for index, reading in enumerate(_read_ahead(source.__getitem__, len(source))):
         try:
-            record = source[index]
+            record = reading.result()
         except RuntimeError as error:  # array_record's word for a wrong checksum and for a record that is not there
             raise ValueError(f"{directory}: record {index} of {len(source)} is damaged ({error}); delete it and prepare again") from error
         example = Example(record["clip"].decode(), int(record["segment"]), record["values"], record["mask"], record["times_s"])
@@ -156,6 +159,20 @@ def read_examples(directory: Path) -> Iterator[Example]:
             )
         last = (example.clip_id, example.segment)
         yield example
+
+
+def _read_ahead(read: Callable[[int], Any], num_records: int) -> Iterator[Future[Any]]:
+    """Futures of all records in order; no more than _NUM_READERS are read before they are asked for."""
+    pool = ThreadPoolExecutor(_NUM_READERS)  # array_record lets go of Python's lock while it reads and decompresses
+    try:
+        ahead: deque[Future[Any]] = deque()
+        for index in range(num_records):
+            ahead.append(pool.submit(read, index))
+            if len(ahead) > _NUM_READERS:
+                yield ahead.popleft()
+        yield from ahead
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def verify(prepared: PreparedSet) -> None:

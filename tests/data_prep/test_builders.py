@@ -13,7 +13,6 @@ import pytest
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example, PreparedSet, content_hash, verify
-from data_prep import builders
 from data_prep.builders import write_prepared
 from data_prep.segments import ViewSegment
 from data_prep.staging import stage, stage_lost, staged_path
@@ -112,11 +111,3 @@ def test_neither_writing_nor_reading_needs_tensorflow(tmp_path):
     """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], check=True, env=environment)
-
-
-@pytest.mark.parametrize(("shard_bytes", "expected"), [(1000, [["a0", "a1", "a2", "b0"]]), (256, [["a0", "a1"], ["a2", "b0"]])])
-def test_shards_follow_the_bytes_not_the_clips(tmp_path, monkeypatch, shard_bytes, expected):
-    monkeypatch.setattr(builders, "_SHARD_BYTES", shard_bytes)
-    staged = [stage(tmp_path / f"{name}.zip", name, map(embedding, range(count))) for name, count in (("a", 3), ("b", 1))]  # 128 bytes each
-    shards = [[f"{clip.clip_id}{index}" for clip, run in shard for index in run] for shard in builders._shards(staged)]
-    assert shards == expected

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from avemo_jax.clips import Clip
+from data_prep import shards
 from data_prep.on_beam import Beam, beam_of
 from data_prep.prepare import prepare_view
 
@@ -27,8 +28,9 @@ def test_beam_that_is_not_installed_is_asked_for_by_its_command():
         Beam("DirectRunner").stage([])
 
 
-def test_beam_gives_the_same_bytes(tmp_path):
+def test_beam_gives_the_same_bytes(tmp_path, monkeypatch):
     pytest.importorskip("apache_beam")
+    monkeypatch.setattr(shards, "_LARGEST_BYTES", 1)
     clips = []
     for number in range(4):
         sound = np.random.default_rng(number).normal(scale=0.1, size=8000 + 900 * number)
@@ -48,6 +50,5 @@ def test_beam_gives_the_same_bytes(tmp_path):
             beam=beam,
         )
     here, there = ({path.name: path.read_bytes() for path in one.directory.iterdir()} for one in sets.values())
-    there.pop("prepared_view-examples.shard_infos.json")  # TFDS counts the records of Beam's shards
-    assert here == there
+    assert here == there and sum("array_record" in name for name in here) == 4
     assert list(sets["beam"].damage) == ["lost"]

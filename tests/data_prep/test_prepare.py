@@ -18,12 +18,13 @@ import soundfile
 
 from avemo_jax.clips import Clip, read_clips, write_clips
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage, verify
-from data_prep import builders, prepare
+from data_prep import prepare, shards
 from data_prep.mfcc_mean import MfccMean
 from data_prep.prepare import make_view, prepare_view
 from data_prep.workers import Crash, WorkerError
 
 RATE_HZ = 16000
+SHARD = "prepared_view-examples.array_record"
 
 
 def write_sound(path: Path, duration_s: float, seed: int, loudness: float = 0.1) -> None:
@@ -125,18 +126,19 @@ def test_examples_are_what_the_view_gives(corpus, tmp_path, in_process):
     np.testing.assert_array_equal(examples["span", 0].values, span.values)
 
 
-def test_any_number_of_workers_gives_the_same_bytes(corpus, tmp_path):
+def test_any_number_of_workers_gives_the_same_bytes(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "_LARGEST_BYTES", 1)  # so that workers write too
     root, clips = corpus
     one = prepare_tiny(root, clips, tmp_path / "one", num_workers=1)
     three = prepare_tiny(root, list(reversed(clips)), tmp_path / "three", num_workers=3)
     assert one.directory.name == three.directory.name and one.manifest.content_hash == three.manifest.content_hash
-    assert contents(one.directory) == contents(three.directory)
+    assert contents(one.directory) == contents(three.directory) and (one.directory / f"{SHARD}-00007-of-00008").exists()
 
 
 def test_sets_larger_than_a_shard_are_written_in_order(corpus, tmp_path, monkeypatch, in_process):
     root, clips = corpus
     one = prepare_tiny(root, clips, tmp_path / "one")
-    monkeypatch.setattr(builders, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(shards, "_LARGEST_BYTES", 1)
     many = prepare_tiny(root, clips, tmp_path / "many")
     assert len(list(many.directory.glob("*.array_record-*-of-00008"))) == 8
     assert many.manifest == one.manifest
@@ -235,12 +237,12 @@ def test_a_clip_that_kills_its_worker_is_undecodable(corpus, tmp_path, monkeypat
 def test_a_full_disk_stops_the_run_and_leaves_nothing_finished(corpus, tmp_path, monkeypatch, in_process):
     root, clips = corpus
 
-    class FullDisk(builders.ArrayRecordWriter):
+    class FullDisk(shards.ArrayRecordWriter):
         def write(self, record):
             raise RuntimeError("write() failed: No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(builders, "ArrayRecordWriter", FullDisk)
+        patch.setattr(shards, "ArrayRecordWriter", FullDisk)
         with pytest.raises(OSError, match="No space left"):
             prepare_tiny(root, clips, tmp_path / "prepared")
     assert not [path for path in (tmp_path / "prepared").glob("tiny-*") if not path.name.endswith(".partial")]
@@ -250,11 +252,15 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing_finished(corpus, tmp_path,
 
 
 def test_records_lost_in_writing_are_noticed(corpus, tmp_path, monkeypatch, in_process):
-    class Forgetful(builders._ReproducibleWriter):
-        def write(self, path, examples):
-            super().write(path, list(examples)[:-1])
+    class Forgetful(shards.ArrayRecordWriter):
+        num_forgotten = 0
 
-    monkeypatch.setattr(builders, "_ReproducibleWriter", Forgetful)
+        def write(self, record):
+            if self.num_forgotten:
+                super().write(record)
+            self.num_forgotten += 1
+
+    monkeypatch.setattr(shards, "ArrayRecordWriter", Forgetful)
     root, clips = corpus
     with pytest.raises(ValueError, match="record 7 of 8 is damaged"):
         prepare_tiny(root, clips, tmp_path / "prepared")
