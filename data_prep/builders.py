@@ -69,7 +69,7 @@ class PreparedView(FileReaderBuilder):
                 "times_s": tensor((None,), np.float32),
             }
         )
-        return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+        return _Info(builder=self, features=features, disable_shuffling=True)
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
         template = self._get_filename_template(split_name=_SPLIT)
@@ -88,6 +88,13 @@ class PreparedView(FileReaderBuilder):
             filename_template=template,
         )
         self.info.set_splits(tfds.core.SplitDict([split]))
+
+
+class _Info(tfds.core.DatasetInfo):
+    """What TFDS writes down of a dataset, without a look for ours in its bucket, which leaves an empty folder among temporary files."""
+
+    def initialize_from_bucket(self) -> None:
+        pass
 
 
 def write_prepared(

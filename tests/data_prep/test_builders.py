@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def test_examples_come_back_in_order_and_exactly(prepared):
     assert prepared.damage == {"c": Damage("truncated", "half of it")}
     assert (prepared.manifest.num_clips, prepared.manifest.num_examples) == (3, 3)
     assert (prepared.manifest.content_hash, 3) == content_hash(examples)
+
+
+def test_nothing_is_left_among_temporary_files(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    staged = [stage(staged_path(tmp_path, "a"), "a", [embedding(0)])]
+    facts = {"corpus": "tiny", "view": "v", "modality": "audio", "view_params": {}, "step_shape": (8,), "dtype": "float32", "key": "k"}
+    prepared = write_prepared(tmp_path / "set", staged=staged, clips=[Clip("a", "tiny", "happy", "s1")], **facts)
+    assert len(list(prepared.examples())) == 1 and not list((tmp_path / "temporary").iterdir())
 
 
 def test_the_content_hash_follows_names_and_arrays():
