@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from avemo_jax.experiment import run
 from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.experiment.live_features import encodes
 from avemo_jax.experiment.run import set_up_backend
@@ -22,7 +23,10 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
     config["devices"]["compilation_cache"] = False
     assert encodes(config) == has_encoder
     monkeypatch.setenv("XLA_FLAGS", "")
+    kept: list[bool] = []
+    monkeypatch.setattr(run, "keep_freed_memory", lambda: kept.append(True))
     set_up_backend(config, encodes=encodes(config))
+    assert bool(kept) == has_encoder
     assert (ONE_CORE in os.environ["XLA_FLAGS"]) != has_encoder
     assert (compiler_flags() in os.environ["XLA_FLAGS"]) == (has_encoder or not compiler_flags())
     set_up_backend(config)
