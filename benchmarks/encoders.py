@@ -119,7 +119,7 @@ def _ours(net: Net) -> Run:
         return batch[..., 0] if net.spec.family.input_rank == 2 else batch  # a spectrogram is a picture of one channel to the others
 
     steps = steps_of(net.batch)
-    encode = FrozenEncoder(net.spec, net.variables, steps.shape[1:], str(steps.dtype)).compiled()
+    encode = FrozenEncoder(net.spec, net.variables, steps.shape[1:], str(steps.dtype)).compiled
     return lambda batch: np.asarray(encode(steps_of(batch)))
 
 

@@ -126,7 +126,7 @@ class PreparedSet:
     def examples(self) -> Iterator[Example]:
         """Yield all examples in (clip id, segment) order, which is the order they lie in on disk; arrays are read-only.
 
-        No more than a few examples are in memory at a time.
+        Two examples are in memory at a time.
         """
         yield from read_examples(self.directory)
 
@@ -162,13 +162,13 @@ def read_examples(directory: Path) -> Iterator[Example]:
 
 
 def _read_ahead(read: Callable[[int], Any], num_records: int) -> Iterator[Future[Any]]:
-    """Futures of all records in order; no more than _NUM_READERS are read before they are asked for."""
+    """Futures of all records in order; _NUM_READERS are in memory at a time, that which is used included."""
     pool = ThreadPoolExecutor(_NUM_READERS)  # array_record lets go of Python's lock while it reads and decompresses
     try:
         ahead: deque[Future[Any]] = deque()
         for index in range(num_records):
             ahead.append(pool.submit(read, index))
-            if len(ahead) > _NUM_READERS:
+            if len(ahead) == _NUM_READERS:
                 yield ahead.popleft()
         yield from ahead
     finally:

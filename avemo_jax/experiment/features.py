@@ -7,6 +7,7 @@ time: I3D beside InceptionV3, landmarks beside HOG. Each view goes through its e
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from avemo_jax.experiment.networks import encoder_spec, is_frozen
 from avemo_jax.models.encoders import EncoderSpec, encode_steps
 
 Config = Mapping[str, Any]
-_VERSION = 4  # of what this module makes of a view
+_VERSION = 5  # of what this module makes of a view
 _BATCH_BYTES = 8 << 20  # of a batch's inputs as float32; what a network makes of them is some fifty times it
 _LARGEST_BATCH = 64
 
@@ -156,7 +157,7 @@ class FrozenEncoder:
             bits wherever an interrupted preparation goes on.
         """
         size, feature_shape = self.batch_size, self.feature_shape
-        apply = self.compiled()
+        apply = self.compiled
         pending: list[tuple[Example, int]] = []
         waiting: list[np.ndarray] = []
         done: list[np.ndarray] = []
@@ -201,8 +202,9 @@ class FrozenEncoder:
     def feature_shape(self) -> tuple[int, ...]:
         return self.spec.feature_shape(self.step_shape, self.dtype)
 
+    @functools.cached_property
     def compiled(self) -> Callable[[np.ndarray], jax.Array]:
-        """A function from steps (N, *step_shape) to features (N, *feature_shape), for batches of one size; it holds the weights."""
+        """A function from steps (N, *step_shape) to features (N, *feature_shape); it holds the weights, and a program for each N."""
         module, variables = self.spec.frozen_module(self.variables, self.step_shape, self.dtype, jax.default_backend())
         held = jax.device_put(variables)
 

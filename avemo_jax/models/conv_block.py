@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import traverse_util
 
 from avemo_jax.models import winograd
+from avemo_jax.models.folding import folded
 
 EPSILON = 1e-3  # of all batch norms
 
@@ -71,13 +72,14 @@ def fold_batch_norm(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Fold the batch norms of all `ConvBlock`s of a network into its convolutions: the variables of the same net with folded=True."""
     params = traverse_util.flatten_dict(dict(variables["params"]))
     statistics = traverse_util.flatten_dict(dict(variables["batch_stats"]))
-    folded = {}
+    folds = {}
     for path, value in params.items():
         block = path[:-2]
         if (*block, "norm", "var") not in statistics:
-            folded[path] = value
+            folds[path] = value
         elif path[-2:] == ("conv", "kernel"):
-            scale = jax.lax.rsqrt(statistics[*block, "norm", "var"] + EPSILON)
-            folded[path] = value * scale
-            folded[*block, "conv", "bias"] = params[*block, "norm", "bias"] - statistics[*block, "norm", "mean"] * scale
-    return {"params": traverse_util.unflatten_dict(folded)}
+            mean, variance = (statistics[*block, "norm", name] for name in ("mean", "var"))
+            folds[path], folds[*block, "conv", "bias"] = folded(
+                value, mean=mean, variance=variance, bias=params[*block, "norm", "bias"], epsilon=EPSILON
+            )
+    return {"params": traverse_util.unflatten_dict(folds)}

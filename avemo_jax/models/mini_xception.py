@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
+from avemo_jax.models.folding import folded
 from avemo_jax.models.separable import SeparableConv
 
 EPSILON = 1e-3  # of all batch norms
@@ -134,10 +135,10 @@ def fold_batch_norm(variables: Mapping[str, Any]) -> dict[str, Any]:
     params = traverse_util.flatten_dict(dict(variables["params"]))
     statistics = traverse_util.flatten_dict(dict(variables["batch_stats"]))
     norm_of = {"conv1": "norm1", "conv2": "norm2", "separable1": "norm1", "separable2": "norm2", "shortcut": "shortcut_norm"}
-    folded = {path: values for path, values in params.items() if path[-2] not in norm_of.values()}
-    for path in [path for path in folded if path[-2] in norm_of and path[-1] in ("kernel", "pointwise")]:
+    folds = {path: values for path, values in params.items() if path[-2] not in norm_of.values()}
+    for path in [path for path in folds if path[-2] in norm_of and path[-1] in ("kernel", "pointwise")]:
         norm = (*path[:-2], norm_of[path[-2]])
-        scale = params[*norm, "scale"] * jax.lax.rsqrt(statistics[*norm, "var"] + EPSILON)
-        folded[path] = params[path] * scale
-        folded[*path[:-1], "bias"] = params[*norm, "bias"] - statistics[*norm, "mean"] * scale
-    return {"params": traverse_util.unflatten_dict(folded)}
+        mean, variance = (statistics[*norm, name] for name in ("mean", "var"))
+        bias, scale = (params[*norm, name] for name in ("bias", "scale"))
+        folds[path], folds[*path[:-1], "bias"] = folded(params[path], mean=mean, variance=variance, bias=bias, scale=scale, epsilon=EPSILON)
+    return {"params": traverse_util.unflatten_dict(folds)}

@@ -121,6 +121,17 @@ def test_steps_are_encoded_as_if_alone(faces, encoder, one_by_one, is_short):
             assert np.ptp(one.values[before.mask], axis=-1).min() > 1e-3
 
 
+def test_a_network_is_put_together_once_for_all_files(faces, monkeypatch):
+    encoder = features.frozen_encoder(config(), NAME, STEP, "uint8")
+    made = []
+    frozen_module = type(encoder.spec).frozen_module
+    monkeypatch.setattr(type(encoder.spec), "frozen_module", lambda *args: made.append(1) or frozen_module(*args))
+    first, second = ([one.values for one in encoder.run(iter(examples(faces)), is_short=True)] for _ in range(2))
+    assert made == [1]
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_an_example_comes_as_soon_as_its_batch_is_full(faces, encoder):
     pulled = []
 
