@@ -23,7 +23,7 @@ from avemo_jax.models.encoders import EncoderSpec, encode_steps
 
 Config = Mapping[str, Any]
 _VERSION = 5  # of what this module makes of a view
-_BATCH_BYTES = 8 << 20  # of a batch's inputs as float32; what a network makes of them is some fifty times it
+_BATCH_BYTES = 9 << 20  # of a batch's inputs as float32, 8 pictures of 299 px; what a network makes of them is some fifty times it
 _LARGEST_BATCH = 64
 
 
@@ -167,7 +167,7 @@ class FrozenEncoder:
             end = len(steps) if all_of_it else len(steps) // size * size
             for start in range(0, end, size):
                 batch = steps[start : start + size]
-                target = min(size, 1 << (len(batch) - 1).bit_length()) if is_short else size
+                target = 1 << (len(batch) - 1).bit_length() if is_short else size
                 padded = np.concatenate([batch, np.zeros((target - len(batch), *batch.shape[1:]), batch.dtype)])
                 done.append(np.asarray(apply(padded))[: len(batch)])
             waiting[:] = [steps[end:]] if end < len(steps) else []
@@ -195,8 +195,9 @@ class FrozenEncoder:
 
     @property
     def batch_size(self) -> int:
-        """Steps that are encoded together."""
-        return max(1, min(_LARGEST_BATCH, _BATCH_BYTES // (4 * int(np.prod(self.step_shape)))))
+        """Steps that are encoded together: a power of two, so that a segment of 16 key frames needs no second program for what is left."""
+        most = max(1, min(_LARGEST_BATCH, _BATCH_BYTES // (4 * int(np.prod(self.step_shape)))))
+        return 1 << (most.bit_length() - 1)
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
