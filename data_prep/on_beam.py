@@ -34,15 +34,14 @@ class Beam:
         Raises:
           ImportError: Beam is not installed, with the command that mends it.
         """
-        _beam()
         run_on_beam(stage_media, tasks, self.runner, self._pipeline_options())
 
     def download_config(self) -> dict[str, Any]:
         """TFDS's own options, with which it writes the shards of a set on Beam."""
-        _beam()
         return {"beam_runner": self.runner, "beam_options": self._pipeline_options()}
 
     def _pipeline_options(self) -> Any:
+        _beam()
         from apache_beam.options.pipeline_options import PipelineOptions
 
         return PipelineOptions(list(self.options))
