@@ -86,7 +86,7 @@ def _full_disk_says_so() -> Iterator[None]:
 def _record(example: Example) -> bytes:
     """The tf.train.Example that `PreparedView`'s features describe.
 
-    TFDS's own serializer copies the arrays five times on the way, and leaves the order of the fields to chance.
+    TFDS's own serializer copies the arrays several times more on the way, and leaves the order of the fields to chance.
     """
     record = tf_example_pb2.Example()
     feature = record.features.feature
