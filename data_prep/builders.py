@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
 import shutil
@@ -20,7 +21,7 @@ from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, write_clips
 from avemo_jax.data.prepared import PreparedManifest, PreparedSet, content_hash, format_damage, read_examples
 from data_prep.on_beam import Beam, run_on_beam
-from data_prep.shards import Shard, runs_of_shards, write_by_workers, write_shard
+from data_prep.shards import Shard, runs_of_shards, write_shard, write_shards
 from data_prep.staging import StagedClip
 
 _SPLIT = "examples"
@@ -149,14 +150,7 @@ def write_prepared(
     partial = directory.with_name(f"{directory.name}.partial") / "tfds"
     shutil.rmtree(partial, ignore_errors=True)
     with_examples = [clip for clip in staged if clip.num_segments]
-
-    def write(shards: Sequence[Shard]) -> None:
-        if work is not None and len(shards) > 1:
-            write_by_workers(shards, work, f"{corpus} {view}, writing")
-            return
-        for shard in shards:
-            write_shard(shard)
-
+    write = functools.partial(write_shards, work=work, description=f"{corpus} {view}, writing")
     builder = PreparedView(
         staged=with_examples, step_shape=step_shape, dtype=dtype, write=write, data_dir=str(partial), file_format="array_record"
     )

@@ -61,7 +61,7 @@ def run_on_beam(function: Callable[[_Task], object], tasks: Iterable[_Task], run
     beam = _beam()
     with beam.Pipeline(runner=runner, options=options) as pipeline:
         # Shuffled, or the runner may take all tasks, which are one small list, for one piece of work.
-        _ = pipeline | beam.Create(list(tasks)) | beam.Reshuffle() | beam.Map(lambda task: function(task) and None)
+        _ = pipeline | beam.Create(list(tasks)) | beam.Reshuffle() | beam.Map(function)
 
 
 def _beam() -> Any:

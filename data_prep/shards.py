@@ -6,7 +6,6 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,19 +65,14 @@ def write_shard(shard: Shard) -> None:
     Raises:
       OSError: it cannot be written (a full disk).
     """
-    with freed_memory_kept(), _full_disk_says_so():
-        # zstd's level 1: a third less time than the default 3, a tenth more disk
-        writer = ArrayRecordWriter(os.fspath(shard.path), "group_size:1,zstd:1")
-        for staged, segments in shard.runs:
-            for example in staged.examples(segments):
-                writer.write(_record(example))
-        writer.close()
-
-
-@contextmanager
-def _full_disk_says_so() -> Iterator[None]:
     try:
-        yield
+        with freed_memory_kept():
+            # zstd's level 1: less time than the default 3 for a little more disk
+            writer = ArrayRecordWriter(os.fspath(shard.path), "group_size:1,zstd:1")
+            for staged, segments in shard.runs:
+                for example in staged.examples(segments):
+                    writer.write(_record(example))
+            writer.close()
     except RuntimeError as error:  # array_record's word for a full disk
         raise OSError(f"cannot write the prepared set; what is staged stays, so free some space and start again: {error}") from error
 
@@ -97,16 +91,20 @@ def _record(example: Example) -> bytes:
     return record.SerializeToString(deterministic=True)
 
 
-def write_by_workers(shards: Sequence[Shard], work: Callable[..., Iterator[tuple[str, Any]]], description: str) -> None:
-    """Write shards side by side.
+def write_shards(shards: Sequence[Shard], work: Callable[..., Iterator[tuple[str, Any]]] | None, description: str) -> None:
+    """Write shards: one, or without workers, here; else side by side.
 
     A worker's memory is bounded for the sake of media from strangers; a shard with an example too long for that is written here.
 
     Args:
       shards: what to write.
-      work: `run_tasks` with its workers and limits.
+      work: `run_tasks` with its workers and limits, or None.
       description: title of the progress bar.
     """
+    if work is None or len(shards) == 1:
+        for shard in shards:
+            write_shard(shard)
+        return
     tasks: Mapping[str, Shard] = {shard.path.name: shard for shard in shards}
     for name, outcome in work(_write_in_bounds, tasks, description=description, unit="shard"):
         if isinstance(outcome, Crash):

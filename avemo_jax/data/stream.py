@@ -111,7 +111,7 @@ class StreamedSet:
 def open_stream(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[str, PreparedSet]) -> StreamedSet:
     """Join prepared sets by (clip, segment), as `load_resident` does, without holding them.
 
-    All records are read once to learn their lengths; one example is in memory at a time.
+    All records are read once to learn their lengths; two examples are in memory at a time.
 
     Raises:
       ValueError: a set holds none of the clips.

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import Damage, Example, PreparedSet, content_hash, verify
+from avemo_jax.data.prepared import Damage, Example, PreparedSet, _read_ahead, content_hash, verify
 from data_prep.builders import write_prepared
 from data_prep.segments import ViewSegment
 from data_prep.staging import stage, stage_lost, staged_path
@@ -78,6 +80,15 @@ def test_the_content_hash_follows_names_and_arrays():
     ]
     assert len({content_hash([example])[0] for example in examples}) == len(examples)
     assert content_hash(examples[:1]) == content_hash([Example("a", 0, values.copy(), mask, times_s)])
+
+
+def test_no_more_is_read_ahead_than_one_record():
+    read: list[int] = []
+    futures = _read_ahead(lambda index: read.append(index) or index, 9)
+    assert [future.result() for future in itertools.islice(futures, 3)] == [0, 1, 2]
+    time.sleep(0.1)  # more would be read by now
+    futures.close()  # waits for what is being read, and lets go of what waits to be
+    assert {0, 1, 2} <= set(read) <= {0, 1, 2, 3}
 
 
 def test_damaged_records_are_noticed(prepared):

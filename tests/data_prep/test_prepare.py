@@ -253,12 +253,12 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing_finished(corpus, tmp_path,
 
 def test_records_lost_in_writing_are_noticed(corpus, tmp_path, monkeypatch, in_process):
     class Forgetful(shards.ArrayRecordWriter):
-        num_forgotten = 0
+        has_forgotten = False
 
         def write(self, record):
-            if self.num_forgotten:
+            if self.has_forgotten:
                 super().write(record)
-            self.num_forgotten += 1
+            self.has_forgotten = True
 
     monkeypatch.setattr(shards, "ArrayRecordWriter", Forgetful)
     root, clips = corpus

@@ -10,7 +10,7 @@ import pytest
 
 from data_prep import shards
 from data_prep.segments import ViewSegment
-from data_prep.shards import Shard, runs_of_shards, write_by_workers, write_shard
+from data_prep.shards import Shard, runs_of_shards, write_shard, write_shards
 from data_prep.staging import stage
 from data_prep.workers import Crash, run_tasks
 
@@ -54,7 +54,7 @@ def test_workers_write_what_is_written_here(tmp_path, monkeypatch):
     staged = staged_clips(tmp_path, a=3, b=1)
     for shard in shards_in(tmp_path / "here", staged):
         write_shard(shard)
-    write_by_workers(shards_in(tmp_path / "workers", staged), functools.partial(run_tasks, num_workers=2), "writing")
+    write_shards(shards_in(tmp_path / "workers", staged), functools.partial(run_tasks, num_workers=2), "writing")
     assert contents(tmp_path / "workers") == contents(tmp_path / "here") and len(contents(tmp_path / "here")) == 4
 
 
@@ -69,7 +69,7 @@ def test_what_a_worker_cannot_write_is_written_here(tmp_path, monkeypatch, lost)
         for name, task in tasks.items():
             yield name, Crash("out of memory") if name == str(lost) else function(task)
 
-    write_by_workers(shards_in(tmp_path / "workers", staged), work, "writing")
+    write_shards(shards_in(tmp_path / "workers", staged), work, "writing")
     assert contents(tmp_path / "workers") == contents(tmp_path / "here")
 
 
@@ -86,5 +86,5 @@ def test_an_example_that_is_too_long_for_a_worker_is_written_all_the_same(tmp_pa
 
     monkeypatch.setattr(shards, "write_shard", counted)
     # 230 MB: what the interpreter and its libraries take, and less than two copies of the long example
-    write_by_workers(both, functools.partial(run_tasks, num_workers=1, memory_limit_bytes=230 << 20), "writing")
+    write_shards(both, functools.partial(run_tasks, num_workers=1, memory_limit_bytes=230 << 20), "writing")
     assert here == ["a"] and set(contents(tmp_path / "set")) == {"a", "b"}
