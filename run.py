@@ -20,7 +20,7 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from avemo_jax.training.preemption import Preempted
+from avemo_jax.runs.preemption import Preempted
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", "configs/demo.py:audio_video", "experiment: corpus file, colon, system", lock_config=True
@@ -38,7 +38,7 @@ FUSE = flags.DEFINE_list("fuse", [], "compare: what to fuse, NAME+NAME,...; defa
 
 def train(config):
     from avemo_jax.experiment import run
-    from avemo_jax.training.processes import join
+    from avemo_jax.runs.processes import join
 
     processes = join(config["devices"])
     with processes.as_one():
@@ -65,8 +65,8 @@ def audit(config):
 
 
 def audit_lists(config):
-    from avemo_jax.experiment import list_audit
-    from data_prep.near_duplicates import compare_media
+    from avemo_jax.modes import audit_lists as list_audit
+    from data_prep.duplicates.near_duplicates import compare_media
 
     def compare(clips, root):
         return compare_media(clips, root, prepared_dir=Path(config["prepared_dir"]), num_workers=config["num_workers"])
@@ -88,7 +88,7 @@ def report(config):
 
 
 def predict(config):
-    from avemo_jax.experiment import predict
+    from avemo_jax.modes import predict
     from data_prep.live import LiveViews
 
     found = predict.predict(
@@ -124,7 +124,7 @@ def doctor(config):
 
 
 def robustness(config):
-    from avemo_jax.experiment.robustness import measure_robustness
+    from avemo_jax.modes.robustness import measure_robustness
 
     measure_robustness(config, prepared(config), lambda degradation: prepared(config, degradation))
 
@@ -135,9 +135,9 @@ def prepared(config, degradation=None):
     from avemo_jax.experiment.features import are_made, compiler_flags, with_features
     from avemo_jax.experiment.plan import check_grid
     from avemo_jax.experiment.run import set_up_backend
-    from data_prep.derived import DerivedSets
-    from data_prep.own_process import run_in_own_process
     from data_prep.prepare_corpus import prepare_corpus, shared_media
+    from data_prep.sets.derived import DerivedSets
+    from data_prep.workers.own_process import run_in_own_process
 
     check_grid(config)
     set_up_backend(config)
@@ -154,8 +154,8 @@ def make_features(config):
     """Run the frozen encoders over the prepared views; in a process of its own, whose compiler flags suit large convolutions."""
     from avemo_jax.allocator import keep_freed_memory
     from avemo_jax.experiment.features import with_features
-    from data_prep.derived import DerivedSets
     from data_prep.prepare_corpus import prepare_corpus
+    from data_prep.sets.derived import DerivedSets
 
     keep_freed_memory()
     corpus = prepare_corpus(config, config.get("degradation"))
@@ -164,7 +164,7 @@ def make_features(config):
 
 def resolved():
     """The config as plain dicts; a run that exists knows where its corpus and tables lie and need not be told again."""
-    from avemo_jax.training.run_directory import complete, default_workdir
+    from avemo_jax.runs.run_directory import complete, default_workdir
 
     config = CONFIG.value.to_dict()
     path = default_workdir(config) / "config.json"
@@ -181,7 +181,7 @@ def views_of(config):
 
 def view_steps(config):
     """Name -> shape and type of a step of the views that the system's streams are made of."""
-    from data_prep.prepare import make_view
+    from data_prep.sets.prepare import make_view
 
     views = {name: make_view(name, **params) for name, params in views_of(config).items()}
     return {name: (tuple(view.step_shape), view.dtype) for name, view in views.items()}

@@ -65,9 +65,9 @@ def judge_clips(config: Mapping[str, Any], files: Sequence[str], started_s: floa
     """
     import run  # what the command imports, and nothing later than it does
     from avemo_jax.experiment.live_features import LiveFeatures, encodes
-    from avemo_jax.experiment.predict import load_ensemble
     from avemo_jax.experiment.run import set_up_backend
-    from avemo_jax.training.run_directory import default_workdir
+    from avemo_jax.modes.predict import load_ensemble
+    from avemo_jax.runs.run_directory import default_workdir
     from data_prep.live import LiveViews
 
     marks = [started_s, time.time()]

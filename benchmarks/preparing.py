@@ -36,8 +36,8 @@ from avemo_jax.data.prepared import PreparedSet
 from benchmarks import plain_views
 from benchmarks.turns import format_ratio
 from data_prep.corpora import load_clips
-from data_prep.prepare import prepare_view
-from data_prep.workers import Crew
+from data_prep.sets.prepare import prepare_view
+from data_prep.workers.pool import Crew
 
 TOLERANCE = 0.01
 

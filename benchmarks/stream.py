@@ -38,11 +38,11 @@ from avemo_jax.labels import label_set
 from avemo_jax.training.grid import NOT_WARM
 from avemo_jax.training.stream_program import StreamProgram
 from configs import base
-from data_prep.builders import write_prepared
 from data_prep.corpora import synthetic_face
-from data_prep.derived import DerivedSets
-from data_prep.segments import ViewSegment
-from data_prep.staging import stage, staged_path
+from data_prep.sets.builders import write_prepared
+from data_prep.sets.derived import DerivedSets
+from data_prep.sets.staging import stage, staged_path
+from data_prep.views.segments import ViewSegment
 
 LABELS = "ravdess8"
 NUM_SPEAKERS = 8

@@ -235,7 +235,7 @@ def _prepared_sets(prepared_dir: Path) -> Iterator[Finding]:
 def _views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     for name, params in views.items():
         try:
-            from data_prep.prepare import make_view
+            from data_prep.sets.prepare import make_view
 
             view = make_view(name, **params)
             detector = _detector(view)
@@ -261,7 +261,7 @@ def _load_detector(name: str, path: str | None) -> None:
     """Load a face detector by using it: its file is read at the first image."""
     import numpy as np
 
-    from data_prep.faces import make_detector
+    from data_prep.views.face_detection import make_detector
 
     make_detector(name, path).detect(np.zeros((64, 64, 3), np.uint8))
 

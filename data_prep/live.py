@@ -8,10 +8,10 @@ from typing import Any
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage
-from data_prep.media import MediaError
-from data_prep.prepare import make_view
-from data_prep.segments import ViewSegment, check_same_cut
-from data_prep.staging import StageTask, Watch, view_segments
+from data_prep.decoding.media import MediaError
+from data_prep.sets.prepare import make_view
+from data_prep.sets.staging import StageTask, Watch, view_segments
+from data_prep.views.segments import ViewSegment, check_same_cut
 
 
 class LiveViews:

@@ -10,11 +10,11 @@ from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.degradation import Degradation
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
-from data_prep.near_duplicates import compare_media
-from data_prep.on_beam import beam_of
-from data_prep.prepare import make_view, prepare_view
-from data_prep.segments import check_same_cut
-from data_prep.workers import Crew
+from data_prep.duplicates.near_duplicates import compare_media
+from data_prep.sets.on_beam import beam_of
+from data_prep.sets.prepare import make_view, prepare_view
+from data_prep.views.segments import check_same_cut
+from data_prep.workers.pool import Crew
 
 
 def prepare_corpus(config: Mapping[str, Any], degradation: Degradation | None = None) -> PreparedCorpus:

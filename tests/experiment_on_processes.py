@@ -1,4 +1,4 @@
-"""Train a small experiment as one of several processes; run by tests/experiment/test_processes.py.
+"""Train a small experiment as one of several processes; run by tests/runs/test_processes.py.
 
 python experiment_on_processes.py SETS WORKDIR FIELDS [EPOCH_S]
 
@@ -16,9 +16,9 @@ from pathlib import Path
 from small_experiment import open_small_corpus, small_config
 
 from avemo_jax.experiment import run
+from avemo_jax.runs.preemption import Preempted
+from avemo_jax.runs.processes import join
 from avemo_jax.training.execution import TrialProgram
-from avemo_jax.training.preemption import Preempted
-from avemo_jax.training.processes import join
 
 
 def main() -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from avemo_jax.data.prepared import Damage, PreparedSet
-from data_prep.builders import write_prepared
-from data_prep.segments import ViewSegment
-from data_prep.staging import stage, stage_lost
+from data_prep.sets.builders import write_prepared
+from data_prep.sets.staging import stage, stage_lost
+from data_prep.views.segments import ViewSegment
 
 
 def write_set(

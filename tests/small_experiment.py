@@ -13,7 +13,7 @@ from made_sets import write_set
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
 from configs import base
-from data_prep.segments import ViewSegment
+from data_prep.views.segments import ViewSegment
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 NUM_SPEAKERS, NUM_FOLDS = 9, 3

@@ -15,20 +15,28 @@ ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = ("avemo_jax", "configs", "data_prep")
 SOURCES = [*sorted(path for room in PRODUCT for path in (ROOT / room).rglob("*.py")), *ROOT.glob("run.py")]
 
+# What data_prep may import of avemo_jax: the ground floor and the types that prepared sets are described by.
+GROUND = (
+    "avemo_jax.allocator",
+    "avemo_jax.atomic",
+    "avemo_jax.clips",
+    "avemo_jax.labels",
+    "avemo_jax.data.prepared",
+    "avemo_jax.degradation",
+    "avemo_jax.pretrained.assets",
+)
 # A room is the longest prefix of a module's name that stands here; beside it, what it may import of the product. A room may
 # always import from itself.
 ROOMS: dict[str, tuple[str, ...]] = {
     "run": PRODUCT,
     "configs": (),
-    "data_prep": (
-        "avemo_jax.allocator",
-        "avemo_jax.atomic",
-        "avemo_jax.clips",
-        "avemo_jax.labels",
-        "avemo_jax.data.prepared",
-        "avemo_jax.degradation",
-        "avemo_jax.pretrained.assets",
-    ),
+    "data_prep": ("data_prep", *GROUND),
+    "data_prep.corpora": ("data_prep.workers", *GROUND),
+    "data_prep.decoding": GROUND,
+    "data_prep.workers": GROUND,
+    "data_prep.views": ("data_prep.decoding", *GROUND),
+    "data_prep.sets": ("data_prep.decoding", "data_prep.views", "data_prep.workers", *GROUND),
+    "data_prep.duplicates": ("data_prep.decoding", "data_prep.sets", "data_prep.workers", *GROUND),
     "avemo_jax": (),
     "avemo_jax.atomic": (),
     "avemo_jax.json_lines": (),
@@ -43,22 +51,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.models": (),
     "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.models"),
     "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # addresses and sums: data_prep has its detectors in the same table
+    "avemo_jax.runs": ("avemo_jax.atomic", "avemo_jax.data.quiet_loading", "avemo_jax.json_lines", "avemo_jax.redaction"),
     "avemo_jax.evaluation": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.json_lines", "avemo_jax.labels", "avemo_jax.protocols"),
-    "avemo_jax.comparison": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.labels"),
+    "avemo_jax.reporting": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.json_lines"),
+    "avemo_jax.comparison": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.labels", "avemo_jax.reporting"),
     "avemo_jax.training": (
-        "avemo_jax.atomic",
-        "avemo_jax.clips",
         "avemo_jax.data",
         "avemo_jax.evaluation.calibration",
         "avemo_jax.evaluation.metrics",
-        "avemo_jax.json_lines",
-        "avemo_jax.labels",
         "avemo_jax.models",
         "avemo_jax.parallel",
-        "avemo_jax.pretrained",
-        "avemo_jax.redaction",
+        "avemo_jax.runs",
     ),
-    "avemo_jax.experiment": ("avemo_jax",),  # one experiment from prepared sets to its run directory: it joins all of the package
     "avemo_jax.inference": (
         "avemo_jax.evaluation.metrics",
         "avemo_jax.labels",
@@ -66,21 +70,41 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.parallel",
         "avemo_jax.training",
     ),
+    "avemo_jax.experiment": (
+        "avemo_jax.allocator",
+        "avemo_jax.atomic",
+        "avemo_jax.clips",
+        "avemo_jax.data",
+        "avemo_jax.evaluation",
+        "avemo_jax.inference",
+        "avemo_jax.json_lines",
+        "avemo_jax.labels",
+        "avemo_jax.models",
+        "avemo_jax.parallel",
+        "avemo_jax.pretrained",
+        "avemo_jax.protocols",
+        "avemo_jax.redaction",
+        "avemo_jax.reporting",
+        "avemo_jax.runs",
+        "avemo_jax.search",
+        "avemo_jax.training",
+    ),
+    "avemo_jax.modes": ("avemo_jax",),  # a mode joins what the rooms below it offer
 }
 
 # Third-party packages that stay in some rooms.
 CONFINED: dict[str, tuple[str, ...]] = {
-    "tensorflow": ("avemo_jax.data", "avemo_jax.pretrained.tensorflow_checkpoint", "avemo_jax.training.writers", "data_prep.builders"),
-    "tensorflow_datasets": ("avemo_jax.data", "data_prep.builders", "data_prep.shards"),
-    "clu": ("avemo_jax.training.writers",),
-    "apache_beam": ("data_prep.on_beam",),
+    "tensorflow": ("avemo_jax.data", "avemo_jax.pretrained.tensorflow_checkpoint", "avemo_jax.runs.writers", "data_prep.sets.builders"),
+    "tensorflow_datasets": ("avemo_jax.data", "data_prep.sets.builders", "data_prep.sets.shards"),
+    "clu": ("avemo_jax.runs.writers",),
+    "apache_beam": ("data_prep.sets.on_beam",),
     "flax": ("avemo_jax.models", "avemo_jax.pretrained", "avemo_jax.training", "avemo_jax.inference", "avemo_jax.experiment"),
     "optax": ("avemo_jax.training",),
-    "orbax": ("avemo_jax.training",),
+    "orbax": ("avemo_jax.runs",),
     "jax": ("avemo_jax", "data_prep.doctor"),
     "h5py": ("avemo_jax.pretrained",),
     "imagehash": ("data_prep",),
-    "PIL": ("data_prep", "avemo_jax.evaluation.report"),
+    "PIL": ("data_prep", "avemo_jax.reporting"),
     "av": ("data_prep",),
     "cv2": ("data_prep",),
     "librosa": ("data_prep",),
@@ -92,7 +116,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "statsmodels": ("avemo_jax.evaluation.paired",),
     "optuna": ("avemo_jax.search",),
     "sqlalchemy": ("avemo_jax.search",),
-    "pandas": ("avemo_jax.evaluation.tables",),
+    "pandas": ("avemo_jax.reporting.tables",),
 }
 # Heavy or absent on GPU hosts: imported inside the function that needs them, never at the head of a module. The builders derive from
 # TFDS classes and so need it at their head; in exchange they are themselves imported late.
@@ -106,13 +130,13 @@ LATE = (
     "pandas",
     "optuna",
     "sqlalchemy",
-    "data_prep.builders",
-    "data_prep.shards",
+    "data_prep.sets.builders",
+    "data_prep.sets.shards",
 )
 EARLY_ALL_THE_SAME = {
-    ("data_prep.builders", "tensorflow_datasets"),
-    ("data_prep.builders", "data_prep.shards"),
-    ("data_prep.shards", "tensorflow_datasets"),
+    ("data_prep.sets.builders", "tensorflow_datasets"),
+    ("data_prep.sets.builders", "data_prep.sets.shards"),
+    ("data_prep.sets.shards", "tensorflow_datasets"),
 }
 
 
@@ -289,6 +313,9 @@ def test_accelerator_rooms_import_without_the_packages_those_hosts_lack():
             "protocols",
             "data",
             "experiment",
+            "modes",
+            "reporting",
+            "runs",
             "comparison",
             "search",
         )

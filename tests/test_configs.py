@@ -23,7 +23,7 @@ from avemo_jax.protocols.folds import protocol_names
 from avemo_jax.training.augment import Augmentation
 from configs import base, systems
 from data_prep.corpora import CORPORA, corpus
-from data_prep.prepare import VIEWS
+from data_prep.sets.prepare import VIEWS
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "base"))

@@ -21,8 +21,8 @@ from avemo_jax.labels import label_set
 from avemo_jax.models.emotion_net import EmotionNet, take_over
 from avemo_jax.training.grid import Stage
 from configs import systems
-from data_prep.prepare import make_view
-from data_prep.segments import check_same_cut
+from data_prep.sets.prepare import make_view
+from data_prep.views.segments import check_same_cut
 
 CORPORA = sorted(
     path.stem for path in (Path(__file__).resolve().parents[1] / "configs").glob("*.py") if path.stem not in ("__init__", "base")

@@ -25,7 +25,7 @@ from avemo_jax.evaluation.metrics import FROM_CONFUSION, calibration_bins, ece_f
 from avemo_jax.evaluation.paired import holm, paired_bootstrap
 from avemo_jax.evaluation.results import speaker_sums, write_predictions_csv
 from avemo_jax.evaluation.statistics import NUM_RESAMPLES, speaker_bootstrap
-from avemo_jax.evaluation.tables import table_text, write_tables
+from avemo_jax.reporting.tables import table_text, write_tables
 
 LOG = logging.getLogger(__name__)
 ClipOf = Callable[[str, str], str | None]  # (corpus, stem of a media file) -> clip id

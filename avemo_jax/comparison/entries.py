@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from avemo_jax.evaluation.results import Predictions, read_predictions_csv
-from avemo_jax.evaluation.standing import marks
 from avemo_jax.labels import LABEL_SETS, canonical
+from avemo_jax.reporting.standing import marks
 
 
 class ComparisonError(ValueError):

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from avemo_jax.atomic import atomic_file
 from avemo_jax.comparison.shown import RULES, interval
-from avemo_jax.evaluation.charts import Interval, interval_chart
-from avemo_jax.evaluation.pages import page_environment
-from avemo_jax.evaluation.tables import Table
+from avemo_jax.reporting.charts import Interval, interval_chart
+from avemo_jax.reporting.pages import page_environment
+from avemo_jax.reporting.tables import Table
 
 _MOST_CHARACTERS = 34  # of a name in the chart, as many as a phone has room for beside the numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from avemo_jax.evaluation.tables import Table
+from avemo_jax.reporting.tables import Table
 
 NAMES = {"uar": "UAR", "war": "WAR", "macro_f1": "macro F1"}
 RULES = {"mean": "mean", "product": "product", "weighted_product": "weighted product", "logistic": "stacking (logistic)"}

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 
 from avemo_jax.data.resident import ResidentSet
-from avemo_jax.evaluation.report import write_attention
 from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.models.emotion_net import attention_weights
+from avemo_jax.reporting.report import write_attention
 from avemo_jax.training.steps import network_input
 
 

@@ -14,10 +14,10 @@ from avemo_jax.experiment.networks import encoder_spec, trained_encoder
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.pretrained.load import PUBLISHED
 from avemo_jax.pretrained.trained_on import TRAINED_ON
-from avemo_jax.protocols.audit import audit_folds, items_of
-from avemo_jax.protocols.audit_facts import EncoderUse, FitUse, StackUse, audit_encoders, audit_fits, audit_groups, audit_lost, audit_stacks
-from avemo_jax.protocols.audit_predictions import audit_predictions
-from avemo_jax.protocols.findings import Finding, check_allowed, judge, worst_first
+from avemo_jax.protocols.audit.facts import EncoderUse, FitUse, StackUse, audit_encoders, audit_fits, audit_groups, audit_lost, audit_stacks
+from avemo_jax.protocols.audit.findings import Finding, check_allowed, judge, worst_first
+from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
+from avemo_jax.protocols.audit.predictions import audit_predictions
 from avemo_jax.protocols.folds import FoldTable
 
 

@@ -48,7 +48,7 @@ class Source:
 
 
 class Store(Protocol):
-    """Whoever keeps derived sets on disk: `data_prep.derived.DerivedSets`."""
+    """Whoever keeps derived sets on disk: `data_prep.sets.derived.DerivedSets`."""
 
     def find(self, name: str, key: str) -> PreparedSet | None:
         """The finished set of that name and key, or None."""

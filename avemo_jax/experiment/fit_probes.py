@@ -18,8 +18,8 @@ from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment.baseline import functionals_of
 from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, fit_late, machine_features
 from avemo_jax.experiment.plan import Plan
-from avemo_jax.protocols.audit_facts import FitUse
-from avemo_jax.protocols.fits import Arrays, changed_by
+from avemo_jax.protocols.audit.facts import FitUse
+from avemo_jax.protocols.audit.fits import Arrays, changed_by
 from avemo_jax.training.classical import fit_svm
 from avemo_jax.training.grid import Stage, Trial
 from avemo_jax.training.steps import fit_scalers

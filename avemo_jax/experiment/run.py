@@ -14,7 +14,6 @@ import jax
 from avemo_jax.allocator import keep_freed_memory
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.gaps import protocol_gaps
-from avemo_jax.evaluation.report import format_table, write_report
 from avemo_jax.evaluation.results import read_predictions_csv, summarise, write_predictions_csv
 from avemo_jax.experiment.attention import write_attention_examples
 from avemo_jax.experiment.audit import audit, audit_results
@@ -28,10 +27,11 @@ from avemo_jax.experiment.predictions import predict_tests_and_validation
 from avemo_jax.experiment.searching import add_to_search, search, summarise_search, with_chosen
 from avemo_jax.experiment.settings import summarise_settings, summarise_stages
 from avemo_jax.experiment.stages import restore_stages, train_stages
-from avemo_jax.protocols.findings import Finding, format_findings, refuse, worst_first
+from avemo_jax.protocols.audit.findings import Finding, format_findings, refuse, worst_first
 from avemo_jax.protocols.folds import FoldTable
-from avemo_jax.training.processes import ALONE, Processes
-from avemo_jax.training.run_directory import RunDirectory, default_workdir, follow_run, open_run
+from avemo_jax.reporting.report import format_table, write_report
+from avemo_jax.runs.processes import ALONE, Processes
+from avemo_jax.runs.run_directory import RunDirectory, default_workdir, follow_run, open_run
 
 LOG = logging.getLogger(__name__)
 # `config.devices.product_precision` -> JAX's name. JAX's own "bfloat16" is no more than "the fastest", which a GPU takes for tensorfloat32.

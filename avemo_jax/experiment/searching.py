@@ -25,16 +25,16 @@ from avemo_jax.experiment.outcomes import Batch, NetworkOutcome, Outcome, Progra
 from avemo_jax.experiment.plan import Config, Plan, searched_axes
 from avemo_jax.experiment.stages import make_program
 from avemo_jax.redaction import redacted
-from avemo_jax.search.claims import Claims
+from avemo_jax.runs.checkpoints import Checkpoints
+from avemo_jax.runs.preemption import Preempted, StopRequest, listen
+from avemo_jax.runs.run_directory import RunDirectory, compare_configs
+from avemo_jax.search.leases import Claims
 from avemo_jax.search.rounds import run_rounds
 from avemo_jax.search.space import split_values
 from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
 from avemo_jax.search.studies import Setting, Studies, chosen
-from avemo_jax.training.checkpoints import Checkpoints
 from avemo_jax.training.grid import Stage, Trial, batches_of, train_batch, warm_start
 from avemo_jax.training.memory import Need
-from avemo_jax.training.preemption import Preempted, StopRequest, listen
-from avemo_jax.training.run_directory import RunDirectory, compare_configs
 
 LOG = logging.getLogger(__name__)
 SEARCH_FILE = "search.json"

@@ -39,15 +39,15 @@ from avemo_jax.experiment.outcomes import (
 )
 from avemo_jax.experiment.plan import Config, Plan
 from avemo_jax.json_lines import read_rows
-from avemo_jax.training.checkpoints import Checkpoints
+from avemo_jax.runs.checkpoints import Checkpoints
+from avemo_jax.runs.preemption import listen
+from avemo_jax.runs.processes import ALONE, Processes
+from avemo_jax.runs.run_directory import RunDirectory
+from avemo_jax.runs.writers import make_writer
 from avemo_jax.training.execution import TrialProgram
 from avemo_jax.training.grid import NOT_WARM, Stage, Trial, batches_of, train_batch, warm_start
-from avemo_jax.training.preemption import listen
-from avemo_jax.training.processes import ALONE, Processes
-from avemo_jax.training.run_directory import RunDirectory
 from avemo_jax.training.state import TrialInputs
 from avemo_jax.training.stream_program import StreamProgram
-from avemo_jax.training.writers import make_writer
 
 LOG = logging.getLogger(__name__)
 LATE_FILE = "late.json"

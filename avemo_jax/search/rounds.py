@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from avemo_jax.search.claims import Claims
+from avemo_jax.search.leases import Claims
 from avemo_jax.search.studies import Setting, Studies
 
 Train = Callable[[int, Sequence[Setting]], Mapping[tuple[int, int], float]]

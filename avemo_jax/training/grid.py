@@ -16,10 +16,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from avemo_jax.training.checkpoints import Checkpoints
+from avemo_jax.runs.checkpoints import Checkpoints
+from avemo_jax.runs.preemption import Preempted, Stop
 from avemo_jax.training.execution import TrialProgram
 from avemo_jax.training.optimizers import Hyper
-from avemo_jax.training.preemption import Preempted, Stop
 from avemo_jax.training.state import EpochMetrics, TrialInputs, TrialState
 from avemo_jax.training.stream_program import StreamProgram
 

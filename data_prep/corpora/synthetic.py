@@ -17,7 +17,7 @@ import numpy as np
 
 from avemo_jax.clips import Clip
 from data_prep.corpora import ravdess
-from data_prep.workers import Crash, run_tasks
+from data_prep.workers.pool import Crash, run_tasks
 
 ADDRESS = "this project: it is made where it is missing"
 LAYOUT = "Actor_NN/01-01-EE-II-SS-RR-AA.mp4, beside synthetic.json"

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import preparing
 from benchmarks.preparing import PARTS, Corpus, Row, check_same_bytes, compare, difference, format_row
 from data_prep.corpora import ravdess, synthetic
-from data_prep.prepare import prepare_view
+from data_prep.sets.prepare import prepare_view
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,9 @@ def corpus(tmp_path_factory) -> Corpus:
 
 @pytest.mark.parametrize("name", PARTS)
 def test_both_sides_do_the_same_work(corpus, tmp_path, name, monkeypatch):
-    monkeypatch.setattr("data_prep.prepare.run_tasks", lambda function, tasks, **_: ((key, function(task)) for key, task in tasks.items()))
+    monkeypatch.setattr(
+        "data_prep.sets.prepare.run_tasks", lambda function, tasks, **_: ((key, function(task)) for key, task in tasks.items())
+    )
     part = PARTS[name]
     prepared = preparing.ours(part, corpus, tmp_path / "ours", 1, None)
     preparing.plain(part, corpus, tmp_path / "plain")
@@ -32,7 +34,9 @@ def test_both_sides_do_the_same_work(corpus, tmp_path, name, monkeypatch):
 
 
 def test_what_differs_is_noticed(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr("data_prep.prepare.run_tasks", lambda function, tasks, **_: ((key, function(task)) for key, task in tasks.items()))
+    monkeypatch.setattr(
+        "data_prep.sets.prepare.run_tasks", lambda function, tasks, **_: ((key, function(task)) for key, task in tasks.items())
+    )
     part = PARTS["decode"]
     prepared = preparing.ours(part, corpus, tmp_path / "ours", 1, None)
     preparing.plain(part, corpus, tmp_path / "plain")

@@ -19,7 +19,7 @@ from avemo_jax.experiment.plan import Plan, make_plan
 from avemo_jax.experiment.predictions import to_predictions
 from avemo_jax.models.encoders import FAMILIES
 from avemo_jax.pretrained.trained_on import TRAINED_ON
-from avemo_jax.protocols.findings import refuse
+from avemo_jax.protocols.audit.findings import refuse
 from avemo_jax.protocols.folds import LeakError
 from avemo_jax.training.scaler import fit_scaler
 from configs import base

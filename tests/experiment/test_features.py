@@ -15,8 +15,8 @@ from avemo_jax.experiment import features
 from avemo_jax.experiment.encoder_weights import encoder_variables
 from avemo_jax.experiment.features import FrozenEncoder, are_made, feature_step, joined, part_widths, sources_of, with_features
 from configs import base
-from data_prep.derived import DerivedSets
-from data_prep.segments import ViewSegment
+from data_prep.sets.derived import DerivedSets
+from data_prep.views.segments import ViewSegment
 
 NAME, STEP, WIDTH = "mini_xception", (12, 12, 1), 128
 LOST, FACELESS = "c2", "c3"

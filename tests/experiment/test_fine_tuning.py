@@ -13,14 +13,15 @@ from small_experiment import EMOTIONS, flat, small_config
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.stream import StreamedSet
-from avemo_jax.experiment import predict, run
+from avemo_jax.experiment import run
 from avemo_jax.experiment.encoder_weights import encoder_variables
 from avemo_jax.experiment.features import with_features
 from avemo_jax.experiment.plan import make_plan
 from avemo_jax.experiment.stages import restore_stages
+from avemo_jax.modes import predict
 from data_prep.corpora import synthetic_face
-from data_prep.derived import DerivedSets
-from data_prep.segments import ViewSegment
+from data_prep.sets.derived import DerivedSets
+from data_prep.views.segments import ViewSegment
 
 pytestmark = pytest.mark.slow
 STEP = (12, 12, 1)

@@ -9,9 +9,9 @@ from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment.features import with_features
 from avemo_jax.experiment.live_features import LiveFeatures, views_of
 from configs import base
-from data_prep.derived import DerivedSets
 from data_prep.live import LiveViews
-from data_prep.prepare import prepare_view
+from data_prep.sets.derived import DerivedSets
+from data_prep.sets.prepare import prepare_view
 
 pytestmark = pytest.mark.slow
 

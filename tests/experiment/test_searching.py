@@ -16,13 +16,14 @@ from small_experiment import BOTH, NUM_FOLDS, only, rows_of, small_config, small
 from tqdm import tqdm
 
 from avemo_jax.data.resident import ResidentSet
-from avemo_jax.evaluation.side_tables import side_tables
-from avemo_jax.experiment import predict, run, searching
+from avemo_jax.experiment import run, searching
 from avemo_jax.experiment.plan import Plan, check_grid, make_plan
 from avemo_jax.experiment.searching import Trainer, search, with_chosen
 from avemo_jax.experiment.stages import restore_stages, train_stages
-from avemo_jax.training.preemption import Preempted, StopRequest
-from avemo_jax.training.run_directory import RunDirectory, open_run
+from avemo_jax.modes import predict
+from avemo_jax.reporting.side_tables import side_tables
+from avemo_jax.runs.preemption import Preempted, StopRequest
+from avemo_jax.runs.run_directory import RunDirectory, open_run
 
 SPACE = ("learning_rate=1e-3..1e-1 log", "mixup_alpha=0.0|0.4")
 SEARCHED: dict[str, Any] = {

@@ -15,13 +15,14 @@ from small_experiment import BOTH, NUM_FOLDS, NUM_SPEAKERS, flat, only, rows_of,
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.results import aggregate_segments, read_predictions_csv
-from avemo_jax.experiment import predict, run, stages
+from avemo_jax.experiment import run, stages
 from avemo_jax.experiment.outcomes import NetworkOutcome, fit_machines
 from avemo_jax.experiment.plan import Plan, make_plan
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.stages import restore_stages, train_stages
-from avemo_jax.training.run_directory import RunDirectory
-from data_prep.segments import ViewSegment
+from avemo_jax.modes import predict
+from avemo_jax.runs.run_directory import RunDirectory
+from data_prep.views.segments import ViewSegment
 
 pytestmark = pytest.mark.slow
 VIEWS = {stream: ((3,), "float32") for stream in BOTH}

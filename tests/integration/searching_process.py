@@ -48,7 +48,7 @@ if __name__ == "__main__":
     from avemo_jax.experiment import run
     from avemo_jax.experiment.plan import make_plan
     from avemo_jax.experiment.searching import search
-    from avemo_jax.training.run_directory import open_run
+    from avemo_jax.runs.run_directory import open_run
 
     given_mode, given_workdir, given_sets, given_address = sys.argv[1:]
     given = small_config(Path(given_workdir), **FIELDS, search__storage=given_address)

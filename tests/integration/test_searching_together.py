@@ -20,9 +20,9 @@ from small_experiment import NUM_FOLDS, only, small_config, small_corpus
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment.plan import make_plan
 from avemo_jax.experiment.searching import Trainer, search
+from avemo_jax.runs.preemption import StopRequest
+from avemo_jax.runs.run_directory import RunDirectory
 from avemo_jax.search.studies import Setting
-from avemo_jax.training.preemption import StopRequest
-from avemo_jax.training.run_directory import RunDirectory
 
 pytestmark = pytest.mark.slow
 NAME = "made-small-speaker_k"

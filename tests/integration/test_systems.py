@@ -12,7 +12,8 @@ import pytest
 from demo_run import NUM_ACTORS, NUM_CLIPS, NUM_FOLDS
 
 import run as entry
-from avemo_jax.experiment import predict, run
+from avemo_jax.experiment import run
+from avemo_jax.modes import predict
 from configs import demo, systems
 from data_prep.live import LiveViews
 

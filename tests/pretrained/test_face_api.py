@@ -12,8 +12,8 @@ from shared_data import shared_data
 from avemo_jax.models.face_api import CLASSES, LANDMARKS, SIZE_PX, FaceExpressions, FaceLandmarks68
 from avemo_jax.pretrained.face_api import read_shards
 from avemo_jax.pretrained.load import load_pretrained
-from data_prep.faces import largest_face, make_detector
-from data_prep.media import stream_frames
+from data_prep.decoding.media import stream_frames
+from data_prep.views.face_detection import largest_face, make_detector
 
 
 def written(folder, weights, data, paths=("net-shard1",)):

@@ -7,7 +7,7 @@ import math
 import optuna
 import pytest
 
-from avemo_jax.search.claims import Claims
+from avemo_jax.search.leases import Claims
 from avemo_jax.search.rounds import run_rounds
 from avemo_jax.search.space import parse_space
 from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
@@ -146,7 +146,7 @@ def test_two_that_fill_a_slot_at_the_same_moment_leave_one(storage, monkeypatch)
 
 def test_a_round_belongs_to_one_process_until_it_is_gone(storage, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("avemo_jax.search.claims.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("avemo_jax.search.leases.time.monotonic", lambda: clock[0])
     first, second = (claims(storage, lease_s=10.0, is_alone=False) for _ in range(2))
     assert first.claim(0) and not second.claim(0) and second.claim(1)
     assert first.free([0, 1, 2]) == [0, 2] and second.free([0, 1, 2]) == [1, 2]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from avemo_jax.clips import ROW_OFFSET
-from avemo_jax.protocols.audit import audit_folds, items_of
+from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
 from avemo_jax.protocols.folds import make_folds
 from data_prep.corpora import fer2013, load_clips
-from data_prep.prepare import prepare_view
-from data_prep.staging import clip_frames
+from data_prep.sets.prepare import prepare_view
+from data_prep.sets.staging import clip_frames
 
 WORDS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 

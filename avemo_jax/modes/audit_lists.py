@@ -1,0 +1,114 @@
+"""`--mode=audit --input=splits.csv`: the leak audit of anybody's split list, without training and without a corpus that we know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from avemo_jax.atomic import write_json
+from avemo_jax.clips import Clip, SharedMedia
+from avemo_jax.protocols.audit.findings import Finding, check_allowed, format_findings, judge, listed, number_of
+from avemo_jax.protocols.audit.split_list import SplitList, SplitListError, audit_split_list, read_split_list
+
+Config = Mapping[str, Any]
+
+
+class Comparison(Protocol):
+    """What a comparison of media found: `data_prep.duplicates.near_duplicates.Comparison`."""
+
+    @property
+    def pairs(self) -> tuple[SharedMedia, ...]: ...
+
+    @property
+    def num_compared(self) -> int: ...
+
+    @property
+    def not_compared(self) -> Mapping[str, str]: ...
+
+
+def audit_lists(
+    config: Config,
+    paths: Sequence[str],
+    columns: Sequence[str],
+    compare: Callable[[Sequence[Clip], Path], Comparison],
+    *,
+    output: str | None = None,
+) -> list[Finding]:
+    """Audit split lists, print what is found, and write audit.json where asked.
+
+    Media that a list names are looked for beside it and below `corpus.root`, and compared where they are found.
+
+    Args:
+      config: `protocol.allow_leaks` and `protocol.near_duplicates` count.
+      paths: CSV files.
+      columns: role=column, see `split_list.ROLES`.
+      compare: of clips and the folder that their paths are relative to.
+      output: folder for audit.json.
+
+    Returns:
+      The findings of all lists.
+
+    Raises:
+      SplitListError, ValueError: a list, a column or a leave that is none, in a sentence.
+    """
+    check_allowed(config["protocol"]["allow_leaks"])
+    told = dict(_told(one) for one in columns)
+    entries, everything = [], []
+    for path in paths:
+        split = read_split_list(Path(path), told)
+        findings = judge(_find(config, split, compare), allow=config["protocol"]["allow_leaks"])
+        print(_format(split), format_findings(findings), sep="\n")
+        entries.append({"list": path, "columns": dict(split.columns), "findings": [finding.as_dict() for finding in findings]})
+        everything += findings
+    if output is not None:
+        Path(output).mkdir(parents=True, exist_ok=True)
+        write_json(Path(output) / "audit.json", entries)
+        print(f"audit: {Path(output) / 'audit.json'}")
+    return everything
+
+
+def _find(config: Config, split: SplitList, compare: Callable[[Sequence[Clip], Path], Comparison]) -> list[Finding]:
+    clips = split.clips()
+    root = _media_root(split, config["corpus"]["root"])
+    if not clips or root is None or not config["protocol"]["near_duplicates"]:
+        missing = {clip.clip_id: f"there is no file {clip.audio or clip.video}" for clip in clips if config["protocol"]["near_duplicates"]}
+        return audit_split_list(split, shared_media=() if missing else None, not_compared=missing)
+    found = compare(clips, root)
+    findings = audit_split_list(split, shared_media=found.pairs, not_compared=found.not_compared)
+    return [*findings, *_unlisted(split, root)]
+
+
+def _media_root(split: SplitList, root: str | None) -> Path | None:
+    """Of the list's own folder and the corpus root the one below which more of its media lie; None where none do."""
+    paths = [span.path for item in split.items for span in item.media]
+    places = [split.path.parent, *([Path(root)] if root else [])]
+    count, place = max((sum((place / path).is_file() for path in paths), -order) for order, place in enumerate(places))
+    return places[-place] if count else None
+
+
+def _unlisted(split: SplitList, root: Path) -> list[Finding]:
+    """Media of the kinds that the list names, in the folders that it names, but not in the list: clips may have been dropped."""
+    named = {(root / span.path).resolve() for item in split.items for span in item.media}
+    kinds, folders = {path.suffix.lower() for path in named}, sorted({path.parent for path in named})
+    there = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.suffix.lower() in kinds)
+    others = tuple(path.name for path in there if path not in named and path.is_file())
+    if not others:
+        return []
+    detail = f"{number_of(len(others), 'file')} beside those of the list that it does not name: {listed(others, 3)}"
+    return [Finding("media_not_listed", detail, len(others), others)]
+
+
+def _told(one: str) -> tuple[str, str]:
+    role, separator, column = one.partition("=")
+    if not separator or not role or not column:
+        raise SplitListError(f"--columns expects role=column, for example speaker=actor; got {one!r}")
+    return role.strip(), column.strip()
+
+
+def _format(split: SplitList) -> str:
+    """Name, columns and sizes of a list."""
+    used = ", ".join(f"{role} from {column!r}" for role, column in split.columns.items() if column)
+    sizes = ", ".join(f"{fold.name} {len(fold.train)}/{len(fold.validation)}/{len(fold.test)}" for fold in split.folds)
+    promise = "; each clip is tested once" if split.each_once else ""
+    return f"{split.path}: {number_of(len(split.items), 'clip')} ({used}){promise}\ntrain/validation/test: {sizes}"

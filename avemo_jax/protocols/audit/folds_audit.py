@@ -1,0 +1,290 @@
+"""The leak audit of folds: what two parts share, and which clips are left out or counted twice.
+
+A pure function from clips, folds and pairs of equal media to findings; `findings.judge` then says what is allowed. Nothing here reads a
+file or a config, so that the same function audits a run of ours and a split list of anybody's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from avemo_jax.clips import RECORDING, ROW_OFFSET, Clip, SharedMedia
+from avemo_jax.protocols.audit.findings import Finding, listed, number_of
+from avemo_jax.protocols.folds import PARTS, Fold
+from avemo_jax.protocols.named import natural_order
+
+# A corpus of so few sentences has them in all parts however it is divided.
+FEW_SENTENCES = 20
+# Where a sentence is spoken by this share of the speakers (the middle sentence), everybody reads the same ones, and no split by speaker can
+# keep sentences apart. Improvised speech, film and scripts with roles stay far below.
+READ_BY_ALL = 0.5
+_SMALLEST_OVERLAP_S = 0.05  # spans of one file that touch by no more than this do not overlap
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """A stretch of a media file: path as the list names it, seconds (None: from the beginning, to the end), place in picture or table."""
+
+    path: str
+    start_s: float | None = None
+    end_s: float | None = None
+    region: str = "full"
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """What the audit knows of one clip, or of one row of a split list; "" where it is not known.
+
+    Attributes:
+      item_id: as folds name it.
+      speaker, sentence, label: as `Clip` has them.
+      recording: what it was cut from, where it is a segment or a frame of something longer.
+      corpus: whose it is, where several are joined.
+      media: the stretches of files that it is made of.
+    """
+
+    item_id: str
+    speaker: str = ""
+    sentence: str = ""
+    label: str = ""
+    recording: str = ""
+    corpus: str = ""
+    media: tuple[Span, ...] = ()
+
+
+def items_of(clips: Sequence[Clip]) -> tuple[Item, ...]:
+    """What the audit knows of the clips of a corpus, or of several, whose speakers and sentences are not each other's."""
+    several = len({clip.corpus for clip in clips}) > 1
+
+    def of_corpus(clip: Clip, name: str) -> str:
+        is_named = not several or not name or name.startswith(f"{clip.corpus}:")  # joined corpora name their speakers so already
+        return name if is_named else f"{clip.corpus} {name}"
+
+    return tuple(
+        Item(
+            item_id=clip.clip_id,
+            speaker=of_corpus(clip, clip.speaker),
+            sentence=of_corpus(clip, clip.sentence),
+            label=clip.label,
+            corpus=clip.corpus,
+            recording=of_corpus(clip, clip.attributes.get(RECORDING, "")),
+            media=tuple(
+                Span(path, *span, region)
+                for path, span, region in (
+                    (clip.audio, clip.audio_span_s, "sound"),
+                    (clip.video, clip.video_span_s, f"{clip.video_region} {clip.attributes.get(ROW_OFFSET, '')}".strip()),
+                )
+                if path is not None
+            ),
+        )
+        for clip in clips
+    )
+
+
+def audit_folds(
+    folds: Sequence[Fold], items: Sequence[Item], *, each_once: bool, shared_media: Sequence[SharedMedia] | None = None
+) -> list[Finding]:
+    """Look for what two parts of a fold share, and for clips that are left out or counted twice.
+
+    Args:
+      folds: the parts may be empty, but for the test part.
+      items: everything that the folds divide.
+      each_once: the protocol tests every clip exactly once.
+      shared_media: pairs of clips that hold the same recording; None where nobody looked.
+    """
+    members = _Members(folds, items)
+    findings = [
+        *members.coverage(each_once=each_once),
+        *members.shared("clip_in_two_parts", [item.item_id for item in items], "clip"),
+        *members.shared("speaker_in_two_parts", [item.speaker for item in items], "speaker", spares_validation=True),
+        *_sentences(members, items),
+        *_recordings(members, items),
+        *_media(members, items, shared_media),
+    ]
+    num_unknown = sum(not item.speaker for item in items)
+    if num_unknown:
+        detail = f"{num_unknown} of {len(items)} clips have no speaker: nobody can say whether one of theirs is in two parts"
+        findings.append(Finding("speakers_unknown", detail, num_unknown))
+    if absent := [fold.name for fold in folds if not fold.validation]:
+        detail = f"no validation part in {listed(absent)}: what is chosen there is chosen on the training or on the test part"
+        findings.append(Finding("validation_absent", detail, len(absent)))
+    return findings
+
+
+class _Members:
+    """Which items are in which part of which fold: (number of items, 3) bool a fold."""
+
+    def __init__(self, folds: Sequence[Fold], items: Sequence[Item]):
+        self.folds, self.items = folds, items
+        rows = {item.item_id: row for row, item in enumerate(items)}
+        self.unknown: dict[str, str] = {}
+        self.of: list[np.ndarray] = []
+        for fold in folds:
+            inside = np.zeros((len(items), len(PARTS)), bool)
+            for column, part in enumerate(PARTS):
+                known = [rows[item_id] for item_id in getattr(fold, part) if item_id in rows]
+                inside[known, column] = True
+                if len(known) < len(getattr(fold, part)):
+                    self.unknown |= {item_id: f"{fold.name}, {part}" for item_id in getattr(fold, part) if item_id not in rows}
+            self.of.append(inside)
+
+    def shared(self, name: str, groups: Sequence[str], word: str, *, spares_validation: bool = False, reason: str = "") -> list[Finding]:
+        """A finding of that name if a group ("" is none) has members in two parts of a fold.
+
+        Args:
+          spares_validation: it is only a note where no test part is concerned: a validation part that is too easy makes the choice poorer
+            and no number better.
+          reason: why it is only a note however that may be, "" where it is not.
+        """
+        names, code = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+        where: dict[str, str] = {}
+        num_folds, concerns_test = 0, False
+        for fold, inside in zip(self.folds, self.of, strict=True):
+            present = np.zeros((len(names), len(PARTS)), bool)
+            for column in range(len(PARTS)):
+                present[code[inside[:, column]], column] = True
+            split = (present.sum(axis=1) > 1) & (names != "")
+            num_folds += bool(split.any())
+            concerns_test |= bool(present[split, PARTS.index("test")].any())
+            for group in np.flatnonzero(split):
+                parts = " and ".join(part for part, is_in in zip(PARTS, present[group], strict=True) if is_in)
+                where.setdefault(str(names[group]), f"{fold.name}: {parts}")
+        if not where:
+            return []
+        if spares_validation and not concerns_test:
+            reason = "no test part is concerned"
+        examples = [f"{group} ({where[group]})" for group in sorted(where, key=natural_order)]
+        folds = f"in {num_folds} of {number_of(len(self.folds), 'fold')}"
+        detail = f"{number_of(len(where), word)} in two parts of a fold, {folds}: {listed(examples, 3)}{f'; {reason}' if reason else ''}"
+        return [Finding(name, detail, len(where), tuple(examples), "notes" if reason else "")]
+
+    def pairs(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
+        """Of pairs of rows: (P,) whether both are used in some fold, and for those ever apart where they are."""
+        together = np.zeros(len(first), bool)
+        where: dict[int, str] = {}
+        for fold, inside in zip(self.folds, self.of, strict=True):
+            one, other = inside[first], inside[second]
+            together |= one.any(axis=1) & other.any(axis=1)
+            apart = (one[:, :, None] & other[:, None, :] & ~np.eye(len(PARTS), dtype=bool)).any(axis=(1, 2))
+            for pair in np.flatnonzero(apart):
+                parts = [PARTS[int(sides[pair].argmax())] for sides in (one, other)]
+                where.setdefault(int(pair), f"{fold.name}: {' and '.join(parts)}")
+        return together, where
+
+    def coverage(self, *, each_once: bool) -> list[Finding]:
+        """Clips that are nowhere, never tested, tested twice, or not of the corpus."""
+        findings = []
+        if self.unknown:
+            examples = [f"{item_id} ({where})" for item_id, where in self.unknown.items()]
+            detail = f"{number_of(len(examples), 'clip')} of the folds that the corpus does not have: {listed(examples, 3)}"
+            findings.append(Finding("clip_dropped", detail, len(examples), tuple(examples)))
+        nowhere: dict[str, str] = {}
+        times_tested = np.zeros(len(self.items), int)
+        for fold, inside in zip(self.folds, self.of, strict=True):
+            times_tested += inside[:, PARTS.index("test")]
+            for row in np.flatnonzero(~inside.any(axis=1)).tolist():
+                nowhere.setdefault(self.items[row].item_id, fold.name)
+        if nowhere:
+            examples = [f"{item_id} ({fold})" for item_id, fold in nowhere.items()]
+            detail = f"{number_of(len(nowhere), 'clip')} in no part of a fold: {listed(examples, 3)}"
+            findings.append(Finding("clip_dropped", detail, len(nowhere), tuple(examples)))
+        if each_once:
+            for name, wrong, what in (
+                ("clip_dropped", times_tested == 0, "in no test part, though the protocol tests each clip once"),
+                ("clip_counted_twice", times_tested > 1, "in the test parts of several folds, though the protocol tests each clip once"),
+            ):
+                ids = tuple(self.items[row].item_id for row in np.flatnonzero(wrong).tolist())
+                if ids:
+                    findings.append(Finding(name, f"{number_of(len(ids), 'clip')} {what}: {listed(ids, 3)}", len(ids), ids))
+        return findings
+
+
+def _sentences(members: _Members, items: Sequence[Item]) -> list[Finding]:
+    """Sentences in two parts; corpus by corpus, for one may have a few that all read and another many that each reads alone."""
+    reasons = {
+        corpus: _sentences_are_shared([item for item in items if item.corpus == corpus]) for corpus in {item.corpus for item in items}
+    }
+    findings = []
+    for reason in sorted(set(reasons.values())):
+        sentences = [item.sentence if reasons[item.corpus] == reason else "" for item in items]
+        findings += members.shared("sentence_in_two_parts", sentences, "sentence", spares_validation=True, reason=reason)
+    return findings
+
+
+def _sentences_are_shared(items: Sequence[Item]) -> str:
+    """Why no split could keep the sentences of these apart, "" where one could."""
+    speakers_of: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        if item.sentence:
+            speakers_of[item.sentence].add(item.speaker)
+    num_speakers = len({item.speaker for item in items if item.sentence})
+    few = len(speakers_of) <= FEW_SENTENCES
+    read_by_all = num_speakers > 1 and np.median([len(speakers) for speakers in speakers_of.values()] or [0]) >= READ_BY_ALL * num_speakers
+    return f"the corpus has only {len(speakers_of)}" if few else "every speaker reads the same ones" if read_by_all else ""
+
+
+def _recordings(members: _Members, items: Sequence[Item]) -> list[Finding]:
+    """Pieces of one recording in two parts: by the recording's name, and by spans of one file that overlap."""
+    named = members.shared("segments_in_two_parts", [item.recording for item in items], "recording")
+    return named or members.shared("segments_in_two_parts", _overlapping(items), "stretch of a file")
+
+
+def _overlapping(items: Sequence[Item]) -> list[str]:
+    """Name of the stretch that each item lies in; "" where no other item overlaps with it, or where both have the very same span."""
+    spans: dict[tuple[str, str], dict[tuple[float, float], list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row, item in enumerate(items):
+        for span in set(item.media):
+            whole = (span.start_s or 0.0, np.inf if span.end_s is None else span.end_s)
+            spans[span.path, span.region][whole].append(row)
+    stretch = [""] * len(items)
+    for (path, _), rows_of in spans.items():
+        reached = -np.inf
+        group: list[tuple[float, float]] = []
+        for start_s, end_s in [*sorted(rows_of), (np.inf, np.inf)]:
+            if start_s >= reached - _SMALLEST_OVERLAP_S:
+                if len(group) > 1:
+                    for row in itertools.chain.from_iterable(rows_of[span] for span in group):
+                        stretch[row] = f"{path} from {group[0][0]:g} s"
+                group = []
+            group.append((start_s, end_s))
+            reached = max(reached, end_s)
+    return stretch
+
+
+def _media(members: _Members, items: Sequence[Item], shared_media: Sequence[SharedMedia] | None) -> list[Finding]:
+    rows = {item.item_id: row for row, item in enumerate(items)}
+    same_span: dict[Span, list[str]] = defaultdict(list)
+    for item in items:
+        for span in set(item.media):
+            same_span[span].append(item.item_id)
+    known = {
+        (first, second): SharedMedia(first, second, "bytes", f"both name {span.path}")
+        for span, ids in same_span.items()
+        for first, second in itertools.pairwise(ids)
+    }
+    for pair in shared_media or ():
+        if pair.first in rows and pair.second in rows:
+            known.setdefault((pair.first, pair.second), pair)
+    findings = []
+    for name, word, pairs in (
+        ("same_bytes_in_two_parts", "the same bytes", [pair for pair in known.values() if pair.how == "bytes"]),
+        ("near_duplicate_in_two_parts", "the same recording", [pair for pair in known.values() if pair.how != "bytes"]),
+    ):
+        sides = [np.array([rows[getattr(pair, side)] for pair in pairs], int) for side in ("first", "second")]
+        together, where = members.pairs(*sides)
+        if where:
+            examples = tuple(f"{pairs[i].first} and {pairs[i].second} ({at}; {pairs[i].detail})" for i, at in where.items())
+            detail = f"{number_of(len(where), 'pair')} of clips with {word} in two parts of a fold: {listed(examples, 2)}"
+            findings.append(Finding(name, detail, len(where), examples))
+        if kept := [pairs[i] for i in np.flatnonzero(together).tolist() if i not in where]:
+            examples = tuple(f"{pair.first} and {pair.second} ({pair.detail})" for pair in kept)
+            detail = f"{number_of(len(kept), 'pair')} of clips with {word}, always in one part: {listed(examples, 2)}"
+            findings.append(Finding("duplicates_in_one_part", detail, len(kept), examples))
+    if shared_media is None:
+        findings.append(Finding("media_not_compared", "near-duplicate media were not looked for"))
+    return findings

@@ -1,0 +1,59 @@
+"""The leak audit of results: predictions against the folds and labels that they are meant to be of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from avemo_jax.protocols.audit.findings import NUM_EXAMPLES, Finding, listed, number_of
+from avemo_jax.protocols.folds import Fold
+
+
+def audit_predictions(
+    folds: Sequence[Fold],
+    labels: Mapping[str, str],
+    classes: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    clip: Sequence[str],
+    fold: Sequence[str],
+    seed: Sequence[int],
+    label: Sequence[str],
+    predicted_classes: Sequence[str],
+) -> list[Finding]:
+    """Compare the rows of predictions with the folds: each test clip once for each seed, nothing dropped, nothing else, labels as they are.
+
+    Args:
+      folds: of the plan.
+      labels: clip -> its class, for all clips of the experiment.
+      classes: of the label set, in order.
+      seeds: that were trained.
+      clip, fold, seed, label: (N,) columns of predictions.csv; labels as class names.
+      predicted_classes: what its p_<class> columns are of.
+    """
+    findings = []
+    if tuple(classes) != tuple(predicted_classes):
+        detail = (
+            f"the label set has {number_of(len(classes), 'class')} ({', '.join(classes)}), "
+            f"the predictions {len(predicted_classes)} ({', '.join(predicted_classes)})"
+        )
+        different = tuple(sorted(set(classes) ^ set(predicted_classes))) or tuple(predicted_classes)
+        findings.append(Finding("classes_differ", detail, len(different), different))
+    found = Counter(zip(clip, fold, (int(one) for one in seed), strict=True))
+    expected = {(one, part.name, number) for part in folds for one in part.test for number in seeds}
+    changed = sorted({one for one, word in zip(clip, label, strict=True) if one in labels and labels[one] != word})
+    for name, wrong, what in (
+        ("clip_dropped", sorted(expected - found.keys()), "of the test parts without a prediction"),
+        ("clip_counted_twice", sorted(key for key, count in found.items() if count > 1), "predicted more than once"),
+        ("prediction_outside_test_part", sorted(found.keys() - expected), "predicted that are not in the test part of the fold"),
+    ):
+        if wrong:
+            examples = tuple(f"{one} ({where}, seed {number})" for one, where, number in wrong[: NUM_EXAMPLES + 1])
+            num_clips = len({one for one, _, _ in wrong})
+            detail = f"{number_of(num_clips, 'clip')} {what} ({len(wrong)} rows): {listed(examples, 3)}"
+            findings.append(Finding(name, detail, num_clips, examples))
+    if changed:
+        examples = tuple(f"{one} is {labels[one]}" for one in changed)
+        detail = f"{number_of(len(changed), 'clip')} with another label than the corpus gives: {listed(examples, 3)}"
+        findings.append(Finding("label_changed", detail, len(changed), examples))
+    return findings

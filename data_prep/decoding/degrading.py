@@ -1,0 +1,103 @@
+"""Degraded media: decoded sound and pictures as they would be after noise, a codec, something in front of the face, or lost frames.
+
+The same clip is always degraded in the same way: draws follow from its id.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import av
+import numpy as np
+import soxr
+
+from avemo_jax.degradation import KINDS, Degradation
+from data_prep.decoding.media import Frame
+
+# Part of the key of every degraded set: raised when the code below changes what it makes.
+VERSION = 1
+
+_OPUS_RATE_HZ = 48000
+_GREY = 127
+
+
+def degraded(degradation: Degradation, medium: str, content: Iterator[Any], *, clip_id: str, rate_hz: int) -> Iterator[Any]:
+    """A clip's sound in pieces, or its frames, degraded where the degradation concerns that medium.
+
+    Args:
+      medium: "audio" or "video".
+      content: pieces (S,) float32 at rate_hz, or `Frame`s.
+      clip_id: what draws follow from.
+      rate_hz: of the sound.
+    """
+    if degradation.kind not in KINDS or degradation.modality != medium:
+        return content
+    seed = int.from_bytes(hashlib.sha256(f"{degradation.text} {clip_id}".encode()).digest()[:8], "big")
+    random = np.random.default_rng(seed)
+    if degradation.kind == "noise":
+        return (add_noise(samples, degradation.amount, random) for samples in content)
+    if degradation.kind == "codec":
+        return (through_opus(samples, rate_hz, degradation.amount) for samples in content)
+    if degradation.kind == "occlusion":
+        return hide(content, degradation.amount, random)
+    return drop_frames(content, degradation.amount, random)
+
+
+def add_noise(samples: np.ndarray, snr_db: float, random: np.random.Generator) -> np.ndarray:
+    """(S,) float32 with white noise, `snr_db` below the mean power of these samples; clipped to [-1, 1] as a recorder would."""
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    noise = random.normal(size=len(samples)) * np.sqrt(power / 10 ** (snr_db / 10))
+    return np.clip(samples + noise, -1, 1).astype(np.float32)
+
+
+def through_opus(samples: np.ndarray, rate_hz: int, rate_kbit_s: float) -> np.ndarray:
+    """(S,) float32 at rate_hz, encoded by Opus at a constant rate and decoded again, of the same length."""
+    sound = np.clip(soxr.resample(samples, rate_hz, _OPUS_RATE_HZ, quality="HQ"), -1, 1)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="ogg") as container:
+        stream = container.add_stream("libopus", rate=_OPUS_RATE_HZ, layout="mono")
+        stream.bit_rate = round(1000 * rate_kbit_s)
+        stream.codec_context.thread_count = 1
+        frame = av.AudioFrame.from_ndarray(np.round(sound * 32767).astype(np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = _OPUS_RATE_HZ, 0
+        context = stream.codec_context
+        cut = av.AudioResampler(format=context.format, layout="mono", rate=_OPUS_RATE_HZ, frame_size=context.frame_size or 960)
+        for part in [*cut.resample(frame), *cut.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode())
+    buffer.seek(0)
+    with av.open(buffer, "r") as container:
+        to_float = av.AudioResampler(format="fltp", layout="mono")
+        decoded = [part.to_ndarray()[0] for frame in container.decode(audio=0) for part in to_float.resample(frame)]
+    back = soxr.resample(np.concatenate(decoded), _OPUS_RATE_HZ, rate_hz, quality="HQ").astype(np.float32)
+    return np.pad(back, (0, max(0, len(samples) - len(back))))[: len(samples)]
+
+
+def hide(frames: Iterable[Frame], share: float, random: np.random.Generator) -> Iterator[Frame]:
+    """Cover a rectangle of the picture's proportions with grey, at one place for the whole clip."""
+    down, right = random.random(2)
+    side = np.sqrt(share)
+
+    def covered(frame: Frame) -> np.ndarray:
+        height, width = frame.image.shape[:2]
+        size = round(side * height), round(side * width)
+        top, left = round(down * (height - size[0])), round(right * (width - size[1]))
+        image = frame.image.copy()
+        image[top : top + size[0], left : left + size[1]] = _GREY
+        return image
+
+    for frame in frames:
+        yield Frame(frame.time_s, functools.partial(covered, frame))
+
+
+def drop_frames(frames: Iterable[Frame], share: float, random: np.random.Generator) -> Iterator[Frame]:
+    """Show the last frame that came in place of those that are lost; the first always comes."""
+    shown: Frame | None = None
+    for frame in frames:
+        if shown is None or random.random() >= share:
+            shown = frame
+        yield Frame(frame.time_s, functools.partial(getattr, shown, "image"))

@@ -1,0 +1,44 @@
+"""Frames by their time: cut into segments, and taken at a fixed rate."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from data_prep.decoding.media import Frame
+
+CLOCK_S = 1e-6  # time stamps are rational, their floats nearly so
+
+
+def by_time(frames: Iterator[Frame], segment_s: float) -> Iterator[Iterator[Frame]]:
+    """Cut at multiples of segment_s."""
+    for _, piece in itertools.groupby(frames, lambda frame: math.floor((frame.time_s + CLOCK_S) / segment_s)):
+        yield piece
+
+
+def duration_s(times_s: np.ndarray) -> float:
+    """From the first frame to the end of the last, by their mean distance, for times (T,) in s."""
+    return float(times_s[-1] - times_s[0]) * len(times_s) / max(len(times_s) - 1, 1)
+
+
+def at_rate(frames: Iterator[Frame], rate_fps: float, segment_s: float) -> Iterator[tuple[int, Iterator[Frame]]]:
+    """Yield (segment index, its frames), the nearest frame for each multiple of 1 / rate_fps."""
+    steps = enumerate(_nearest(frames, rate_fps))
+    for index, piece in itertools.groupby(steps, lambda step: math.floor((step[0] / rate_fps + CLOCK_S) / segment_s)):
+        yield index, (frame for _, frame in piece)
+
+
+def _nearest(frames: Iterator[Frame], rate_fps: float) -> Iterator[Frame]:
+    """For each time k / rate_fps up to the last frame yield the nearest frame, the earlier one of two equally near."""
+    step, before = 0, None
+    for frame in frames:
+        while step / rate_fps <= frame.time_s + CLOCK_S:
+            nearer = before is not None and step / rate_fps - before.time_s <= frame.time_s - step / rate_fps + CLOCK_S
+            yield before if before is not None and nearer else frame
+            step += 1
+        before = frame
+    if step == 0 and before is not None:
+        yield before

@@ -1,0 +1,142 @@
+"""Still pictures as media of one frame: picture files, and pictures that are rows of a table of pixels, as FER2013 is distributed.
+
+A clip that is such a row names the table as its `video` and the row's place in bytes in its attribute `ROW_OFFSET`, so that it is
+reached by one seek, and the table is hashed once for all its clips.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import struct
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from avemo_jax.clips import ROW_OFFSET
+from data_prep.decoding.media import LARGEST_PIXELS, Frame, MediaError, region_of
+
+__all__ = ["ROW_OFFSET", "STILL_SUFFIXES", "stream_row", "stream_still"]
+
+STILL_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
+_LARGEST_BYTES = 256 << 20
+_TIFF_PLACES = (273, 279, 324, 325)  # offsets and sizes of strips, of tiles
+_TIFF_INTEGERS = {3: ("H", 2), 4: ("I", 4)}
+_ROW_SIZE_PX = 48
+_LONGEST_ROW_BYTES = 16_384  # 2304 numbers of three digits, and what stands around them
+
+
+def stream_still(path: Path, *, region: str = "full") -> Iterator[Frame]:
+    """Yield the picture of a BMP, JPEG, PNG or TIFF file (the first of several), upright, at time 0.
+
+    Whatever its pixels are (grey, 16 bits, a palette, transparent), they come as (H, W, 3) uint8 RGB.
+
+    Args:
+      path: the file; its content decides what it is, not its name.
+      region: "full", or the "left" or "right" half of the picture.
+
+    Raises:
+      MediaError: missing, empty, truncated; undecodable (no picture, or one of an implausible size).
+    """
+    if not path.is_file():
+        raise MediaError("missing", f"there is no file {path}")
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise MediaError("undecodable", f"{path.name} has {path.stat().st_size} bytes, expected {_LARGEST_BYTES} at most of a picture")
+    raw = path.read_bytes()
+    if not raw:
+        raise MediaError("empty", f"{path.name} has no bytes")
+    yield Frame(0.0, region_of(_decoded(raw, path), region))
+
+
+def _decoded(raw: bytes, path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB."""
+    problem: Exception | None = None
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(raw), formats=_FORMATS) as image:
+            if image.width * image.height > LARGEST_PIXELS:
+                raise MediaError("undecodable", f"{path.name}: an implausible picture of {image.width} x {image.height}")
+            pixels = _rgb(ImageOps.exif_transpose(image))
+    except (MediaError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise whatever their parsing trips over
+        problem = error
+    if _is_cut(raw):
+        raise MediaError("truncated", f"{path.name}: the picture's file ends too early ({problem or 'its end mark is missing'})")
+    if problem is not None:
+        raise MediaError("undecodable", f"{path.name} is no whole BMP, JPEG, PNG or TIFF picture ({problem})") from problem
+    return pixels
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=-1)
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode}")
+    return np.asarray(image.convert("RGB"))
+
+
+def _is_cut(raw: bytes) -> bool:
+    """Whether a file's own marks say that its end is missing."""
+    if raw.startswith(b"\x89PNG"):
+        return b"IEND\xaeB`\x82" not in raw
+    if raw.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in raw[max(raw.rfind(b"\xff\xda"), 0) :]  # the end mark behind the start of the last scan
+    if raw[:4] in (b"II*\0", b"MM\0*"):
+        return _tiff_end(raw) > len(raw)
+    if raw.startswith(b"BM"):
+        return int.from_bytes(raw[2:6], "little") > len(raw)
+    return False
+
+
+def _tiff_end(raw: bytes) -> int:
+    """Where a TIFF's list of tags, and the strips or tiles that it names, end; as far as they can be read."""
+    order = "<" if raw.startswith(b"II") else ">"
+    try:
+        (start,) = struct.unpack_from(f"{order}I", raw, 4)
+        (num_tags,) = struct.unpack_from(f"{order}H", raw, start)
+        ends = {}
+        for number in range(num_tags):
+            tag, kind, count, value = struct.unpack_from(f"{order}HHII", raw, start + 2 + 12 * number)
+            if tag not in _TIFF_PLACES or kind not in _TIFF_INTEGERS or count > len(raw):
+                continue
+            code, size = _TIFF_INTEGERS[kind]
+            place = start + 2 + 12 * number + 8 if count * size <= 4 else value
+            ends[tag] = struct.unpack_from(f"{order}{count}{code}", raw, place)
+    except struct.error:
+        return len(raw) + 1
+    offsets = ends.get(273, ends.get(324, ()))
+    sizes = ends.get(279, ends.get(325, ()))
+    return max((offset + size for offset, size in zip(offsets, sizes, strict=False)), default=0)
+
+
+def stream_row(path: Path, offset: int) -> Iterator[Frame]:
+    """Yield the picture in one row of a table of pixels, FER2013's: a column of 2304 numbers, 48 x 48 grey, among others.
+
+    Args:
+      path: the CSV file.
+      offset: where the row begins, in bytes from the start of the file.
+
+    Raises:
+      MediaError: missing; truncated (the file ends inside the row or before it); undecodable (it is no row of such pixels).
+    """
+    if not path.is_file():
+        raise MediaError("missing", f"there is no file {path}")
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        row = stream.readline(_LONGEST_ROW_BYTES)
+        is_last = not row.endswith(b"\n") and not stream.read(1)
+    where = f"{path.name}: the row at byte {offset}"
+    cells = next(csv.reader([row.decode("latin-1")]), [])
+    numbers = max((cell.split() for cell in cells), key=len, default=[])
+    if len(numbers) != _ROW_SIZE_PX**2:
+        kind = "truncated" if is_last else "undecodable"
+        raise MediaError(kind, f"{where} has {len(numbers)} pixels, expected {_ROW_SIZE_PX**2}")
+    if not all(number.isascii() and number.isdigit() and int(number) < 256 for number in numbers):
+        raise MediaError("undecodable", f"{where} has pixels that are no numbers from 0 to 255")
+    gray = np.array(numbers, np.uint8).reshape(_ROW_SIZE_PX, _ROW_SIZE_PX)
+    yield Frame(0.0, np.repeat(gray[..., None], 3, axis=-1))

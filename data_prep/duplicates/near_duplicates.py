@@ -1,0 +1,186 @@
+"""Which clips hold the same recording: the same bytes, or the same sound or picture re-encoded, louder or trimmed.
+
+Files are decoded in bounded worker processes like everything else, once: a fingerprint lies beside the prepared sets under a name made of
+the file's content, so that a second run, another protocol or another view finds it there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avemo_jax.atomic import atomic_binary_file
+from avemo_jax.clips import Clip, SharedMedia
+from data_prep.decoding.media import MediaError, stream_audio
+from data_prep.duplicates.fingerprints import (
+    LONGEST_SOUND_S,
+    SOUND_RATE_HZ,
+    VERSION,
+    Match,
+    PicturePrint,
+    SoundPrint,
+    picture_matches,
+    picture_print,
+    sound_matches,
+    sound_print,
+)
+from data_prep.sets.digests import ABSENT, media_digests
+from data_prep.sets.prepare import picture_place
+from data_prep.sets.staging import clip_frames
+from data_prep.workers.pool import TIME_LIMIT_S, Crash, run_tasks
+
+_PRINTS: dict[str, type[SoundPrint] | type[PicturePrint]] = {"audio": SoundPrint, "video": PicturePrint}
+_MATCHES: dict[str, Callable[[Mapping[str, Any]], Iterator[Match]]] = {"audio": sound_matches, "video": picture_matches}
+_WORDS = {"audio": "sound", "video": "picture"}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What a comparison of media found.
+
+    Attributes:
+      pairs: clips that hold the same recording, each pair once.
+      num_compared: clips of which at least one medium was compared.
+      not_compared: clip -> why none of its media was.
+    """
+
+    pairs: tuple[SharedMedia, ...]
+    num_compared: int
+    not_compared: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class FingerprintTask:
+    """One medium of a clip for a worker process: "audio" or "video", its file, and the file that its fingerprint goes into."""
+
+    clip: Clip
+    modality: str
+    path: Path
+    target: Path
+
+
+def compare_media(
+    clips: Sequence[Clip],
+    root: Path,
+    *,
+    prepared_dir: Path,
+    num_workers: int,
+    modalities: Sequence[str] = ("audio", "video"),
+    time_limit_s: float = TIME_LIMIT_S,
+    description: str = "fingerprints",
+) -> Comparison:
+    """Find the clips that hold the same recording, among all media that the clips have.
+
+    Finds copies in another codec, at another rate or size, louder or softer, with some tenths of a second cut off, and excerpts of half of
+    a clip or more. Does not find recordings played faster or at another pitch, pictures mirrored or cropped by much.
+
+    Args:
+      clips: unique ids.
+      root: folder that the clips' media paths are relative to.
+      prepared_dir: where fingerprints are kept, in `fingerprints/`.
+      num_workers: processes; any number finds the same.
+      modalities: which media to compare.
+      time_limit_s: for one file.
+      description: of the progress bar.
+    """
+    folder = Path(prepared_dir) / "fingerprints"
+    folder.mkdir(parents=True, exist_ok=True)
+    media = [(clip, modality, Path(root) / name) for clip in clips for modality, name in _media(clip) if modality in modalities]
+    memory = Path(prepared_dir) / "media_digests.json"
+    digests = media_digests(sorted({path for _, _, path in media}), memory=memory, num_threads=num_workers)
+    owners: dict[str, list[str]] = defaultdict(list)
+    tasks: dict[str, FingerprintTask] = {}
+    for clip, modality, path in media:
+        if digests[path] != ABSENT:
+            place = clip.audio_span_s if modality == "audio" else picture_place(clip)
+            key = hashlib.sha256(json.dumps([VERSION, modality, digests[path], *place]).encode()).hexdigest()
+            owners[key].append(clip.clip_id)
+            tasks[key] = FingerprintTask(clip, modality, path, folder / f"{key}.npz")
+    prints = _fingerprints(tasks, num_workers=num_workers, time_limit_s=time_limit_s, description=description)
+
+    found: dict[tuple[str, str], SharedMedia] = {}
+
+    def add(first: str, second: str, how: str, detail: str) -> None:
+        pair = (min(first, second), max(first, second))
+        if first != second:
+            found.setdefault(pair, SharedMedia(*pair, how, detail))
+
+    for key, ids in owners.items():
+        for number, first in enumerate(ids):
+            for second in ids[number + 1 :]:
+                add(first, second, "bytes", f"{tasks[key].path.name} is the same in both, byte for byte")
+    for modality, matches in _MATCHES.items():
+        for match in matches({key: one for key, one in prints.items() if tasks[key].modality == modality}):
+            for first in owners[match.first]:
+                for second in owners[match.second]:
+                    add(first, second, _WORDS[modality], _describe(match, _WORDS[modality]))
+    compared = {clip_id for key in prints for clip_id in owners[key]}
+    missing = {clip.clip_id: "no medium is named" for clip in clips if clip.clip_id not in compared}
+    for clip, _, path in media:
+        if clip.clip_id in missing:
+            missing[clip.clip_id] = f"there is no file {path}" if digests[path] == ABSENT else f"{path.name} cannot be decoded"
+    _log.info("%s: %d clips compared, %d pairs hold the same recording", description, len(compared), len(found))
+    return Comparison(tuple(found[pair] for pair in sorted(found)), len(compared), missing)
+
+
+def _media(clip: Clip) -> list[tuple[str, str]]:
+    return [(modality, name) for modality, name in (("audio", clip.audio), ("video", clip.video)) if name is not None]
+
+
+def _describe(match: Match, what: str) -> str:
+    shift = f", {abs(match.shift_s):.2f} s apart" if abs(match.shift_s) >= 0.01 else ""
+    return f"{what}: {100 * match.error:.0f} % of the fingerprint differs{shift}"
+
+
+def _fingerprints(tasks: Mapping[str, FingerprintTask], **options: Any) -> dict[str, Any]:
+    """Fingerprint of each task, from disk where it is; those that cannot be decoded are left out."""
+    missing = {key: task for key, task in tasks.items() if not _is_whole(task.target)}
+    for key, outcome in run_tasks(fingerprint, missing, num_done=len(tasks) - len(missing), **options):
+        if isinstance(outcome, Crash):  # the next run need not try again
+            _write(tasks[key].target, {})
+    prints = {}
+    for key, task in tasks.items():
+        with np.load(task.target, allow_pickle=False) as stored:
+            if stored.files:
+                prints[key] = _PRINTS[task.modality](**{name: stored[name] for name in stored.files})
+    return prints
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether there is a sound file (a power cut can leave one that is not)."""
+    try:
+        with zipfile.ZipFile(path):
+            return True
+    except (FileNotFoundError, zipfile.BadZipFile):
+        return False
+
+
+def fingerprint(task: FingerprintTask) -> None:
+    """Decode a medium and write its fingerprint; an empty file where it cannot be decoded."""
+    try:
+        arrays = dataclasses.asdict(_sound(task) if task.modality == "audio" else picture_print(clip_frames(task.path, task.clip)))
+    except (MediaError, MemoryError):
+        arrays = {}
+    _write(task.target, arrays)
+
+
+def _sound(task: FingerprintTask) -> SoundPrint:
+    start_s, end_s = task.clip.audio_span_s
+    pieces = stream_audio(task.path, rate_hz=SOUND_RATE_HZ, start_s=start_s, end_s=end_s, segment_s=LONGEST_SOUND_S)
+    return sound_print(next(iter(pieces)))
+
+
+def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with atomic_binary_file(path) as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]

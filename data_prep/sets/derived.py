@@ -1,0 +1,119 @@
+"""Prepared sets that are made from prepared sets: what frozen encoders give, kept so that no encoder runs twice on the same view."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.prepared import LOST_KINDS, Example, PreparedSet, read_manifest_key
+from data_prep.sets.prepare import locked
+from data_prep.sets.staging import StagedClip, read_staged, stage, stage_lost, staged_path
+from data_prep.views.segments import ViewSegment
+
+_log = logging.getLogger(__name__)
+
+
+class DerivedSets:
+    """The derived sets of one corpus, `<prepared_dir>/<corpus>-<name>-<12 digits of the key>`.
+
+    Args:
+      prepared_dir: where prepared sets live.
+      corpus: its name.
+      clips: the clips that every set is asked for.
+    """
+
+    def __init__(self, prepared_dir: Path, corpus: str, clips: Sequence[Clip]):
+        self._prepared_dir = Path(prepared_dir)
+        self._corpus = corpus
+        self._clips = clips
+        self._said: set[Path] = set()
+
+    def find(self, name: str, key: str) -> PreparedSet | None:
+        """The finished set of that name and key, or None."""
+        directory = self._directory(name, key)
+        if read_manifest_key(directory) != key:
+            return None
+        if directory not in self._said:
+            _log.info("%s of %s: found finished in %s", name, self._corpus, directory)
+            self._said.add(directory)
+        return PreparedSet.open(directory)
+
+    def make(
+        self,
+        name: str,
+        key: str,
+        *,
+        source: PreparedSet,
+        params: Mapping[str, Any],
+        step_shape: tuple[int, ...],
+        examples_of: Callable[[frozenset[str]], Iterator[Example]],
+    ) -> PreparedSet:
+        """Write a derived set; an interrupted one goes on at the clip where it stopped, and a second process waits for the first.
+
+        Args:
+          source: the set that it stands for; a clip that is lost or doubtful there is so here.
+          params: what it was made with, for the manifest.
+          examples_of: clips that are still to do -> their examples, in order of clips and segments.
+        """
+        directory = self._directory(name, key)
+        with locked(directory.with_name(f".{directory.name}.lock")):
+            if (found := self.find(name, key)) is not None:
+                return found
+            partial = directory.with_name(f"{directory.name}.partial")
+            paths = {clip.clip_id: staged_path(partial / "staging", clip.clip_id) for clip in self._clips}
+            staged = {clip_id: before for clip_id, path in paths.items() if (before := read_staged(path)) is not None}
+            missing = frozenset(paths) - frozenset(staged)
+            _log.info("%s of %s: %d clips to encode, %d done before, in %s", name, self._corpus, len(missing), len(staged), directory)
+            staged |= self._stage_all(name, source, examples_of(missing), paths, missing, num_done=len(staged))
+
+            from data_prep.sets.builders import write_prepared  # late: brings TFDS, which a set found finished does not need
+
+            prepared = write_prepared(
+                directory,
+                staged=list(staged.values()),
+                clips=self._clips,
+                corpus=self._corpus,
+                view=name,
+                modality=source.manifest.modality,
+                view_params=params,
+                step_shape=step_shape,
+                dtype="float32",
+                key=key,
+            )
+            shutil.rmtree(partial)
+        return prepared
+
+    def _stage_all(
+        self,
+        name: str,
+        source: PreparedSet,
+        examples: Iterator[Example],
+        paths: Mapping[str, Path],
+        missing: frozenset[str],
+        *,
+        num_done: int,
+    ) -> dict[str, StagedClip]:
+        staged: dict[str, StagedClip] = {}
+        with tqdm(total=len(paths), initial=num_done, desc=f"{self._corpus} {name}", unit="clip", disable=None) as bar:
+            for clip_id, group in itertools.groupby(examples, lambda example: example.clip_id):
+                segments = (ViewSegment(one.values, one.mask, one.times_s, len(one.mask)) for one in group)
+                staged[clip_id] = stage(paths[clip_id], clip_id, segments, functools.partial(source.damage.get, clip_id))
+                bar.update()
+            for clip_id in sorted(missing - staged.keys()):
+                damage = source.damage.get(clip_id)
+                if damage is None or damage.kind not in LOST_KINDS:
+                    raise ValueError(f"{name} of {self._corpus}: clip {clip_id} has examples in {source.directory} and none was encoded")
+                staged[clip_id] = stage_lost(paths[clip_id], clip_id, damage)
+                bar.update()
+        return staged
+
+    def _directory(self, name: str, key: str) -> Path:
+        return self._prepared_dir / f"{self._corpus}-{name}-{key[:12]}"

@@ -1,0 +1,232 @@
+"""Preparing: from the clips of a corpus and the name of a view to a finished prepared set, found again where it exists."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from avemo_jax.clips import Clip, check_unique
+from avemo_jax.data.prepared import Damage, PreparedSet, format_damage
+from avemo_jax.degradation import Degradation
+from data_prep.decoding.degrading import VERSION as DEGRADING_VERSION
+from data_prep.decoding.stills import ROW_OFFSET
+from data_prep.sets.digests import ABSENT, media_digests
+from data_prep.sets.on_beam import Beam
+from data_prep.sets.staging import StagedClip, StageTask, media_of, read_staged, stage, stage_lost, stage_media, staged_path
+from data_prep.views.audio_views import AUDIO_VIEWS
+from data_prep.views.handcrafted import Handcrafted
+from data_prep.views.hog import Hog
+from data_prep.views.mfcc_mean import MfccMean
+from data_prep.views.speech_faces import SpeechFaces
+from data_prep.views.speech_segments import SpeechSegments
+from data_prep.views.still import Still
+from data_prep.views.table import Table
+from data_prep.views.video_views import VIDEO_VIEWS
+from data_prep.views.window_views import FlowWindows, FrameWindows
+from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, Crew, run_tasks
+
+VIEWS: dict[str, Any] = {**AUDIO_VIEWS, **VIDEO_VIEWS}
+VIEWS |= {view.name: view for view in (FlowWindows, FrameWindows, Handcrafted, Hog, MfccMean, SpeechFaces, SpeechSegments, Still, Table)}
+
+# Part of every key: raised when the code around the views changes what they get (decoding) or how examples are written.
+CODE_VERSION = 2
+
+_log = logging.getLogger(__name__)
+
+
+def make_view(name: str, **params: Any) -> Any:
+    """Make the view of that name; parameters left out have the view's defaults.
+
+    Raises:
+      ValueError: no such view, no such parameter, a needed one is missing, or a value is impossible.
+    """
+    if name not in VIEWS:
+        raise ValueError(f"unknown view {name!r}; known: {', '.join(sorted(VIEWS))}")
+    fields = dataclasses.fields(VIEWS[name])
+    names = [field.name for field in fields]
+    if unknown := sorted(set(params) - set(names)):
+        raise ValueError(f"view {name} has no parameter {', '.join(unknown)}; it has: {', '.join(names)}")
+    needed = [field.name for field in fields if field.default is dataclasses.MISSING]
+    if missing := [field for field in needed if params.get(field) is None]:
+        raise ValueError(f"view {name} needs {', '.join(missing)}; set views.{name}.{missing[0]}")
+    return VIEWS[name](**params)
+
+
+def prepare_view(
+    *,
+    corpus: str,
+    root: Path,
+    clips: Sequence[Clip],
+    view_name: str,
+    view_params: Mapping[str, Any],
+    prepared_dir: Path,
+    num_workers: int,
+    degradation: Degradation | None = None,
+    clip_id_of: Callable[[str], str | None] = lambda name: name,
+    time_limit_s: float = TIME_LIMIT_S,
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    crew: Crew | None = None,
+    beam: Beam | None = None,
+) -> PreparedSet:
+    """Return the prepared set of a view of these clips: the finished one where there is one, else made now.
+
+    The set lies in `<prepared_dir>/<corpus>-<view>-<12 digits of its key>`; the key is the SHA-256 of clip ids, spans, content of the
+    media, view parameters and code versions. Until it is finished, `<that>.partial/` holds one file a clip, and an interrupted
+    preparation goes on from there. A second process that wants the same set waits for the first. A clip that cannot be used is
+    in the set's damage report, and costs no other clip anything.
+
+    Args:
+      corpus, root, clips: name, folder that the clips' media paths are relative to, and the clips.
+      view_name, view_params: as `make_view` takes them.
+      prepared_dir: where prepared sets live.
+      num_workers: processes; any number gives the same bytes.
+      degradation: what happens to the media before the view is made; counts where it concerns a medium that the view takes.
+      clip_id_of: for the view `table`: from the name in a row to the clip id, or None.
+      time_limit_s, memory_limit_bytes: of one clip and one worker.
+      crew: workers that other views are prepared by too; None: this view's own.
+      beam: decodes and writes in place of workers here; gives the same bytes.
+
+    Raises:
+      ValueError: an unknown view or parameter; two clips of one name; no clip at all gave an example.
+      WorkerError, OSError: a fault of the program or the machine; what is staged stays.
+    """
+    check_unique(clips)
+    clips = sorted(clips, key=lambda clip: clip.clip_id)
+    view = make_view(view_name, **view_params)
+    root, prepared_dir = Path(root), Path(prepared_dir)
+    prepared_dir.mkdir(parents=True, exist_ok=True)
+    is_table = isinstance(view, Table)
+    if degradation is not None and (is_table or degradation.modality not in media_of(view)):
+        degradation = None  # a view that it does not concern is the clean one
+    rows, num_foreign = view.rows(clip_id_of) if is_table else ({}, 0)
+    if is_table:
+        num_unused = num_foreign + len(set(rows) - {clip.clip_id for clip in clips})
+        _log.info("%s: %d rows, %d of them without a clip", view.path, len(rows) + num_foreign, num_unused)
+        contents = {clip.clip_id: hashlib.sha256(rows[clip.clip_id].values).hexdigest() for clip in clips if clip.clip_id in rows}
+    else:
+        contents = _media_contents(clips, root, media_of(view), prepared_dir, num_workers)
+    key = _key(clips, view, contents, degradation)
+    directory = prepared_dir / f"{corpus}-{view.name}-{key[:12]}"
+    with locked(directory.with_name(f".{directory.name}.lock")):
+        if directory.exists():
+            prepared = PreparedSet.open(directory)
+            _log.info("%s of %s: found finished in %s", view.name, corpus, directory)
+            return prepared
+        partial = directory.with_name(f"{directory.name}.partial")
+        paths = {clip.clip_id: staged_path(partial / "staging", clip.clip_id) for clip in clips}
+        staged = {clip_id: found for clip_id, path in paths.items() if (found := read_staged(path)) is not None}
+        _log.info(
+            "%s of %s: %d clips to prepare, %d done before, in %s", view.name, corpus, len(clips) - len(staged), len(staged), directory
+        )
+        missing = [clip for clip in clips if clip.clip_id not in staged]
+        work = functools.partial(
+            run_tasks, num_workers=num_workers, time_limit_s=time_limit_s, memory_limit_bytes=memory_limit_bytes, crew=crew
+        )
+        if is_table:
+            staged |= {clip.clip_id: _stage_row(paths[clip.clip_id], clip, rows, view) for clip in missing}
+        else:
+            if missing and getattr(view, "compiles", False):
+                _compile(view)
+            todo = {clip.clip_id: StageTask(clip, view, root, paths[clip.clip_id], degradation) for clip in missing}
+            if beam is not None and todo:
+                beam.stage(todo.values())
+                staged |= {clip_id: found for clip_id in todo if (found := read_staged(paths[clip_id])) is not None}
+                todo = {clip_id: task for clip_id, task in todo.items() if clip_id not in staged}  # none, where the disk is shared
+            description = f"{corpus} {view.name}" + (f", {degradation}" if degradation else "")
+            for clip_id, outcome in work(stage_media, todo, description=description, num_done=len(staged)):
+                if isinstance(outcome, Crash):
+                    outcome = stage_lost(paths[clip_id], clip_id, Damage("undecodable", outcome.reason))
+                staged[clip_id] = outcome
+
+        from data_prep.sets.builders import write_prepared  # late: brings TFDS, which a set found finished does not need
+
+        prepared = write_prepared(
+            directory,
+            staged=list(staged.values()),
+            clips=clips,
+            corpus=corpus,
+            view=view.name,
+            modality=view.modality,
+            view_params=dataclasses.asdict(view),
+            step_shape=view.step_shape,
+            dtype=view.dtype,
+            key=key,
+            work=work,
+            beam=beam,
+        )
+        shutil.rmtree(partial)
+    _log.info("%s", format_damage(prepared))
+    return prepared
+
+
+def _compile(view: Any) -> None:
+    """Make one segment of noise, so that workers find librosa's machine code on disk: compiling it takes more memory than they have."""
+    noise = np.random.default_rng(0).normal(scale=0.1, size=view.sample_rate_hz // 2)
+    next(view.segments(iter([noise.astype(np.float32)])))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock, waiting where another process does; the system frees it however that process ends."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _log.info("another process prepares the same set; waiting for it (lock %s)", path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _media_contents(clips: Sequence[Clip], root: Path, media: Sequence[str], prepared_dir: Path, num_threads: int) -> dict[str, str]:
+    """Digests of the media files that the view takes of each clip, one after the other; ABSENT for one that it has not."""
+    names = {clip.clip_id: [clip.audio if medium == "audio" else clip.video for medium in media] for clip in clips}
+    paths = {name: root / name for found in names.values() for name in found if name is not None}
+    digests = media_digests(paths.values(), memory=prepared_dir / "media_digests.json", num_threads=num_threads)
+    return {clip_id: " ".join(ABSENT if name is None else digests[paths[name]] for name in found) for clip_id, found in names.items()}
+
+
+def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str], degradation: Degradation | None = None) -> str:
+    """SHA-256 over everything that the examples follow from; files that parameters name count by their content."""
+    params = dataclasses.asdict(view)
+    for name in [name for name in params if name == "path" or name.endswith("_path")]:
+        if params[name] is not None and Path(params[name]).is_file():
+            params[name] = hashlib.sha256(Path(params[name]).read_bytes()).hexdigest()
+    parts: dict[str, Any] = {
+        "clips": [(clip.clip_id, _spans(clip, media_of(view)), contents.get(clip.clip_id, ABSENT)) for clip in clips],
+        "view": (view.name, view.VERSION, params),
+        "code": CODE_VERSION,
+    }
+    if degradation is not None:
+        parts["degradation"] = (degradation.text, DEGRADING_VERSION)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def picture_place(clip: Clip) -> tuple[Any, ...]:
+    """Where in its file a clip's picture lies."""
+    row = (clip.attributes[ROW_OFFSET],) if ROW_OFFSET in clip.attributes else ()
+    return (*clip.video_span_s, clip.video_region, *row)
+
+
+def _spans(clip: Clip, media: Sequence[str]) -> tuple[Any, ...]:
+    """What is taken of the clip's media, one after the other."""
+    return tuple(part for medium in media for part in (clip.audio_span_s if medium == "audio" else picture_place(clip)))
+
+
+def _stage_row(path: Path, clip: Clip, rows: Mapping[str, Any], view: Table) -> StagedClip:
+    if clip.clip_id in rows:
+        return stage(path, clip.clip_id, [rows[clip.clip_id]])
+    return stage_lost(path, clip.clip_id, Damage("missing", f"{Path(view.path).name} has no row of this clip"))

@@ -1,0 +1,231 @@
+"""Staging: one finished file a clip, so that an interrupted preparation resumes at the clip where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+import numpy as np
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.prepared import Damage, Example
+from avemo_jax.degradation import Degradation
+from data_prep.decoding.degrading import degraded
+from data_prep.decoding.media import Frame, MediaError, stream_audio, stream_frames
+from data_prep.decoding.stills import ROW_OFFSET, STILL_SUFFIXES, stream_row, stream_still
+from data_prep.views.segments import ViewSegment
+
+_ARRAYS = ("values", "mask", "times_s")
+_REPORT = "report.json"
+_SILENT_BELOW = 1e-3  # -60 dB of full scale: under the room noise of any recording of speech
+
+
+@dataclasses.dataclass(frozen=True)
+class StagedClip:
+    """What is staged of one clip.
+
+    Attributes:
+      path: its .zip file: a member a segment with the bytes of its arrays one after another, and report.json, which has their types and
+        shapes; np.savez takes longer, as it writes and parses a header for each array.
+      clip_id: the clip.
+      num_segments: segments it gave, 0 where it is lost.
+      num_bytes: of their values, uncompressed.
+      damage: what is wrong with it, or None.
+    """
+
+    path: Path
+    clip_id: str
+    num_segments: int
+    num_bytes: int
+    damage: Damage | None
+
+    def examples(self, segments: Iterable[int] | None = None) -> Iterator[Example]:
+        """Yield its segments, or those with the given numbers, one in memory at a time."""
+        with zipfile.ZipFile(self.path) as archive:
+            arrays = json.loads(archive.read(_REPORT))["arrays"]
+            for segment in range(self.num_segments) if segments is None else segments:
+                yield Example(self.clip_id, segment, *_from_bytes(archive.read(str(segment)), arrays[segment]))
+
+
+def staged_path(directory: Path, clip_id: str) -> Path:
+    """File that a clip is staged in: its name, with what a file name cannot have written as %XX."""
+    return directory / f"{quote(clip_id, safe=' ')}.zip"
+
+
+def stage(path: Path, clip_id: str, segments: Iterable[ViewSegment], damage: Callable[[], Damage | None] = lambda: None) -> StagedClip:
+    """Write a clip's segments as they come and put the file into place when it is complete: it is there whole, or not at all.
+
+    The segments of a clip are never in memory together.
+
+    Args:
+      path: as `staged_path` gives it.
+      clip_id: the clip.
+      segments: what it gave; none where it is lost.
+      damage: called after the last segment; what is wrong with the clip.
+
+    Raises:
+      OSError: the file cannot be written (a full disk); nothing is left behind then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    arrays: list[list[tuple[str, tuple[int, ...]]]] = []
+    num_bytes = 0
+    try:
+        with zipfile.ZipFile(partial, "w") as archive:
+            for segment in segments:
+                with archive.open(str(len(arrays)), "w", force_zip64=True) as member:
+                    arrays.append([_append(member, getattr(segment, name)) for name in _ARRAYS])
+                num_bytes += segment.values.nbytes
+                del segment  # before the next one is made
+            found = damage()
+            if found is None and not arrays:
+                found = Damage("empty", "the view finds nothing in it")
+            staged = StagedClip(path, clip_id, len(arrays), num_bytes, found)
+            report = {"clip_id": clip_id, "num_segments": len(arrays), "num_bytes": num_bytes, "arrays": arrays}
+            archive.writestr(_REPORT, json.dumps(report | {"damage": found and dataclasses.asdict(found)}))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return staged
+
+
+def _append(member: IO[bytes], values: np.ndarray) -> tuple[str, tuple[int, ...]]:
+    """Write the bytes of an array; returns its type and shape."""
+    values = np.ascontiguousarray(values)
+    member.write(values.data.cast("B") if values.size else b"")
+    return values.dtype.str, values.shape
+
+
+def _from_bytes(content: bytes, arrays: Iterable[tuple[str, Sequence[int]]]) -> Iterator[np.ndarray]:
+    """The arrays of those types and shapes that lie one after another in `content`."""
+    start = 0
+    for dtype, shape in arrays:
+        values = np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
+        start += values.nbytes
+        yield values
+
+
+def stage_lost(path: Path, clip_id: str, damage: Damage) -> StagedClip:
+    """Write down that a clip gave no example, and why."""
+    return stage(path, clip_id, (), lambda: damage)
+
+
+def read_staged(path: Path) -> StagedClip | None:
+    """Return what is staged in that file, or None where there is no sound one (a power cut can leave one that is not)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            report = json.loads(archive.read(_REPORT))
+    except (FileNotFoundError, zipfile.BadZipFile, KeyError):
+        return None
+    damage = report.pop("damage")
+    del report["arrays"]
+    return StagedClip(path=path, damage=damage and Damage(**damage), **report)
+
+
+@dataclasses.dataclass(frozen=True)
+class StageTask:
+    """One clip for a worker process: which view of it, below which root, staged in which file, and how its media are degraded, if so."""
+
+    clip: Clip
+    view: Any
+    root: Path
+    path: Path
+    degradation: Degradation | None = None
+
+
+def stage_media(task: StageTask) -> StagedClip:
+    """Decode a clip and stage its view; what is wrong with its media goes into the damage report, every other error is raised."""
+    clip_id = task.clip.clip_id
+    watch = Watch()
+    try:
+        return stage(task.path, clip_id, view_segments(task, watch), watch.damage)
+    except MediaError as error:
+        return stage_lost(task.path, clip_id, Damage(error.kind, error.detail))
+    except MemoryError:
+        return stage_lost(
+            task.path, clip_id, Damage("undecodable", "decoding it and making its view takes more memory than a worker may have")
+        )
+
+
+def media_of(view: Any) -> tuple[str, ...]:
+    """What a view is made from, in the order that its `segments` takes it: its modality, then "audio" where it `needs_audio` besides."""
+    return (view.modality, "audio") if getattr(view, "needs_audio", False) else (view.modality,)
+
+
+def view_segments(task: StageTask, watch: Watch) -> Iterator[ViewSegment]:
+    """Decode a clip's media and make its view of them, while `watch` looks on.
+
+    Raises:
+      MediaError: the clip lacks a medium or it cannot be decoded; some of it only where the damage is reached.
+    """
+    return watch.segments(task.view.segments(*(_degraded(task, medium, _read(task, medium, watch)) for medium in media_of(task.view))))
+
+
+def _degraded(task: StageTask, medium: str, content: Iterator[Any]) -> Iterator[Any]:
+    if task.degradation is None:
+        return content
+    rate_hz = getattr(task.view, "sample_rate_hz", 0)
+    return degraded(task.degradation, medium, content, clip_id=task.clip.clip_id, rate_hz=rate_hz)
+
+
+def _read(task: StageTask, medium: str, watch: Watch) -> Iterator[Any]:
+    """The clip's sound in pieces or its frames."""
+    clip, view = task.clip, task.view
+    name = clip.audio if medium == "audio" else clip.video
+    if name is None:
+        raise MediaError(f"no_{medium}", f"the corpus has no {medium} of this clip")
+    if medium == "video":
+        return clip_frames(task.root / name, clip)
+    start_s, end_s = clip.audio_span_s
+    return watch.audio(stream_audio(task.root / name, rate_hz=view.sample_rate_hz, start_s=start_s, end_s=end_s, segment_s=view.segment_s))
+
+
+def clip_frames(path: Path, clip: Clip) -> Iterator[Frame]:
+    """The clip's pictures, of a film, a picture file or a row of pixels."""
+    if (offset := clip.attributes.get(ROW_OFFSET)) is not None:
+        return stream_row(path, int(offset))
+    if path.suffix.lower() in STILL_SUFFIXES:
+        return stream_still(path, region=clip.video_region)
+    start_s, end_s = clip.video_span_s
+    return stream_frames(path, start_s=start_s, end_s=end_s, region=clip.video_region)
+
+
+class Watch:
+    """Looks on while a clip streams by, to say at its end whether it had no face, was silent or had no speech."""
+
+    def __init__(self):
+        self._peak: float | None = None  # None where nobody listened
+        self._num_seen = 0
+        self._num_with_face: int | None = None  # None where nobody looked for faces
+        self._has_speech: bool | None = None  # None where nobody listened for speech
+
+    def audio(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for samples in pieces:
+            self._peak = max(self._peak or 0.0, float(np.abs(samples).max(initial=0.0)))
+            yield samples
+
+    def segments(self, segments: Iterable[ViewSegment]) -> Iterator[ViewSegment]:
+        for segment in segments:
+            self._num_seen += segment.num_seen
+            if segment.num_with_face is not None:
+                self._num_with_face = (self._num_with_face or 0) + segment.num_with_face
+            if segment.has_speech is not None:
+                self._has_speech = bool(self._has_speech) or segment.has_speech
+            yield segment
+            del segment  # before the next one is made
+
+    def damage(self) -> Damage | None:
+        if self._num_with_face == 0:
+            return Damage("no_face", f"no face in any of the {self._num_seen} frames looked at")
+        if self._peak is not None and self._peak < _SILENT_BELOW:
+            return Damage("silent", f"its loudest sample is {self._peak:g}, expected at least {_SILENT_BELOW:g} of full scale")
+        if self._has_speech is False:
+            return Damage("no_speech", "no window of its sound is active, so all of it is used")
+        return None

@@ -1,0 +1,53 @@
+"""System C's sound: one mean MFCC vector a clip, as a sequence whose steps are the coefficients."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from data_prep.views.audio_views import Mfcc
+from data_prep.views.segments import ViewSegment
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MfccMean:
+    """Mel-frequency cepstral coefficients averaged over time; num_coefficients steps of (1,).
+
+    The paper's recurrent layer runs over the coefficients, so they are the steps; all of them have the time of the clip's middle. The
+    paper says no more than "40 MFCC"; the rest are librosa's defaults, its sample rate included.
+
+    Attributes:
+      num_coefficients, sample_rate_hz, window_ms, hop_ms, num_mels, segment_s: as in Mfcc.
+
+    Source: C, section 5.1.2.
+    """
+
+    name: ClassVar[str] = "mfcc_mean"
+    modality: ClassVar[str] = "audio"
+    dtype: ClassVar[str] = "float32"
+    step_shape: ClassVar[tuple[int, ...]] = (1,)
+    VERSION: ClassVar[int] = 1
+    compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
+
+    num_coefficients: int = 40
+    sample_rate_hz: int = 22050
+    window_ms: float = 92.88
+    hop_ms: float = 23.22
+    num_mels: int = 128
+    segment_s: float = 30.0
+
+    def __post_init__(self):
+        self._frames()  # checks what it takes
+
+    def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
+        """Yield one segment a piece: values (num_coefficients, 1) float32."""
+        for frames in self._frames().segments(audio):
+            means = frames.values.mean(axis=0)
+            middle_s = np.full(len(means), (frames.times_s[0] + frames.times_s[-1]) / 2, np.float32)
+            yield ViewSegment(means[:, None], np.ones(len(means), bool), middle_s, frames.num_seen)
+
+    def _frames(self) -> Mfcc:
+        return Mfcc(**dataclasses.asdict(self))

@@ -1,0 +1,235 @@
+"""Copies of a recording are found however they were stored; takes of one sentence by one actor are not."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import shutil
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from scipy.ndimage import gaussian_filter
+from shared_data import shared_data
+from written_media import write_sound, write_video
+
+from avemo_jax.clips import ROW_OFFSET, Clip
+from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
+from avemo_jax.protocols.folds import Fold
+from data_prep.decoding.media import Frame
+from data_prep.duplicates import near_duplicates
+from data_prep.duplicates.fingerprints import SOUND_RATE_HZ, picture_matches, picture_print, sound_matches, sound_print
+from data_prep.duplicates.near_duplicates import compare_media
+
+RATE_HZ = 16000
+
+
+def voice(sentence: int, take: int, *, duration_s: float = 2.0) -> np.ndarray:
+    """(S,) float32: a harmonic voice whose formants go through the sentence's targets, at the take's own pace and pitch."""
+    targets = np.random.default_rng(sentence).uniform([300, 900, 2300], [900, 2200, 3000], (8, 3))
+    own = np.random.default_rng([sentence, take])
+    pace = np.cumsum(own.uniform(0.6, 1.4, 9))
+    time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
+    at = np.interp(time_s / duration_s, (pace - pace[0]) / (pace[-1] - pace[0]), np.arange(9))
+    pitch_hz = np.interp(at, np.arange(9), own.uniform(90, 150, 9))
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
+    formants_hz = [np.interp(at, np.arange(8), targets[:, index]) for index in range(3)]
+    sound = np.zeros_like(time_s)
+    for harmonic in range(1, 30):
+        gain = sum(np.exp(-(((harmonic * pitch_hz - formant_hz) / 150) ** 2)) for formant_hz in formants_hz)
+        sound += gain * np.sin(harmonic * phase)
+    sound *= np.clip(np.sin(np.pi * at) ** 2, 0.05, 1)
+    sound += own.normal(size=len(sound)) * 1e-3
+    return (0.3 * sound / np.abs(sound).max()).astype(np.float32)
+
+
+def film(take: int, *, num_frames: int = 50, size_px: int = 96) -> list[np.ndarray]:
+    """(H, W, 3) uint8 a frame: a head and a mouth that move the take's own way in front of the one studio."""
+    studio = gaussian_filter(np.random.default_rng(0).uniform(40, 220, (size_px, size_px)), 6)
+    own = np.random.default_rng(take + 1)
+    paths = gaussian_filter(own.normal(size=(num_frames, 4)), (3, 0))
+    paths *= np.array([6.0, 6.0, 5.0, 5.0]) / paths.std(axis=0)
+    images = []
+    for x, y, opening, brow in paths:
+        image = np.repeat(studio[:, :, None], 3, axis=2).astype(np.uint8)
+        middle = (int(48 + x), int(48 + y))
+        cv2.ellipse(image, middle, (24, 30), 0, 0, 360, (200, 170, 150), -1)
+        cv2.ellipse(image, (middle[0], middle[1] + 14), (9, int(abs(opening)) + 1), 0, 0, 360, (90, 20, 30), -1)
+        cv2.line(image, (middle[0] - 14, middle[1] - 12 - int(brow)), (middle[0] + 14, middle[1] - 12 - int(brow)), (40, 30, 20), 3)
+        images.append(image)
+    return images
+
+
+def sound_prints(**sounds: np.ndarray):
+    return {name: sound_print(soxr.resample(sound, RATE_HZ, SOUND_RATE_HZ)) for name, sound in sounds.items()}
+
+
+def film_print(images: Sequence[np.ndarray], rate_fps: float = 25.0):
+    return picture_print(Frame(index / rate_fps, image) for index, image in enumerate(images))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """One recording in seven files, takes of the same sentence beside it, a film in three files, another take, and damaged ones."""
+    root = tmp_path_factory.mktemp("media")
+    original = voice(0, 0)
+    soundfile.write(root / "original.wav", original, RATE_HZ)
+    shutil.copy(root / "original.wav", root / "bytes.wav")
+    write_sound(root / "mp3.mp3", soxr.resample(original, RATE_HZ, 22050), rate_hz=22050, codec="libmp3lame")
+    write_sound(root / "opus.ogg", soxr.resample(original, RATE_HZ, 24000), rate_hz=24000, codec="libopus")
+    write_sound(root / "louder.flac", np.clip(2 * soxr.resample(original, RATE_HZ, 48000), -1, 1), rate_hz=48000, codec="flac")
+    soundfile.write(root / "trimmed.wav", 0.25 * original[int(0.27 * RATE_HZ) : -int(0.13 * RATE_HZ)], RATE_HZ)
+    soundfile.write(root / "second_half.wav", original[RATE_HZ - 1600 :], RATE_HZ)
+    for take in (1, 2, 3):
+        soundfile.write(root / f"take{take}.wav", voice(0, take), RATE_HZ)
+    soundfile.write(root / "silence1.wav", np.zeros(RATE_HZ), RATE_HZ)
+    soundfile.write(root / "silence2.wav", np.zeros(RATE_HZ + 5), RATE_HZ)
+    write_video(root / "film.avi", film(0))
+    write_video(root / "small.mp4", [cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA) for image in film(0)], codec="libx264")
+    write_video(root / "cut.avi", film(0)[6:-4])
+    write_video(root / "other_take.avi", film(1))
+    (root / "damaged.wav").write_bytes(b"RIFF nothing of the kind")
+    return root
+
+
+def clips_of(root, *names: str) -> list[Clip]:
+    """A clip a file; "trimmed.wav" is clip "trimmed"."""
+    return [
+        Clip(name.split(".")[0], "made", "happy", f"s{row}", **{"video" if name.endswith((".avi", ".mp4")) else "audio": name})
+        for row, name in enumerate(names or sorted(path.name for path in root.iterdir()))
+    ]
+
+
+@pytest.fixture(scope="module")
+def comparison(corpus, tmp_path_factory):
+    return compare_media(clips_of(corpus), corpus, prepared_dir=tmp_path_factory.mktemp("prepared"), num_workers=2)
+
+
+def test_every_copy_is_found_and_no_take_is(comparison):
+    copies = ("original", "bytes", "mp3", "opus", "louder", "trimmed", "second_half")
+    expected = {(*sorted(pair), "bytes" if set(pair) == {"original", "bytes"} else "sound") for pair in itertools.combinations(copies, 2)}
+    expected |= {(*sorted(pair), "picture") for pair in itertools.combinations(("film", "small", "cut"), 2)}
+    assert {(pair.first, pair.second, pair.how) for pair in comparison.pairs} == expected
+
+
+def test_what_was_not_compared_is_named(corpus, comparison, tmp_path):
+    assert comparison.not_compared == {"damaged": "damaged.wav cannot be decoded"}
+    assert comparison.num_compared == len(clips_of(corpus)) - 1
+    found = compare_media(clips_of(corpus, "absent.wav"), corpus, prepared_dir=tmp_path, num_workers=1)
+    assert found.not_compared["absent"].startswith("there is no file") and found.pairs == ()
+
+
+def test_a_copy_in_another_part_stops_the_run(corpus, comparison):
+    """Two planted leaks in one cohort: a clip copied and re-encoded, and a film shrunk, each moved to another part."""
+    clips = clips_of(corpus, "take1.wav", "take2.wav", "original.wav", "film.avi", "take3.wav", "other_take.avi", "mp3.mp3", "small.mp4")
+    fold = Fold("fold1", ("original", "take1", "film"), ("take2",), ("mp3", "small", "take3", "other_take"))
+    findings = audit_folds([fold], items_of(clips), each_once=False, shared_media=comparison.pairs)
+    (found,) = [finding for finding in findings if finding.stops]
+    assert found.name == "near_duplicate_in_two_parts" and found.count == 2
+    assert "mp3 and original (fold1: test and train; sound" in found.examples[0] or "mp3 and original" in found.examples[1]
+    clean = Fold("fold1", ("original", "mp3", "take1"), ("take2",), ("film", "small", "take3", "other_take"))
+    assert not [one for one in audit_folds([clean], items_of(clips), each_once=False, shared_media=comparison.pairs) if one.stops]
+
+
+def test_fingerprints_are_made_once(corpus, tmp_path, monkeypatch):
+    clips = clips_of(corpus, "original.wav", "trimmed.wav", "damaged.wav")
+    first = compare_media(clips, corpus, prepared_dir=tmp_path, num_workers=1)
+    made = sorted((tmp_path / "fingerprints").iterdir())
+    assert len(made) == 3
+    monkeypatch.setattr(
+        near_duplicates, "run_tasks", lambda function, tasks, **options: iter(()) if not tasks else pytest.fail("made anew")
+    )
+    assert compare_media(clips, corpus, prepared_dir=tmp_path, num_workers=1) == first
+    # The name follows the content: another clip id and another path find it, other bytes do not.
+    moved = [dataclasses.replace(clips[0], clip_id="elsewhere", audio="bytes.wav")]
+    assert compare_media(moved, corpus, prepared_dir=tmp_path, num_workers=1).num_compared == 1
+    monkeypatch.undo()
+    os.truncate(made[0], 100)  # half a file is made anew
+    assert compare_media(clips, corpus, prepared_dir=tmp_path, num_workers=1) == first
+
+
+def test_spans_of_one_file_are_recordings_of_their_own(corpus, tmp_path):
+    whole = np.concatenate([voice(0, 0), voice(0, 1), voice(0, 0)])
+    soundfile.write(tmp_path / "talk.wav", whole, RATE_HZ)
+    clips = [Clip(f"u{n}", "made", "happy", "s", audio="talk.wav", start_s=2.0 * n, end_s=2.0 * n + 2) for n in range(3)]
+    found = compare_media(clips, tmp_path, prepared_dir=tmp_path, num_workers=1)
+    assert [(pair.first, pair.second, pair.how) for pair in found.pairs] == [("u0", "u2", "sound")]
+
+
+def test_steady_and_silent_sounds_are_no_recordings_to_know_again():
+    time_s = np.arange(2 * RATE_HZ) / RATE_HZ
+    tones = {f"tone{n}": (0.5 * np.sin(2 * np.pi * 440 * time_s + n)).astype(np.float32) for n in range(2)}
+    hiss = {f"hiss{n}": np.random.default_rng(n).normal(0, 1e-5, 2 * RATE_HZ).astype(np.float32) for n in range(2)}
+    assert list(sound_matches(sound_prints(**tones, **hiss))) == []
+    assert not any(one.active.any() for one in sound_prints(**hiss).values())
+
+
+def test_shift_and_error_are_told():
+    original = voice(3, 0)
+    (match,) = sound_matches(sound_prints(a=original, b=original[4800:], c=voice(3, 1)))
+    assert (match.first, match.second) == ("a", "b") and match.error < 0.05
+    assert match.shift_s == pytest.approx(-0.3, abs=0.013)
+
+
+def test_many_takes_of_one_sentence_are_told_apart():
+    takes = sound_prints(**{f"take{n}": voice(7, n) for n in range(40)})
+    assert list(sound_matches(takes)) == []
+
+
+def test_stills_match_themselves_and_no_other_face():
+    random = np.random.default_rng(0)
+    noises = [random.normal(size=(64, 64)) for _ in range(20)]  # coarse and fine as pictures are
+    pictures = [sum(width * gaussian_filter(noise, width) for width in (1, 2, 4, 8)) for noise in noises]
+    faces = [np.repeat(np.clip(picture * 40 + 128, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2) for picture in pictures]
+    prints = {f"face{n:02}": film_print([face]) for n, face in enumerate(faces)}
+    prints["smaller"] = film_print([cv2.resize(faces[3], (48, 48), interpolation=cv2.INTER_AREA)])
+    assert [(match.first, match.second) for match in picture_matches(prints)] == [("face03", "smaller")]
+
+
+def test_picture_files_and_rows_of_pixels_are_compared_as_stills(tmp_path):
+    noise = np.random.default_rng(5).normal(size=(3, 96, 96))
+    pictures = [
+        np.clip(sum(width * gaussian_filter(one, width) for width in (1, 2, 4, 8)) * 40 + 128, 0, 255).astype(np.uint8) for one in noise
+    ]
+    cv2.imwrite(str(tmp_path / "a.png"), pictures[0])
+    cv2.imwrite(str(tmp_path / "b.jpg"), cv2.resize(pictures[0], (64, 64), interpolation=cv2.INTER_AREA), [cv2.IMWRITE_JPEG_QUALITY, 60])
+    cv2.imwrite(str(tmp_path / "c.png"), pictures[1])
+    rows = [cv2.resize(one, (48, 48), interpolation=cv2.INTER_AREA) for one in (pictures[2], pictures[1], pictures[2])]
+    lines = ["emotion,pixels,Usage\n", *(f"3,{' '.join(map(str, row.ravel()))},Training\n" for row in rows)]
+    (tmp_path / "fer.csv").write_text("".join(lines))
+    offsets = np.cumsum([len(line) for line in lines])[:3]
+    clips = [Clip(name, "made", "happy", "", video=f"{name}.{kind}") for name, kind in (("a", "png"), ("b", "jpg"), ("c", "png"))]
+    clips += [Clip(f"row{n}", "made", "happy", "", video="fer.csv", attributes={ROW_OFFSET: str(at)}) for n, at in enumerate(offsets)]
+    found = compare_media(clips, tmp_path, prepared_dir=tmp_path, num_workers=1)
+    assert {(pair.first, pair.second, pair.how) for pair in found.pairs} == {
+        ("a", "b", "picture"),
+        ("c", "row1", "picture"),
+        ("row0", "row2", "picture"),
+    }
+    # Rows of one table are no spans of one file that overlap.
+    fold = Fold("fold1", ("a", "b", "row0", "row2"), ("c", "row1"), ())
+    assert not [one for one in audit_folds([fold], items_of(clips), each_once=False, shared_media=found.pairs) if one.stops]
+
+
+def test_films_at_another_frame_rate_match_and_takes_do_not():
+    prints = {
+        "film": film_print(film(0)),
+        "slower": film_print(film(0)[::2], 12.5),
+        "take": film_print(film(2)),
+        "still": film_print([film(0)[0]]),
+    }
+    assert [(match.first, match.second) for match in picture_matches(prints)] == [("film", "slower")]
+
+
+@pytest.mark.slow
+def test_ravdess_has_no_two_alike_but_the_one_that_is_there_twice(tmp_path):
+    root = shared_data("ravdess")
+    paths = sorted(root.glob("Actor_*/*.flac"))
+    clips = [Clip(path.stem, "ravdess", "x", path.stem[-2:], audio=path.relative_to(root).as_posix()) for path in paths]
+    found = compare_media(clips, root, prepared_dir=tmp_path, num_workers=2)
+    assert len(clips) == found.num_compared == 1440
+    assert [(pair.first, pair.second, pair.how) for pair in found.pairs] == [("03-01-03-01-02-01-07", "03-01-03-01-02-02-07", "bytes")]

@@ -1,0 +1,117 @@
+"""Worker processes: outcomes do not depend on their number, and a bad task costs nobody but itself.
+
+Tasks are partials of library functions, run by `operator.call`: spawned processes can import those by name.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+import os
+import signal
+import time
+
+import pytest
+
+from data_prep.workers.pool import Crash, Crew, WorkerError, run_tasks
+from data_prep.workers.pool import pool as workers
+
+task = functools.partial
+
+
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_outcomes_do_not_depend_on_the_number_of_workers(num_workers):
+    tasks = {str(number): task(math.sqrt, number) for number in range(20)}
+    outcomes = dict(run_tasks(operator.call, tasks, num_workers=num_workers))
+    assert outcomes == {str(number): math.sqrt(number) for number in range(20)}
+
+
+def test_a_task_that_kills_its_worker_costs_only_itself():
+    tasks = {"before": task(math.sqrt, 4), "killer": os.abort, "after": task(math.sqrt, 9)}
+    outcomes = dict(run_tasks(operator.call, tasks, num_workers=1))
+    assert outcomes == {"before": 2, "killer": Crash("the process that worked on it was ended by SIGABRT"), "after": 3}
+
+
+def test_a_worker_killed_once_by_somebody_else_costs_nothing(tmp_path):
+    # the first attempt makes the folder and is killed; the second finds that there is one, and goes on
+    flag = tmp_path / "flag"
+    script = (
+        f"import os, signal\nif not os.path.exists({str(flag)!r}):\n    os.mkdir({str(flag)!r})\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    outcomes = dict(run_tasks(operator.call, {"unlucky": task(exec, script)}, num_workers=1))
+    assert flag.is_dir() and outcomes == {"unlucky": None}
+
+
+def test_a_task_over_its_time_is_ended_and_named():
+    tasks = {"hangs": signal.pause, "works": task(math.sqrt, 4)}
+    outcomes = dict(run_tasks(operator.call, tasks, num_workers=1, time_limit_s=0.5))
+    assert outcomes == {"hangs": Crash("it takes longer than the limit for one clip"), "works": 2}
+
+
+def test_memory_is_limited():
+    big = {"big": task(bytearray, 300 << 20)}
+    (outcome,) = run_tasks(operator.call, {"len": task(len, b"abc")}, num_workers=1, memory_limit_bytes=200 << 20)
+    assert outcome == ("len", 3)
+    with pytest.raises(WorkerError, match=r"(?s)task big failed:.*MemoryError"):
+        list(run_tasks(operator.call, big, num_workers=1, memory_limit_bytes=200 << 20))
+
+
+def test_a_fault_of_the_program_ends_the_run_with_its_traceback():
+    with pytest.raises(WorkerError, match=r"(?s)task wrong failed:.*math domain error"):
+        list(run_tasks(operator.call, {"wrong": task(math.sqrt, -1)}, num_workers=2))
+
+
+def test_workers_end_when_the_iterator_is_closed():
+    outcomes = run_tasks(operator.call, {"pid": os.getpid, "hangs": signal.pause}, num_workers=2)
+    name, pid = next(outcomes)
+    assert name == "pid"
+    outcomes.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_crew_keeps_its_idle_workers_from_run_to_run_and_ends_with_them():
+    with Crew() as crew:
+        ((_, first),) = run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)
+        assert list(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)) == [("pid", first)]
+        ((_, other),) = run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew, memory_limit_bytes=200 << 20)
+        assert other != first  # a worker's limit is its own
+        outcomes = dict(run_tasks(operator.call, {"killer": os.abort, "pid": os.getpid}, num_workers=1, crew=crew))
+        assert isinstance(outcomes["killer"], Crash) and outcomes["pid"] != other
+        os.kill(outcomes["pid"], 0)
+    for pid in (first, other, outcomes["pid"]):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_crew_keeps_a_worker_that_is_still_starting(monkeypatch):
+    started = []
+    monkeypatch.setattr(workers, "_Worker", lambda limit, make=workers._Worker: started.append(limit) or make(limit))
+    with Crew() as crew:
+        for _ in range(2):  # the first to be ready does both tasks
+            assert len(dict(run_tasks(operator.call, {"a": os.getpid, "b": os.getpid}, num_workers=2, crew=crew))) == 2
+    assert len(started) == 2
+
+
+def test_a_crew_does_not_keep_a_worker_that_is_at_a_task():
+    with Crew() as crew:
+        outcomes = run_tasks(operator.call, {"pid": os.getpid, "hangs": signal.pause}, num_workers=1, crew=crew)
+        _, pid = next(outcomes)
+        outcomes.close()  # it has not been given the next task yet
+        assert dict(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)) == {"pid": pid}
+        outcomes = run_tasks(operator.call, {"hangs": signal.pause}, num_workers=1, time_limit_s=0.2, crew=crew)
+        assert isinstance(dict(outcomes)["hangs"], Crash)
+        assert dict(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)) != {"pid": pid}
+
+
+def test_sigterm_ends_the_workers_and_raises():
+    outcomes = run_tasks(operator.call, {"kill": task(os.kill, os.getpid(), signal.SIGTERM), "hangs": signal.pause}, num_workers=2)
+    with pytest.raises(SystemExit):
+        list(outcomes)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_no_workers_is_an_error():
+    with pytest.raises(ValueError, match="num_workers of at least 1, got 0"):
+        next(run_tasks(operator.call, {"a": time.time}, num_workers=0))

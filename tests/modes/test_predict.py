@@ -1,0 +1,111 @@
+"""A finished run judges media files as it judged its test clips, and says so where it cannot."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from avemo_jax.experiment import run
+from avemo_jax.modes import predict
+from avemo_jax.runs.run_directory import ConfigMismatch
+from configs import base
+from data_prep.corpora.ravdess import clip_id
+from data_prep.live import LiveViews
+from data_prep.prepare_corpus import prepare_corpus
+
+pytestmark = pytest.mark.slow
+RATE_HZ = 16000
+
+
+def voice(actor: int, emotion: int, take: int, duration_s: float) -> np.ndarray:
+    """A tone whose pitch is the emotion's and a little the actor's, with noise."""
+    rng = np.random.default_rng([actor, emotion, take])
+    time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
+    return 0.3 * np.sin(2 * np.pi * (150 + 200 * emotion + 5 * actor) * time_s) + 0.02 * rng.normal(size=len(time_s))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> dict:
+    """The config of a run of two epochs on wav files in RAVDESS's layout, one of them cut into segments."""
+    folder = tmp_path_factory.mktemp("predict")
+    for actor in range(1, 5):
+        (folder / "corpus" / f"Actor_{actor:02d}").mkdir(parents=True)
+        for emotion in (1, 3, 5):
+            for take in (1, 2):
+                path = folder / "corpus" / f"Actor_{actor:02d}" / f"03-01-{emotion:02d}-01-01-{take:02d}-{actor:02d}.wav"
+                soundfile.write(path, voice(actor, emotion, take, 1.0 + 0.7 * take), RATE_HZ)
+    config = base.get_config()
+    config.workdir, config.prepared_dir, config.num_workers = str(folder / "run"), str(folder / "prepared"), 1
+    config.corpus.name, config.corpus.root = "ravdess", str(folder / "corpus")
+    config.protocol.name, config.protocol.baseline = "holdout_50_25_25", False
+    config.views.mfcc.sample_rate_hz, config.views.mfcc.segment_s = RATE_HZ, 1.3
+    config.model.audio.context_units, config.model.audio.dense_units = (6,), (6,)
+    config.train.num_epochs, config.train.tensorboard = 2, False
+    config = config.to_dict()
+    run.train(config, prepare_corpus(config))
+    return config
+
+
+def live(config: dict) -> LiveViews:
+    return LiveViews({"mfcc": ("mfcc", config["views"]["mfcc"])})
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_test_clips_are_judged_as_in_predictions_csv(trained, tmp_path, capsys):
+    workdir, root = Path(trained["workdir"]), Path(trained["corpus"]["root"])
+    expected = rows(workdir / "predictions.csv")
+    file_of = {clip_id(path.stem): str(path) for path in root.rglob("*.wav")}
+    files = [file_of[row["clip"]] for row in expected]
+    predict.predict(trained, files, live(trained), output=tmp_path)
+    found = [row for row in rows(tmp_path / "predictions.csv") if row["segment"] == ""]
+    assert [row["file"] for row in found] == files and [row["predicted"] for row in found] == [row["predicted"] for row in expected]
+    names = [name for name in expected[0] if name.startswith("p_")]
+    values = [[[float(row[name]) for name in names] for row in table] for table in (found, expected)]
+    np.testing.assert_allclose(*values, atol=2e-6)
+    assert np.ptp(values[0], axis=0).max() > 1e-3
+    assert "1 models judged" in capsys.readouterr().out
+
+
+def test_json_tells_segments_timeline_and_problems(trained, tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.concatenate([voice(1, 1, 1, 2.6), voice(1, 5, 1, 2.6)]), RATE_HZ)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(RATE_HZ), RATE_HZ)
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    files = [str(tmp_path / name) for name in ("long.wav", "broken.mp4", "silent.wav")]
+    predict.predict(trained, files, live(trained), output=tmp_path)
+    content = json.loads((tmp_path / "predictions.json").read_text())
+    long, broken, silent = content["files"]
+    assert [(one["start_s"], one["end_s"]) for one in long["segments"][:3]] == [(0, 1.3), (1.3, 2.6), (2.6, 3.9)]
+    assert long["segments"][-1]["end_s"] == pytest.approx(5.2, abs=0.1)
+    mean = np.mean([one["probabilities"]["happy"] for one in long["segments"]])
+    assert long["probabilities"]["happy"] == pytest.approx(mean, abs=2e-6)
+    assert long["timeline"][0]["start_s"] == 0 and long["timeline"][-1]["end_s"] == long["segments"][-1]["end_s"]
+    assert broken["predicted"] is None and broken["problems"][0]["kind"] == "undecodable"
+    assert silent["predicted"] in content["classes"] and silent["problems"][0]["kind"] == "silent"
+    assert [row["file"] for row in rows(tmp_path / "predictions.csv") if row["problem"]] == files[1:]
+
+
+def test_shorter_segments_than_in_training_are_allowed_and_nothing_else(trained, tmp_path):
+    finer = json.loads(json.dumps(trained))
+    finer["views"]["mfcc"]["segment_s"] = 1.1
+    files = [str(next(Path(trained["corpus"]["root"]).rglob("*-02-01.wav")))]
+    found = predict.predict(finer, files, live(finer), output=tmp_path)
+    assert [one.start_s for one in found[0].segments] == [0, 1.1]  # of 2.4 s; the rest of 0.2 s is too short
+    finer["views"]["mfcc"]["num_coefficients"] = 14
+    with pytest.raises(ConfigMismatch, match=r"views.mfcc.num_coefficients: 13 there, 14 now"):
+        predict.predict(finer, files, live(finer))
+
+
+def test_what_is_missing_is_said(trained, tmp_path):
+    with pytest.raises(ValueError, match="--input="):
+        predict.predict(trained, [], live(trained))
+    with pytest.raises(FileNotFoundError, match="train it first"):
+        predict.predict(trained | {"workdir": str(tmp_path)}, ["a.wav"], live(trained))

@@ -1,0 +1,143 @@
+"""The robustness panel: the same trained systems on degraded clips, nothing fitted anew, everything counted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from made_sets import segment, write_set
+
+from avemo_jax.clips import Clip
+from avemo_jax.data.prepared import Damage, PreparedCorpus
+from avemo_jax.experiment import run
+from avemo_jax.modes.robustness import measure_robustness
+from configs import base
+
+EMOTIONS = ("neutral", "happy", "sad", "angry")
+CONDITIONS = ("noise:20", "noise:0", "occlusion:0.3", "missing:audio", "missing:video")
+
+
+def config(tmp_path, **fields):
+    made = base.get_config()
+    values = {
+        "corpus.label_set": "iemocap4",
+        "protocol.num_folds": 3,
+        "workdir": str(tmp_path / "run"),
+        "prepared_dir": str(tmp_path),
+        "robustness.conditions": CONDITIONS,
+        "train.tensorboard": False,
+        "train.stages": ("svm",),
+    }
+    with made.unlocked():
+        for name, value in {**values, **fields}.items():
+            made.update_from_flattened_dict({name: value})
+    return made.to_dict()
+
+
+def corpus_of(directory, *, noise: float = 0.0, lost: bool = False) -> PreparedCorpus:
+    """Sound tells the emotion as far as noise leaves it; the picture tells two of four."""
+    directory.mkdir()
+    clips = tuple(
+        Clip(f"s{speaker}-{emotion}-{take}", "made", emotion, f"s{speaker}", gender=("male", "female")[speaker % 2])
+        for speaker in range(6)
+        for emotion in EMOTIONS
+        for take in range(2)
+    )
+
+    def sound(i):
+        if lost and i == 0:
+            return Damage("undecodable", "nothing is left of it")
+        made = segment(6, 4, i)
+        values = 0.1 * made.values + noise * np.random.default_rng(1000 + i).normal(size=(1, 4)).astype(np.float32)
+        values[:, EMOTIONS.index(clips[i].label)] += 2
+        return [dataclasses.replace(made, values=values)]
+
+    def picture(i):
+        made = segment(4, 4, 500 + i)
+        values = 0.1 * made.values
+        values[:, EMOTIONS.index(clips[i].label) // 2] += 2
+        return [dataclasses.replace(made, values=values)]
+
+    audio = write_set(directory, clips, sound, step_shape=(4,))
+    video = write_set(directory, clips, picture, step_shape=(4,), modality="video")
+    return PreparedCorpus(clips, {"audio": audio, "video": video}, audio, shared_media=())
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("robust")
+    return {
+        "clean": corpus_of(folder / "clean"),
+        "noise:20": corpus_of(folder / "mild", noise=0.3),
+        "noise:0": corpus_of(folder / "hard", noise=6.0, lost=True),
+    }
+
+
+def only_audio(corpus):
+    return dataclasses.replace(corpus, sets={"audio": corpus.sets["audio"]})
+
+
+def test_the_classical_system_under_noise(corpora, tmp_path, capsys):
+    own = config(tmp_path, **{"protocol.baseline": False})
+    clean = only_audio(dataclasses.replace(corpora["clean"], functionals=None))
+    results = run.train(own, clean)
+    capsys.readouterr()
+    asked = []
+
+    def degraded(condition):
+        asked.append(condition.text)
+        return only_audio(dataclasses.replace(corpora[condition.text], functionals=None))
+
+    panel = measure_robustness(own, clean, degraded)
+    assert asked == ["noise:20", "noise:0"]
+    assert panel["clean"]["metrics"]["uar"]["pooled"] == pytest.approx(results["metrics"]["uar"]["pooled"])
+    mild, hard = panel["conditions"]
+    assert (mild["kind"], mild["amount"], mild["unit"], mild["num_lost"]) == ("noise", 20.0, "dB", 0)
+    # Machines fitted on clean sound: they hold out a little and fail by much, and the paired interval says so.
+    assert mild["difference"]["uar"]["difference"] > -0.1 and hard["difference"]["uar"]["difference"] < -0.3
+    assert hard["difference"]["uar"]["ci95"][1] < 0 and hard["num_lost"] == 1
+    assert {one["condition"]: one["reason"] for one in panel["left_out"]} == {
+        "occlusion 0.3 share": "the system has no video",
+        "no audio": "the system has nothing but audio",
+        "no video": "the system has no video",
+    }
+    assert json.loads((tmp_path / "run" / "robustness.json").read_text()) == panel
+    text = capsys.readouterr().out
+    assert "Robustness" in text and "noise 0 dB" in text
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "<h2>Robustness</h2>" in page and "white noise, dB" in page and "left out" in page
+    assert (tmp_path / "run" / "tables" / "robustness.tex").is_file()
+    # To ask for other conditions is no other run.
+    other = config(tmp_path, **{"protocol.baseline": False, "robustness.conditions": ("noise:20",)})
+    assert len(measure_robustness(other, clean, degraded)["conditions"]) == 1
+
+
+@pytest.mark.slow
+def test_networks_without_one_of_their_streams_and_the_baseline_beside(corpora, tmp_path):
+    small = {
+        f"model.{stream}.{name}": value
+        for stream in ("audio", "video")
+        for name, value in {"context_units": (8,), "dense_units": (8,), "batch_norm": False}.items()
+    }
+    fields = {"train.stages": ("fused",), "system.streams": ("audio", "video"), "train.num_epochs": 15, "model.fusion.batch_norm": False}
+    own = config(tmp_path, **fields, **small, **{"train.learning_rate": 0.02, "train.dropout_rate": 0.0})
+    results = run.train(own, corpora["clean"])
+    panel = measure_robustness(own, corpora["clean"], lambda condition: corpora.get(condition.text, corpora["clean"]))
+    by_name = {entry["condition"]: entry for entry in panel["conditions"]}
+    assert list(by_name) == ["noise 20 dB", "noise 0 dB", "occlusion 0.3 share", "no audio", "no video"]
+    assert panel["clean"]["metrics"]["uar"]["pooled"] == pytest.approx(results["metrics"]["uar"]["pooled"])
+    # A corpus that is the clean one gives its numbers to the bit: the weights are those of the run.
+    assert by_name["occlusion 0.3 share"]["difference"]["uar"]["difference"] == 0.0
+    assert by_name["no audio"]["metrics"]["uar"]["pooled"] < panel["clean"]["metrics"]["uar"]["pooled"]
+    assert by_name["no audio"]["num_lost"] == 48
+    assert by_name["noise 0 dB"]["baseline"]["difference"]["uar"]["difference"] < -0.3 and by_name["no audio"]["baseline"] is None
+    assert panel["clean"]["baseline"]["metrics"]["uar"]["pooled"] > 0.9
+
+
+def test_a_run_that_has_not_finished_is_told_so(corpora, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no finished run"):
+        measure_robustness(config(tmp_path), corpora["clean"], lambda condition: corpora["clean"])
+    with pytest.raises(ValueError, match="expected one of noise:DB"):
+        measure_robustness(config(tmp_path, **{"robustness.conditions": ("hiss:1",)}), corpora["clean"], lambda condition: corpora["clean"])

@@ -1,0 +1,207 @@
+"""Anybody's split list: every layout is read, every leak in it found by name, a broken one told what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from avemo_jax.clips import SharedMedia
+from avemo_jax.modes.audit_lists import audit_lists
+from avemo_jax.protocols.audit.split_list import SplitListError, audit_split_list, read_split_list
+from data_prep.duplicates.near_duplicates import Comparison
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIG = {"protocol": {"allow_leaks": (), "near_duplicates": True}, "corpus": {"root": None}}
+
+
+def written(tmp_path, text: str, name: str = "splits.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def folds_of(path, columns=None):
+    return {
+        fold.name: {part: list(getattr(fold, part)) for part in ("train", "validation", "test")}
+        for fold in read_split_list(path, columns).folds
+    }
+
+
+def fails(path, columns=None, **options):
+    return {finding.name for finding in audit_split_list(read_split_list(path, columns), **options) if finding.stops}
+
+
+def test_one_split(tmp_path):
+    path = written(tmp_path, "File,Actor,Usage\na.wav,1,Training\nb.wav,2,PublicTest\nc.wav,3,PrivateTest\n\nd.wav,4,unused\n")
+    assert folds_of(path) == {"split": {"train": ["a.wav"], "validation": ["b.wav"], "test": ["c.wav"]}}
+    split = read_split_list(path)
+    assert split.columns["path"] == "File" and split.columns["speaker"] == "Actor" and not split.each_once
+    assert [item.speaker for item in split.items] == ["1", "2", "3", "4"]
+    assert [clip.audio for clip in split.clips()] == ["a.wav", "b.wav", "c.wav", "d.wav"]
+
+
+def test_folds_in_which_clips_are_tested(tmp_path):
+    path = written(tmp_path, "clip;fold;speaker\na;2;x\nb;10;y\nc;2;x\nd;1;z\n")
+    assert folds_of(path) == {
+        "fold 1": {"train": ["a", "b", "c"], "validation": [], "test": ["d"]},
+        "fold 2": {"train": ["b", "d"], "validation": [], "test": ["a", "c"]},
+        "fold 10": {"train": ["a", "c", "d"], "validation": [], "test": ["b"]},
+    }
+    assert read_split_list(path).each_once and fails(path) == set()
+
+
+def test_a_row_for_every_clip_and_fold(tmp_path):
+    parts = ("test", "train", "dev")
+    rows = [f"{clip}\t{fold}\t{parts[(fold - clip) % 3]}" for fold in range(3) for clip in range(3)]
+    path = written(tmp_path, "\n".join(["name\tfold\tset", *rows]))
+    assert folds_of(path)["fold 1"] == {"train": ["0"], "validation": ["2"], "test": ["1"]}
+
+
+def test_a_column_a_fold(tmp_path):
+    path = written(tmp_path, "utt_id,fold_1,fold_2\na,train,test\nb,test,val\nc,val,train\n")
+    assert folds_of(path) == {
+        "fold_1": {"train": ["a"], "validation": ["c"], "test": ["b"]},
+        "fold_2": {"train": ["c"], "validation": ["b"], "test": ["a"]},
+    }
+
+
+def test_columns_with_names_of_their_own_are_told(tmp_path):
+    path = written(tmp_path, "take,who,where\na,x,train\nb,x,test\n")
+    with pytest.raises(SplitListError, match="no column names the clip, of take, who, where; say which: --columns=clip=NAME"):
+        read_split_list(path)
+    columns = {"clip": "take", "speaker": "who", "part": "where"}
+    assert fails(path, columns) == {"speaker_in_two_parts"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("clip,speaker,part\na,x,train\nb,x,test\n", "speaker_in_two_parts"),
+        ("clip,speaker,part\na,x,train\nb,y,val\nc,y,test\n", "speaker_in_two_parts"),
+        ("clip,part\na,train\na,test\n", "clip_in_two_parts"),
+        ("clip,start,end,part\na,0,2,train\na,2,4,test\n", "segments_in_two_parts"),
+        ("path,part\na_seg01.wav,train\na_seg02.wav,test\n", "segments_in_two_parts"),
+        ("path,part\nv_frame_0001.png,train\nv_frame_0002.png,test\n", "segments_in_two_parts"),
+        ("clip,recording,part\na,r,train\nb,r,test\n", "segments_in_two_parts"),
+        ("clip,path,start,end,part\na,t.wav,0,2,train\nb,t.wav,1,3,test\n", "segments_in_two_parts"),
+        ("clip,path,part\na,t.wav,train\nb,t.wav,test\n", "same_bytes_in_two_parts"),
+        ("clip,part\na,train\nb,test\nc,\n", "clip_dropped"),
+        ("clip,part\na,train\nb,test\nb,test\n", "clip_counted_twice"),
+        ("clip,fold1,fold2\na,train,test\n" + "".join(f"x{n},test,train\n" for n in range(9)) + "b,test,test\n", "clip_counted_twice"),
+        ("clip,fold1,fold2\na,train,test\n" + "".join(f"x{n},test,train\n" for n in range(10)) + "b,train,train\n", "clip_dropped"),
+    ],
+)
+def test_leaks_in_lists_are_found(tmp_path, text, name):
+    assert fails(written(tmp_path, text)) == {name}
+
+
+def test_unrelated_sentences_fail_and_read_ones_are_noted(tmp_path):
+    own = "".join(f"t{n},s{n},text {n % 60},train\n" for n in range(90)) + "last,z,text 7,test\n"
+    assert fails(written(tmp_path, "clip,speaker,sentence,part\n" + own)) == {"sentence_in_two_parts"}
+    read = "".join(f"s{who}-{n},s{who},text {n},{'test' if who == 3 else 'train'}\n" for who in range(4) for n in range(60))
+    assert fails(written(tmp_path, "clip,speaker,sentence,part\n" + read)) == set()
+
+
+def test_what_is_odd_but_no_leak_is_noted(tmp_path):
+    path = written(tmp_path, "clip,label,part\na,happy,train\nb,sad,test\nb,happy,test\n")
+    names = {finding.name for finding in audit_split_list(read_split_list(path))}
+    assert {"labels_disagree", "speakers_unknown", "validation_absent", "media_not_compared"} <= names
+
+
+def test_shared_media_are_held_against_the_parts(tmp_path):
+    path = written(tmp_path, "path,part\na.wav,train\nb.wav,test\n")
+    assert fails(path, shared_media=[SharedMedia("a.wav", "b.wav", "sound", "")]) == {"near_duplicate_in_two_parts"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("clip,part\n", "no rows below the header"),
+        ("clip,clip,part\na,b,train\n", "the header names clip twice"),
+        ("clip,part\na,train\nb\n", "line 3: expected 2 fields as in the header, got 1"),
+        ("clip,part\na,train\nb,somewhere\n", "line 3: 'somewhere' is no part; known words: train, training"),
+        ("clip,part\n,train\n", "line 2: the row names no clip"),
+        ("clip,speaker\na,b\n", "no column tells the part or the fold, of clip, speaker"),
+        ("clip,fold\na,\n", "line 2: column 'fold' is empty"),
+        ("clip,part\na,train\nb,val\n", "no clip is in a test part"),
+        ("clip,start,part\na,soon,test\n", "line 2: expected seconds as start, got 'soon'"),
+        ("clip,speaker,fold,part\na,x,1,train\na,y,2,test\n", "line 3: clip a has speaker 'y' here and 'x' above"),
+        ('clip,part\n"a,train\n', "this is no CSV"),
+    ],
+)
+def test_broken_lists_are_told_what_is_wrong(tmp_path, text, message):
+    with pytest.raises(SplitListError, match=message):
+        read_split_list(written(tmp_path, text))
+
+
+def test_no_table_at_all(tmp_path):
+    with pytest.raises(SplitListError, match="there is no such file"):
+        read_split_list(tmp_path / "absent.csv")
+    (tmp_path / "sound.wav").write_bytes(b"RIFF\xff\xfe\x00")
+    with pytest.raises(SplitListError, match="expected a CSV in UTF-8"):
+        read_split_list(tmp_path / "sound.wav")
+    path = written(tmp_path, "clip,part\na,test\n")
+    with pytest.raises(SplitListError, match="has no column who; it has clip, part"):
+        read_split_list(path, {"speaker": "who"})
+    with pytest.raises(SplitListError, match="knows no role mood; roles are clip, path"):
+        read_split_list(path, {"mood": "part"})
+
+
+def test_media_are_looked_for_beside_the_list_and_below_the_root(tmp_path, capsys):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "lists").mkdir()
+    for name in ("a.wav", "b.wav", "dropped.wav"):
+        (tmp_path / "media" / name).write_bytes(b"sound")
+    path = written(tmp_path / "lists", "path,part\na.wav,train\nb.wav,test\ngone.wav,test\n")
+    asked = []
+
+    def compare(clips, root):
+        asked.append((len(clips), root))
+        return Comparison((SharedMedia("a.wav", "b.wav", "bytes", "equal"),), 2, {"gone.wav": "there is no file"})
+
+    config = CONFIG | {"corpus": {"root": str(tmp_path / "media")}}
+    findings = audit_lists(config, [str(path)], [], compare, output=str(tmp_path / "out"))
+    assert asked == [(3, tmp_path / "media")]
+    by_name = {finding.name: finding for finding in findings}
+    assert by_name["same_bytes_in_two_parts"].stops
+    assert by_name["media_not_listed"].examples == ("dropped.wav",) and by_name["media_not_compared"].count == 1
+    (entry,) = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert entry["list"] == str(path) and entry["findings"][0]["finding"] == "same_bytes_in_two_parts"
+    assert "same_bytes_in_two_parts (FAILS)" in capsys.readouterr().out
+    allowed = config | {"protocol": {"allow_leaks": ("same_bytes_in_two_parts",), "near_duplicates": True}}
+    assert not any(finding.stops for finding in audit_lists(allowed, [str(path)], [], compare))
+    assert [finding.name for finding in audit_lists(CONFIG, [str(path)], [], compare) if finding.count == 3][-1] == "media_not_compared"
+    with pytest.raises(SplitListError, match="--columns expects role=column"):
+        audit_lists(config, [str(path)], ["speaker"], compare)
+
+
+def test_the_command_line_says_it_and_exits_with_1(tmp_path):
+    """Real files, one of them twice: found by the command as a user gives it, without a corpus, without training."""
+    random = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        soundfile.write(tmp_path / f"{name}.wav", 0.1 * random.normal(size=8000) * np.hanning(8000), 8000)
+    shutil.copy(tmp_path / "a.wav", tmp_path / "copy.wav")
+    path = written(tmp_path, "path,who,part\na.wav,1,train\nb.wav,2,val\ncopy.wav,3,test\nc.wav,3,test\n")
+
+    def command(*more):
+        line = [sys.executable, "run.py", "--mode=audit", f"--input={path}", "--columns=speaker=who", f"--config.prepared_dir={tmp_path}/p"]
+        return subprocess.run([*line, *more], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+    done = command(f"--output={tmp_path}/out")
+    assert done.returncode == 1, done.stderr
+    assert "same_bytes_in_two_parts (FAILS): 1 pair" in done.stdout and "4 clips" in done.stdout
+    assert json.loads((tmp_path / "out" / "audit.json").read_text())[0]["findings"][0]["examples"]
+    path.write_text(path.read_text().replace("copy.wav,3,test", "copy.wav,1,train"))
+    done = command()
+    assert done.returncode == 0 and "duplicates_in_one_part (note)" in done.stdout, done.stderr
+    path.write_text("path,part\na.wav,somewhere\n")
+    done = command()
+    assert done.returncode == 1 and "Traceback" not in done.stderr

@@ -1,0 +1,136 @@
+"""However a run is cut, by memory, devices or processes, its predictions are those of one process with one device."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from process_kills import FIELDS, NUM_EPOCHS, SYSTEM, finish, kills, outcome, start
+from small_experiment import BOTH, NUM_FOLDS, open_small_corpus, rows_of, small_config, small_corpus
+
+from avemo_jax.experiment import run
+from avemo_jax.runs.processes import ALONE, Processes, join
+
+SHORT = FIELDS | {"train__num_epochs": 2}
+# With trials of inner folds, which belong to the share of the trial whose rule they serve.
+LATE = SYSTEM | {"train__stages": (*BOTH, "late")}
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sets")
+    small_corpus(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def straight(sets, tmp_path_factory):
+    """Fields -> what one process gives."""
+    folder, made = tmp_path_factory.mktemp("straight"), {}
+
+    def outcome_of(fields):
+        key = json.dumps(fields)
+        if key not in made:
+            workdir = folder / str(len(made))
+            run.train(small_config(workdir, **fields), open_small_corpus(sets))
+            made[key] = outcome(workdir)
+        return made[key]
+
+    return outcome_of
+
+
+def assert_evaluated_by_one(sets, workdir, fields):
+    """--mode=evaluate in this process, with one device, writes the same predictions."""
+    before = (workdir / "predictions.csv").read_bytes()
+    run.evaluate(small_config(workdir, **fields), open_small_corpus(sets))
+    assert (workdir / "predictions.csv").read_bytes() == before
+
+
+@SLOW
+@pytest.mark.parametrize(("num_processes", "fields"), [(2, LATE), (4, SHORT)])
+def test_processes_give_the_predictions_of_one(num_processes, fields, sets, straight, tmp_path):
+    workdir = tmp_path / "run"
+    finish(start(sets, workdir, fields, num_processes=num_processes), workdir)
+    assert outcome(workdir) == straight(fields)
+    layout = json.loads((workdir / "run.json").read_text())["layout"]
+    assert layout == {"num_shares": min(num_processes, NUM_FOLDS), "trials_per_batch": {}}  # of four, one has nothing to train
+    assert len(list((workdir / "checkpoints").iterdir())) == layout["num_shares"] * len([*BOTH, "fused"][: 3 if fields is SHORT else 2])
+    assert_evaluated_by_one(sets, workdir, fields)
+
+
+@SLOW
+def test_four_virtual_devices_give_the_predictions_of_one(sets, straight, tmp_path):
+    workdir = tmp_path / "run"
+    finish(start(sets, workdir, SHORT, num_devices=4), workdir)
+    assert outcome(workdir) == straight(SHORT)
+    assert json.loads((workdir / "run.json").read_text())["devices"] == ["cpu:cpu"] * 4
+
+
+@SLOW
+def test_batches_that_fit_memory_give_the_same_predictions(sets, straight, tmp_path, caplog):
+    """So little memory that each trial is a batch of its own, and one program serves all of them."""
+    workdir = tmp_path / "run"
+    caplog.set_level("INFO")
+    run.train(small_config(workdir, **SHORT, devices__memory_gib=1e-6), open_small_corpus(sets))
+    assert (workdir / "predictions.csv").read_bytes() == straight(SHORT)["predictions.csv"]
+    (shown,) = [record.message for record in caplog.records if record.message.startswith("plan: ")]
+    assert "plan: 3 trials (3 folds x 1 seeds x 1 settings)" in shown
+    assert "audio: 3 trials in 3 batches of 1, 1 to compile; about " in shown and "MORE than that" in shown
+    assert "how long is not known before the first epoch" in shown
+    assert_evaluated_by_one(sets, workdir, SHORT)
+
+
+@SLOW
+def test_a_signal_to_one_process_saves_in_all_and_fewer_go_on(sets, straight, tmp_path):
+    workdir = tmp_path / "run"
+    processes = start(sets, workdir, FIELDS, num_processes=2, epoch_s=0.5)
+    while not list(workdir.glob("checkpoints/audio-*/1/manifest.json")):
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.05)
+    processes[1].send_signal(signal.SIGTERM)
+    finish(processes, workdir, expected=128 + signal.SIGTERM)
+    assert not (workdir / "predictions.csv").exists()
+    finish(start(sets, workdir, FIELDS), workdir)
+    assert outcome(workdir) == straight(FIELDS)
+    assert len(rows_of(workdir)) == NUM_FOLDS * NUM_EPOCHS * 3
+
+
+@SLOW
+def test_lost_processes_end_the_others_and_the_run_goes_on_bit_for_bit(tmp_path):
+    said: list[str] = []
+    kills(tmp_path, int(os.environ.get("NUM_KILLS", "2")), say=said.append)
+    print("\n".join(said))
+
+
+def test_one_process_is_alone():
+    devices = small_config(Path("run"))["devices"]
+    assert join(devices) is ALONE and ALONE.leads and ALONE.leader_first(lambda: 3) == 3
+    ALONE.meet("anywhere")
+    with pytest.raises(KeyError), ALONE.as_one():
+        raise KeyError
+    assert not Processes(1, 2).leads
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"process": 1}, "are for a plain launch and need --config.devices.coordinator=HOST:PORT"),
+        ({"coordinator": "localhost:1", "process": 2, "num_processes": 2}, "process from 0 to one below it"),
+        ({"coordinator": "localhost", "num_processes": 2}, "expected --config.devices.coordinator=HOST:PORT"),
+        ({"coordinator": "localhost:1", "num_processes": 2, "heartbeat_s": 0}, "heartbeat_s must be at least 1"),
+        ({"distributed": True}, "JAX recognises neither SLURM"),
+    ],
+)
+def test_fields_that_do_not_fit_together_are_refused(fields, message, monkeypatch):
+    for name in ("SLURM_JOB_ID", "OMPI_MCA_orte_hnp_uri", "KUBERNETES_SERVICE_HOST", "JAX_COORDINATOR_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    import jax
+
+    monkeypatch.setattr(jax._src.xla_bridge, "backends_are_initialized", lambda: False)  # which tests before this one have done
+    with pytest.raises(ValueError, match=message):
+        join(small_config(Path("run"))["devices"] | fields)

@@ -1,0 +1,82 @@
+"""The run directory: locked, refused to another config, rows cut back on resume."""
+
+import json
+
+import pytest
+
+from avemo_jax.json_lines import read_rows
+from avemo_jax.runs.run_directory import ConfigMismatch, compare_configs, complete, open_run
+
+CONFIG = {"workdir": None, "train": {"learning_rate": 0.1, "seeds": (0, 1)}, "corpus": {"name": "demo", "root": "/a"}}
+CONFIG |= {"weights_dir": "weights", "views": {"hog": {"detector_path": None, "size_px": 64}}}
+
+
+def test_another_config_is_refused_with_every_difference(tmp_path):
+    with open_run(tmp_path / "run", CONFIG):
+        pass
+    moved = {**CONFIG, "workdir": "elsewhere", "weights_dir": "/w", "corpus": {"name": "demo", "root": "/b"}}
+    moved |= {"views": {"hog": {"detector_path": "/d", "size_px": 64}}}
+    with open_run(tmp_path / "run", moved):
+        pass
+    other = {**CONFIG, "train": {"learning_rate": 0.2, "seeds": (0,)}}
+    with pytest.raises(ConfigMismatch, match="another --config") as error, open_run(tmp_path / "run", other):
+        pass
+    assert "train.learning_rate: 0.1 there, 0.2 now" in str(error.value) and "train.seeds: [0, 1] there, [0] now" in str(error.value)
+
+
+def test_a_run_from_before_a_field_is_one_with_the_value_that_does_what_was_done_then():
+    for name, value, is_same in (("length_buckets", 1, True), ("length_buckets", 4, False), ("unheard_of", 1, False)):
+        given = CONFIG | {"train": CONFIG["train"] | {name: value}}
+        assert (compare_configs(CONFIG, given) == []) == is_same, name
+        assert (compare_configs(given, CONFIG) == []) == is_same, name
+
+
+def test_two_processes_cannot_share_a_run(tmp_path):
+    with open_run(tmp_path, CONFIG), pytest.raises(RuntimeError, match="another process"), open_run(tmp_path, CONFIG):
+        pass
+
+
+def test_rows_beyond_the_checkpoint_are_forgotten(tmp_path):
+    with open_run(tmp_path, CONFIG) as run:
+        run.append_rows([{"stage": stage, "trial": 0, "epoch": epoch} for stage in ("audio", "fused") for epoch in range(3)])
+        with (tmp_path / "metrics.jsonl").open("a") as stream:
+            stream.write('{"stage": "fus')  # a killed process
+        run.keep_rows("audio", {0}, 3)  # the first stage is whole, and the second one's rows must outlive its start
+        run.keep_rows("fused", {0}, 2)
+        rows = read_rows(tmp_path / "metrics.jsonl")
+    assert [(row["stage"], row["epoch"]) for row in rows] == [("audio", 0), ("audio", 1), ("audio", 2), ("fused", 0), ("fused", 1)]
+
+
+def test_seconds_add_up_over_attempts(tmp_path):
+    with open_run(tmp_path, CONFIG) as run:
+        with run.phase("train"):
+            pass
+        run.write_run_json(stages=["audio"])
+        first = json.loads((tmp_path / "run.json").read_text())
+        with run.phase("train"), run.phase("evaluate"):
+            pass
+        run.write_run_json()
+    second = json.loads((tmp_path / "run.json").read_text())
+    assert second["started"] == first["started"] and second["stages"] == ["audio"]
+    assert second["seconds"]["train"] >= first["seconds"]["train"] and "evaluate" in second["seconds"]
+
+
+def test_unset_fields_are_taken_from_the_run():
+    stored = {"corpus": {"root": "/a", "name": "demo"}, "workdir": "runs/x", "train": {"seeds": [0]}}
+    given = {"corpus": {"root": None, "name": "other"}, "workdir": None, "train": {"seeds": (1,)}, "views": {"path": None}}
+    assert complete(given, stored) == {
+        "corpus": {"root": "/a", "name": "other"},
+        "workdir": "runs/x",
+        "train": {"seeds": (1,)},
+        "views": {"path": None},
+    }
+
+
+def test_a_run_is_bound_to_its_folds_and_its_data(tmp_path):
+    with open_run(tmp_path, CONFIG) as run:
+        for _ in range(2):
+            run.bind(fold_hash="abc", prepared_keys={"audio": "123"})
+        with pytest.raises(ConfigMismatch, match="fold_hash: abc there, abd now") as error:
+            run.bind(fold_hash="abd", prepared_keys={"audio": "123"})
+    assert "prepared_keys" not in str(error.value)
+    assert json.loads((tmp_path / "run.json").read_text())["fold_hash"] == "abc"
