@@ -21,7 +21,7 @@ DEMO = ("audio", "video", "audio_video")
 SMALL = (
     "corpus.num_actors=6",
     "corpus.num_takes=1",
-    "protocol.num_folds=2",
+    "protocol.num_folds=3",
     "train.num_epochs=2",
     "train.batch_size=16",
     "train.tensorboard=False",
@@ -70,6 +70,8 @@ def run_all(folder: Path, work: Path) -> None:
     wanted = {f"demo_{name}": (name, whole) for name in DEMO}
     wanted |= {name: (system, (*shared, *SMALL, *own)) for name, (system, own) in RUNS.items()}
     for name, (system, overrides) in wanted.items():
+        if (folder / f"{name}.csv").exists():  # recorded by an earlier call
+            continue
         started = time.perf_counter()
         fields = (f"workdir={work / 'runs' / name}", *overrides)
         command = [sys.executable, "run.py", f"--config=configs/demo.py:{system}", *(f"--config.{field}" for field in fields)]

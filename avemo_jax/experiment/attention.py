@@ -10,14 +10,14 @@ import numpy as np
 
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome
-from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.models.emotion_net import attention_weights
 from avemo_jax.reporting.report import write_attention
 from avemo_jax.training.steps import network_input
 
 
-def write_attention_examples(plan: Plan, outcome: Outcome, path: Path, folds: Container[int]) -> bool:
+def write_attention_examples(plan: GridPlan, outcome: Outcome, path: Path, folds: Container[int]) -> bool:
     """Write attention over time for the first test clip of each class of the first of these folds; return whether there was any to write.
 
     Networks that pool by something else have none, and neither has a stream that stays on disk.
@@ -33,7 +33,7 @@ def write_attention_examples(plan: Plan, outcome: Outcome, path: Path, folds: Co
     rows = rows[np.sort(first)]
     batch = network_input(plan.recipe(stage, trial).num_cepstra, state.scaler, dict(data.arrays), rows)
     weights = jax.device_get(
-        attention_weights(plan.net(stage, trial), {"params": state.best.params, "batch_stats": state.best.batch_stats}, batch)
+        attention_weights(plan.blueprint.net(stage, trial.fields), {"params": state.best.params, "batch_stats": state.best.batch_stats}, batch)
     )
     arrays: dict[str, np.ndarray] = {}
     for stream in set(weights) & set(stage.streams):

@@ -17,7 +17,7 @@ from avemo_jax.data.resident import ResidentSet
 from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment.baseline import functionals_of
 from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, fit_late, machine_features
-from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.protocols.audit.facts import FitUse
 from avemo_jax.protocols.audit.fits import Arrays, changed_by
 from avemo_jax.training.classical import fit_svm
@@ -30,7 +30,7 @@ _LARGEST_BYTES = 8 << 20  # of what is copied and changed at a time
 _CLIPS_A_CLASS = 6
 
 
-def plan_fits(plan: Plan, prepared: PreparedCorpus) -> Iterator[FitUse]:
+def plan_fits(plan: GridPlan, prepared: PreparedCorpus) -> Iterator[FitUse]:
     """Probe everything that is fitted on views: the scalers of every stage and fold, the classical machines, the baseline."""
     firsts: dict[int, Trial] = {}
     for trial in plan.trials:
@@ -49,7 +49,7 @@ def plan_fits(plan: Plan, prepared: PreparedCorpus) -> Iterator[FitUse]:
         yield _probe_machine(plan, plan.trials[0], "the classical baseline", features, usable, np.arange(len(plan.clips)))
 
 
-def late_fits(plan: Plan, outcome: LateOutcome) -> Iterator[FitUse]:
+def late_fits(plan: GridPlan, outcome: LateOutcome) -> Iterator[FitUse]:
     """Probe the weights of late fusion: fitted once more while the networks below say something else of every test clip."""
     scrambled: list[Any] = [_OtherwiseOnTest(plan, one) for one in outcome.earlier]
     again = fit_late(plan, outcome.stage, scrambled)
@@ -62,9 +62,9 @@ def late_fits(plan: Plan, outcome: LateOutcome) -> Iterator[FitUse]:
 class _OtherwiseOnTest:
     """A stage's outcome that turns its posteriors upside down on the test part of a trial's fold."""
 
-    def __init__(self, plan: Plan, outcome: NetworkOutcome):
+    def __init__(self, plan: GridPlan, outcome: NetworkOutcome):
         self.stage, self._plan, self._outcome = outcome.stage, plan, outcome
-        self._trials = plan.trials_of(outcome.stage)
+        self._trials = plan.grid.trials_of(outcome.stage)
 
     def posteriors(self, positions: Sequence[int], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
         said = self._outcome.posteriors(positions, rows)
@@ -75,7 +75,7 @@ class _OtherwiseOnTest:
         ]
 
 
-def _probe_scalers(plan: Plan, stage: Stage, trial: Trial) -> FitUse | None:
+def _probe_scalers(plan: GridPlan, stage: Stage, trial: Trial) -> FitUse | None:
     recipe, data = plan.recipe(stage, trial), plan.data.only(stage.streams)
     if not recipe.standardized:
         return None
@@ -111,7 +111,7 @@ def _read(data: ResidentSet | StreamedSet, rows: np.ndarray) -> dict[str, np.nda
     return {name: data.arrays[name][rows] for stream in data.streams for name in (stream, f"{stream}_mask")}
 
 
-def _probe_machine(plan: Plan, trial: Trial, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray) -> FitUse:
+def _probe_machine(plan: GridPlan, trial: Trial, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray) -> FitUse:
     """Fit a support vector machine on some clips of each class, with the test clips as they are and otherwise.
 
     Args:
@@ -123,7 +123,7 @@ def _probe_machine(plan: Plan, trial: Trial, what: str, features: np.ndarray, us
     rows: dict[str, np.ndarray] = {}
     for part in ("train", "validation", "test"):
         inside = np.isin(ids, np.asarray(getattr(fold, part))) & usable
-        of_class = [np.flatnonzero(inside & (label == index))[:_CLIPS_A_CLASS] for index in range(len(plan.labels.classes))]
+        of_class = [np.flatnonzero(inside & (label == index))[:_CLIPS_A_CLASS] for index in range(plan.blueprint.num_classes)]
         rows[part] = np.concatenate(of_class)
     if not len(rows["validation"]) or len(np.unique(label[rows["train"]])) < 2:
         return FitUse(what, fold.name, ())  # too few to fit; the fit itself says so
@@ -132,7 +132,7 @@ def _probe_machine(plan: Plan, trial: Trial, what: str, features: np.ndarray, us
     train, validation, test = (np.arange(start[index], start[index + 1]) for index in range(3))
 
     def fit(content: Arrays) -> Mapping[str, Any]:
-        machine = fit_svm(content["features"], content["label"], train=train, validation=validation, num_classes=len(plan.labels.classes))
+        machine = fit_svm(content["features"], content["label"], train=train, validation=validation, num_classes=plan.blueprint.num_classes)
         return {
             "regularization": machine.regularization,
             "temperature": machine.temperature,

@@ -12,7 +12,7 @@ import numpy as np
 
 from avemo_jax.evaluation.joining import Joiner, fit_joiner, joiner_from_dict, score_of
 from avemo_jax.evaluation.results import aggregate_segments
-from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.training.classical import FittedSvm, fit_svm
 from avemo_jax.training.execution import TrialProgram
 from avemo_jax.training.grid import Stage, Trial
@@ -142,12 +142,12 @@ class SvmOutcome:
         return said
 
 
-def fit_late(plan: Plan, stage: Stage, earlier: Sequence[NetworkOutcome]) -> LateOutcome:
+def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) -> LateOutcome:
     """Fit the rule of each trial on what the trials of its inner folds say of training clips that they have not seen.
 
     The test part has no say: weights are fitted on the training part, and the score is of the selection part.
     """
-    rule, metric = plan.config["late"]["rule"], plan.config["protocol"]["metric"]
+    rule, metric = plan.experiment.late.rule, plan.experiment.protocol.metric
     joiners, scores = [], []
     num_inner = len(plan.inner[0])
     for position, trial in enumerate(plan.trials):
@@ -159,7 +159,7 @@ def fit_late(plan: Plan, stage: Stage, earlier: Sequence[NetworkOutcome]) -> Lat
         select = plan.data.examples_of(plan.selection_clips(stage, trial))
         said = [one.posteriors([position], [select])[0] for one in earlier]
         label, (joined,) = _clip_level(plan, select, [joiners[-1].join(said)])
-        scores.append(score_of(label, joined, len(plan.labels.classes), metric))
+        scores.append(score_of(label, joined, plan.blueprint.num_classes, metric))
     return LateOutcome(stage, earlier, joiners, scores)
 
 
@@ -168,7 +168,7 @@ def restore_late(stage: Stage, earlier: Sequence[NetworkOutcome], content: Seque
     return LateOutcome(stage, earlier, [joiner_from_dict(one) for one in content], [float(one["score"]) for one in content])
 
 
-def fit_machines(plan: Plan, stage: Stage) -> SvmOutcome:
+def fit_machines(plan: GridPlan, stage: Stage) -> SvmOutcome:
     """Fit the classical system: the mean over an example's real steps into a support vector machine, fold after fold.
 
     Raises:
@@ -187,13 +187,13 @@ def fit_machines(plan: Plan, stage: Stage) -> SvmOutcome:
             plan.data.arrays["label"],
             train=rows["train"],
             validation=rows["validation"],
-            num_classes=len(plan.labels.classes),
-            metric=_counted(plan.config["protocol"]["metric"]),
+            num_classes=plan.blueprint.num_classes,
+            metric=_counted(plan.experiment.protocol.metric),
         )
     return SvmOutcome(stage, [machines[trial.fold] for trial in plan.trials], features, usable)
 
 
-def machine_features(plan: Plan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
+def machine_features(plan: GridPlan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the real steps of each example, (N, D), and whether it has any, (N,) bool.
 
     Raises:
@@ -213,9 +213,9 @@ def _counted(metric: str) -> str:
     return "uar" if metric == "loss" else metric
 
 
-def _clip_level(plan: Plan, rows: np.ndarray, posteriors: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+def _clip_level(plan: GridPlan, rows: np.ndarray, posteriors: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Labels (C,) and posteriors (C, K) of the clips that these examples are of."""
     clip = plan.data.arrays["clip"][rows]
     clips, segment_of = np.unique(clip, return_inverse=True)
-    rule = plan.config["system"]["segment_rule"]
+    rule = plan.experiment.system.segment_rule
     return np.asarray(plan.classes)[clips], [aggregate_segments(segment_of, one, len(clips), rule=rule) for one in posteriors]

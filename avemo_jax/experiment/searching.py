@@ -18,11 +18,11 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from avemo_jax.experiment.batches import estimate_need, fitting, in_pieces
+from avemo_jax.experiment.trial_groups import estimate_need, fitting, in_pieces
 from avemo_jax.experiment.encoder_weights import published_weights
 from avemo_jax.experiment.fields import parsed
 from avemo_jax.experiment.outcomes import Batch, NetworkOutcome, Outcome, Program, fit_late
-from avemo_jax.experiment.plan import Config, Plan, searched_axes
+from avemo_jax.experiment.grid_plan import Config, GridPlan, searched_axes
 from avemo_jax.experiment.stages import make_program
 from avemo_jax.redaction import redacted
 from avemo_jax.runs.checkpoints import Checkpoints
@@ -41,7 +41,7 @@ SEARCH_FILE = "search.json"
 Kind = tuple[str, tuple[tuple[str, Any], ...]]  # what decides about a program: the stage, and fields that change shapes
 
 
-def search(plan: Plan, run: RunDirectory, hashes: Mapping[str, Any]) -> Plan:
+def search(plan: GridPlan, run: RunDirectory, hashes: Mapping[str, Any]) -> GridPlan:
     """Search what is left of a run's search, write search.json, and give the plan with each fold's chosen setting.
 
     A plan that searches nothing comes back as it is, and a search that is finished is read.
@@ -49,29 +49,29 @@ def search(plan: Plan, run: RunDirectory, hashes: Mapping[str, Any]) -> Plan:
     Args:
       hashes: what the run is tied to, see `run_hashes`.
     """
-    if not searched_axes(plan.config):
+    if not searched_axes(plan.experiment):
         return plan
     if not run.has(SEARCH_FILE):
         with run.phase("search"):
-            address = plan.config["search"]["storage"] or sqlite_address((run.path / "search.db").resolve())
+            address = plan.experiment.search.storage or sqlite_address((run.path / "search.db").resolve())
             run.write_json(SEARCH_FILE, _search(plan, address, hashes))
     return with_chosen(plan, run.path)
 
 
-def add_to_search(plan: Plan, hashes: Mapping[str, Any]) -> None:
+def add_to_search(plan: GridPlan, hashes: Mapping[str, Any]) -> None:
     """Work on a search beside other processes, until all of it is finished; writes nothing but into its storage."""
-    check_shared(plan.config)
-    _search(plan, plan.config["search"]["storage"], hashes)
+    check_shared(plan.experiment)
+    _search(plan, plan.experiment.search.storage, hashes)
     LOG.info("the search is finished; the run that it belongs to trains what was chosen")
 
 
-def check_shared(config: Config) -> None:
+def check_shared(experiment: Experiment) -> None:
     """Check that a config has a search that several processes may share.
 
     Raises:
       ValueError: there is nothing to search, or its storage serves one process.
     """
-    address = config["search"]["storage"]
+    address = experiment.search.storage
     if not searched_axes(config):
         raise ValueError("nothing to search: --config.search.space is empty, e.g. \"('learning_rate=1e-4..1e-2 log',)\"")
     if not address or is_single_process(address):
@@ -81,13 +81,13 @@ def check_shared(config: Config) -> None:
         )
 
 
-def with_chosen(plan: Plan, workdir: Path) -> Plan:
+def with_chosen(plan: GridPlan, workdir: Path) -> GridPlan:
     """The plan with the settings that a finished search chose; a plan that searches nothing comes back as it is.
 
     Raises:
       FileNotFoundError: the search has not finished.
     """
-    if not (axes := searched_axes(plan.config)):
+    if not (axes := searched_axes(plan.experiment)):
         return plan
     path = workdir / SEARCH_FILE
     if not path.is_file():
@@ -99,13 +99,13 @@ def with_chosen(plan: Plan, workdir: Path) -> Plan:
     return dataclasses.replace(plan, trials=tuple(trials))
 
 
-def summarise_search(plan: Plan, workdir: Path, folds: Container[int]) -> dict[str, Any]:
+def summarise_search(plan: GridPlan, workdir: Path, folds: Container[int]) -> dict[str, Any]:
     """{"search": one entry a fold}, or nothing where nothing is searched: what was chosen, and what the validation part said of it.
 
     Args:
       folds: indices of the folds that count.
     """
-    if not searched_axes(plan.config):
+    if not searched_axes(plan.experiment):
         return {}
     entries = []
     for fold in json.loads((workdir / SEARCH_FILE).read_text())["folds"]:
@@ -127,40 +127,40 @@ def summarise_search(plan: Plan, workdir: Path, folds: Container[int]) -> dict[s
     return {"search": entries}
 
 
-def _search(plan: Plan, address: str, hashes: Mapping[str, Any]) -> dict[str, Any]:
+def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str, Any]:
     """Work on the search until it is finished; its content of search.json."""
     if jax.process_count() > 1:
         raise ValueError(
             "a search runs in one JAX process; many of them join one search with --mode=search and a storage that all of them reach, "
             "without jax.distributed"
         )
-    own, axes = plan.config["search"], searched_axes(plan.config)
+    own, axes = plan.experiment.search, searched_axes(plan.experiment)
     folds = range(len(plan.folds.folds))
-    name = own["name"] or "-".join((plan.config["corpus"]["name"], plan.config["system"]["name"], plan.config["protocol"]["name"]))
+    name = own.name or "-".join((plan.experiment.corpus.name, plan.experiment.system.name, plan.experiment.protocol.name))
     with open_storage(address) as storage:
-        claims = Claims(storage, name, lease_s=own["lease_s"], is_alone=is_single_process(address))
-        claims.bind({"config": {**plan.config, "search": _without_storage(own)}, "hashes": dict(hashes)}, _differences)
+        claims = Claims(storage, name, lease_s=own.lease_s, is_alone=is_single_process(address))
+        claims.bind({"config": {**plan.experiment, "search": _without_storage(own)}, "hashes": dict(hashes)}, _differences)
         studies = Studies(
-            storage, name, axes, num_folds=len(folds), num_settings=own["num_settings"], sampler=own["sampler"], seed=own["seed"]
+            storage, name, axes, num_folds=len(folds), num_settings=own.num_settings, sampler=own.sampler, seed=own.seed
         )
-        num_seeds = len(plan.config["train"]["seeds"])
-        batch = min(own["batch"], own["num_settings"])
+        num_seeds = len(plan.experiment.train.seeds)
+        batch = min(own.batch, own.num_settings)
         LOG.info(
             "search %s in %s: %d settings of each of %d folds; a round trains %d settings x %d folds x %d seeds together",
-            *(name, redacted(own["storage"]) or "search.db", own["num_settings"], len(folds), batch, len(folds), num_seeds),
+            *(name, redacted(own.storage) or "search.db", own.num_settings, len(folds), batch, len(folds), num_seeds),
         )
-        with tqdm(total=len(folds) * own["num_settings"], desc="search", unit="setting") as bar, listen() as stop:
+        with tqdm(total=len(folds) * own.num_settings, desc="search", unit="setting") as bar, listen() as stop:
             trainer = Trainer(plan, stop, bar)
-            run_rounds(studies, claims, batch=own["batch"], train=trainer.train, progress=trainer.finished)
+            run_rounds(studies, claims, batch=own.batch, train=trainer.train, progress=trainer.finished)
         found = [studies.settings(fold) for fold in folds]
     for fold, settings in zip(plan.folds.folds, found, strict=True):
         if _finite(chosen(settings).value) is None:
             LOG.warning("fold %s: no setting of the search has learnt anything; smaller learning rates may", fold.name)
     facts = {name: list(own[name]) if name == "space" else own[name] for name in ("space", "num_settings", "batch", "sampler", "seed")}
     return facts | {
-        "storage": redacted(own["storage"]) or "search.db",
-        "metric": plan.config["protocol"]["metric"],
-        "select": plan.config["protocol"]["select"],
+        "storage": redacted(own.storage) or "search.db",
+        "metric": plan.experiment.protocol.metric,
+        "select": plan.experiment.protocol.select,
         "stage": plan.stages[-1].name,
         "folds": [
             {
@@ -182,11 +182,11 @@ class Trainer:
       bar: of finished settings.
     """
 
-    def __init__(self, plan: Plan, stop: StopRequest, bar: tqdm):
+    def __init__(self, plan: GridPlan, stop: StopRequest, bar: tqdm):
         self._plan = plan
         self._stop = stop
         self._bar = bar
-        self._axes = searched_axes(plan.config)
+        self._axes = searched_axes(plan.experiment)
         self._programs: dict[Kind, Program] = {}
         self._needs: dict[Kind, Need] = {}
         self._num_finished: int | None = None
@@ -207,7 +207,7 @@ class Trainer:
 
     def train(self, number: int, asked: Sequence[Setting]) -> dict[tuple[int, int], float]:
         """Value of each setting, the mean over seeds of what its fold's selection part said, by (fold, slot)."""
-        seeds = self._plan.config["train"]["seeds"]
+        seeds = self._plan.experiment.train.seeds
         pairs = [(one, seed) for one in asked for seed in seeds]
         base = self._plan.trials[0]
         trials = tuple(
@@ -229,8 +229,8 @@ class Trainer:
             scores.setdefault((trial.fold, trial.setting), []).append(outcome.score(position))
         return {key: float(np.mean(values)) for key, values in scores.items()}
 
-    def _train_stage(self, plan: Plan, stage: Stage, finished: Mapping[str, NetworkOutcome], progress: Any) -> NetworkOutcome:
-        trials = plan.trials_of(stage)
+    def _train_stage(self, plan: GridPlan, stage: Stage, finished: Mapping[str, NetworkOutcome], progress: Any) -> NetworkOutcome:
+        trials = plan.grid.trials_of(stage)
         warm = warm_start(stage, {name: one.states for name, one in finished.items()}, len(trials), self._published(plan, stage, trials))
         batches = []
         groups = [piece for group in batches_of(trials) for piece in self._in_memory(plan, stage, trials, group)]
@@ -262,7 +262,7 @@ class Trainer:
             batches.append(Batch(program, positions, states))
         return NetworkOutcome(stage, batches)
 
-    def _in_memory(self, plan: Plan, stage: Stage, trials: Sequence[Trial], group: Sequence[int]) -> list[Sequence[int]]:
+    def _in_memory(self, plan: GridPlan, stage: Stage, trials: Sequence[Trial], group: Sequence[int]) -> list[Sequence[int]]:
         """The trials of one program, cut into batches that fit into memory."""
         first = trials[group[0]]
         kind = _kind(stage, first)
@@ -274,8 +274,8 @@ class Trainer:
         """A trial of each fold, so that parts are padded to one length whichever folds a round has left."""
         return [dataclasses.replace(like, fold=fold, inner=-1) for fold in range(len(self._plan.folds.folds))]
 
-    def _published(self, plan: Plan, stage: Stage, trials: Sequence[Trial]) -> Any:
-        return published_weights(plan.config_of(stage, trials[0]), stage, plan.data)
+    def _published(self, plan: GridPlan, stage: Stage, trials: Sequence[Trial]) -> Any:
+        return published_weights(plan.blueprint.experiment_of(stage, trials[0].fields), stage, plan.data)
 
     def _progress(self, number: int, num_settings: int, share: tuple[float, float]) -> Callable[[float, str, int, int], None]:
         start, width = share
@@ -304,9 +304,9 @@ def _kind(stage: Stage, trial: Trial) -> Kind:
     return stage.name, trial.fields
 
 
-def _with_values(plan: Plan, axes: Sequence[Any], trial: Trial, values: Mapping[str, Any]) -> Trial:
+def _with_values(plan: GridPlan, axes: Sequence[Any], trial: Trial, values: Mapping[str, Any]) -> Trial:
     numbers, fields = split_values(axes, values)
-    pairs = tuple((name, parsed(plan.config, name, text)) for name, text in fields.items())
+    pairs = tuple((name, parsed(plan.experiment, name, text)) for name, text in fields.items())
     return dataclasses.replace(trial, hyper=dict(trial.hyper) | numbers, fields=pairs)
 
 
@@ -315,8 +315,8 @@ def _without_storage(own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    lines = compare_configs(stored["config"], given["config"])
-    return lines + compare_configs(stored["hashes"], given["hashes"])
+    lines = compare_configs(stored["config"], given.config)
+    return lines + compare_configs(stored["hashes"], given.hashes)
 
 
 def _finite(value: float | None) -> float | None:

@@ -10,11 +10,11 @@ import numpy as np
 from avemo_jax.evaluation.metrics import METRICS, all_metrics
 from avemo_jax.evaluation.results import Predictions
 from avemo_jax.experiment.outcomes import Outcome
-from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.predictions import predict_tests
 
 
-def summarise_stages(plan: Plan, outcomes: Sequence[Outcome], folds: Container[int]) -> dict[str, Any]:
+def summarise_stages(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int]) -> dict[str, Any]:
     """{"stages": one entry a stage}, or nothing where there is one alone: audio and video beside both, as papers print them.
 
     An entry has the stage's name, its number of parameters, and the mean over folds and seeds of every metric on the test parts, of the
@@ -32,7 +32,7 @@ def summarise_stages(plan: Plan, outcomes: Sequence[Outcome], folds: Container[i
     return {"stages": entries}
 
 
-def summarise_settings(plan: Plan, outcome: Outcome, folds: Container[int]) -> dict[str, Any]:
+def summarise_settings(plan: GridPlan, outcome: Outcome, folds: Container[int]) -> dict[str, Any]:
     """{"settings": one entry a setting}, or nothing where nothing is swept: an ablation table on the same folds.
 
     An entry has what was tried, `validation` (the mean of what the selection part said of its trials, by which settings are chosen; None
@@ -42,7 +42,7 @@ def summarise_settings(plan: Plan, outcome: Outcome, folds: Container[int]) -> d
     Args:
       folds: indices of the folds that count.
     """
-    swept = [name for name, values in plan.config["sweep"].items() if name != "fields" and values]
+    swept = [name for name, values in plan.experiment.sweep.items() if name != "fields" and values]
     settings = sorted({trial.setting for trial in plan.trials})
     if len(settings) == 1:
         return {}

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from avemo_jax import parallel
 from avemo_jax.atomic import atomic_file
 from avemo_jax.data.stream import StreamedSet
-from avemo_jax.experiment.batches import (
+from avemo_jax.experiment.trial_groups import (
     Layout,
     TrialBatch,
     describe,
@@ -37,7 +37,7 @@ from avemo_jax.experiment.outcomes import (
     fit_machines,
     restore_late,
 )
-from avemo_jax.experiment.plan import Config, Plan
+from avemo_jax.experiment.grid_plan import Config, GridPlan
 from avemo_jax.json_lines import read_rows
 from avemo_jax.runs.checkpoints import Checkpoints
 from avemo_jax.runs.preemption import listen
@@ -53,7 +53,7 @@ LOG = logging.getLogger(__name__)
 LATE_FILE = "late.json"
 
 
-def train_stages(plan: Plan, run: RunDirectory, processes: Processes = ALONE) -> list[Outcome]:
+def train_stages(plan: GridPlan, run: RunDirectory, processes: Processes = ALONE) -> list[Outcome]:
     """Train all stages, or what is left of them; returns their outcomes, in order.
 
     Of several processes each trains its shares. Process 0 then reads what the others have left and gets the outcomes of all trials; the
@@ -84,7 +84,7 @@ def train_stages(plan: Plan, run: RunDirectory, processes: Processes = ALONE) ->
     return outcomes
 
 
-def restore_stages(plan: Plan, workdir: Path) -> list[Outcome]:
+def restore_stages(plan: GridPlan, workdir: Path) -> list[Outcome]:
     """Restore all stages from the run directory; trains nothing.
 
     Raises:
@@ -94,7 +94,7 @@ def restore_stages(plan: Plan, workdir: Path) -> list[Outcome]:
     return [*earlier, restore_last(plan, workdir, earlier)]
 
 
-def restore_last(plan: Plan, workdir: Path, earlier: Sequence[NetworkOutcome] | None = None) -> Outcome:
+def restore_last(plan: GridPlan, workdir: Path, earlier: Sequence[NetworkOutcome] | None = None) -> Outcome:
     """Restore what the last stage needs to judge.
 
     Args:
@@ -117,22 +117,22 @@ def restore_last(plan: Plan, workdir: Path, earlier: Sequence[NetworkOutcome] | 
     return restore_late(last, earlier, json.loads(path.read_text()))
 
 
-def make_program(plan: Plan, stage: Stage, trials: Sequence[Trial], inputs: Sequence[TrialInputs], *, num_lanes: int = 0) -> Program:
+def make_program(plan: GridPlan, stage: Stage, trials: Sequence[Trial], inputs: Sequence[TrialInputs], *, num_lanes: int = 0) -> Program:
     """Compile-ready program of a batch of trials, which share all that changes a program.
 
     Args:
       num_lanes: trials that it is compiled for, where they run side by side; fewer are filled up.
     """
-    net, recipe = plan.net(stage, trials[0]), plan.recipe(stage, trials[0])
+    net, recipe = plan.blueprint.net(stage, trials[0].fields), plan.recipe(stage, trials[0])
     data = plan.data.only(stage.streams)
     num_steps = -(-max(int(one.train_count) for one in inputs) // recipe.batch_size)
-    mesh = parallel.make_mesh(data_shards=plan.config["devices"]["data_shards"])
+    mesh = parallel.make_mesh(data_shards=plan.experiment.devices.data_shards)
     if isinstance(data, StreamedSet):
         return StreamProgram(net, recipe, data, mesh, num_steps)
     return TrialProgram(net, recipe, dict(data.arrays), execution_of(plan, stage, trials[0]), mesh, num_steps, num_lanes=num_lanes)
 
 
-def _settle_layout(plan: Plan, run: RunDirectory, processes: Processes) -> Layout:
+def _settle_layout(plan: GridPlan, run: RunDirectory, processes: Processes) -> Layout:
     """How the run is cut, as it was when it began; says what is to be done."""
     if processes.leads:
         needs = estimate_needs(plan)
@@ -151,11 +151,11 @@ def _rows(run: RunDirectory, layout: Layout) -> list[dict[str, Any]]:
     return [row for path in paths if path.exists() for row in read_rows(path)]
 
 
-def _join_rows(plan: Plan, run: RunDirectory, layout: Layout) -> None:
+def _join_rows(plan: GridPlan, run: RunDirectory, layout: Layout) -> None:
     """Put the rows of all shares into metrics.jsonl, in the order that one process with all trials in one batch writes."""
     order: dict[tuple[str, int], tuple[int, int]] = {}
     for place, stage in enumerate(filter(is_network, plan.stages)):
-        trials = plan.trials_of(stage)
+        trials = plan.grid.trials_of(stage)
         order |= {(stage.name, trials[i].number): (place, group) for group, own in enumerate(batches_of(trials)) for i in own}
     rows = sorted(_rows(run, layout), key=lambda row: (order[row["stage"], row["trial"]], row["epoch"], row["trial"]))
     with atomic_file(run.path / "metrics.jsonl") as stream:
@@ -165,9 +165,9 @@ def _join_rows(plan: Plan, run: RunDirectory, layout: Layout) -> None:
 class _Programs:
     """The programs of a stage: batches that differ in their trials alone share one, so that it is compiled once."""
 
-    def __init__(self, plan: Plan, stage: Stage):
+    def __init__(self, plan: GridPlan, stage: Stage):
         self._plan, self._stage = plan, stage
-        self._trials = plan.trials_of(stage)
+        self._trials = plan.grid.trials_of(stage)
         self._made: dict[tuple[Any, ...], tuple[Program, dict[int, TrialInputs]]] = {}
 
     def of(self, batch: TrialBatch) -> tuple[Program, list[TrialInputs]]:
@@ -182,26 +182,26 @@ class _Programs:
 
 
 def _train_network(
-    plan: Plan, stage: Stage, run: RunDirectory, finished: dict[str, NetworkOutcome], layout: Layout, processes: Processes
+    plan: GridPlan, stage: Stage, run: RunDirectory, finished: dict[str, NetworkOutcome], layout: Layout, processes: Processes
 ) -> NetworkOutcome:
     """Train the batches of a stage that are this process's."""
-    trials = plan.trials_of(stage)
+    trials = plan.grid.trials_of(stage)
     states = {name: outcome.state_of for name, outcome in finished.items()}
-    config = for_stage(plan.config, stage.name)
-    num_epochs = config["train"]["num_epochs"]
+    config = for_stage(plan.experiment, stage.name)
+    num_epochs = experiment.train.num_epochs
     mine = [batch for batch in stage_batches(plan, stage, layout) if batch.share % processes.count == processes.number]
     programs = _Programs(plan, stage)
     batches = []
     whose = f" {processes.number + 1}/{processes.count}" if processes.count > 1 else ""
     with listen() as own, tqdm(total=num_epochs * len(mine), desc=f"{stage.name}{whose}", unit="epoch") as bar, ExitStack() as locks:
         for share in sorted({batch.share for batch in mine}) if layout.num_shares > 1 else ():
-            locks.enter_context(run.lock_share(share, timeout_s=2 * config["devices"]["heartbeat_s"] + 30))
+            locks.enter_context(run.lock_share(share, timeout_s=2 * experiment.devices.heartbeat_s + 30))
         for number, batch in enumerate(mine):
             program, inputs = programs.of(batch)
             batch_trials = [trials[position] for position in batch.positions]
-            published = published_weights(plan.config_of(stage, batch_trials[0]), stage, plan.data)
+            published = published_weights(plan.blueprint.experiment_of(stage, batch_trials[0].fields), stage, plan.data)
             earlier = {name: [state_of[position] for position in batch.positions] for name, state_of in states.items()}
-            writer = make_writer(run.path / "tensorboard" / batch.name, wanted=config["train"]["tensorboard"])
+            writer = make_writer(run.path / "tensorboard" / batch.name, wanted=experiment.train.tensorboard)
             rows = rows_file(layout, batch.share)
 
             def write_rows(new, writer=writer, rows=rows):
@@ -221,7 +221,7 @@ def _train_network(
                 program=program,
                 num_epochs=num_epochs,
                 checkpoints=_checkpoints(config, run.path / "checkpoints" / batch.name),
-                checkpoint_every_epochs=config["train"]["checkpoint_every_epochs"],
+                checkpoint_every_epochs=experiment.train.checkpoint_every_epochs,
                 write_rows=write_rows,
                 resume_rows=resume_rows,
                 stop=processes.shared(own),
@@ -233,7 +233,7 @@ def _train_network(
     return NetworkOutcome(stage, batches)
 
 
-def _completed(plan: Plan, outcome: NetworkOutcome, workdir: Path, layout: Layout) -> NetworkOutcome:
+def _completed(plan: GridPlan, outcome: NetworkOutcome, workdir: Path, layout: Layout) -> NetworkOutcome:
     """The outcome with the batches that other processes have trained."""
     there = {tuple(batch.positions): batch for batch in outcome.batches}
     missing = [one for one in stage_batches(plan, outcome.stage, layout) if one.positions not in there]
@@ -242,21 +242,21 @@ def _completed(plan: Plan, outcome: NetworkOutcome, workdir: Path, layout: Layou
     return NetworkOutcome(outcome.stage, [both[one.positions] for one in stage_batches(plan, outcome.stage, layout)])
 
 
-def _restore_network(plan: Plan, stage: Stage, workdir: Path) -> NetworkOutcome:
+def _restore_network(plan: GridPlan, stage: Stage, workdir: Path) -> NetworkOutcome:
     path = workdir / "run.json"
     layout = layout_of(json.loads(path.read_text()) if path.is_file() else {})
     return NetworkOutcome(stage, _restore_batches(plan, stage, workdir, stage_batches(plan, stage, layout)))
 
 
-def _restore_batches(plan: Plan, stage: Stage, workdir: Path, wanted: Sequence[TrialBatch]) -> list[Batch]:
-    config = for_stage(plan.config, stage.name)
+def _restore_batches(plan: GridPlan, stage: Stage, workdir: Path, wanted: Sequence[TrialBatch]) -> list[Batch]:
+    config = for_stage(plan.experiment, stage.name)
     programs = _Programs(plan, stage)
     batches = []
     for batch in wanted:
         program, inputs = programs.of(batch)
         checkpoints = _checkpoints(config, workdir / "checkpoints" / batch.name)
         restored = checkpoints.restore([program.trial_shape(inputs[0], NOT_WARM)] * len(inputs))
-        if restored is None or restored[0] < config["train"]["num_epochs"]:
+        if restored is None or restored[0] < experiment.train.num_epochs:
             found = "nothing" if restored is None else f"epoch {restored[0]} of {config['train']['num_epochs']}"
             raise FileNotFoundError(
                 f"training in {workdir} has not finished (stage {stage.name}: {found}); run the same command with --mode=train"
@@ -273,5 +273,5 @@ def _onto(bar: tqdm, number: int, num_batches: int) -> Callable[[int, int, str],
     return progress
 
 
-def _checkpoints(config: Config, directory: Path) -> Checkpoints:
-    return Checkpoints(directory, keep=config["train"]["keep_checkpoints"], warn=LOG.warning)
+def _checkpoints(experiment: Experiment, directory: Path) -> Checkpoints:
+    return Checkpoints(directory, keep=experiment.train.keep_checkpoints, warn=LOG.warning)

@@ -28,7 +28,7 @@ class Comparison(Protocol):
 
 
 def audit_lists(
-    config: Config,
+    experiment: Experiment,
     paths: Sequence[str],
     columns: Sequence[str],
     compare: Callable[[Sequence[Clip], Path], Comparison],
@@ -52,12 +52,12 @@ def audit_lists(
     Raises:
       SplitListError, ValueError: a list, a column or a leave that is none, in a sentence.
     """
-    check_allowed(config["protocol"]["allow_leaks"])
+    check_allowed(experiment.protocol.allow_leaks)
     told = dict(_told(one) for one in columns)
     entries, everything = [], []
     for path in paths:
         split = read_split_list(Path(path), told)
-        findings = judge(_find(config, split, compare), allow=config["protocol"]["allow_leaks"])
+        findings = judge(_find(config, split, compare), allow=experiment.protocol.allow_leaks)
         print(_format(split), format_findings(findings), sep="\n")
         entries.append({"list": path, "columns": dict(split.columns), "findings": [finding.as_dict() for finding in findings]})
         everything += findings
@@ -68,11 +68,11 @@ def audit_lists(
     return everything
 
 
-def _find(config: Config, split: SplitList, compare: Callable[[Sequence[Clip], Path], Comparison]) -> list[Finding]:
+def _find(experiment: Experiment, split: SplitList, compare: Callable[[Sequence[Clip], Path], Comparison]) -> list[Finding]:
     clips = split.clips()
-    root = _media_root(split, config["corpus"]["root"])
-    if not clips or root is None or not config["protocol"]["near_duplicates"]:
-        missing = {clip.clip_id: f"there is no file {clip.audio or clip.video}" for clip in clips if config["protocol"]["near_duplicates"]}
+    root = _media_root(split, experiment.corpus.root)
+    if not clips or root is None or not experiment.protocol.near_duplicates:
+        missing = {clip.clip_id: f"there is no file {clip.audio or clip.video}" for clip in clips if experiment.protocol.near_duplicates}
         return audit_split_list(split, shared_media=() if missing else None, not_compared=missing)
     found = compare(clips, root)
     findings = audit_split_list(split, shared_media=found.pairs, not_compared=found.not_compared)

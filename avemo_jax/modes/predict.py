@@ -19,7 +19,7 @@ from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.results import PROBABILITY_DIGITS
 from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
 from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome
-from avemo_jax.experiment.plan import Config, Plan, stages_of, trials_of
+from avemo_jax.experiment.grid_plan import Config, GridPlan, stages_of, trials_of
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.experiment.run import set_up_backend
 from avemo_jax.experiment.searching import with_chosen
@@ -46,7 +46,7 @@ class RecordingPrediction:
     problems: tuple[Damage, ...]
 
 
-def predict(config: Config, files: Sequence[str], recordings: Recordings, *, output: Path | None = None) -> list[RecordingPrediction]:
+def predict(experiment: Experiment, files: Sequence[str], recordings: Recordings, *, output: Path | None = None) -> list[RecordingPrediction]:
     """Judge media files, print what is found, and write predictions.json and predictions.csv.
 
     Args:
@@ -65,7 +65,7 @@ def predict(config: Config, files: Sequence[str], recordings: Recordings, *, out
     workdir = default_workdir(config)
     features = LiveFeatures(config, recordings)
     ensemble = load_ensemble(config, workdir, features.views, recordings.segment_s, recordings.step_s)
-    rule = config["system"]["segment_rule"]
+    rule = experiment.system.segment_rule
     found = []
     for file in files:
         streams, problems = features.open(Path(file))
@@ -77,9 +77,9 @@ def predict(config: Config, files: Sequence[str], recordings: Recordings, *, out
     output.mkdir(parents=True, exist_ok=True)
     facts = {
         "run": str(workdir),
-        "system": config["system"]["name"],
-        "protocol": config["protocol"]["name"],
-        "label_set": config["corpus"]["label_set"],
+        "system": experiment.system.name,
+        "protocol": experiment.protocol.name,
+        "label_set": experiment.corpus.label_set,
         "num_models": ensemble.num_members,
         "classes": list(ensemble.classes),
     }
@@ -90,7 +90,7 @@ def predict(config: Config, files: Sequence[str], recordings: Recordings, *, out
 
 
 def load_ensemble(
-    config: Config, workdir: Path, views: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
+    experiment: Experiment, workdir: Path, views: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
 ) -> Ensemble:
     """Restore a finished run; of several hyper-parameter settings the one chosen on validation for each fold and seed.
 
@@ -109,7 +109,7 @@ def load_ensemble(
         raise FileNotFoundError(f"no run in {workdir}; {again}")
     if differences := compare_configs(json.loads((workdir / "config.json").read_text()), _with_stored_lengths(config, workdir)):
         raise ConfigMismatch(f"{workdir} holds a run of another config:\n  " + "\n  ".join(differences))
-    if config["system"]["speaker_normalized"]:
+    if experiment.system.speaker_normalized:
         raise ValueError(
             "a system with system.speaker_normalized judges a clip by all clips of its speaker, and a file alone does not bring them; "
             "predict with a system that has none"
@@ -135,7 +135,7 @@ def load_ensemble(
             continue  # a trial that failed in its first epoch has learnt nothing
         members = [
             Member(
-                plan.net(one.stage, plan.trials[position]),
+                plan.blueprint.net(one.stage, plan.trials[position].fields),
                 {"params": state.best.params, "batch_stats": state.best.batch_stats},
                 state.scaler,
                 plan.recipe(one.stage, plan.trials[position]).num_cepstra,
@@ -145,27 +145,27 @@ def load_ensemble(
         judges.append(Judge(members, outcome.joiners[position].join) if isinstance(outcome, LateOutcome) else Judge(members))
     if not judges:
         raise FileNotFoundError(f"no trial of the run in {workdir} has learnt anything; look at its metrics.jsonl, and {again}")
-    return Ensemble(judges, classes=plan.labels.classes, views=views, segment_s=segment_s, step_s=step_s)
+    return Ensemble(judges, classes=plan.blueprint.labels.classes, views=views, segment_s=segment_s, step_s=step_s)
 
 
-def _with_stored_lengths(config: Config, workdir: Path) -> Config:
+def _with_stored_lengths(experiment: Experiment, workdir: Path) -> Config:
     """The config as plain values, segments as long as they were in training: shorter ones give a finer timeline and change no network."""
     stored = json.loads((workdir / "config.json").read_text())
     given = json.loads(json.dumps(config))
-    for name, params in given["views"].items():
+    for name, params in given.views.items():
         if "segment_s" in params:
             params["segment_s"] = stored["views"].get(name, params).get("segment_s")
     return given
 
 
 def _plan_without_corpus(
-    config: Config, views: Mapping[str, tuple[tuple[int, ...], str]], *, num_trials: int, num_steps: Mapping[str, int]
-) -> Plan:
+    experiment: Experiment, views: Mapping[str, tuple[tuple[int, ...], str]], *, num_trials: int, num_steps: Mapping[str, int]
+) -> GridPlan:
     """The plan of a run as far as shapes go: its networks, recipes and trials, and a few examples of nothing in place of the corpus."""
     num_seeds_and_settings = len(trials_of(config, 1))
     num_folds = num_trials // num_seeds_and_settings
     stages = stages_of(config)
-    num_inner = config["late"]["num_inner_folds"] if any(stage.part == "inner" for stage in stages) else 0
+    num_inner = experiment.late.num_inner_folds if any(stage.part == "inner" for stage in stages) else 0
     # One clip of each part, and of the validation part as many as stacking divides.
     names = ("train", *(f"inner{index}" for index in range(num_inner)), *(f"validation{index}" for index in range(10)), "test")
     clips = tuple(Clip(clip_id=name, corpus="live", label="", speaker=name) for name in names)
@@ -177,17 +177,17 @@ def _plan_without_corpus(
     }
     for stream, (step_shape, dtype) in views.items():
         # One step will do for shapes, but where each step has statistics of its own.
-        shape = (len(names), num_steps[stream] if config["model"][stream]["standardize"] == "steps" else 1)
+        shape = (len(names), num_steps[stream] if experiment.model[stream]["standardize"] == "steps" else 1)
         arrays |= {stream: np.zeros((*shape, *step_shape), dtype), f"{stream}_mask": np.ones(shape, bool)}
     times = {stream: np.zeros(arrays[f"{stream}_mask"].shape, np.float32) for stream in views}
     training = tuple(name for name in names if not name.startswith(("validation", "test")))
     validation = tuple(name for name in names if name.startswith("validation"))
-    return Plan(
+    return GridPlan(
         config=config,
-        labels=label_set(config["corpus"]["label_set"]),
+        labels=label_set(experiment.corpus.label_set),
         clips=clips,
         classes=(0,) * len(names),
-        folds=FoldTable(config["protocol"]["name"], (Fold("fold", training, validation, ("test",)),) * num_folds, groups_by="", note=""),
+        folds=FoldTable(experiment.protocol.name, (Fold("fold", training, validation, ("test",)),) * num_folds, groups_by="", note=""),
         data=ResidentSet(names, arrays, times),
         stages=stages,
         trials=tuple(trials_of(config, num_folds)),

@@ -22,7 +22,7 @@ from avemo_jax.evaluation.results import Predictions, speaker_sums
 from avemo_jax.evaluation.statistics import speaker_bootstrap
 from avemo_jax.experiment.baseline import baseline_predictions
 from avemo_jax.experiment.outcomes import Outcome, SvmOutcome, fit_machines, machine_features
-from avemo_jax.experiment.plan import Config, Plan, load_data, make_plan
+from avemo_jax.experiment.grid_plan import Config, GridPlan, load_data, make_plan
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.run import run_hashes, set_up_backend
 from avemo_jax.experiment.searching import with_chosen
@@ -38,7 +38,7 @@ PANEL_METRICS = ("uar", "war")
 _TABLE_VIEW = "table"
 
 
-def measure_robustness(config: Config, prepared: PreparedCorpus, degraded: Callable[[Degradation], PreparedCorpus]) -> dict[str, Any]:
+def measure_robustness(experiment: Experiment, prepared: PreparedCorpus, degraded: Callable[[Degradation], PreparedCorpus]) -> dict[str, Any]:
     """Measure a finished run under every condition of `robustness.conditions`; write robustness.json and the report.
 
     Args:
@@ -53,7 +53,7 @@ def measure_robustness(config: Config, prepared: PreparedCorpus, degraded: Calla
       FileNotFoundError: the run has not finished.
       ValueError: a condition that is none.
     """
-    conditions = [parse_degradation(text) for text in config["robustness"]["conditions"]]
+    conditions = [parse_degradation(text) for text in experiment.robustness.conditions]
     set_up_backend(config)
     workdir = default_workdir(config)
     if not (workdir / "results.json").is_file():
@@ -97,18 +97,18 @@ def measure_robustness(config: Config, prepared: PreparedCorpus, degraded: Calla
     return panel
 
 
-def _why_not(config: Config, condition: Degradation) -> str:
+def _why_not(experiment: Experiment, condition: Degradation) -> str:
     """Why a condition cannot be measured with this system, "" where it can."""
-    streams = config["system"]["streams"]
+    streams = experiment.system.streams
     if condition.modality not in streams:
         return f"the system has no {condition.modality}"
     if condition.kind == MISSING:
         return "" if len(streams) > 1 else f"the system has nothing but {condition.modality}"
-    views = (config["system"][f"{condition.modality}_view"], config["system"][f"{condition.modality}_view_beside"])
+    views = (experiment.system[f"{condition.modality}_view"], experiment.system[f"{condition.modality}_view_beside"])
     return f"its {condition.modality} is a table of features, which has no media" if _TABLE_VIEW in views else ""
 
 
-def _restored(plan: Plan, shown: Plan, run: RunDirectory) -> Outcome:
+def _restored(plan: GridPlan, shown: GridPlan, run: RunDirectory) -> Outcome:
     """What the run has trained, ready to judge the examples of the plan `shown`; machines are fitted on those of `plan`."""
     last = plan.stages[-1]
     if last.part != "svm":
@@ -118,9 +118,9 @@ def _restored(plan: Plan, shown: Plan, run: RunDirectory) -> Outcome:
     return dataclasses.replace(fitted, features=features, usable=usable)
 
 
-def _data_of(plan: Plan, prepared: PreparedCorpus) -> ResidentSet | StreamedSet:
+def _data_of(plan: GridPlan, prepared: PreparedCorpus) -> ResidentSet | StreamedSet:
     """The examples of a degraded corpus, at least as long as those that networks were trained on."""
-    data = load_data(plan.config, plan.clips, plan.classes, prepared)
+    data = load_data(plan.experiment, plan.clips, plan.classes, prepared)
     if not isinstance(data, ResidentSet):
         return data
     arrays, times = dict(data.arrays), dict(data.times_s)
@@ -147,7 +147,7 @@ def _without(data: ResidentSet | StreamedSet, stream: str) -> ResidentSet | Stre
     return ResidentSet(data.clip_ids, arrays, data.times_s).only(data.streams)
 
 
-def _num_lost(plan: Plan, prepared: PreparedCorpus, condition: Degradation) -> int:
+def _num_lost(plan: GridPlan, prepared: PreparedCorpus, condition: Degradation) -> int:
     """Clips of which a condition leaves nothing in its stream; they are in the denominator."""
     kept = {clip.clip_id for clip in plan.clips}
     if condition.kind == MISSING:
@@ -156,7 +156,7 @@ def _num_lost(plan: Plan, prepared: PreparedCorpus, condition: Degradation) -> i
     return len({clip for clip, one in damage.items() if clip in kept and one.kind in (*LOST_KINDS, "no_face")})
 
 
-def _baseline(plan: Plan, fitted_on: PreparedSet | None, tested: PreparedSet | None, table: FoldTable) -> Predictions | None:
+def _baseline(plan: GridPlan, fitted_on: PreparedSet | None, tested: PreparedSet | None, table: FoldTable) -> Predictions | None:
     if fitted_on is None or tested is None or plan.stages[-1].part == "svm":
         return None
     try:

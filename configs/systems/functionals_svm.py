@@ -7,12 +7,12 @@ No published system; the row that stands beside every audio result, here with a 
 
 from ml_collections import ConfigDict
 
+from configs import base
+
 VARIANTS = {"functionals_svm": ("audio",)}
 
 
 def apply(config: ConfigDict, variant: str) -> None:
-    """Set the view and the stage."""
-    config.system.name = variant
-    config.system.streams = ("audio",)
-    config.system.audio_view = "functionals"
+    """Set the stream and the stage."""
+    base.use(config, variant, VARIANTS[variant], audio=base.stream(view="functionals"))
     config.train.stages = ("svm",)
