@@ -45,6 +45,7 @@ def train(config: Config, prepared: PreparedCorpus, processes: Processes = ALONE
 
     Raises:
       Preempted: the run was asked to stop and has saved.
+      ChangedPredictions: the run has finished before, and its predictions were changed since.
       ConfigMismatch, LeakError, ValueError: see `open_run` and `make_plan`.
     """
     set_up_backend(config)
@@ -52,6 +53,7 @@ def train(config: Config, prepared: PreparedCorpus, processes: Processes = ALONE
         _follow(config, prepared, processes)
         return {}
     with open_run(default_workdir(config), config) as run:
+        run.check_predictions()
         with run.phase("plan"):
             plan = make_plan(config, prepared)
             run.bind(**run_hashes(plan, prepared))
@@ -94,12 +96,15 @@ def evaluate(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
 
     Raises:
       FileNotFoundError: the run directory has no finished training.
+      ChangedPredictions: its predictions were changed since they were written.
+      DamagedCheckpoint, ForeignCheckpoint: see `restore_stages`.
     """
     set_up_backend(config)
     workdir = default_workdir(config)
     if not (workdir / "config.json").is_file():
         raise FileNotFoundError(f"no run in {workdir}; train it first: the same command with --mode=train")
     with open_run(workdir, config) as run:
+        run.check_predictions()
         plan = make_plan(config, prepared)
         run.bind(**run_hashes(plan, prepared))
         plan = with_chosen(plan, run.path)
@@ -109,8 +114,10 @@ def evaluate(config: Config, prepared: PreparedCorpus) -> dict[str, Any]:
         refuse(findings)
         results = _finish(plan, run, prepared, outcomes, findings)
         if before is not None:
-            same = before == (run.path / "predictions.csv").read_bytes()
-            LOG.info("predictions.csv is %s", "byte for byte what it was" if same else "NOT what it was before; devices or versions differ")
+            if before == (run.path / "predictions.csv").read_bytes():
+                LOG.info("predictions.csv is byte for byte what it was")
+            else:
+                LOG.warning("predictions.csv is NOT what it was before and was written anew; devices or versions differ")
         return results
 
 
@@ -194,6 +201,7 @@ def _finish(
         predictions = {protocol: tested for protocol, (tested, _) in predicted.items()}
         for table, _ in spans:
             write_predictions_csv(run.path / predictions_name(plan, table), predictions[table.protocol])
+        run.record_predictions([predictions_name(plan, table) for table, _ in spans])
         fits = list(late_fits(plan, outcome)) if isinstance(outcome, LateOutcome) else []
         for table, _ in spans:
             findings = [*findings, *audit_results(plan, predictions[table.protocol], fits if table is own else (), table=table)]
