@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -46,6 +47,9 @@ from avemo_jax.runs.run_directory import RunDirectory
 from avemo_jax.runs.writers import make_writer
 from avemo_jax.training.execution import TrialProgram
 from avemo_jax.training.grid import NOT_WARM, Stage, Trial, batches_of, train_batch, warm_start
+from avemo_jax.runs.preemption import listen
+from avemo_jax.runs.processes import ALONE, Processes
+from avemo_jax.runs.run_directory import RunDirectory, read_owner
 from avemo_jax.training.state import TrialInputs
 from avemo_jax.training.stream_program import StreamProgram
 
@@ -88,7 +92,7 @@ def restore_stages(plan: GridPlan, workdir: Path) -> list[Outcome]:
     """Restore all stages from the run directory; trains nothing.
 
     Raises:
-      FileNotFoundError, DamagedCheckpoint: as `restore_last`.
+      FileNotFoundError, DamagedCheckpoint, ForeignCheckpoint: as `restore_last`.
     """
     earlier = [_restore_network(plan, stage, workdir) for stage in plan.stages[:-1]]
     return [*earlier, restore_last(plan, workdir, earlier)]
@@ -103,6 +107,7 @@ def restore_last(plan: GridPlan, workdir: Path, earlier: Sequence[NetworkOutcome
     Raises:
       FileNotFoundError: training has not finished.
       DamagedCheckpoint: no checkpoint of a stage is whole.
+      ForeignCheckpoint: one belongs to another run, stage, epoch or trials.
     """
     last = plan.stages[-1]
     if last.part == "svm":
@@ -220,8 +225,8 @@ def _train_network(
                 warm=warm_start(stage, earlier, len(batch_trials), published),
                 program=program,
                 num_epochs=num_epochs,
-                checkpoints=_checkpoints(config, run.path / "checkpoints" / batch.name),
-                checkpoint_every_epochs=experiment.train.checkpoint_every_epochs,
+                checkpoints=_checkpoints(config, run.path, batch.name, batch_trials),
+                checkpoint_every_epochs=config["train"]["checkpoint_every_epochs"],
                 write_rows=write_rows,
                 resume_rows=resume_rows,
                 stop=processes.shared(own),
@@ -248,13 +253,13 @@ def _restore_network(plan: GridPlan, stage: Stage, workdir: Path) -> NetworkOutc
     return NetworkOutcome(stage, _restore_batches(plan, stage, workdir, stage_batches(plan, stage, layout)))
 
 
-def _restore_batches(plan: GridPlan, stage: Stage, workdir: Path, wanted: Sequence[TrialBatch]) -> list[Batch]:
-    config = for_stage(plan.experiment, stage.name)
-    programs = _Programs(plan, stage)
+def _restore_batches(plan: Plan, stage: Stage, workdir: Path, wanted: Sequence[TrialBatch]) -> list[Batch]:
+    config = for_stage(plan.config, stage.name)
+    programs, trials = _Programs(plan, stage), plan.trials_of(stage)
     batches = []
     for batch in wanted:
         program, inputs = programs.of(batch)
-        checkpoints = _checkpoints(config, workdir / "checkpoints" / batch.name)
+        checkpoints = _checkpoints(config, workdir, batch.name, [trials[position] for position in batch.positions])
         restored = checkpoints.restore([program.trial_shape(inputs[0], NOT_WARM)] * len(inputs))
         if restored is None or restored[0] < experiment.train.num_epochs:
             found = "nothing" if restored is None else f"epoch {restored[0]} of {config['train']['num_epochs']}"
@@ -273,5 +278,8 @@ def _onto(bar: tqdm, number: int, num_batches: int) -> Callable[[int, int, str],
     return progress
 
 
-def _checkpoints(experiment: Experiment, directory: Path) -> Checkpoints:
-    return Checkpoints(directory, keep=experiment.train.keep_checkpoints, warn=LOG.warning)
+def _checkpoints(config: Config, workdir: Path, name: str, trials: Sequence[Trial]) -> Checkpoints:
+    """The checkpoints of a batch, tied to the run and to these trials; which clips a fold holds is in the run's fold hash."""
+    own = [dataclasses.asdict(trial) | {"hyper": {key: float(value) for key, value in trial.hyper.items()}} for trial in trials]
+    owner = read_owner(workdir) | {"trials": own}
+    return Checkpoints(workdir / "checkpoints" / name, keep=config["train"]["keep_checkpoints"], warn=LOG.warning, owner=owner)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,10 @@ VERSIONED = (
 
 class ConfigMismatch(ValueError):
     """The directory holds a run of another config."""
+
+
+class ChangedPredictions(ValueError):
+    """A file of predictions is not the one that the run wrote."""
 
 
 class RunDirectory:
@@ -122,6 +128,24 @@ class RunDirectory:
                 + "\nPoint --config.corpus.root at the corpus it was begun with, or give this run another --config.workdir."
             )
 
+    def record_predictions(self, names: Sequence[str]) -> None:
+        """Write the SHA-256 of these files of predictions into run.json."""
+        self.write_run_json(predictions_sha256={name: _sha256(self.path / name) for name in names})
+
+    def check_predictions(self) -> None:
+        """Check that the files of predictions that are there are those that the run wrote; one that was removed is no change.
+
+        Raises:
+          ChangedPredictions: one was changed, with what to do.
+        """
+        recorded = self.read_json("run.json").get("predictions_sha256", {}) if self.has("run.json") else {}
+        for name, expected in recorded.items():
+            if self.has(name) and (found := _sha256(self.path / name)) != expected:
+                raise ChangedPredictions(
+                    f"{self.path / name} was changed after this run wrote it: expected SHA-256 {expected[:12]}..., found {found[:12]}...; "
+                    "put the original back, or remove the file and --mode=evaluate writes it anew from the checkpoints"
+                )
+
     @contextmanager
     def lock_share(self, share: int, *, timeout_s: float) -> Iterator[None]:
         """Hold a part of the run that one of several processes trains.
@@ -151,10 +175,11 @@ class RunDirectory:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
 
     def write_run_json(self, **facts: Any) -> None:
-        """Write run.json: versions, commit, devices, hashes, seconds per phase."""
+        """Write run.json: id, versions, commit, devices, hashes, seconds per phase."""
         import jax
 
-        earlier = self.read_json("run.json") if self.has("run.json") else {}
+        # A run of an earlier version stays without an id: its checkpoints have none either.
+        earlier: dict[str, Any] = self.read_json("run.json") if self.has("run.json") else {"run_id": uuid.uuid4().hex}
         seconds = dict(earlier.get("seconds", {}))
         for name, value in self._seconds.items():
             seconds[name] = round(seconds.get(name, 0.0) + value, 3)
@@ -176,6 +201,18 @@ class RunDirectory:
             }
             | facts,
         )
+
+
+def read_owner(path: Path) -> dict[str, Any]:
+    """What the checkpoints of a run belong to: its id ("" where an earlier version began it), config, folds and prepared sets."""
+    facts, config = (json.loads(file.read_text()) if file.is_file() else {} for file in (path / "run.json", path / "config.json"))
+    return {
+        "run_id": facts.get("run_id", ""),
+        # Of the file, which is written once: a config that is resumed with may differ in where and how fast.
+        "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
+        "fold_hash": facts.get("fold_hash", ""),
+        "prepared_sets": facts.get("prepared_sets", {}),
+    }
 
 
 def default_workdir(config: Mapping[str, Any]) -> Path:
@@ -259,6 +296,10 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _version(package: str) -> str:
