@@ -109,13 +109,13 @@ class Robustness:
     """What `--mode=robustness` does to test clips.
 
     Attributes:
-      conditions: noise:DB, codec:KBIT/S, occlusion:SHARE, frame_drop:SHARE, missing:STREAM.
+      conditions: noise:DB, codec:KBIT/S, occlusion:SHARE, frame_drop:SHARE, missing:STREAM, where * stands for each stream in turn.
     """
 
     conditions: tuple[str, ...] = (
         *("noise:20", "noise:10", "noise:0", "codec:16", "codec:6"),
         *("occlusion:0.1", "occlusion:0.3", "frame_drop:0.5", "frame_drop:0.9"),
-        *("missing:audio", "missing:video"),
+        "missing:*",
     )
 
 

@@ -19,6 +19,7 @@ from avemo_jax.protocols.audit.findings import Finding, check_allowed, judge, wo
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
 from avemo_jax.protocols.audit.predictions import audit_predictions
 from avemo_jax.protocols.folds import FoldTable
+from avemo_jax.runs.run_directory import RunDirectory
 
 
 def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
@@ -51,7 +52,7 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
     ]
     if plan.experiment.protocol.select == "test":
         findings.append(Finding("selected_on_test", "epochs and settings are chosen on the test part, as protocol.select asks"))
-    if normalized := plan.experiment.system.speaker_normalized:
+    if normalized := [name for name, stream in plan.experiment.streams_in_use.items() if stream.per_speaker]:
         detail = f"each speaker's {' and '.join(normalized)} is z-scored with all clips of the speaker, those of the test part too"
         findings.append(Finding("transductive", detail))
     return worst_first([*of_folds, *_judged(plan, findings)])
@@ -88,6 +89,11 @@ def _judged(plan: GridPlan, findings: Sequence[Finding], table: FoldTable | None
     return judge(named, allow=allow, implied=table.implies, protocol=table.protocol)
 
 
+def write_audit(run: RunDirectory, findings: Sequence[Finding]) -> None:
+    """Write audit.json."""
+    run.write_json("audit.json", [finding.as_dict() for finding in findings])
+
+
 def stack_uses(plan: GridPlan) -> Iterator[StackUse]:
     """Every stage that learns from the outputs of earlier ones, fold by fold, with what those were trained on."""
     for stage in plan.stages:
@@ -108,11 +114,11 @@ def stack_uses(plan: GridPlan) -> Iterator[StackUse]:
 
 def encoder_uses(plan: GridPlan) -> Iterator[EncoderUse]:
     """Every encoder that starts from weights which somebody trained; a file of one's own may have been trained on anything."""
-    config = plan.experiment
+    experiment = plan.experiment
     for stream in experiment.system.streams:
-        inside = trained_encoder(config, stream)
-        names = [source.encoder for source in sources_of(config, stream) if source.encoder] + ([inside.name] if inside else [])
+        inside = trained_encoder(experiment, stream)
+        names = [source.encoder for source in sources_of(experiment, stream) if source.encoder] + ([inside.name] if inside else [])
         for name in names:
-            weights = experiment.encoders[encoder_spec(config, name).name]["weights"]
+            weights = experiment.encoders[encoder_spec(experiment, name).name].weights
             if weights != RANDOM:
                 yield EncoderUse(name, TRAINED_ON[name]) if weights == PUBLISHED else EncoderUse(f"{name} ({weights})", None)

@@ -1,4 +1,4 @@
-"""The row that is always there: the classical baseline on the same folds."""
+"""The classical baseline (functionals and an SVM) on the same folds, reported with every run that has sound."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def baseline_predictions(plan: GridPlan, functionals: PreparedSet, folds: Sequen
     """Fit and test the SVM on functionals, fold after fold; clips without functionals get the training part's class frequencies."""
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     features, has_features = functionals_of(plan, functionals)
-    shown, is_shown = (features, has_features) if tested is None else functionals_of(plan, tested)
+    test_features, has_test_features = (features, has_features) if tested is None else functionals_of(plan, tested)
     label = np.asarray(plan.classes)
-    posteriors = []
+    results = []
     for fold in folds:
         rows = {part: np.asarray([row_of[clip_id] for clip_id in getattr(fold, part)]) for part in ("train", "validation", "test")}
         known = {part: index[has_features[index]] for part, index in rows.items()}
-        machine = fit_svm(features, label, train=known["train"], validation=known["validation"], num_classes=plan.blueprint.num_classes)
-        posterior = np.tile(machine.class_shares, (len(rows["test"]), 1))
-        posterior[is_shown[rows["test"]]] = machine.probabilities(shown[rows["test"]][is_shown[rows["test"]]])
-        posteriors.append((fold, 0, rows["test"], posterior))
-    return to_predictions(plan, posteriors)
+        svm = fit_svm(features, label, train=known["train"], validation=known["validation"], num_classes=plan.blueprint.num_classes)
+        values = np.tile(svm.class_shares, (len(rows["test"]), 1))
+        values[has_test_features[rows["test"]]] = svm.probabilities(test_features[rows["test"]][has_test_features[rows["test"]]])
+        results.append((fold, 0, rows["test"], values))
+    return to_predictions(plan, results)
 
 
 def functionals_of(plan: GridPlan, functionals: PreparedSet) -> tuple[np.ndarray, np.ndarray]:

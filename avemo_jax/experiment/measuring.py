@@ -18,7 +18,7 @@ from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import LateOutcome, Outcome
 from avemo_jax.experiment.predictions import predict_tests_and_validation
 from avemo_jax.experiment.searching import summarise_search
-from avemo_jax.experiment.settings import summarise_settings, summarise_stages
+from avemo_jax.experiment.summaries import summarise_settings, summarise_stages
 from avemo_jax.protocols.audit.findings import Finding, refuse, worst_first
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.reporting.report import format_table, write_report

@@ -6,7 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 
 import jax
+import numpy as np
 
+from avemo_jax import parallel
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.networks import trained_encoder
 from avemo_jax.experiment.trial_groups import Layout, is_network, stage_groups
@@ -50,42 +52,38 @@ def estimate_needs(plan: GridPlan) -> dict[str, list[memory.Need]]:
     return needs
 
 
+def estimate_need(plan: GridPlan, stage: Stage, trial: Trial) -> memory.Need:
+    """Return what a trial of a stage needs."""
+    data = plan.data.only(stage.streams)
+    examples = {}
+    for stream in stage.streams:
+        shape, dtype = data.step_of(stream)
+        examples[stream] = jax.ShapeDtypeStruct((data.num_steps(stream), *shape), np.dtype(dtype))
+        examples[f"{stream}_mask"] = jax.ShapeDtypeStruct((data.num_steps(stream),), np.bool_)
+    (inputs,) = plan.inputs(stage, [trial])
+    data_shards = plan.experiment.devices.data_shards
+    return memory.estimate(
+        plan.blueprint.net(stage, trial.fields),
+        plan.recipe(stage, trial),
+        plan.blueprint.state_shape(stage, trial),
+        inputs,
+        examples,
+        shared_bytes=memory.tree_bytes(dict(data.arrays)),
+        data_shards=data_shards if data.is_resident else parallel.make_mesh(data_shards=data_shards).size,
+    )
+
+
 def num_fitting(plan: GridPlan, stage: Stage, need: memory.Need, num_trials: int) -> int:
     """Return how many of `num_trials` trials of one program fit into a device's memory together; at least one a device."""
     limit = memory.device_bytes(plan.experiment.devices.memory_gib)
     return need.largest_batch(limit, num_trials, **spread(plan, stage))
 
 
-def estimate_need(plan: GridPlan, stage: Stage, trial: Trial) -> memory.Need:
-    """What a trial of a stage takes."""
-    net, recipe = plan.blueprint.net(stage, trial.fields), plan.recipe(stage, trial)
-    data = plan.data.only(stage.streams)
-    (inputs,) = plan.inputs(stage, [trial])
-    data_shards = plan.experiment.devices.data_shards
-    examples = {}
-    for stream in stage.streams:
-        shape, dtype = data.step_of(stream)
-        examples[stream] = jax.ShapeDtypeStruct((data.num_steps(stream), *shape), np.dtype(dtype))
-        examples[f"{stream}_mask"] = jax.ShapeDtypeStruct((data.num_steps(stream),), np.bool_)
-    state: TrialState
-    if isinstance(data, StreamedSet):
-        mesh = parallel.make_mesh(data_shards=data_shards)
-        state, data_shards = StreamProgram(net, recipe, data, mesh, 1).trial_shape(inputs, NOT_WARM), mesh.size
-    else:
-        arrays = {name: jax.ShapeDtypeStruct(one.shape, one.dtype) for name, one in data.arrays.items()}
-        state = jax.eval_shape(lambda held, one: steps.init_trial(net, recipe, held, one, NOT_WARM), arrays, inputs)
-    shared = memory.tree_bytes(dict(data.arrays))
-    return memory.estimate(net, recipe, state, inputs, examples, shared_bytes=shared, data_shards=data_shards)
-
-
 def spread(plan: GridPlan, stage: Stage) -> dict[str, int]:
-    """How many trials are in a step at the same time, and over how many devices trials are spread."""
-    execution = execution_of(plan, stage, plan.trials[0])
-    if isinstance(plan.data, StreamedSet):
+    """Return how many trials are in a step at the same time, and over how many devices trials are spread."""
+    if not plan.data.is_resident:
         return {"at_once": 1}
     data_shards = plan.experiment.devices.data_shards
-    if execution.trials == "loop":
+    if execution_of(plan, stage, plan.trials[0]).trials == "loop":
         return {"at_once": os.cpu_count() or 1, "trial_shards": jax.local_device_count() if data_shards == 1 else 1}
     return {"at_once": len(plan.grid.trials_of(stage)), "trial_shards": jax.local_device_count() // data_shards}
-
-

@@ -1,4 +1,4 @@
-"""From the posteriors of trials to the predictions of a run."""
+"""From the probabilities of trials to the predictions of a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from avemo_jax.evaluation.results import Predictions, aggregate_segments
 from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.protocols.folds import Fold
-from avemo_jax.training.grid import Trial
+from avemo_jax.training.trials import Trial
 
 
 def chosen_trials(trials: Sequence[Trial], score: Callable[[int], float]) -> list[int]:
-    """Positions of one trial for each (fold, seed): of several hyper-parameter settings the one that the selection part liked best."""
+    """Positions of one trial for each (fold, seed): of several settings the one with the best selection metric."""
     best: dict[tuple[int, int], int] = {}
     for position, trial in enumerate(trials):
         rival = best.get((trial.fold, trial.seed))
@@ -52,23 +52,23 @@ def predict_tests_and_validation(plan: GridPlan, outcome: Outcome, *, folds: Con
 def predict_parts(plan: GridPlan, outcome: Outcome, positions: Sequence[int], rows: Sequence[np.ndarray]) -> Predictions:
     """Predict the examples `rows` with each of these trials, clip by clip."""
     clip = plan.data.arrays["clip"]
-    clip_posteriors = []
-    for position, own, posterior in zip(positions, rows, outcome.posteriors(positions, rows), strict=True):
+    clip_probabilities = []
+    for position, own, values in zip(positions, rows, outcome.probabilities(positions, rows), strict=True):
         trial = plan.trials[position]
         tested, segment_of = np.unique(clip[own], return_inverse=True)
-        joined = aggregate_segments(segment_of, posterior, len(tested), rule=plan.experiment.system.segment_rule)
-        clip_posteriors.append((plan.folds.folds[trial.fold], trial.seed, tested, joined))
-    return to_predictions(plan, clip_posteriors)
+        joined = aggregate_segments(segment_of, values, len(tested), rule=plan.experiment.system.segment_rule)
+        clip_probabilities.append((plan.folds.folds[trial.fold], trial.seed, tested, joined))
+    return to_predictions(plan, clip_probabilities)
 
 
-def to_predictions(plan: GridPlan, posteriors: Iterable[tuple[Fold, int, np.ndarray, np.ndarray]]) -> Predictions:
-    """Name what was predicted: (fold, seed, rows of plan.clips, (rows, K) posteriors) of every trial."""
+def to_predictions(plan: GridPlan, probabilities: Iterable[tuple[Fold, int, np.ndarray, np.ndarray]]) -> Predictions:
+    """Name what was predicted: (fold, seed, rows of plan.clips, (rows, K) probabilities) of every trial."""
     fold, seed, row, probabilities = [], [], [], []
-    for one, number, rows, posterior in posteriors:
+    for one, number, rows, values in probabilities:
         fold += [one.name] * len(rows)
         seed += [number] * len(rows)
         row.append(rows)
-        probabilities.append(posterior)
+        probabilities.append(values)
     clips = [plan.clips[i] for i in np.concatenate(row)]
     return Predictions(
         clip=np.asarray([clip.clip_id for clip in clips]),

@@ -19,6 +19,7 @@ from typing import Any
 import filelock
 
 from avemo_jax.atomic import atomic_file, write_json
+from avemo_jax.config import Experiment, to_plain
 from avemo_jax.json_lines import read_rows
 from avemo_jax.redaction import redacted_tree
 
@@ -51,12 +52,6 @@ UNCOMPARED = (
     "train.keep_checkpoints",
     "views.table.path",
 )
-# Fields that came after runs had been made, and the value that does what was done before there was the field: what a run has whose
-# config.json lacks it.
-ADDED = {
-    "devices.product_precision": "default",
-    "train.length_buckets": 1,
-}
 # Packages whose version may change a number.
 VERSIONED = (
     *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn"),
@@ -215,23 +210,15 @@ def read_owner(path: Path) -> dict[str, Any]:
     }
 
 
-def default_workdir(config: Mapping[str, Any]) -> Path:
-    """runs/<corpus>-<system>-<protocol>, or what the config says."""
-    if config["workdir"]:
-        return Path(config["workdir"])
-    protocol = config["protocol"]["name"].replace(" ", "").replace(",", "+")  # of several; lists of runs are divided by commas
-    return Path(f"runs/{config['corpus']['name']}-{config['system']['name']}-{protocol}")
-
-
 @contextmanager
-def open_run(path: Path, config: Mapping[str, Any]) -> Iterator[RunDirectory]:
+def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
     """Lock a run directory, making it where there is none, and check that it belongs to this config; passwords are not written into it.
 
     Raises:
       ConfigMismatch: it holds a run of another config; the message shows every difference.
       RuntimeError: another process is working in it.
     """
-    path, config = Path(path), redacted_tree(config)
+    path, config = Path(path), redacted_tree(to_plain(experiment))
     path.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path / ".lock")
     try:
@@ -249,18 +236,24 @@ def open_run(path: Path, config: Mapping[str, Any]) -> Iterator[RunDirectory]:
         lock.release()
 
 
-def follow_run(path: Path, config: Mapping[str, Any]) -> RunDirectory:
-    """The run directory that another process has opened for the same config; this one writes rows and checkpoints of its share.
+def follow_run(path: Path, experiment: Experiment) -> RunDirectory:
+    """Return the run directory that another process has opened for the same config; this one writes rows and checkpoints of its share.
 
     Raises:
       ConfigMismatch: this process was started with another config; the message shows every difference.
     """
-    _refuse_other(Path(path), redacted_tree(config))
+    _refuse_other(Path(path), redacted_tree(to_plain(experiment)))
     return RunDirectory(Path(path))
 
 
 def _refuse_other(path: Path, config: Mapping[str, Any]) -> None:
-    differences = compare_configs(json.loads((path / "config.json").read_text()), json.loads(json.dumps(config)))
+    stored = json.loads((path / "config.json").read_text())
+    if "streams" not in stored:
+        raise ConfigMismatch(
+            f"{path} holds a run of an earlier version, whose config has other fields; its predictions.csv and report.html stay readable. "
+            "Give this run another --config.workdir, or remove that folder."
+        )
+    differences = compare_configs(stored, json.loads(json.dumps(config)))
     if differences:
         raise ConfigMismatch(
             f"{path} holds a run of another config:\n  "
@@ -271,7 +264,7 @@ def _refuse_other(path: Path, config: Mapping[str, Any]) -> None:
 
 def compare_configs(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """Lines `field: stored -> given` for every field that matters and differs."""
-    old, new = ADDED | flatten(stored), ADDED | flatten(given)
+    old, new = flatten(stored), flatten(given)
     return [
         f"{name}: {old.get(name, '(absent)')!r} there, {new.get(name, '(absent)')!r} now"
         for name in sorted(old.keys() | new.keys())

@@ -15,7 +15,7 @@ from avemo_jax.experiment.predictions import predict_tests
 
 
 def summarise_stages(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int]) -> dict[str, Any]:
-    """{"stages": one entry a stage}, or nothing where there is one alone: audio and video beside both, as papers print them.
+    """Return {"stages": one entry a stage}, or nothing where there is one alone: single streams beside all, as papers print them.
 
     An entry has the stage's name, its number of parameters, and the mean over folds and seeds of every metric on the test parts, of the
     settings that were chosen on validation for that stage.
@@ -33,16 +33,16 @@ def summarise_stages(plan: GridPlan, outcomes: Sequence[Outcome], folds: Contain
 
 
 def summarise_settings(plan: GridPlan, outcome: Outcome, folds: Container[int]) -> dict[str, Any]:
-    """{"settings": one entry a setting}, or nothing where nothing is swept: an ablation table on the same folds.
+    """Return {"settings": one entry a setting}, or nothing where nothing is swept: an ablation table on the same folds.
 
-    An entry has what was tried, `validation` (the mean of what the selection part said of its trials, by which settings are chosen; None
+    An entry has what was tried, `validation` (the mean selection metric of its trials, by which settings are chosen; None
     where one of them failed) and the mean over folds and seeds of every metric on the test parts. The run's own result is that of the
     settings chosen on validation, fold by fold; to choose a row of this table by its test columns is selection on test.
 
     Args:
       folds: indices of the folds that count.
     """
-    swept = [name for name, values in plan.experiment.sweep.items() if name != "fields" and values]
+    swept = plan.blueprint.variation.numbers
     settings = sorted({trial.setting for trial in plan.trials})
     if len(settings) == 1:
         return {}
