@@ -15,7 +15,7 @@ from avemo_jax.experiment import baseline, fit_probes, run
 from avemo_jax.experiment.audit import audit, audit_results, encoder_uses, stack_uses
 from avemo_jax.experiment.fit_probes import late_fits, plan_fits
 from avemo_jax.experiment.outcomes import fit_late
-from avemo_jax.experiment.plan import Plan, make_plan
+from avemo_jax.experiment.grid_plan import Plan, make_plan
 from avemo_jax.experiment.predictions import to_predictions
 from avemo_jax.models.encoders import FAMILIES
 from avemo_jax.pretrained.trained_on import TRAINED_ON
@@ -95,7 +95,7 @@ def test_a_recording_that_is_there_twice_stops_the_run_unless_allowed(prepared, 
     alone = dataclasses.replace(twice, sets={"audio": prepared.sets["audio"]})
     fields = {"workdir": str(tmp_path / "run"), "prepared_dir": str(tmp_path), "protocol.name": "loso"}
     with pytest.raises(LeakError, match=r"near_duplicate_in_two_parts.*s0-happy-0(.|\n)*allow_leaks="):
-        run.train(config(**fields), alone)
+        train(config(**fields), alone)
     written = json.loads((tmp_path / "run" / "audit.json").read_text())
     assert written[0]["finding"] == "near_duplicate_in_two_parts" and written[0]["severity"] == "fails" and written[0]["allowed_by"] == ""
     assert not (tmp_path / "run" / "checkpoints").exists()
@@ -173,7 +173,7 @@ class Says:
         self.stage = stage
         self.table = np.random.default_rng(seed).dirichlet(np.ones(4), num_examples)
 
-    def posteriors(self, positions, rows):
+    def probabilities(self, positions, rows):
         return [self.table[own] for own in rows]
 
 
@@ -208,11 +208,11 @@ def test_encoders_are_held_against_the_corpora(prepared):
     plan = plan_of(prepared)
     assert list(encoder_uses(plan)) == []
     assert set(TRAINED_ON) == set(FAMILIES)
-    with_encoder = dataclasses.replace(plan, config=config(**{"model.audio.encoder": "vggish"}))
+    with_encoder = dataclasses.replace(plan, config=config(**{"streams.audio.encoder": "vggish"}))
     assert [(use.encoder, use.trained_on) for use in encoder_uses(with_encoder)] == [("vggish", ("youtube8m",))]
-    own = dataclasses.replace(plan, config=config(**{"model.audio.encoder": "vggish", "encoders.vggish.weights": "/w/mine.h5"}))
+    own = dataclasses.replace(plan, config=config(**{"streams.audio.encoder": "vggish", "encoders.vggish.weights": "/w/mine.h5"}))
     assert [(use.encoder, use.trained_on) for use in encoder_uses(own)] == [("vggish (/w/mine.h5)", None)]
-    drawn = dataclasses.replace(plan, config=config(**{"model.audio.encoder": "vggish", "encoders.vggish.weights": "random"}))
+    drawn = dataclasses.replace(plan, config=config(**{"streams.audio.encoder": "vggish", "encoders.vggish.weights": "random"}))
     assert list(encoder_uses(drawn)) == []
 
 

@@ -20,7 +20,7 @@ ONE_CORE = "--xla_cpu_multi_thread_eigen=false"
 @pytest.mark.parametrize(("system", "has_encoder"), [("audio", False), ("audio_video", False), ("contextual_temporal", True)])
 def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encoder, monkeypatch):
     config = demo.get_config(system).to_dict()
-    config["devices"]["compilation_cache"] = False
+    config.devices["compilation_cache"] = False
     assert encodes(config) == has_encoder
     monkeypatch.setenv("XLA_FLAGS", "")
     kept: list[bool] = []
@@ -45,7 +45,7 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
 def test_products_are_compiled_in_the_precision_that_is_asked_for(precision, lowered, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     config = demo.get_config("audio").to_dict()
-    config["devices"] |= {"compilation_cache": False, "product_precision": precision}
+    config.devices |= {"compilation_cache": False, "product_precision": precision}
     try:
         set_up_backend(config)
         text = jax.jit(lambda x: x @ x).lower(np.zeros((2, 2), np.float32)).as_text()
@@ -56,6 +56,6 @@ def test_products_are_compiled_in_the_precision_that_is_asked_for(precision, low
 
 def test_an_unknown_precision_is_named():
     config = demo.get_config("audio").to_dict()
-    config["devices"]["product_precision"] = "float8"
+    config.devices["product_precision"] = "float8"
     with pytest.raises(ValueError, match=r"product_precision must be one of .*'bfloat16'.* got 'float8'"):
         set_up_backend(config)

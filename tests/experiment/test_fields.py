@@ -2,9 +2,9 @@
 
 import pytest
 
-from avemo_jax.experiment.fields import for_stage, parsed, swept_fields, with_fields
+from avemo_jax.config.overrides import for_stage, parsed, swept_fields, with_fields
 from avemo_jax.experiment.networks import make_net
-from avemo_jax.experiment.plan import check_grid, stages_of, trials_of
+from avemo_jax.experiment.grid_plan import check_grid, stages_of, trials_of
 from configs import base
 
 
@@ -23,13 +23,13 @@ def config(**fields):
         ("train.learning_rate", "1e-3", 0.001),
         ("train.learning_rate", "1", 1.0),
         ("train.schedule", "cosine", "cosine"),
-        ("model.audio.batch_norm", "false", False),
-        ("model.audio.batch_norm", "True", True),
-        ("model.audio.context_units", "(512,)", (512,)),
-        ("model.audio.context_units", "[256, 256]", (256, 256)),
-        ("model.audio.dense_units", "()", ()),
-        ("model.audio.encoder_trained_from", "block3", "block3"),
-        ("train.audio_augmentation.max_stretch", "0.2", 0.2),
+        ("streams.audio.batch_norm", "false", False),
+        ("streams.audio.batch_norm", "True", True),
+        ("streams.audio.context_units", "(512,)", (512,)),
+        ("streams.audio.context_units", "[256, 256]", (256, 256)),
+        ("streams.audio.dense_units", "()", ()),
+        ("streams.audio.encoder_trained_from", "block3", "block3"),
+        ("streams.audio.augmentation.max_stretch", "0.2", 0.2),
         ("corpus.root", "/data", "/data"),  # unset as yet
     ],
 )
@@ -47,8 +47,8 @@ def test_text_is_read_as_the_field_is(name, text, value):
         ("train.num_epochs", "many", "train.num_epochs: expected a value of type int, such as 60, got 'many'"),
         ("train.num_epochs", "3.5", "type int, such as 60, got '3.5'"),
         ("train.num_epochs", "True", "type int, such as 60, got 'True'"),
-        ("model.audio.batch_norm", "1", "type bool, such as True, got '1'"),
-        ("model.audio.context_units", "512", r"type tuple, such as \(256,\), got '512'"),
+        ("streams.audio.batch_norm", "1", "type bool, such as True, got '1'"),
+        ("streams.audio.context_units", "512", r"type tuple, such as \(256,\), got '512'"),
         ("train.learning_rate", "__import__('os')", "type float"),
     ],
 )
@@ -59,17 +59,17 @@ def test_text_of_another_type_is_refused(name, text, message):
 
 def test_fields_are_changed_in_a_copy():
     before = config()
-    after = with_fields(before, [("model.audio.context_units", (3,)), ("train.num_epochs", 2)])
+    after = with_fields(before, [("streams.audio.context_units", (3,)), ("train.num_epochs", 2)])
     assert after["model"]["audio"]["context_units"] == (3,) and after["train"]["num_epochs"] == 2
     assert before == config()
-    assert with_fields(after, {"model.audio.context_units": (256,), "train.num_epochs": 60}) == before
+    assert with_fields(after, {"streams.audio.context_units": (256,), "train.num_epochs": 60}) == before
 
 
 def test_a_stage_differs_in_its_own_overrides_alone():
     both = {"system.streams": ("audio", "video"), "train.stages": ("audio", "video", "fused")}
-    overrides = ("audio:train.num_epochs=100", "audio:model.audio.dense_units=(7,)", "fused:train.batch_size=4")
+    overrides = ("audio:train.num_epochs=100", "audio:streams.audio.dense_units=(7,)", "fused:train.batch_size=4")
     made = config(**both, **{"train.overrides": overrides})
-    assert for_stage(made, "audio") == with_fields(made, {"train.num_epochs": 100, "model.audio.dense_units": (7,)})
+    assert for_stage(made, "audio") == with_fields(made, {"train.num_epochs": 100, "streams.audio.dense_units": (7,)})
     assert for_stage(made, "fused") == with_fields(made, {"train.batch_size": 4})
     assert for_stage(made, "video") == made
 
@@ -86,7 +86,7 @@ def test_a_stage_differs_in_its_own_overrides_alone():
         ("audio:train.num_epochs=many", "type int"),
         ("audio:train.seeds=(1,)", "names train.seeds, which all stages share"),
         ("audio:train.freeze_earlier=True", "which all stages share"),
-        ("audio:system.audio_view=mfcc", "names system.audio_view, which all stages share"),
+        ("audio:streams.audio.view=mfcc", "names streams.audio.view, which all stages share"),
     ],
 )
 def test_an_override_that_would_do_nothing_is_refused(text, message):
@@ -96,14 +96,14 @@ def test_an_override_that_would_do_nothing_is_refused(text, message):
 
 
 def test_swept_fields_are_all_combinations_and_turn_slowest():
-    fields = ("model.audio.context_units=(4,)|(8,8)", "model.audio.pooling= attention | last ")
+    fields = ("streams.audio.context_units=(4,)|(8,8)", "streams.audio.pooling= attention | last ")
     made = config(**{"sweep.fields": fields, "sweep.learning_rate": (0.1, 0.2)})
-    assert swept_fields(made) == {"model.audio.context_units": ((4,), (8, 8)), "model.audio.pooling": ("attention", "last")}
+    assert swept_fields(made) == {"streams.audio.context_units": ((4,), (8, 8)), "streams.audio.pooling": ("attention", "last")}
     trials = trials_of(made, 2)
     assert len(trials) == 4 * 2 * 2 and [trial.setting for trial in trials[:5]] == [0, 0, 1, 1, 2]
-    assert dict(trials[0].fields) == {"model.audio.context_units": (4,), "model.audio.pooling": "attention"}
-    assert dict(trials[4].fields) == {"model.audio.context_units": (4,), "model.audio.pooling": "last"}
-    assert dict(trials[-1].fields) == {"model.audio.context_units": (8, 8), "model.audio.pooling": "last"}
+    assert dict(trials[0].fields) == {"streams.audio.context_units": (4,), "streams.audio.pooling": "attention"}
+    assert dict(trials[4].fields) == {"streams.audio.context_units": (4,), "streams.audio.pooling": "last"}
+    assert dict(trials[-1].fields) == {"streams.audio.context_units": (8, 8), "streams.audio.pooling": "last"}
     (stage,) = stages_of(made)
     nets = [make_net(with_fields(made, trial.fields), stage, 8) for trial in trials]
     assert nets[0].audio.context_units == (4,) and nets[-1].audio.context_units == (8, 8) and nets[-1].audio.pooling == "last"
@@ -113,13 +113,13 @@ def test_swept_fields_are_all_combinations_and_turn_slowest():
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (("model.audio.pooling",), "sweep.fields holds 'model.audio.pooling'; expected field=value|value"),
-        (("model.audio.size=3",), "no field model.audio.size"),
+        (("streams.audio.pooling",), "sweep.fields holds 'streams.audio.pooling'; expected field=value|value"),
+        (("streams.audio.size=3",), "no field streams.audio.size"),
         (("train.num_epochs=3|4",), "sweep.fields cannot try train.num_epochs"),
         (("views.mfcc.num_coefficients=13|20",), "cannot try views.mfcc.num_coefficients"),
         (("train.learning_rate=0.1|0.2",), r"--config.sweep.learning_rate=\(...\) tries it in one program"),
-        (("model.audio.context_units=(4,)|8",), "type tuple"),
-        (("model.audio.pooling=last", "model.audio.pooling=mean"), "names model.audio.pooling twice"),
+        (("streams.audio.context_units=(4,)|8",), "type tuple"),
+        (("streams.audio.pooling=last", "streams.audio.pooling=mean"), "names streams.audio.pooling twice"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused(texts, message):
@@ -130,16 +130,16 @@ def test_a_sweep_that_cannot_be_is_refused(texts, message):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"sweep.fields": ("model.audio.encoder=vggish|mlp",)},
-        {"sweep.fields": ("model.audio.encoder_trained_from=all|conv4_2",)},
-        {"train.overrides": ("audio:model.audio.encoder_trained_from=all",)},
+        {"sweep.fields": ("streams.audio.encoder=vggish|mlp",)},
+        {"sweep.fields": ("streams.audio.encoder_trained_from=all|conv4_2",)},
+        {"train.overrides": ("audio:streams.audio.encoder_trained_from=all",)},
     ],
 )
 def test_what_features_are_made_of_is_the_same_for_all_trials(changes):
     with pytest.raises(ValueError, match=r"frozen encoder of the audio stream .* two experiments"):
-        check_grid(config(**{"model.audio.encoder": "vggish", **changes}))
+        check_grid(config(**{"streams.audio.encoder": "vggish", **changes}))
 
 
 def test_what_is_trained_along_may_be_swept():
-    made = config(**{"model.audio.encoder": "vggish", "model.audio.encoder_trained_from": "all"})
-    check_grid(with_fields(made, {"sweep.fields": ("model.audio.encoder_trained_from=all|conv4_2", "model.audio.dense_units=()|(8,)")}))
+    made = config(**{"streams.audio.encoder": "vggish", "streams.audio.encoder_trained_from": "all"})
+    check_grid(with_fields(made, {"sweep.fields": ("streams.audio.encoder_trained_from=all|conv4_2", "streams.audio.dense_units=()|(8,)")}))

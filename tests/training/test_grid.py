@@ -45,7 +45,7 @@ def test_stages_say_what_they_take_over():
 
 def train(directory, *, num_epochs=3, stop=None, every=10, rows=None, resumed=None):
     trials, inputs = make_trial_inputs()
-    return train_batch(
+    return train_group(
         stage=Stage("audio", ("audio",)),
         trials=trials,
         inputs=inputs,
