@@ -66,12 +66,13 @@ def audit(config):
 
 def audit_lists(config):
     from avemo_jax.experiment import list_audit
+    from data_prep.corpora.known_names import read_known_names
     from data_prep.near_duplicates import compare_media
 
     def compare(clips, root):
         return compare_media(clips, root, prepared_dir=Path(config["prepared_dir"]), num_workers=config["num_workers"])
 
-    findings = list_audit.audit_lists(config, INPUT.value, COLUMNS.value, compare, output=OUTPUT.value)
+    findings = list_audit.audit_lists(config, INPUT.value, COLUMNS.value, compare, known_names=read_known_names, output=OUTPUT.value)
     return int(any(finding.stops for finding in findings))
 
 

@@ -12,7 +12,9 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-RULE = "names are equal after trimming, Unicode NFKC, case folding, leading zeros and the .0 of numbers; clips also without / or \\ and suffix"
+RULE = (
+    "names are equal after trimming, Unicode NFKC, case folding, leading zeros and the .0 of numbers; clips also without / or \\ and suffix"
+)
 MEDIA_SUFFIXES = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".amr", ".sph"),
     *(".mp4", ".avi", ".mkv", ".mov", ".flv", ".mpg", ".mpeg", ".webm", ".wmv", ".m4v", ".3gp", ".ts"),
@@ -20,8 +22,11 @@ MEDIA_SUFFIXES = (
 )
 # Words before a number that say only that it is a speaker's.
 _SPEAKER_WORDS = frozenset(
-    "speaker speakers spk spkr spkid speakerid sp s actor actress actorid act subject subjectid subj sub sbj person personid pers "
-    "participant participantid part talker user userid id no nr num number".split()
+    (
+        *("speaker", "speakerid", "spk", "spkr", "spkid", "sp", "s", "actor", "actorid", "actress", "act", "talker", "user", "userid"),
+        *("subject", "subjectid", "subj", "sub", "sbj", "person", "personid", "pers", "participant", "participantid", "part"),
+        *("id", "no", "nr", "num", "number"),
+    )
 )
 _WHOLE_AS_FLOAT = re.compile(r"(?<!\d)(?<!\d\.)(\d+)\.0*$")
 _LEADING_ZEROS = re.compile(r"(?<!\d)(?<!\d\.)0+(?=\d)")

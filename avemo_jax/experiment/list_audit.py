@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, SharedMedia
+from avemo_jax.identity import RULE
 from avemo_jax.protocols.findings import Finding, check_allowed, format_findings, judge, listed, number_of
 from avemo_jax.protocols.split_list import SplitList, SplitListError, audit_split_list, read_split_list
 
@@ -33,6 +34,7 @@ def audit_lists(
     columns: Sequence[str],
     compare: Callable[[Sequence[Clip], Path], Comparison],
     *,
+    known_names: Callable[[Iterable[str]], Mapping[str, Clip]] | None = None,
     output: str | None = None,
 ) -> list[Finding]:
     """Audit split lists, print what is found, and write audit.json where asked.
@@ -44,6 +46,7 @@ def audit_lists(
       paths: CSV files.
       columns: role=column, see `split_list.ROLES`.
       compare: of clips and the folder that their paths are relative to.
+      known_names: see `read_split_list`.
       output: folder for audit.json.
 
     Returns:
@@ -56,10 +59,18 @@ def audit_lists(
     told = dict(_told(one) for one in columns)
     entries, everything = [], []
     for path in paths:
-        split = read_split_list(Path(path), told)
+        split = read_split_list(Path(path), told, known_names)
         findings = judge(_find(config, split, compare), allow=config["protocol"]["allow_leaks"])
         print(_format(split), format_findings(findings), sep="\n")
-        entries.append({"list": path, "columns": dict(split.columns), "findings": [finding.as_dict() for finding in findings]})
+        entries.append(
+            {
+                "list": path,
+                "columns": dict(split.columns),
+                "told_by_names": split.told_by_names,
+                "identities": {"compared": RULE, "joined": {role: list(map(list, names)) for role, names in split.joined.items()}},
+                "findings": [finding.as_dict() for finding in findings],
+            }
+        )
         everything += findings
     if output is not None:
         Path(output).mkdir(parents=True, exist_ok=True)
@@ -107,8 +118,14 @@ def _told(one: str) -> tuple[str, str]:
 
 
 def _format(split: SplitList) -> str:
-    """Name, columns and sizes of a list."""
+    """Name, columns and sizes of a list, and how its names were compared."""
     used = ", ".join(f"{role} from {column!r}" for role, column in split.columns.items() if column)
     sizes = ", ".join(f"{fold.name} {len(fold.train)}/{len(fold.validation)}/{len(fold.test)}" for fold in split.folds)
     promise = "; each clip is tested once" if split.each_once else ""
-    return f"{split.path}: {number_of(len(split.items), 'clip')} ({used}){promise}\ntrain/validation/test: {sizes}"
+    lines = [f"{split.path}: {number_of(len(split.items), 'clip')} ({used}){promise}", f"train/validation/test: {sizes}"]
+    if split.told_by_names:
+        lines.append(f"no column has them: {split.told_by_names}")
+    lines.append(RULE)
+    for role, names in split.joined.items():
+        lines.append(f"joined spellings of {number_of(len(names), role)}: {listed([' = '.join(several) for several in names], 3)}")
+    return "\n".join(lines)

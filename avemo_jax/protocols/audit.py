@@ -179,7 +179,9 @@ class _Members:
         detail = f"{number_of(len(where), word)} in two parts of a fold, {folds}: {listed(examples, 3)}{f'; {reason}' if reason else ''}"
         return [Finding(name, detail, len(where), tuple(examples), "notes" if reason else "")]
 
-    def alike(self, name: str, identities: Sequence[str], pairs: Iterable[tuple[str, str]], shown: Callable[[str], str], word: str) -> list[Finding]:
+    def alike(
+        self, name: str, identities: Sequence[str], pairs: Iterable[tuple[str, str]], shown: Callable[[str], str], word: str
+    ) -> list[Finding]:
         """A finding of that name if two identities that are probably one are in different parts of a fold; a note where none is tested.
 
         Args:
@@ -194,9 +196,7 @@ class _Members:
         concerns_test = False
         for first, second in pairs:
             for fold, inside in zip(self.folds, self.of, strict=True):
-                sides = [
-                    [part for part, is_in in zip(PARTS, inside[rows[one]].any(axis=0), strict=True) if is_in] for one in (first, second)
-                ]
+                sides = [[part for at, part in enumerate(PARTS) if inside[rows[one], at].any()] for one in (first, second)]
                 apart = [(one, other) for one in sides[0] for other in sides[1] if one != other]
                 if apart:
                     concerns_test |= any("test" in parts for parts in apart)
@@ -266,7 +266,9 @@ def _speakers_that_look_alike(members: _Members, items: Sequence[Item]) -> list[
         if speaker and speaker not in same_name:
             same_name.append(speaker)
     pairs = []
-    for named in of_corpus.values():
+    for corpus_word, named in of_corpus.items():
+        if corpus_word:  # speakers of no corpus may be of any
+            named = {one: [*named.get(one, ()), *of_corpus.get("", {}).get(one, ())] for one in {*named, *of_corpus.get("", {})}}
         pairs += [pair for same in named.values() for pair in itertools.combinations(same, 2)]  # of one name in two such corpora
         pairs += [pair for first, second in look_alikes(named) for pair in itertools.product(named[first], named[second])]
     spelled = spellings(item.speaker for item in items)

@@ -39,7 +39,8 @@ FINDINGS: dict[str, Kind] = {
     ),
     "clip_in_two_parts": Kind("fails", "a clip is in two parts of a fold"),
     "clips_look_alike": Kind(
-        "fails", "two names in two parts of a fold look like one clip, with and without its folders (a note where no test part is concerned)"
+        "fails",
+        "two names in two parts of a fold look like one clip, with folders and without (a note where no test part is concerned)",
     ),
     "segments_in_two_parts": Kind(
         "fails", "segments or frames of one recording, or overlapping spans of one file, are in two parts of a fold"

@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import Any
 
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import not_found, shorten
@@ -110,7 +111,7 @@ def _clip(root: Path, corpus: str, session: Path, line: re.Match[str], part: re.
     )
 
 
-def _of_name(part: re.Match[str]) -> dict[str, str]:
+def _of_name(part: re.Match[str]) -> dict[str, Any]:
     """What an utterance's id tells: speaker, gender, session, sentence."""
     script = _SCRIPT.match(part["scene"])
     return {

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from avemo_jax.clips import Clip
+from avemo_jax.identity import media_suffix
 from data_prep.corpora import CORPORA
 
 # Of a list's names so many must be a corpus's, and of several corpora each must have so many: a few names that only look like one's say
 # nothing.
 MOST_NAMES = 0.9
 SOME_NAMES = 0.05
-_MEDIA = frozenset(".wav .flac .mp3 .ogg .opus .m4a .aif .aiff .mp4 .avi .mkv .mov .flv .webm .npy .npz .tiff .tif .png .jpg .jpeg".split())
 
 
 def read_known_names(names: Iterable[str]) -> dict[str, Clip]:
@@ -41,4 +41,4 @@ def read_known_names(names: Iterable[str]) -> dict[str, Clip]:
 def _path(name: str) -> PurePosixPath:
     """The path of a name, with a suffix in any case: a name without one may have dots of its own (JAFFE's KA.AN1.39)."""
     path = PurePosixPath(name.strip().replace("\\", "/"))
-    return path if path.suffix.lower() in _MEDIA else path.with_name(f"{path.name}.wav") if path.name else path
+    return path if media_suffix(path.name) else path.with_name(f"{path.name}.wav") if path.name else path
