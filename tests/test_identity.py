@@ -10,7 +10,7 @@ from avemo_jax.identity import clip_identity, folders_differ, identity, joined_s
 @pytest.mark.parametrize(
     "spelled",
     [
-        ("1", "01", "001", "1.0", "1.", " 1 ", "\u00a01", "１", "1\u200b", "٣".replace("٣", "1.00")),
+        ("1", "01", "001", "1.0", "1.", " 1 ", "\u00a01", "\uff11", "1\u200b", "1.00"),
         ("0", "00", "0.0"),
         ("actor 1", "Actor 01", "ACTOR  1.0"),
         ("s1", "S01"),
@@ -24,26 +24,7 @@ def test_spellings_of_one_name(spelled):
 
 
 def test_names_that_differ_stay_apart():
-    names = [
-        "1",
-        "10",
-        "11",
-        "1.5",
-        "0.5",
-        "0.05",
-        "2.10",
-        "2.1",
-        "f1",
-        "m1",
-        "1-1",
-        "1-11",
-        "a",
-        "b",
-        "ses01f",
-        "ses01m",
-        "actor_1",
-        "v1.0.1",
-    ]
+    names = "1 10 11 1.5 0.5 0.05 2.10 2.1 f1 m1 1-1 1-11 a b ses01f ses01m actor_1 v1.0.1".split()
     assert len({identity(name) for name in names}) == len(names)
     assert identity("") == identity("  ") == ""
 

@@ -157,12 +157,8 @@ def read_split_list(
     tested = Counter(name for fold in folds for name in fold.test)
     each_once = len(folds) > 1 and sum(count == 1 for count in tested.values()) >= _MOSTLY * len(things)
     repeated = sorted({names[thing] for parts in parts_of.values() for thing, count in Counter(parts["test"]).items() if count > 1})
-    num_files = Counter(clip_identity(thing[0]) for thing in things)
     corpora = {identity(facts["corpus"]) for facts in things.values()} - {""}
-    items = tuple(
-        _item(names[thing], thing, facts, labels[thing], has_others=num_files[clip_identity(thing[0])] > 1, several=len(corpora) > 1)
-        for thing, facts in things.items()
-    )
+    items = tuple(_item(names[thing], thing, facts, labels[thing], several=len(corpora) > 1) for thing, facts in things.items())
     several = {names[thing]: tuple(words.values()) for thing, words in labels.items() if len(words) > 1}
     columns_found = found | {"folds": ", ".join(fold_columns)}
     joined = {role: pairs for role, names in cells.items() if (pairs := joined_spellings(names, same[role]))}
@@ -333,13 +329,8 @@ def _names(things: Sequence[tuple]) -> dict[tuple, str]:
     return names
 
 
-def _item(name: str, thing: tuple, facts: Mapping[str, str], labels: Mapping[str, str], *, has_others: bool, several: bool) -> Item:
-    """The item of a thing.
-
-    Args:
-      has_others: the clip has other segments or files.
-      several: the list is of several corpora, and the speakers and sentences of one are not those of another.
-    """
+def _item(name: str, thing: tuple, facts: Mapping[str, str], labels: Mapping[str, str], *, several: bool) -> Item:
+    """The item of a thing; in a list of several corpora the speakers and sentences of one are not those of another."""
     clip, path, start_s, end_s = thing
 
     def of_corpus(value: str) -> str:
@@ -350,7 +341,7 @@ def _item(name: str, thing: tuple, facts: Mapping[str, str], labels: Mapping[str
         speaker=of_corpus(facts["speaker"]),
         sentence=of_corpus(facts["sentence"]),
         label=next(iter(labels.values()), ""),
-        recording=of_corpus(facts["recording"]) or (clip if has_others else _cut_from(clip)),
+        recording=of_corpus(facts["recording"]) or (clip if name != clip else _cut_from(clip)),
         corpus=facts["corpus"],
         media=(Span(path.replace("\\", "/"), start_s, end_s),) if path else (),
     )
