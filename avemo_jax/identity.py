@@ -12,7 +12,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-RULE = "names are equal after trimming, Unicode NFKC, case folding, leading zeros and the .0 of numbers; clips also with / for \\ and without suffix"
+RULE = "names are equal after trimming, NFKC, case folding, leading zeros and .0 of numbers; clips also with / for \\ and without suffix"
 MEDIA_SUFFIXES = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".amr", ".sph"),
     *(".mp4", ".avi", ".mkv", ".mov", ".flv", ".mpg", ".mpeg", ".webm", ".wmv", ".m4v", ".3gp", ".ts"),
