@@ -189,18 +189,22 @@ class _Members:
           pairs: of identities that are probably one.
           shown: spellings of an identity.
         """
-        rows = defaultdict(list)
-        for row, one in enumerate(identities):
-            rows[one].append(row)
+        pairs = list(pairs)
+        if not pairs:
+            return []
+        parts_of: list[dict[str, set[str]]] = []
+        for inside in self.of:
+            parts_of.append(defaultdict(set))
+            for row, column in np.argwhere(inside).tolist():
+                parts_of[-1][identities[row]].add(PARTS[column])
         where: dict[str, str] = {}
         concerns_test = False
-        for first, second in pairs:
-            for fold, inside in zip(self.folds, self.of, strict=True):
-                sides = [[part for at, part in enumerate(PARTS) if inside[rows[one], at].any()] for one in (first, second)]
-                apart = [(one, other) for one in sides[0] for other in sides[1] if one != other]
-                if apart:
-                    concerns_test |= any("test" in parts for parts in apart)
-                    where.setdefault(f"{shown(first)} and {shown(second)}", f"{fold.name}: {' and '.join(apart[0])}")
+        for (first, second), (fold, parts) in itertools.product(pairs, zip(self.folds, parts_of, strict=True)):
+            sides = [sorted(parts.get(one, ()), key=PARTS.index) for one in (first, second)]
+            apart = [(one, other) for one, other in itertools.product(*sides) if one != other]
+            if apart:
+                concerns_test |= any("test" in both for both in apart)
+                where.setdefault(f"{shown(first)} and {shown(second)}", f"{fold.name}: {' and '.join(apart[0])}")
         if not where:
             return []
         examples = [f"{pair} ({parts})" for pair, parts in where.items()]

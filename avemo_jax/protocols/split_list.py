@@ -171,8 +171,8 @@ def _tell(
     """Put in what the names of clips or their files tell of facts that no column has; returns which, and by which corpora's rules."""
     absent = [role for role in ("speaker", "sentence", "corpus") if role not in found]
     clips: Mapping[str, Clip] = {}
-    for place in (1, 0):  # a file's name says more than an id beside it
-        clips = clips or known_names([thing[place] for thing in things if thing[place]])
+    for names in dict.fromkeys(tuple(thing[place] for thing in things if thing[place]) for place in (1, 0)):  # a file says more than an id
+        clips = clips or known_names(names)
     of_thing = {thing: clip for thing in things if (clip := clips.get(thing[1]) or clips.get(thing[0]))}
     num_files = Counter((clip.corpus, clip.clip_id) for clip in of_thing.values())
     told: set[str] = set()

@@ -25,17 +25,17 @@ def read_known_names(names: Iterable[str]) -> dict[str, Clip]:
       Name -> its clip (corpus, speaker, sentence, session; a label where the name tells it); empty where fewer than 90 % of the names
       follow the rules of one corpus, or of a few of which each has 5 % or more.
     """
-    names = list(dict.fromkeys(names))
+    paths = {name: _path(name) for name in names}
     found: dict[str, dict[str, Clip]] = {}
     for corpus, module in CORPORA.items():
         if read := getattr(module, "named", None):
-            found[corpus] = {name: clip for name in names if (clip := read(_path(name))) is not None}
+            found[corpus] = {name: clip for name, path in paths.items() if (clip := read(path)) is not None}
     known: dict[str, Clip] = {}
     for clips in sorted(found.values(), key=len, reverse=True):  # equally many: in the order of CORPORA
         new = {name: clip for name, clip in clips.items() if name not in known}
-        if names and len(new) >= SOME_NAMES * len(names):
+        if len(new) >= SOME_NAMES * len(paths):
             known |= new
-    return known if len(known) >= MOST_NAMES * len(names) else {}
+    return known if len(known) >= MOST_NAMES * len(paths) else {}
 
 
 def _path(name: str) -> PurePosixPath:

@@ -327,6 +327,15 @@ def test_a_protocol_allows_what_its_name_says_and_nothing_else():
     assert "speaker_in_two_parts" not in str(refused.value)
 
 
+def test_folds_keep_a_speaker_together_however_it_is_spelled():
+    clips = cohort(6, 3, 2, speakers="")
+    mixed = [dataclasses.replace(clip, speaker=f"0{clip.speaker}.0") if row % 2 else clip for row, clip in enumerate(clips)]
+    for name in ("speaker_k", "loso"):
+        table = table_of(name, mixed, num_folds=3)
+        assert len(table.folds) == {"speaker_k": 3, "loso": 6}[name] and table.folds == table_of(name, clips, num_folds=3).folds
+        assert alarms(found_in(table.folds, items_of(mixed))) == set()
+
+
 def test_a_few_sentences_or_read_ones_are_noted_and_others_fail():
     def severity(clips, protocol):
         found = found_in(table_of(protocol, clips, num_folds=3).folds, items_of(clips))
