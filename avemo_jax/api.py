@@ -110,7 +110,7 @@ def audit_lists(experiment: Experiment, paths: Sequence[str], columns: Sequence[
     def compare(clips, root):
         return compare_media(clips, root, prepared_dir=Path(experiment.prepared_dir), num_workers=experiment.num_workers)
 
-    return mode.audit_lists(experiment.protocol, paths, columns, compare, known_names=read_known_names, output=output)
+    return mode.audit_lists(experiment, paths, columns, compare, known_names=read_known_names, output=output)
 
 
 def robustness(experiment: Experiment) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from avemo_jax.identity import identity
 from avemo_jax.protocols.audit.findings import Finding, listed, number_of
 from avemo_jax.protocols.folds import PARTS, Fold, FoldTable
 
@@ -66,15 +68,20 @@ class EncoderUse:
 
 def audit_encoders(uses: Iterable[EncoderUse], corpora: Iterable[str]) -> list[Finding]:
     """Look for encoders that were trained on a corpus of the experiment."""
-    names = {corpus.lower() for corpus in corpora}
+    names = {_letters(corpus) for corpus in corpora}
     findings = []
     for use in dict.fromkeys(uses):
         if use.trained_on is None:
             findings.append(Finding("encoder_training_unknown", f"the owner of {use.encoder} does not say what it was trained on"))
-        elif both := sorted(names & {name.lower() for name in use.trained_on}):
+        elif both := sorted(name for name in use.trained_on if _letters(name) in names):
             detail = f"{use.encoder} was trained on {listed(both)}, which this experiment tests on"
             findings.append(Finding("encoder_saw_corpus", detail, len(both), tuple(both)))
     return findings
+
+
+def _letters(corpus: str) -> str:
+    """A corpus's name without separators: "CREMA-D" and "crema_d" are one."""
+    return re.sub(r"[\W_]", "", identity(corpus))
 
 
 @dataclasses.dataclass(frozen=True)

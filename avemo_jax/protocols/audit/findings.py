@@ -27,12 +27,21 @@ FINDINGS: dict[str, Kind] = {
     "speaker_in_two_parts": Kind(
         "fails", "a speaker is in two parts of a fold: the test measures known voices and faces (a note where no test part is concerned)"
     ),
+    "speakers_look_alike": Kind(
+        "fails",
+        "two names in two parts of a fold look like one speaker (actor_01 and Actor1, spk-3 and 3, Maria and maria_2; a note where no test "
+        "part is concerned)",
+    ),
     "sentence_in_two_parts": Kind(
         "fails",
         "a sentence is in two parts of a fold: the words may give the class away (a note where no test part is concerned, where the corpus "
         "has only a few sentences, and where every speaker reads the same ones, so that no split by speaker can keep them apart)",
     ),
     "clip_in_two_parts": Kind("fails", "a clip is in two parts of a fold"),
+    "clips_look_alike": Kind(
+        "fails",
+        "two names in two parts of a fold look like one clip, with folders and without (a note where no test part is concerned)",
+    ),
     "segments_in_two_parts": Kind(
         "fails", "segments or frames of one recording, or overlapping spans of one file, are in two parts of a fold"
     ),
