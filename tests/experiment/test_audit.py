@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from made_sets import segment, write_set
+from made_sets import segment, spanning_pictures, write_set
 
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.data.prepared import Damage, PreparedCorpus
@@ -23,6 +23,7 @@ from avemo_jax.protocols.findings import refuse
 from avemo_jax.protocols.folds import LeakError
 from avemo_jax.training.scaler import fit_scaler
 from configs import base
+from data_prep.segments import ViewSegment
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 FUSED = {"system.streams": ("audio", "video"), "train.stages": ("audio", "video", "late"), "late.num_inner_folds": 2}
@@ -145,6 +146,21 @@ def test_a_scaler_fitted_on_everything_is_shown(prepared, monkeypatch, feed):
     monkeypatch.setattr(fit_probes, "fit_stream_scalers", fit_stream_on_all)
     (found,) = [finding for finding in audit(plan, prepared) if finding.stops]
     assert found.name == "fitted_outside_training" and "the scaler of stage audio" in found.detail
+
+
+@pytest.mark.parametrize("feed", ["resident", "stream"])
+def test_pictures_from_black_to_white_inside_the_network_are_probed_beside_a_standardised_stream(prepared, tmp_path, feed):
+    def pictures(i):
+        values = spanning_pictures(np.random.default_rng(i).integers(0, 256, (2, 6, 6, 1)))
+        return [ViewSegment(values, np.ones(2, bool), np.arange(2, dtype=np.float32), 2)]
+
+    video = write_set(tmp_path, prepared.clips, pictures, step_shape=(6, 6, 1), modality="video", view="faces", dtype="uint8")
+    corpus = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"], "video": video})
+    fields = {"system.streams": ("audio", "video"), "train.stages": ("fused",), "devices.feed": feed}
+    plan = plan_of(corpus, **fields, **{"model.video.encoder": "cnn", "model.video.standardize": "none"})
+    assert plan.data.step_of("video") == ((6, 6, 1), "uint8")
+    probed = [use.what for use in plan_fits(plan, corpus)]
+    assert probed.count("the scaler of stage fused") == len(plan.folds.folds) and not audit(plan, corpus)
 
 
 def test_a_baseline_fitted_on_everything_is_shown(prepared, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_sets import write_set
+from made_sets import spanning_pictures, write_set
 from small_experiment import EMOTIONS, flat, small_config
 
 from avemo_jax.clips import Clip
@@ -50,7 +50,7 @@ def pictures(tmp_path_factory) -> PreparedCorpus:
 
     def segments(i):
         length, level = 2 + i % 2, 40 * EMOTIONS.index(clips[i].label)
-        values = np.random.default_rng(i).integers(level, level + 60, (length, *STEP)).astype(np.uint8)
+        values = spanning_pictures(np.random.default_rng(i).integers(level, level + 60, (length, *STEP)))
         return [ViewSegment(values, np.ones(length, bool), np.arange(length, dtype=np.float32), length)]
 
     folder = tmp_path_factory.mktemp("pictures")
@@ -126,7 +126,7 @@ def drawn(tmp_path_factory) -> PreparedCorpus:
     clips = tuple(Clip(clip_id=name, corpus="made", label=name.split("-")[1], speaker=name.split("-")[0]) for name in pictures)
 
     def segments(i):
-        return [ViewSegment(pictures[clips[i].clip_id][None, :, :, None], np.ones(1, bool), np.zeros(1, np.float32), 1)]
+        return [ViewSegment(spanning_pictures(pictures[clips[i].clip_id][None, :, :, None]), np.ones(1, bool), np.zeros(1, np.float32), 1)]
 
     folder = tmp_path_factory.mktemp("drawn")
     still = write_set(folder, clips, segments, step_shape=(48, 48, 1), modality="video", view="still", dtype="uint8")
