@@ -15,7 +15,17 @@ from avemo_jax.experiment.plan import Plan
 from avemo_jax.pretrained.load import PUBLISHED
 from avemo_jax.pretrained.trained_on import TRAINED_ON
 from avemo_jax.protocols.audit import audit_folds, items_of
-from avemo_jax.protocols.audit_facts import EncoderUse, FitUse, StackUse, audit_encoders, audit_fits, audit_groups, audit_lost, audit_stacks
+from avemo_jax.protocols.audit_facts import (
+    EncoderUse,
+    FitUse,
+    StackUse,
+    audit_columns,
+    audit_encoders,
+    audit_fits,
+    audit_groups,
+    audit_lost,
+    audit_stacks,
+)
 from avemo_jax.protocols.audit_predictions import audit_predictions
 from avemo_jax.protocols.findings import Finding, check_allowed, judge, worst_first
 from avemo_jax.protocols.folds import FoldTable
@@ -47,6 +57,7 @@ def audit(plan: Plan, prepared: PreparedCorpus) -> list[Finding]:
         *audit_stacks(stack_uses(plan)),
         *audit_encoders(encoder_uses(plan), {clip.corpus for clip in plan.clips}),
         *audit_fits(plan_fits(plan, prepared)),
+        *audit_columns(prepared.table_columns.allowed if prepared.table_columns else {}),
         *audit_lost(plan.folds.folds, lost),
     ]
     if plan.config["protocol"]["select"] == "test":

@@ -284,4 +284,5 @@ def run_hashes(plan: Plan, prepared: PreparedCorpus) -> dict[str, Any]:
         "num_trials": len(plan.trials),
         "num_steps": {stream: plan.data.num_steps(stream) for stream in plan.data.streams},
         "stages": [stage.name for stage in plan.stages],
+        **({"table_columns": list(prepared.table_columns.used)} if prepared.table_columns else {}),
     }

@@ -48,12 +48,14 @@ UNCOMPARED = (
     "train.checkpoint_every_epochs",
     "train.keep_checkpoints",
     "views.table.path",
+    "views.table.allow_columns",
 )
 # Fields that came after runs had been made, and the value that does what was done before there was the field: what a run has whose
 # config.json lacks it.
 ADDED = {
     "devices.product_precision": "default",
     "train.length_buckets": 1,
+    "views.table.drop_columns": [],
 }
 # Packages whose version may change a number.
 VERSIONED = (

@@ -10,7 +10,7 @@ import pytest
 from made_sets import segment, spanning_pictures, write_set
 
 from avemo_jax.clips import Clip, SharedMedia
-from avemo_jax.data.prepared import Damage, PreparedCorpus
+from avemo_jax.data.prepared import Damage, PreparedCorpus, TableColumns
 from avemo_jax.experiment import baseline, fit_probes, run
 from avemo_jax.experiment.audit import audit, audit_results, encoder_uses, stack_uses
 from avemo_jax.experiment.fit_probes import late_fits, plan_fits
@@ -123,6 +123,19 @@ def test_normalisation_by_speaker_is_done_and_marked(prepared):
     ):
         with pytest.raises(ValueError, match=message):
             plan_of(prepared, **fields)
+
+
+def test_a_column_that_gives_the_answer_away_is_worn_where_it_is_allowed(prepared):
+    plan = plan_of(prepared)
+    columns = TableColumns(("AU01", "emotion"), {"emotion": "the class (the same in all clips of one class)"})
+    alone = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]}, table_columns=columns)
+    (finding,) = audit(plan, alone)
+    assert finding.name == "column_is_no_feature" and finding.is_worn and not finding.stops
+    assert finding.allowed_by == "views.table.allow_columns" and "'emotion' looks like the class" in finding.detail
+    assert run.run_hashes(plan, alone)["table_columns"] == ["AU01", "emotion"]
+    clean = dataclasses.replace(alone, table_columns=TableColumns(("AU01",)))
+    assert audit(plan, clean) == []
+    assert "table_columns" not in run.run_hashes(plan, prepared)
 
 
 def test_an_unknown_leave_is_refused_by_name(prepared):

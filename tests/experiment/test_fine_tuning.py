@@ -126,7 +126,7 @@ def drawn(tmp_path_factory) -> PreparedCorpus:
     clips = tuple(Clip(clip_id=name, corpus="made", label=name.split("-")[1], speaker=name.split("-")[0]) for name in pictures)
 
     def segments(i):
-        return [ViewSegment(spanning_pictures(pictures[clips[i].clip_id][None, :, :, None]), np.ones(1, bool), np.zeros(1, np.float32), 1)]
+        return [ViewSegment(pictures[clips[i].clip_id][None, :, :, None], np.ones(1, bool), np.zeros(1, np.float32), 1)]
 
     folder = tmp_path_factory.mktemp("drawn")
     still = write_set(folder, clips, segments, step_shape=(48, 48, 1), modality="video", view="still", dtype="uint8")
