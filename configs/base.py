@@ -183,7 +183,14 @@ def views() -> ConfigDict:
                 detector_path=placeholder(str),
                 margin=0.1,
             ),
-            table=dict(path=placeholder(str), clip_column="clip"),
+            table=dict(
+                path=placeholder(str),
+                clip_column="clip",
+                # Columns that are no features, e.g. ("Unnamed: 0", "emotion"): left out. By default none, as a table should hold features;
+                # one that looks like a row counter or a label is refused until it is named here or below.
+                drop_columns=(),
+                allow_columns=(),  # such columns that are used on purpose: the leak audit reports them in every table
+            ),
         )
     )
 

@@ -284,6 +284,19 @@ def _damage_rows(damage: Mapping[str, Damage], counts: Mapping[str, int]) -> Ite
 
 
 @dataclasses.dataclass(frozen=True)
+class TableColumns:
+    """Columns of the feature table that an experiment uses.
+
+    Attributes:
+      used: their names, in the order of the features.
+      allowed: column -> what it looks like ("the class (...)"), for those that are no features and are kept on purpose.
+    """
+
+    used: tuple[str, ...]
+    allowed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class PreparedCorpus:
     """What preparation hands to an experiment.
 
@@ -293,6 +306,7 @@ class PreparedCorpus:
       functionals: audio functionals for the classical baseline, or None where there is no sound.
       shared_media: pairs of clips that hold the same recording; None where nobody looked.
       beside: stream -> the second view of a stream that has one, until its features stand beside those of the first.
+      table_columns: of the feature table, where a stream is one.
     """
 
     clips: tuple[Clip, ...]
@@ -300,3 +314,4 @@ class PreparedCorpus:
     functionals: PreparedSet | None
     shared_media: tuple[SharedMedia, ...] | None = None
     beside: Mapping[str, PreparedSet] = dataclasses.field(default_factory=dict)
+    table_columns: TableColumns | None = None

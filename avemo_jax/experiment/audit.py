@@ -14,10 +14,20 @@ from avemo_jax.experiment.networks import encoder_spec, trained_encoder
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.pretrained.load import PUBLISHED
 from avemo_jax.pretrained.trained_on import TRAINED_ON
-from avemo_jax.protocols.audit.facts import EncoderUse, FitUse, StackUse, audit_encoders, audit_fits, audit_groups, audit_lost, audit_stacks
-from avemo_jax.protocols.audit.findings import Finding, check_allowed, judge, worst_first
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
+from avemo_jax.protocols.audit.facts import (
+    EncoderUse,
+    FitUse,
+    StackUse,
+    audit_columns,
+    audit_encoders,
+    audit_fits,
+    audit_groups,
+    audit_lost,
+    audit_stacks,
+)
 from avemo_jax.protocols.audit.predictions import audit_predictions
+from avemo_jax.protocols.audit.findings import Finding, check_allowed, judge, worst_first
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.runs.run_directory import RunDirectory
 
@@ -48,6 +58,7 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
         *audit_stacks(stack_uses(plan)),
         *audit_encoders(encoder_uses(plan), {clip.corpus for clip in plan.clips}),
         *audit_fits(plan_fits(plan, prepared)),
+        *audit_columns(prepared.table_columns.allowed if prepared.table_columns else {}),
         *audit_lost(plan.folds.folds, lost),
     ]
     if plan.experiment.protocol.select == "test":

@@ -42,6 +42,7 @@ def measure_run(
         predictions = {protocol: tested for protocol, (tested, _) in predicted.items()}
         for table, _ in spans:
             write_predictions_csv(run.path / predictions_name(plan, table), predictions[table.protocol])
+        run.record_predictions([predictions_name(plan, table) for table, _ in spans])
         fits = list(late_fits(plan, outcome)) if isinstance(outcome, LateOutcome) else []
         for table, _ in spans:
             findings = [*findings, *audit_results(plan, predictions[table.protocol], fits if table is own else (), table=table)]
@@ -132,4 +133,5 @@ def run_hashes(plan: GridPlan, prepared: PreparedCorpus) -> dict[str, Any]:
         "num_trials": len(plan.trials),
         "num_steps": {stream: plan.data.num_steps(stream) for stream in plan.data.streams},
         "stages": [stage.name for stage in plan.stages],
+        **({"table_columns": list(prepared.table_columns.used)} if prepared.table_columns else {}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from avemo_jax.config import Experiment
@@ -15,22 +16,34 @@ from avemo_jax.experiment.stages import restore_stages
 from avemo_jax.protocols.audit.findings import refuse
 from avemo_jax.runs.run_directory import open_run
 
+LOG = logging.getLogger(__name__)
+
 
 def evaluate(experiment: Experiment, prepared: PreparedCorpus) -> dict[str, Any]:
     """Predict the test parts with the stored weights, and report. Returns the content of results.json.
 
     Raises:
       FileNotFoundError: the run directory has no finished training.
+      ChangedPredictions: its predictions were changed since they were written.
+      DamagedCheckpoint, ForeignCheckpoint: see `restore_stages`.
     """
     set_up_backend(experiment)
     workdir = experiment.run_directory
     if not (workdir / "config.json").is_file():
         raise FileNotFoundError(f"no run in {workdir}; train it first: the same command with --mode=train")
     with open_run(workdir, experiment) as run:
+        run.check_predictions()
+        before = (run.path / "predictions.csv").read_bytes() if run.has("predictions.csv") else None
         plan = make_plan(experiment, prepared)
         run.bind(**run_hashes(plan, prepared))
         plan = with_chosen(plan, run.path)
         outcomes = restore_stages(plan, run.path)
         findings = audit(plan, prepared)
         refuse(findings)
-        return measure_run(plan, run, prepared, outcomes, findings)
+        results = measure_run(plan, run, prepared, outcomes, findings)
+        if before is not None:
+            if before == (run.path / "predictions.csv").read_bytes():
+                LOG.info("predictions.csv is byte for byte what it was")
+            else:
+                LOG.warning("predictions.csv was written anew and is NOT what it was before: devices or versions differ")
+        return results

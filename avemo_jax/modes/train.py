@@ -24,6 +24,7 @@ def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes
 
     Raises:
       Preempted: the run was asked to stop and has saved.
+      ChangedPredictions: the run has finished before, and its predictions were changed since.
       ConfigMismatch, LeakError, ValueError: see `open_run` and `make_plan`.
     """
     set_up_backend(experiment)
@@ -31,6 +32,7 @@ def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes
         _follow(experiment, prepared, processes)
         return {}
     with open_run(experiment.run_directory, experiment) as run:
+        run.check_predictions()
         with run.phase("plan"):
             plan = make_plan(experiment, prepared)
             run.bind(**run_hashes(plan, prepared))

@@ -51,6 +51,7 @@ UNCOMPARED = (
     "train.checkpoint_every_epochs",
     "train.keep_checkpoints",
     "views.table.path",
+    "views.table.allow_columns",
 )
 # Packages whose version may change a number.
 VERSIONED = (

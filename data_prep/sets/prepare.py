@@ -113,6 +113,8 @@ def prepare_view(
     if is_table:
         num_unused = num_foreign + len(set(rows) - {clip.clip_id for clip in clips})
         _log.info("%s: %d rows, %d of them without a clip", view.path, len(rows) + num_foreign, num_unused)
+        if view.constant_columns:
+            _log.info("%s: left out as they never change: %s", view.path, ", ".join(view.constant_columns))
         contents = {clip.clip_id: hashlib.sha256(rows[clip.clip_id].values).hexdigest() for clip in clips if clip.clip_id in rows}
     else:
         contents = _media_contents(clips, root, media_of(view), prepared_dir, num_workers)
@@ -158,7 +160,7 @@ def prepare_view(
             corpus=corpus,
             view=view.name,
             modality=view.modality,
-            view_params=dataclasses.asdict(view),
+            view_params=dataclasses.asdict(view) | ({"columns": view.columns} if is_table else {}),
             step_shape=view.step_shape,
             dtype=view.dtype,
             key=key,
@@ -205,6 +207,10 @@ def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str], degradat
     for name in [name for name in params if name == "path" or name.endswith("_path")]:
         if params[name] is not None and Path(params[name]).is_file():
             params[name] = hashlib.sha256(Path(params[name]).read_bytes()).hexdigest()
+    if isinstance(view, Table):  # what is left out counts by what is left; a table of which all is used has the key that it always had
+        dropped, _ = params.pop("drop_columns"), params.pop("allow_columns")
+        if dropped or view.constant_columns:
+            params["columns"] = view.columns
     parts: dict[str, Any] = {
         "clips": [(clip.clip_id, _spans(clip, media_of(view)), contents.get(clip.clip_id, ABSENT)) for clip in clips],
         "view": (view.name, view.VERSION, params),

@@ -7,7 +7,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from made_sets import write_set
+from made_sets import spanning_pictures, write_set
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example, PreparedCorpus, verify
@@ -40,7 +40,7 @@ def config(**fields):
 
 def pictures(number: int, length: int, *, masked: tuple[int, ...] = ()) -> ViewSegment:
     mask = ~np.isin(np.arange(length), masked)
-    values = np.random.default_rng(number).integers(0, 256, (length, *STEP)).astype(np.uint8)
+    values = spanning_pictures(np.random.default_rng(number).integers(0, 256, (length, *STEP)))
     values[~mask] = 255  # rubbish
     return ViewSegment(values, mask, (np.arange(length) * 0.2).astype(np.float32), num_seen=length)
 

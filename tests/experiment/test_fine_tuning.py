@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_sets import write_set
+from made_sets import spanning_pictures, write_set
 from small_experiment import EMOTIONS, flat, small_config
 
 from avemo_jax.clips import Clip
@@ -51,7 +51,7 @@ def pictures(tmp_path_factory) -> PreparedCorpus:
 
     def segments(i):
         length, level = 2 + i % 2, 40 * EMOTIONS.index(clips[i].label)
-        values = np.random.default_rng(i).integers(level, level + 60, (length, *STEP)).astype(np.uint8)
+        values = spanning_pictures(np.random.default_rng(i).integers(level, level + 60, (length, *STEP)))
         return [ViewSegment(values, np.ones(length, bool), np.arange(length, dtype=np.float32), length)]
 
     folder = tmp_path_factory.mktemp("pictures")

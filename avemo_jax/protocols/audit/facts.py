@@ -104,6 +104,19 @@ def audit_fits(uses: Iterable[FitUse]) -> list[Finding]:
     return [Finding("fitted_outside_training", detail, len(what), examples)]
 
 
+def audit_columns(allowed: Mapping[str, str]) -> list[Finding]:
+    """Report the columns of a feature table that are kept on purpose though they give something away.
+
+    Args:
+      allowed: column -> what it looks like ("a row counter", "the class (...)").
+    """
+    if not allowed:
+        return []
+    examples = tuple(f"{column!r} looks like {what}" for column, what in allowed.items())
+    detail = f"{number_of(len(allowed), 'column')} of the feature table may give the answer away: {listed(examples)}"
+    return [Finding("column_is_no_feature", detail, len(allowed), examples, allowed_by="views.table.allow_columns")]
+
+
 def audit_lost(folds: Sequence[Fold], lost: Mapping[str, str]) -> list[Finding]:
     """Count the clips that gave no or a doubtful example, by kind and part.
 

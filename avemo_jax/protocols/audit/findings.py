@@ -60,6 +60,9 @@ FINDINGS: dict[str, Kind] = {
     ),
     "stack_saw_clips": Kind("fails", "a stacked network learns from predictions of clips that the networks below it were trained on"),
     "encoder_saw_corpus": Kind("fails", "an encoder's published weights were trained on this corpus"),
+    "column_is_no_feature": Kind(
+        "marks", "a column of the feature table counts rows, or copies the class, the speaker or another label, and is used on purpose"
+    ),
     "selected_on_test": Kind("marks", "the epoch was chosen on the test part"),
     "transductive": Kind("marks", "unlabelled clips of test speakers are used to normalise them"),
     "encoder_training_unknown": Kind("notes", "its owner does not say what an encoder was trained on"),
@@ -84,7 +87,8 @@ class Finding:
       examples: up to NUM_EXAMPLES of them.
       severity: of its kind, unless the circumstances make it less.
       protocol: the one that it is about, where a run has several; "" where it is about all.
-      allowed_by: what allows it: "protocol.allow_leaks", or the protocol that implies it; "" where nothing does.
+      allowed_by: what allows it: "protocol.allow_leaks", "views.table.allow_columns", or the protocol that implies it; "" where nothing
+        does.
     """
 
     name: str
