@@ -181,7 +181,7 @@ def views_of(config):
 
 def view_steps(config):
     """Name -> shape and type of a step of the views that the system's streams are made of."""
-    from data_prep.sets.prepare import make_view
+    from data_prep.views import make_view
 
     views = {name: make_view(name, **params) for name, params in views_of(config).items()}
     return {name: (tuple(view.step_shape), view.dtype) for name, view in views.items()}

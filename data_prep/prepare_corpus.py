@@ -12,7 +12,8 @@ from avemo_jax.degradation import Degradation
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
 from data_prep.duplicates.near_duplicates import compare_media
 from data_prep.sets.on_beam import beam_of
-from data_prep.sets.prepare import make_view, prepare_view
+from data_prep.sets.prepare import prepare_view
+from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut
 from data_prep.workers.pool import Crew
 
