@@ -15,7 +15,8 @@ from avemo_jax.labels import LabelSet, label_set
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
 from data_prep.duplicates.near_duplicates import compare_media
 from data_prep.sets.on_beam import beam_of
-from data_prep.sets.prepare import make_view, prepare_view
+from data_prep.sets.prepare import prepare_view
+from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut
 from data_prep.views.table_columns import contents_like, named_like, refuse_columns
 from data_prep.views.table import Table

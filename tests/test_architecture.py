@@ -29,7 +29,7 @@ GROUND = (
 # always import from itself.
 ROOMS: dict[str, tuple[str, ...]] = {
     "run": PRODUCT,
-    "configs": (),
+    "configs": ("avemo_jax.described", "data_prep.views"),  # defaults of views stand in their classes
     "data_prep": ("data_prep", *GROUND),
     "data_prep.corpora": ("data_prep.workers", *GROUND),
     "data_prep.decoding": GROUND,
@@ -41,6 +41,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.atomic": (),
     "avemo_jax.json_lines": (),
     "avemo_jax.clips": (),
+    "avemo_jax.described": (),
     "avemo_jax.degradation": (),  # words that configs, data_prep and experiments share
     "avemo_jax.labels": ("avemo_jax.clips",),
     "avemo_jax.redaction": (),

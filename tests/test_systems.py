@@ -21,7 +21,7 @@ from avemo_jax.labels import label_set
 from avemo_jax.models.emotion_net import EmotionNet, take_over
 from avemo_jax.training.grid import Stage
 from configs import systems
-from data_prep.sets.prepare import make_view
+from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut
 
 CORPORA = sorted(

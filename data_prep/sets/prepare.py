@@ -24,43 +24,14 @@ from data_prep.decoding.stills import ROW_OFFSET
 from data_prep.sets.digests import ABSENT, media_digests
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.staging import StagedClip, StageTask, media_of, read_staged, stage, stage_lost, stage_media, staged_path
-from data_prep.views.audio_views import AUDIO_VIEWS
-from data_prep.views.handcrafted import Handcrafted
-from data_prep.views.hog import Hog
-from data_prep.views.mfcc_mean import MfccMean
-from data_prep.views.speech_faces import SpeechFaces
-from data_prep.views.speech_segments import SpeechSegments
-from data_prep.views.still import Still
+from data_prep.views import make_view
 from data_prep.views.table import Table
-from data_prep.views.video_views import VIDEO_VIEWS
-from data_prep.views.window_views import FlowWindows, FrameWindows
 from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, Crew, run_tasks
-
-VIEWS: dict[str, Any] = {**AUDIO_VIEWS, **VIDEO_VIEWS}
-VIEWS |= {view.name: view for view in (FlowWindows, FrameWindows, Handcrafted, Hog, MfccMean, SpeechFaces, SpeechSegments, Still, Table)}
 
 # Part of every key: raised when the code around the views changes what they get (decoding) or how examples are written.
 CODE_VERSION = 2
 
 _log = logging.getLogger(__name__)
-
-
-def make_view(name: str, **params: Any) -> Any:
-    """Make the view of that name; parameters left out have the view's defaults.
-
-    Raises:
-      ValueError: no such view, no such parameter, a needed one is missing, or a value is impossible.
-    """
-    if name not in VIEWS:
-        raise ValueError(f"unknown view {name!r}; known: {', '.join(sorted(VIEWS))}")
-    fields = dataclasses.fields(VIEWS[name])
-    names = [field.name for field in fields]
-    if unknown := sorted(set(params) - set(names)):
-        raise ValueError(f"view {name} has no parameter {', '.join(unknown)}; it has: {', '.join(names)}")
-    needed = [field.name for field in fields if field.default is dataclasses.MISSING]
-    if missing := [field for field in needed if params.get(field) is None]:
-        raise ValueError(f"view {name} needs {', '.join(missing)}; set views.{name}.{missing[0]}")
-    return VIEWS[name](**params)
 
 
 def prepare_view(

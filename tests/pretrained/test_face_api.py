@@ -13,7 +13,8 @@ from avemo_jax.models.face_api import CLASSES, LANDMARKS, SIZE_PX, FaceExpressio
 from avemo_jax.pretrained.face_api import read_shards
 from avemo_jax.pretrained.load import load_pretrained
 from data_prep.decoding.media import stream_frames
-from data_prep.views.face_detection import largest_face, make_detector
+from data_prep.views.face_crops import largest_face
+from data_prep.views.face_detection import make_detector
 
 
 def written(folder, weights, data, paths=("net-shard1",)):

@@ -19,7 +19,8 @@ import soundfile
 from avemo_jax.clips import Clip, read_clips, write_clips
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage, verify
 from data_prep.sets import prepare, shards
-from data_prep.sets.prepare import make_view, prepare_view
+from data_prep.sets.prepare import prepare_view
+from data_prep.views import make_view
 from data_prep.views.mfcc_mean import MfccMean
 from data_prep.workers.pool import Crash, WorkerError
 
