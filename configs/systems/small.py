@@ -21,7 +21,7 @@ def apply(config: ConfigDict, variant: str) -> None:
     config.views.mfcc.sample_rate_hz = 16000
     config.views.mfcc.window_ms = 64.0
     config.views.mfcc.hop_ms = 32.0
-    for view in ("faces",):
+    for view in ("faces", "mouths"):
         config.views[view].rate_fps = 5.0
         config.views[view].size_px = 32
         config.views[view].gray = True
