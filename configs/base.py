@@ -7,6 +7,8 @@
 from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
+from avemo_jax.models.encoders import ENCODERS, FIELDS
+
 
 def get_config() -> ConfigDict:
     """Return the default experiment, with every field that exists."""
@@ -138,12 +140,6 @@ def get_config() -> ConfigDict:
 SWEPT = ("learning_rate", "momentum", "weight_decay", "dropout_rate", "label_smoothing", "mixup_alpha")
 
 
-ENCODERS = (
-    *("vggish", "inception_v3", "vgg16", "vgg19", "i3d_rgb", "i3d_flow"),
-    *("mini_xception", "face_landmarks", "face_expressions"),
-)
-
-
 def views() -> ConfigDict:
     """Parameters of every view; the system names those it uses. Keys equal the view's own keyword arguments."""
     speech_cut = _speech_cut()
@@ -263,11 +259,12 @@ def views() -> ConfigDict:
 def encoders() -> ConfigDict:
     """The encoders with published weights, by name; which one a stream uses is `model.<stream>.encoder`.
 
-    end_point: where features are taken; "" takes the encoder's own (avemo_jax/models/encoders.py has them all).
+    end_point: where features are taken; "" takes the default of the encoder's record (avemo_jax/models/encoders/<name>/).
+    layers: which layers are taken in place of an end point, of encoders that have such: "" none, "6", "4,5,6" or "all".
     resize_px: side that pictures are resized to inside the encoder; 0 leaves them as the view has them.
     weights: "published", the owner's file in weights_dir; "random", one fixed draw; or the path of a file of the same kind.
     """
-    return ConfigDict({name: dict(end_point="", resize_px=0, weights="published") for name in ENCODERS})
+    return ConfigDict({name: dict(FIELDS) for name in ENCODERS})
 
 
 def _speech_cut() -> dict[str, FieldReference]:
@@ -318,6 +315,7 @@ def branch() -> ConfigDict:
             encoder_trained_from="",
             encoder_beside="none",  # frozen encoder of system.<stream>_view_beside, "none" takes that view as it is
             encoder_units=(64,),  # "mlp": widths; "cnn", "conv_pool": channels of its blocks
+            layers="concatenated",  # of an encoder with several layers (encoders.<name>.layers); or "weighted", their learned mean
             frame_context="none",  # over the frames of a step that has several (B): "none", "gru" or "lstm"
             frame_units=256,
             time_conv_channels=0,  # convolution over time before the context, with batch norm and ReLU; 0 leaves it out

@@ -29,7 +29,7 @@ GROUND = (
 # always import from itself.
 ROOMS: dict[str, tuple[str, ...]] = {
     "run": PRODUCT,
-    "configs": (),
+    "configs": ("avemo_jax.models.encoders",),  # the names of the encoders and their fields, without importing any
     "data_prep": ("data_prep", *GROUND),
     "data_prep.corpora": ("data_prep.workers", *GROUND),
     "data_prep.decoding": GROUND,
@@ -49,8 +49,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.labels"),
     "avemo_jax.data": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
     "avemo_jax.models": (),
-    "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.models"),
-    "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # addresses and sums: data_prep has its detectors in the same table
+    "avemo_jax.models.encoders": ("avemo_jax.models", "avemo_jax.pretrained"),
+    "avemo_jax.pretrained": ("avemo_jax.atomic",),
+    "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # data_prep reads the face detectors of this module
     "avemo_jax.runs": ("avemo_jax.atomic", "avemo_jax.data.quiet_loading", "avemo_jax.json_lines", "avemo_jax.redaction"),
     "avemo_jax.evaluation": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.json_lines", "avemo_jax.labels", "avemo_jax.protocols"),
     "avemo_jax.reporting": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.json_lines"),
@@ -103,6 +104,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "orbax": ("avemo_jax.runs",),
     "jax": ("avemo_jax", "data_prep.doctor"),
     "h5py": ("avemo_jax.pretrained",),
+    "pooch": ("avemo_jax.pretrained.assets",),
     "imagehash": ("data_prep",),
     "PIL": ("data_prep", "avemo_jax.reporting"),
     "av": ("data_prep",),
@@ -126,6 +128,7 @@ LATE = (
     "apache_beam",
     "clu",
     "h5py",
+    "pooch",
     "statsmodels",
     "pandas",
     "optuna",
@@ -273,6 +276,7 @@ ABSENT_ON_GPU_HOSTS = (
     "tensorflow_datasets",
     "clu",
     "h5py",
+    "pooch",
     "ml_collections",
     "librosa",
     "av",

@@ -8,7 +8,8 @@ from typing import Any
 from flax import traverse_util
 
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec
-from avemo_jax.models.encoders import FAMILIES, EncoderSpec
+from avemo_jax.models.encoders import ENCODERS
+from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.training.grid import Stage
 
 Config = Mapping[str, Any]
@@ -25,13 +26,13 @@ def encoder_spec(config: Config, name: str) -> EncoderSpec:
     if name not in config["encoders"]:
         raise ValueError(f"expected an encoder among {tuple(config['encoders'])}, got {name!r}")
     fields = config["encoders"][name]
-    return EncoderSpec(name, end_point=fields["end_point"], resize_px=fields["resize_px"])
+    return EncoderSpec(name, end_point=fields["end_point"], resize_px=fields["resize_px"], layers=fields["layers"])
 
 
 def is_frozen(config: Config, stream: str) -> bool:
     """Whether the stream has an encoder with published weights that runs once, outside the network."""
     branch = config["model"][stream]
-    return branch["encoder"] in FAMILIES and not branch["encoder_trained_from"]
+    return branch["encoder"] in ENCODERS and not branch["encoder_trained_from"]
 
 
 def trained_encoder(config: Config, stream: str) -> EncoderSpec | None:
@@ -42,17 +43,17 @@ def trained_encoder(config: Config, stream: str) -> EncoderSpec | None:
     """
     branch = config["model"][stream]
     start = branch["encoder_trained_from"]
-    if branch["encoder"] not in FAMILIES:
+    if branch["encoder"] not in ENCODERS:
         if start:
             raise ValueError(
-                f"model.{stream}.encoder_trained_from={start!r} is for encoders with published weights ({', '.join(FAMILIES)}); "
+                f"model.{stream}.encoder_trained_from={start!r} is for encoders with published weights ({', '.join(ENCODERS)}); "
                 f"model.{stream}.encoder is {branch['encoder']!r}"
             )
         return None
     if not start:
         return None
     spec = encoder_spec(config, branch["encoder"])
-    points = spec.family.end_points
+    points = spec.record.end_points
     points = points[: points.index(spec.features) + 1]  # what lies beyond has no weights
     if start != "all" and start not in points:
         raise ValueError(f"model.{stream}.encoder_trained_from must be 'all' or one of {points} of {spec.name}, got {start!r}")
@@ -65,7 +66,7 @@ def held_parameters(config: Config, stream: str, step_shape: tuple[int, ...], dt
     start = config["model"][stream]["encoder_trained_from"]
     if spec is None or start == "all":
         return ()
-    points = spec.family.end_points
+    points = spec.record.end_points
     before = points[: points.index(start)]
     if not before:
         return ()
