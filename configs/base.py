@@ -16,6 +16,7 @@ from ml_collections.config_dict import placeholder
 
 from avemo_jax.config import EncoderSettings, Experiment, Stream
 from avemo_jax.described import described_fields
+from avemo_jax.models.encoders import ENCODERS
 from data_prep.views import VIEWS
 from data_prep.views.speech_cut import SpeechCut
 
@@ -69,12 +70,6 @@ def to_config_dict(value: Any) -> ConfigDict:
     return config
 
 
-ENCODERS = (
-    *("vggish", "inception_v3", "vgg16", "vgg19", "i3d_rgb", "i3d_flow"),
-    *("mini_xception", "face_landmarks", "face_expressions"),
-)
-
-
 def views() -> ConfigDict:
     """Parameters of every view, with the defaults and descriptions of its class in data_prep/views.
 
@@ -100,10 +95,5 @@ def _type(hint: Any) -> type:
 
 
 def encoders() -> ConfigDict:
-    """The encoders with published weights, by name; which one a stream uses is `streams.<name>.encoder`.
-
-    end_point: where features are taken; "" takes the encoder's own (avemo_jax/models/encoders.py has them all).
-    resize_px: side that pictures are resized to inside the encoder; 0 leaves them as the view has them.
-    weights: "published", the owner's file in weights_dir; "random", one fixed draw; or the path of a file of the same kind.
-    """
-    return ConfigDict({name: dict(end_point="", resize_px=0, weights="published") for name in ENCODERS})
+    """Return the settings of every encoder with published weights, by name; a stream uses one by `streams.<name>.encoder`."""
+    return ConfigDict({name: to_config_dict(EncoderSettings()) for name in ENCODERS})

@@ -29,14 +29,14 @@ GROUND = (
 # always import from itself.
 ROOMS: dict[str, tuple[str, ...]] = {
     "run": PRODUCT,
-    "configs": ("avemo_jax.described", "data_prep.views"),  # defaults of views stand in their classes
+    "configs": ("avemo_jax.config", "avemo_jax.described", "avemo_jax.models.encoders", "data_prep.views"),  # fields stand in their classes
     "data_prep": ("data_prep", *GROUND),
-    "data_prep.corpora": ("data_prep.workers", *GROUND),
+    "data_prep.corpora": ("data_prep.workers.pool", *GROUND),
     "data_prep.decoding": GROUND,
-    "data_prep.workers": GROUND,
+    "data_prep.workers.pool": GROUND,
     "data_prep.views": ("data_prep.decoding", *GROUND),
-    "data_prep.sets": ("data_prep.decoding", "data_prep.views", "data_prep.workers", *GROUND),
-    "data_prep.duplicates": ("data_prep.decoding", "data_prep.sets", "data_prep.workers", *GROUND),
+    "data_prep.sets": ("data_prep.decoding", "data_prep.views", "data_prep.workers.pool", *GROUND),
+    "data_prep.duplicates": ("data_prep.decoding", "data_prep.sets", "data_prep.workers.pool", *GROUND),
     "avemo_jax": (),
     "avemo_jax.atomic": (),
     "avemo_jax.json_lines": (),
@@ -50,8 +50,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.labels"),
     "avemo_jax.data": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
     "avemo_jax.models": (),
-    "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.models"),
-    "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # addresses and sums: data_prep has its detectors in the same table
+    "avemo_jax.models.encoders": ("avemo_jax.models", "avemo_jax.pretrained"),
+    "avemo_jax.pretrained": ("avemo_jax.atomic",),
+    "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # data_prep reads the face detectors of this module
     "avemo_jax.runs": ("avemo_jax.atomic", "avemo_jax.data.quiet_loading", "avemo_jax.json_lines", "avemo_jax.redaction"),
     "avemo_jax.evaluation": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.json_lines", "avemo_jax.labels", "avemo_jax.protocols"),
     "avemo_jax.reporting": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.json_lines"),
@@ -104,6 +105,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "orbax": ("avemo_jax.runs",),
     "jax": ("avemo_jax", "data_prep.doctor"),
     "h5py": ("avemo_jax.pretrained",),
+    "pooch": ("avemo_jax.pretrained.assets",),
     "imagehash": ("data_prep",),
     "PIL": ("data_prep", "avemo_jax.reporting"),
     "av": ("data_prep",),
@@ -127,6 +129,7 @@ LATE = (
     "apache_beam",
     "clu",
     "h5py",
+    "pooch",
     "statsmodels",
     "pandas",
     "optuna",
@@ -274,6 +277,7 @@ ABSENT_ON_GPU_HOSTS = (
     "tensorflow_datasets",
     "clu",
     "h5py",
+    "pooch",
     "ml_collections",
     "librosa",
     "av",

@@ -18,7 +18,8 @@ from ml_collections import ConfigDict, config_flags
 from avemo_jax.experiment.networks import OUTSIDE
 from avemo_jax.labels import LABEL_SETS
 from avemo_jax.models.emotion_net import BranchSpec, FusionSpec
-from avemo_jax.models.encoders import FAMILIES, EncoderSpec
+from avemo_jax.models.encoders import ENCODERS
+from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.protocols.folds import protocol_names
 from avemo_jax.training.augment import Augmentation
 from configs import base, systems
@@ -119,7 +120,7 @@ def test_branch_and_fusion_fields_are_those_of_the_network():
 
 
 def test_encoders_are_those_of_the_networks():
-    assert set(base.get_config().encoders) == set(FAMILIES)
+    assert set(base.get_config().encoders) == set(ENCODERS)
     fields = {field.name for field in dataclasses.fields(EncoderSpec)} - {"name"}
     assert all(set(one) == fields | {"weights"} for one in base.get_config().encoders.values())
 

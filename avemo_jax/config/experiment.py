@@ -52,12 +52,14 @@ class EncoderSettings:
     """How an encoder with published weights is used; which one a stream uses is `streams.<name>.encoder`.
 
     Attributes:
-      end_point: layer whose features are taken; "" takes the encoder's own default.
+      end_point: end point whose features are taken; "" takes the default of the encoder's record.
+      layers: layers taken in place of an end point, of encoders that have such: "" none, "6", "4,5,6" or "all".
       resize_px: side that pictures are resized to inside the encoder; 0 leaves them as the view has them.
       weights: "published", the owner's file in `weights_dir`; "random", one fixed draw; or the path of a file of the same kind.
     """
 
     end_point: str = ""
+    layers: str = ""
     resize_px: int = 0
     weights: str = "published"
 

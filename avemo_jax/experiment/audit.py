@@ -12,8 +12,8 @@ from avemo_jax.experiment.features import sources_of
 from avemo_jax.experiment.fit_probes import plan_fits
 from avemo_jax.experiment.networks import encoder_spec, trained_encoder
 from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.models.encoders import find_encoder
 from avemo_jax.pretrained.load import PUBLISHED
-from avemo_jax.pretrained.trained_on import TRAINED_ON
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
 from avemo_jax.protocols.audit.facts import (
     EncoderUse,
@@ -132,4 +132,4 @@ def encoder_uses(plan: GridPlan) -> Iterator[EncoderUse]:
         for name in names:
             weights = experiment.encoders[encoder_spec(experiment, name).name].weights
             if weights != RANDOM:
-                yield EncoderUse(name, TRAINED_ON[name]) if weights == PUBLISHED else EncoderUse(f"{name} ({weights})", None)
+                yield EncoderUse(name, find_encoder(name).trained_on) if weights == PUBLISHED else EncoderUse(f"{name} ({weights})", None)

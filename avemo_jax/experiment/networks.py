@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from flax import traverse_util
+
 from avemo_jax.config import Experiment, Stream
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec
-from avemo_jax.models.encoders import ENCODERS, EncoderSpec
+from avemo_jax.models.encoders import ENCODERS
+from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.training.stage import Stage
 
 STANDARDIZATIONS = ("features", "steps", "none")
@@ -19,7 +22,7 @@ def encoder_spec(experiment: Experiment, name: str) -> EncoderSpec:
     if name not in experiment.encoders:
         raise ValueError(f"expected an encoder among {tuple(experiment.encoders)}, got {name!r}")
     settings = experiment.encoders[name]
-    return EncoderSpec(name, end_point=settings.end_point, resize_px=settings.resize_px)
+    return EncoderSpec(name, end_point=settings.end_point, resize_px=settings.resize_px, layers=settings.layers)
 
 
 def is_frozen(stream: Stream) -> bool:
@@ -45,7 +48,7 @@ def trained_encoder(experiment: Experiment, name: str) -> EncoderSpec | None:
     if not start:
         return None
     spec = encoder_spec(experiment, stream.encoder)
-    points = spec.encoder.end_points
+    points = spec.record.end_points
     points = points[: points.index(spec.features) + 1]  # what lies beyond has no weights
     if start != "all" and start not in points:
         raise ValueError(f"streams.{name}.encoder_trained_from must be 'all' or one of {points} of {spec.name}, got {start!r}")
@@ -58,10 +61,12 @@ def held_parameters(experiment: Experiment, name: str, step_shape: tuple[int, ..
     start = experiment.streams[name].encoder_trained_from
     if spec is None or start == "all":
         return ()
-    before = spec.encoder.end_points[: spec.encoder.end_points.index(start)]
+    before = spec.record.end_points[: spec.record.end_points.index(start)]
     if not before:
         return ()
-    return tuple((*encoder_path(name, spec), *path) for path in spec.module_paths(step_shape, dtype, end_point=before[-1]))
+    shapes = spec.variable_shapes(step_shape, dtype, end_point=before[-1])
+    modules = {path[:-1] for path in traverse_util.flatten_dict(shapes["params"])}
+    return tuple((*encoder_path(name, spec), *path) for path in sorted(modules))
 
 
 def encoder_path(stream: str, spec: EncoderSpec) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avemo_jax.pretrained.assets import ASSETS
+from avemo_jax.pretrained.assets import FACE_DETECTORS
 from data_prep.views.face_crops import Box, Detector
 
 
@@ -148,11 +148,11 @@ def make_detector(name: str, path: str | None = None) -> Detector:
 
 def _existing(name: str, path: str | None, number: int = 0) -> Path:
     """The detector's file of that number in the table of assets."""
-    published = ASSETS[name].files[number]
+    published = FACE_DETECTORS[name].files[number]
     if path is None or not Path(path).is_file():
         found = "no path is given" if path is None else f"there is no file {path}"
         raise FileNotFoundError(
-            f"face detector {name} needs {published.name}, and {found}; it is public at {published.url} ({ASSETS[name].page}); "
+            f"face detector {name} needs {published.name}, and {found}; it is public at {published.url} ({FACE_DETECTORS[name].page}); "
             "the field detector_path of the view (config.views.<view>) names it, and a .pbtxt lies beside its .pb; "
             "detector='haar' needs no file"
         )
@@ -162,7 +162,7 @@ def _existing(name: str, path: str | None, number: int = 0) -> Path:
 def _pbtxt_beside(path: Path) -> Path:
     """The network's description: the only .pbtxt in the folder, else the one by its published name."""
     found = sorted(path.parent.glob("*.pbtxt"))
-    return found[0] if len(found) == 1 else path.parent / ASSETS["res10"].files[1].name
+    return found[0] if len(found) == 1 else path.parent / FACE_DETECTORS["res10"].files[1].name
 
 
 def _largest_first(boxes: list[Box]) -> list[Box]:

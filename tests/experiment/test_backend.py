@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 from avemo_jax.experiment import run
-from avemo_jax.experiment.features import compiler_flags
+from avemo_jax.experiment.features import FLAGS_BY_JAX, compiler_flags
 from avemo_jax.experiment.live_features import encodes
 from avemo_jax.experiment.run import set_up_backend
 from configs import demo
 
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 ONE_CORE = "--xla_cpu_multi_thread_eigen=false"
 
 
@@ -31,6 +35,12 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
     assert (compiler_flags() in os.environ["XLA_FLAGS"]) == (has_encoder or not compiler_flags())
     set_up_backend(config)
     assert ONE_CORE in os.environ["XLA_FLAGS"]
+
+
+def test_flags_are_of_supported_versions_of_jax():
+    """A line of FLAGS_BY_JAX is no longer needed once requirements.txt supports its version no more."""
+    (supported,) = (Requirement(line.split("#")[0]) for line in REQUIREMENTS.read_text().splitlines() if re.match(r"jax\b", line))
+    assert [version for version in FLAGS_BY_JAX if not supported.specifier.contains(f"{version[0]}.{version[1]}.999")] == []
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from made_sets import spanning_pictures, write_set
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example, PreparedCorpus, verify
-from avemo_jax.experiment import features
+from avemo_jax.experiment import features, frozen_encoder
 from avemo_jax.experiment.encoder_weights import encoder_variables
-from avemo_jax.experiment.features import FrozenEncoder, are_made, feature_step, joined, part_widths, sources_of, with_features
+from avemo_jax.experiment.features import are_made, feature_step, joined, part_widths, sources_of, with_features
+from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from configs import base
 from data_prep.sets.derived import DerivedSets
 from data_prep.views.segments import ViewSegment
@@ -59,7 +60,7 @@ SEGMENTS = {
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     """Four steps a batch: the segments above fill batches over their ends, and leave an odd one."""
-    monkeypatch.setattr(features, "_LARGEST_BATCH", 4)
+    monkeypatch.setattr(frozen_encoder, "_LARGEST_BATCH", 4)
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ import pytest
 from shared_data import shared_data
 from tensorflow_files import write_checkpoint
 
-from avemo_jax.models.vggish import VGGish
+from avemo_jax.models.encoders import find_encoder
+from avemo_jax.models.encoders.vggish.module import VGGish
+from avemo_jax.models.encoders.vggish.weights import CHECKPOINT, PCA, VGGISH, VGGISH_PCA
 from avemo_jax.pretrained.load import assets_needed, load_pretrained
 from avemo_jax.pretrained.merge import flat_shapes
-from avemo_jax.pretrained.vggish import VGGISH, VGGISH_PCA
 
 PUBLISHED_NAMES = {
     f"vggish/{scope}/{leaf}"
@@ -49,7 +50,7 @@ def checkpoint(tmp_path_factory):
 @pytest.mark.golden
 def test_a_checkpoint_of_tensorflow_is_read(checkpoint):
     path, arrays = checkpoint
-    variables, sha256 = load_pretrained("vggish", str(path), path.parent, _like("embedding"))
+    variables, sha256 = load_pretrained(find_encoder("vggish").weights, str(path), path.parent, _like("embedding"))
     for name, ours in VGGISH.names().items():
         leaf = variables
         for part in ours.split("/"):
@@ -57,7 +58,7 @@ def test_a_checkpoint_of_tensorflow_is_read(checkpoint):
         np.testing.assert_array_equal(leaf, arrays[name], err_msg=name)
     with path.open("rb") as stream:
         assert sha256 == hashlib.file_digest(stream, "sha256").hexdigest()
-    convolutions, _ = load_pretrained("vggish", str(path), path.parent, _like("global_max", 496))
+    convolutions, _ = load_pretrained(find_encoder("vggish").weights, str(path), path.parent, _like("global_max", 496))
     assert set(convolutions["params"]) == {"conv1", "conv2", "conv3_1", "conv3_2", "conv4_1", "conv4_2"}
 
 
@@ -66,18 +67,18 @@ def test_the_pca_comes_with_it_where_it_is_wanted(checkpoint, tmp_path):
     path, _ = checkpoint
     pca = shared_data("models", "vggish_pca", "vggish_pca_params.npz")
     like = _like("embedding_pca")
-    assert assets_needed("vggish", like, tmp_path) == ["vggish", "vggish_pca"]
+    assert assets_needed(find_encoder("vggish").weights, like, tmp_path) == [CHECKPOINT, PCA]
     with pytest.raises(FileNotFoundError, match=r"PCA of VGGish.*vggish_pca_params\.npz"):
-        load_pretrained("vggish", str(path), tmp_path, like)
+        load_pretrained(find_encoder("vggish").weights, str(path), tmp_path, like)
     shutil.copy(pca, tmp_path)
-    variables, sha256 = load_pretrained("vggish", str(path), tmp_path, like)
+    variables, sha256 = load_pretrained(find_encoder("vggish").weights, str(path), tmp_path, like)
     with np.load(pca) as file:
         np.testing.assert_array_equal(variables["batch_stats"]["pca_eigen_vectors"], file["pca_eigen_vectors"])
         np.testing.assert_array_equal(variables["batch_stats"]["pca_means"], file["pca_means"])
-    assert sha256 != load_pretrained("vggish", str(path), tmp_path, _like("embedding"))[1]
+    assert sha256 != load_pretrained(find_encoder("vggish").weights, str(path), tmp_path, _like("embedding"))[1]
     (tmp_path / "vggish_pca_params.npz").write_bytes(pca.read_bytes()[:-1])
     with pytest.raises(ValueError, match="expected 73020"):
-        load_pretrained("vggish", str(path), tmp_path, like)
+        load_pretrained(find_encoder("vggish").weights, str(path), tmp_path, like)
 
 
 def test_a_damaged_pca_is_said(tmp_path):

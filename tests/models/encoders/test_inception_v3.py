@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from avemo_jax.models.inception_v3 import END_POINTS, InceptionV3, fold_batch_norm
+from avemo_jax.models.encoders import find_encoder
+from avemo_jax.models.encoders.inception_v3.module import END_POINTS, InceptionV3, fold_batch_norm
 from avemo_jax.pretrained.load import load_pretrained
 
 
@@ -70,7 +71,7 @@ def reference(tmp_path_factory):
     path = tmp_path_factory.mktemp("keras") / "inception_v3.h5"
     model.save(path)
     like = _shapes(InceptionV3("logits"), 1, 299, 299, 3)[1]
-    variables, _ = load_pretrained("inception_v3", str(path), path.parent, like)
+    variables, _ = load_pretrained(find_encoder("inception_v3").weights, str(path), path.parent, like)
     names = [*END_POINTS[1:-1], "predictions"]
     return keras.Model(model.input, [model.get_layer(name).output for name in names]), variables
 

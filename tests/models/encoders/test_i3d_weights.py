@@ -3,43 +3,44 @@ import pytest
 from shared_data import shared_data
 from tensorflow_files import write_checkpoint
 
+from avemo_jax.models.encoders import find_encoder
+from avemo_jax.models.encoders.i3d.weights import I3D_FLOW, I3D_RGB
 from avemo_jax.pretrained.assets import sha256_of
-from avemo_jax.pretrained.i3d import I3D_FLOW, I3D_RGB
 from avemo_jax.pretrained.load import load_pretrained
 from avemo_jax.pretrained.merge import flat_shapes
 
-FAMILIES = {"rgb": I3D_RGB, "flow": I3D_FLOW}
+LAYOUTS = {"rgb": I3D_RGB, "flow": I3D_FLOW}
 
 
-@pytest.mark.parametrize("stream", FAMILIES)
+@pytest.mark.parametrize("stream", LAYOUTS)
 def test_every_published_variable_is_accounted_for(stream):
     lines = shared_data("golden", f"i3d_{stream}_variables.tsv").read_text().splitlines()
     published = {name: tuple(int(length) for length in shape.split("x")) for name, shape in (line.split("\t") for line in lines)}
-    family = FAMILIES[stream]
-    shapes = flat_shapes(family.variables())
-    assert {name: shapes[ours] for name, ours in family.names().items()} == published
+    layout = LAYOUTS[stream]
+    shapes = flat_shapes(layout.variables())
+    assert {name: shapes[ours] for name, ours in layout.names().items()} == published
     assert sum(np.prod(shape) for shape in shapes.values()) == sum(np.prod(shape) for shape in published.values())
 
 
-def _arrays(family):
+def _arrays(layout):
     """A whole network of numbers that tell their places."""
-    shapes = flat_shapes(family.variables())
-    return {name: np.full(shapes[ours], number, np.float32) for number, (name, ours) in enumerate(sorted(family.names().items()))}
+    shapes = flat_shapes(layout.variables())
+    return {name: np.full(shapes[ours], number, np.float32) for number, (name, ours) in enumerate(sorted(layout.names().items()))}
 
 
-@pytest.mark.parametrize("stream", FAMILIES)
+@pytest.mark.parametrize("stream", LAYOUTS)
 def test_a_checkpoint_is_read_whichever_shape_its_statistics_have(stream, tmp_path):
-    family = FAMILIES[stream]
-    arrays = _arrays(family)
+    layout = LAYOUTS[stream]
+    arrays = _arrays(layout)
     stored = {
         name: array.reshape(1, 1, 1, 1, -1) if "moving" in name or (name.endswith("beta") and "Mixed_3" in name) else array
         for name, array in arrays.items()
     }
     path = write_checkpoint(tmp_path / "model.ckpt", stored, version=2)
-    like = family.variables()
-    variables, sha256 = load_pretrained(f"i3d_{stream}", str(path), tmp_path, like)
+    like = layout.variables()
+    variables, sha256 = load_pretrained(find_encoder(f"i3d_{stream}").weights, str(path), tmp_path, like)
     assert flat_shapes(variables) == flat_shapes(like)
-    for name, ours in family.names().items():
+    for name, ours in layout.names().items():
         leaf = variables
         for part in ours.split("/"):
             leaf = leaf[part]
@@ -63,10 +64,10 @@ def test_what_does_not_fit_is_told_by_name(tmp_path, changes, message):
     arrays = _arrays(I3D_RGB) | {f"RGB/inception_i3d/{name}": array for name, array in changes.items()}
     path = write_checkpoint(tmp_path / "model.ckpt", {name: array for name, array in arrays.items() if array is not None}, version=2)
     with pytest.raises(ValueError, match=message):
-        load_pretrained("i3d_rgb", str(path), tmp_path, I3D_RGB.variables())
+        load_pretrained(find_encoder("i3d_rgb").weights, str(path), tmp_path, I3D_RGB.variables())
 
 
 def test_the_other_stream_is_no_match(tmp_path):
     path = write_checkpoint(tmp_path / "model.ckpt", _arrays(I3D_FLOW), version=2)
     with pytest.raises(ValueError, match=r"the network lacks: Flow/inception_i3d/.* and 218 more\. .*the file lacks: RGB/inception_i3d/"):
-        load_pretrained("i3d_rgb", str(path), tmp_path, I3D_RGB.variables())
+        load_pretrained(find_encoder("i3d_rgb").weights, str(path), tmp_path, I3D_RGB.variables())

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from avemo_jax.models.i3d import END_POINTS, I3D, fold_batch_norm
+from avemo_jax.models.encoders.i3d.module import END_POINTS, I3D, fold_batch_norm
 
 
 def _shapes(module, *shape, dtype=jnp.float32):

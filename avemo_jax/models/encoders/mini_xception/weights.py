@@ -6,11 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
-from avemo_jax.models.mini_xception import SIZE_PX, MiniXception
-from avemo_jax.pretrained.family import Family, variables_of
+from avemo_jax.models.encoders.mini_xception.module import SIZE_PX, MiniXception
+from avemo_jax.pretrained.assets import Asset, File
 from avemo_jax.pretrained.keras_files import read_keras
+from avemo_jax.pretrained.layout import WeightsLayout, variables_of
 from avemo_jax.pretrained.separable import separable_kernels
 
+LICENCE = "MIT"
+ASSET = Asset(
+    (
+        File(
+            "fer2013_mini_XCEPTION.102-0.66.hdf5",
+            "https://github.com/oarriaga/face_classification/raw/master/trained_models/emotion_models/fer2013_mini_XCEPTION.102-0.66.hdf5",
+            sha256="59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e",
+            size_bytes=872_856,
+        ),
+    ),
+    "mini-Xception trained on FER2013, Keras HDF5",
+    page="https://github.com/oarriaga/face_classification",
+    licence=LICENCE,
+    cite="Arriaga et al. 2017, Real-time Convolutional Neural Networks for Emotion and Gender Classification, arXiv 1710.07557",
+)
 _NORM = {
     "gamma": "params/{}/scale",
     "beta": "params/{}/bias",
@@ -43,8 +59,8 @@ def _names() -> dict[str, str]:
     return names | {f"conv2d_7/{leaf}": f"params/classes/{leaf}" for leaf in ("kernel", "bias")}
 
 
-MINI_XCEPTION = Family(
-    assets=("mini_xception",),
+MINI_XCEPTION = WeightsLayout(
+    assets=(ASSET,),
     read=_read,
     variables=lambda: variables_of(MiniXception("global_avg"), 1, SIZE_PX, SIZE_PX, 1),
     names=_names,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from filled_variables import filled_variables
 
-from avemo_jax.models.mini_xception import END_POINTS, MiniXception, fold_batch_norm
+from avemo_jax.models.encoders.mini_xception.module import END_POINTS, MiniXception, fold_batch_norm
 
 
 def test_shapes_and_parameters_are_those_of_the_original():

@@ -1,4 +1,4 @@
-"""What a family of published networks tells the loader about its files."""
+"""The layout of published weights: which files hold them and where each of their arrays belongs in our network."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from avemo_jax.pretrained.assets import Asset
+
 
 @dataclasses.dataclass(frozen=True)
-class Family:
-    """How the published files of one encoder become its variables.
+class WeightsLayout:
+    """How published files become the variables of one network.
 
     Attributes:
-      assets: names in `assets.ASSETS` that hold all of the network, the one to fetch first.
+      assets: files that hold all of the network, the one to fetch first.
       assets_without_optional: those that lack the optional part; preferred where it is not wanted.
       files: path that a user names -> the files on disk behind it.
-      read: path and the most bytes that its arrays may have together -> foreign name -> array, names and shapes as `names` and `variables`
-        have them.
+      read: path and the most bytes that its arrays may have together -> foreign name -> array, with names and shapes as `names` and
+        `variables` have them.
       variables: () -> shapes of the variables of the whole network, to its last end point.
       names: () -> foreign name -> path of ours, "params/conv1/kernel".
       optional: beginnings of paths of ours that a file may lack, all together.
     """
 
-    assets: tuple[str, ...]
+    assets: tuple[Asset, ...]
     read: Callable[[Path, int], Mapping[str, np.ndarray]]
     variables: Callable[[], Mapping[str, Any]]
     names: Callable[[], Mapping[str, str]]
     files: Callable[[Path], list[Path]] = lambda path: [path]
-    assets_without_optional: tuple[str, ...] = ()
+    assets_without_optional: tuple[Asset, ...] = ()
     optional: tuple[str, ...] = ()
 
 
-@functools.cache  # tracing I3D takes half a second; nobody changes what is returned
+@functools.cache  # tracing I3D takes half a second; the result is read only
 def variables_of(module: nn.Module, *shape: int) -> Mapping[str, Any]:
     """Shapes of a module's variables for a float32 input of that shape, without computing anything."""
     return jax.eval_shape(module.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))

@@ -5,9 +5,10 @@ import jax
 import numpy as np
 import pytest
 
-from avemo_jax.models.inception_v3 import InceptionV3
-from avemo_jax.pretrained import inception_v3
-from avemo_jax.pretrained.inception_v3 import INCEPTION_V3
+from avemo_jax.models.encoders import find_encoder
+from avemo_jax.models.encoders.inception_v3 import weights as inception_v3
+from avemo_jax.models.encoders.inception_v3.module import InceptionV3
+from avemo_jax.models.encoders.inception_v3.weights import INCEPTION_V3
 from avemo_jax.pretrained.keras_files import KerasWeights
 from avemo_jax.pretrained.load import load_pretrained
 from avemo_jax.pretrained.merge import flat_shapes
@@ -47,9 +48,9 @@ def saved(tmp_path_factory):
 @pytest.mark.golden
 def test_all_formats_hold_the_same(saved):
     like = jax.eval_shape(InceptionV3().init, jax.random.key(0), jax.ShapeDtypeStruct((1, 75, 75, 3), np.float32))
-    expected, _ = load_pretrained("inception_v3", str(saved / "net.h5"), saved, like)
+    expected, _ = load_pretrained(find_encoder("inception_v3").weights, str(saved / "net.h5"), saved, like)
     for name in ("net.keras", "net.weights.h5"):
-        found, _ = load_pretrained("inception_v3", str(saved / name), saved, like)
+        found, _ = load_pretrained(find_encoder("inception_v3").weights, str(saved / name), saved, like)
         jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
@@ -58,9 +59,9 @@ def test_what_does_not_fit_is_told_by_name(saved):
     path = saved / "net.h5"
     like = INCEPTION_V3.variables()
     with pytest.raises(ValueError, match=r"the file lacks: predictions/kernel \(params/predictions/kernel\), predictions/bias"):
-        load_pretrained("inception_v3", str(path), saved, like)
+        load_pretrained(find_encoder("inception_v3").weights, str(path), saved, like)
     part = {"params": {"stem": like["params"]["stem"]}}
-    load_pretrained("inception_v3", str(path), saved, part)
+    load_pretrained(find_encoder("inception_v3").weights, str(path), saved, part)
     with h5py.File(path, "r+") as file:
         names = sorted(name for name in file["model_weights"] if name.startswith("conv2d"))
         file["model_weights"][names[40]].attrs["weight_names"] = np.array([], "S1")
@@ -68,4 +69,4 @@ def test_what_does_not_fit_is_told_by_name(saved):
         int(name.removeprefix("conv2d").lstrip("_") or 0) for name in names
     )
     with pytest.raises(ValueError, match=rf"the file lacks: conv2d_{number}/kernel \(params/mixed\d+/conv\d+/conv/kernel\)$"):
-        load_pretrained("inception_v3", str(path), saved, part)
+        load_pretrained(find_encoder("inception_v3").weights, str(path), saved, part)

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from avemo_jax.models.vgg import VGG16, VGG19
+from avemo_jax.models.encoders import find_encoder
+from avemo_jax.models.encoders.vgg.module import VGG16, VGG19
 from avemo_jax.pretrained.load import load_pretrained
 
 pytestmark = pytest.mark.golden
@@ -64,7 +65,7 @@ def test_equals_keras_with_all_layers_at_224(name, tmp_path):
     keras.backend.clear_session()
     gc.collect()
     module = NETS[name]("fc8")
-    variables, _ = load_pretrained(name, str(tmp_path / "net.h5"), tmp_path, _like(module, 224))
+    variables, _ = load_pretrained(find_encoder(name).weights, str(tmp_path / "net.h5"), tmp_path, _like(module, 224))
     (tmp_path / "net.h5").unlink()
     _assert_equal(expected, module, variables, picture)
 
@@ -85,7 +86,7 @@ def saved(tmp_path_factory):
 def test_convolutions_equal_keras_at_48_from_every_format(saved, file):
     folder, picture, expected = saved
     module = VGG16("global_avg")
-    variables, sha256 = load_pretrained("vgg16", str(folder / file), folder, _like(module, 48))
+    variables, sha256 = load_pretrained(find_encoder("vgg16").weights, str(folder / file), folder, _like(module, 48))
     assert len(sha256) == 64
     _assert_equal({"global_avg": expected}, module, variables, picture)
 
@@ -130,7 +131,7 @@ def _of_vgg19(weights):
 def test_what_does_not_fit_is_told_by_name(saved, tmp_path, change, message):
     path = _changed(saved, tmp_path, change)
     with pytest.raises(ValueError, match=message):
-        load_pretrained("vgg16", str(path), tmp_path, _like(VGG16("global_avg"), 48))
+        load_pretrained(find_encoder("vgg16").weights, str(path), tmp_path, _like(VGG16("global_avg"), 48))
 
 
 @pytest.mark.parametrize("file", ["net.h5", "net.keras", "net.weights.h5"])
@@ -138,4 +139,4 @@ def test_a_torn_file_is_said(saved, tmp_path, file):
     content = (saved[0] / file).read_bytes()
     (tmp_path / file).write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=f"{file}.*(whole|damaged|truncated)"):
-        load_pretrained("vgg16", str(tmp_path / file), tmp_path, _like(VGG16("global_avg"), 48))
+        load_pretrained(find_encoder("vgg16").weights, str(tmp_path / file), tmp_path, _like(VGG16("global_avg"), 48))

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.models.i3d import I3D
-from avemo_jax.pretrained.family import Family, variables_of
+from avemo_jax.models.encoders.i3d.module import I3D
+from avemo_jax.pretrained.assets import Asset, File
+from avemo_jax.pretrained.layout import WeightsLayout, variables_of
 from avemo_jax.pretrained.merge import flat_shapes
 from avemo_jax.pretrained.tensorflow_checkpoint import checkpoint_files, read_checkpoint
 
+LICENCE = "Apache-2.0"
 _LEAVES = {
     "conv/kernel": "conv_3d/w",
     "conv/bias": "conv_3d/b",
@@ -31,7 +33,21 @@ def _read(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
     }
 
 
-def _family(stream: str, scope: str, channels: int) -> Family:
+def _asset(stream: str, content: str) -> Asset:
+    folder = f"i3d_{stream}_imagenet"
+    address = f"https://github.com/google-deepmind/kinetics-i3d/raw/master/data/checkpoints/{stream}_imagenet"
+    parts = ("model.ckpt.index", "model.ckpt.data-00000-of-00001")
+    return Asset(
+        tuple(File(f"{folder}/{part}", f"{address}/{part}") for part in parts),
+        content,
+        page="https://github.com/google-deepmind/kinetics-i3d",
+        licence=LICENCE,
+        cite="Carreira and Zisserman 2017, Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset, arXiv 1705.07750",
+        open_name=f"{folder}/model.ckpt",
+    )
+
+
+def _layout(asset: Asset, scope: str, channels: int) -> WeightsLayout:
     def variables() -> Mapping[str, Any]:
         return variables_of(I3D("Logits"), 1, 8, 32, 32, channels)
 
@@ -44,8 +60,8 @@ def _family(stream: str, scope: str, channels: int) -> Family:
             named["/".join((scope, "inception_i3d", *modules, _LEAVES[f"{kind}/{leaf}"]))] = path
         return named
 
-    return Family((f"i3d_{stream}",), read=_read, variables=variables, names=names, files=checkpoint_files)
+    return WeightsLayout((asset,), read=_read, variables=variables, names=names, files=checkpoint_files)
 
 
-I3D_RGB = _family("rgb", "RGB", 3)
-I3D_FLOW = _family("flow", "Flow", 2)
+I3D_RGB = _layout(_asset("rgb", "I3D for RGB, trained on ImageNet and Kinetics, TensorFlow checkpoint"), "RGB", 3)
+I3D_FLOW = _layout(_asset("flow", "I3D for optical flow, trained on ImageNet and Kinetics, TensorFlow checkpoint"), "Flow", 2)

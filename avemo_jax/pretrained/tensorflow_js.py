@@ -1,4 +1,4 @@
-"""The weights that face-api.js publishes: shards of numbers in 8 bits, and a manifest that says what they are."""
+"""Weights in the files of TensorFlow.js, as face-api.js publishes them: shards of numbers in 8 bits, and a manifest that describes them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.models.face_api import SIZE_PX, FaceExpressions, FaceLandmarks68
-from avemo_jax.pretrained.family import Family, variables_of
-from avemo_jax.pretrained.merge import flat_shapes
-from avemo_jax.pretrained.separable import separable_kernels
-
 _DTYPES: dict[str, np.dtype] = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4"), "uint8": np.dtype("u1"), "uint16": np.dtype("<u2")}
 _LARGEST_BYTES = 1 << 28  # of all shards, where the caller does not know better; the nets used here have 0.4 MB
-_LEAVES = {"kernel": "filters", "bias": "bias", "depthwise": "depthwise_filter", "pointwise": "pointwise_filter"}
 
 
 def read_shards(manifest_path: Path, largest_bytes: int = _LARGEST_BYTES) -> dict[str, np.ndarray]:
@@ -101,33 +95,7 @@ def _array(entry: Mapping[str, Any], data: bytes, position: int, path: Path) -> 
     return values.astype(np.int32 if meant == "int32" else np.float32), num_bytes
 
 
-def _files(path: Path) -> list[Path]:
+def manifest_files(path: Path) -> list[Path]:
     """The manifest and its shards; the manifest alone where it is not there."""
     path = Path(path)
     return [path, *(_shard(path, name) for group in _groups(path) for name in group["paths"])] if path.is_file() else [path]
-
-
-def _read(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
-    return separable_kernels(read_shards(path, largest_bytes), depthwise="depthwise_filter", pointwise="pointwise_filter")
-
-
-def _family(net: type[FaceLandmarks68] | type[FaceExpressions], asset: str) -> Family:
-    def variables():
-        return variables_of(net(net.END_POINTS[-1]), 1, SIZE_PX, SIZE_PX, 3)
-
-    def names() -> dict[str, str]:
-        """Their blocks are dense0 to dense3, the last layer fc."""
-        named = {}
-        for path in flat_shapes(variables()):
-            _, block, *rest = path.split("/")
-            if block == "output":
-                named["fc/weights" if rest == ["kernel"] else "fc/bias"] = path
-            else:
-                named[f"{block.replace('block', 'dense')}/{rest[0]}/{_LEAVES[rest[1]]}"] = path
-        return named
-
-    return Family(assets=(asset,), files=_files, read=_read, variables=variables, names=names)
-
-
-FACE_LANDMARK_68 = _family(FaceLandmarks68, "face_landmark_68")
-FACE_EXPRESSION = _family(FaceExpressions, "face_expression")

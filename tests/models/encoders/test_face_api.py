@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from filled_variables import filled_variables
 
-from avemo_jax.models.face_api import LANDMARKS, FaceExpressions, FaceLandmarks68
+from avemo_jax.models.encoders.face_api.module import LANDMARKS, FaceExpressions, FaceLandmarks68
 
 
 @pytest.mark.parametrize(("net", "num_outputs"), [(FaceLandmarks68("landmarks"), 136), (FaceExpressions("expressions"), 7)])

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from shared_data import shared_data
 
-from avemo_jax.models.mini_xception import CLASSES, SIZE_PX, MiniXception, fold_batch_norm
+from avemo_jax.models.encoders import find_encoder
+from avemo_jax.models.encoders.mini_xception.module import CLASSES, SIZE_PX, MiniXception, fold_batch_norm
 from avemo_jax.pretrained.load import load_pretrained
 from data_prep.decoding.media import stream_frames
 from data_prep.views.face_crops import largest_face
@@ -29,7 +30,7 @@ NET = MiniXception("global_avg")
 def variables():
     weights_dir = shared_data("models", "mini_xception_fer2013")
     like = jax.eval_shape(NET.init, jax.random.key(0), np.zeros((1, SIZE_PX, SIZE_PX, 1), np.float32))
-    return load_pretrained("mini_xception", "published", weights_dir, like)[0]
+    return load_pretrained(find_encoder("mini_xception").weights, "published", weights_dir, like)[0]
 
 
 @pytest.fixture(scope="module")
@@ -86,4 +87,4 @@ def test_every_name_is_accounted_for(tmp_path):
         del kernel["depthwise_kernel:0"]
         kernel["depthwise_kernel:0"] = wrong
     with pytest.raises(ValueError, match=r"file lacks: conv2d_7/bias.*of other shapes: separable_conv2d_1/depthwise_kernel \(3, 3, 8, 2\)"):
-        load_pretrained("mini_xception", str(tmp_path / "a.hdf5"), tmp_path, like)
+        load_pretrained(find_encoder("mini_xception").weights, str(tmp_path / "a.hdf5"), tmp_path, like)

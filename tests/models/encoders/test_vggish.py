@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from shared_data import shared_data
 
-from avemo_jax.models.vggish import END_POINTS, VGGish
+from avemo_jax.models.encoders.vggish.module import END_POINTS, VGGish
 
 
 def _num_params(variables):

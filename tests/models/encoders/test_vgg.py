@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from avemo_jax.models.vgg import VGG16, VGG19
+from avemo_jax.models.encoders.vgg.module import VGG16, VGG19
 
 
 def _shapes(module, *shape, dtype=jnp.uint8):

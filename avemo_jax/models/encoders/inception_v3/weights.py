@@ -9,11 +9,34 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.models.inception_v3 import END_POINTS, InceptionV3
-from avemo_jax.pretrained.family import Family, variables_of
+from avemo_jax.models.encoders.inception_v3.module import END_POINTS, InceptionV3
+from avemo_jax.pretrained.keras_applications import keras_asset
 from avemo_jax.pretrained.keras_files import read_keras
+from avemo_jax.pretrained.layout import WeightsLayout, variables_of
 from avemo_jax.pretrained.merge import flat_shapes
 
+LICENCE = "Apache-2.0, as converted by Keras"
+_FACTS = {
+    "page": "inceptionv3",
+    "licence": LICENCE,
+    "cite": "Szegedy et al. 2016, Rethinking the Inception Architecture for Computer Vision, arXiv 1512.00567",
+}
+WHOLE = keras_asset(
+    "inception_v3",
+    has_top=True,
+    md5="9a0d58056eeedaa3f26cb7ebd46da564",
+    size_bytes=96_112_376,
+    content="InceptionV3 trained on ImageNet, with its classes, Keras HDF5",
+    **_FACTS,
+)
+WITHOUT_CLASSES = keras_asset(
+    "inception_v3",
+    has_top=False,
+    md5="bcbd6486424b2319ff4ef7d526e38f63",
+    size_bytes=87_910_968,
+    content="InceptionV3 trained on ImageNet, without its classes, Keras HDF5",
+    **_FACTS,
+)
 _KINDS = ("conv2d", "batch_normalization")
 
 
@@ -57,9 +80,9 @@ def _names() -> dict[str, str]:
     return names | {f"predictions/{leaf}": f"params/predictions/{leaf}" for leaf in ("kernel", "bias")}
 
 
-INCEPTION_V3 = Family(
-    assets=("inception_v3",),
-    assets_without_optional=("inception_v3_notop",),
+INCEPTION_V3 = WeightsLayout(
+    assets=(WHOLE,),
+    assets_without_optional=(WITHOUT_CLASSES,),
     read=_read,
     variables=_variables,
     names=_names,
