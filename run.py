@@ -97,6 +97,9 @@ def main(argv: list[str]) -> int | None:
 
 def parse_flags(argv: list[str]) -> list[str]:
     """Read the flags; an unknown field of the config, or a value of another type, is a sentence and no traceback."""
+    if {"-h", "--help"} & set(argv[1:]):
+        print(f"{__doc__}\n{flags.FLAGS.main_module_help()}\n\nFields of the config:\n{api.help_on_fields()}")
+        sys.exit(0)
     try:
         return flags.FLAGS(argv)
     except (AttributeError, KeyError) as error:

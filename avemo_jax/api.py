@@ -170,6 +170,14 @@ def doctor(experiment: Experiment) -> bool:
     return is_whole
 
 
+def help_on_fields() -> str:
+    """Return every field of the config with its default and meaning."""
+    from avemo_jax.config.listing import format_fields, list_fields
+    from data_prep.views import VIEWS
+
+    return format_fields(list_fields(VIEWS))
+
+
 def views_in_use(experiment: Experiment) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Return name -> (view, its parameters) of all views that the system's streams are made of."""
     from avemo_jax.experiment.live_features import views_of
