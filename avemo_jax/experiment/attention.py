@@ -8,37 +8,37 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from avemo_jax.data.resident import ResidentSet
 from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.models.emotion_net import attention_weights
 from avemo_jax.reporting.report import write_attention
-from avemo_jax.training.steps import network_input
+from avemo_jax.training.frontend import network_input
 
 
 def write_attention_examples(plan: Plan, outcome: Outcome, path: Path, folds: Container[int]) -> bool:
     """Write attention over time for the first test clip of each class of the first of these folds; return whether there was any to write.
 
-    Networks that pool by something else have none, and neither has a stream that stays on disk.
+    Networks that pool by something else have none.
     """
-    if not isinstance(plan.data, ResidentSet) or not isinstance(outcome, NetworkOutcome):
+    if not isinstance(outcome, NetworkOutcome):
         return False
     position = next(one for one in chosen_trials(plan.trials, outcome.score) if plan.trials[one].fold in folds)
     trial, state, stage = plan.trials[position], outcome.states[position], outcome.stage
     data = plan.data.only(stage.streams)
     rows = plan.test_rows(trial)
-    rows = rows[data.arrays["usable"][rows]]
-    _, first = np.unique(data.arrays["label"][rows], return_index=True)
+    rows = rows[data.usable[rows]]
+    _, first = np.unique(data.label[rows], return_index=True)
     rows = rows[np.sort(first)]
-    batch = network_input(plan.recipe(stage, trial).num_cepstra, state.scaler, dict(data.arrays), rows)
+    views = data.load(rows)
+    batch = network_input(plan.recipe(stage, trial).streams, state.scaler, views)
     weights = jax.device_get(
         attention_weights(plan.net(stage, trial), {"params": state.best.params, "batch_stats": state.best.batch_stats}, batch)
     )
     arrays: dict[str, np.ndarray] = {}
     for stream in set(weights) & set(stage.streams):
-        arrays |= {f"{stream}_weights": weights[stream], f"{stream}_times_s": data.times_s[stream][rows]}
-        values = data.arrays[stream][rows]
+        arrays |= {f"{stream}_weights": weights[stream], f"{stream}_times_s": data.times_of(stream, rows)}
+        values = views[stream]
         if stream == "video" and values.dtype == np.uint8 and values.ndim == 5:
             arrays["keyframes"] = np.broadcast_to(values, (*values.shape[:-1], 3)) if values.shape[-1] == 1 else values
     if not arrays:
@@ -46,7 +46,7 @@ def write_attention_examples(plan: Plan, outcome: Outcome, path: Path, folds: Co
     num_rows = len(rows)
     write_attention(
         path,
-        clip=np.asarray([data.clip_ids[i] for i in data.arrays["clip"][rows]]),
+        clip=np.asarray([data.clip_ids[i] for i in data.clip[rows]]),
         fold=np.asarray([plan.folds.folds[trial.fold].name] * num_rows),
         seed=np.asarray([trial.seed] * num_rows),
         **arrays,

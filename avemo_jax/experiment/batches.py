@@ -9,7 +9,6 @@ resumed by another number of processes and evaluated by one; neither changes any
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from avemo_jax import parallel
-from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment import networks
 from avemo_jax.experiment.plan import Plan
-from avemo_jax.training import memory, steps
+from avemo_jax.training import memory
 from avemo_jax.training.execution import Execution, choose_execution
-from avemo_jax.training.grid import NOT_WARM, Stage, Trial, batches_of
-from avemo_jax.training.state import TrialState
-from avemo_jax.training.stream_program import StreamProgram
+from avemo_jax.training.programs import estimate_memory, spread
+from avemo_jax.training.stage import Stage
+from avemo_jax.training.trials import Trial, trial_groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +95,7 @@ def stage_batches(plan: Plan, stage: Stage, layout: Layout) -> list[TrialBatch]:
     trials = plan.trials_of(stage)
     share_of = _shares(plan.trials, layout.num_shares)
     pieces = []
-    for group in batches_of(trials):
+    for group in trial_groups(trials):
         for share in range(layout.num_shares):
             own = [position for position in group if share_of[_grid_position(plan, position)] == share]
             cut = in_pieces(own, layout.trials_per_batch.get(stage.name, len(own)))
@@ -117,7 +114,7 @@ def in_pieces(positions: Sequence[int], most: int) -> list[Sequence[int]]:
 
 def _shares(trials: Sequence[Trial], num_shares: int) -> dict[int, int]:
     """Share of each position of the grid: of nearly equal size, with trials of one program beside each other."""
-    order = [position for group in batches_of(trials) for position in group]
+    order = [position for group in trial_groups(trials) for position in group]
     return {position: int(share) for share, own in enumerate(np.array_split(order, num_shares)) for position in own}
 
 
@@ -142,7 +139,7 @@ def estimate_needs(plan: Plan) -> dict[str, list[memory.Need]]:
     for stage in plan.stages:
         if is_network(stage):
             trials = plan.trials_of(stage)
-            needs[stage.name] = [estimate_need(plan, stage, trials[group[0]]) for group in batches_of(trials)]
+            needs[stage.name] = [estimate_need(plan, stage, trials[group[0]]) for group in trial_groups(trials)]
     return needs
 
 
@@ -157,32 +154,13 @@ def estimate_need(plan: Plan, stage: Stage, trial: Trial) -> memory.Need:
     net, recipe = plan.net(stage, trial), plan.recipe(stage, trial)
     data = plan.data.only(stage.streams)
     (inputs,) = plan.inputs(stage, [trial])
-    data_shards = plan.config["devices"]["data_shards"]
-    examples = {}
-    for stream in stage.streams:
-        shape, dtype = data.step_of(stream)
-        examples[stream] = jax.ShapeDtypeStruct((data.num_steps(stream), *shape), np.dtype(dtype))
-        examples[f"{stream}_mask"] = jax.ShapeDtypeStruct((data.num_steps(stream),), np.bool_)
-    state: TrialState
-    if isinstance(data, StreamedSet):
-        mesh = parallel.make_mesh(data_shards=data_shards)
-        state, data_shards = StreamProgram(net, recipe, data, mesh, 1).trial_shape(inputs, NOT_WARM), mesh.size
-    else:
-        arrays = {name: jax.ShapeDtypeStruct(one.shape, one.dtype) for name, one in data.arrays.items()}
-        state = jax.eval_shape(lambda held, one: steps.init_trial(net, recipe, held, one, NOT_WARM), arrays, inputs)
-    shared = memory.tree_bytes(dict(data.arrays))
-    return memory.estimate(net, recipe, state, inputs, examples, shared_bytes=shared, data_shards=data_shards)
+    return estimate_memory(net, recipe, data, inputs, data_shards=plan.config["devices"]["data_shards"])
 
 
 def _spread(plan: Plan, stage: Stage) -> dict[str, int]:
     """How many trials are in a step at the same time, and over how many devices trials are spread."""
-    execution = execution_of(plan, stage, plan.trials[0])
-    if isinstance(plan.data, StreamedSet):
-        return {"at_once": 1}
-    data_shards = plan.config["devices"]["data_shards"]
-    if execution.trials == "loop":
-        return {"at_once": os.cpu_count() or 1, "trial_shards": jax.local_device_count() if data_shards == 1 else 1}
-    return {"at_once": len(plan.trials_of(stage)), "trial_shards": jax.local_device_count() // data_shards}
+    execution, num_trials = execution_of(plan, stage, plan.trials[0]), len(plan.trials_of(stage))
+    return spread(plan.data, execution, num_trials=num_trials, data_shards=plan.config["devices"]["data_shards"])
 
 
 # What is shown.
@@ -213,7 +191,7 @@ def describe(
         num_programs = len({(batch.group, batch.share, batch.size) for batch in batches})
         bytes_ = max(
             need.of_batch(batch.size, **_spread(plan, stage))
-            for need, group in zip(needs[stage.name], batches_of(plan.trials_of(stage)), strict=True)
+            for need, group in zip(needs[stage.name], trial_groups(plan.trials_of(stage)), strict=True)
             for batch in batches
             if batch.group == tuple(group)
         )

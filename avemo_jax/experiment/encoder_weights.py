@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from avemo_jax.data.resident import ResidentSet
-from avemo_jax.data.stream import StreamedSet
+from avemo_jax.data.feed import Feed
 from avemo_jax.experiment.networks import encoder_path, encoder_spec, trained_encoder
 from avemo_jax.models.encoders import FAMILIES, EncoderSpec
 from avemo_jax.pretrained.assets import MissingAsset, fetch_asset, find_asset
 from avemo_jax.pretrained.load import PUBLISHED, assets_needed, load_pretrained, weights_sha256
-from avemo_jax.training.grid import Stage
+from avemo_jax.training.stage import Stage
 
 Config = Mapping[str, Any]
 RANDOM = "random"
@@ -132,8 +131,8 @@ def find_weights(config: Config, steps: Mapping[str, tuple[tuple[int, ...], str]
     return found
 
 
-def published_weights(config: Config, stage: Stage, data: ResidentSet | StreamedSet) -> dict[str, Any]:
-    """Weights of the encoders that are trained with a stage's network, at their paths in its tree; see `grid.warm_start`."""
+def published_weights(config: Config, stage: Stage, data: Feed) -> dict[str, Any]:
+    """Weights of the encoders that are trained with a stage's network, at their paths in its tree; see `stage.warm_start`."""
     flat: dict[str, dict[tuple[str, ...], Any]] = {"params": {}, "batch_stats": {}}
     for stream in stage.streams:
         spec = trained_encoder(config, stream)

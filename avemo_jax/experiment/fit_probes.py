@@ -9,21 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
+from avemo_jax.data.feed import Feed
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.data.resident import ResidentSet
-from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment.baseline import functionals_of
 from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, fit_late, machine_features
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.protocols.audit.facts import FitUse
 from avemo_jax.protocols.audit.fits import Arrays, changed_by
 from avemo_jax.training.classical import fit_svm
-from avemo_jax.training.grid import Stage, Trial
-from avemo_jax.training.steps import fit_scalers
-from avemo_jax.training.stream_program import fit_stream_scalers
+from avemo_jax.training.programs import fit_scalers
+from avemo_jax.training.stage import Stage
+from avemo_jax.training.trials import Trial
 
 _EXAMPLES_A_PART = 48
 _LARGEST_BYTES = 8 << 20  # of what is copied and changed at a time
@@ -38,7 +36,7 @@ def plan_fits(plan: Plan, prepared: PreparedCorpus) -> Iterator[FitUse]:
     for stage in plan.stages:
         if stage.part == "svm":
             features, usable = machine_features(plan, stage)
-            yield _probe_machine(plan, plan.trials[0], f"the machine of stage {stage.name}", features, usable, plan.data.arrays["clip"])
+            yield _probe_machine(plan, plan.trials[0], f"the machine of stage {stage.name}", features, usable, plan.data.clip)
         elif stage.part != "inner":
             for trial in firsts.values():
                 use = _probe_scalers(plan, stage, trial)
@@ -77,38 +75,28 @@ class _OtherwiseOnTest:
 
 def _probe_scalers(plan: Plan, stage: Stage, trial: Trial) -> FitUse | None:
     recipe, data = plan.recipe(stage, trial), plan.data.only(stage.streams)
-    if not recipe.standardized:
+    if all(stream.standardize == "none" for stream in recipe.streams):
         return None
     train = data.examples_of(plan.part_clips(stage, trial)[0])
-    train = train[data.arrays["usable"][train]]
-    others = np.setdiff1d(np.arange(len(data.arrays["clip"])), train)
+    train = train[data.usable[train]]
+    others = np.setdiff1d(np.arange(len(data.clip)), train)
     arrays, num_train = _a_few(data, train, others)
-    index = np.arange(num_train)
 
     def fit(content: Arrays) -> Any:
-        if isinstance(data, StreamedSet):
-            return fit_stream_scalers(recipe, lambda rows: {name: values[rows] for name, values in content.items()}, index)
-        return fit_scalers(recipe, dict(content), jnp.asarray(index), jnp.asarray(num_train))
+        return fit_scalers(recipe, data, content, num_train)
 
     changed = changed_by(fit, arrays, np.arange(num_train, len(arrays["label"])))
     return FitUse(f"the scaler of stage {stage.name}", plan.folds.folds[trial.fold].name, tuple(changed))
 
 
-def _a_few(data: ResidentSet | StreamedSet, train: np.ndarray, others: np.ndarray) -> tuple[dict[str, np.ndarray], int]:
+def _a_few(data: Feed, train: np.ndarray, others: np.ndarray) -> tuple[dict[str, np.ndarray], int]:
     """Arrays of some training examples and some others after them, and how many the first are."""
-    one = _read(data, train[:1])
+    one = data.load(train[:1])
     size = max(sum(values.nbytes for values in one.values()), 1)
     most = int(np.clip(_LARGEST_BYTES // size // 2, 2, _EXAMPLES_A_PART))
     train, others = (rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)] for rows in (train, others))
     rows = np.concatenate([train, others])
-    kept = {name: data.arrays[name][rows] for name in ("label", "clip", "usable")}
-    return {**kept, **_read(data, rows)}, len(train)
-
-
-def _read(data: ResidentSet | StreamedSet, rows: np.ndarray) -> dict[str, np.ndarray]:
-    if isinstance(data, StreamedSet):
-        return data.load(rows)
-    return {name: data.arrays[name][rows] for stream in data.streams for name in (stream, f"{stream}_mask")}
+    return {"label": data.label[rows], "clip": data.clip[rows], "usable": data.usable[rows], **data.load(rows)}, len(train)
 
 
 def _probe_machine(plan: Plan, trial: Trial, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray) -> FitUse:

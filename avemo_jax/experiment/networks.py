@@ -7,9 +7,10 @@ from typing import Any
 
 from flax import traverse_util
 
-from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec
+from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
 from avemo_jax.models.encoders import FAMILIES, EncoderSpec
-from avemo_jax.training.grid import Stage
+from avemo_jax.models.fusion import FusionSpec
+from avemo_jax.training.stage import Stage
 
 Config = Mapping[str, Any]
 # Fields of config.model.<stream> that say what the network is given, and are none of its own.
@@ -94,16 +95,14 @@ def make_net(config: Config, stage: Stage, num_classes: int) -> EmotionNet:
     """Build the network of a stage from the config's `model` part."""
     model = config["model"]
 
-    def branch(stream: str) -> BranchSpec | None:
-        if stream not in stage.streams:
-            return None
+    def branch(stream: str) -> BranchSpec:
         fields = {name: value for name, value in _tuples(model[stream]).items() if name not in OUTSIDE}
         if is_frozen(config, stream):
             fields["encoder"] = "none"
         return BranchSpec(**fields, encoder_spec=trained_encoder(config, stream))
 
     held = tuple(stream for stream in stage.streams if (stream,) in stage.frozen)
-    return EmotionNet(num_classes, audio=branch("audio"), video=branch("video"), fusion=FusionSpec(**_tuples(model["fusion"])), held=held)
+    return EmotionNet(num_classes, {stream: branch(stream) for stream in stage.streams}, FusionSpec(**_tuples(model["fusion"])), held)
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:

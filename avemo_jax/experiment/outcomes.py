@@ -14,12 +14,12 @@ from avemo_jax.evaluation.joining import Joiner, fit_joiner, joiner_from_dict, s
 from avemo_jax.evaluation.results import aggregate_segments
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.training.classical import FittedSvm, fit_svm
-from avemo_jax.training.execution import TrialProgram
-from avemo_jax.training.grid import Stage, Trial
+from avemo_jax.training.programs import Program
+from avemo_jax.training.stage import Stage
 from avemo_jax.training.state import TrialState
-from avemo_jax.training.stream_program import StreamProgram
+from avemo_jax.training.trials import Trial
 
-Program = TrialProgram | StreamProgram
+_ROWS_AT_ONCE = 1024  # examples that are averaged together
 
 
 class Outcome(Protocol):
@@ -172,7 +172,7 @@ def fit_machines(plan: Plan, stage: Stage) -> SvmOutcome:
     """Fit the classical system: the mean over an example's real steps into a support vector machine, fold after fold.
 
     Raises:
-      ValueError: the examples stay on disk, or a fold cannot be fitted.
+      ValueError: a fold cannot be fitted.
     """
     features, usable = machine_features(plan, stage)
     machines = {}
@@ -184,7 +184,7 @@ def fit_machines(plan: Plan, stage: Stage) -> SvmOutcome:
         rows = {name: own[usable[own]] for name, own in rows.items()}
         machines[trial.fold] = fit_svm(
             features,
-            plan.data.arrays["label"],
+            plan.data.label,
             train=rows["train"],
             validation=rows["validation"],
             num_classes=len(plan.labels.classes),
@@ -194,18 +194,16 @@ def fit_machines(plan: Plan, stage: Stage) -> SvmOutcome:
 
 
 def machine_features(plan: Plan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the real steps of each example, (N, D), and whether it has any, (N,) bool.
-
-    Raises:
-      ValueError: the examples stay on disk.
-    """
-    arrays = plan.data.only(stage.streams).arrays
+    """Mean over the real steps of each example, (N, D), and whether it has any, (N,) bool."""
+    feed = plan.data.only(stage.streams)
     (stream,) = stage.streams
-    if stream not in arrays:
-        raise ValueError("the stage 'svm' needs its features in memory; set --config.devices.feed=resident")
-    mask = arrays[f"{stream}_mask"]
-    values = arrays[stream].reshape(*mask.shape, -1)
-    return (values * mask[..., None]).sum(axis=1) / np.maximum(mask.sum(axis=1), 1)[:, None], arrays["usable"]
+    means = []
+    for start in range(0, len(feed.clip), _ROWS_AT_ONCE):
+        batch = feed.load(np.arange(start, min(start + _ROWS_AT_ONCE, len(feed.clip))))
+        mask = batch[f"{stream}_mask"]
+        values = batch[stream].reshape(*mask.shape, -1)
+        means.append((values * mask[..., None]).sum(axis=1) / np.maximum(mask.sum(axis=1), 1)[:, None])
+    return np.concatenate(means), feed.usable
 
 
 def _counted(metric: str) -> str:
@@ -215,7 +213,7 @@ def _counted(metric: str) -> str:
 
 def _clip_level(plan: Plan, rows: np.ndarray, posteriors: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Labels (C,) and posteriors (C, K) of the clips that these examples are of."""
-    clip = plan.data.arrays["clip"][rows]
+    clip = plan.data.clip[rows]
     clips, segment_of = np.unique(clip, return_inverse=True)
     rule = plan.config["system"]["segment_rule"]
     return np.asarray(plan.classes)[clips], [aggregate_segments(segment_of, one, len(clips), rule=rule) for one in posteriors]

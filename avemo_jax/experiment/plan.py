@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from avemo_jax.clips import Clip
-from avemo_jax.data.per_speaker import standardize_per_speaker
+from avemo_jax.data.feed import FEEDS, Feed, open_feed
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus
-from avemo_jax.data.resident import ResidentSet, load_resident
-from avemo_jax.data.stream import StreamedSet, open_stream
 from avemo_jax.experiment import networks
 from avemo_jax.experiment.features import sources_of
 from avemo_jax.experiment.fields import for_stage, parsed, swept_fields, values_to_try, with_fields
@@ -24,12 +22,12 @@ from avemo_jax.protocols.inner import inner_folds, stacking_parts
 from avemo_jax.search.space import Axis, parse_space
 from avemo_jax.search.studies import check_search
 from avemo_jax.training.augment import Augmentation
-from avemo_jax.training.grid import Stage, Trial, make_inputs, make_stages, make_trials, with_inner_trials
 from avemo_jax.training.lengths import Limits, length_limits
-from avemo_jax.training.state import Recipe, TrialInputs
+from avemo_jax.training.stage import Stage, make_stages
+from avemo_jax.training.state import Recipe, StreamRecipe, TrialInputs
+from avemo_jax.training.trials import Trial, make_inputs, make_trials, with_inner_trials
 
 Config = Mapping[str, Any]
-FEEDS: dict[str, Callable[..., ResidentSet | StreamedSet]] = {"resident": load_resident, "stream": open_stream}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Plan:
     clips: tuple[Clip, ...]
     classes: tuple[int, ...]
     folds: FoldTable
-    data: ResidentSet | StreamedSet
+    data: Feed
     stages: tuple[Stage, ...]
     trials: tuple[Trial, ...]
     num_undecodable: int
@@ -78,32 +76,31 @@ class Plan:
         config = self.config_of(stage, trial)
         train = config["train"]
         shared = {field.name for field in dataclasses.fields(Recipe)} & train.keys()
-        standardized = tuple(stream for stream in stage.streams if networks.is_standardized(config, stream))
         return Recipe(
-            **{name: train[name] for name in shared - {"audio_augmentation", "video_augmentation"}},
+            **{name: train[name] for name in shared},
             num_classes=len(self.labels.classes),
             num_clips=len(self.clips),
             metric=config["protocol"]["metric"],
             segment_rule=config["system"]["segment_rule"],
-            standardized=standardized,
-            standardized_by_step=tuple(stream for stream in standardized if config["model"][stream]["standardize"] == "steps"),
+            streams=tuple(self._stream_recipe(stream, config) for stream in stage.streams),
             frozen=(*stage.frozen, *self._held(stage, config)),
             use_mixup=any(alpha > 0 for alpha in config["sweep"]["mixup_alpha"] or (train["mixup_alpha"],))
             or any(axis.name == "mixup_alpha" for axis in searched_axes(config)),
             length_limits=self._length_limits(stage, train["length_buckets"]),
-            num_cepstra=config["model"]["num_cepstra"] if "audio" in stage.streams else 0,
-            audio_augmentation=Augmentation(**train["audio_augmentation"]),
-            video_augmentation=Augmentation(**train["video_augmentation"]),
+        )
+
+    def _stream_recipe(self, stream: str, config: Config) -> StreamRecipe:
+        return StreamRecipe(
+            name=stream,
+            key_index=("audio", "video").index(stream),  # the streams that the present config has fields for
+            standardize=config["model"][stream]["standardize"] if networks.is_standardized(config, stream) else "none",
+            num_cepstra=config["model"]["num_cepstra"] if stream == "audio" else 0,
+            augmentation=Augmentation(**config["train"][f"{stream}_augmentation"]),
         )
 
     def _length_limits(self, stage: Stage, num_buckets: int) -> Limits:
-        if num_buckets < 1:
-            raise ValueError(f"train.length_buckets must be at least 1, got {num_buckets}")
-        if num_buckets == 1:
-            return ()
-        if isinstance(self.data, StreamedSet):
-            raise ValueError("train.length_buckets needs all examples in memory; set --config.devices.feed=resident, or length_buckets=1")
-        return length_limits({stream: self.data.arrays[f"{stream}_mask"] for stream in stage.streams}, num_buckets)
+        lengths = {stream: self.data.lengths_of(stream) for stream in stage.streams}
+        return length_limits(lengths, {stream: self.data.num_steps(stream) for stream in stage.streams}, num_buckets)
 
     def _held(self, stage: Stage, config: Config) -> list[tuple[str, ...]]:
         held: list[tuple[str, ...]] = []
@@ -119,7 +116,7 @@ class Plan:
         for trial in trials:
             train, select = self.part_clips(stage, trial)
             rows = data.examples_of(train)
-            rows = rows[data.arrays["usable"][rows]]
+            rows = rows[data.usable[rows]]
             if not len(rows):
                 fold = self.folds.folds[trial.fold].name
                 raise ValueError(f"protocol {self.folds.protocol}, fold {fold}: no training clip has anything in {stage.streams}")
@@ -201,29 +198,21 @@ def make_plan(config: Config, prepared: PreparedCorpus) -> Plan:
     )
 
 
-def load_data(config: Config, clips: Sequence[Clip], classes: Sequence[int], prepared: PreparedCorpus) -> ResidentSet | StreamedSet:
+def load_data(config: Config, clips: Sequence[Clip], classes: Sequence[int], prepared: PreparedCorpus) -> Feed:
     """All examples of the streams in use, in memory or as a stream; speaker by speaker where `system.speaker_normalized` asks for it.
 
     Raises:
       ValueError: a stream that is to be normalised is none of the system's, stays on disk, is of pictures, or has a clip without a speaker.
     """
-    data = FEEDS[config["devices"]["feed"]](clips, classes, prepared.sets)
+    data = open_feed(config["devices"]["feed"], clips, classes, prepared.sets)
     names = config["system"]["speaker_normalized"]
     if not names:
         return data
     if unknown := [name for name in names if name not in config["system"]["streams"]]:
         raise ValueError(f"system.speaker_normalized names {unknown[0]!r}, but system.streams is {tuple(config['system']['streams'])}")
-    if not isinstance(data, ResidentSet):
-        raise ValueError("system.speaker_normalized needs all examples in memory; set --config.devices.feed=resident")
     if unsaid := [clip.clip_id for clip in clips if not clip.speaker]:
         raise ValueError(f"system.speaker_normalized: the corpus does not say the speaker of {len(unsaid)} clips, the first is {unsaid[0]}")
-    speakers = np.asarray([clip.speaker for clip in clips])[data.arrays["clip"]]
-    arrays = dict(data.arrays)
-    for name in names:
-        if arrays[name].dtype == np.uint8:
-            raise ValueError(f"system.speaker_normalized is for features; the {name} stream is of pictures")
-        arrays[name] = standardize_per_speaker(arrays[name], speakers, mask=arrays[f"{name}_mask"])
-    return ResidentSet(data.clip_ids, arrays, data.times_s)
+    return data.per_speaker(names, np.asarray([clip.speaker for clip in clips]))
 
 
 def check_grid(config: Config) -> None:

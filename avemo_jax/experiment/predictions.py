@@ -10,7 +10,7 @@ from avemo_jax.evaluation.results import Predictions, aggregate_segments
 from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.protocols.folds import Fold
-from avemo_jax.training.grid import Trial
+from avemo_jax.training.trials import Trial
 
 
 def chosen_trials(trials: Sequence[Trial], score: Callable[[int], float]) -> list[int]:
@@ -51,7 +51,7 @@ def predict_tests_and_validation(plan: Plan, outcome: Outcome, *, folds: Contain
 
 def predict_parts(plan: Plan, outcome: Outcome, positions: Sequence[int], rows: Sequence[np.ndarray]) -> Predictions:
     """Predict the examples `rows` with each of these trials, clip by clip."""
-    clip = plan.data.arrays["clip"]
+    clip = plan.data.clip
     clip_posteriors = []
     for position, own, posterior in zip(positions, rows, outcome.posteriors(positions, rows), strict=True):
         trial = plan.trials[position]

@@ -33,8 +33,10 @@ from avemo_jax.search.rounds import run_rounds
 from avemo_jax.search.space import split_values
 from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
 from avemo_jax.search.studies import Setting, Studies, chosen
-from avemo_jax.training.grid import Stage, Trial, batches_of, train_batch, warm_start
 from avemo_jax.training.memory import Need
+from avemo_jax.training.stage import Stage, warm_start
+from avemo_jax.training.train_loop import train_group
+from avemo_jax.training.trials import Trial, trial_groups
 
 LOG = logging.getLogger(__name__)
 SEARCH_FILE = "search.json"
@@ -233,7 +235,7 @@ class Trainer:
         trials = plan.trials_of(stage)
         warm = warm_start(stage, {name: one.states for name, one in finished.items()}, len(trials), self._published(plan, stage, trials))
         batches = []
-        groups = [piece for group in batches_of(trials) for piece in self._in_memory(plan, stage, trials, group)]
+        groups = [piece for group in trial_groups(trials) for piece in self._in_memory(plan, stage, trials, group)]
         for index, positions in enumerate(groups):
             mine = [trials[position] for position in positions]
             inputs = plan.inputs(stage, [*mine, *self._one_a_fold(mine[0])])
@@ -245,7 +247,7 @@ class Trainer:
             def show(done: int, total: int, text: str, index: int = index) -> None:
                 progress((index + done / total) / len(groups), stage.name, done, total)
 
-            states = train_batch(
+            states = train_group(
                 stage=stage,
                 trials=mine,
                 inputs=inputs[: len(mine)],

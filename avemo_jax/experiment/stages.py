@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from avemo_jax import parallel
 from avemo_jax.atomic import atomic_file
-from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment.batches import (
     Layout,
     TrialBatch,
@@ -44,10 +43,11 @@ from avemo_jax.runs.preemption import listen
 from avemo_jax.runs.processes import ALONE, Processes
 from avemo_jax.runs.run_directory import RunDirectory
 from avemo_jax.runs.writers import make_writer
-from avemo_jax.training.execution import TrialProgram
-from avemo_jax.training.grid import NOT_WARM, Stage, Trial, batches_of, train_batch, warm_start
+from avemo_jax.training import programs
+from avemo_jax.training.stage import NO_WARM_START, Stage, warm_start
 from avemo_jax.training.state import TrialInputs
-from avemo_jax.training.stream_program import StreamProgram
+from avemo_jax.training.train_loop import train_group
+from avemo_jax.training.trials import Trial, trial_groups
 
 LOG = logging.getLogger(__name__)
 LATE_FILE = "late.json"
@@ -124,12 +124,10 @@ def make_program(plan: Plan, stage: Stage, trials: Sequence[Trial], inputs: Sequ
       num_lanes: trials that it is compiled for, where they run side by side; fewer are filled up.
     """
     net, recipe = plan.net(stage, trials[0]), plan.recipe(stage, trials[0])
-    data = plan.data.only(stage.streams)
     num_steps = -(-max(int(one.train_count) for one in inputs) // recipe.batch_size)
     mesh = parallel.make_mesh(data_shards=plan.config["devices"]["data_shards"])
-    if isinstance(data, StreamedSet):
-        return StreamProgram(net, recipe, data, mesh, num_steps)
-    return TrialProgram(net, recipe, dict(data.arrays), execution_of(plan, stage, trials[0]), mesh, num_steps, num_lanes=num_lanes)
+    feed, execution = plan.data.only(stage.streams), execution_of(plan, stage, trials[0])
+    return programs.make_program(net, recipe, feed, execution, mesh, num_steps=num_steps, num_lanes=num_lanes)
 
 
 def _settle_layout(plan: Plan, run: RunDirectory, processes: Processes) -> Layout:
@@ -156,7 +154,7 @@ def _join_rows(plan: Plan, run: RunDirectory, layout: Layout) -> None:
     order: dict[tuple[str, int], tuple[int, int]] = {}
     for place, stage in enumerate(filter(is_network, plan.stages)):
         trials = plan.trials_of(stage)
-        order |= {(stage.name, trials[i].number): (place, group) for group, own in enumerate(batches_of(trials)) for i in own}
+        order |= {(stage.name, trials[i].number): (place, group) for group, own in enumerate(trial_groups(trials)) for i in own}
     rows = sorted(_rows(run, layout), key=lambda row: (order[row["stage"], row["trial"]], row["epoch"], row["trial"]))
     with atomic_file(run.path / "metrics.jsonl") as stream:
         stream.writelines(json.dumps(row) + "\n" for row in rows)
@@ -213,7 +211,7 @@ def _train_network(
                 bar.n = number * num_epochs + epochs
                 bar.initial += epochs  # so that the time left is that of what is trained now
 
-            trained = train_batch(
+            trained = train_group(
                 stage=stage,
                 trials=batch_trials,
                 inputs=inputs,
@@ -255,7 +253,7 @@ def _restore_batches(plan: Plan, stage: Stage, workdir: Path, wanted: Sequence[T
     for batch in wanted:
         program, inputs = programs.of(batch)
         checkpoints = _checkpoints(config, workdir / "checkpoints" / batch.name)
-        restored = checkpoints.restore([program.trial_shape(inputs[0], NOT_WARM)] * len(inputs))
+        restored = checkpoints.restore([program.trial_shape(inputs[0], NO_WARM_START)] * len(inputs))
         if restored is None or restored[0] < config["train"]["num_epochs"]:
             found = "nothing" if restored is None else f"epoch {restored[0]} of {config['train']['num_epochs']}"
             raise FileNotFoundError(

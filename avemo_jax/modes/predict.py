@@ -24,7 +24,7 @@ from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.experiment.run import set_up_backend
 from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
-from avemo_jax.inference.predict import Ensemble, Judge, Member, SegmentPrediction, clip_probabilities
+from avemo_jax.inference.predict import Ensemble, EnsembleMember, SegmentPrediction, TrainedNet, clip_probabilities
 from avemo_jax.inference.timeline import Span, format_timeline, spans
 from avemo_jax.labels import label_set
 from avemo_jax.protocols.folds import Fold, FoldTable
@@ -134,15 +134,17 @@ def load_ensemble(
         if any(state.best.epoch < 0 for state in states):
             continue  # a trial that failed in its first epoch has learnt nothing
         members = [
-            Member(
+            TrainedNet(
                 plan.net(one.stage, plan.trials[position]),
                 {"params": state.best.params, "batch_stats": state.best.batch_stats},
                 state.scaler,
-                plan.recipe(one.stage, plan.trials[position]).num_cepstra,
+                plan.recipe(one.stage, plan.trials[position]).streams,
             )
             for one, state in zip(networks, states, strict=True)
         ]
-        judges.append(Judge(members, outcome.joiners[position].join) if isinstance(outcome, LateOutcome) else Judge(members))
+        judges.append(
+            EnsembleMember(members, outcome.joiners[position].join) if isinstance(outcome, LateOutcome) else EnsembleMember(members)
+        )
     if not judges:
         raise FileNotFoundError(f"no trial of the run in {workdir} has learnt anything; look at its metrics.jsonl, and {again}")
     return Ensemble(judges, classes=plan.labels.classes, views=views, segment_s=segment_s, step_s=step_s)

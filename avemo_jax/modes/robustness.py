@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from avemo_jax.data.feed import Feed
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus, PreparedSet
-from avemo_jax.data.resident import ResidentSet
-from avemo_jax.data.stream import StreamedSet
 from avemo_jax.degradation import KINDS, MISSING, Degradation, parse_degradation
 from avemo_jax.evaluation.metrics import FROM_CONFUSION
 from avemo_jax.evaluation.paired import paired_bootstrap
@@ -74,7 +73,7 @@ def measure_robustness(config: Config, prepared: PreparedCorpus, degraded: Calla
                 continue
             LOG.info("%s ...", condition)
             there = prepared if condition.kind == MISSING else degraded(condition)
-            worse = dataclasses.replace(plan, data=_without(plan.data, condition.stream) if condition.stream else _data_of(plan, there))
+            worse = dataclasses.replace(plan, data=plan.data.without(condition.stream) if condition.stream else _data_of(plan, there))
             predictions = predict_tests(worse, _restored(plan, worse, run), folds=folds)
             entry = {"condition": str(condition), "kind": condition.kind, "amount": condition.amount, "stream": condition.modality}
             entry |= {"unit": "" if condition.stream else KINDS[condition.kind][1], "num_lost": _num_lost(plan, there, condition)}
@@ -118,33 +117,10 @@ def _restored(plan: Plan, shown: Plan, run: RunDirectory) -> Outcome:
     return dataclasses.replace(fitted, features=features, usable=usable)
 
 
-def _data_of(plan: Plan, prepared: PreparedCorpus) -> ResidentSet | StreamedSet:
+def _data_of(plan: Plan, prepared: PreparedCorpus) -> Feed:
     """The examples of a degraded corpus, at least as long as those that networks were trained on."""
     data = load_data(plan.config, plan.clips, plan.classes, prepared)
-    if not isinstance(data, ResidentSet):
-        return data
-    arrays, times = dict(data.arrays), dict(data.times_s)
-    for stream in data.streams:
-        short = plan.data.arrays[stream].shape[1] - arrays[stream].shape[1]
-        if short > 0:
-            for name in (stream, f"{stream}_mask"):
-                arrays[name] = np.pad(arrays[name], [(0, 0), (0, short), *[(0, 0)] * (arrays[name].ndim - 2)])
-            times[stream] = np.pad(times[stream], ((0, 0), (0, short)), constant_values=np.nan)
-    return ResidentSet(data.clip_ids, arrays, times)
-
-
-def _without(data: ResidentSet | StreamedSet, stream: str) -> ResidentSet | StreamedSet:
-    """The same examples, one stream of which has no real step."""
-    if isinstance(data, StreamedSet):
-        absent = dataclasses.replace(
-            data.sources[stream],
-            record_of=np.full_like(data.sources[stream].record_of, -1),
-            has_steps=np.zeros_like(data.sources[stream].has_steps),
-        )
-        return dataclasses.replace(data, sources=dict(data.sources) | {stream: absent}).only(data.streams)
-    arrays = dict(data.arrays)
-    arrays |= {stream: np.zeros_like(arrays[stream]), f"{stream}_mask": np.zeros_like(arrays[f"{stream}_mask"])}
-    return ResidentSet(data.clip_ids, arrays, data.times_s).only(data.streams)
+    return data.padded_to({stream: plan.data.num_steps(stream) for stream in data.streams})
 
 
 def _num_lost(plan: Plan, prepared: PreparedCorpus, condition: Degradation) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -125,7 +126,7 @@ def _read_rows(rows: jax.Array, position: jax.Array) -> jax.Array:
 
 
 def disturb_features(values: jax.Array, mask: jax.Array, key: jax.Array, settings: Augmentation) -> jax.Array:
-    """Disturb features as the network gets them: noise, offsets, masks; padded steps stay zero.
+    """Disturb features as the network takes them: noise, offsets, masks; padded steps stay zero.
 
     Sequences (B, T, D) are masked over steps and features, patches (B, T, F, M) over the frames and bands of each patch. Pictures come
     back as they are.
@@ -162,11 +163,13 @@ def _span(key: jax.Array, shape: tuple[int, int], length: jax.Array, largest: fl
     return (position >= start) & (position < start + width)
 
 
-def mixup(batch: dict[str, jax.Array], target: jax.Array, alpha: jax.Array, key: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Blend every example with another of the batch, inputs and targets (B, K) alike; `alpha` 0 leaves both as they are.
+def mixup(
+    batch: dict[str, jax.Array], target: jax.Array, alpha: jax.Array, key: jax.Array, streams: Sequence[str]
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Blend every example with another of the batch, inputs of all `streams` and targets (B, K) alike; `alpha` 0 leaves both as they are.
 
-    Source: Zhang et al. 2018, mixup, eq. 1. Differs: a step counts as real where either of the two clips has one. Whole numbers stay such,
-    rounded: networks tell pictures that are still to be scaled by their type.
+    Source: Zhang et al. 2018, mixup, eq. 1. Differs: a step counts as real where either of the two clips has one. Integers stay
+    integers, rounded: networks scale pictures of 8-bit integers and take floats as they are.
     """
     share_key, order_key = jax.random.split(key)
     share = jax.random.beta(share_key, jnp.maximum(alpha, 1e-3), jnp.maximum(alpha, 1e-3))
@@ -175,12 +178,11 @@ def mixup(batch: dict[str, jax.Array], target: jax.Array, alpha: jax.Array, key:
     # A padding example (mask False) must not leak into a real one.
     partner = jnp.where(batch["mask"][partner], partner, jnp.arange(target.shape[0]))
     mixed = dict(batch)
-    for name in ("audio", "video"):
-        if name in batch:
-            values = batch[name].astype(jnp.float32)
-            blend = share * values + (1 - share) * values[partner]
-            is_whole = jnp.issubdtype(batch[name].dtype, jnp.integer)
-            mixed[name] = (jnp.round(blend) if is_whole else blend).astype(batch[name].dtype)
-            steps = batch[f"{name}_mask"]
-            mixed[f"{name}_mask"] = steps | (steps[partner] & (share < 1))
+    for name in streams:
+        values = batch[name].astype(jnp.float32)
+        blend = share * values + (1 - share) * values[partner]
+        is_whole = jnp.issubdtype(batch[name].dtype, jnp.integer)
+        mixed[name] = (jnp.round(blend) if is_whole else blend).astype(batch[name].dtype)
+        steps = batch[f"{name}_mask"]
+        mixed[f"{name}_mask"] = steps | (steps[partner] & (share < 1))
     return mixed, share * target + (1 - share) * target[partner]
