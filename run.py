@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import traceback
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -38,10 +39,8 @@ FUSE = flags.DEFINE_list("fuse", [], "compare: what to fuse, NAME+NAME,...; defa
 
 
 def audit(experiment: Experiment) -> int:
-    if INPUT.value:
-        findings = api.audit_lists(experiment, INPUT.value, COLUMNS.value, output=OUTPUT.value)
-    else:
-        findings = api.audit(experiment)
+    lists = INPUT.value
+    findings = api.audit_lists(experiment, lists, COLUMNS.value, output=OUTPUT.value) if lists else api.audit(experiment)
     return int(any(finding.stops for finding in findings))
 
 
@@ -80,7 +79,7 @@ def quiet_libraries() -> None:
     logging.get_absl_handler().setFormatter(python_logging.Formatter("%(message)s"))
 
 
-def main(argv: list[str]) -> int | None:
+def main(argv: list[str]) -> Any:
     if len(argv) > 1:
         sys.exit(f"error: expected only flags, got {argv[1:]}; for example --config=configs/demo.py:audio")
     quiet_libraries()

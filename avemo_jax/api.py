@@ -1,10 +1,10 @@
 """What `run.py` does, from Python: each function takes an Experiment and joins `data_prep` (media to prepared sets) with the modes.
 
-    from avemo_jax import api
-    from avemo_jax.config import parse
-    from configs import demo
+from avemo_jax import api
+from avemo_jax.config import parse
+from configs import demo
 
-    results = api.train(parse(demo.get_config("audio").to_dict()))
+results = api.train(parse(demo.get_config("audio").to_dict()))
 """
 
 from __future__ import annotations
@@ -210,4 +210,4 @@ def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> 
     from data_prep.sets.derived import DerivedSets
 
     corpus = prepare_corpus(experiment, degradation)
-    return corpus, DerivedSets(experiment.prepared_dir, experiment.corpus.name, corpus.clips)
+    return corpus, DerivedSets(Path(experiment.prepared_dir), experiment.corpus.name, corpus.clips)

@@ -23,10 +23,10 @@ from avemo_jax.models import cnn
 from avemo_jax.protocols.folds import join_tables, make_folds
 from avemo_jax.training import steps
 from avemo_jax.training.memory import traces_inside
-from avemo_jax.training.program import Program
+from avemo_jax.training.programs import Program
 from avemo_jax.training.stage import Stage
-from avemo_jax.training.train_loop import NO_WARM_START
-from avemo_jax.training.trials import groups_of
+from avemo_jax.training.stage import NO_WARM_START
+from avemo_jax.training.trials import trial_groups
 from configs import ravdess
 
 
@@ -92,7 +92,7 @@ def laid_out(plan: GridPlan, stage_name: str) -> tuple[Stage, Program, Any]:
     """
     stage = next(one for one in plan.stages if one.name == stage_name)
     trials = plan.grid.trials_of(stage)
-    if len(groups_of(trials)) != 1:
+    if len(trial_groups(trials)) != 1:
         raise ValueError("trials that differ in numbers alone are one batch")
     inputs = plan.inputs(stage, trials)
     program = program_of(plan, stage, trials, inputs)

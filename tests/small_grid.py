@@ -9,8 +9,8 @@ import numpy as np
 from avemo_jax import parallel
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
 from avemo_jax.training.execution import Execution, TrialProgram
-from avemo_jax.training.grid import make_inputs, make_trials
-from avemo_jax.training.state import Recipe
+from avemo_jax.training.state import Recipe, StreamRecipe
+from avemo_jax.training.trials import make_inputs, make_trials
 
 NUM_CLIPS, NUM_STEPS, NUM_FEATURES, NUM_CLASSES = 50, 7, 3, 4
 HYPER = {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.01, "dropout_rate": 0.2, "label_smoothing": 0.1, "mixup_alpha": 0.0}
@@ -29,7 +29,7 @@ RECIPE = Recipe(
     plateau_factor=0.5,
     early_stop_patience_epochs=0,
     metric="uar",
-    standardized=("audio",),
+    streams=(StreamRecipe(name="audio", key_index=0),),
 )
 
 
@@ -45,7 +45,7 @@ def make_data(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def make_net() -> EmotionNet:
-    return EmotionNet(NUM_CLASSES, audio=BranchSpec(context_units=(5,), dense_units=(4,)))
+    return EmotionNet(NUM_CLASSES, {"audio": BranchSpec(context_units=(5,), dense_units=(4,))})
 
 
 def make_trial_inputs():

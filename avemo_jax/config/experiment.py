@@ -1,7 +1,7 @@
 """The config of an experiment as frozen dataclasses: the only place that says which fields there are, their defaults and their meaning.
 
-`configs/base.py` makes the ConfigDict of the command line from these types, `parsing.parse` turns it back into them once. Units are suffixes
-of the names. Numbers that follow from others (steps of an epoch, the name of the work directory) are computed and are no fields.
+`configs/base.py` makes the ConfigDict of the command line from these types, `parsing.parse` turns it back into them once. Units are
+suffixes of the names. Numbers that follow from others (steps of an epoch, the name of the work directory) are computed and are no fields.
 """
 
 from __future__ import annotations
@@ -185,19 +185,19 @@ class Experiment:
     num_workers: int = 2
     beam_runner: str = ""
     beam_options: tuple[str, ...] = ()
-    corpus: Corpus = Corpus()
+    corpus: Corpus = dataclasses.field(default_factory=Corpus)
     views: Mapping[str, ViewParameters] = dataclasses.field(default_factory=dict)
     encoders: Mapping[str, EncoderSettings] = dataclasses.field(default_factory=dict)
-    system: System = System()
+    system: System = dataclasses.field(default_factory=System)
     streams: Mapping[str, Stream] = dataclasses.field(default_factory=dict)
-    fusion: Fusion = Fusion()
-    protocol: Protocol = Protocol()
-    train: Train = Train()
-    late: Late = Late()
-    sweep: Sweep = Sweep()
-    search: Search = Search()
-    robustness: Robustness = Robustness()
-    devices: Devices = Devices()
+    fusion: Fusion = dataclasses.field(default_factory=Fusion)
+    protocol: Protocol = dataclasses.field(default_factory=Protocol)
+    train: Train = dataclasses.field(default_factory=Train)
+    late: Late = dataclasses.field(default_factory=Late)
+    sweep: Sweep = dataclasses.field(default_factory=Sweep)
+    search: Search = dataclasses.field(default_factory=Search)
+    robustness: Robustness = dataclasses.field(default_factory=Robustness)
+    devices: Devices = dataclasses.field(default_factory=Devices)
 
     @property
     def streams_in_use(self) -> dict[str, Stream]:

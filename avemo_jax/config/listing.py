@@ -35,7 +35,10 @@ def list_fields(views: Mapping[str, type]) -> Iterator[ListedField]:
     Args:
       views: name -> dataclass of a view's parameters, `data_prep.views.VIEWS`.
     """
-    groups = {"streams": [("streams.<name>", Stream)], "encoders": [("encoders.<name>", EncoderSettings)]}
+    groups: dict[str, list[tuple[str, type]]] = {
+        "streams": [("streams.<name>", Stream)],
+        "encoders": [("encoders.<name>", EncoderSettings)],
+    }
     groups["views"] = [(f"views.{name}", view) for name, view in views.items()]
     yield from _fields(Experiment, "", groups)
 

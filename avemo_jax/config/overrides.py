@@ -116,8 +116,11 @@ def parse_value(experiment: Experiment, name: str, text: str) -> Any:
 
 def _is_changeable(name: str, excepted: Sequence[str]) -> bool:
     parts = name.split(".")
-    return len(parts) > 1 and parts[0] in CHANGEABLE and parts[-1] not in excepted and not (
-        parts[0] == "streams" and parts[-1] in _OF_THE_DATA
+    return (
+        len(parts) > 1
+        and parts[0] in CHANGEABLE
+        and parts[-1] not in excepted
+        and not (parts[0] == "streams" and parts[-1] in _OF_THE_DATA)
     )
 
 

@@ -52,7 +52,7 @@ class Branch:
     Attributes:
       encoder: what turns a step of the view into a vector: "none", "mlp", "cnn" (ours), "conv_pool" (system C), or a name in
         `config.encoders`.
-      layers: features of an encoder with several layers (encoders.<name>.layers): "concatenated", or "weighted", their learned weighted mean.
+      layers: features of an encoder with several layers (encoders.<name>.layers): "concatenated", or "weighted", a learned weighted mean.
       encoder_units: "mlp": widths of its layers; "cnn", "conv_pool": channels of its blocks.
       frame_context: recurrent layer over the frames of a step that has several (system B): "none", "gru" or "lstm".
       frame_units: units of that layer.

@@ -302,7 +302,7 @@ class PreparedCorpus:
 
     Attributes:
       clips: all clips of the corpus.
-      sets: "audio" and/or "video" -> the prepared set of that stream: its view, or what encoders made of it.
+      sets: stream -> its prepared set: its view, or the features that encoders made of it.
       functionals: audio functionals for the classical baseline, or None where there is no sound.
       shared_media: pairs of clips that hold the same recording; None where nobody looked.
       beside: stream -> the second view of a stream that has one, until its features stand beside those of the first.

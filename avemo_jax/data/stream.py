@@ -10,28 +10,29 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedSet, Records
 from avemo_jax.data.quiet_loading import quiet_loading
-from avemo_jax.data.resident import STREAMS, join_segments, rows_of_clips
+from avemo_jax.data.rows import join_segments, rows_of_clips
 
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """Random access to one stream: the record of each row (-1: none), and the length that batches are padded to."""
+    """Random access to one stream: the record of each row (-1: none), steps of each row up to the last real one, and the padded length."""
 
     records: Records
     record_of: np.ndarray
     num_steps: int
     step_shape: tuple[int, ...]
     dtype: str
-    has_steps: np.ndarray
+    lengths: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class StreamedSet:
-    """The examples of a corpus, read batch by batch. The rows are those of a `ResidentSet` of the same prepared sets.
+    """The examples of a corpus, read batch by batch: a `Feed` on disk. The rows are those of a `ResidentSet` of the same prepared sets.
 
     Attributes:
       clip_ids: clip of each row that `clip` points to.
       arrays: `label` (N,) int32, `clip` (N,) int32, `usable` (N,) bool; the streams themselves stay on disk.
+      sources: stream -> its records.
     """
 
     clip_ids: tuple[str, ...]
@@ -39,29 +40,71 @@ class StreamedSet:
     sources: Mapping[str, _Source]
 
     @property
+    def is_resident(self) -> bool:
+        return False
+
+    @property
     def streams(self) -> tuple[str, ...]:
-        return tuple(name for name in STREAMS if name in self.sources)
+        return tuple(self.sources)
+
+    @property
+    def label(self) -> np.ndarray:
+        return self.arrays["label"]
+
+    @property
+    def clip(self) -> np.ndarray:
+        return self.arrays["clip"]
+
+    @property
+    def usable(self) -> np.ndarray:
+        return self.arrays["usable"]
+
+    @property
+    def device_bytes(self) -> int:
+        return sum(values.nbytes for values in self.arrays.values())
 
     def step_of(self, stream: str) -> tuple[tuple[int, ...], str]:
-        """Shape and type of one step of a stream."""
         return tuple(self.sources[stream].step_shape), self.sources[stream].dtype
 
     def num_steps(self, stream: str) -> int:
-        """Steps that every example of a stream is padded to."""
         return self.sources[stream].num_steps
 
-    def only(self, streams: Sequence[str]) -> StreamedSet:
-        """The same rows with some of the streams; a row is usable where one of these has a real step."""
-        sources = {stream: self.sources[stream] for stream in streams}
-        usable = np.any([source.has_steps for source in sources.values()], axis=0)
-        return StreamedSet(self.clip_ids, dict(self.arrays) | {"usable": usable}, sources)
+    def lengths_of(self, stream: str) -> np.ndarray:
+        return self.sources[stream].lengths
 
     def examples_of(self, clip_ids: Sequence[str]) -> np.ndarray:
-        """Rows (int32) of the examples of these clips, in row order."""
-        return rows_of_clips(self.clip_ids, self.arrays["clip"], clip_ids)
+        return rows_of_clips(self.clip_ids, self.clip, clip_ids)
+
+    def only(self, streams: Sequence[str]) -> StreamedSet:
+        sources = {stream: self.sources[stream] for stream in streams}
+        usable = np.any([source.lengths > 0 for source in sources.values()], axis=0)
+        return StreamedSet(self.clip_ids, dict(self.arrays) | {"usable": usable}, sources)
+
+    def without(self, stream: str) -> StreamedSet:
+        source = self.sources[stream]
+        absent = dataclasses.replace(source, record_of=np.full_like(source.record_of, -1), lengths=np.zeros_like(source.lengths))
+        return dataclasses.replace(self, sources=dict(self.sources) | {stream: absent}).only(self.streams)
+
+    def padded_to(self, num_steps: Mapping[str, int]) -> StreamedSet:
+        longer = {
+            stream: dataclasses.replace(self.sources[stream], num_steps=max(wanted, self.num_steps(stream)))
+            for stream, wanted in num_steps.items()
+        }
+        return dataclasses.replace(self, sources=dict(self.sources) | longer)
+
+    def per_speaker(self, streams: Sequence[str], speakers: np.ndarray) -> StreamedSet:
+        raise ValueError("normalisation by speaker needs all examples in memory; set --config.devices.feed=resident")
+
+    def times_of(self, stream: str, rows: np.ndarray) -> np.ndarray:
+        source = self.sources[stream]
+        times = np.full((len(rows), source.num_steps), np.nan, np.float32)
+        for position, record in enumerate(source.record_of[rows]):
+            if record >= 0:
+                own = source.records[int(record)].times_s
+                times[position, : len(own)] = own
+        return times
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Read rows (B,): `audio` (B, T, ...) and `audio_mask` (B, T) and so on, padded as a resident set pads them."""
         batch: dict[str, np.ndarray] = {}
         for stream, source in self.sources.items():
             values = np.zeros((len(rows), source.num_steps, *source.step_shape), source.dtype)
@@ -101,9 +144,9 @@ class StreamedSet:
         for arrays, rows, mask in dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
             batch = dict(zip(names, arrays, strict=True))
             yield batch | {
-                "label": self.arrays["label"][rows],
-                "clip": self.arrays["clip"][rows],
-                "mask": mask & self.arrays["usable"][rows],
+                "label": self.label[rows],
+                "clip": self.clip[rows],
+                "mask": mask & self.usable[rows],
             }
 
 
@@ -117,19 +160,19 @@ def open_stream(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[str,
     """
     wanted = {clip.clip_id for clip in clips}
     names: dict[str, list[tuple[str, int]]] = {}
-    records: dict[str, list[tuple[int, int, bool]]] = {}
+    records: dict[str, list[tuple[int, int, int]]] = {}
     for stream, prepared in sets.items():
         names[stream], records[stream] = [], []
         for record, one in enumerate(prepared.examples()):
             if one.clip_id in wanted:
                 names[stream].append((one.clip_id, one.segment))
-                records[stream].append((record, len(one.values), bool(one.mask.any())))
+                records[stream].append((record, len(one.values), int((one.mask * np.arange(1, len(one.mask) + 1)).max(initial=0))))
     keys, rows = join_segments(clips, names, sets)
     sources = {}
     for stream, prepared in sets.items():
-        record_of, has_steps = np.full(len(keys) + 1, -1), np.zeros(len(keys) + 1, bool)
-        for row, (record, _, real) in zip(rows[stream], records[stream], strict=True):
-            record_of[row], has_steps[row] = record, real
+        record_of, lengths = np.full(len(keys) + 1, -1), np.zeros(len(keys) + 1, int)
+        for row, (record, _, reach) in zip(rows[stream], records[stream], strict=True):
+            record_of[row], lengths[row] = record, reach
         manifest = prepared.manifest
         sources[stream] = _Source(
             records=prepared.records(),
@@ -137,9 +180,9 @@ def open_stream(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[str,
             num_steps=max(length for _, length, _ in records[stream]),
             step_shape=manifest.step_shape,
             dtype=manifest.dtype,
-            has_steps=has_steps[:-1],
+            lengths=lengths[:-1],
         )
     clip = np.asarray([row for row, _ in keys], np.int32)
     arrays = {"label": np.asarray(labels, np.int32)[clip], "clip": clip}
-    usable = np.any([source.has_steps for source in sources.values()], axis=0)
+    usable = np.any([source.lengths > 0 for source in sources.values()], axis=0)
     return StreamedSet(tuple(clip.clip_id for clip in clips), arrays | {"usable": usable}, sources)

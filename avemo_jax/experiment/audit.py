@@ -10,11 +10,10 @@ from avemo_jax.evaluation.results import Predictions
 from avemo_jax.experiment.encoder_weights import RANDOM
 from avemo_jax.experiment.features import sources_of
 from avemo_jax.experiment.fit_probes import plan_fits
-from avemo_jax.experiment.networks import encoder_spec, trained_encoder
 from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.experiment.networks import encoder_spec, trained_encoder
 from avemo_jax.models.encoders import find_encoder
 from avemo_jax.pretrained.load import PUBLISHED
-from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
 from avemo_jax.protocols.audit.facts import (
     EncoderUse,
     FitUse,
@@ -26,8 +25,9 @@ from avemo_jax.protocols.audit.facts import (
     audit_lost,
     audit_stacks,
 )
-from avemo_jax.protocols.audit.predictions import audit_predictions
 from avemo_jax.protocols.audit.findings import Finding, check_allowed, judge, worst_first
+from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
+from avemo_jax.protocols.audit.predictions import audit_predictions
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.runs.run_directory import RunDirectory
 
@@ -69,7 +69,9 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
     return worst_first([*of_folds, *_judged(plan, findings)])
 
 
-def audit_results(plan: GridPlan, predictions: Predictions, fits: Sequence[FitUse] = (), *, table: FoldTable | None = None) -> list[Finding]:
+def audit_results(
+    plan: GridPlan, predictions: Predictions, fits: Sequence[FitUse] = (), *, table: FoldTable | None = None
+) -> list[Finding]:
     """What there is to find in predictions: rows that are missing, too many or not of the folds, labels that are not the corpus's.
 
     Args:

@@ -14,7 +14,9 @@ from avemo_jax.protocols.folds import Fold
 from avemo_jax.training.classical import fit_svm
 
 
-def baseline_predictions(plan: GridPlan, functionals: PreparedSet, folds: Sequence[Fold], *, tested: PreparedSet | None = None) -> Predictions:
+def baseline_predictions(
+    plan: GridPlan, functionals: PreparedSet, folds: Sequence[Fold], *, tested: PreparedSet | None = None
+) -> Predictions:
     """Fit and test the SVM on functionals, fold after fold; clips without functionals get the training part's class frequencies."""
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     features, has_features = functionals_of(plan, functionals)

@@ -19,9 +19,9 @@ from avemo_jax.experiment.variation import Variation
 from avemo_jax.labels import LabelSet
 from avemo_jax.models.emotion_net import EmotionNet
 from avemo_jax.training.lengths import Limits
-from avemo_jax.training.stage import Stage
+from avemo_jax.training.stage import NO_WARM_START, Stage
 from avemo_jax.training.state import Recipe, StreamRecipe, TrialState
-from avemo_jax.training.steps import state_shape
+from avemo_jax.training.steps import trial_shape
 from avemo_jax.training.trials import Trial, make_inputs
 
 
@@ -88,12 +88,12 @@ class Blueprint:
     def state_shape(self, stage: Stage, trial: Trial) -> TrialState:
         """Return shapes and types of a trial's state, as checkpoints hold it."""
         (inputs,) = make_inputs([trial], [(np.zeros(1, np.int32), np.zeros(1, np.int32))])
-        examples: dict[str, Any] = {}
+        rows: dict[str, Any] = {}
         for name in stage.streams:
             shape, dtype = self.steps[name]
-            examples[name] = jax.ShapeDtypeStruct((2, self.num_steps[name], *shape), np.dtype(dtype))
-            examples[f"{name}_mask"] = jax.ShapeDtypeStruct((2, self.num_steps[name]), np.bool_)
-        return state_shape(self.net(stage, trial.fields), self.recipe(stage, trial.fields, num_clips=1), inputs, examples)
+            rows[name] = jax.ShapeDtypeStruct((self.num_steps[name], *shape), np.dtype(dtype))
+            rows[f"{name}_mask"] = jax.ShapeDtypeStruct((self.num_steps[name],), np.bool_)
+        return trial_shape(self.net(stage, trial.fields), self.recipe(stage, trial.fields, num_clips=1), rows, inputs, NO_WARM_START)
 
     def _held(self, stage: Stage, experiment: Experiment) -> list[tuple[str, ...]]:
         """Paths of modules of encoders that are trained along, which lie before the end point from which on they are trained."""

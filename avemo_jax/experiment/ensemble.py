@@ -15,7 +15,7 @@ from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.experiment.restoring import read_late, restore_states, stored_groups
 from avemo_jax.experiment.searching import chosen_grid
 from avemo_jax.experiment.variation import variation_of
-from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedNetwork
+from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedNet
 from avemo_jax.labels import label_set
 from avemo_jax.runs.run_directory import ConfigMismatch, compare_configs
 from avemo_jax.training.state import TrialState
@@ -68,7 +68,9 @@ def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMe
     for stage in stages:
         groups = stored_groups(grid, stage, workdir)
         restored = restore_states(blueprint, grid, stage, workdir, groups)
-        states.append({at: state for group, own in zip(groups, restored, strict=True) for at, state in zip(group.positions, own, strict=True)})
+        states.append(
+            {at: state for group, own in zip(groups, restored, strict=True) for at, state in zip(group.positions, own, strict=True)}
+        )
 
     def score(position: int) -> float:
         return float(rules[position]["score"]) if rules else float(states[0][position].best.metric)
@@ -80,11 +82,11 @@ def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMe
             continue
         fields = grid.trials[position].fields
         networks = [
-            TrainedNetwork(
+            TrainedNet(
                 blueprint.net(stage, fields),
                 {"params": state.best.params, "batch_stats": state.best.batch_stats},
                 state.scaler,
-                blueprint.recipe(stage, fields, num_clips=0),
+                blueprint.recipe(stage, fields, num_clips=1).streams,
             )
             for stage, state in zip(stages, own, strict=True)
         ]

@@ -149,7 +149,9 @@ def _features_of(experiment: Experiment, stream: str, prepared: PreparedCorpus, 
         return found
     steps = {one.prepared.manifest.view: (one.prepared.manifest.step_shape, one.prepared.manifest.dtype) for one in inputs}
     encoders = [
-        None if one.spec is None else frozen_encoder(experiment, one.spec.name, one.prepared.manifest.step_shape, one.prepared.manifest.dtype)
+        None
+        if one.spec is None
+        else frozen_encoder(experiment, one.spec.name, one.prepared.manifest.step_shape, one.prepared.manifest.dtype)
         for one in inputs
     ]
 

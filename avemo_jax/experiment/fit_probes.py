@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.feed import Feed
+from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment.baseline import functionals_of
-from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, fit_late, svm_features
 from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, fit_late, svm_features
 from avemo_jax.protocols.audit.facts import FitUse
 from avemo_jax.protocols.audit.fits import Arrays, changed_by
 from avemo_jax.training.classical import fit_svm
-from avemo_jax.training.program import fit_feed_scalers
+from avemo_jax.training.programs import fit_scalers
 from avemo_jax.training.stage import Stage
 from avemo_jax.training.trials import Trial
 
@@ -36,7 +36,7 @@ def plan_fits(plan: GridPlan, prepared: PreparedCorpus) -> Iterator[FitUse]:
     for stage in plan.stages:
         if stage.part == "svm":
             features, usable = svm_features(plan, stage)
-            yield _probe_svm(plan, plan.trials[0], f"the SVM of stage {stage.name}", features, usable, plan.data.arrays["clip"])
+            yield _probe_svm(plan, plan.trials[0], f"the SVM of stage {stage.name}", features, usable, plan.data.clip)
         elif stage.part != "inner":
             for trial in firsts.values():
                 use = _probe_scalers(plan, stage, trial)
@@ -78,12 +78,12 @@ def _probe_scalers(plan: GridPlan, stage: Stage, trial: Trial) -> FitUse | None:
     if not any(stream.standardize != "none" for stream in recipe.streams):
         return None
     train = data.examples_of(plan.part_clips(stage, trial)[0])
-    train = train[data.arrays["usable"][train]]
-    others = np.setdiff1d(np.arange(len(data.arrays["clip"])), train)
+    train = train[data.usable[train]]
+    others = np.setdiff1d(np.arange(len(data.clip)), train)
     arrays, num_train = _a_few(data, train, others)
 
     def fit(content: Arrays) -> Any:
-        return fit_feed_scalers(recipe, data, content, num_train)
+        return fit_scalers(recipe, data, content, num_train)
 
     changed = changed_by(fit, arrays, np.arange(num_train, len(arrays["label"])))
     return FitUse(f"the scaler of stage {stage.name}", plan.folds.folds[trial.fold].name, tuple(changed))
@@ -96,7 +96,7 @@ def _a_few(data: Feed, train: np.ndarray, others: np.ndarray) -> tuple[dict[str,
     most = int(np.clip(_LARGEST_BYTES // size // 2, 2, _EXAMPLES_A_PART))
     train, others = (rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)] for rows in (train, others))
     rows = np.concatenate([train, others])
-    return {**{name: data.arrays[name][rows] for name in ("label", "clip", "usable")}, **data.load(rows)}, len(train)
+    return {"label": data.label[rows], "clip": data.clip[rows], "usable": data.usable[rows], **data.load(rows)}, len(train)
 
 
 def _probe_svm(plan: GridPlan, trial: Trial, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray) -> FitUse:

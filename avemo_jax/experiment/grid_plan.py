@@ -10,7 +10,7 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.config import Experiment
 from avemo_jax.config.overrides import with_fields
-from avemo_jax.data.feed import FEEDS, Feed
+from avemo_jax.data.feed import FEEDS, Feed, check_stream_names, open_feed
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus
 from avemo_jax.experiment.blueprint import Blueprint
 from avemo_jax.experiment.features import sources_of
@@ -79,7 +79,7 @@ class GridPlan:
         for trial in trials:
             train, select = self.part_clips(stage, trial)
             rows = data.examples_of(train)
-            rows = rows[data.arrays["usable"][rows]]
+            rows = rows[data.usable[rows]]
             if not len(rows):
                 fold = self.folds.folds[trial.fold].name
                 raise ValueError(f"protocol {self.folds.protocol}, fold {fold}: no training clip has anything in {stage.streams}")
@@ -89,7 +89,9 @@ class GridPlan:
         varied = self.blueprint.variation.varied_numbers
         return make_inputs(
             [
-                dataclasses.replace(trial, hyper={name: value if name in varied else getattr(own, name) for name, value in trial.hyper.items()})
+                dataclasses.replace(
+                    trial, hyper={name: value if name in varied else getattr(own, name) for name, value in trial.hyper.items()}
+                )
                 for trial in trials
             ],
             parts,
@@ -120,13 +122,10 @@ class GridPlan:
         return stacking_parts(self.folds.table_of(trial.fold), self.folds.folds[trial.fold], self.clips, self.classes)
 
     def _length_limits(self, stage: Stage, num_buckets: int) -> Limits:
-        if num_buckets < 1:
-            raise ValueError(f"train.length_buckets must be at least 1, got {num_buckets}")
         if num_buckets == 1:
             return ()
-        if not self.data.is_resident:
-            raise ValueError("train.length_buckets needs all examples in memory; set --config.devices.feed=resident, or length_buckets=1")
-        return length_limits({stream: self.data.arrays[f"{stream}_mask"] for stream in stage.streams}, num_buckets)
+        lengths = {stream: self.data.lengths_of(stream) for stream in stage.streams}
+        return length_limits(lengths, self.blueprint.num_steps, num_buckets)
 
 
 def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
@@ -173,9 +172,9 @@ def load_data(experiment: Experiment, clips: Sequence[Clip], classes: Sequence[i
     Raises:
       ValueError: a stream that is to be z-scored by speaker stays on disk, is of pictures, or has a clip without a speaker.
     """
-    data = FEEDS[experiment.devices.feed](clips, classes, prepared.sets)
+    data = open_feed(experiment.devices.feed, clips, classes, prepared.sets)
     names = tuple(name for name, stream in experiment.streams_in_use.items() if stream.per_speaker)
-    return data.per_speaker(names, [clip.speaker for clip in clips]) if names else data
+    return data.per_speaker(names, np.asarray([clip.speaker for clip in clips])) if names else data
 
 
 def check_experiment(experiment: Experiment) -> None:
@@ -189,6 +188,7 @@ def check_experiment(experiment: Experiment) -> None:
         raise ValueError(f"protocol.select must be 'validation' or 'test', got {experiment.protocol.select!r}")
     if experiment.devices.feed not in FEEDS:
         raise ValueError(f"devices.feed must be one of {tuple(FEEDS)}, got {experiment.devices.feed!r}")
+    check_stream_names(experiment.system.streams)
     variation, stages = variation_of(experiment), stages_of(experiment)
     if variation.axes:
         own = experiment.search

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.config import Experiment
-from avemo_jax.experiment.frozen_encoder import FrozenEncoder
+from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.experiment.features import feature_step, frozen_encoder, joined, part_widths, sources_of
+from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from avemo_jax.inference.predict import Segment
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 import jax
-import numpy as np
 
-from avemo_jax import parallel
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.networks import trained_encoder
 from avemo_jax.experiment.trial_groups import Layout, is_network, stage_groups
-from avemo_jax.training import memory
+from avemo_jax.training import memory, programs
 from avemo_jax.training.execution import Execution, choose_execution
 from avemo_jax.training.stage import Stage
-from avemo_jax.training.trials import Trial, groups_of
+from avemo_jax.training.trials import Trial, trial_groups
 
 
 def make_layout(plan: GridPlan, needs: Mapping[str, Sequence[memory.Need]], *, num_processes: int) -> Layout:
@@ -48,29 +45,15 @@ def estimate_needs(plan: GridPlan) -> dict[str, list[memory.Need]]:
     needs: dict[str, list[memory.Need]] = {}
     for stage in filter(is_network, plan.stages):
         trials = plan.grid.trials_of(stage)
-        needs[stage.name] = [estimate_need(plan, stage, trials[group[0]]) for group in groups_of(trials)]
+        needs[stage.name] = [estimate_need(plan, stage, trials[group[0]]) for group in trial_groups(trials)]
     return needs
 
 
 def estimate_need(plan: GridPlan, stage: Stage, trial: Trial) -> memory.Need:
     """Return what a trial of a stage needs."""
-    data = plan.data.only(stage.streams)
-    examples = {}
-    for stream in stage.streams:
-        shape, dtype = data.step_of(stream)
-        examples[stream] = jax.ShapeDtypeStruct((data.num_steps(stream), *shape), np.dtype(dtype))
-        examples[f"{stream}_mask"] = jax.ShapeDtypeStruct((data.num_steps(stream),), np.bool_)
     (inputs,) = plan.inputs(stage, [trial])
-    data_shards = plan.experiment.devices.data_shards
-    return memory.estimate(
-        plan.blueprint.net(stage, trial.fields),
-        plan.recipe(stage, trial),
-        plan.blueprint.state_shape(stage, trial),
-        inputs,
-        examples,
-        shared_bytes=memory.tree_bytes(dict(data.arrays)),
-        data_shards=data_shards if data.is_resident else parallel.make_mesh(data_shards=data_shards).size,
-    )
+    net, recipe = plan.blueprint.net(stage, trial.fields), plan.recipe(stage, trial)
+    return programs.estimate_memory(net, recipe, plan.data.only(stage.streams), inputs, data_shards=plan.experiment.devices.data_shards)
 
 
 def num_fitting(plan: GridPlan, stage: Stage, need: memory.Need, num_trials: int) -> int:
@@ -81,9 +64,7 @@ def num_fitting(plan: GridPlan, stage: Stage, need: memory.Need, num_trials: int
 
 def spread(plan: GridPlan, stage: Stage) -> dict[str, int]:
     """Return how many trials are in a step at the same time, and over how many devices trials are spread."""
-    if not plan.data.is_resident:
-        return {"at_once": 1}
-    data_shards = plan.experiment.devices.data_shards
-    if execution_of(plan, stage, plan.trials[0]).trials == "loop":
-        return {"at_once": os.cpu_count() or 1, "trial_shards": jax.local_device_count() if data_shards == 1 else 1}
-    return {"at_once": len(plan.grid.trials_of(stage)), "trial_shards": jax.local_device_count() // data_shards}
+    trials = plan.grid.trials_of(stage)
+    return programs.spread(
+        plan.data, execution_of(plan, stage, trials[0]), num_trials=len(trials), data_shards=plan.experiment.devices.data_shards
+    )

@@ -14,10 +14,12 @@ from avemo_jax.evaluation.joining import Joiner, fit_joiner, joiner_from_dict, s
 from avemo_jax.evaluation.results import aggregate_segments
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.training.classical import FittedSvm, fit_svm
-from avemo_jax.training.program import Program
+from avemo_jax.training.programs import Program
 from avemo_jax.training.stage import Stage
 from avemo_jax.training.state import TrialState
 from avemo_jax.training.trials import Trial
+
+_ROWS_AT_ONCE = 1024  # examples that are averaged together
 
 
 class Outcome(Protocol):
@@ -170,7 +172,7 @@ def fit_svms(plan: GridPlan, stage: Stage) -> SvmOutcome:
     """Fit the classical system: the mean over an example's real steps into a support vector machine, fold after fold.
 
     Raises:
-      ValueError: the examples stay on disk, or a fold cannot be fitted.
+      ValueError: a fold cannot be fitted.
     """
     features, usable = svm_features(plan, stage)
     svms = {}
@@ -182,7 +184,7 @@ def fit_svms(plan: GridPlan, stage: Stage) -> SvmOutcome:
         rows = {name: own[usable[own]] for name, own in rows.items()}
         svms[trial.fold] = fit_svm(
             features,
-            plan.data.arrays["label"],
+            plan.data.label,
             train=rows["train"],
             validation=rows["validation"],
             num_classes=plan.blueprint.num_classes,
@@ -192,18 +194,16 @@ def fit_svms(plan: GridPlan, stage: Stage) -> SvmOutcome:
 
 
 def svm_features(plan: GridPlan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean over the real steps of each example, (N, D), and whether it has any, (N,) bool.
-
-    Raises:
-      ValueError: the examples stay on disk.
-    """
+    """Return the mean over the real steps of each example, (N, D), and whether it has any, (N,) bool."""
     (stream,) = stage.streams
-    if not plan.data.is_resident:
-        raise ValueError("the stage 'svm' needs its features in memory; set --config.devices.feed=resident")
-    arrays = plan.data.only(stage.streams).arrays
-    mask = arrays[f"{stream}_mask"]
-    values = arrays[stream].reshape(*mask.shape, -1)
-    return (values * mask[..., None]).sum(axis=1) / np.maximum(mask.sum(axis=1), 1)[:, None], arrays["usable"]
+    feed = plan.data.only(stage.streams)
+    means = []
+    for start in range(0, len(feed.clip), _ROWS_AT_ONCE):
+        batch = feed.load(np.arange(start, min(start + _ROWS_AT_ONCE, len(feed.clip))))
+        mask = batch[f"{stream}_mask"]
+        values = batch[stream].reshape(*mask.shape, -1)
+        means.append((values * mask[..., None]).sum(axis=1) / np.maximum(mask.sum(axis=1), 1)[:, None])
+    return np.concatenate(means), feed.usable
 
 
 def _counted(metric: str) -> str:
@@ -213,7 +213,7 @@ def _counted(metric: str) -> str:
 
 def _clip_level(plan: GridPlan, rows: np.ndarray, probabilities: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return labels (C,) and probabilities (C, K) of the clips that these examples belong to."""
-    clip = plan.data.arrays["clip"][rows]
+    clip = plan.data.clip[rows]
     clips, segment_of = np.unique(clip, return_inverse=True)
     rule = plan.experiment.system.segment_rule
     return np.asarray(plan.classes)[clips], [aggregate_segments(segment_of, one, len(clips), rule=rule) for one in probabilities]

@@ -13,7 +13,7 @@ from avemo_jax.experiment.trial_groups import Layout, is_network, shares_of, sta
 from avemo_jax.text import count_of, format_duration, format_range
 from avemo_jax.training import memory
 from avemo_jax.training.stage import Stage
-from avemo_jax.training.trials import groups_of
+from avemo_jax.training.trials import trial_groups
 
 
 def describe_plan(
@@ -42,7 +42,7 @@ def describe_plan(
         num_programs = len({(group.program, group.share, group.size) for group in groups})
         num_bytes = max(
             need.of_batch(group.size, **spread(plan, stage))
-            for need, program in zip(needs[stage.name], groups_of(trials), strict=True)
+            for need, program in zip(needs[stage.name], trial_groups(trials), strict=True)
             for group in groups
             if group.program == tuple(program)
         )

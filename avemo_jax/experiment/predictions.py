@@ -7,8 +7,8 @@ from collections.abc import Callable, Container, Iterable, Sequence
 import numpy as np
 
 from avemo_jax.evaluation.results import Predictions, aggregate_segments
-from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.protocols.folds import Fold
 from avemo_jax.training.trials import Trial
 
@@ -36,7 +36,9 @@ def predict_tests(
     return predict_parts(plan, outcome, chosen, [plan.test_rows(plan.trials[position]) for position in chosen])
 
 
-def predict_tests_and_validation(plan: GridPlan, outcome: Outcome, *, folds: Container[int] | None = None) -> tuple[Predictions, Predictions]:
+def predict_tests_and_validation(
+    plan: GridPlan, outcome: Outcome, *, folds: Container[int] | None = None
+) -> tuple[Predictions, Predictions]:
     """Predict the test part of every fold, as `predict_tests`, and what its trial may be calibrated on: its validation part."""
     chosen = [position for position in chosen_trials(plan.trials, outcome.score) if folds is None or plan.trials[position].fold in folds]
     trials = [plan.trials[position] for position in chosen]
@@ -51,7 +53,7 @@ def predict_tests_and_validation(plan: GridPlan, outcome: Outcome, *, folds: Con
 
 def predict_parts(plan: GridPlan, outcome: Outcome, positions: Sequence[int], rows: Sequence[np.ndarray]) -> Predictions:
     """Predict the examples `rows` with each of these trials, clip by clip."""
-    clip = plan.data.arrays["clip"]
+    clip = plan.data.clip
     clip_probabilities = []
     for position, own, values in zip(positions, rows, outcome.probabilities(positions, rows), strict=True):
         trial = plan.trials[position]
@@ -61,10 +63,10 @@ def predict_parts(plan: GridPlan, outcome: Outcome, positions: Sequence[int], ro
     return to_predictions(plan, clip_probabilities)
 
 
-def to_predictions(plan: GridPlan, probabilities: Iterable[tuple[Fold, int, np.ndarray, np.ndarray]]) -> Predictions:
-    """Name what was predicted: (fold, seed, rows of plan.clips, (rows, K) probabilities) of every trial."""
+def to_predictions(plan: GridPlan, results: Iterable[tuple[Fold, int, np.ndarray, np.ndarray]]) -> Predictions:
+    """Return the predictions of trials, each given as (fold, seed, rows of plan.clips, (rows, K) probabilities)."""
     fold, seed, row, probabilities = [], [], [], []
-    for one, number, rows, values in probabilities:
+    for one, number, rows, values in results:
         fold += [one.name] * len(rows)
         seed += [number] * len(rows)
         row.append(rows)

@@ -22,13 +22,14 @@ from avemo_jax.config import Experiment, to_plain
 from avemo_jax.config.overrides import parse_value
 from avemo_jax.experiment.encoder_weights import published_weights
 from avemo_jax.experiment.grid import Grid
+from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.memory_plan import estimate_need, num_fitting
 from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup, fit_late
-from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.stages import program_of
 from avemo_jax.experiment.trial_groups import in_pieces
 from avemo_jax.experiment.variation import Variation, variation_of
 from avemo_jax.redaction import redacted
+from avemo_jax.runs.checkpoints import NullCheckpoints
 from avemo_jax.runs.preemption import Preempted, StopRequest, listen
 from avemo_jax.runs.run_directory import RunDirectory, compare_configs
 from avemo_jax.search.leases import Leases
@@ -36,11 +37,11 @@ from avemo_jax.search.rounds import run_rounds
 from avemo_jax.search.space import split_values
 from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
 from avemo_jax.search.studies import Setting, Studies, chosen
-from avemo_jax.training.program import Program
-from avemo_jax.training.stage import Stage
-from avemo_jax.training.train_loop import NO_CHECKPOINTS, train_group, warm_start
-from avemo_jax.training.trials import Trial, groups_of
 from avemo_jax.training.memory import Need
+from avemo_jax.training.programs import Program
+from avemo_jax.training.stage import Stage, warm_start
+from avemo_jax.training.train_loop import train_group
+from avemo_jax.training.trials import Trial, trial_groups
 
 LOG = logging.getLogger(__name__)
 SEARCH_FILE = "search.json"
@@ -151,9 +152,7 @@ def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str
     with open_storage(address) as storage:
         leases = Leases(storage, name, lease_s=own.lease_s, is_alone=is_single_process(address))
         leases.bind({"config": _without_storage(to_plain(plan.experiment)), "hashes": dict(hashes)}, _differences)
-        studies = Studies(
-            storage, name, axes, num_folds=len(folds), num_settings=own.num_settings, sampler=own.sampler, seed=own.seed
-        )
+        studies = Studies(storage, name, axes, num_folds=len(folds), num_settings=own.num_settings, sampler=own.sampler, seed=own.seed)
         num_seeds = len(plan.experiment.train.seeds)
         batch = min(own.batch, own.num_settings)
         LOG.info(
@@ -244,7 +243,7 @@ class Trainer:
         trials = plan.grid.trials_of(stage)
         warm = warm_start(stage, {name: one.states for name, one in finished.items()}, len(trials), self._published(plan, stage, trials))
         trained = []
-        groups = [piece for group in groups_of(trials) for piece in self._in_memory(plan, stage, trials, group)]
+        groups = [piece for group in trial_groups(trials) for piece in self._in_memory(plan, stage, trials, group)]
         for index, positions in enumerate(groups):
             mine = [trials[position] for position in positions]
             inputs = plan.inputs(stage, [*mine, *self._one_a_fold(mine[0])])
@@ -263,7 +262,7 @@ class Trainer:
                 warm=[warm[position] for position in positions],
                 program=program,
                 num_epochs=plan.recipe(stage, mine[0]).num_epochs,
-                checkpoints=NO_CHECKPOINTS,
+                checkpoints=NullCheckpoints(),
                 checkpoint_every_epochs=plan.recipe(stage, mine[0]).num_epochs,
                 write_rows=lambda rows: None,
                 resume_rows=lambda epochs: None,

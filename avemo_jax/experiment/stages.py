@@ -25,11 +25,11 @@ from avemo_jax.runs.preemption import listen
 from avemo_jax.runs.processes import SINGLE_PROCESS, Processes
 from avemo_jax.runs.run_directory import RunDirectory
 from avemo_jax.runs.writers import make_writer
-from avemo_jax.training.program import Program, make_program
-from avemo_jax.training.stage import Stage
+from avemo_jax.training.programs import Program, make_program
+from avemo_jax.training.stage import Stage, warm_start
 from avemo_jax.training.state import TrialInputs
-from avemo_jax.training.train_loop import train_group, warm_start
-from avemo_jax.training.trials import Trial, groups_of
+from avemo_jax.training.train_loop import train_group
+from avemo_jax.training.trials import Trial, trial_groups
 
 LOG = logging.getLogger(__name__)
 
@@ -117,9 +117,7 @@ class Programs:
         return program, [inputs_of[position] for position in group.positions]
 
 
-def program_of(
-    plan: GridPlan, stage: Stage, trials: Sequence[Trial], inputs: Sequence[TrialInputs], *, num_lanes: int = 0
-) -> Program:
+def program_of(plan: GridPlan, stage: Stage, trials: Sequence[Trial], inputs: Sequence[TrialInputs], *, num_lanes: int = 0) -> Program:
     """Return the program of trials that share all that changes a program.
 
     Args:
@@ -161,7 +159,7 @@ def _join_rows(plan: GridPlan, run: RunDirectory, layout: Layout) -> None:
     order: dict[tuple[str, int], tuple[int, int]] = {}
     for place, stage in enumerate(filter(is_network, plan.stages)):
         trials = plan.grid.trials_of(stage)
-        order |= {(stage.name, trials[i].number): (place, group) for group, own in enumerate(groups_of(trials)) for i in own}
+        order |= {(stage.name, trials[i].number): (place, group) for group, own in enumerate(trial_groups(trials)) for i in own}
     rows = sorted(_rows(run, layout), key=lambda row: (order[row["stage"], row["trial"]], row["epoch"], row["trial"]))
     with atomic_file(run.path / "metrics.jsonl") as stream:
         stream.writelines(json.dumps(row) + "\n" for row in rows)

@@ -9,8 +9,8 @@ import numpy as np
 
 from avemo_jax.evaluation.metrics import METRICS, all_metrics
 from avemo_jax.evaluation.results import Predictions
-from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.predictions import predict_tests
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from avemo_jax.experiment.grid import Grid
 from avemo_jax.training.stage import Stage
-from avemo_jax.training.trials import Trial, groups_of
+from avemo_jax.training.trials import Trial, trial_groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +70,14 @@ def stage_groups(grid: Grid, stage: Stage, layout: Layout) -> list[TrialGroup]:
     """Return the trial groups of a stage, program after program, and within a program share after share."""
     share_of = shares_of(grid.trials, layout.num_shares)
     pieces = []
-    for program in groups_of(grid.trials_of(stage)):
+    for program in trial_groups(grid.trials_of(stage)):
         for share in range(layout.num_shares):
             own = [position for position in program if share_of[grid.position_in_grid(position)] == share]
             cut = in_pieces(own, layout.trials_per_group.get(stage.name, len(own)))
             pieces += [(piece, program, share, len(cut[0])) for piece in cut]
     names = [stage.name] if len(pieces) == 1 else [f"{stage.name}-{number}" for number in range(len(pieces))]
     return [
-        TrialGroup(tuple(own), tuple(program), share, size, name)
-        for (own, program, share, size), name in zip(pieces, names, strict=True)
+        TrialGroup(tuple(own), tuple(program), share, size, name) for (own, program, share, size), name in zip(pieces, names, strict=True)
     ]
 
 
@@ -92,7 +91,7 @@ def in_pieces(positions: Sequence[int], most: int) -> list[Sequence[int]]:
 
 def shares_of(trials: Sequence[Trial], num_shares: int) -> dict[int, int]:
     """Return the share of each position of the grid: shares of nearly equal size, trials of one program beside each other."""
-    order = [position for group in groups_of(trials) for position in group]
+    order = [position for group in trial_groups(trials) for position in group]
     return {position: int(share) for share, own in enumerate(np.array_split(order, num_shares)) for position in own}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from flax import linen as nn
 
 from avemo_jax.evaluation.metrics import segment_share
+from avemo_jax.training.state import StreamRecipe
 from avemo_jax.training.steps import probabilities
 
 Item = TypeVar("Item")
@@ -37,27 +38,27 @@ Row = dict[str, Segment | None]  # stream -> its segment, None where the stream 
 
 
 @dataclasses.dataclass(frozen=True)
-class Member:
+class TrainedNet:
     """One trained net.
 
     Attributes:
       net: the network; members of equal nets share what is compiled.
       variables: "params" and "batch_stats".
       scaler: stream -> {"mean", "deviation"}.
-      num_cepstra: as in the Recipe that trained it.
+      streams: of the Recipe that it was trained with.
     """
 
     net: nn.Module
     variables: Mapping[str, Any]
     scaler: Mapping[str, Any]
-    num_cepstra: int = 0
+    streams: tuple[StreamRecipe, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Judge:
+class EnsembleMember:
     """Trained nets of one trial and how their posteriors become one: a single net, or one a stream and the rule that joins them."""
 
-    members: Sequence[Member]
+    nets: Sequence[TrainedNet]
     join: Callable[[Sequence[np.ndarray]], np.ndarray] = operator.itemgetter(0)
 
 
@@ -87,7 +88,7 @@ class Ensemble:
     """Trials that judge together: the mean of their posteriors.
 
     Args:
-      judges: at least one.
+      members: at least one.
       classes: K class names.
       views: stream -> (step_shape, dtype) of what it takes.
       segment_s: length of a segment.
@@ -95,33 +96,33 @@ class Ensemble:
         times_s tells the middle.
 
     Raises:
-      ValueError: there is no judge.
+      ValueError: there is no member.
     """
 
     def __init__(
         self,
-        judges: Sequence[Judge],
+        members: Sequence[EnsembleMember],
         *,
         classes: tuple[str, ...],
         views: Mapping[str, tuple[tuple[int, ...], str]],
         segment_s: float,
         step_s: float | None = None,
     ):
-        if not judges:
+        if not members:
             raise ValueError("an ensemble needs at least one trained net, got none")
         self.classes = classes
-        self.num_members = len(judges)
+        self.num_members = len(members)
         self._views = dict(views)
         self._segment_s = segment_s
         self._step_s = step_s
         # Compiled once for each net and shape, and shared by all members of that net, whose weights wait on the device.
-        posterior = functools.cache(lambda net, num_cepstra: jax.jit(functools.partial(probabilities, net, num_cepstra)))
-        self._judges = [
+        posterior = functools.cache(lambda net, streams: jax.jit(functools.partial(probabilities, net, streams)))
+        self._members = [
             (
-                judge.join,
-                [(posterior(one.net, one.num_cepstra), *jax.device_put((dict(one.variables), dict(one.scaler)))) for one in judge.members],
+                member.join,
+                [(posterior(one.net, one.streams), *jax.device_put((dict(one.variables), dict(one.scaler)))) for one in member.nets],
             )
-            for judge in judges
+            for member in members
         ]
 
     def predict(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[SegmentPrediction]:
@@ -174,8 +175,8 @@ class Ensemble:
             data |= self._padded(name, [row[name] for row in batch], size, step_shape, dtype)
         index = np.arange(size)
         posteriors = [
-            join([np.asarray(posterior(variables, scaler, data, index), np.float64) for posterior, variables, scaler in members])
-            for join, members in self._judges
+            join([np.asarray(posterior(variables, scaler, data, index), np.float64) for posterior, variables, scaler in nets])
+            for join, nets in self._members
         ]
         return np.mean(posteriors, axis=0)[: len(batch)]
 

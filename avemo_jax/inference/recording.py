@@ -72,7 +72,8 @@ def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) 
         "file": prediction.file,
         **_label_and_probabilities(clip_probabilities(prediction.segments, rule), classes),
         "segments": [
-            {**_span(segment), **_label_and_probabilities(segment.probabilities, classes), "without": segment.without} for segment in prediction.segments
+            {**_span(segment), **_label_and_probabilities(segment.probabilities, classes), "without": segment.without}
+            for segment in prediction.segments
         ],
         "timeline": [
             {**_span(span), "label": span.label, "probability": round(span.probability, PROBABILITY_DIGITS)}

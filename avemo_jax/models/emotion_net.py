@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
+from avemo_jax.config import Branch
 from avemo_jax.models.attention import POOLINGS, Pooling, last_step
 from avemo_jax.models.cnn import CNN, ConvPool
 from avemo_jax.models.encoders import ENCODERS as PUBLISHED_ENCODERS
 from avemo_jax.models.encoders.contract import encode, share_over_steps
 from avemo_jax.models.encoders.spec import EncoderSpec
-from avemo_jax.models.fusion import ConcatFusion, DotAttentionFusion, TanhGRUFusion, TokenAttentionFusion
+from avemo_jax.models.fusion import FusionSpec
 from avemo_jax.models.layer_weighting import LayerWeighting
 from avemo_jax.models.norm import BatchNorm, dropout
 from avemo_jax.models.recurrent import ACTIVATIONS, RecurrentStack
@@ -28,56 +29,22 @@ ENCODERS = ("none", "mlp", "cnn", "conv_pool", *PUBLISHED_ENCODERS)
 LAYERS = ("concatenated", "weighted")
 FRAME_CONTEXTS = ("none", "gru", "lstm")
 CONTEXTS = ("gru", "lstm", "conv", "none")
-FUSIONS = ("concat", "tanh_gru", "dot_attention", "token_attention")
-TOKENS = ("modalities", "segments")
 
 
-@dataclasses.dataclass(frozen=True)
-class BranchSpec:
-    """One stream of the network; fields and defaults are those of `configs.base.branch`, where each has its reason.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BranchSpec(Branch):
+    """One stream of the network, checked; fields and defaults are those of `config.Branch`.
 
     Attributes:
-      encoder: what turns one step of the view into a vector inside the network, one of ENCODERS.
-      encoder_spec: of an encoder with published weights, see `encoders`.
-      encoder_units: "mlp": widths of its layers; "cnn", "conv_pool": channels of its blocks.
-      layers: of features with an axis of layers (B, T, L, D): "concatenated", L D numbers a step, or their learned mean, "weighted", see
-        `layer_weighting`.
-      frame_context, frame_units: recurrent layer over the frames of a step that has several (B, T, F, D), whose last state stands for the
-        step; one of FRAME_CONTEXTS.
-      time_conv_channels, time_conv_width_steps, time_conv_stride_steps: convolution over time in front of the context, see
-        `time_conv`; 0 channels leave it out.
-      context: temporal context over the steps, one of CONTEXTS; "conv" is `sequence_cnn.SequenceCNN`.
-      context_units: of its layers: recurrent units of one direction, or channels of convolutions.
-      context_activation: of recurrent layers "tanh" or "linear"; of convolutions "relu" or "relu_elu", in alternate layers.
-      bidirectional, reset_after: of recurrent layers, see `recurrent.RecurrentStack`.
-      context_batch_norm: between the layers of the context.
-      context_dropout: after the convolution over time, between the layers of the context, and after pooling.
-      pooling, attention_units, pooling_steps: from steps to a vector, see `attention.Pooling`.
-      dense_units: of the ReLU layers after pooling, dropout between them; () leaves them out.
-      batch_norm: before the classes of a single-stream net; a fused net has its own (`FusionSpec.batch_norm`).
+      encoder_spec: of an encoder with published weights that is trained with the network.
     """
 
-    encoder: str = "none"
     encoder_spec: EncoderSpec | None = None
-    encoder_units: tuple[int, ...] = (64,)
-    layers: str = "concatenated"
-    frame_context: str = "none"
-    frame_units: int = 256
-    time_conv_channels: int = 0
-    time_conv_width_steps: int = 5
-    time_conv_stride_steps: int = 1
-    context: str = "gru"
-    context_units: tuple[int, ...] = (256,)
-    context_activation: str = "tanh"
-    bidirectional: bool = False
-    reset_after: bool = True
-    context_batch_norm: bool = False
-    context_dropout: bool = False
-    pooling: str = "attention"
-    pooling_steps: int = 0
-    attention_units: int = 0
-    dense_units: tuple[int, ...] = (128,)
-    batch_norm: bool = True
+
+    @classmethod
+    def of(cls, branch: Branch, **changes: Any) -> BranchSpec:
+        """Return the spec of a branch of the config, with some fields changed."""
+        return cls(**{field.name: getattr(branch, field.name) for field in dataclasses.fields(Branch)} | changes)
 
     def __post_init__(self):
         _expect("encoder", self.encoder, ENCODERS)
@@ -89,31 +56,6 @@ class BranchSpec:
         if self.context != "none":
             _expect("context_activation", self.context_activation, ("relu", "relu_elu") if self.context == "conv" else ACTIVATIONS)
         _expect("pooling", self.pooling, POOLINGS)
-
-
-@dataclasses.dataclass(frozen=True)
-class FusionSpec:
-    """How two streams become one; fields and defaults are those of `model.fusion` in `configs.base`.
-
-    Attributes:
-      kind: "concat" joins the branches' vectors, the others their steps; see `fusion`.
-      width: common width of the streams ("tanh_gru", "dot_attention"); of the scores' layer ("token_attention").
-      num_units: of the GRU of "tanh_gru".
-      batch_norm: of "concat".
-      tokens: what "token_attention" attends over, one of TOKENS.
-      dense_units: of ReLU layers between fusion and classes, dropout between them.
-    """
-
-    kind: str = "concat"
-    width: int = 128
-    num_units: int = 256
-    batch_norm: bool = True
-    tokens: str = "modalities"
-    dense_units: tuple[int, ...] = ()
-
-    def __post_init__(self):
-        _expect("fusion kind", self.kind, FUSIONS)
-        _expect("fusion tokens", self.tokens, TOKENS)
 
 
 def _expect(what: str, found: str, known: tuple[str, ...]) -> None:
@@ -165,7 +107,7 @@ class Encoder(nn.Module):
     def _last_of_frames(self, x: jax.Array, mask: jax.Array) -> jax.Array:
         """(B, T, F, D) to (B, T, D'): the last state over the frames of each step."""
         if x.ndim != 4:
-            raise ValueError(f"model frame_context takes steps of several frames, (B, T, F, D), got {x.shape}; set it to 'none'")
+            raise ValueError(f"frame_context takes steps of several frames, (B, T, F, D), got {x.shape}; set its frame_context to none")
         num_frames, width = x.shape[2:]
         real = jnp.broadcast_to(mask.reshape(-1, 1), (mask.size, num_frames))
         stack = RecurrentStack(self.spec.frame_context, (self.spec.frame_units,), name="frames")
@@ -267,93 +209,99 @@ class _Head(nn.Module):
 
 
 class EmotionNet(nn.Module):
-    """A single-stream or a fused network, by which of `audio` and `video` are given.
+    """A single-stream network, or a fused one where there are several streams.
 
-    Collections "params" and "batch_stats" have at their top level "audio" and "video" (the branches), for single-stream nets
-    "audio_head" or "video_head", for fused nets "fusion" and "head". A fused net takes its branches over from single-stream
-    nets by those names (`take_over`); what belongs to a single-stream net alone, batch norm included, is in its head.
-    Collection "intermediates" gets attention's weights: {"attention": {"audio": (B, T), "video": (B, T)}}, the streams that are
-    pooled by attention alone; "dot_attention" gives those over the video's steps as "fusion".
+    Collections "params" and "batch_stats" have at their top level the branches, by the names of the streams; for single-stream nets
+    "<stream>_head", for fused nets "fusion" and "head". A fused net takes its branches over from single-stream nets by those names
+    (`take_over`); what belongs to a single-stream net alone, batch norm included, is in its head.
+    Collection "intermediates" gets the weights of attention: {"attention": {<stream>: (B, T)}}, for streams that are pooled by attention
+    alone; "dot_attention" and "token_attention" over segments give those over the steps of the last stream as "fusion".
 
     Attributes:
       num_classes: K.
-      audio, video: the branches; None leaves the stream out.
-      fusion: how two branches become one; unused with one stream.
+      streams: (name, branch) of each stream, in the order in which the fusion takes them; a mapping becomes such a tuple.
+      fusion: how several branches become one; unused with one stream.
       held: streams whose branch is finished: it works in training as it does outside, without dropout and batch statistics.
+
+    Raises:
+      ValueError: no stream, several without a fusion, or a name that the network has another use for.
     """
 
     num_classes: int
-    audio: BranchSpec | None = None
-    video: BranchSpec | None = None
+    streams: tuple[tuple[str, BranchSpec], ...] | Mapping[str, BranchSpec]
     fusion: FusionSpec | None = None
     held: tuple[str, ...] = ()
 
+    def __post_init__(self):
+        object.__setattr__(self, "streams", tuple(dict(self.streams).items()))  # networks are compared and hashed
+        names = self.stream_names
+        if not names or (len(names) > 1 and self.fusion is None):
+            raise ValueError(f"expected one stream, or several and a fusion; got streams {names} and fusion {self.fusion}")
+        for name in names:
+            if name in _OTHER_PARAMETERS or name.endswith("_head") or hasattr(_Network, name) or name in _Network.__dataclass_fields__:
+                raise ValueError(f"the network has another use for the name {name!r}; rename the stream")
+        super().__post_init__()
+
+    @property
+    def stream_names(self) -> tuple[str, ...]:
+        """Names of the streams, in order."""
+        return tuple(dict(self.streams))
+
     def setup(self):
-        # The tree's names "audio" and "video" would collide with the fields of that name; the inner module has the tree alone.
-        self.network = _Network(self.num_classes, {"audio": self.audio, "video": self.video}, self.fusion, self.held)
+        # The names of streams in the tree may not collide with fields of a module; the inner one has as few as there can be.
+        self.network = _Network(self.num_classes, tuple(dict(self.streams).items()), self.fusion, self.held)
         nn.share_scope(self, self.network)
 
     def __call__(self, batch: Mapping[str, jax.Array], *, train: bool, dropout_rate: float | jax.Array = 0.0) -> jax.Array:
         """Logits (B, K) float32 of a batch.
 
         Args:
-          batch: for each stream in use `audio` (B, T, ...) and `audio_mask` (B, T) bool, likewise `video`; `mask` (B,) bool, True
+          batch: for each stream its values by its name, (B, T, ...), and `<stream>_mask` (B, T) bool; `mask` (B,) bool, True
             where the example is real (all are where it is absent). Other keys are ignored.
           train: batch norm by the batch's statistics (collection "batch_stats" must be mutable), and dropout (rng "dropout").
           dropout_rate: in [0, 1), a number or a scalar array; unused where train is False.
-
-        Raises:
-          ValueError: no stream, or two without a fusion.
         """
         return self.network(batch, train=train, dropout_rate=dropout_rate)
 
 
+_OTHER_PARAMETERS = ("fusion", "head", "network")
+
+
 class _Network(nn.Module):
-    """`EmotionNet` with its streams as a mapping."""
+    """`EmotionNet` without fields of the names that its parameter tree has."""
 
     num_classes: int
-    streams: Mapping[str, BranchSpec | None]
+    branches: tuple[tuple[str, BranchSpec], ...]
     fusion_spec: FusionSpec | None
     held: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(self, batch, *, train: bool, dropout_rate) -> jax.Array:
-        specs = {name: spec for name, spec in self.streams.items() if spec is not None}
-        if not specs or (len(specs) == 2 and self.fusion_spec is None):
-            raise ValueError(f"expected one stream, or two and a fusion; got streams {tuple(specs)} and fusion {self.fusion_spec}")
+        names = tuple(name for name, _ in self.branches)
         drop = _Dropout(self, dropout_rate, train)
-        pooled = self.fusion_spec is None or len(specs) == 1 or self.fusion_spec.kind == "concat"
-        num_examples = len(next(batch[f"{name}_mask"] for name in specs))
-        mask = batch.get("mask", jnp.ones(num_examples, bool))
-        outputs, masks, attention = {}, {}, {}
-        for name, spec in specs.items():
+        fusion = self.fusion_spec if len(names) > 1 else None
+        examples = batch.get("mask", jnp.ones(len(batch[f"{names[0]}_mask"]), bool))
+        outputs, masks, attention = [], [], {}
+        for name, spec in self.branches:
             learns = train and name not in self.held
             dropped = drop if learns else _Dropout(self, 0.0, train=False)
+            pooled = fusion is None or fusion.pooled
             branch = Branch(spec, name=name)
-            outputs[name], masks[name], weights = branch(batch[name], batch[f"{name}_mask"], mask, dropped, train=learns, pooled=pooled)
+            output, mask, weights = branch(batch[name], batch[f"{name}_mask"], examples, dropped, train=learns, pooled=pooled)
+            outputs.append(output)
+            masks.append(mask)
             if weights is not None:
                 attention[name] = weights
-        if len(specs) == 1:
-            x, head = outputs[name], _Head(self.num_classes, spec.batch_norm, name=f"{name}_head")
+        if fusion is None:
+            x, head = outputs[0], _Head(self.num_classes, self.branches[0][1].batch_norm, name=f"{names[0]}_head")
         else:
-            assert self.fusion_spec is not None  # so it was seen above
-            x, weights = self._fuse(self.fusion_spec, outputs, masks, mask, train)
+            x, weights = fusion.module(names, "fusion")(outputs, masks, examples, train=train)
             if weights is not None:
                 attention["fusion"] = weights
-            head = _Head(self.num_classes, batch_norm=False, dense_units=self.fusion_spec.dense_units, name="head")
+            head = _Head(self.num_classes, batch_norm=False, dense_units=fusion.dense_units, name="head")
         if attention:
             self.sow("intermediates", "attention", attention, reduce_fn=lambda _, new: new)
-        return head(x, mask, drop, train=train)
-
-    def _fuse(self, spec, outputs, masks, mask, train) -> tuple[jax.Array, jax.Array | None]:
-        if spec.kind == "concat":
-            return ConcatFusion(spec.batch_norm, name="fusion")(outputs["audio"], outputs["video"], mask, train=train), None
-        steps = (outputs["audio"], masks["audio"], outputs["video"], masks["video"])
-        if spec.kind == "dot_attention":
-            return DotAttentionFusion(spec.width, name="fusion")(*steps)
-        if spec.kind == "token_attention":
-            return TokenAttentionFusion(spec.width, spec.tokens == "segments", name="fusion")(*steps)
-        return TanhGRUFusion(spec.width, spec.num_units, name="fusion")(*steps), None
+        return head(x, examples, drop, train=train)
 
 
 def take_over(collection: Mapping[str, Any], earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -379,8 +327,8 @@ def take_over(collection: Mapping[str, Any], earlier: Mapping[str, Mapping[str, 
             if path not in trained or trained[path].shape != flat[path].shape:
                 found = trained[path].shape if path in trained else "nothing"
                 raise ValueError(
-                    f"the fused net wants {'/'.join(path)} of shape {flat[path].shape} from the {stream} net and finds {found}; "
-                    f"give both nets the same model.{stream} fields"
+                    f"the fused net expects {'/'.join(path)} of shape {flat[path].shape} from the {stream} net and finds {found}; "
+                    f"give both stages the same streams.{stream} fields"
                 )
             flat[path] = trained[path]
     return traverse_util.unflatten_dict(flat)

@@ -15,7 +15,9 @@ from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
 from avemo_jax.inference.recording import RecordingPrediction, as_json, format_prediction, write_csv
 
 
-def predict(experiment: Experiment, files: Sequence[str], recordings: Recordings, *, output: Path | None = None) -> list[RecordingPrediction]:
+def predict(
+    experiment: Experiment, files: Sequence[str], recordings: Recordings, *, output: Path | None = None
+) -> list[RecordingPrediction]:
     """Predict media files, print the predictions, and write predictions.json and predictions.csv.
 
     Args:
@@ -53,5 +55,7 @@ def predict(experiment: Experiment, files: Sequence[str], recordings: Recordings
     }
     write_json(output / "predictions.json", facts | {"files": [as_json(one, ensemble.classes, rule) for one in found]})
     write_csv(output / "predictions.csv", found, ensemble.classes, rule)
-    print(f"{ensemble.num_members} models predicted {sum(bool(one.segments) for one in found)} of {len(found)} files: {output / 'predictions.json'}, {output / 'predictions.csv'}")
+    print(
+        f"{ensemble.num_members} models predicted {sum(bool(one.segments) for one in found)} of {len(found)} files: {output / 'predictions.json'}, {output / 'predictions.csv'}"
+    )
     return found

@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus, PreparedSet
-from avemo_jax.data.feed import Feed
 from avemo_jax.config import Experiment
+from avemo_jax.data.feed import Feed
+from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus, PreparedSet
 from avemo_jax.degradation import EACH_STREAM, KINDS, MISSING, Degradation, parse_degradation
 from avemo_jax.evaluation.metrics import FROM_CONFUSION
 from avemo_jax.evaluation.paired import paired_bootstrap
 from avemo_jax.evaluation.results import Predictions, speaker_sums
 from avemo_jax.evaluation.statistics import speaker_bootstrap
-from avemo_jax.experiment.baseline import baseline_predictions
-from avemo_jax.experiment.outcomes import Outcome, SvmOutcome, fit_svms, svm_features
-from avemo_jax.experiment.grid_plan import GridPlan, load_data, make_plan
-from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.backend import set_up_backend
+from avemo_jax.experiment.baseline import baseline_predictions
+from avemo_jax.experiment.grid_plan import GridPlan, load_data, make_plan
 from avemo_jax.experiment.measuring import run_hashes
+from avemo_jax.experiment.outcomes import Outcome, SvmOutcome, fit_svms, svm_features
+from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
 from avemo_jax.protocols.folds import FoldTable
@@ -39,7 +39,9 @@ PANEL_METRICS = ("uar", "war")
 _TABLE_VIEW = "table"
 
 
-def measure_robustness(experiment: Experiment, prepared: PreparedCorpus, degraded: Callable[[Degradation], PreparedCorpus]) -> dict[str, Any]:
+def measure_robustness(
+    experiment: Experiment, prepared: PreparedCorpus, degraded: Callable[[Degradation], PreparedCorpus]
+) -> dict[str, Any]:
     """Measure a finished run under every condition of `robustness.conditions`; write robustness.json and the report.
 
     Args:
@@ -81,7 +83,10 @@ def measure_robustness(experiment: Experiment, prepared: PreparedCorpus, degrade
             worse = dataclasses.replace(plan, data=plan.data.without(condition.stream) if condition.stream else _data_of(plan, there))
             predictions = predict_tests(worse, _restored(plan, worse, run), folds=folds)
             entry = {"condition": str(condition), "kind": condition.kind, "amount": condition.amount, "stream": condition.modality}
-            entry |= {"unit": "" if condition.stream else KINDS[condition.kind][1], "num_lost": _num_lost(plan, there, condition, modality_of)}
+            entry |= {
+                "unit": "" if condition.stream else KINDS[condition.kind][1],
+                "num_lost": _num_lost(plan, there, condition, modality_of),
+            }
             own = _measure(predictions, clean)
             beside = None
             if baseline is not None and condition.kind != MISSING and condition.modality == "audio":

@@ -140,6 +140,19 @@ class Checkpoints:
         return trials
 
 
+class NullCheckpoints(Checkpoints):
+    """Checkpoints that store nothing: trials that are cheap to train again, as those of a search's round."""
+
+    def __init__(self) -> None:
+        pass
+
+    def restore(self, like: Sequence[Any]) -> None:
+        return None
+
+    def save(self, epoch: int, trials: Sequence[Any]) -> None:
+        return None
+
+
 def _checkpointer() -> ocp.Checkpointer:
     """Orbax's, for this process alone: each of several keeps checkpoints of its own trials, and waits for none of the others."""
     number = jax.process_index()

@@ -192,7 +192,9 @@ def join(devices: Devices) -> Processes:
         )
     if devices.heartbeat_s < 1:
         raise ValueError(f"config.devices.heartbeat_s must be at least 1, got {devices.heartbeat_s}")
-    plain = dict(coordinator_address=coordinator, num_processes=count, process_id=number, cluster_detection_method="deactivate")
+    plain: dict[str, Any] = dict(
+        coordinator_address=coordinator, num_processes=count, process_id=number, cluster_detection_method="deactivate"
+    )
     try:
         jax.distributed.initialize(**(plain if coordinator else {}), heartbeat_timeout_seconds=devices.heartbeat_s)
     except ValueError as error:

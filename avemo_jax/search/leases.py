@@ -27,7 +27,7 @@ LOG = logging.getLogger(__name__)
 _LEFT = -1  # in place of the number of a process that has said good-bye
 
 
-class Claims:
+class Leases:
     """The log, seen by one process.
 
     Args:

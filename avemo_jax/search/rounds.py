@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from avemo_jax.search.leases import Claims
+from avemo_jax.search.leases import Leases
 from avemo_jax.search.studies import Setting, Studies
 
 Train = Callable[[int, Sequence[Setting]], Mapping[tuple[int, int], float]]
 
 
-def run_rounds(studies: Studies, claims: Claims, *, batch: int, train: Train, progress: Callable[[int], None] = lambda done: None) -> None:
+def run_rounds(studies: Studies, claims: Leases, *, batch: int, train: Train, progress: Callable[[int], None] = lambda done: None) -> None:
     """Ask, train and tell what is left; where other processes have the rest, wait until they have finished it or are gone.
 
     Args:

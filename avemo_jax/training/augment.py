@@ -3,46 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
-
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
-    """How strongly one stream is disturbed: sequences (B, T, D), spectrogram patches (B, T, F, M), pictures (B, T, H, W, C).
-
-    Zeros leave it alone.
-
-    Attributes:
-      max_stretch: largest change of tempo: the logarithm of the factor is uniform in [-max_stretch, max_stretch].
-      max_warp: largest relative shift of the bands of a mel spectrum, which mimics another vocal tract; band k is read at
-        k (1 + max_warp u) + 20 max_warp v with u, v uniform in [-1, 1]. Only for views whose features are mel bands.
-      shift_deviation: deviation of one random offset per clip (of patches: per patch) and feature, which mimics another voice or
-        microphone, in units of the feature's own deviation.
-      noise_deviation: deviation of Gaussian noise added to every value, in the same units.
-      num_time_masks, max_time_mask: SpecAugment's time masks: how many, and the longest as a share of the clip.
-      num_feature_masks, max_feature_mask: SpecAugment's feature masks: how many, and the widest as a share of the features.
-      max_rotate_deg, max_zoom, max_shift, flip: pictures are turned by up to so many degrees, enlarged or reduced by a factor of up to
-        1 + max_zoom, moved by up to so large a share of their side, and mirrored half of the time; all pictures of a clip alike. What
-        lies outside repeats the edge.
-
-    Source: Park et al. 2019, SpecAugment, section 2 (masks); Jaitly and Hinton 2013, Vocal tract length perturbation, section 3.
-    Differs: the warp is linear over the whole band and has an offset.
-    """
-
-    max_stretch: float = 0.0
-    max_warp: float = 0.0
-    shift_deviation: float = 0.0
-    noise_deviation: float = 0.0
-    num_time_masks: int = 0
-    max_time_mask: float = 0.1
-    num_feature_masks: int = 0
-    max_feature_mask: float = 0.1
-    max_rotate_deg: float = 0.0
-    max_zoom: float = 0.0
-    max_shift: float = 0.0
-    flip: bool = False
+from avemo_jax.config import Augmentation
 
 
 # An offset of the warp in bands for each unit of `max_warp`: at the usual 64 bands as far as the factor moves band 20.
@@ -125,7 +91,7 @@ def _read_rows(rows: jax.Array, position: jax.Array) -> jax.Array:
 
 
 def disturb_features(values: jax.Array, mask: jax.Array, key: jax.Array, settings: Augmentation) -> jax.Array:
-    """Disturb features as the network gets them: noise, offsets, masks; padded steps stay zero.
+    """Disturb features as the network takes them: noise, offsets, masks; padded steps stay zero.
 
     Sequences (B, T, D) are masked over steps and features, patches (B, T, F, M) over the frames and bands of each patch. Pictures come
     back as they are.
@@ -162,11 +128,13 @@ def _span(key: jax.Array, shape: tuple[int, int], length: jax.Array, largest: fl
     return (position >= start) & (position < start + width)
 
 
-def mixup(batch: dict[str, jax.Array], target: jax.Array, alpha: jax.Array, key: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Blend every example with another of the batch, inputs and targets (B, K) alike; `alpha` 0 leaves both as they are.
+def mixup(
+    batch: dict[str, jax.Array], target: jax.Array, alpha: jax.Array, key: jax.Array, streams: Sequence[str]
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Blend every example with another of the batch, inputs of all `streams` and targets (B, K) alike; `alpha` 0 leaves both as they are.
 
-    Source: Zhang et al. 2018, mixup, eq. 1. Differs: a step counts as real where either of the two clips has one. Whole numbers stay such,
-    rounded: networks tell pictures that are still to be scaled by their type.
+    Source: Zhang et al. 2018, mixup, eq. 1. Differs: a step counts as real where either of the two clips has one. Integers stay
+    integers, rounded: networks scale pictures of 8-bit integers and take floats as they are.
     """
     share_key, order_key = jax.random.split(key)
     share = jax.random.beta(share_key, jnp.maximum(alpha, 1e-3), jnp.maximum(alpha, 1e-3))
@@ -175,12 +143,11 @@ def mixup(batch: dict[str, jax.Array], target: jax.Array, alpha: jax.Array, key:
     # A padding example (mask False) must not leak into a real one.
     partner = jnp.where(batch["mask"][partner], partner, jnp.arange(target.shape[0]))
     mixed = dict(batch)
-    for name in ("audio", "video"):
-        if name in batch:
-            values = batch[name].astype(jnp.float32)
-            blend = share * values + (1 - share) * values[partner]
-            is_whole = jnp.issubdtype(batch[name].dtype, jnp.integer)
-            mixed[name] = (jnp.round(blend) if is_whole else blend).astype(batch[name].dtype)
-            steps = batch[f"{name}_mask"]
-            mixed[f"{name}_mask"] = steps | (steps[partner] & (share < 1))
+    for name in streams:
+        values = batch[name].astype(jnp.float32)
+        blend = share * values + (1 - share) * values[partner]
+        is_whole = jnp.issubdtype(batch[name].dtype, jnp.integer)
+        mixed[name] = (jnp.round(blend) if is_whole else blend).astype(batch[name].dtype)
+        steps = batch[f"{name}_mask"]
+        mixed[f"{name}_mask"] = steps | (steps[partner] & (share < 1))
     return mixed, share * target + (1 - share) * target[partner]

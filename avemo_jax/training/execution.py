@@ -22,7 +22,7 @@ from jax.sharding import Mesh
 
 from avemo_jax import parallel
 from avemo_jax.training import steps
-from avemo_jax.training.lengths import alike_beside, by_class
+from avemo_jax.training.lengths import bucketed_epoch_order, by_class
 from avemo_jax.training.state import EpochMetrics, Learner, Recipe, TrialInputs, TrialState
 
 EVALUATION_BATCH = 64
@@ -61,11 +61,11 @@ def choose_execution(setting: str, *, backend: str, convolves: bool) -> Executio
 
 
 class TrialProgram:
-    """A batch of trials of equal shape, compiled.
+    """A group of trials of equal shape, compiled.
 
-    Holds no state of its own: every method takes the trials and returns them. `Lanes` are trials as the execution likes them: one
+    Holds no state of its own: every method takes the trials and returns them. `Lanes` are trials in the form of the execution: one
     stacked tree on the mesh, or a list of trees. Where trials run side by side they are filled up to `num_lanes`, or to the most that there
-    have been, so that batches of fewer run the same compiled program.
+    have been, so that smaller groups run the same compiled program.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class TrialProgram:
         return self._epoch_of_steps(inputs, states)
 
     def predict(self, states: Any, index: Any) -> Any:
-        """Posteriors of the best weights for the examples `index` (V,) of each trial, (V, K)."""
+        """Probabilities by the best weights for the examples `index` (V,) of each trial, (V, K)."""
         variables = self._map_host(lambda state: {"params": state.best.params, "batch_stats": state.best.batch_stats}, states)
         scalers = self._map_host(lambda state: state.scaler, states)
         return self._all_chunks(variables, scalers, index)
@@ -229,7 +229,7 @@ def order_of_epoch(recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialS
     """The examples of an epoch's steps, one batch after another, and which of them are real."""
     seed, size = inputs.hyper.seed, num_steps * recipe.batch_size
     order, real = steps.epoch_order(seed, state.epoch, inputs.train_index, inputs.train_count, size)
-    return alike_beside(recipe, data, seed, state.epoch, order, real)
+    return bucketed_epoch_order(recipe, data, seed, state.epoch, order, real)
 
 
 def step_on_batch(
@@ -255,7 +255,7 @@ def end_epoch(recipe: Recipe, data, inputs: TrialInputs, state: TrialState, lear
 def _epoch(
     net: nn.Module, recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialState, *, num_steps: int, mesh: Mesh | None
 ) -> tuple[TrialState, EpochMetrics]:
-    """One epoch of one trial: the steps, the selection part, the books."""
+    """One epoch of one trial: the steps, the selection part, the update of its state."""
     order, mask = order_of_epoch(recipe, data, inputs, state, num_steps=num_steps)
 
     def body(carry, batch):
@@ -269,15 +269,15 @@ def _epoch(
 
 
 def _predict(net: nn.Module, recipe: Recipe, data: Any, variables: Any, scaler: Any, index: jax.Array, *, scan: bool) -> jax.Array:
-    """Posteriors (V, K); in chunks of EVALUATION_BATCH where `scan`, so that memory does not grow with the part."""
-    judge = partial(steps.probabilities, net, recipe.num_cepstra, variables, scaler, data, limits=recipe.length_limits)
+    """Probabilities (V, K); in chunks of EVALUATION_BATCH where `scan`, so that memory does not grow with the part."""
+    predict = partial(steps.probabilities, net, recipe.streams, variables, scaler, data, limits=recipe.length_limits)
     if not scan:
-        return judge(index)
+        return predict(index)
     size, place = index.shape[0], None
     if recipe.length_limits:
         place = by_class(recipe.length_limits, data, index)
         index = index[place]
     chunks = jnp.pad(index, (0, -size % EVALUATION_BATCH)).reshape(-1, EVALUATION_BATCH)
-    posterior = jax.lax.map(judge, chunks)
+    posterior = jax.lax.map(predict, chunks)
     posterior = posterior.reshape(-1, posterior.shape[-1])[:size]
     return posterior if place is None else posterior[jnp.argsort(place)]

@@ -1,8 +1,8 @@
-"""From a view to what the network is given: cepstra where they are taken inside the step, then standardisation."""
+"""From a view to the network's input: cepstra where they are taken inside the step, then standardisation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from avemo_jax.training.scaler import standardize
+from avemo_jax.training.state import StreamRecipe
 
 
 def cepstra(values: jax.Array, num_cepstra: int) -> jax.Array:
@@ -22,19 +23,24 @@ def cepstra(values: jax.Array, num_cepstra: int) -> jax.Array:
     """
     num_bands = values.shape[-1]
     if num_cepstra > num_bands:
-        raise ValueError(f"model.num_cepstra={num_cepstra}, but the audio view has {num_bands} bands; ask for at most that many")
+        raise ValueError(
+            f"num_cepstra={num_cepstra} of a view of {num_bands} bands; set --config.streams.<name>.num_cepstra to at most {num_bands}"
+        )
     angle = np.pi * np.arange(num_cepstra)[None, :] * (2 * np.arange(num_bands)[:, None] + 1) / (2 * num_bands)
     scale = np.where(np.arange(num_cepstra) == 0, np.sqrt(1 / num_bands), np.sqrt(2 / num_bands))
     return values @ jnp.asarray(np.cos(angle) * scale, jnp.float32)
 
 
-def features(streams: Mapping[str, Any], num_cepstra: int) -> dict[str, Any]:
-    """A batch, or the resident set, with cepstra in place of log-mel frames where `num_cepstra` asks for them."""
-    if not num_cepstra or "audio" not in streams:
-        return dict(streams)
-    return dict(streams) | {"audio": cepstra(streams["audio"], num_cepstra)}
+def features(streams: Sequence[StreamRecipe], batch: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch, or the resident set, with cepstra in place of the log-mel frames of those streams whose recipe has `num_cepstra`."""
+    return dict(batch) | {one.name: cepstra(batch[one.name], one.num_cepstra) for one in streams if one.num_cepstra}
 
 
 def scaled(batch: Mapping[str, jax.Array], scaler: Mapping[str, Any]) -> dict[str, jax.Array]:
     """Standardise the streams of a batch that have a scaler."""
     return dict(batch) | {name: standardize(batch[name], batch[f"{name}_mask"], scaler[name]) for name in scaler}
+
+
+def network_input(streams: Sequence[StreamRecipe], scaler: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch of views as the network takes it outside training: features, standardised."""
+    return scaled(features(streams, batch), scaler)

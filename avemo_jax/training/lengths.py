@@ -1,4 +1,4 @@
-"""Length buckets: batches of clips of like length, cut behind the longest of them, in one compiled program.
+"""Length buckets: batches of clips of similar length, cut behind the longest of them, in one compiled program.
 
 Resident arrays are padded to the longest clip of the corpus, and where a few clips are ten times as long as most, nearly all of a
 recurrence is padding. With `config.train.length_buckets` K, an epoch's shuffled examples are put in order of K classes of length before
@@ -23,17 +23,24 @@ from avemo_jax.training.state import Recipe, trial_key
 Limits = tuple[tuple[str, tuple[int, ...]], ...]  # stream -> steps that examples of each class have at most, ascending
 
 
-def length_limits(masks: Mapping[str, np.ndarray], num_buckets: int) -> Limits:
+def length_limits(lengths: Mapping[str, np.ndarray], num_steps: Mapping[str, int], num_buckets: int) -> Limits:
     """Classes of length that hold equally many examples each, or fewer classes where many have one length; () for one class.
 
     Args:
-      masks: stream -> (N, T) bool. An example is as long as that stream makes it whose share of its T steps is the largest.
+      lengths: stream -> (N,) steps of each example up to the last real one.
+      num_steps: stream -> T, steps that every example is padded to. The length of an example is that of the stream whose share of its T
+        steps is the largest.
       num_buckets: K, at least 1.
+
+    Raises:
+      ValueError: num_buckets is below 1.
     """
-    share = np.max([_reach(mask) / mask.shape[1] for mask in masks.values()], axis=0)
+    if num_buckets < 1:
+        raise ValueError(f"--config.train.length_buckets must be at least 1, got {num_buckets}")
+    share = np.max([own / num_steps[stream] for stream, own in lengths.items()], axis=0)
     shares = np.append(np.quantile(share[share > 0], np.arange(1, num_buckets) / num_buckets, method="higher"), 1.0)
-    steps = sorted({tuple(int(np.ceil(one * mask.shape[1] - 1e-9)) for mask in masks.values()) for one in shares})
-    return tuple(zip(masks, zip(*steps, strict=True), strict=True)) if len(steps) > 1 else ()
+    steps = sorted({tuple(int(np.ceil(one * num_steps[stream] - 1e-9)) for stream in lengths) for one in shares})
+    return tuple(zip(lengths, zip(*steps, strict=True), strict=True)) if len(steps) > 1 else ()
 
 
 def _reach(mask: Any) -> Any:
@@ -66,10 +73,10 @@ def by_class(limits: Limits, data: Mapping[str, Any], index: jax.Array, real: ja
     return jnp.argsort(bucket if real is None else jnp.where(real, bucket, len(limits[0][1])), stable=True)
 
 
-def alike_beside(
+def bucketed_epoch_order(
     recipe: Recipe, data: Mapping[str, Any], seed: jax.Array, epoch: jax.Array, order: jax.Array, real: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """An epoch's order with examples of one class of length in the same batches, and batches in an order of chance.
+    """An epoch's order with examples of one class of length in the same batches, and batches in random order.
 
     A pure function of seed and epoch, as `epoch_order` is, and like it independent of padding.
 

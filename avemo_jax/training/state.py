@@ -1,4 +1,4 @@
-"""What a trial is made of while it trains: its inputs, its recipe, its state."""
+"""The recipe that the trials of one program share, and a trial's inputs and state."""
 
 from __future__ import annotations
 
@@ -16,21 +16,47 @@ from avemo_jax.training.optimizers import Hyper, Plateau
 METRICS = ("uar", "war", "loss")
 
 
+STANDARDIZATIONS = ("features", "steps", "none")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StreamRecipe:
+    """How one stream is fed to the network; fields and defaults are those of `config.streams.<name>` but for `key_index`.
+
+    Attributes:
+      name: of the stream.
+      key_index: position of the stream among all streams of the system, by which its augmentation gets a random key of its own: the same
+        key in a stage that trains the stream alone and in one that trains all of them.
+      standardize: z-scoring with statistics of the training part: "features", one mean and deviation a feature; "steps", one a feature and
+        step, for views whose steps are no times; "none".
+      num_cepstra: coefficients of the cosine transform that the step takes of log-mel frames; 0 uses the view as it is.
+      augmentation: of training examples.
+    """
+
+    name: str
+    key_index: int
+    standardize: str = "features"
+    num_cepstra: int = 0
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+
+    def __post_init__(self):
+        if self.standardize not in STANDARDIZATIONS:
+            raise ValueError(f"streams.{self.name}.standardize must be one of {STANDARDIZATIONS}, got {self.standardize!r}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """What trials of one compiled program share; anything here that changes starts another program.
 
     The fields are those of `config.train` and `config.protocol` by the same names, but for:
       num_classes: K.
-      num_clips: clips in the corpus; posteriors of segments are averaged into this many rows.
-      standardized: streams that are z-scored with statistics of the training part.
-      standardized_by_step: those of them whose steps have statistics of their own.
-      frozen: paths in the parameter tree, what lies below which this stage leaves as it is.
-      segment_rule: how what is said of a clip's segments becomes what is said of the clip, see `evaluation.metrics.segment_share`.
+      num_clips: clips in the corpus; probabilities of segments are averaged into this many rows.
+      streams: those of the network, in order.
+      frozen: paths in the parameter tree; the leaves below them are not trained.
+      segment_rule: how probabilities of a clip's segments become those of the clip, see `evaluation.metrics.segment_share`.
       use_mixup: whether any trial mixes examples; False leaves the code out.
       ema_decay: decay per step of the moving average of weights that is validated and kept; 0 keeps the weights themselves.
       length_limits: classes of length that batches are made of, see `lengths`; () makes no difference between long and short.
-      num_cepstra: coefficients that the step takes of an audio view of log-mel frames; 0 uses the view as it is.
     """
 
     num_classes: int
@@ -45,18 +71,18 @@ class Recipe:
     plateau_factor: float
     early_stop_patience_epochs: int
     metric: str
-    standardized: tuple[str, ...]
-    standardized_by_step: tuple[str, ...] = ()
+    streams: tuple[StreamRecipe, ...]
     frozen: tuple[tuple[str, ...], ...] = ()
     segment_rule: str = "mean"
     use_mixup: bool = False
     ema_decay: float = 0.0
     length_limits: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    num_cepstra: int = 0
-    audio_augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
-    video_augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
 
     def __post_init__(self):
+        for field in ("name", "key_index"):
+            values = [getattr(stream, field) for stream in self.streams]
+            if len(set(values)) != len(values) or not values:
+                raise ValueError(f"expected one stream or more, each with a {field} of its own, got {values}")
         if self.metric not in METRICS:
             raise ValueError(f"protocol.metric must be one of {METRICS}, got {self.metric!r}")
         if self.segment_rule not in SEGMENT_RULES:
@@ -68,7 +94,7 @@ class Recipe:
 
 @flax.struct.dataclass
 class TrialInputs:
-    """What tells one trial from another; the engine stacks them along a leading trial axis.
+    """What differs between trials of one program; the engine stacks them along a leading trial axis.
 
     Attributes:
       hyper: hyper-parameters.
@@ -76,7 +102,7 @@ class TrialInputs:
       train_count: () int32.
       select_index: (V,) int32, examples of the part that selects epochs; entries from `select_count` on are padding.
       select_count: () int32.
-      fold: () int32, for the record alone.
+      fold: () int32, unused in training; it labels what is written.
     """
 
     hyper: Hyper
@@ -95,7 +121,7 @@ class Learner:
       step: () int32, updates made.
       params, batch_stats, optimizer: variables of the network and of the optimiser.
       average: moving average of `params` where the recipe keeps one, else an empty dict.
-      failed: () bool, a loss or gradient was not finite; the trial stands still from there on.
+      failed: () bool, a loss or gradient was not finite; the trial is not trained any further.
     """
 
     step: jax.Array
@@ -108,7 +134,7 @@ class Learner:
 
 @flax.struct.dataclass
 class Best:
-    """Weights of the epoch that the selection part liked best, and what it said."""
+    """Weights and selection metrics of the best epoch."""
 
     metric: jax.Array
     loss: jax.Array
@@ -119,13 +145,13 @@ class Best:
 
 @flax.struct.dataclass
 class TrialState:
-    """A trial between two epochs; everything that a checkpoint has to hold.
+    """A trial between two epochs: the content of a checkpoint.
 
     Attributes:
       epoch: () int32, epochs finished.
       learner: see Learner.
       best: see Best.
-      plateau: where the plateau schedule stands.
+      plateau: state of the plateau schedule.
       scaler: stream -> {"mean", "deviation"}, fitted on the training part.
       active: () bool, False once the trial has stopped early or failed.
     """
@@ -140,7 +166,7 @@ class TrialState:
 
 @flax.struct.dataclass
 class EpochMetrics:
-    """What one epoch of one trial leaves in metrics.jsonl."""
+    """Metrics of one epoch of one trial, a row of metrics.jsonl."""
 
     train_loss: jax.Array
     val_loss: jax.Array
@@ -149,11 +175,6 @@ class EpochMetrics:
     learning_rate: jax.Array
     active: jax.Array
     failed: jax.Array
-
-
-def stream_names(data: dict[str, jax.Array]) -> tuple[str, ...]:
-    """Names of the streams that a batch or a resident set holds."""
-    return tuple(name for name in ("audio", "video") if name in data)
 
 
 def trial_key(seed: jax.Array, purpose: str) -> jax.Array:

@@ -1,13 +1,14 @@
 """The pure functions that training is made of, for one trial each; `execution.py` maps them over trials and steps.
 
-`data` is the resident set: stream values and masks, `label` (N,), `clip` (N,) and `usable` (N,), with N examples. A batch has the
-same keys with B rows, and `mask` (B,) bool: False for padding and for examples in which no stream has a real step.
+`data` is the resident set: values (N, T, ...) of each stream by its name, `<stream>_mask` (N, T), `label` (N,), `clip` (N,) and `usable`
+(N,), with N examples. A batch has the same keys with B rows, and `mask` (B,) bool in place of `usable`: False for padding and for examples
+in which no stream has a real step.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,34 +22,48 @@ from avemo_jax.evaluation.metrics import segment_share, uar_from_confusion, war_
 from avemo_jax.models.emotion_net import overlay, take_over
 from avemo_jax.parallel import split_batch
 from avemo_jax.training.augment import disturb_features, disturb_view, mixup
-from avemo_jax.training.frontend import features, scaled
+from avemo_jax.training.frontend import features, network_input
 from avemo_jax.training.lengths import Limits, by_length
 from avemo_jax.training.optimizers import Hyper, Plateau, learning_rate_at, make_optimizer
 from avemo_jax.training.scaler import fit_scaler
-from avemo_jax.training.state import Best, EpochMetrics, Learner, Recipe, TrialInputs, TrialState, stream_names, trial_key
+from avemo_jax.training.state import Best, EpochMetrics, Learner, Recipe, StreamRecipe, TrialInputs, TrialState, trial_key
 
 Data = dict[str, Any]  # name -> array, on the host or on a device
 
 
 def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, warm: Any) -> TrialState:
-    """Start a trial: scaler from the training part, fresh weights, then the weights that earlier stages hand over.
+    """Start a trial: scaler from the training part, random weights, then the weights of earlier stages in their place.
 
     Args:
       warm: {"params": {...}, "batch_stats": {...}}, each stream -> the collection of the single-stream net that was trained before;
         empty dicts for none. "published", where it is there, holds the same two for parts of the net's own tree: weights of encoders.
     """
     scaler = fit_scalers(recipe, data, inputs.train_index, inputs.train_count)
-    return start_trial(net, recipe, inputs, warm, scaler, network_input(recipe.num_cepstra, scaler, data, inputs.train_index[:2]))
+    example = gather(data, inputs.train_index[:2], jnp.ones(len(inputs.train_index[:2]), bool))
+    return start_trial(net, recipe, inputs, warm, scaler, network_input(recipe.streams, scaler, example))
+
+
+def trial_shape(net: nn.Module, recipe: Recipe, rows: Mapping[str, Any], inputs: TrialInputs, warm: Any) -> TrialState:
+    """Shapes and types of one trial's state; nothing is computed.
+
+    Args:
+      rows: stream, and `<stream>_mask`, -> shape and type of one example, as in a batch without its first axis.
+      warm: as in `init_trial`.
+    """
+    data = {name: jax.ShapeDtypeStruct((2, *one.shape), one.dtype) for name, one in rows.items()}
+    data |= {name: jax.ShapeDtypeStruct((2,), kind) for name, kind in (("label", jnp.int32), ("clip", jnp.int32), ("usable", jnp.bool_))}
+    state: TrialState = jax.eval_shape(partial(init_trial, net, recipe), data, inputs, warm)
+    return state
 
 
 def fit_scalers(recipe: Recipe, data: Data, train_index: jax.Array, train_count: jax.Array) -> dict[str, Any]:
     """Scaler of each standardised stream from the examples `train_index` (M,), of which the first `train_count` are real."""
     weight = jnp.zeros(data["label"].shape[0]).at[train_index].max((jnp.arange(train_index.shape[0]) < train_count).astype(jnp.float32))
-    seen = features({name: data[name] for name in stream_names(data)}, recipe.num_cepstra)
+    seen = features(recipe.streams, data)
     return {
-        name: fit_scaler(seen[name], data[f"{name}_mask"], weight, by_step=name in recipe.standardized_by_step)
-        for name in seen
-        if name in recipe.standardized
+        one.name: fit_scaler(seen[one.name], data[f"{one.name}_mask"], weight, by_step=one.standardize == "steps")
+        for one in recipe.streams
+        if one.standardize != "none"
     }
 
 
@@ -122,7 +137,7 @@ def train_step(
     batch = _augmented(recipe, scaler, batch, augment_key)
     target = optax.smooth_labels(jax.nn.one_hot(batch["label"], recipe.num_classes), hyper.label_smoothing)
     if recipe.use_mixup:
-        batch, target = mixup(batch, target, hyper.mixup_alpha, mixup_key)
+        batch, target = mixup(batch, target, hyper.mixup_alpha, mixup_key, [one.name for one in recipe.streams])
     weight = batch["mask"].astype(jnp.float32)
     count = weight.sum()
 
@@ -160,15 +175,15 @@ def train_step(
 
 
 def _augmented(recipe: Recipe, scaler: Any, batch: Data, key: jax.Array) -> Data:
-    """A training batch as the network is given it: view disturbed, features taken and standardised, features disturbed."""
-    settings = {"audio": recipe.audio_augmentation, "video": recipe.video_augmentation}
-    keys = {name: jax.random.split(jax.random.fold_in(key, index)) for index, name in enumerate(settings)}
-    for name in stream_names(batch):
-        values, mask = disturb_view(batch[name], batch[f"{name}_mask"], keys[name][0], settings[name])
-        batch = batch | {name: values, f"{name}_mask": mask}
-    batch = scaled(features(batch, recipe.num_cepstra), scaler)
+    """A training batch as the network takes it: views disturbed, features taken and standardised, features disturbed."""
+    keys = {one.name: jax.random.split(jax.random.fold_in(key, one.key_index)) for one in recipe.streams}
+    for one in recipe.streams:
+        values, mask = disturb_view(batch[one.name], batch[f"{one.name}_mask"], keys[one.name][0], one.augmentation)
+        batch = batch | {one.name: values, f"{one.name}_mask": mask}
+    batch = network_input(recipe.streams, scaler, batch)
     return batch | {
-        name: disturb_features(batch[name], batch[f"{name}_mask"], keys[name][1], settings[name]) for name in stream_names(batch)
+        one.name: disturb_features(batch[one.name], batch[f"{one.name}_mask"], keys[one.name][1], one.augmentation)
+        for one in recipe.streams
     }
 
 
@@ -186,28 +201,24 @@ def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs
 
 
 def probabilities(
-    net: nn.Module, num_cepstra: int, variables: Any, scaler: Any, data: Data, index: jax.Array, *, limits: Limits = ()
+    net: nn.Module, streams: Sequence[StreamRecipe], variables: Any, scaler: Any, data: Data, index: jax.Array, *, limits: Limits = ()
 ) -> jax.Array:
-    """Posteriors (B, K) float32 of the examples `index` (B,); `num_cepstra` and `limits` as in the Recipe."""
-    return by_length(limits, network_input(num_cepstra, scaler, data, index), partial(posterior_of, net, variables))
-
-
-def network_input(num_cepstra: int, scaler: Any, data: Data, index: jax.Array) -> Data:
-    """The examples `index` (B,) as the network is given them outside training."""
-    return scaled(features(gather(data, index, jnp.ones(index.shape[0], bool)), num_cepstra), scaler)
+    """Probabilities (B, K) float32 of the examples `index` (B,); `streams` and `limits` (`length_limits`) as in the Recipe."""
+    batch = gather(data, index, jnp.ones(index.shape[0], bool))
+    return by_length(limits, network_input(streams, scaler, batch), partial(posterior_of, net, variables))
 
 
 def posterior_of(net: nn.Module, variables: Any, batch: Data) -> jax.Array:
-    """Posteriors (B, K) float32 of a standardised batch."""
+    """Probabilities (B, K) float32 of a batch as `network_input` gives it."""
     logits: Any = net.apply(variables, batch, train=False, dropout_rate=0.0)
     return jax.nn.softmax(logits)
 
 
 def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: jax.Array, count: jax.Array) -> dict[str, jax.Array]:
-    """Clip-level loss, WAR and UAR of a part: what is said of a clip's segments is averaged first.
+    """Clip-level loss, WAR and UAR of a part: the probabilities of a clip's segments are averaged first.
 
     Args:
-      posterior: (V, K) posteriors of the examples `index` (V,), padding from `count` on.
+      posterior: (V, K) probabilities of the examples `index` (V,), padding from `count` on.
     """
     real = (jnp.arange(index.shape[0]) < count).astype(jnp.float32)
     clip, label = data["clip"][index], data["label"][index]
@@ -225,7 +236,7 @@ def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: 
 def end_epoch(
     recipe: Recipe, data: Data, inputs: TrialInputs, state: TrialState, learner: Learner, posterior: jax.Array, train_loss: jax.Array
 ) -> tuple[TrialState, EpochMetrics]:
-    """Book an epoch: metrics, plateau, best weights, early stop. A trial that is no longer active stays as it is."""
+    """Update the trial state at the end of an epoch: metrics, plateau, best weights, early stop. A trial that has stopped stays as it is."""
     metrics = validation_metrics(recipe, data, posterior, inputs.select_index, inputs.select_count)
     score = -metrics["loss"] if recipe.metric == "loss" else metrics[recipe.metric]
     best = state.best

@@ -1,7 +1,7 @@
 """Training on a stream: one trial after another, batch by batch, each batch spread over all devices.
 
-The same step, the same order and the same books as `execution.TrialProgram`, behind the same methods; only the batches come from
-disk instead of from the devices' memory.
+Steps, order and the end of an epoch are those of `execution.TrialProgram`, behind the same methods; only the batches come from disk
+instead of from the devices' memory.
 """
 
 from __future__ import annotations
@@ -17,27 +17,30 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from avemo_jax import parallel
+from avemo_jax.data.feed import Feed
 from avemo_jax.data.stream import StreamedSet
 from avemo_jax.training import execution, steps
-from avemo_jax.training.frontend import features, scaled
+from avemo_jax.training.frontend import features, network_input
 from avemo_jax.training.scaler import deviation_of
-from avemo_jax.training.state import Learner, Recipe, TrialInputs, TrialState
+from avemo_jax.training.state import Learner, Recipe, StreamRecipe, TrialInputs, TrialState
 
 
 class StreamProgram:
     """Trials that are fed by a tf.data stream. Methods as those of `execution.TrialProgram`; lanes are lists of trees."""
 
     def __init__(self, net: nn.Module, recipe: Recipe, data: StreamedSet, mesh: Mesh, num_steps: int):
+        if recipe.length_limits:
+            raise ValueError("train.length_buckets needs all examples in memory; set --config.devices.feed=resident, or length_buckets=1")
+        self._net = net
         self._recipe = recipe
         self._stream = data
         self._mesh = mesh
-        # Label and clip of all examples are small; the books of an epoch need them.
-        self._data = parallel.place_everywhere({name: data.arrays[name] for name in ("label", "clip", "usable")}, mesh)
-        self._init_one = partial(_start, net, recipe)
-        self._init = jax.jit(self._init_one)
+        # Labels and clips of all examples are small; the end of an epoch needs them.
+        self._data = parallel.place_everywhere({"label": data.label, "clip": data.clip, "usable": data.usable}, mesh)
+        self._init = jax.jit(partial(_start, net, recipe))
         self._order = jax.jit(partial(execution.order_of_epoch, recipe, self._data, num_steps=num_steps))
         self._step = jax.jit(partial(_step, net, recipe), donate_argnums=(2,))
-        self._posterior = jax.jit(partial(_posterior, net, recipe.num_cepstra))
+        self._posterior = jax.jit(partial(_posterior, net, recipe.streams))
         self._end = jax.jit(partial(execution.end_epoch, recipe))
 
     def lanes(self, trials: Sequence[Any]) -> list[Any]:
@@ -50,15 +53,7 @@ class StreamProgram:
 
     def trial_shape(self, inputs: TrialInputs, warm: Any) -> TrialState:
         """Shapes and types of one trial's state."""
-        example = self._stream.load(np.zeros(2, np.int32))
-        size = {name: example[name].shape[-1] for name in self._recipe.standardized}
-        if self._recipe.num_cepstra and "audio" in size:
-            size["audio"] = self._recipe.num_cepstra
-        shape = {
-            name: (example[name].shape[1], width) if name in self._recipe.standardized_by_step else (width,) for name, width in size.items()
-        }
-        scaler = {name: {"mean": np.zeros(one, np.float32), "deviation": np.ones(one, np.float32)} for name, one in shape.items()}
-        return jax.eval_shape(self._init_one, inputs, warm, scaler, example | {"mask": np.ones(2, bool)})
+        return steps.trial_shape(self._net, self._recipe, row_shapes(self._stream), inputs, warm)
 
     def init(self, inputs: list[TrialInputs], warm: list[Any]) -> list[TrialState]:
         """Fresh trial states; the scaler comes from one pass over each training part."""
@@ -77,7 +72,7 @@ class StreamProgram:
         return [state for state, _ in results], [metrics for _, metrics in results]
 
     def predict(self, states: list[TrialState], index: list[Any]) -> list[np.ndarray]:
-        """Posteriors of the best weights for the examples `index` (V,) of each trial, (V, K)."""
+        """Probabilities by the best weights for the examples `index` (V,) of each trial, (V, K)."""
         return [
             self._all({"params": state.best.params, "batch_stats": state.best.batch_stats}, state.scaler, np.asarray(rows))
             for state, rows in zip(states, index, strict=True)
@@ -100,21 +95,32 @@ class StreamProgram:
         return np.concatenate([np.asarray(one) for one in posterior])[: len(rows)]
 
 
+def row_shapes(feed: Feed) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shape and type of one example of each stream and its mask, as in a batch without its first axis."""
+    rows = {}
+    for name in feed.streams:
+        step_shape, dtype = feed.step_of(name)
+        rows[name] = jax.ShapeDtypeStruct((feed.num_steps(name), *step_shape), np.dtype(dtype))
+        rows[f"{name}_mask"] = jax.ShapeDtypeStruct((feed.num_steps(name),), np.bool_)
+    return rows
+
+
 def fit_stream_scalers(recipe: Recipe, load: Callable[[np.ndarray], Any], rows: np.ndarray) -> dict[str, Any]:
     """Scaler of each standardised stream from the examples `rows`, from sums in float64 so that a long stream loses no digits.
 
     Args:
       load: reads rows (B,) as `StreamedSet.load` does.
     """
-    sums = {name: [0.0, 0.0, 0.0] for name in recipe.standardized}
+    by_step = {one.name: one.standardize == "steps" for one in recipe.streams if one.standardize != "none"}
+    sums = {name: [0.0, 0.0, 0.0] for name in by_step}
     for row in rows if sums else ():
-        example = jax.device_get(features(load(np.asarray([row])), recipe.num_cepstra))
+        example = jax.device_get(features(recipe.streams, load(np.asarray([row]))))
         for name, total in sums.items():
             values, mask = np.asarray(example[name], np.float64)[0], example[f"{name}_mask"][0]
             steps_of = values.reshape(len(values), -1, values.shape[-1])
             for power in range(3):
-                by_step = (steps_of**power).sum(axis=1) * mask[:, None]
-                total[power] = total[power] + (by_step if name in recipe.standardized_by_step else by_step.sum(axis=0))
+                of_steps = (steps_of**power).sum(axis=1) * mask[:, None]
+                total[power] = total[power] + (of_steps if by_step[name] else of_steps.sum(axis=0))
     scaler = {}
     for name, (count, first, second) in sums.items():
         mean = first / np.maximum(count, 1)
@@ -124,7 +130,7 @@ def fit_stream_scalers(recipe: Recipe, load: Callable[[np.ndarray], Any], rows: 
 
 
 def _start(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, scaler: Any, example: steps.Data) -> TrialState:
-    return steps.start_trial(net, recipe, inputs, warm, scaler, scaled(features(example, recipe.num_cepstra), scaler))
+    return steps.start_trial(net, recipe, inputs, warm, scaler, network_input(recipe.streams, scaler, example))
 
 
 def _step(
@@ -133,5 +139,5 @@ def _step(
     return execution.step_on_batch(net, recipe, None, inputs, state, *carry, batch)
 
 
-def _posterior(net: nn.Module, num_cepstra: int, variables: Any, scaler: Any, batch: steps.Data) -> jax.Array:
-    return steps.posterior_of(net, variables, scaled(features(batch, num_cepstra), scaler))
+def _posterior(net: nn.Module, streams: Sequence[StreamRecipe], variables: Any, scaler: Any, batch: steps.Data) -> jax.Array:
+    return steps.posterior_of(net, variables, network_input(streams, scaler, batch))

@@ -68,9 +68,7 @@ def _paper(config: ConfigDict, variant: str) -> None:
     config.views.faces.rate_fps = 7.5
     config.views.faces.size_px = 48
     config.encoders.vgg16.end_point = "global_avg"  # of 48 pixels the last pooling leaves one position
-    audio = base.stream(
-        view="mfcc", context_units=(256, 256, 256), context_batch_norm=True, context_dropout=True, dense_units=(256,)
-    )
+    audio = base.stream(view="mfcc", context_units=(256, 256, 256), context_batch_norm=True, context_dropout=True, dense_units=(256,))
     video = base.stream(view="faces", encoder="vgg16", context_units=(512,), dense_units=(256,))
     base.use(config, variant, VARIANTS[variant], audio=audio, video=video)
     config.train.batch_size = 32

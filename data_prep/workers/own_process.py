@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from data_prep.workers.pool import end_with_parent
@@ -21,12 +21,12 @@ class _InTheProcess(Exception):
     """Cause of what `run_in_own_process` raises: where the function raised it."""
 
 
-def run_in_own_process(function: Callable[[Mapping[str, Any]], None], config: Mapping[str, Any], *, compiler_flags: str = "") -> None:
-    """Call `function(config)` in a new interpreter, wait for its end, and see that it ends when this process does.
+def run_in_own_process(function: Callable[[Any], None], argument: Any, *, compiler_flags: str = "") -> None:
+    """Call `function(argument)` in a new interpreter and wait for its end; it ends when this process does.
 
     Args:
       function: importable by name.
-      config: nested plain dicts.
+      argument: that can be pickled.
       compiler_flags: XLA_FLAGS of the new interpreter, in place of those of this one.
 
     Raises:
@@ -35,7 +35,7 @@ def run_in_own_process(function: Callable[[Mapping[str, Any]], None], config: Ma
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_call, args=(function, config, theirs), daemon=True)
+    process = context.Process(target=_call, args=(function, argument, theirs), daemon=True)
     flags = os.environ.pop(_FLAGS, None)
     if compiler_flags:
         os.environ[_FLAGS] = compiler_flags
@@ -62,7 +62,7 @@ def run_in_own_process(function: Callable[[Mapping[str, Any]], None], config: Ma
         raise RuntimeError(f"the process that runs {function.__name__} failed:\n{where}")
 
 
-def _call(function: Callable[[Mapping[str, Any]], None], config: Mapping[str, Any], channel: Any) -> None:
+def _call(function: Callable[[Any], None], argument: Any, channel: Any) -> None:
     import logging
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
@@ -72,7 +72,7 @@ def _call(function: Callable[[Mapping[str, Any]], None], config: Mapping[str, An
         logging.getLogger(name).setLevel(logging.INFO)
     logging.getLogger("data_prep.sets.prepare").setLevel(logging.WARNING)  # which views are there has been said by the parent
     try:
-        function(config)
+        function(argument)
     except Exception as error:
         kind = next((name for name, one in _KINDS.items() if isinstance(error, one)), type(error).__name__)
         channel.send((kind, str(error), traceback.format_exc()))

@@ -144,4 +144,6 @@ def test_what_features_are_made_of_is_the_same_for_all_trials(changes):
 
 def test_what_is_trained_along_may_be_swept():
     made = config(**{"streams.audio.encoder": "vggish", "streams.audio.encoder_trained_from": "all"})
-    check_experiment(with_fields(made, {"sweep.fields": ("streams.audio.encoder_trained_from=all|conv4_2", "streams.audio.dense_units=()|(8,)")}))
+    check_experiment(
+        with_fields(made, {"sweep.fields": ("streams.audio.encoder_trained_from=all|conv4_2", "streams.audio.dense_units=()|(8,)")})
+    )

@@ -38,7 +38,10 @@ def test_the_default_config_dict_is_the_default_experiment():
         ({"train": 3}, "config.train: expected a group of fields, got 3"),
         ({"streams": {"audio": {"veiw": "mfcc"}}}, "the config has no field streams.audio.veiw; did you mean 'view'?"),
         ({"streams": {"audio": {"augmentation": {"flip": 1}}}}, "config.streams.audio.augmentation.flip: expected bool, got 1"),
-        ({"system": {"streams": ["audoi"]}, "streams": {"audio": {}}}, "names 'audoi', .* defines the streams audio; did you mean 'audio'?"),
+        (
+            {"system": {"streams": ["audoi"]}, "streams": {"audio": {}}},
+            "names 'audoi', .* defines the streams audio; did you mean 'audio'?",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tree, message):

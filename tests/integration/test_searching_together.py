@@ -41,7 +41,7 @@ def claims_in(address: str) -> list[dict[str, Any]]:
     """The log of who has worked on what; empty before it begins."""
     try:
         storage = optuna.storages.RDBStorage(address, skip_table_creation=True, skip_compatibility_check=True)
-        log = optuna.load_study(study_name=f"{NAME}/claims", storage=storage).get_trials(deepcopy=False)
+        log = optuna.load_study(study_name=f"{NAME}/leases", storage=storage).get_trials(deepcopy=False)
     except Exception:  # no tables, or no study yet, or tables that are being made at this moment
         return []
     storage.engine.dispose()
@@ -122,7 +122,7 @@ def test_two_processes_on_postgresql_survive_five_kills(tmp_path):
         processes = {mode: start(mode, place, sets, address) for mode, place in places.items()}
         for victims in (("train", "search"), ("search", "train"), ("train",)):
             before = len(claims_in(address))
-            wait_until(lambda before=before: len(claims_in(address)) > before + 1, "two claims", *processes.values())
+            wait_until(lambda before=before: len(claims_in(address)) > before + 1, "two leases", *processes.values())
             for victim in victims:
                 time.sleep(rng.uniform(0, 0.3))
                 kill(processes[victim])
@@ -131,12 +131,12 @@ def test_two_processes_on_postgresql_survive_five_kills(tmp_path):
         for mode, process in processes.items():
             finish(process, places[mode].with_suffix(".log"))
         check_every_setting_once(address, places["train"])
-        claims = claims_in(address)
-        taken_up = sum(entry["attempt"] > 0 for entry in claims)
+        leases = claims_in(address)
+        taken_up = sum(entry["attempt"] > 0 for entry in leases)
         assert taken_up  # what the killed ones had claimed
-        assert len({entry["worker"] for entry in claims}) >= 3
+        assert len({entry["worker"] for entry in leases}) >= 3
         trained_twice = sum(trial.state.name == "FAIL" for trials in studies_of(address) for trial in trials)
-        print(f"5 kills; {len(claims)} claims of {NUM_SETTINGS // BATCH} rounds, {taken_up} taken up; {trained_twice} slots filled twice")
+        print(f"5 kills; {len(leases)} leases of {NUM_SETTINGS // BATCH} rounds, {taken_up} taken up; {trained_twice} slots filled twice")
     check_values(places["train"], corpus)
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert written and not [path for path in written if PASSWORD.encode() in path.read_bytes()]

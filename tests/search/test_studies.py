@@ -1,4 +1,4 @@
-"""Studies and claims, in memory and in a real SQLite file, with a paper objective in place of training."""
+"""Studies and leases, in memory and in a real SQLite file, with a paper objective in place of training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import optuna
 import pytest
 
-from avemo_jax.search.leases import Claims
+from avemo_jax.search.leases import Leases
 from avemo_jax.search.rounds import run_rounds
 from avemo_jax.search.space import parse_space
 from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
@@ -33,8 +33,8 @@ def studies(storage, *, name="s", sampler="tpe", seed=0):
     return Studies(storage, name, AXES, num_folds=NUM_FOLDS, num_settings=NUM_SETTINGS, sampler=sampler, seed=seed)
 
 
-def claims(storage, *, name="s", lease_s=60.0, is_alone=True):
-    return Claims(storage, name, lease_s=lease_s, is_alone=is_alone)
+def leases(storage, *, name="s", lease_s=60.0, is_alone=True):
+    return Leases(storage, name, lease_s=lease_s, is_alone=is_alone)
 
 
 def liked(fold: int, values) -> float:
@@ -48,7 +48,7 @@ def train(number, asked):
 
 def run(storage, name="s", train=train, **fields):
     made = studies(storage, name=name, **fields)
-    run_rounds(made, claims(storage, name=name), batch=BATCH, train=train)
+    run_rounds(made, leases(storage, name=name), batch=BATCH, train=train)
     return [made.settings(fold) for fold in range(NUM_FOLDS)]
 
 
@@ -147,7 +147,7 @@ def test_two_that_fill_a_slot_at_the_same_moment_leave_one(storage, monkeypatch)
 def test_a_round_belongs_to_one_process_until_it_is_gone(storage, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("avemo_jax.search.leases.time.monotonic", lambda: clock[0])
-    first, second = (claims(storage, lease_s=10.0, is_alone=False) for _ in range(2))
+    first, second = (leases(storage, lease_s=10.0, is_alone=False) for _ in range(2))
     assert first.claim(0) and not second.claim(0) and second.claim(1)
     assert first.free([0, 1, 2]) == [0, 2] and second.free([0, 1, 2]) == [1, 2]
     clock[0] = 9.0
@@ -163,7 +163,7 @@ def test_a_round_belongs_to_one_process_until_it_is_gone(storage, monkeypatch):
 
 
 def test_of_two_claims_at_the_same_moment_the_first_entry_counts(storage, monkeypatch):
-    first, second = (claims(storage, is_alone=False) for _ in range(2))
+    first, second = (leases(storage, is_alone=False) for _ in range(2))
     owners, stale = second._owners, second._owners()
     assert first.claim(0)
     views = [stale]
@@ -173,24 +173,24 @@ def test_of_two_claims_at_the_same_moment_the_first_entry_counts(storage, monkey
 
 
 def test_who_leaves_gives_back_at_once_and_who_is_alone_waits_for_nobody(storage):
-    first, second = (claims(storage, is_alone=False) for _ in range(2))
+    first, second = (leases(storage, is_alone=False) for _ in range(2))
     with first.signs_of_life():
         assert first.claim(0)
         assert second.free([0]) == []
     assert second.free([0]) == [0]
     assert second.claim(0)
-    assert claims(storage, is_alone=True).free([0]) == [0]
+    assert leases(storage, is_alone=True).free([0]) == [0]
 
 
 def test_a_search_is_of_one_experiment(storage):
     def compare(there, here):
         return [f"{name}: {there[name]} there, {here[name]} now" for name in there if there[name] != here[name]]
 
-    claims(storage).bind({"fold_hash": "a"}, compare)
-    claims(storage).bind({"fold_hash": "a"}, compare)
+    leases(storage).bind({"fold_hash": "a"}, compare)
+    leases(storage).bind({"fold_hash": "a"}, compare)
     with pytest.raises(ValueError, match=r"another experiment:\n  fold_hash: a there, b now\n.*search\.name"):
-        claims(storage).bind({"fold_hash": "b"}, compare)
-    claims(storage, name="other").bind({"fold_hash": "b"}, compare)
+        leases(storage).bind({"fold_hash": "b"}, compare)
+    leases(storage, name="other").bind({"fold_hash": "b"}, compare)
 
 
 def test_storages_that_cannot_be_opened_say_why_and_no_password(tmp_path):

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.identity import clip_identity, first_spellings, identity, joined_spellings, media_suffix
-from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds
 from avemo_jax.protocols.audit.findings import Finding, listed, number_of
+from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.named import natural_order
 

@@ -1,0 +1,109 @@
+"""Stages: rounds of training of which each may start from the weights of the ones before it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from avemo_jax.training.state import TrialState
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One round of training.
+
+    Attributes:
+      name: also the name of its checkpoints.
+      streams: its inputs, in the order of the system's streams.
+      takes_over: earlier stages; this one starts from the branches that they have trained.
+      frozen: paths in the parameter tree; the leaves below them are not trained.
+      part: the clips that it is fitted on: the "train" part of a fold; "stack", most of the validation part, on which no earlier stage was
+        trained; "inner", predictions of the training part by trials that were not trained on it (no network); "svm", the train part (no
+        network either).
+    """
+
+    name: str
+    streams: tuple[str, ...]
+    takes_over: tuple[str, ...] = ()
+    frozen: tuple[tuple[str, ...], ...] = ()
+    part: str = "train"
+
+
+# The stages that are not named by the stream which they train.
+STAGES = ("fused", "stacked", "late", "svm")
+# Empty variables, used when no earlier stage exists, see `warm_start`.
+NO_WARM_START: Mapping[str, Any] = {"params": {}, "batch_stats": {}}
+
+
+def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier: bool) -> tuple[Stage, ...]:
+    """Turn `config.train.stages` into stages.
+
+    A stage named as a stream trains it alone. "fused" trains all streams; the branches of those that have a stage before it start from
+    that stage's weights, which may be all streams, some, or none. "stacked" takes all branches over, does not train them, and learns from
+    clips that they were not trained on (document D). "late" joins the predictions of the stages before it by a rule that is fitted on their
+    predictions of clips that they were not trained on (system A1). "svm" is the classical system on one stream and the only stage.
+
+    Args:
+      streams: of the system, in order.
+
+    Raises:
+      ValueError: a name that is none of these; a stream that has the name of another stage or that the system lacks; a joining stage with
+        one stream, without the stages that it joins, or not in the last place.
+    """
+    streams = tuple(streams)
+    if taken := [stream for stream in streams if stream in STAGES]:
+        raise ValueError(f"a stream cannot be named {taken[0]!r}, which is a stage; rename the stream in --config.system.streams")
+    stages: list[Stage] = []
+    for name in names:
+        if name in streams:
+            stages.append(Stage(name, (name,)))
+        elif name not in STAGES:
+            raise ValueError(
+                f"expected each of --config.train.stages to be a stream, one of {streams}, or one of {STAGES}, got {name!r} "
+                "(--config.system.streams names the streams)"
+            )
+        elif name == "svm":
+            if len(streams) != 1 or len(names) != 1:
+                raise ValueError(f"the stage 'svm' is the only stage, on one stream; got stages {tuple(names)} and streams {streams}")
+            stages.append(Stage(name, streams, part="svm"))
+        else:
+            stages.append(_joining_stage(name, streams, tuple(stage.name for stage in stages), freeze_earlier=freeze_earlier))
+    if len({stage.name for stage in stages}) != len(stages) or not stages:
+        raise ValueError(f"--config.train.stages must name at least one stage and none twice, got {tuple(names)}")
+    if set(stages[-1].streams) != set(streams) or any(set(one.streams) == set(streams) for one in stages[:-1]):
+        raise ValueError(f"the last of train.stages, and no other, must use all streams {streams}; got {tuple(names)}")
+    return tuple(stages)
+
+
+def _joining_stage(name: str, streams: tuple[str, ...], earlier: tuple[str, ...], *, freeze_earlier: bool) -> Stage:
+    if len(streams) < 2:
+        raise ValueError(f"the stage {name!r} joins two streams or more; --config.system.streams is {streams}")
+    if name != "fused" and set(earlier) != set(streams):
+        raise ValueError(f"the stage {name!r} joins one stage for each stream of {streams}; the stages before it are {earlier}")
+    frozen = tuple((one,) for one in earlier) if freeze_earlier or name == "stacked" else ()
+    return Stage(name, streams, earlier, frozen, {"stacked": "stack", "late": "inner"}.get(name, "train"))
+
+
+def warm_start(
+    stage: Stage, finished: Mapping[str, Sequence[TrialState]], num_trials: int, published: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """The variables that each trial of a stage starts from: the best weights of the same trial of the earlier stages.
+
+    Args:
+      finished: earlier stage -> the state of each trial.
+      published: {"params": ..., "batch_stats": ...}, weights of encoders that are trained with the network, at their paths in its tree;
+        left out for streams that the stage takes over, which have them already.
+    """
+    mine = {
+        kind: {stream: tree for stream, tree in trees.items() if stream in stage.streams and stream not in stage.takes_over}
+        for kind, trees in (published or {}).items()
+    }
+    return [
+        {
+            "params": {name: finished[name][i].best.params for name in stage.takes_over},
+            "batch_stats": {name: finished[name][i].best.batch_stats for name in stage.takes_over},
+            **({"published": mine} if any(mine.values()) else {}),
+        }
+        for i in range(num_trials)
+    ]

@@ -1,0 +1,131 @@
+"""The training loop: a group of trials, epoch after epoch, with checkpoints, rows of metrics and stops.
+
+Resume beats warm start beats scratch: a stage continues from its newest whole checkpoint; without one it starts from the weights of earlier
+stages (`stage.warm_start`); without those from random ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from avemo_jax.runs.checkpoints import Checkpoints
+from avemo_jax.runs.preemption import Preempted, Stop
+from avemo_jax.training.programs import Program
+from avemo_jax.training.stage import Stage
+from avemo_jax.training.state import EpochMetrics, TrialInputs, TrialState
+from avemo_jax.training.trials import Trial
+
+LOG = logging.getLogger(__name__)
+
+
+def train_group(
+    *,
+    stage: Stage,
+    trials: Sequence[Trial],
+    inputs: Sequence[TrialInputs],
+    warm: Sequence[Any],
+    program: Program,
+    num_epochs: int,
+    checkpoints: Checkpoints,
+    checkpoint_every_epochs: int,
+    write_rows: Callable[[list[dict[str, Any]]], None],
+    resume_rows: Callable[[int], None],
+    stop: Stop,
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+) -> list[TrialState]:
+    """Train a group of trials, which one compiled program holds, to the end of a stage.
+
+    Args:
+      warm: a trial's weights from earlier stages, as `steps.init_trial` takes them.
+      write_rows: takes rows of metrics.jsonl.
+      resume_rows: called once with the number of epochs that a checkpoint holds; later rows are to be deleted.
+      stop: read between epochs; once set, the state is saved and Preempted raised.
+      progress: called with epochs done, epochs in all, and a line of text.
+
+    Returns:
+      One state a trial, as numpy arrays, with its best and last weights.
+
+    Raises:
+      Preempted: a stop was asked for; the state is saved.
+      ValueError: checkpoint_every_epochs is below 1.
+    """
+    if checkpoint_every_epochs < 1:
+        raise ValueError(f"train.checkpoint_every_epochs must be at least 1, got {checkpoint_every_epochs}")
+    restored = checkpoints.restore([program.trial_shape(inputs[0], warm[0])] * len(trials))
+    lanes = program.lanes(inputs)
+    if restored is None:
+        done, states = 0, program.init(lanes, program.lanes(warm))
+    else:
+        done, states = restored[0], program.lanes(restored[1])
+        LOG.info("stage %s: resuming %d trials after epoch %d of %d", stage.name, len(trials), done, num_epochs)
+    resume_rows(done)
+    failed: set[int] = set()
+    started = time.perf_counter()
+
+    def record(epoch: int, metrics: Any) -> bool:
+        """Write the rows of an epoch; return whether any trial is still trained."""
+        nonlocal started
+        records = program.trials(metrics, len(trials))
+        now = time.perf_counter()
+        rows = [
+            _row(stage, trial, epoch, one, (now - started) / len(trials)) for trial, one in zip(trials, records, strict=True) if one.active
+        ]
+        started = now
+        write_rows(rows)
+        for trial, one in zip(trials, records, strict=True):
+            if one.failed and trial.number not in failed:
+                failed.add(trial.number)
+                LOG.warning(
+                    "stage %s, trial %d (fold %d, seed %d): loss or gradient is not finite in epoch %d; the trial stops with its best "
+                    "weights so far, the others go on. A smaller train.learning_rate or train.clip_norm helps.",
+                    *(stage.name, trial.number, trial.fold, trial.seed, epoch),
+                )
+        if rows:
+            uar = np.mean([row["val_uar"] for row in rows])
+            progress(epoch + 1, num_epochs, f"{len(rows)} of {len(trials)} trials, validation UAR {uar:.3f}")
+        return any(one.active for one in records)
+
+    # Metrics of an epoch are read after the next one is dispatched, so that the devices never wait for the host.
+    pending: tuple[int, Any] | None = None
+    for epoch in range(done, num_epochs):
+        states, metrics = program.epoch(lanes, states)
+        learning = pending is None or record(*pending)
+        pending = (epoch, metrics)
+        last = epoch + 1 == num_epochs or not learning
+        stopped_by = stop.signal_number  # read once: a signal that comes while the state is saved waits for the next epoch
+        if last or stopped_by is not None or (epoch + 1) % checkpoint_every_epochs == 0:
+            learning = record(*pending) and learning
+            pending = None
+            checkpoints.save(num_epochs if last else epoch + 1, program.trials(states, len(trials)))
+        if stopped_by is not None:
+            raise Preempted(stopped_by)
+        if last:
+            break
+    return program.trials(states, len(trials))
+
+
+def _row(stage: Stage, trial: Trial, epoch: int, metrics: EpochMetrics, seconds: float) -> dict[str, Any]:
+    values = jax.tree.map(float, dataclasses.asdict(metrics))
+
+    def finite(name):
+        return values[name] if np.isfinite(values[name]) else None
+
+    return {
+        "stage": stage.name,
+        "epoch": epoch,
+        "trial": trial.number,
+        "fold": trial.fold,
+        "seed": trial.seed,
+        "setting": trial.setting,
+        "inner": trial.inner,
+        **{name: finite(name) for name in ("train_loss", "val_loss", "val_war", "val_uar", "learning_rate")},
+        "failed": bool(metrics.failed),
+        "seconds": round(seconds, 4),
+    }

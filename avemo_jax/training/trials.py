@@ -1,0 +1,107 @@
+"""Trials: all combinations of folds, seeds and settings, and the inputs that each is trained with."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from avemo_jax.training.optimizers import Hyper
+from avemo_jax.training.state import TrialInputs
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One (fold, seed, hyper-parameters).
+
+    Attributes:
+      number: position in the grid.
+      fold: index of the fold.
+      seed: of weights, order, dropout.
+      setting: index of the hyper-parameter setting, 0 where nothing is swept.
+      hyper: hyper-parameter name -> value.
+      fields: (config field, value) of what is swept and changes the program; trials of equal fields form a group.
+      inner: index of the inner fold, a part of the training part that this trial is not trained on and predicts; -1 trains on all of it.
+    """
+
+    number: int
+    fold: int
+    seed: int
+    setting: int
+    hyper: Mapping[str, float]
+    fields: tuple[tuple[str, Any], ...] = ()
+    inner: int = -1
+
+
+def make_trials(
+    *,
+    num_folds: int,
+    seeds: Sequence[int],
+    hyper: Mapping[str, float],
+    sweep: Mapping[str, Sequence[float]],
+    fields: Mapping[str, Sequence[Any]] | None = None,
+) -> list[Trial]:
+    """All combinations of folds, seeds and swept values; folds turn fastest, then seeds, then numbers, then fields.
+
+    Args:
+      hyper: value of each hyper-parameter where it is not swept.
+      sweep: hyper-parameter -> values to try, none where it is not swept.
+      fields: config field -> values to try; these change the program.
+
+    Raises:
+      ValueError: no seed, or one twice.
+    """
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"train.seeds must name at least one seed and none twice, got {tuple(seeds)}")
+    axes = {name: values for name, values in sweep.items() if values}
+    numbers = [dict(hyper) | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    changed = [tuple(zip(fields or (), values, strict=True)) for values in itertools.product(*(fields or {}).values())]
+    settings = enumerate(itertools.product(changed, numbers))
+    return [
+        Trial(number, fold, seed, setting, values, pairs)
+        for number, ((setting, (pairs, values)), seed, fold) in enumerate(itertools.product(settings, seeds, range(num_folds)))
+    ]
+
+
+def with_inner_trials(trials: Sequence[Trial], num_inner: int) -> list[Trial]:
+    """The trials, and after them for each of them one trial an inner fold."""
+    inner = [dataclasses.replace(trial, inner=index) for trial in trials for index in range(num_inner)]
+    return [*trials, *(dataclasses.replace(trial, number=len(trials) + offset) for offset, trial in enumerate(inner))]
+
+
+def trial_groups(trials: Sequence[Trial]) -> list[list[int]]:
+    """Positions of the trials that one compiled program trains together: those of equal fields, in order."""
+    groups: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    for position, trial in enumerate(trials):
+        groups.setdefault(trial.fields, []).append(position)
+    return list(groups.values())
+
+
+def make_inputs(trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[TrialInputs]:
+    """Give each trial its hyper-parameters and its rows.
+
+    Args:
+      parts: (training rows, selection rows) of each trial; they are padded to equal length.
+    """
+    train_size, select_size = (max(len(part[which]) for part in parts) for which in (0, 1))
+
+    def padded(rows, size):
+        return np.pad(rows, (0, size - len(rows))).astype(np.int32)
+
+    inputs = []
+    for trial, (train, select) in zip(trials, parts, strict=True):
+        values: dict[str, Any] = {name: np.float32(value) for name, value in trial.hyper.items()}
+        inputs.append(
+            TrialInputs(
+                hyper=Hyper(**values, seed=np.int32(trial.seed)),  # type: ignore[arg-type]  # on the host until `lanes`
+                train_index=padded(train, train_size),
+                train_count=np.int32(len(train)),  # type: ignore[arg-type]
+                select_index=padded(select, select_size),
+                select_count=np.int32(len(select)),  # type: ignore[arg-type]
+                fold=np.int32(trial.fold),  # type: ignore[arg-type]
+            )
+        )
+    return inputs
