@@ -255,14 +255,9 @@ def views() -> ConfigDict:
                 detector_path=placeholder(str),
                 margin=0.1,
             ),
-            table=dict(
-                path=placeholder(str),
-                clip_column="clip",
-                # Columns that are no features, e.g. ("Unnamed: 0", "emotion"): left out. By default none, as a table should hold features;
-                # one that looks like a row counter or a label is refused until it is named here or below.
-                drop_columns=(),
-                allow_columns=(),  # such columns that are used on purpose: the leak audit reports them in every table
-            ),
+            # A column that looks like a row counter or a label is refused until a field below names it, e.g. ("Unnamed: 0", "emotion"):
+            # left out, or used on purpose, which the leak audit then reports in every table. By default a table has features alone.
+            table=dict(path=placeholder(str), clip_column="clip", drop_columns=(), allow_columns=()),
         )
     )
 
