@@ -45,11 +45,11 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None) -> P
     pairs = None
     if degradation is None and experiment.protocol.near_duplicates:
         pairs = shared_media(
+            experiment.corpus.name,
+            experiment.corpus.root,
             corpus.clips,
-            name=experiment.corpus.name,
-            root=experiment.corpus.root,
-            views=[stream.view for stream in experiment.streams_in_use.values()],
-            prepared_dir=Path(experiment.prepared_dir),
+            views=_views_of_streams(experiment),
+            prepared_dir=experiment.prepared_dir,
             num_workers=experiment.num_workers,
         )
     return with_features(experiment, dataclasses.replace(corpus, shared_media=pairs), store)
@@ -161,7 +161,7 @@ def doctor(experiment: Experiment) -> bool:
     text, is_whole = doctor(
         corpus=corpus.name,
         corpus_root=corpus.root,
-        corpus_options={field.name: getattr(corpus, field.name) for field in dataclasses.fields(corpus)},
+        corpus_options=dataclasses.asdict(corpus),
         views={name: experiment.views[name] for name in views_in_use(experiment)},
         weights=_weights(experiment),
         prepared_dir=experiment.prepared_dir,
@@ -208,6 +208,30 @@ def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> 
     """Return the corpus with the views of its streams, and the store of sets that are derived from them."""
     from data_prep.prepare_corpus import prepare_corpus
     from data_prep.sets.derived import DerivedSets
+    from data_prep.sets.on_beam import beam_of
 
-    corpus = prepare_corpus(experiment, degradation)
-    return corpus, DerivedSets(Path(experiment.prepared_dir), experiment.corpus.name, corpus.clips)
+    own = experiment.corpus
+    corpus = prepare_corpus(
+        own.name,
+        own.root,
+        label_target=own.label_target,
+        label_set=own.label_set,
+        views=_views_of_streams(experiment),
+        prepared_dir=experiment.prepared_dir,
+        num_workers=experiment.num_workers,
+        options=dataclasses.asdict(own),
+        beside={
+            name: (stream.view_beside, experiment.views[stream.view_beside])
+            for name, stream in experiment.streams_in_use.items()
+            if stream.view_beside
+        },
+        baseline_params=experiment.views["functionals"] if experiment.protocol.baseline else None,
+        degradation=degradation,
+        beam=beam_of(experiment.beam_runner, experiment.beam_options),
+    )
+    return corpus, DerivedSets(Path(experiment.prepared_dir), own.name, corpus.clips)
+
+
+def _views_of_streams(experiment: Experiment) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return stream -> (its view, the view's parameters)."""
+    return {name: (stream.view, experiment.views[stream.view]) for name, stream in experiment.streams_in_use.items()}
