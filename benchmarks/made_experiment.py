@@ -24,8 +24,7 @@ from avemo_jax.protocols.folds import join_tables, make_folds
 from avemo_jax.training import steps
 from avemo_jax.training.memory import traces_inside
 from avemo_jax.training.programs import Program
-from avemo_jax.training.stage import Stage
-from avemo_jax.training.stage import NO_WARM_START
+from avemo_jax.training.stage import NO_WARM_START, Stage
 from avemo_jax.training.trials import trial_groups
 from configs import ravdess
 

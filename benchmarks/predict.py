@@ -63,11 +63,11 @@ def judge_clips(config: Mapping[str, Any], files: Sequence[str], started_s: floa
 
     The first clip's hold import and restoring, and `all` since `started_s` in time.time(); the others' are those of a running process.
     """
+    from avemo_jax.experiment.run import set_up_backend
+
     import run  # what the command imports, and nothing later than it does
     from avemo_jax.experiment.live_features import LiveFeatures, encodes
-    from avemo_jax.experiment.run import set_up_backend
     from avemo_jax.modes.predict import load_ensemble
-    from avemo_jax.runs.run_directory import default_workdir
     from data_prep.live import LiveViews
 
     marks = [started_s, time.time()]

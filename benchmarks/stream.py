@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import cv2
 import jax
 import numpy as np
+from avemo_jax.training.grid import NOT_WARM
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedCorpus
@@ -35,7 +36,6 @@ from avemo_jax.experiment.features import with_features
 from avemo_jax.experiment.grid_plan import Plan, make_plan
 from avemo_jax.experiment.stages import make_program
 from avemo_jax.labels import label_set
-from avemo_jax.training.grid import NOT_WARM
 from avemo_jax.training.stream_program import StreamProgram
 from configs import base
 from data_prep.corpora import synthetic_face

@@ -20,9 +20,9 @@ import time
 
 import jax
 import numpy as np
+from avemo_jax.experiment.run import set_up_backend
 
 from avemo_jax.experiment.grid_plan import Plan, trials_of
-from avemo_jax.experiment.run import set_up_backend
 from benchmarks import made_experiment
 
 SYSTEMS: dict[str, tuple[str, dict[str, tuple[int, ...]], str]] = {

@@ -11,10 +11,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from avemo_jax.training.grid import Stage
 from keras import layers, ops
 
 from avemo_jax.experiment.grid_plan import Plan
-from avemo_jax.training.grid import Stage
 from benchmarks.made_experiment import parts_of
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from avemo_jax.training.grid import Stage
 from torch import nn
 
 from avemo_jax.experiment.grid_plan import Plan
-from avemo_jax.training.grid import Stage
 from benchmarks.made_experiment import parts_of
 
 

@@ -18,8 +18,8 @@ from data_prep.sets.on_beam import beam_of
 from data_prep.sets.prepare import prepare_view
 from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut
-from data_prep.views.table_columns import contents_like, named_like, refuse_columns
 from data_prep.views.table import Table
+from data_prep.views.table_columns import contents_like, named_like, refuse_columns
 from data_prep.workers.pool import Crew
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from small_experiment import open_small_corpus, small_config
 
-from avemo_jax.experiment import run
+from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.preemption import Preempted
 from avemo_jax.runs.processes import join
 from avemo_jax.training.execution import TrialProgram
@@ -37,7 +37,7 @@ def main() -> int:
     try:
         with processes.as_one():
             corpus = processes.run_on_primary_first(lambda: open_small_corpus(sets, config.system.streams))
-            train(config, corpus, processes)
+            train_grid(config, corpus, processes)
     except Preempted as stop:
         return 128 + stop.signal_number
     return 0

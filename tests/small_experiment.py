@@ -25,6 +25,7 @@ SMALL = {
     "protocol.name": "speaker_k",
     "protocol.num_folds": NUM_FOLDS,
     "protocol.baseline": False,
+    "system.streams": ("audio",),
     "train.num_epochs": 2,
     "train.batch_size": 16,
     "train.learning_rate": 0.05,
@@ -38,7 +39,7 @@ BRANCH = {"context": "none", "dense_units": (4,), "pooling": "mean"}
 def small_config(workdir: Path, **fields: Any) -> Experiment:
     """Return an experiment of a stream "audio" and a stream "video"; names of fields have underscores doubled for dots.
 
-    train__num_epochs=3 sets train.num_epochs; system__streams=("audio",) leaves the other stream out.
+    train__num_epochs=3 sets train.num_epochs; system__streams=BOTH uses the second stream too.
     """
     made = base.get_config()
     base.use(made, "small", BOTH, audio=base.stream(view="mfcc", **BRANCH), video=base.stream(view="faces", **BRANCH))

@@ -12,14 +12,14 @@ import jax
 import numpy as np
 import pytest
 
-from avemo_jax.experiment.features import feature_step
 from avemo_jax.config.overrides import for_stage, with_fields
+from avemo_jax.experiment.features import feature_step
+from avemo_jax.experiment.grid_plan import check_grid, stages_of, trials_of
 from avemo_jax.experiment.live_features import views_of
 from avemo_jax.experiment.networks import is_standardized, make_net, trained_encoder
-from avemo_jax.experiment.grid_plan import check_grid, stages_of, trials_of
 from avemo_jax.labels import label_set
 from avemo_jax.models.emotion_net import EmotionNet, take_over
-from avemo_jax.training.grid import Stage
+from avemo_jax.training.trials import Stage
 from configs import systems
 from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut

@@ -203,7 +203,7 @@ def check_experiment(experiment: Experiment) -> None:
             for stream in stage.streams:
                 if sources_of(own_experiment, stream) != shared[stream]:
                     raise ValueError(
-                        f"a sweep, a search or train.overrides changes the frozen encoder of the {stream} stream (streams.{stream}.encoder, "
+                        f"a sweep, search or train.overrides changes the frozen encoder of the {stream} stream (streams.{stream}.encoder, "
                         "encoder_trained_from or encoder_beside); its features are made once for all trials, so make it two experiments"
                     )
 

@@ -6,9 +6,9 @@ from flax import traverse_util
 
 from avemo_jax.config import Experiment, Stream
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
-from avemo_jax.models.fusion import FusionSpec
 from avemo_jax.models.encoders import ENCODERS
 from avemo_jax.models.encoders.spec import EncoderSpec
+from avemo_jax.models.fusion import FusionSpec
 from avemo_jax.training.stage import Stage
 
 STANDARDIZATIONS = ("features", "steps", "none")

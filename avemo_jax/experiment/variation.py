@@ -53,7 +53,7 @@ def variation_of(experiment: Experiment) -> Variation:
 
 
 def tried_changes(experiment: Experiment, variation: Variation) -> list[Changes]:
-    """Return every combination of fields that a sweep or a search may put in place of the config's own; one empty one where none is tried."""
+    """Return every combination of fields that a sweep or a search tries; one empty combination where none is tried."""
     searched = {
         axis.name: tuple(parse_value(experiment, axis.name, text) for text in axis.choices) for axis in variation.axes if axis.is_field
     }

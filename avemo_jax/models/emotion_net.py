@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
-from avemo_jax.config import Branch
+from avemo_jax.config import Branch as BranchConfig
 from avemo_jax.models.attention import POOLINGS, Pooling, last_step
 from avemo_jax.models.cnn import CNN, ConvPool
 from avemo_jax.models.encoders import ENCODERS as PUBLISHED_ENCODERS
@@ -32,7 +32,7 @@ CONTEXTS = ("gru", "lstm", "conv", "none")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BranchSpec(Branch):
+class BranchSpec(BranchConfig):
     """One stream of the network, checked; fields and defaults are those of `config.Branch`.
 
     Attributes:
@@ -42,9 +42,9 @@ class BranchSpec(Branch):
     encoder_spec: EncoderSpec | None = None
 
     @classmethod
-    def of(cls, branch: Branch, **changes: Any) -> BranchSpec:
+    def of(cls, branch: BranchConfig, **changes: Any) -> BranchSpec:
         """Return the spec of a branch of the config, with some fields changed."""
-        return cls(**{field.name: getattr(branch, field.name) for field in dataclasses.fields(Branch)} | changes)
+        return cls(**{field.name: getattr(branch, field.name) for field in dataclasses.fields(BranchConfig)} | changes)
 
     def __post_init__(self):
         _expect("encoder", self.encoder, ENCODERS)

@@ -55,7 +55,9 @@ def predict(
     }
     write_json(output / "predictions.json", facts | {"files": [as_json(one, ensemble.classes, rule) for one in found]})
     write_csv(output / "predictions.csv", found, ensemble.classes, rule)
+    num_predicted = sum(bool(one.segments) for one in found)
     print(
-        f"{ensemble.num_members} models predicted {sum(bool(one.segments) for one in found)} of {len(found)} files: {output / 'predictions.json'}, {output / 'predictions.csv'}"
+        f"{ensemble.num_members} models predicted {num_predicted} of {len(found)} files: "
+        f"{output / 'predictions.json'}, {output / 'predictions.csv'}"
     )
     return found

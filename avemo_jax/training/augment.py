@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
 from avemo_jax.config import Augmentation
-
 
 # An offset of the warp in bands for each unit of `max_warp`: at the usual 64 bands as far as the factor moves band 20.
 _WARP_OFFSET_BANDS = 20.0

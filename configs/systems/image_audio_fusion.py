@@ -8,8 +8,8 @@ image_audio_fusion:vgg16   frozen VGG16 and a dense layer in place of the image 
 
     python run.py --config=configs/demo.py:image_audio_fusion
 
-Differs from the document, which is silent on these: the image is the face of the middle frame, the video is the faces at 2 frames/s, averaged;
-joining is concatenation, batch norm and a dense layer of 128.
+Differs from the document, which is silent on these: the image is the face of the middle frame, the video is the faces at 2
+frames/s, averaged; joining is concatenation, batch norm and a dense layer of 128.
 """
 
 from ml_collections import ConfigDict

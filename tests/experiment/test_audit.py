@@ -11,12 +11,13 @@ from made_sets import segment, spanning_pictures, write_set
 
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.data.prepared import Damage, PreparedCorpus, TableColumns
-from avemo_jax.experiment import baseline, fit_probes, run
+from avemo_jax.experiment import baseline, fit_probes
 from avemo_jax.experiment.audit import audit, audit_results, encoder_uses, stack_uses
 from avemo_jax.experiment.fit_probes import late_fits, plan_fits
+from avemo_jax.experiment.grid_plan import GridPlan, make_plan
 from avemo_jax.experiment.outcomes import fit_late
-from avemo_jax.experiment.grid_plan import Plan, make_plan
 from avemo_jax.experiment.predictions import to_predictions
+from avemo_jax.modes.train import train as train_grid
 from avemo_jax.protocols.audit.findings import refuse
 from avemo_jax.protocols.folds import LeakError
 from avemo_jax.training.scaler import fit_scaler
@@ -94,7 +95,7 @@ def test_a_recording_that_is_there_twice_stops_the_run_unless_allowed(prepared, 
     alone = dataclasses.replace(twice, sets={"audio": prepared.sets["audio"]})
     fields = {"workdir": str(tmp_path / "run"), "prepared_dir": str(tmp_path), "protocol.name": "loso"}
     with pytest.raises(LeakError, match=r"near_duplicate_in_two_parts.*s0-happy-0(.|\n)*allow_leaks="):
-        train(config(**fields), alone)
+        train_grid(config(**fields), alone)
     written = json.loads((tmp_path / "run" / "audit.json").read_text())
     assert written[0]["finding"] == "near_duplicate_in_two_parts" and written[0]["severity"] == "fails" and written[0]["allowed_by"] == ""
     assert not (tmp_path / "run" / "checkpoints").exists()
@@ -226,7 +227,7 @@ def test_stacks_learn_from_unseen_predictions_alone(prepared, monkeypatch):
     assert not {"stack_saw_clips"} & set(names(audit(late, prepared) + audit(stacked, prepared)))
     # Planted: the stacked stage learns from the training part, as the stages below it do.
     honest = Plan.part_clips
-    monkeypatch.setattr(Plan, "part_clips", lambda self, stage, trial: honest(self, self.stages[0], trial))
+    monkeypatch.setattr(GridPlan, "part_clips", lambda self, stage, trial: honest(self, self.stages[0], trial))
     (found,) = [finding for finding in audit(stacked, prepared) if finding.stops]
     assert found.name == "stack_saw_clips" and "stacked on audio" in found.detail
 

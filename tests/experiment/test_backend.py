@@ -9,12 +9,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from avemo_jax.experiment.run import set_up_backend
 from packaging.requirements import Requirement
 
-from avemo_jax.experiment import run
 from avemo_jax.experiment.features import FLAGS_BY_JAX, compiler_flags
 from avemo_jax.experiment.live_features import encodes
-from avemo_jax.experiment.run import set_up_backend
 from configs import demo
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"

@@ -10,7 +10,9 @@ import pytest
 from small_experiment import only, small_config, small_corpus
 
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.experiment import predict, run
+from avemo_jax.experiment import predict
+from avemo_jax.modes.evaluate import evaluate as evaluate_run
+from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.checkpoints import ForeignCheckpoint
 from avemo_jax.runs.run_directory import ChangedPredictions
 
@@ -27,7 +29,7 @@ def finished(corpus, tmp_path_factory) -> tuple[Path, Path]:
     """Two runs of one config in all but their seed, which changes neither name nor shape of anything in them."""
     folder = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
-        train(config(folder / str(seed), seed), corpus)
+        train_grid(config(folder / str(seed), seed), corpus)
     return folder / "0", folder / "1"
 
 
@@ -54,8 +56,8 @@ def test_the_step_of_another_run_is_an_error_in_every_mode(workdir, finished, co
     shutil.copytree(finished[1] / "checkpoints" / "audio" / "2", step)
     views = {"audio": ((3,), "float32")}
     for restore in (
-        lambda: evaluate(config(workdir), corpus),
-        lambda: train(config(workdir), corpus),
+        lambda: evaluate_run(config(workdir), corpus),
+        lambda: train_grid(config(workdir), corpus),
         lambda: predict.load_ensemble(config(workdir), workdir, views, 10.0, None),
     ):
         with pytest.raises(ForeignCheckpoint, match="audio/2 does not belong to this run") as error:
@@ -69,7 +71,7 @@ def test_an_earlier_step_under_the_name_of_the_last_is_an_error(workdir, corpus)
     shutil.rmtree(steps / "2")
     (steps / "1").rename(steps / "2")
     with pytest.raises(ForeignCheckpoint, match="epoch: 1 there, 2 expected"):
-        evaluate(config(workdir), corpus)
+        evaluate_run(config(workdir), corpus)
 
 
 def test_changed_predictions_are_an_error_and_stay_as_they_are(workdir, corpus):
@@ -82,7 +84,7 @@ def test_changed_predictions_are_an_error_and_stay_as_they_are(workdir, corpus):
             mode(config(workdir), corpus)
         assert path.read_bytes() == changed != whole
     path.unlink()
-    evaluate(config(workdir), corpus)
+    evaluate_run(config(workdir), corpus)
     assert path.read_bytes() == whole
 
 
@@ -91,7 +93,7 @@ def test_a_run_of_an_earlier_version_is_evaluated_with_a_warning(workdir, corpus
     change_json(workdir / "run.json", lambda facts: [facts.pop(name) for name in ("run_id", "predictions_sha256")])
     for path in workdir.glob("checkpoints/*/*/manifest.json"):
         change_json(path, lambda manifest: manifest.pop("belongs_to"))
-    evaluate(config(workdir), corpus)
+    evaluate_run(config(workdir), corpus)
     assert (workdir / "predictions.csv").read_bytes() == before and "has no run id" in caplog.text
     assert "run_id" not in json.loads((workdir / "run.json").read_text())  # its checkpoints have none either
 
@@ -100,6 +102,6 @@ def test_a_run_keeps_its_id_where_it_is_moved_and_resumed(workdir, finished, cor
     ids = [json.loads((path / "run.json").read_text())["run_id"] for path in finished]
     assert len(set(ids)) == 2 and all(len(one) == 32 for one in ids)
     shutil.rmtree(workdir / "checkpoints" / "audio" / "2")
-    train(config(workdir), corpus)
+    train_grid(config(workdir), corpus)
     assert json.loads((workdir / "run.json").read_text())["run_id"] == ids[0]
     assert (workdir / "predictions.csv").read_bytes() == (finished[0] / "predictions.csv").read_bytes()

@@ -13,12 +13,12 @@ from small_experiment import EMOTIONS, flat, small_config
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.stream import StreamedSet
-from avemo_jax.experiment import run
 from avemo_jax.experiment.encoder_weights import encoder_variables
 from avemo_jax.experiment.features import with_features
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.stages import restore_stages
 from avemo_jax.modes import predict
+from avemo_jax.modes.train import train as train_grid
 from data_prep.corpora import synthetic_face
 from data_prep.sets.derived import DerivedSets
 from data_prep.views.segments import ViewSegment
@@ -67,7 +67,7 @@ def tuned(pictures, tmp_path_factory):
     def train(feed: str):
         if feed not in made:
             config = small_config(folder / feed, **TUNED, devices__feed=feed)
-            train(config, pictures)
+            train_grid(config, pictures)
             plan = make_plan(config, pictures)
             made[feed] = config, plan, *restore_stages(plan, folder / feed)
         return made[feed]
@@ -154,6 +154,6 @@ def test_training_the_encoder_along_improves_on_leaving_it_frozen(drawn, tmp_pat
     for start in ("", "all"):
         config = small_config(tmp_path / f"run{start}", **recipe, streams__video__encoder_trained_from=start)
         corpus = with_features(config, drawn, DerivedSets(tmp_path / "derived", "made", drawn.clips))
-        results = train(config, corpus)
+        results = train_grid(config, corpus)
         scores[start] = results["metrics"]["uar"]["mean_of_folds"]
     assert scores["all"] > scores[""] + 0.2, scores

@@ -7,8 +7,8 @@ from flax import traverse_util
 
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.experiment.encoder_weights import encoder_variables, published_weights
-from avemo_jax.experiment.networks import held_parameters, is_frozen, is_standardized, make_net, trained_encoder
 from avemo_jax.experiment.grid_plan import stages_of
+from avemo_jax.experiment.networks import held_parameters, is_frozen, is_standardized, make_net, trained_encoder
 from avemo_jax.models.emotion_net import overlay
 from configs import base
 

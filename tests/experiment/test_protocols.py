@@ -15,14 +15,13 @@ from made_sets import segment, write_set
 from avemo_jax.clips import Clip
 from avemo_jax.comparison.entries import ComparisonError, read_run
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.experiment import run
 from avemo_jax.experiment.audit import audit
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.predictions import predict_tests_and_validation
 from avemo_jax.protocols.inner import stacking_parts
 from avemo_jax.reporting import report
 from avemo_jax.runs.run_directory import default_workdir
-from avemo_jax.training.grid import Stage
+from avemo_jax.training.trials import Stage
 from configs import base
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")

@@ -16,11 +16,13 @@ from small_experiment import BOTH, NUM_FOLDS, only, rows_of, small_config, small
 from tqdm import tqdm
 
 from avemo_jax.data.resident import ResidentSet
-from avemo_jax.experiment import run, searching
-from avemo_jax.experiment.grid_plan import Plan, check_grid, make_plan
+from avemo_jax.experiment import searching
+from avemo_jax.experiment.grid_plan import GridPlan, check_grid, make_plan
 from avemo_jax.experiment.searching import Trainer, search, with_chosen
 from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.modes import predict
+from avemo_jax.modes.evaluate import evaluate as evaluate_run
+from avemo_jax.modes.train import train as train_grid
 from avemo_jax.reporting.side_tables import side_tables
 from avemo_jax.runs.preemption import Preempted, StopRequest
 from avemo_jax.runs.run_directory import RunDirectory, open_run
@@ -60,7 +62,7 @@ def finished(corpus, tmp_path_factory):
         patch.setattr(searching, "make_program", lambda *arguments: compiled.append(make_program(*arguments)) or compiled[-1])
         patch.setattr(searching, "open_storage", lambda one: opened.append(one) or open_storage(f"sqlite:///{folder / 'other.db'}"))
         patch.setattr("sys.argv", ["run.py", f"--config.search.storage={ADDRESS}"])
-        results = train(config, corpus)
+        results = train_grid(config, corpus)
     assert opened == [ADDRESS]
     return config, results, compiled
 
@@ -69,7 +71,7 @@ def found_in(workdir: Path | str) -> dict[str, Any]:
     return json.loads((Path(workdir) / "search.json").read_text())
 
 
-def searched(plan: Plan, folder: Path) -> dict[str, Any]:
+def searched(plan: GridPlan, folder: Path) -> dict[str, Any]:
     """Content of search.json of a search alone."""
     folder.mkdir(exist_ok=True)
     search(plan, RunDirectory(folder), {})
@@ -132,7 +134,7 @@ def test_evaluate_and_predict_take_the_chosen_settings(finished, corpus):
     config, results, _ = finished
     workdir = Path(config.workdir)
     before = {name: (workdir / name).read_bytes() for name in ("predictions.csv", "search.json", "metrics.jsonl")}
-    again = evaluate(config, corpus)
+    again = evaluate_run(config, corpus)
     assert {name: (workdir / name).read_bytes() for name in before} == before
     assert again["search"] == results["search"] and again["metrics"] == results["metrics"]
     ensemble = predict.load_ensemble(config, workdir, {"audio": ((3,), "float32")}, 10.0, None)
@@ -155,7 +157,7 @@ def test_an_unfinished_search_is_named(corpus, tmp_path):
         with_chosen(make_plan(small_config(tmp_path / "run", **SEARCHED), corpus), tmp_path)
 
 
-def poisoned(plan: Plan, part: str, fold: int) -> Plan:
+def poisoned(plan: GridPlan, part: str, fold: int) -> GridPlan:
     """The plan with other labels and other features of one part of a fold."""
     rows = plan.data.examples_of(getattr(plan.folds.folds[fold], part))
     arrays = {name: np.array(values) for name, values in plan.data.arrays.items()}

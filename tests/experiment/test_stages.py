@@ -15,12 +15,14 @@ from small_experiment import BOTH, NUM_FOLDS, NUM_SPEAKERS, flat, only, rows_of,
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.results import aggregate_segments, read_predictions_csv
-from avemo_jax.experiment import run, stages
+from avemo_jax.experiment import stages
+from avemo_jax.experiment.grid_plan import GridPlan, make_plan
 from avemo_jax.experiment.outcomes import NetworkOutcome, fit_svms
-from avemo_jax.experiment.grid_plan import Plan, make_plan
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.modes import predict
+from avemo_jax.modes.evaluate import evaluate as evaluate_run
+from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.run_directory import RunDirectory
 from data_prep.views.segments import ViewSegment
 
@@ -60,7 +62,7 @@ def finished(prepared, tmp_path_factory):
         if name not in made:
             config = small_config(folder / name, **CONFIGS[name])
             corpus = prepared if config.system.streams == BOTH else only(prepared, "audio")
-            made[name] = config, corpus, train(config, corpus)
+            made[name] = config, corpus, train_grid(config, corpus)
         return made[name]
 
     return train
@@ -85,7 +87,7 @@ def test_evaluate_gives_the_same_bytes_and_trains_nothing(name, finished):
     kept = [path for path in ("predictions.csv", "metrics.jsonl", "late.json") if (workdir / path).exists()]
     before = {path: (workdir / path).read_bytes() for path in kept}
     (workdir / "predictions.csv").unlink()
-    again = evaluate(config, corpus)
+    again = evaluate_run(config, corpus)
     assert {path: (workdir / path).read_bytes() for path in kept} == before
     for part in ("metrics", "stages", "settings", "per_fold"):
         assert again.get(part) == results.get(part)
@@ -122,7 +124,7 @@ def test_the_stacked_net_leaves_the_base_nets_as_they_are(restored):
         assert {name.split("/")[0] for name in learnt} == {"audio", "video", "fusion", "head"}
 
 
-def inner_rows(plan: Plan, fold: int) -> list[np.ndarray]:
+def inner_rows(plan: GridPlan, fold: int) -> list[np.ndarray]:
     return [plan.data.examples_of(part) for part in plan.inner[fold]]
 
 
@@ -168,7 +170,7 @@ def test_joined_predictions_are_the_rule_on_the_stages_own(name, restored, finis
     assert {entry["stage"] for entry in finished(name)[2]["stages"]} == {"audio", "video", "late"}
 
 
-def poisoned(plan: Plan, part: str) -> Plan:
+def poisoned(plan: GridPlan, part: str) -> GridPlan:
     """The plan with other labels and other features of one part of its one fold."""
     rows = plan.data.examples_of(getattr(plan.folds.folds[0], part))
     arrays = {name: np.array(values) for name, values in plan.data.arrays.items()}
@@ -270,10 +272,10 @@ def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, t
 
     monkeypatch.setattr(stages, "train_batch", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(config, corpus)
+        train_grid(config, corpus)
     assert begun == [0, 6]
     monkeypatch.setattr(stages, "train_batch", trained)
-    train(config, corpus)
+    train_grid(config, corpus)
     whole, resumed = Path(straight["workdir"]), tmp_path / "run"
     assert (whole / "predictions.csv").read_bytes() == (resumed / "predictions.csv").read_bytes()
     assert rows_of(resumed) == rows_of(whole)
@@ -297,7 +299,7 @@ def test_the_classical_system_is_a_system(finished, restored):
 def test_the_classical_system_wants_its_features_in_memory(finished, tmp_path):
     _, corpus, _ = finished("svm")
     with pytest.raises(ValueError, match=r"devices\.feed=resident"):
-        train(small_config(tmp_path / "run", **CONFIGS["svm"], devices__feed="stream"), corpus)
+        train_grid(small_config(tmp_path / "run", **CONFIGS["svm"], devices__feed="stream"), corpus)
 
 
 def test_an_unfinished_stage_is_named(finished, tmp_path):

@@ -12,8 +12,9 @@ import pytest
 from demo_run import NUM_ACTORS, NUM_CLIPS, NUM_FOLDS
 
 import run as entry
-from avemo_jax.experiment import run
 from avemo_jax.modes import predict
+from avemo_jax.modes.evaluate import evaluate as evaluate_run
+from avemo_jax.modes.train import train as train_grid
 from configs import demo, systems
 from data_prep.live import LiveViews
 
@@ -83,7 +84,7 @@ def finished(shelf):
         if system not in made:
             config = small(system, shelf)
             entry.make_features(config)  # here and not in a process of its own, which other tests watch
-            made[system] = config, train(config, entry.prepared(config))
+            made[system] = config, train_grid(config, entry.prepared(config))
         return made[system]
 
     return train
@@ -112,7 +113,7 @@ def test_evaluate_gives_the_same_bytes(system, finished):
         pytest.skip(f"{system} is not there")
     config, _ = finished(system)
     before = (Path(config.workdir) / "predictions.csv").read_bytes()
-    evaluate(config, entry.prepared(config))
+    evaluate_run(config, entry.prepared(config))
     assert (Path(config.workdir) / "predictions.csv").read_bytes() == before
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from avemo_jax.experiment import run
 from avemo_jax.modes import predict
+from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.run_directory import ConfigMismatch
 from configs import base
 from data_prep.corpora.ravdess import clip_id
@@ -47,7 +47,7 @@ def trained(tmp_path_factory) -> dict:
     config.streams.audio.context_units, config.streams.audio.dense_units = (6,), (6,)
     config.train.num_epochs, config.train.tensorboard = 2, False
     config = config.to_dict()
-    train(config, prepare_corpus(config))
+    train_grid(config, prepare_corpus(config))
     return config
 
 

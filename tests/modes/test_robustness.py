@@ -11,7 +11,6 @@ from made_sets import segment, write_set
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, PreparedCorpus
-from avemo_jax.experiment import run
 from avemo_jax.modes.robustness import measure_robustness
 from configs import base
 

@@ -12,7 +12,8 @@ import pytest
 from process_kills import FIELDS, NUM_EPOCHS, SYSTEM, finish, kills, outcome, start
 from small_experiment import BOTH, NUM_FOLDS, open_small_corpus, rows_of, small_config, small_corpus
 
-from avemo_jax.experiment import run
+from avemo_jax.modes.evaluate import evaluate as evaluate_run
+from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.processes import SINGLE_PROCESS, Processes, join
 
 SHORT = FIELDS | {"train__num_epochs": 2}
@@ -37,7 +38,7 @@ def straight(sets, tmp_path_factory):
         key = json.dumps(fields)
         if key not in made:
             workdir = folder / str(len(made))
-            train(small_config(workdir, **fields), open_small_corpus(sets))
+            train_grid(small_config(workdir, **fields), open_small_corpus(sets))
             made[key] = outcome(workdir)
         return made[key]
 
@@ -47,7 +48,7 @@ def straight(sets, tmp_path_factory):
 def assert_evaluated_by_one(sets, workdir, fields):
     """--mode=evaluate in this process, with one device, writes the same predictions."""
     before = (workdir / "predictions.csv").read_bytes()
-    evaluate(small_config(workdir, **fields), open_small_corpus(sets))
+    evaluate_run(small_config(workdir, **fields), open_small_corpus(sets))
     assert (workdir / "predictions.csv").read_bytes() == before
 
 
@@ -76,7 +77,7 @@ def test_batches_that_fit_memory_give_the_same_predictions(sets, straight, tmp_p
     """So little memory that each trial is a batch of its own, and one program serves all of them."""
     workdir = tmp_path / "run"
     caplog.set_level("INFO")
-    train(small_config(workdir, **SHORT, devices__memory_gib=1e-6), open_small_corpus(sets))
+    train_grid(small_config(workdir, **SHORT, devices__memory_gib=1e-6), open_small_corpus(sets))
     assert (workdir / "predictions.csv").read_bytes() == straight(SHORT)["predictions.csv"]
     (shown,) = [record.message for record in caplog.records if record.message.startswith("plan: ")]
     assert "plan: 3 trials (3 folds x 1 seeds x 1 settings)" in shown

@@ -9,7 +9,7 @@ from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec
 from avemo_jax.runs.checkpoints import Checkpoints
 from avemo_jax.runs.preemption import Preempted, StopRequest
 from avemo_jax.training import steps
-from avemo_jax.training.grid import Stage, make_stages, make_trials, train_batch, warm_start
+from avemo_jax.training.trials import Stage, make_stages, make_trials, warm_start
 
 
 def test_trials_are_all_combinations_and_folds_turn_fastest():

@@ -13,8 +13,8 @@ from avemo_jax import parallel
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
 from avemo_jax.training import memory
 from avemo_jax.training.execution import Execution, TrialProgram
-from avemo_jax.training.grid import make_inputs, make_trials
 from avemo_jax.training.memory import Need
+from avemo_jax.training.trials import make_inputs, make_trials
 
 NUM_CLIPS, NUM_STEPS, NUM_FEATURES = 60, 40, 24
 SPECS = {

@@ -21,8 +21,8 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example, PreparedSet, _read_ahead, content_hash, verify
 from avemo_jax.data.stream import open_stream
 from data_prep.sets.builders import write_prepared
-from data_prep.views.segments import ViewSegment
 from data_prep.sets.staging import stage, stage_lost, staged_path
+from data_prep.views.segments import ViewSegment
 
 
 def embedding(seed: int) -> ViewSegment:

@@ -9,8 +9,8 @@ import pytest
 from shared_data import shared_data
 
 from data_prep.corpora import ravdess
-from data_prep.views.table_columns import contents_like, named_like
 from data_prep.views.table import Table
+from data_prep.views.table_columns import contents_like, named_like
 
 NUM_SPEAKERS, NUM_CLASSES, NUM_TAKES = 12, 6, 4
 Labels = dict[str, list[str]]
