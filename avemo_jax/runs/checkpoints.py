@@ -23,6 +23,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from avemo_jax import parallel
 from avemo_jax.atomic import write_json
 
 MANIFEST = "manifest.json"
@@ -191,7 +192,7 @@ def _writable(leaf: Any) -> np.ndarray | jax.Array:
     except RuntimeError:  # JAX_PLATFORMS names others alone
         devices = jax.devices()
     one_each = [next(one for one in devices if one.process_index == number) for number in range(jax.process_count())]
-    everywhere = jax.sharding.NamedSharding(jax.sharding.Mesh(np.array(one_each), ("process",)), jax.sharding.PartitionSpec())
+    everywhere = jax.sharding.NamedSharding(parallel.make_mesh(devices=one_each), jax.sharding.PartitionSpec())
     own = jax.device_put(array, one_each[jax.process_index()])
     return jax.make_array_from_single_device_arrays(array.shape, everywhere, [own])
 
