@@ -13,6 +13,7 @@ KINDS: dict[str, tuple[str, str, tuple[float, float], str]] = {
     "frame_drop": ("video", "share", (0.0, 0.95), "this share of the frames is lost, and the frame before stays"),
 }
 MISSING = "missing"
+EACH_STREAM = "*"  # missing:* stands for each stream of the system in turn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,17 +46,17 @@ class Degradation:
 
 
 def parse_degradation(text: str) -> Degradation:
-    """Read "noise:10" or "missing:video".
+    """Parse "noise:10", "missing:video" or "missing:*".
 
     Raises:
       ValueError: no such kind, or an amount outside its range; the message lists what there is.
     """
     kind, _, value = (part.strip() for part in text.partition(":"))
-    if kind == MISSING and value in ("audio", "video"):
+    if kind == MISSING and value:
         return Degradation(kind, stream=value)
     known = ", ".join(f"{name}:{unit.upper()}" for name, (_, unit, _, _) in KINDS.items())
     if kind not in KINDS:
-        raise ValueError(f"robustness.conditions holds {text!r}; expected one of {known}, missing:audio or missing:video")
+        raise ValueError(f"robustness.conditions holds {text!r}; expected one of {known} or {MISSING}:STREAM")
     low, high = KINDS[kind][2]
     try:
         amount = float(value)

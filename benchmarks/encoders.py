@@ -7,8 +7,8 @@
     XLA_FLAGS=... python -m benchmarks.encoders            what a flag is worth
 
 Prints for each net and side the median time of a batch, inputs per second, the median over rounds of the ratio of a round's times with
-its least and largest, and the largest difference to our outputs, as a part of the largest one. PyTorch alone has no InceptionV3; Keras on
-it has.
+its least and largest, and the largest difference to our outputs, as a part of the largest one. Side "plain" is ours without Winograd's
+transforms (avemo_jax/models/winograd.py): its ratio is their gain. PyTorch alone has no InceptionV3; Keras on it has.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ import numpy as np
 import torch
 
 from avemo_jax.allocator import give_back_freed_memory, keep_freed_memory
-from avemo_jax.experiment.features import FrozenEncoder, compiler_flags
-from avemo_jax.models.encoders import EncoderSpec
+from avemo_jax.experiment.features import compiler_flags
+from avemo_jax.experiment.frozen_encoder import FrozenEncoder
+from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.pretrained.load import load_pretrained
 from benchmarks.turns import format_ratio, rest
 from benchmarks.twins_torch import encoder_from_keras
@@ -106,7 +107,7 @@ def _through_a_file(model: Any, spec: EncoderSpec, batch: np.ndarray) -> dict[st
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.weights.h5"
         model.save_weights(path)
-        return load_pretrained(spec.name, str(path), path.parent, like)[0]
+        return load_pretrained(spec.record.weights, str(path), path.parent, like)[0]
 
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -116,11 +117,19 @@ def _ours(net: Net) -> Run:
     """As a run encodes a corpus."""
 
     def steps_of(batch: np.ndarray) -> np.ndarray:
-        return batch[..., 0] if net.spec.family.input_rank == 2 else batch  # a spectrogram is a picture of one channel to the others
+        return batch[..., 0] if net.spec.record.input_rank == 2 else batch  # a spectrogram is a picture of one channel to the others
 
     steps = steps_of(net.batch)
     encode = FrozenEncoder(net.spec, net.variables, steps.shape[1:], str(steps.dtype)).compiled
     return lambda batch: np.asarray(encode(steps_of(batch)))
+
+
+def _plain(net: Net) -> Run:
+    """Ours with plain kernels, as accelerators have them."""
+    shape = net.batch.shape[1:-1] if net.spec.record.input_rank == 2 else net.batch.shape[1:]
+    module, variables = net.spec.frozen_module(net.variables, shape, str(net.batch.dtype), "gpu")
+    on_device, encode = jax.device_put(variables), jax.jit(module.apply)
+    return lambda batch: np.asarray(encode(on_device, batch.reshape(-1, *shape)))
 
 
 def _keras(net: Net) -> Run:
@@ -150,7 +159,8 @@ def _torch(net: Net) -> Run:
 
 def sides_of(net: Net) -> dict[str, Run]:
     """Functions from a batch to features on the host, "ours" first."""
-    sides = {"ours": _ours(net), f"keras-{keras.backend.backend()}": _keras(net)}
+    sides = {"ours": _ours(net)} | ({"plain": _plain(net)} if net.spec.record.winograd else {})
+    sides |= {f"keras-{keras.backend.backend()}": _keras(net)}
     return sides | ({"torch": _torch(net)} if net.is_chain else {})
 
 
@@ -165,7 +175,7 @@ def measure(net: Net, num_rounds: int, *, keeps: bool = True) -> dict[str, Timin
     """Time all sides turn by turn, after a first call of each that compiles.
 
     Args:
-      keeps: our side keeps freed memory, as `FrozenEncoder` has it; the others have the allocator as it is by default.
+      keeps: our sides keep freed memory, as `FrozenEncoder` has it; the others have the allocator as it is by default.
     """
     sides = sides_of(net)
     outputs = {side: run(net.batch) for side, run in sides.items()}
@@ -173,7 +183,7 @@ def measure(net: Net, num_rounds: int, *, keeps: bool = True) -> dict[str, Timin
     give_back_freed_memory()
     for _ in range(num_rounds):
         for side, run in sides.items():
-            if side == "ours" and keeps:
+            if side in ("ours", "plain") and keeps:
                 keep_freed_memory()
             rest()
             run(net.batch)  # a corpus is many batches: memory that the side before gave back is fetched, and its own threads are awake

@@ -10,17 +10,23 @@ import jax
 import numpy as np
 
 from avemo_jax.clips import Clip
+from avemo_jax.config import parse
+from avemo_jax.config.overrides import with_fields
 from avemo_jax.data.resident import ResidentSet
-from avemo_jax.experiment.fields import with_fields
-from avemo_jax.experiment.outcomes import Program
-from avemo_jax.experiment.plan import Plan, stages_of, trials_of
-from avemo_jax.experiment.stages import make_program
+from avemo_jax.experiment.blueprint import Blueprint
+from avemo_jax.experiment.grid import make_grid, stages_of
+from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.experiment.stages import program_of
+from avemo_jax.experiment.variation import variation_of
 from avemo_jax.labels import label_set
 from avemo_jax.models import cnn
 from avemo_jax.protocols.folds import join_tables, make_folds
 from avemo_jax.training import steps
-from avemo_jax.training.grid import NOT_WARM, Stage, batches_of
 from avemo_jax.training.memory import traces_inside
+from avemo_jax.training.program import Program
+from avemo_jax.training.stage import Stage
+from avemo_jax.training.train_loop import NO_WARM_START
+from avemo_jax.training.trials import groups_of
 from configs import ravdess
 
 
@@ -33,18 +39,17 @@ def plan(
     execution: str = "auto",
     lengths: Mapping[str, np.ndarray] | None = None,
     **fields: Any,
-) -> Plan:
-    """Plan a run of `configs/ravdess.py:<system>` on `num_clips` examples of random numbers.
+) -> GridPlan:
+    """GridPlan a run of `configs/ravdess.py:<system>` on `num_clips` examples of random numbers.
 
     Args:
       shapes: stream -> (T, ...), steps and the shape of a step.
       lengths: stream -> (num_clips,), how many steps of each clip are real; all of a stream that is not named.
       fields: of the config, with underscores doubled for dots: train__batch_size=16.
     """
-    made = ravdess.get_config(system).to_dict()
     given = {name.replace("__", "."): value for name, value in fields.items()}
     changes = {"protocol.name": "random_k", "protocol.num_folds": num_folds, "devices.execution": execution} | given
-    config = with_fields(made, changes)
+    experiment = with_fields(parse(ravdess.get_config(system).to_dict()), changes)
     labels = label_set("ravdess8")
     rng = np.random.default_rng(0)
     classes = tuple(int(one) for one in rng.permutation(num_clips) % len(labels.classes))
@@ -63,36 +68,38 @@ def plan(
     arrays |= {"label": np.asarray(classes, np.int32), "clip": np.arange(num_clips, dtype=np.int32), "usable": np.ones(num_clips, bool)}
     times = {stream: np.tile(np.arange(shape[0], dtype=np.float32), (num_clips, 1)) for stream, shape in shapes.items()}
     table = make_folds("random_k", clips, classes, num_folds=num_folds, seed=0)
-    return Plan(
-        config=config,
-        labels=labels,
+    data = ResidentSet(tuple(clip.clip_id for clip in clips), arrays, times)
+    variation, stages = variation_of(experiment), stages_of(experiment)
+    steps_of = {stream: data.step_of(stream) for stream in data.streams}
+    num_steps = {stream: data.num_steps(stream) for stream in data.streams}
+    return GridPlan(
+        blueprint=Blueprint(experiment, variation, labels, stages, steps_of, num_steps),
+        grid=make_grid(experiment, variation, stages, num_folds),
         clips=clips,
         classes=classes,
         folds=join_tables([table]),
-        data=ResidentSet(tuple(clip.clip_id for clip in clips), arrays, times),
-        stages=stages_of(config),
-        trials=tuple(trials_of(config, num_folds)),
+        data=data,
         num_undecodable=0,
         num_without_face=0,
     )
 
 
-def laid_out(plan: Plan, stage_name: str) -> tuple[Stage, Program, Any]:
+def laid_out(plan: GridPlan, stage_name: str) -> tuple[Stage, Program, Any]:
     """The stage, the program of all its trials, which are one batch, and their lanes.
 
     Raises:
       ValueError: trials that differ in more than numbers.
     """
     stage = next(one for one in plan.stages if one.name == stage_name)
-    trials = plan.trials_of(stage)
-    if len(batches_of(trials)) != 1:
+    trials = plan.grid.trials_of(stage)
+    if len(groups_of(trials)) != 1:
         raise ValueError("trials that differ in numbers alone are one batch")
     inputs = plan.inputs(stage, trials)
-    program = make_program(plan, stage, trials, inputs)
+    program = program_of(plan, stage, trials, inputs)
     return stage, program, program.lanes(inputs)
 
 
-def one_more_epoch(plan: Plan, program: Program, lanes: Any) -> Callable[[], float]:
+def one_more_epoch(plan: GridPlan, program: Program, lanes: Any) -> Callable[[], float]:
     """A function that trains one more epoch of all trials and returns their mean validation loss."""
     states = [fresh_states(plan, program, lanes)]
 
@@ -103,17 +110,17 @@ def one_more_epoch(plan: Plan, program: Program, lanes: Any) -> Callable[[], flo
     return epoch
 
 
-def parts_of(plan: Plan, stage: Stage) -> list[tuple[np.ndarray, np.ndarray]]:
+def parts_of(plan: GridPlan, stage: Stage) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows of the training part and of the part that selects, of each trial."""
     return [(one.train_index[: one.train_count], one.select_index[: one.select_count]) for one in plan.inputs(stage, plan.trials)]
 
 
-def fresh_states(plan: Plan, program: Program, lanes: Any) -> Any:
+def fresh_states(plan: GridPlan, program: Program, lanes: Any) -> Any:
     """States of all trials before their first epoch."""
-    return program.init(lanes, program.lanes([NOT_WARM] * len(plan.trials)))
+    return program.init(lanes, program.lanes([NO_WARM_START] * len(plan.trials)))
 
 
-def product_flops(plan: Plan, stage: Stage) -> float:
+def product_flops(plan: GridPlan, stage: Stage) -> float:
     """Floating-point operations of the matrix products in one epoch of all trials: training steps, and the validation part.
 
     Of a convolution, those that the network asks for: the zeros that `ProductConv` multiplies in vain are not counted.
@@ -122,12 +129,12 @@ def product_flops(plan: Plan, stage: Stage) -> float:
         return _product_flops(plan, stage)
 
 
-def _product_flops(plan: Plan, stage: Stage) -> float:
-    trials = plan.trials_of(stage)
+def _product_flops(plan: GridPlan, stage: Stage) -> float:
+    trials = plan.grid.trials_of(stage)
     inputs = plan.inputs(stage, trials)
-    net, recipe = plan.net(stage, trials[0]), plan.recipe(stage, trials[0])
+    net, recipe = plan.blueprint.net(stage, trials[0].fields), plan.recipe(stage, trials[0])
     data = {name: jax.ShapeDtypeStruct(values.shape, values.dtype) for name, values in plan.data.only(stage.streams).arrays.items()}
-    state = jax.eval_shape(lambda data, one: steps.init_trial(net, recipe, data, one, NOT_WARM), data, inputs[0])
+    state = jax.eval_shape(lambda data, one: steps.init_trial(net, recipe, data, one, NO_WARM_START), data, inputs[0])
     index = jax.ShapeDtypeStruct((recipe.batch_size,), np.int32)
     mask = jax.ShapeDtypeStruct((recipe.batch_size,), bool)
 
@@ -135,15 +142,15 @@ def _product_flops(plan: Plan, stage: Stage) -> float:
         batch = steps.gather(data, index, mask)
         return steps.train_step(net, recipe, state.learner, state.scaler, batch, one.hyper, one.hyper.learning_rate)
 
-    def judge(data, state, index):
+    def predict(data, state, index):
         variables = {"params": state.best.params, "batch_stats": state.best.batch_stats}
-        return steps.probabilities(net, recipe.num_cepstra, variables, state.scaler, data, index)
+        return steps.probabilities(net, recipe, variables, state.scaler, data, index)
 
     of_step = count_products(jax.make_jaxpr(step)(data, state, inputs[0], index, mask).jaxpr)
-    of_batch = count_products(jax.make_jaxpr(judge)(data, state, index).jaxpr)
+    of_batch = count_products(jax.make_jaxpr(predict)(data, state, index).jaxpr)
     num_steps = sum(-(-int(one.train_count) // recipe.batch_size) for one in inputs)
-    num_judged = sum(int(one.select_count) for one in inputs) / recipe.batch_size
-    return of_step * num_steps + of_batch * num_judged
+    num_predicted = sum(int(one.select_count) for one in inputs) / recipe.batch_size
+    return of_step * num_steps + of_batch * num_predicted
 
 
 def count_products(jaxpr: Any) -> float:

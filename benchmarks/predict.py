@@ -79,7 +79,7 @@ def judge_clips(config: Mapping[str, Any], files: Sequence[str], started_s: floa
     set_up_backend(config, encodes=encodes(config))
     recordings = _Shown(LiveViews({name: (name, params) for name, params in run.views_of(config).items()}))
     features = LiveFeatures(config, recordings)
-    ensemble = load_ensemble(config, default_workdir(config), features.views, recordings.segment_s, recordings.step_s)
+    ensemble = load_ensemble(config, config.run_directory, features.views, recordings.segment_s, recordings.step_s)
     first = {"import": marks[1] - marks[0], "restore": passed()}
     found = []
     for number, file in enumerate(files):
@@ -135,7 +135,7 @@ def measure(config: Mapping[str, Any], files: Sequence[str], num_rounds: int) ->
 
     Every round judges all clips twice; the second time is the warm one.
     """
-    shutil.rmtree(Path(config["prepared_dir"]) / "xla", ignore_errors=True)
+    shutil.rmtree(Path(config.prepared_dir) / "xla", ignore_errors=True)
     yield "first", in_new_process(config, files)[:1]
     rounds = [in_new_process(config, [*files, *files]) for _ in range(num_rounds)]
     yield "cold", [clips[0] for clips in rounds]
@@ -152,9 +152,9 @@ def format_row(system: str, name: str, phases: Sequence[Mapping[str, float]]) ->
 def compare(system: str, folder: Path, *, num_actors: int, num_takes: int, num_clips: int, num_rounds: int) -> Iterator[str]:
     """Make a run of a system and yield its rows."""
     config = demo_config(system, folder, num_actors=num_actors, num_takes=num_takes)
-    if not (Path(config["workdir"]) / "results.json").is_file():
+    if not (Path(config.workdir) / "results.json").is_file():
         make_run_in_new_process(config)
-    films = sorted(Path(config["corpus"]["root"]).rglob("*.mp4"))
+    films = sorted(Path(config.corpus.root).rglob("*.mp4"))
     files = [str(films[place]) for place in range(0, len(films), max(1, len(films) // num_clips))][:num_clips]
     for name, phases in measure(config, files, num_rounds):
         yield format_row(system, name, phases)

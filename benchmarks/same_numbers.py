@@ -21,7 +21,7 @@ DEMO = ("audio", "video", "audio_video")
 SMALL = (
     "corpus.num_actors=6",
     "corpus.num_takes=1",
-    "protocol.num_folds=2",
+    "protocol.num_folds=3",
     "train.num_epochs=2",
     "train.batch_size=16",
     "train.tensorboard=False",
@@ -33,8 +33,8 @@ SMALL = (
     "views.speech_faces.num_frames=2",
     "views.speech_faces.size_px=32",
 )
-_NARROW = ("model.audio.context_units=(4,)", "model.video.context_units=(4,)")
-_JOINED = (*_NARROW, "model.fusion.width=4", "model.fusion.num_units=4")
+_NARROW = ("streams.audio.context_units=(4,)", "streams.video.context_units=(4,)")
+_JOINED = (*_NARROW, "fusion.width=4", "fusion.num_units=4")
 # Run -> (config, what it overrides beside SMALL).
 RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "a1_late": ("handcrafted_late_fusion", (*_JOINED, "views.hog.rate_fps=2.0", "views.faces.size_px=112")),
@@ -43,21 +43,21 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "b_vote": (
         "vgg19_lstm_attention",
         (
-            *("model.fusion.width=4", "model.video.frame_units=512"),  # tokens of one width
+            *("fusion.width=4", "streams.video.frame_units=512"),  # tokens of one width
             *("encoders.vgg19.end_point=global_avg", "encoders.vgg19.resize_px=32", "views.speech_segments.shift_frames=100"),
         ),
     ),
     "c_audio": ("mfcc_lstm:small_corpus", ()),
-    "c_image": ("image_cnn", ("model.video.encoder_units=(4,4)",)),
+    "c_image": ("image_cnn", ("streams.video.encoder_units=(4,4)",)),
     "d_stacked": ("stacking", _JOINED),
     "d_out_of_fold": ("stacking:out_of_fold", _JOINED),
     "e_fused": ("gru_attention:fused", (*_NARROW, "views.mfcc.sample_rate_hz=16000")),
-    "e_small": ("gru_attention_small", ("model.audio.context_units=(4,)",)),
+    "e_small": ("gru_attention_small", ("streams.audio.context_units=(4,)",)),
     "svm": ("functionals_svm", ()),
-    "sweep": ("audio", ("sweep.learning_rate=(1e-3,3e-3)", "sweep.fields=('model.audio.context_units=(4,)|(8,)',)")),
+    "sweep": ("audio", ("sweep.learning_rate=(1e-3,3e-3)", "sweep.fields=('streams.audio.context_units=(4,)|(8,)',)")),
     "search": (
         "audio",
-        ("search.space=('learning_rate=3e-4..3e-2 log','model.audio.pooling=attention|last')", "search.num_settings=4", "search.batch=2"),
+        ("search.space=('learning_rate=3e-4..3e-2 log','streams.audio.pooling=attention|last')", "search.num_settings=4", "search.batch=2"),
     ),
 }
 
@@ -70,6 +70,8 @@ def run_all(folder: Path, work: Path) -> None:
     wanted = {f"demo_{name}": (name, whole) for name in DEMO}
     wanted |= {name: (system, (*shared, *SMALL, *own)) for name, (system, own) in RUNS.items()}
     for name, (system, overrides) in wanted.items():
+        if (folder / f"{name}.csv").exists():  # recorded by an earlier call
+            continue
         started = time.perf_counter()
         fields = (f"workdir={work / 'runs' / name}", *overrides)
         command = [sys.executable, "run.py", f"--config=configs/demo.py:{system}", *(f"--config.{field}" for field in fields)]

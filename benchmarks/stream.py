@@ -32,7 +32,7 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment.features import with_features
-from avemo_jax.experiment.plan import Plan, make_plan
+from avemo_jax.experiment.grid_plan import Plan, make_plan
 from avemo_jax.experiment.stages import make_program
 from avemo_jax.labels import label_set
 from avemo_jax.training.grid import NOT_WARM
@@ -100,10 +100,10 @@ def tuned_config(folder: Path, *, encoder: str, end_point: str, batch_size: int,
     with config.unlocked():
         config.corpus.name, config.corpus.label_set = "drawn", LABELS
         config.workdir, config.prepared_dir = str(folder / "run"), str(folder / "prepared")
-        config.system.name, config.system.streams, config.system.video_view = "tuned", ("video",), "still"
+        config.system.name, config.system.streams, config.streams.video.view = "tuned", ("video",), "still"
         config.protocol.name, config.protocol.baseline = "holdout_50_25_25", False
         config.train.stages, config.train.batch_size = ("video",), batch_size
-        config.train.video_augmentation.update(dict(augmentation))
+        config.streams.video.augmentation.update(dict(augmentation))
         video = config.model.video
         video.encoder, video.encoder_trained_from, video.context, video.pooling = encoder, "all", "none", "mean"
         video.standardize, video.dense_units, video.batch_norm = "none", (), False
@@ -154,7 +154,7 @@ def epochs(plan: Plan, num_rounds: int) -> Iterator[Steps]:
     made = make_program(plan, stage, [trial], inputs)
     watched = Watched(plan.data.only(stage.streams))
     num_steps = -(-int(inputs[0].train_count) // plan.recipe(stage, trial).batch_size)
-    program = StreamProgram(plan.net(stage, trial), plan.recipe(stage, trial), watched, made._mesh, num_steps)  # type: ignore[arg-type]
+    program = StreamProgram(plan.blueprint.net(stage, trial.fields), plan.recipe(stage, trial), watched, made._mesh, num_steps)  # type: ignore[arg-type]
     lanes = program.lanes(inputs)
     states = program.init(lanes, program.lanes([NOT_WARM]))
     for number in range(num_rounds + 1):
@@ -209,7 +209,7 @@ def measure(
         plans = {}
         for name, augmentation in {"plain": {}, "augmented": AUGMENTED}.items():
             config = tuned_config(folder, encoder=encoder, end_point=end_point, batch_size=batch_size, augmentation=augmentation)
-            plans[name] = make_plan(config, with_features(config, drawn, DerivedSets(config["prepared_dir"], "drawn", drawn.clips)))
+            plans[name] = make_plan(config, with_features(config, drawn, DerivedSets(config.prepared_dir, "drawn", drawn.clips)))
         stream = plans["plain"].data
         feed_alone(stream, batch_size=batch_size, num_pictures=batch_size)  # loads TensorFlow
         yield format_feed([feed_alone(stream, batch_size=batch_size, num_pictures=pictures) for _ in range(rounds)])

@@ -21,7 +21,7 @@ import time
 import jax
 import numpy as np
 
-from avemo_jax.experiment.plan import Plan, trials_of
+from avemo_jax.experiment.grid_plan import Plan, trials_of
 from avemo_jax.experiment.run import set_up_backend
 from benchmarks import made_experiment
 
@@ -80,7 +80,7 @@ def main() -> None:
     made = {"num_clips": arguments.clips, "num_folds": arguments.folds, "execution": arguments.execution}
     one = made_experiment.plan(system, shapes, **made, devices__compilation_cache=False)
     rates = tuple(float(rate) for rate in np.geomspace(1e-3, 1e-2, arguments.settings))
-    config = one.config | {"sweep": one.config["sweep"] | {"learning_rate": rates}}
+    config = one.config | {"sweep": one.config.sweep | {"learning_rate": rates}}
     many = dataclasses.replace(one, config=config, trials=tuple(trials_of(config, arguments.folds)))
     set_up_backend(one.config)
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {len(os.sched_getaffinity(0))} cores; {arguments.system}, {made}")

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.grid_plan import Plan
 from avemo_jax.training.grid import Stage
 from benchmarks.made_experiment import parts_of
 
@@ -69,15 +69,15 @@ def model(twin: str, shapes: Sequence[tuple[int, ...]], num_classes: int, dropou
 
 def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
     """A function that trains one more epoch of each fold, one after another, and returns the mean validation loss."""
-    recipe, config = plan.recipe(stage, plan.trials[0]), plan.config["train"]
+    recipe, config = plan.recipe(stage, plan.trials[0]), plan.config.train
     arrays = plan.data.arrays
     streams = [np.asarray(arrays[name], np.float32) for name in stage.streams]
     targets = keras.utils.to_categorical(arrays["label"], recipe.num_classes)
     keras.utils.set_random_seed(0)
 
     def compiled() -> Any:
-        net = model(twin, [stream.shape[1:] for stream in streams], recipe.num_classes, config["dropout_rate"])
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config["label_smoothing"])
+        net = model(twin, [stream.shape[1:] for stream in streams], recipe.num_classes, config.dropout_rate)
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
         net.compile(_optimizer(config, recipe.clip_norm), loss)
         return net
 
@@ -95,6 +95,6 @@ def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
 
 
 def _optimizer(config: dict[str, Any], clip_norm: float) -> Any:
-    if config["optimizer"] == "sgd":
-        return keras.optimizers.SGD(config["learning_rate"], config["momentum"], global_clipnorm=clip_norm)
-    return keras.optimizers.AdamW(config["learning_rate"], config["weight_decay"], global_clipnorm=clip_norm)
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(config.learning_rate, config.momentum, global_clipnorm=clip_norm)
+    return keras.optimizers.AdamW(config.learning_rate, config.weight_decay, global_clipnorm=clip_norm)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.grid_plan import Plan
 from avemo_jax.training.grid import Stage
 from benchmarks.made_experiment import parts_of
 
@@ -81,15 +81,15 @@ TWINS = {"ContextualTemporal": ContextualTemporal, "GRUAttention": GRUAttention,
 
 def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
     """A function that trains one more epoch of each fold, one after another, and returns the mean validation loss."""
-    recipe, config = plan.recipe(stage, plan.trials[0]), plan.config["train"]
+    recipe, config = plan.recipe(stage, plan.trials[0]), plan.config.train
     arrays = plan.data.arrays
     streams = [torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in stage.streams]
     labels = torch.from_numpy(arrays["label"].astype(np.int64))
     torch.manual_seed(0)
-    nets = [TWINS[twin](recipe.num_classes, config["dropout_rate"]) for _ in plan.trials]
+    nets = [TWINS[twin](recipe.num_classes, config.dropout_rate) for _ in plan.trials]
     optimizers = [_optimizer(config, net) for net in nets]
     parts = parts_of(plan, stage)
-    loss_of = nn.CrossEntropyLoss(label_smoothing=config["label_smoothing"])
+    loss_of = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
 
     def epoch() -> float:
         losses = []
@@ -112,9 +112,9 @@ def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
 
 
 def _optimizer(config: dict[str, Any], net: nn.Module) -> torch.optim.Optimizer:
-    if config["optimizer"] == "sgd":
-        return torch.optim.SGD(net.parameters(), config["learning_rate"], momentum=config["momentum"])
-    return torch.optim.AdamW(net.parameters(), config["learning_rate"], weight_decay=config["weight_decay"])
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(net.parameters(), config.learning_rate, momentum=config.momentum)
+    return torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=config.weight_decay)
 
 
 class _FlattenChannelsLast(nn.Module):

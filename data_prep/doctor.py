@@ -235,7 +235,7 @@ def _prepared_sets(prepared_dir: Path) -> Iterator[Finding]:
 def _views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     for name, params in views.items():
         try:
-            from data_prep.sets.prepare import make_view
+            from data_prep.views import make_view
 
             view = make_view(name, **params)
             detector = _detector(view)

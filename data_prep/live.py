@@ -9,8 +9,8 @@ from typing import Any
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage
 from data_prep.decoding.media import MediaError
-from data_prep.sets.prepare import make_view
 from data_prep.sets.staging import StageTask, Watch, view_segments
+from data_prep.views import make_view
 from data_prep.views.segments import ViewSegment, check_same_cut
 
 

@@ -33,11 +33,11 @@ def main() -> int:
         TrialProgram.epoch = slowly
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     config = small_config(workdir, **fields)
-    processes = join(config["devices"])
+    processes = join(config.devices)
     try:
         with processes.as_one():
-            corpus = processes.leader_first(lambda: open_small_corpus(sets, config["system"]["streams"]))
-            run.train(config, corpus, processes)
+            corpus = processes.run_on_primary_first(lambda: open_small_corpus(sets, config.system.streams))
+            train(config, corpus, processes)
     except Preempted as stop:
         return 128 + stop.signal_number
     return 0

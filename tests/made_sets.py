@@ -33,3 +33,10 @@ def write_set(
 def segment(length, width, seed, offset=0.0):
     values = np.random.default_rng(seed).normal(size=(length, width)).astype(np.float32) + np.float32(offset)
     return ViewSegment(values=values, mask=np.ones(length, bool), times_s=np.arange(length, dtype=np.float32), num_seen=length)
+
+
+def spanning_pictures(values):
+    """The values as uint8 pictures that are black in one pixel and white in another, as a film of faces is sooner or later."""
+    pictures = values.astype(np.uint8)
+    pictures.flat[0], pictures.flat[-1] = 0, 255
+    return pictures

@@ -11,6 +11,7 @@ import numpy as np
 from made_sets import write_set
 
 from avemo_jax.clips import Clip
+from avemo_jax.config import Experiment, parse
 from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
 from configs import base
 from data_prep.views.segments import ViewSegment
@@ -24,7 +25,6 @@ SMALL = {
     "protocol.name": "speaker_k",
     "protocol.num_folds": NUM_FOLDS,
     "protocol.baseline": False,
-    "system.name": "small",
     "train.num_epochs": 2,
     "train.batch_size": 16,
     "train.learning_rate": 0.05,
@@ -32,17 +32,20 @@ SMALL = {
     "train.tensorboard": False,
     "late.num_inner_folds": 2,
 }
-SMALL |= {f"model.{stream}.{field}": value for stream in BOTH for field, value in {"context": "none", "dense_units": (4,)}.items()}
-SMALL |= {f"model.{stream}.pooling": "mean" for stream in BOTH}
+BRANCH = {"context": "none", "dense_units": (4,), "pooling": "mean"}
 
 
-def small_config(workdir: Path, **fields: Any) -> dict[str, Any]:
-    """The resolved config; names have underscores doubled for dots: train__num_epochs=3."""
+def small_config(workdir: Path, **fields: Any) -> Experiment:
+    """Return an experiment of a stream "audio" and a stream "video"; names of fields have underscores doubled for dots.
+
+    train__num_epochs=3 sets train.num_epochs; system__streams=("audio",) leaves the other stream out.
+    """
     made = base.get_config()
+    base.use(made, "small", BOTH, audio=base.stream(view="mfcc", **BRANCH), video=base.stream(view="faces", **BRANCH))
     with made.unlocked():
         made.update_from_flattened_dict(SMALL | {name.replace("__", "."): value for name, value in fields.items()})
         made.workdir, made.prepared_dir = str(workdir), str(workdir.parent / "prepared")
-    return made.to_dict()
+    return parse(made.to_dict())
 
 
 def small_clips() -> tuple[Clip, ...]:

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from avemo_jax.experiment.features import feature_step
-from avemo_jax.experiment.fields import for_stage, with_fields
+from avemo_jax.config.overrides import for_stage, with_fields
 from avemo_jax.experiment.live_features import views_of
 from avemo_jax.experiment.networks import is_standardized, make_net, trained_encoder
-from avemo_jax.experiment.plan import check_grid, stages_of, trials_of
+from avemo_jax.experiment.grid_plan import check_grid, stages_of, trials_of
 from avemo_jax.labels import label_set
 from avemo_jax.models.emotion_net import EmotionNet, take_over
 from avemo_jax.training.grid import Stage
 from configs import systems
-from data_prep.sets.prepare import make_view
+from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut
 
 CORPORA = sorted(
@@ -40,7 +40,7 @@ def config_of(experiment: str, folder: Path) -> dict[str, Any]:
     """The experiment's config as plain values; a table that it wants is written into the folder."""
     corpus, _, system = experiment.partition(":")
     config = importlib.import_module(f"configs.{corpus}").get_config(*([system] if system else []))
-    if "table" in (config.system.audio_view, config.system.video_view):
+    if "table" in (config.streams.audio.view, config.streams.video.view):
         config.views.table.path = str(folder / "table.csv")
         (folder / "table.csv").write_text("clip,smile,frown\na,1.0,0.5\n")
     return config.to_dict()
@@ -48,12 +48,12 @@ def config_of(experiment: str, folder: Path) -> dict[str, Any]:
 
 def steps_of(config: Mapping[str, Any]) -> Steps:
     """Stream -> shape and type of what its networks are given, from views to features, cepstra and standardisation."""
-    views = {name: make_view(name, **config["views"][name]) for name in views_of(config)}
+    views = {name: make_view(name, **config.views[name]) for name in views_of(config)}
     check_same_cut(views)
     shapes = {name: (tuple(view.step_shape), view.dtype) for name, view in views.items()}
-    steps = {stream: feature_step(config, stream, shapes) for stream in config["system"]["streams"]}
-    if config["model"]["num_cepstra"] and "audio" in steps:
-        steps["audio"] = ((config["model"]["num_cepstra"],), "float32")
+    steps = {stream: feature_step(config, stream, shapes) for stream in config.system.streams}
+    if config.model.num_cepstra and "audio" in steps:
+        steps["audio"] = ((config.model.num_cepstra,), "float32")
     return {stream: (shape, "float32" if is_standardized(config, stream) else dtype) for stream, (shape, dtype) in steps.items()}
 
 
@@ -94,13 +94,13 @@ def test_the_system_that_a_corpus_starts_with_is_one_of_its_own(corpus, tmp_path
     config = config_of(corpus, tmp_path)
     module = importlib.import_module(f"configs.{corpus}")
     names = {config_of(f"{corpus}:{system}", tmp_path)["system"]["name"] for system in module.SYSTEMS}
-    assert config["system"]["name"] in names
+    assert config.system.name in names
 
 
 def num_params(experiment: str, stage: str, folder: Path) -> int:
     config = config_of(experiment, folder)
     (wanted,) = (one for one in stages_of(config) if one.name == stage)
-    num_classes = len(label_set(config["corpus"]["label_set"]).classes)
+    num_classes = len(label_set(config.corpus.label_set).classes)
     _, variables = network(for_stage(config, stage), wanted, steps_of(config), num_classes)
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
@@ -141,4 +141,4 @@ def test_no_shipped_system_trains_an_encoder_by_default():
     """The frozen path is the published one; what is trained along is asked for."""
     for name in systems.SYSTEMS:
         config = importlib.import_module("configs.demo").get_config(name).to_dict()
-        assert all(trained_encoder(config, stream) is None for stream in config["system"]["streams"])
+        assert all(trained_encoder(config, stream) is None for stream in config.system.streams)

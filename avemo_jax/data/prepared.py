@@ -5,6 +5,9 @@ A prepared set is a TFDS dataset in array_record files beside three small files:
     manifest.json   PreparedManifest: what it holds and the content hash
     damage.json     clip id -> {"kind": ..., "detail": ...} for every clip that gave no example or a doubtful one
     clips.csv       the clips it was asked for, as they were then
+
+The array_record files are read directly. TFDS would import whatever module `features.json` names, and prepared sets are passed on between
+people: a data file must not run code.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ LOST_KINDS = ("missing", "undecodable", "truncated", "empty", "no_audio", "no_vi
 DOUBTFUL_KINDS = ("silent", "no_face", "no_speech")
 
 _NUM_READERS = 2
+_SHARDS = "prepared_view-examples.array_record-"  # as TFDS names them for `data_prep.sets.builders.PreparedView`; then NUMBER-of-NUM_SHARDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +132,11 @@ class PreparedSet:
 
         Two examples are in memory at a time.
         """
-        yield from read_examples(self.directory)
+        yield from read_examples(self.records())
+
+    def records(self) -> Records:
+        """Random access to the examples, by their place in (clip id, segment) order."""
+        return Records(self.directory, self.manifest.step_shape, self.manifest.dtype)
 
 
 def read_manifest_key(directory: Path) -> str | None:
@@ -137,25 +145,87 @@ def read_manifest_key(directory: Path) -> str | None:
     return json.loads(path.read_text(encoding="utf-8"))["key"] if path.is_file() else None
 
 
-def read_examples(directory: Path) -> Iterator[Example]:
-    """Yield the examples of a TFDS dataset that our builder wrote, in (clip id, segment) order; some are read ahead, by threads.
+class Records:
+    """The examples in a prepared set's array_record files, read by index; several threads may read at the same time.
+
+    Args:
+      directory: of the prepared set; nothing in it but the array_record files is read.
+      step_shape, dtype: of the view's steps, as in PreparedManifest.
+
+    Raises:
+      ValueError: a file lacks or cannot be opened; in `records[index]`: the record is damaged or not an example of this shape and type.
+    """
+
+    def __init__(self, directory: Path, step_shape: Sequence[int], dtype: str):
+        from array_record.python.array_record_data_source import ArrayRecordDataSource  # late: GPU hosts may lack it and read .npz
+
+        self.directory = Path(directory)
+        self._shape = (-1, *step_shape)
+        self._dtype = np.dtype(dtype)
+        if self._dtype.kind not in "biuf":
+            raise ValueError(
+                f"{directory}/manifest.json: expected a dtype of numbers, found {dtype!r}; delete the folder and prepare again"
+            )
+        try:
+            self._source = ArrayRecordDataSource([str(path) for path in _shards(self.directory)])
+        except RuntimeError as error:  # array_record's word for a file cut short
+            raise ValueError(f"{directory}: a file is damaged ({error}); delete the folder and prepare again") from error
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Example:
+        from google.protobuf.message import DecodeError
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        try:
+            feature = tf_example_pb2.Example.FromString(self._source[index]).features.feature
+            (clip_id,), (segment,) = feature["clip"].bytes_list.value, feature["segment"].int64_list.value
+            values, mask, times_s = (feature[name].bytes_list.value for name in ("values", "mask", "times_s"))
+            return Example(
+                clip_id.decode(),
+                segment,
+                np.frombuffer(values[0], self._dtype).reshape(self._shape),
+                np.frombuffer(mask[0], np.bool_),
+                np.frombuffer(times_s[0], np.float32),
+            )
+        # RuntimeError is array_record's word for a wrong checksum and for a record that is not there; the others are those of a record
+        # which another program wrote.
+        except (RuntimeError, DecodeError, ValueError, IndexError) as error:
+            raise ValueError(
+                f"{self.directory}: record {index} of {len(self)} is damaged, or not an example with steps of shape {self._shape[1:]} and "
+                f"type {self._dtype} ({error}); delete the folder and prepare again"
+            ) from error
+
+
+def _shards(directory: Path) -> list[Path]:
+    """The array_record files of a prepared set, in order."""
+    found = sorted(directory.glob(f"{_SHARDS}*"))
+    num_shards = found[0].name.rpartition("-of-")[2] if found else "00001"
+    count = int(num_shards) if num_shards.isdigit() else 0
+    expected = [directory / f"{_SHARDS}{number:05d}-of-{num_shards}" for number in range(min(count, len(found) + 1))]
+    if found != expected:
+        differing = sorted({path.name for path in found} ^ {path.name for path in expected})
+        raise ValueError(
+            f"{directory}: expected the files {_SHARDS}NUMBER-of-{num_shards}, one for each number; {', '.join(differing)} "
+            "lacks or does not belong there: delete the folder and prepare again"
+        )
+    return found
+
+
+def read_examples(records: Records) -> Iterator[Example]:
+    """Yield the examples that our builder wrote, in (clip id, segment) order; some are read ahead, by threads.
 
     Raises:
       ValueError: a record is damaged or lacking, or they lie in another order, so another program wrote them.
     """
-    import tensorflow_datasets as tfds  # late: GPU hosts read arrays from .npz and may lack TFDS
-
-    source = tfds.builder_from_directory(str(directory)).as_data_source(split="examples")
     last = ("", -1)
-    for index, reading in enumerate(_read_ahead(source.__getitem__, len(source))):
-        try:
-            record = reading.result()
-        except RuntimeError as error:  # array_record's word for a wrong checksum and for a record that is not there
-            raise ValueError(f"{directory}: record {index} of {len(source)} is damaged ({error}); delete it and prepare again") from error
-        example = Example(record["clip"].decode(), int(record["segment"]), record["values"], record["mask"], record["times_s"])
+    for reading in _read_ahead(records.__getitem__, len(records)):
+        example = reading.result()
         if (example.clip_id, example.segment) <= last:
             raise ValueError(
-                f"{directory}: expected records in (clip, segment) order, found {example.clip_id} after {last[0]}; prepare it anew"
+                f"{records.directory}: expected records in (clip, segment) order, found {example.clip_id} after {last[0]}; delete the "
+                "folder and prepare again"
             )
         last = (example.clip_id, example.segment)
         yield example
@@ -214,6 +284,19 @@ def _damage_rows(damage: Mapping[str, Damage], counts: Mapping[str, int]) -> Ite
 
 
 @dataclasses.dataclass(frozen=True)
+class TableColumns:
+    """Columns of the feature table that an experiment uses.
+
+    Attributes:
+      used: their names, in the order of the features.
+      allowed: column -> what it looks like ("the class (...)"), for those that are no features and are kept on purpose.
+    """
+
+    used: tuple[str, ...]
+    allowed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class PreparedCorpus:
     """What preparation hands to an experiment.
 
@@ -223,6 +306,7 @@ class PreparedCorpus:
       functionals: audio functionals for the classical baseline, or None where there is no sound.
       shared_media: pairs of clips that hold the same recording; None where nobody looked.
       beside: stream -> the second view of a stream that has one, until its features stand beside those of the first.
+      table_columns: of the feature table, where a stream is one.
     """
 
     clips: tuple[Clip, ...]
@@ -230,3 +314,4 @@ class PreparedCorpus:
     functionals: PreparedSet | None
     shared_media: tuple[SharedMedia, ...] | None = None
     beside: Mapping[str, PreparedSet] = dataclasses.field(default_factory=dict)
+    table_columns: TableColumns | None = None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import PreparedSet
+from avemo_jax.data.prepared import PreparedSet, Records
 from avemo_jax.data.quiet_loading import quiet_loading
 from avemo_jax.data.resident import STREAMS, join_segments, rows_of_clips
 
@@ -18,7 +17,7 @@ from avemo_jax.data.resident import STREAMS, join_segments, rows_of_clips
 class _Source:
     """Random access to one stream: the record of each row (-1: none), and the length that batches are padded to."""
 
-    records: Any
+    records: Records
     record_of: np.ndarray
     num_steps: int
     step_shape: tuple[int, ...]
@@ -70,8 +69,8 @@ class StreamedSet:
             for position, record in enumerate(source.record_of[rows]):
                 if record >= 0:
                     found = source.records[int(record)]
-                    values[position, : len(found["values"])] = found["values"]
-                    mask[position, : len(found["mask"])] = found["mask"]
+                    values[position, : len(found.values)] = found.values
+                    mask[position, : len(found.mask)] = found.mask
             batch |= {stream: values, f"{stream}_mask": mask}
         return batch
 
@@ -116,8 +115,6 @@ def open_stream(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[str,
     Raises:
       ValueError: a set holds none of the clips.
     """
-    import tensorflow_datasets as tfds
-
     wanted = {clip.clip_id for clip in clips}
     names: dict[str, list[tuple[str, int]]] = {}
     records: dict[str, list[tuple[int, int, bool]]] = {}
@@ -135,7 +132,7 @@ def open_stream(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[str,
             record_of[row], has_steps[row] = record, real
         manifest = prepared.manifest
         sources[stream] = _Source(
-            records=tfds.builder_from_directory(str(prepared.directory)).as_data_source(split="examples"),
+            records=prepared.records(),
             record_of=record_of[:-1],
             num_steps=max(length for _, length, _ in records[stream]),
             step_shape=manifest.step_shape,

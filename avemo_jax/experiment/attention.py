@@ -1,4 +1,4 @@
-"""Where a trained network looked and listened in a few test clips: attention.npz of the run directory."""
+"""Attention of a trained network over a few test clips: attention.npz of the run directory."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from avemo_jax.data.resident import ResidentSet
 from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome
-from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.models.emotion_net import attention_weights
 from avemo_jax.reporting.report import write_attention
 from avemo_jax.training.steps import network_input
 
 
-def write_attention_examples(plan: Plan, outcome: Outcome, path: Path, folds: Container[int]) -> bool:
+def write_attention_examples(plan: GridPlan, outcome: Outcome, path: Path, folds: Container[int]) -> bool:
     """Write attention over time for the first test clip of each class of the first of these folds; return whether there was any to write.
 
-    Networks that pool by something else have none, and neither has a stream that stays on disk.
+    Networks that pool in another way have none, and neither has a stream that stays on disk.
     """
-    if not isinstance(plan.data, ResidentSet) or not isinstance(outcome, NetworkOutcome):
+    if not plan.data.is_resident or not isinstance(outcome, NetworkOutcome):
         return False
     position = next(one for one in chosen_trials(plan.trials, outcome.score) if plan.trials[one].fold in folds)
     trial, state, stage = plan.trials[position], outcome.states[position], outcome.stage
@@ -31,15 +30,14 @@ def write_attention_examples(plan: Plan, outcome: Outcome, path: Path, folds: Co
     rows = rows[data.arrays["usable"][rows]]
     _, first = np.unique(data.arrays["label"][rows], return_index=True)
     rows = rows[np.sort(first)]
-    batch = network_input(plan.recipe(stage, trial).num_cepstra, state.scaler, dict(data.arrays), rows)
-    weights = jax.device_get(
-        attention_weights(plan.net(stage, trial), {"params": state.best.params, "batch_stats": state.best.batch_stats}, batch)
-    )
+    batch = network_input(plan.recipe(stage, trial), state.scaler, dict(data.arrays), rows)
+    variables = {"params": state.best.params, "batch_stats": state.best.batch_stats}
+    weights = jax.device_get(attention_weights(plan.blueprint.net(stage, trial.fields), variables, batch))
     arrays: dict[str, np.ndarray] = {}
-    for stream in set(weights) & set(stage.streams):
+    for stream in [name for name in stage.streams if name in weights]:
         arrays |= {f"{stream}_weights": weights[stream], f"{stream}_times_s": data.times_s[stream][rows]}
         values = data.arrays[stream][rows]
-        if stream == "video" and values.dtype == np.uint8 and values.ndim == 5:
+        if "keyframes" not in arrays and values.dtype == np.uint8 and values.ndim == 5:  # pictures of the first stream that has any
             arrays["keyframes"] = np.broadcast_to(values, (*values.shape[:-1], 3)) if values.shape[-1] == 1 else values
     if not arrays:
         return False

@@ -11,23 +11,34 @@ from avemo_jax.experiment.encoder_weights import RANDOM
 from avemo_jax.experiment.features import sources_of
 from avemo_jax.experiment.fit_probes import plan_fits
 from avemo_jax.experiment.networks import encoder_spec, trained_encoder
-from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.models.encoders import find_encoder
 from avemo_jax.pretrained.load import PUBLISHED
-from avemo_jax.pretrained.trained_on import TRAINED_ON
-from avemo_jax.protocols.audit.facts import EncoderUse, FitUse, StackUse, audit_encoders, audit_fits, audit_groups, audit_lost, audit_stacks
-from avemo_jax.protocols.audit.findings import Finding, check_allowed, judge, worst_first
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
+from avemo_jax.protocols.audit.facts import (
+    EncoderUse,
+    FitUse,
+    StackUse,
+    audit_columns,
+    audit_encoders,
+    audit_fits,
+    audit_groups,
+    audit_lost,
+    audit_stacks,
+)
 from avemo_jax.protocols.audit.predictions import audit_predictions
+from avemo_jax.protocols.audit.findings import Finding, check_allowed, judge, worst_first
 from avemo_jax.protocols.folds import FoldTable
+from avemo_jax.runs.run_directory import RunDirectory
 
 
-def audit(plan: Plan, prepared: PreparedCorpus) -> list[Finding]:
+def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
     """What there is to find before training, each with what allows it, the worst first; `findings.refuse` stops a run by it.
 
     Raises:
       ValueError: protocol.allow_leaks names what cannot be allowed.
     """
-    check_allowed(plan.config["protocol"]["allow_leaks"])  # before the work, not after it
+    check_allowed(plan.experiment.protocol.allow_leaks)  # before the work, not after it
     kept = {clip.clip_id for clip in plan.clips}
     lost = {clip: one.kind for found in prepared.sets.values() for clip, one in found.damage.items() if clip in kept}
     items = items_of(plan.clips)
@@ -47,29 +58,30 @@ def audit(plan: Plan, prepared: PreparedCorpus) -> list[Finding]:
         *audit_stacks(stack_uses(plan)),
         *audit_encoders(encoder_uses(plan), {clip.corpus for clip in plan.clips}),
         *audit_fits(plan_fits(plan, prepared)),
+        *audit_columns(prepared.table_columns.allowed if prepared.table_columns else {}),
         *audit_lost(plan.folds.folds, lost),
     ]
-    if plan.config["protocol"]["select"] == "test":
+    if plan.experiment.protocol.select == "test":
         findings.append(Finding("selected_on_test", "epochs and settings are chosen on the test part, as protocol.select asks"))
-    if normalized := plan.config["system"]["speaker_normalized"]:
+    if normalized := [name for name, stream in plan.experiment.streams_in_use.items() if stream.per_speaker]:
         detail = f"each speaker's {' and '.join(normalized)} is z-scored with all clips of the speaker, those of the test part too"
         findings.append(Finding("transductive", detail))
     return worst_first([*of_folds, *_judged(plan, findings)])
 
 
-def audit_results(plan: Plan, predictions: Predictions, fits: Sequence[FitUse] = (), *, table: FoldTable | None = None) -> list[Finding]:
+def audit_results(plan: GridPlan, predictions: Predictions, fits: Sequence[FitUse] = (), *, table: FoldTable | None = None) -> list[Finding]:
     """What there is to find in predictions: rows that are missing, too many or not of the folds, labels that are not the corpus's.
 
     Args:
       table: the protocol that the predictions are of, where the plan has several.
       fits: what was fitted on the outputs of trained networks, as `fit_probes.late_fits` gives it.
     """
-    classes, table = plan.labels.classes, table or plan.folds
+    classes, table = plan.blueprint.labels.classes, table or plan.folds
     found = audit_predictions(
         table.folds,
         {clip.clip_id: classes[index] for clip, index in zip(plan.clips, plan.classes, strict=True)},
         classes,
-        plan.config["train"]["seeds"],
+        plan.experiment.train.seeds,
         clip=predictions.clip.tolist(),
         fold=predictions.fold.tolist(),
         seed=predictions.seed.tolist(),
@@ -79,23 +91,28 @@ def audit_results(plan: Plan, predictions: Predictions, fits: Sequence[FitUse] =
     return _judged(plan, [*found, *audit_fits(fits)], table)
 
 
-def _judged(plan: Plan, findings: Sequence[Finding], table: FoldTable | None = None) -> list[Finding]:
+def _judged(plan: GridPlan, findings: Sequence[Finding], table: FoldTable | None = None) -> list[Finding]:
     """Findings about one protocol, or about all."""
-    allow = plan.config["protocol"]["allow_leaks"]
+    allow = plan.experiment.protocol.allow_leaks
     if table is None:
         return judge(findings, allow=allow)
     named = [dataclasses.replace(finding, protocol=table.protocol) for finding in findings] if plan.folds.joined else findings
     return judge(named, allow=allow, implied=table.implies, protocol=table.protocol)
 
 
-def stack_uses(plan: Plan) -> Iterator[StackUse]:
+def write_audit(run: RunDirectory, findings: Sequence[Finding]) -> None:
+    """Write audit.json."""
+    run.write_json("audit.json", [finding.as_dict() for finding in findings])
+
+
+def stack_uses(plan: GridPlan) -> Iterator[StackUse]:
     """Every stage that learns from the outputs of earlier ones, fold by fold, with what those were trained on."""
     for stage in plan.stages:
         if stage.part not in ("stack", "inner"):
             continue
         for base in (one for one in plan.stages if one.name in stage.takes_over):
             for number, fold in enumerate(plan.folds.folds):
-                trials = [trial for trial in plan.trials_of(base) if trial.fold == number]
+                trials = [trial for trial in plan.grid.trials_of(base) if trial.fold == number]
                 if stage.part == "stack":
                     yield StackUse(
                         fold.name, base.name, stage.name, plan.part_clips(base, trials[0])[0], plan.part_clips(stage, trials[0])[0]
@@ -106,13 +123,13 @@ def stack_uses(plan: Plan) -> Iterator[StackUse]:
                     yield StackUse(fold.name, base.name, stage.name, trained_on, tuple(trained_on))
 
 
-def encoder_uses(plan: Plan) -> Iterator[EncoderUse]:
+def encoder_uses(plan: GridPlan) -> Iterator[EncoderUse]:
     """Every encoder that starts from weights which somebody trained; a file of one's own may have been trained on anything."""
-    config = plan.config
-    for stream in config["system"]["streams"]:
-        inside = trained_encoder(config, stream)
-        names = [source.encoder for source in sources_of(config, stream) if source.encoder] + ([inside.name] if inside else [])
+    experiment = plan.experiment
+    for stream in experiment.system.streams:
+        inside = trained_encoder(experiment, stream)
+        names = [source.encoder for source in sources_of(experiment, stream) if source.encoder] + ([inside.name] if inside else [])
         for name in names:
-            weights = config["encoders"][encoder_spec(config, name).name]["weights"]
+            weights = experiment.encoders[encoder_spec(experiment, name).name].weights
             if weights != RANDOM:
-                yield EncoderUse(name, TRAINED_ON[name]) if weights == PUBLISHED else EncoderUse(f"{name} ({weights})", None)
+                yield EncoderUse(name, find_encoder(name).trained_on) if weights == PUBLISHED else EncoderUse(f"{name} ({weights})", None)

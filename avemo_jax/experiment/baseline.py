@@ -1,4 +1,4 @@
-"""The row that is always there: the classical baseline on the same folds."""
+"""The classical baseline (functionals and an SVM) on the same folds, reported with every run that has sound."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import numpy as np
 
 from avemo_jax.data.prepared import PreparedSet
 from avemo_jax.evaluation.results import Predictions, aggregate_segments
-from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.predictions import to_predictions
 from avemo_jax.protocols.folds import Fold
 from avemo_jax.training.classical import fit_svm
 
 
-def baseline_predictions(plan: Plan, functionals: PreparedSet, folds: Sequence[Fold], *, tested: PreparedSet | None = None) -> Predictions:
+def baseline_predictions(plan: GridPlan, functionals: PreparedSet, folds: Sequence[Fold], *, tested: PreparedSet | None = None) -> Predictions:
     """Fit and test the SVM on functionals, fold after fold; clips without functionals get the training part's class frequencies."""
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     features, has_features = functionals_of(plan, functionals)
-    shown, is_shown = (features, has_features) if tested is None else functionals_of(plan, tested)
+    test_features, has_test_features = (features, has_features) if tested is None else functionals_of(plan, tested)
     label = np.asarray(plan.classes)
-    posteriors = []
+    results = []
     for fold in folds:
         rows = {part: np.asarray([row_of[clip_id] for clip_id in getattr(fold, part)]) for part in ("train", "validation", "test")}
         known = {part: index[has_features[index]] for part, index in rows.items()}
-        machine = fit_svm(features, label, train=known["train"], validation=known["validation"], num_classes=len(plan.labels.classes))
-        posterior = np.tile(machine.class_shares, (len(rows["test"]), 1))
-        posterior[is_shown[rows["test"]]] = machine.probabilities(shown[rows["test"]][is_shown[rows["test"]]])
-        posteriors.append((fold, 0, rows["test"], posterior))
-    return to_predictions(plan, posteriors)
+        svm = fit_svm(features, label, train=known["train"], validation=known["validation"], num_classes=plan.blueprint.num_classes)
+        values = np.tile(svm.class_shares, (len(rows["test"]), 1))
+        values[has_test_features[rows["test"]]] = svm.probabilities(test_features[rows["test"]][has_test_features[rows["test"]]])
+        results.append((fold, 0, rows["test"], values))
+    return to_predictions(plan, results)
 
 
-def functionals_of(plan: Plan, functionals: PreparedSet) -> tuple[np.ndarray, np.ndarray]:
+def functionals_of(plan: GridPlan, functionals: PreparedSet) -> tuple[np.ndarray, np.ndarray]:
     """Functionals of each clip, (C, D), the mean over its segments, and whether it has any, (C,) bool."""
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     examples = [example for example in functionals.examples() if example.clip_id in row_of]

@@ -1,4 +1,4 @@
-"""Where the variables of an encoder come from: a published file, a file of one's own, or chance."""
+"""The variables of an encoder: read from a published file or a user's file, or drawn at random."""
 
 from __future__ import annotations
 
@@ -10,56 +10,55 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from avemo_jax.data.resident import ResidentSet
-from avemo_jax.data.stream import StreamedSet
+from avemo_jax.config import Experiment
 from avemo_jax.experiment.networks import encoder_path, encoder_spec, trained_encoder
-from avemo_jax.models.encoders import FAMILIES, EncoderSpec
+from avemo_jax.models.encoders import ENCODERS, find_encoder
+from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.pretrained.assets import MissingAsset, fetch_asset, find_asset
 from avemo_jax.pretrained.load import PUBLISHED, assets_needed, load_pretrained, weights_sha256
-from avemo_jax.training.grid import Stage
+from avemo_jax.training.stage import Stage
 
-Config = Mapping[str, Any]
 RANDOM = "random"
 LOG = logging.getLogger(__name__)
 
 
-def encoder_variables(config: Config, name: str, step_shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
+def encoder_variables(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
     """Variables of an encoder up to its end point, as a tree of arrays.
 
     Args:
-      name: key of `config.encoders`, whose `weights` says "published", "random" (one fixed draw) or names a file.
+      name: key of `config.encoders`, where `weights` is "published", "random" (one fixed draw) or the path of a file.
       step_shape, dtype: of the view.
 
     Raises:
-      MissingAsset: the published file is not in `config.weights_dir` (`fetch_used` fetches it); the message says which to put where.
+      MissingAsset: the published file is not in `config.weights_dir` (`fetch_used` fetches it); the message states which to put where.
       ValueError: a file that is damaged or does not fit.
       FileNotFoundError: there is no such file.
     """
-    spec, source = encoder_spec(config, name), config["encoders"][name]["weights"]
+    spec, source = encoder_spec(experiment, name), experiment.encoders[name].weights
     if source == RANDOM:
         return random_variables(spec, step_shape, dtype)
     shapes = spec.variable_shapes(step_shape, dtype)
-    return load_pretrained(name, source, Path(config["weights_dir"]), shapes)[0]
+    return load_pretrained(spec.record.weights, source, Path(experiment.weights_dir), shapes)[0]
 
 
-def weights_digest(config: Config, name: str, step_shape: tuple[int, ...], dtype: str) -> str:
-    """What tells the weights of an encoder from others: "random", or the SHA-256 of what they are read from.
+def weights_digest(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> str:
+    """Identify the weights of an encoder: "random", or the SHA-256 of the files that they are read from.
 
     Raises:
       MissingAsset, FileNotFoundError: as `encoder_variables`.
     """
-    source = config["encoders"][name]["weights"]
+    source = experiment.encoders[name].weights
     if source == RANDOM:
         return RANDOM
-    shapes = encoder_spec(config, name).variable_shapes(step_shape, dtype)
-    return weights_sha256(name, source, Path(config["weights_dir"]), shapes)
+    shapes = encoder_spec(experiment, name).variable_shapes(step_shape, dtype)
+    return weights_sha256(find_encoder(name).weights, source, Path(experiment.weights_dir), shapes)
 
 
 def random_variables(spec: EncoderSpec, step_shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
-    """One fixed draw of an encoder's variables: for tests, for the demo, and to see what published weights are worth.
+    """One fixed draw of an encoder's variables: for tests, for the demo, and as a baseline of published weights.
 
     Kernels are normal with He's deviation, variances and scales are ones, all else is zero. The module's own `init` would compile the
-    whole network first, which takes longer than a small corpus takes to be encoded.
+    whole network first, which takes longer than encoding a small corpus.
 
     Source: He et al. 2015, Delving deep into rectifiers, equation 10.
     """
@@ -77,69 +76,71 @@ def random_variables(spec: EncoderSpec, step_shape: tuple[int, ...], dtype: str)
 
 
 def fetch_missing(name: str, shapes: Any, weights_dir: Path) -> None:
-    """Fetch the published files of an encoder that are not there.
+    """Download the published files of an encoder that are missing.
 
     Raises:
-      MissingAsset: there is no network; the message says which file to put where.
+      MissingAsset: there is no network; the message states which file to put where.
     """
-    for asset in assets_needed(name, shapes, weights_dir):
+    for asset in assets_needed(find_encoder(name).weights, shapes, weights_dir):
         try:
             find_asset(asset, weights_dir)
         except MissingAsset:
             fetch_asset(asset, weights_dir, say=LOG.info)
 
 
-def used_encoders(config: Config) -> dict[str, str]:
-    """Encoders with published weights that the system's streams go through, frozen or trained -> the view that each is for."""
+def used_encoders(experiment: Experiment) -> dict[str, str]:
+    """The encoders with published weights that the system's streams use, frozen or trained -> the view of each."""
     used = {}
-    for stream in config["system"]["streams"]:
-        branch, system = config["model"][stream], config["system"]
-        if branch["encoder"] in FAMILIES:
-            used[branch["encoder"]] = system[f"{stream}_view"]
-        if branch["encoder_beside"] in FAMILIES:
-            used[branch["encoder_beside"]] = system[f"{stream}_view_beside"]
+    for stream in experiment.streams_in_use.values():
+        for encoder, view in ((stream.encoder, stream.view), (stream.encoder_beside, stream.view_beside)):
+            if encoder in ENCODERS:
+                used[encoder] = view
     return used
 
 
-def fetch_used(config: Config, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
-    """Fetch the published weights that the system's encoders lack, before anything runs for hours and then finds them missing.
+def fetch_used(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Download the published weights that the system's encoders lack, so that a run does not fail for want of them after hours.
 
     Args:
       steps: view -> (step_shape, dtype).
 
     Raises:
-      MissingAsset: there is no network; the message says which file to put where.
+      MissingAsset: there is no network; the message states which file to put where.
     """
-    for name, view in used_encoders(config).items():
-        if config["encoders"][name]["weights"] == PUBLISHED:
-            fetch_missing(name, encoder_spec(config, name).variable_shapes(*steps[view]), Path(config["weights_dir"]))
+    for name, view in used_encoders(experiment).items():
+        if experiment.encoders[name].weights == PUBLISHED:
+            fetch_missing(name, encoder_spec(experiment, name).variable_shapes(*steps[view]), Path(experiment.weights_dir))
 
 
-def find_weights(config: Config, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, tuple[str, str | None]]:
-    """Where the weights of each encoder in use are: name -> (what is found, how to mend it where they are not there).
+def find_weights(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, tuple[str, str | None]]:
+    """The state of the weights of each encoder in use: name -> (what was found, how to fix it where they are missing).
 
     Args:
       steps: view -> (step_shape, dtype).
     """
     found: dict[str, tuple[str, str | None]] = {}
-    for name, view in used_encoders(config).items():
-        source = config["encoders"][name]["weights"]
+    for name, view in used_encoders(experiment).items():
+        source = experiment.encoders[name].weights
         try:
-            digest = weights_digest(config, name, *steps[view])
+            digest = weights_digest(experiment, name, *steps[view])
             found[name] = (f"weights {source}" if source == RANDOM else f"weights {source}, SHA-256 {digest[:12]}...", None)
         except (MissingAsset, OSError, ValueError) as error:
             found[name] = (f"weights {source}: not there, or damaged", str(error))
     return found
 
 
-def published_weights(config: Config, stage: Stage, data: ResidentSet | StreamedSet) -> dict[str, Any]:
-    """Weights of the encoders that are trained with a stage's network, at their paths in its tree; see `grid.warm_start`."""
+def published_weights(experiment: Experiment, stage: Stage, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, Any]:
+    """Return the weights of the encoders that are trained with a stage's network, at their paths in its tree; see `warm_start`.
+
+    Args:
+      steps: stream -> (step_shape, dtype).
+    """
     flat: dict[str, dict[tuple[str, ...], Any]] = {"params": {}, "batch_stats": {}}
     for stream in stage.streams:
-        spec = trained_encoder(config, stream)
+        spec = trained_encoder(experiment, stream)
         if spec is None or stream in stage.takes_over:
             continue
-        variables = encoder_variables(config, spec.name, *data.step_of(stream))
+        variables = encoder_variables(experiment, spec.name, *steps[stream])
         for kind, leaves in flat.items():
             found = traverse_util.flatten_dict(variables.get(kind, {}))
             leaves |= {(*encoder_path(stream, spec), *path): leaf for path, leaf in found.items()}

@@ -1,13 +1,12 @@
-"""Frozen encoders: they run once over a view of a corpus, and what they give is kept as a prepared set that networks are trained on.
+"""The features of streams: frozen encoders run once over the views of a corpus, and their features are prepared sets.
 
 A stream's features come from one view or two. The second stands beside the first, its steps repeated to those of the first, nearest in
-time: I3D beside InceptionV3, landmarks beside HOG. Each view goes through its encoder, or is taken as it is.
+time: I3D beside InceptionV3, landmarks beside HOG. Each view goes through its encoder, or is used unchanged.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,27 +15,27 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import DOUBTFUL_KINDS, Example, PreparedCorpus, PreparedSet
 from avemo_jax.experiment.encoder_weights import encoder_variables, weights_digest
+from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from avemo_jax.experiment.networks import encoder_spec, is_frozen
-from avemo_jax.models.encoders import EncoderSpec, encode_steps
+from avemo_jax.models.encoders.spec import EncoderSpec
 
-Config = Mapping[str, Any]
-_VERSION = 5  # of what this module makes of a view
-_BATCH_BYTES = 9 << 20  # of a batch's inputs as float32, 8 pictures of 299 px; what a network makes of them is some fifty times it
-_LARGEST_BATCH = 64
+_VERSION = 5  # of the features that this module makes of a view
+
+
+# XLA_FLAGS for frozen encoders on CPU, by version of JAX. XLA hands chains of products and elementwise steps to a second library (YNN),
+# and JAX 0.10 has newer emitters of loops; the large networks with published weights take longer in both, pooling above all, while
+# recurrent networks are faster. To see their gain, run `python -m benchmarks.encoders` with XLA_FLAGS of your own, which replace these.
+# Versions that are not listed need none, or have not been measured: XLA ends a process that is given a flag unknown to its version.
+_NO_SECOND_LIBRARY = "--xla_cpu_experimental_ynn_fusion_type="
+FLAGS_BY_JAX = {(0, 10): f"{_NO_SECOND_LIBRARY} --xla_cpu_use_fusion_emitters=false", (0, 11): _NO_SECOND_LIBRARY}
 
 
 def compiler_flags() -> str:
-    """XLA_FLAGS that suit frozen encoders on CPU; to be set before JAX has started a backend.
-
-    XLA hands chains of products and elementwise steps to a second library (YNN), in which the large networks with published weights take
-    longer, and so they do with JAX 0.10's newer emitters of loops, pooling above all (docs/performance.md has commands to see it);
-    recurrent networks are faster with both. XLA ends a process that is given a flag which its version does not know.
-    """
-    no_second_library = "--xla_cpu_experimental_ynn_fusion_type="
-    flags = {(0, 10): f"{no_second_library} --xla_cpu_use_fusion_emitters=false", (0, 11): no_second_library}
-    return flags.get(jax.__version_info__[:2], "")
+    """XLA_FLAGS that suit frozen encoders on CPU; to be set before JAX has started a backend."""
+    return FLAGS_BY_JAX.get(jax.__version_info__[:2], "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Source:
 
 
 class Store(Protocol):
-    """Whoever keeps derived sets on disk: `data_prep.sets.derived.DerivedSets`."""
+    """A store of derived sets on disk: `data_prep.sets.derived.DerivedSets`."""
 
     def find(self, name: str, key: str) -> PreparedSet | None:
         """The finished set of that name and key, or None."""
@@ -63,174 +62,94 @@ class Store(Protocol):
         step_shape: tuple[int, ...],
         examples_of: Callable[[frozenset[str]], Iterator[Example]],
     ) -> PreparedSet:
-        """Write what `examples_of(clips still to do)` yields, in order of clips, as a set in place of `source`."""
+        """Write the examples that `examples_of(remaining clips)` yields, in order of clips, as a set in place of `source`."""
 
 
-def sources_of(config: Config, stream: str) -> tuple[Source, ...]:
+def sources_of(experiment: Experiment, stream: str) -> tuple[Source, ...]:
     """The views of a stream, and the frozen encoder of each.
 
     Raises:
-      ValueError: an encoder that is none of `config.encoders`, or one for a second view that there is not.
+      ValueError: an encoder that is not in `config.encoders`, or one for a second view where no second view is named.
     """
-    system, branch = config["system"], config["model"][stream]
-    sources = [Source(system[f"{stream}_view"], branch["encoder"] if is_frozen(config, stream) else None)]
-    beside, encoder = system[f"{stream}_view_beside"], branch["encoder_beside"]
-    if beside:
-        sources.append(Source(beside, None if encoder == "none" else encoder_spec(config, encoder).name))
-    elif encoder != "none":
-        raise ValueError(f"model.{stream}.encoder_beside={encoder!r} is of a second view; name one in system.{stream}_view_beside")
+    own = experiment.streams[stream]
+    sources = [Source(own.view, own.encoder if is_frozen(own) else None)]
+    if own.view_beside:
+        sources.append(Source(own.view_beside, None if own.encoder_beside == "none" else encoder_spec(experiment, own.encoder_beside).name))
+    elif own.encoder_beside != "none":
+        raise ValueError(
+            f"streams.{stream}.encoder_beside={own.encoder_beside!r} is of a second view; name one in streams.{stream}.view_beside"
+        )
     return tuple(sources)
 
 
-def needs_making(config: Config, stream: str) -> bool:
+def needs_making(experiment: Experiment, stream: str) -> bool:
     """Whether a stream's features are more than its view."""
-    sources = sources_of(config, stream)
+    sources = sources_of(experiment, stream)
     return len(sources) > 1 or sources[0].encoder is not None
 
 
-def feature_step(config: Config, stream: str, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> tuple[tuple[int, ...], str]:
+def feature_step(experiment: Experiment, stream: str, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> tuple[tuple[int, ...], str]:
     """Shape and type of one step of a stream's features, from those of its views."""
-    if not needs_making(config, stream):
-        return steps[config["system"][f"{stream}_view"]]
-    shapes = _part_shapes(config, stream, steps)
+    if not needs_making(experiment, stream):
+        return steps[experiment.streams[stream].view]
+    shapes = _part_shapes(experiment, stream, steps)
     if len(shapes) == 1:
         return shapes[0], "float32"
-    return (sum(part_widths(config, stream, steps)),), "float32"
+    return (sum(part_widths(experiment, stream, steps)),), "float32"
 
 
-def part_widths(config: Config, stream: str, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> tuple[int, ...]:
+def part_widths(experiment: Experiment, stream: str, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> tuple[int, ...]:
     """Numbers a step that each view of a stream contributes."""
-    return tuple(int(np.prod(shape)) for shape in _part_shapes(config, stream, steps))
+    return tuple(int(np.prod(shape)) for shape in _part_shapes(experiment, stream, steps))
 
 
-def _part_shapes(config: Config, stream: str, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> list[tuple[int, ...]]:
+def _part_shapes(experiment: Experiment, stream: str, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> list[tuple[int, ...]]:
     return [
-        encoder_spec(config, one.encoder).feature_shape(*steps[one.view]) if one.encoder else steps[one.view][0]
-        for one in sources_of(config, stream)
+        encoder_spec(experiment, one.encoder).feature_shape(*steps[one.view]) if one.encoder else steps[one.view][0]
+        for one in sources_of(experiment, stream)
     ]
 
 
-def with_features(config: Config, prepared: PreparedCorpus, store: Store) -> PreparedCorpus:
-    """Put the features of each stream in place of its views: found where they were made before, else made now.
+def with_features(experiment: Experiment, prepared: PreparedCorpus, store: Store) -> PreparedCorpus:
+    """Replace the views of each stream by its features: those of an earlier run where they exist, else made now.
 
     Raises:
       MissingAsset, ValueError, FileNotFoundError: see `encoder_variables`.
     """
-    sets = {stream: _features_of(config, stream, prepared, store) for stream in prepared.sets}
+    sets = {stream: _features_of(experiment, stream, prepared, store) for stream in prepared.sets}
     return dataclasses.replace(prepared, sets=sets, beside={})
 
 
-def are_made(config: Config, prepared: PreparedCorpus, store: Store) -> bool:
-    """Whether all features are there, so that no encoder needs to run.
+def are_made(experiment: Experiment, prepared: PreparedCorpus, store: Store) -> bool:
+    """Whether all features exist already, so that no encoder needs to run.
 
     Raises:
       MissingAsset, FileNotFoundError: see `encoder_variables`.
     """
-    wanted = [_inputs_of(config, stream, prepared) for stream in prepared.sets if needs_making(config, stream)]
+    wanted = [_inputs_of(experiment, stream, prepared) for stream in prepared.sets if needs_making(experiment, stream)]
     return all(store.find(_name(inputs), _key(inputs)) is not None for inputs in wanted)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Input:
-    """One view of a stream as it is prepared, its encoder and what tells the encoder's weights from others."""
+    """One prepared view of a stream, its encoder and the digest of the encoder's weights."""
 
     prepared: PreparedSet
     spec: EncoderSpec | None
     digest: str | None
 
 
-@dataclasses.dataclass(frozen=True)
-class FrozenEncoder:
-    """An encoder with its weights: batches of steps in, features out; steps are as a view has them, of `step_shape` and `dtype`."""
-
-    spec: EncoderSpec
-    variables: Any
-    step_shape: tuple[int, ...]
-    dtype: str
-
-    def run(self, examples: Iterable[Example], *, is_short: bool = False) -> Iterator[Example]:
-        """Encode the real steps of examples in order; padded steps give zeros.
-
-        Args:
-          examples: of equal steps.
-          is_short: a handful of steps is to come, and the last batch may be smaller than the others. Batches of one size give the same
-            bits wherever an interrupted preparation goes on.
-        """
-        size, feature_shape = self.batch_size, self.feature_shape
-        apply = self.compiled
-        pending: list[tuple[Example, int]] = []
-        waiting: list[np.ndarray] = []
-        done: list[np.ndarray] = []
-
-        def flush(all_of_it: bool) -> None:
-            steps = np.concatenate(waiting) if waiting else np.zeros((0, *self.step_shape))
-            end = len(steps) if all_of_it else len(steps) // size * size
-            for start in range(0, end, size):
-                batch = steps[start : start + size]
-                target = 1 << (len(batch) - 1).bit_length() if is_short else size
-                padded = np.concatenate([batch, np.zeros((target - len(batch), *batch.shape[1:]), batch.dtype)])
-                done.append(np.asarray(apply(padded))[: len(batch)])
-            waiting[:] = [steps[end:]] if end < len(steps) else []
-
-        def finished() -> Iterator[Example]:
-            features = np.concatenate(done) if done else np.zeros((0, 0), np.float32)
-            start = 0
-            while pending and start + pending[0][1] <= len(features):
-                example, count = pending.pop(0)
-                own, start = features[start : start + count], start + count
-                values = np.zeros((len(example.mask), *feature_shape), np.float32)
-                values[example.mask] = own
-                yield Example(example.clip_id, example.segment, values, example.mask, example.times_s)
-            done[:] = [features[start:]] if start < len(features) else []
-
-        for example in examples:
-            real = example.values[example.mask]
-            pending.append((example, len(real)))
-            waiting.append(real)
-            if sum(map(len, waiting)) >= size:
-                flush(all_of_it=False)
-                yield from finished()
-        flush(all_of_it=True)
-        yield from finished()
-
-    @property
-    def batch_size(self) -> int:
-        """Steps that are encoded together: a power of two, so that a segment of 16 key frames needs no second program for what is left."""
-        most = max(1, min(_LARGEST_BATCH, _BATCH_BYTES // (4 * int(np.prod(self.step_shape)))))
-        return 1 << (most.bit_length() - 1)
-
-    @property
-    def feature_shape(self) -> tuple[int, ...]:
-        return self.spec.feature_shape(self.step_shape, self.dtype)
-
-    @functools.cached_property
-    def compiled(self) -> Callable[[np.ndarray], jax.Array]:
-        """A function from steps (N, *step_shape) to features (N, *feature_shape); it holds the weights, and a program for each N."""
-        module, variables = self.spec.frozen_module(self.variables, self.step_shape, self.dtype, jax.default_backend())
-        held = jax.device_put(variables)
-
-        def encode(weights: Any, steps: jax.Array) -> jax.Array:
-            def apply(x: jax.Array) -> jax.Array:
-                features: Any = module.apply(weights, x)
-                return features
-
-            return encode_steps(apply, self.spec, steps, num_leading=1)
-
-        compiled = jax.jit(encode)
-        return lambda steps: compiled(held, steps)
-
-
-def _features_of(config: Config, stream: str, prepared: PreparedCorpus, store: Store) -> PreparedSet:
-    if not needs_making(config, stream):
+def _features_of(experiment: Experiment, stream: str, prepared: PreparedCorpus, store: Store) -> PreparedSet:
+    if not needs_making(experiment, stream):
         return prepared.sets[stream]
-    inputs = _inputs_of(config, stream, prepared)
+    inputs = _inputs_of(experiment, stream, prepared)
     name, key = _name(inputs), _key(inputs)
     found = store.find(name, key)
     if found is not None:
         return found
     steps = {one.prepared.manifest.view: (one.prepared.manifest.step_shape, one.prepared.manifest.dtype) for one in inputs}
     encoders = [
-        None if one.spec is None else frozen_encoder(config, one.spec.name, one.prepared.manifest.step_shape, one.prepared.manifest.dtype)
+        None if one.spec is None else frozen_encoder(experiment, one.spec.name, one.prepared.manifest.step_shape, one.prepared.manifest.dtype)
         for one in inputs
     ]
 
@@ -239,7 +158,7 @@ def _features_of(config: Config, stream: str, prepared: PreparedCorpus, store: S
         for one, encoder in zip(inputs, encoders, strict=True):
             examples = (example for example in one.prepared.examples() if example.clip_id in clips)
             streams.append(encoder.run(examples) if encoder else examples)
-        return streams[0] if len(streams) == 1 else joined(*streams, widths=part_widths(config, stream, steps))
+        return streams[0] if len(streams) == 1 else joined(*streams, widths=part_widths(experiment, stream, steps))
 
     first, *others = (one.prepared for one in inputs)
     doubts = {clip: damage for one in others for clip, damage in one.damage.items() if damage.kind in DOUBTFUL_KINDS}
@@ -248,25 +167,25 @@ def _features_of(config: Config, stream: str, prepared: PreparedCorpus, store: S
         key,
         source=dataclasses.replace(first, damage=doubts | dict(first.damage)),
         params={"sources": _described(inputs)},
-        step_shape=feature_step(config, stream, steps)[0],
+        step_shape=feature_step(experiment, stream, steps)[0],
         examples_of=examples_of,
     )
 
 
-def frozen_encoder(config: Config, name: str, step_shape: tuple[int, ...], dtype: str) -> FrozenEncoder:
-    """An encoder with the weights that the config names, for steps of a view."""
-    return FrozenEncoder(encoder_spec(config, name), encoder_variables(config, name, step_shape, dtype), step_shape, dtype)
+def frozen_encoder(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> FrozenEncoder:
+    """Build an encoder with the weights that the config names, for steps of a view."""
+    return FrozenEncoder(encoder_spec(experiment, name), encoder_variables(experiment, name, step_shape, dtype), step_shape, dtype)
 
 
-def _inputs_of(config: Config, stream: str, prepared: PreparedCorpus) -> list[_Input]:
+def _inputs_of(experiment: Experiment, stream: str, prepared: PreparedCorpus) -> list[_Input]:
     views = [prepared.sets[stream], *([prepared.beside[stream]] if stream in prepared.beside else [])]
     inputs = []
-    for source, view in zip(sources_of(config, stream), views, strict=True):
+    for source, view in zip(sources_of(experiment, stream), views, strict=True):
         if source.encoder is None:
             inputs.append(_Input(view, None, None))
         else:
-            digest = weights_digest(config, source.encoder, view.manifest.step_shape, view.manifest.dtype)
-            inputs.append(_Input(view, encoder_spec(config, source.encoder), digest))
+            digest = weights_digest(experiment, source.encoder, view.manifest.step_shape, view.manifest.dtype)
+            inputs.append(_Input(view, encoder_spec(experiment, source.encoder), digest))
     return inputs
 
 
@@ -285,6 +204,8 @@ def _described(inputs: Sequence[_Input]) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"view": one.prepared.manifest.view, "key": one.prepared.manifest.key}
         if one.spec is not None:
             entry |= {"encoder": one.spec.name, "end_point": one.spec.features, "resize_px": one.spec.resize_px, "weights": one.digest}
+            if one.spec.layers:
+                entry["layers"] = one.spec.layers
         described.append(entry)
     return described
 
@@ -292,10 +213,10 @@ def _described(inputs: Sequence[_Input]) -> list[dict[str, Any]]:
 def joined(first: Iterable[Example], second: Iterable[Example], *, widths: tuple[int, ...]) -> Iterator[Example]:
     """Put the features of two sets of the same segments side by side, steps of the second nearest in time to those of the first.
 
-    A segment that the second lacks, or in which it has no real step, gets zeros for its part; what the first lacks is left out.
+    A segment that the second lacks, or in which it has no real step, gets zeros for its part; a segment that the first lacks is left out.
 
     Args:
-      first, second: in order of clips and segments.
+      first, second: in order of clips and segments; their steps may differ in number.
       widths: numbers a step of each.
     """
     others = iter(second)

@@ -1,4 +1,4 @@
-"""New media for a run: its views go through the frozen encoders while they are read, as the corpus's did once and for all."""
+"""The streams of a system from new media: views go through the frozen encoders while the file is read."""
 
 from __future__ import annotations
 
@@ -8,57 +8,57 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from avemo_jax.data.prepared import Damage, Example
-from avemo_jax.experiment.features import FrozenEncoder, feature_step, frozen_encoder, joined, part_widths, sources_of
+from avemo_jax.config import Experiment
+from avemo_jax.experiment.frozen_encoder import FrozenEncoder
+from avemo_jax.experiment.features import feature_step, frozen_encoder, joined, part_widths, sources_of
 from avemo_jax.inference.predict import Segment
-
-Config = Mapping[str, Any]
 
 
 class Recordings(Protocol):
-    """Whoever turns media files into the views of a system."""
+    """Views of media files: `data_prep.live.LiveViews`."""
 
     views: Mapping[str, tuple[tuple[int, ...], str]]  # view -> (step_shape, dtype)
     segment_s: float
     step_s: float | None  # None where segments follow each other, else the length of a step; see Ensemble
 
     def open(self, path: Path) -> tuple[Mapping[str, Iterable[Segment]], list[Damage]]:
-        """Views of a file, and a list that fills with what is wrong with it while they are read."""
+        """Return the views of a file, and a list that is filled with its damage while they are read."""
 
 
-def views_of(config: Config) -> tuple[str, ...]:
-    """Names of all views that the system's streams are made of."""
-    return tuple(dict.fromkeys(source.view for stream in config["system"]["streams"] for source in sources_of(config, stream)))
+def views_of(experiment: Experiment) -> tuple[str, ...]:
+    """Return the names of all views that the system's streams are made of."""
+    return tuple(dict.fromkeys(source.view for stream in experiment.system.streams for source in sources_of(experiment, stream)))
 
 
-def encodes(config: Config) -> bool:
-    """Whether any stream is made by a frozen encoder."""
-    return any(source.encoder is not None for stream in config["system"]["streams"] for source in sources_of(config, stream))
+def encodes(experiment: Experiment) -> bool:
+    """Return whether any stream is made by a frozen encoder."""
+    return any(source.encoder is not None for stream in experiment.system.streams for source in sources_of(experiment, stream))
 
 
 class LiveFeatures:
     """The streams of a system, made of any media file.
 
     Attributes:
-      views: stream -> (step_shape, dtype) of what its networks are given.
+      steps: stream -> (step_shape, dtype) of the networks' inputs.
 
     Raises:
       MissingAsset, ValueError: the weights of an encoder are not there or do not fit.
     """
 
-    def __init__(self, config: Config, recordings: Recordings):
+    def __init__(self, experiment: Experiment, recordings: Recordings):
         self._recordings = recordings
-        self._sources = {stream: sources_of(config, stream) for stream in config["system"]["streams"]}
+        self._sources = {stream: sources_of(experiment, stream) for stream in experiment.system.streams}
         self._encoders: dict[tuple[str, str], FrozenEncoder] = {
-            (one.view, one.encoder): frozen_encoder(config, one.encoder, *recordings.views[one.view])
+            (one.view, one.encoder): frozen_encoder(experiment, one.encoder, *recordings.views[one.view])
             for sources in self._sources.values()
             for one in sources
             if one.encoder is not None
         }
-        self.views = {stream: feature_step(config, stream, recordings.views) for stream in self._sources}
-        self._widths = {stream: part_widths(config, stream, recordings.views) for stream in self._sources}
+        self.steps = {stream: feature_step(experiment, stream, recordings.views) for stream in self._sources}
+        self._widths = {stream: part_widths(experiment, stream, recordings.views) for stream in self._sources}
 
     def open(self, path: Path) -> tuple[dict[str, Iterator[Segment]], list[Damage]]:
-        """Return the streams of a file, made while they are read; and a list that fills with what is wrong with it."""
+        """Return the streams of a file, made while they are read, and a list that is filled with its damage."""
         views, problems = self._recordings.open(path)
         wanted = [one.view for sources in self._sources.values() for one in sources]
         copies = {view: list(itertools.tee(_numbered(pieces), wanted.count(view))) for view, pieces in views.items()}
@@ -73,5 +73,5 @@ class LiveFeatures:
 
 
 def _numbered(pieces: Iterable[Segment]) -> Iterator[Example]:
-    """Segments with the names that joining them goes by."""
+    """Number the segments, as `joined` expects."""
     return (Example("", number, piece.values, piece.mask, piece.times_s) for number, piece in enumerate(pieces))

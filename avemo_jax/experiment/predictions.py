@@ -1,4 +1,4 @@
-"""From the posteriors of trials to the predictions of a run."""
+"""From the probabilities of trials to the predictions of a run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 from avemo_jax.evaluation.results import Predictions, aggregate_segments
 from avemo_jax.experiment.outcomes import Outcome
-from avemo_jax.experiment.plan import Plan
+from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.protocols.folds import Fold
-from avemo_jax.training.grid import Trial
+from avemo_jax.training.trials import Trial
 
 
 def chosen_trials(trials: Sequence[Trial], score: Callable[[int], float]) -> list[int]:
-    """Positions of one trial for each (fold, seed): of several hyper-parameter settings the one that the selection part liked best."""
+    """Positions of one trial for each (fold, seed): of several settings the one with the best selection metric."""
     best: dict[tuple[int, int], int] = {}
     for position, trial in enumerate(trials):
         rival = best.get((trial.fold, trial.seed))
@@ -24,7 +24,7 @@ def chosen_trials(trials: Sequence[Trial], score: Callable[[int], float]) -> lis
 
 
 def predict_tests(
-    plan: Plan, outcome: Outcome, positions: Sequence[int] | None = None, *, folds: Container[int] | None = None
+    plan: GridPlan, outcome: Outcome, positions: Sequence[int] | None = None, *, folds: Container[int] | None = None
 ) -> Predictions:
     """Predict the test part of every fold with the best weights of its chosen trial, or of the trials at these positions.
 
@@ -36,7 +36,7 @@ def predict_tests(
     return predict_parts(plan, outcome, chosen, [plan.test_rows(plan.trials[position]) for position in chosen])
 
 
-def predict_tests_and_validation(plan: Plan, outcome: Outcome, *, folds: Container[int] | None = None) -> tuple[Predictions, Predictions]:
+def predict_tests_and_validation(plan: GridPlan, outcome: Outcome, *, folds: Container[int] | None = None) -> tuple[Predictions, Predictions]:
     """Predict the test part of every fold, as `predict_tests`, and what its trial may be calibrated on: its validation part."""
     chosen = [position for position in chosen_trials(plan.trials, outcome.score) if folds is None or plan.trials[position].fold in folds]
     trials = [plan.trials[position] for position in chosen]
@@ -49,26 +49,26 @@ def predict_tests_and_validation(plan: Plan, outcome: Outcome, *, folds: Contain
     return predictions.rows(is_tested), predictions.rows(~is_tested)
 
 
-def predict_parts(plan: Plan, outcome: Outcome, positions: Sequence[int], rows: Sequence[np.ndarray]) -> Predictions:
+def predict_parts(plan: GridPlan, outcome: Outcome, positions: Sequence[int], rows: Sequence[np.ndarray]) -> Predictions:
     """Predict the examples `rows` with each of these trials, clip by clip."""
     clip = plan.data.arrays["clip"]
-    clip_posteriors = []
-    for position, own, posterior in zip(positions, rows, outcome.posteriors(positions, rows), strict=True):
+    clip_probabilities = []
+    for position, own, values in zip(positions, rows, outcome.probabilities(positions, rows), strict=True):
         trial = plan.trials[position]
         tested, segment_of = np.unique(clip[own], return_inverse=True)
-        joined = aggregate_segments(segment_of, posterior, len(tested), rule=plan.config["system"]["segment_rule"])
-        clip_posteriors.append((plan.folds.folds[trial.fold], trial.seed, tested, joined))
-    return to_predictions(plan, clip_posteriors)
+        joined = aggregate_segments(segment_of, values, len(tested), rule=plan.experiment.system.segment_rule)
+        clip_probabilities.append((plan.folds.folds[trial.fold], trial.seed, tested, joined))
+    return to_predictions(plan, clip_probabilities)
 
 
-def to_predictions(plan: Plan, posteriors: Iterable[tuple[Fold, int, np.ndarray, np.ndarray]]) -> Predictions:
-    """Name what was predicted: (fold, seed, rows of plan.clips, (rows, K) posteriors) of every trial."""
+def to_predictions(plan: GridPlan, probabilities: Iterable[tuple[Fold, int, np.ndarray, np.ndarray]]) -> Predictions:
+    """Name what was predicted: (fold, seed, rows of plan.clips, (rows, K) probabilities) of every trial."""
     fold, seed, row, probabilities = [], [], [], []
-    for one, number, rows, posterior in posteriors:
+    for one, number, rows, values in probabilities:
         fold += [one.name] * len(rows)
         seed += [number] * len(rows)
         row.append(rows)
-        probabilities.append(posterior)
+        probabilities.append(values)
     clips = [plan.clips[i] for i in np.concatenate(row)]
     return Predictions(
         clip=np.asarray([clip.clip_id for clip in clips]),
@@ -78,5 +78,5 @@ def to_predictions(plan: Plan, posteriors: Iterable[tuple[Fold, int, np.ndarray,
         seed=np.asarray(seed),
         label=np.asarray(plan.classes)[np.concatenate(row)],
         probabilities=np.concatenate(probabilities),
-        classes=plan.labels.classes,
+        classes=plan.blueprint.labels.classes,
     )

@@ -18,22 +18,28 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from avemo_jax.experiment.batches import estimate_need, fitting, in_pieces
+from avemo_jax.config import Experiment, to_plain
+from avemo_jax.config.overrides import parse_value
 from avemo_jax.experiment.encoder_weights import published_weights
-from avemo_jax.experiment.fields import parsed
-from avemo_jax.experiment.outcomes import Batch, NetworkOutcome, Outcome, Program, fit_late
-from avemo_jax.experiment.plan import Config, Plan, searched_axes
-from avemo_jax.experiment.stages import make_program
+from avemo_jax.experiment.grid import Grid
+from avemo_jax.experiment.memory_plan import estimate_need, num_fitting
+from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup, fit_late
+from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.experiment.stages import program_of
+from avemo_jax.experiment.trial_groups import in_pieces
+from avemo_jax.experiment.variation import Variation, variation_of
 from avemo_jax.redaction import redacted
-from avemo_jax.runs.checkpoints import Checkpoints
 from avemo_jax.runs.preemption import Preempted, StopRequest, listen
 from avemo_jax.runs.run_directory import RunDirectory, compare_configs
-from avemo_jax.search.leases import Claims
+from avemo_jax.search.leases import Leases
 from avemo_jax.search.rounds import run_rounds
 from avemo_jax.search.space import split_values
 from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
 from avemo_jax.search.studies import Setting, Studies, chosen
-from avemo_jax.training.grid import Stage, Trial, batches_of, train_batch, warm_start
+from avemo_jax.training.program import Program
+from avemo_jax.training.stage import Stage
+from avemo_jax.training.train_loop import NO_CHECKPOINTS, train_group, warm_start
+from avemo_jax.training.trials import Trial, groups_of
 from avemo_jax.training.memory import Need
 
 LOG = logging.getLogger(__name__)
@@ -41,7 +47,7 @@ SEARCH_FILE = "search.json"
 Kind = tuple[str, tuple[tuple[str, Any], ...]]  # what decides about a program: the stage, and fields that change shapes
 
 
-def search(plan: Plan, run: RunDirectory, hashes: Mapping[str, Any]) -> Plan:
+def search(plan: GridPlan, run: RunDirectory, hashes: Mapping[str, Any]) -> GridPlan:
     """Search what is left of a run's search, write search.json, and give the plan with each fold's chosen setting.
 
     A plan that searches nothing comes back as it is, and a search that is finished is read.
@@ -49,30 +55,30 @@ def search(plan: Plan, run: RunDirectory, hashes: Mapping[str, Any]) -> Plan:
     Args:
       hashes: what the run is tied to, see `run_hashes`.
     """
-    if not searched_axes(plan.config):
+    if not plan.blueprint.variation.axes:
         return plan
     if not run.has(SEARCH_FILE):
         with run.phase("search"):
-            address = plan.config["search"]["storage"] or sqlite_address((run.path / "search.db").resolve())
+            address = plan.experiment.search.storage or sqlite_address((run.path / "search.db").resolve())
             run.write_json(SEARCH_FILE, _search(plan, address, hashes))
     return with_chosen(plan, run.path)
 
 
-def add_to_search(plan: Plan, hashes: Mapping[str, Any]) -> None:
+def add_to_search(plan: GridPlan, hashes: Mapping[str, Any]) -> None:
     """Work on a search beside other processes, until all of it is finished; writes nothing but into its storage."""
-    check_shared(plan.config)
-    _search(plan, plan.config["search"]["storage"], hashes)
+    check_shared(plan.experiment)
+    _search(plan, plan.experiment.search.storage, hashes)
     LOG.info("the search is finished; the run that it belongs to trains what was chosen")
 
 
-def check_shared(config: Config) -> None:
+def check_shared(experiment: Experiment) -> None:
     """Check that a config has a search that several processes may share.
 
     Raises:
       ValueError: there is nothing to search, or its storage serves one process.
     """
-    address = config["search"]["storage"]
-    if not searched_axes(config):
+    address = experiment.search.storage
+    if not variation_of(experiment).axes:
         raise ValueError("nothing to search: --config.search.space is empty, e.g. \"('learning_rate=1e-4..1e-2 log',)\"")
     if not address or is_single_process(address):
         raise ValueError(
@@ -81,31 +87,36 @@ def check_shared(config: Config) -> None:
         )
 
 
-def with_chosen(plan: Plan, workdir: Path) -> Plan:
-    """The plan with the settings that a finished search chose; a plan that searches nothing comes back as it is.
+def with_chosen(plan: GridPlan, workdir: Path) -> GridPlan:
+    """Return the plan with the settings that a finished search chose; a plan that searches nothing is returned as it is.
 
     Raises:
       FileNotFoundError: the search has not finished.
     """
-    if not (axes := searched_axes(plan.config)):
-        return plan
+    return dataclasses.replace(plan, grid=chosen_grid(plan.experiment, plan.blueprint.variation, plan.grid, workdir))
+
+
+def chosen_grid(experiment: Experiment, variation: Variation, grid: Grid, workdir: Path) -> Grid:
+    """Return the grid with the settings that a finished search chose, as `with_chosen`."""
+    if not variation.axes:
+        return grid
     path = workdir / SEARCH_FILE
     if not path.is_file():
         raise FileNotFoundError(f"the search in {workdir} has not finished (no {SEARCH_FILE}); run the same command with --mode=train")
     values = {}
     for fold in json.loads(path.read_text())["folds"]:
         values[fold["index"]] = next(one["tried"] for one in fold["settings"] if one["setting"] == fold["chosen"])
-    trials = [_with_values(plan, axes, trial, values[trial.fold]) for trial in plan.trials]
-    return dataclasses.replace(plan, trials=tuple(trials))
+    trials = [_with_values(experiment, variation.axes, trial, values[trial.fold]) for trial in grid.trials]
+    return dataclasses.replace(grid, trials=tuple(trials))
 
 
-def summarise_search(plan: Plan, workdir: Path, folds: Container[int]) -> dict[str, Any]:
+def summarise_search(plan: GridPlan, workdir: Path, folds: Container[int]) -> dict[str, Any]:
     """{"search": one entry a fold}, or nothing where nothing is searched: what was chosen, and what the validation part said of it.
 
     Args:
       folds: indices of the folds that count.
     """
-    if not searched_axes(plan.config):
+    if not plan.blueprint.variation.axes:
         return {}
     entries = []
     for fold in json.loads((workdir / SEARCH_FILE).read_text())["folds"]:
@@ -127,40 +138,40 @@ def summarise_search(plan: Plan, workdir: Path, folds: Container[int]) -> dict[s
     return {"search": entries}
 
 
-def _search(plan: Plan, address: str, hashes: Mapping[str, Any]) -> dict[str, Any]:
+def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str, Any]:
     """Work on the search until it is finished; its content of search.json."""
     if jax.process_count() > 1:
         raise ValueError(
             "a search runs in one JAX process; many of them join one search with --mode=search and a storage that all of them reach, "
             "without jax.distributed"
         )
-    own, axes = plan.config["search"], searched_axes(plan.config)
+    own, axes = plan.experiment.search, plan.blueprint.variation.axes
     folds = range(len(plan.folds.folds))
-    name = own["name"] or "-".join((plan.config["corpus"]["name"], plan.config["system"]["name"], plan.config["protocol"]["name"]))
+    name = own.name or "-".join((plan.experiment.corpus.name, plan.experiment.system.name, plan.experiment.protocol.name))
     with open_storage(address) as storage:
-        claims = Claims(storage, name, lease_s=own["lease_s"], is_alone=is_single_process(address))
-        claims.bind({"config": {**plan.config, "search": _without_storage(own)}, "hashes": dict(hashes)}, _differences)
+        leases = Leases(storage, name, lease_s=own.lease_s, is_alone=is_single_process(address))
+        leases.bind({"config": _without_storage(to_plain(plan.experiment)), "hashes": dict(hashes)}, _differences)
         studies = Studies(
-            storage, name, axes, num_folds=len(folds), num_settings=own["num_settings"], sampler=own["sampler"], seed=own["seed"]
+            storage, name, axes, num_folds=len(folds), num_settings=own.num_settings, sampler=own.sampler, seed=own.seed
         )
-        num_seeds = len(plan.config["train"]["seeds"])
-        batch = min(own["batch"], own["num_settings"])
+        num_seeds = len(plan.experiment.train.seeds)
+        batch = min(own.batch, own.num_settings)
         LOG.info(
             "search %s in %s: %d settings of each of %d folds; a round trains %d settings x %d folds x %d seeds together",
-            *(name, redacted(own["storage"]) or "search.db", own["num_settings"], len(folds), batch, len(folds), num_seeds),
+            *(name, redacted(own.storage) or "search.db", own.num_settings, len(folds), batch, len(folds), num_seeds),
         )
-        with tqdm(total=len(folds) * own["num_settings"], desc="search", unit="setting") as bar, listen() as stop:
+        with tqdm(total=len(folds) * own.num_settings, desc="search", unit="setting") as bar, listen() as stop:
             trainer = Trainer(plan, stop, bar)
-            run_rounds(studies, claims, batch=own["batch"], train=trainer.train, progress=trainer.finished)
+            run_rounds(studies, leases, batch=own.batch, train=trainer.train, progress=trainer.finished)
         found = [studies.settings(fold) for fold in folds]
     for fold, settings in zip(plan.folds.folds, found, strict=True):
         if _finite(chosen(settings).value) is None:
             LOG.warning("fold %s: no setting of the search has learnt anything; smaller learning rates may", fold.name)
-    facts = {name: list(own[name]) if name == "space" else own[name] for name in ("space", "num_settings", "batch", "sampler", "seed")}
+    facts = {name: to_plain(getattr(own, name)) for name in ("space", "num_settings", "batch", "sampler", "seed")}
     return facts | {
-        "storage": redacted(own["storage"]) or "search.db",
-        "metric": plan.config["protocol"]["metric"],
-        "select": plan.config["protocol"]["select"],
+        "storage": redacted(own.storage) or "search.db",
+        "metric": plan.experiment.protocol.metric,
+        "select": plan.experiment.protocol.select,
         "stage": plan.stages[-1].name,
         "folds": [
             {
@@ -182,11 +193,11 @@ class Trainer:
       bar: of finished settings.
     """
 
-    def __init__(self, plan: Plan, stop: StopRequest, bar: tqdm):
+    def __init__(self, plan: GridPlan, stop: StopRequest, bar: tqdm):
         self._plan = plan
         self._stop = stop
         self._bar = bar
-        self._axes = searched_axes(plan.config)
+        self._axes = plan.blueprint.variation.axes
         self._programs: dict[Kind, Program] = {}
         self._needs: dict[Kind, Need] = {}
         self._num_finished: int | None = None
@@ -207,14 +218,14 @@ class Trainer:
 
     def train(self, number: int, asked: Sequence[Setting]) -> dict[tuple[int, int], float]:
         """Value of each setting, the mean over seeds of what its fold's selection part said, by (fold, slot)."""
-        seeds = self._plan.config["train"]["seeds"]
+        seeds = self._plan.experiment.train.seeds
         pairs = [(one, seed) for one in asked for seed in seeds]
         base = self._plan.trials[0]
         trials = tuple(
-            _with_values(self._plan, self._axes, Trial(position, one.fold, seed, one.slot, base.hyper), one.values)
+            _with_values(self._plan.experiment, self._axes, Trial(position, one.fold, seed, one.slot, base.hyper), one.values)
             for position, (one, seed) in enumerate(pairs)
         )
-        plan = dataclasses.replace(self._plan, trials=trials)
+        plan = dataclasses.replace(self._plan, grid=dataclasses.replace(self._plan.grid, trials=trials))
         finished: dict[str, NetworkOutcome] = {}
         outcome: Outcome | None = None
         for index, stage in enumerate(plan.stages):
@@ -229,53 +240,53 @@ class Trainer:
             scores.setdefault((trial.fold, trial.setting), []).append(outcome.score(position))
         return {key: float(np.mean(values)) for key, values in scores.items()}
 
-    def _train_stage(self, plan: Plan, stage: Stage, finished: Mapping[str, NetworkOutcome], progress: Any) -> NetworkOutcome:
-        trials = plan.trials_of(stage)
+    def _train_stage(self, plan: GridPlan, stage: Stage, finished: Mapping[str, NetworkOutcome], progress: Any) -> NetworkOutcome:
+        trials = plan.grid.trials_of(stage)
         warm = warm_start(stage, {name: one.states for name, one in finished.items()}, len(trials), self._published(plan, stage, trials))
-        batches = []
-        groups = [piece for group in batches_of(trials) for piece in self._in_memory(plan, stage, trials, group)]
+        trained = []
+        groups = [piece for group in groups_of(trials) for piece in self._in_memory(plan, stage, trials, group)]
         for index, positions in enumerate(groups):
             mine = [trials[position] for position in positions]
             inputs = plan.inputs(stage, [*mine, *self._one_a_fold(mine[0])])
             kind = _kind(stage, mine[0])
             if kind not in self._programs:
-                self._programs[kind] = make_program(plan, stage, mine, inputs)
+                self._programs[kind] = program_of(plan, stage, mine, inputs)
             program = self._programs[kind]
 
             def show(done: int, total: int, text: str, index: int = index) -> None:
                 progress((index + done / total) / len(groups), stage.name, done, total)
 
-            states = train_batch(
+            states = train_group(
                 stage=stage,
                 trials=mine,
                 inputs=inputs[: len(mine)],
                 warm=[warm[position] for position in positions],
                 program=program,
                 num_epochs=plan.recipe(stage, mine[0]).num_epochs,
-                checkpoints=NothingKept(),
+                checkpoints=NO_CHECKPOINTS,
                 checkpoint_every_epochs=plan.recipe(stage, mine[0]).num_epochs,
                 write_rows=lambda rows: None,
                 resume_rows=lambda epochs: None,
                 stop=self._stop,
                 progress=show,
             )
-            batches.append(Batch(program, positions, states))
-        return NetworkOutcome(stage, batches)
+            trained.append(TrainedGroup(program, positions, states))
+        return NetworkOutcome(stage, trained)
 
-    def _in_memory(self, plan: Plan, stage: Stage, trials: Sequence[Trial], group: Sequence[int]) -> list[Sequence[int]]:
+    def _in_memory(self, plan: GridPlan, stage: Stage, trials: Sequence[Trial], group: Sequence[int]) -> list[Sequence[int]]:
         """The trials of one program, cut into batches that fit into memory."""
         first = trials[group[0]]
         kind = _kind(stage, first)
         if kind not in self._needs:
             self._needs[kind] = estimate_need(plan, stage, first)
-        return in_pieces(group, fitting(plan, stage, self._needs[kind], len(group)))
+        return in_pieces(group, num_fitting(plan, stage, self._needs[kind], len(group)))
 
     def _one_a_fold(self, like: Trial) -> list[Trial]:
         """A trial of each fold, so that parts are padded to one length whichever folds a round has left."""
         return [dataclasses.replace(like, fold=fold, inner=-1) for fold in range(len(self._plan.folds.folds))]
 
-    def _published(self, plan: Plan, stage: Stage, trials: Sequence[Trial]) -> Any:
-        return published_weights(plan.config_of(stage, trials[0]), stage, plan.data)
+    def _published(self, plan: GridPlan, stage: Stage, trials: Sequence[Trial]) -> Any:
+        return published_weights(plan.blueprint.experiment_of(stage, trials[0].fields), stage, plan.blueprint.steps)
 
     def _progress(self, number: int, num_settings: int, share: tuple[float, float]) -> Callable[[float, str, int, int], None]:
         start, width = share
@@ -287,31 +298,19 @@ class Trainer:
         return progress
 
 
-class NothingKept(Checkpoints):
-    """Checkpoints of a round: none. What a killed round had not finished is trained again from its beginning."""
-
-    def __init__(self) -> None:
-        pass
-
-    def restore(self, like: Sequence[Any]) -> None:
-        return None
-
-    def save(self, epoch: int, trials: Sequence[Any]) -> None:
-        return None
-
-
 def _kind(stage: Stage, trial: Trial) -> Kind:
     return stage.name, trial.fields
 
 
-def _with_values(plan: Plan, axes: Sequence[Any], trial: Trial, values: Mapping[str, Any]) -> Trial:
+def _with_values(experiment: Experiment, axes: Sequence[Any], trial: Trial, values: Mapping[str, Any]) -> Trial:
     numbers, fields = split_values(axes, values)
-    pairs = tuple((name, parsed(plan.config, name, text)) for name, text in fields.items())
+    pairs = tuple((name, parse_value(experiment, name, text)) for name, text in fields.items())
     return dataclasses.replace(trial, hyper=dict(trial.hyper) | numbers, fields=pairs)
 
 
-def _without_storage(own: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in own.items() if name not in ("storage", "name", "lease_s")}
+def _without_storage(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config without the fields that say where the search is stored and how its processes share it."""
+    return config | {"search": {name: value for name, value in config["search"].items() if name not in ("storage", "name", "lease_s")}}
 
 
 def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:

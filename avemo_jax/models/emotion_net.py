@@ -14,14 +14,18 @@ from flax import traverse_util
 
 from avemo_jax.models.attention import POOLINGS, Pooling, last_step
 from avemo_jax.models.cnn import CNN, ConvPool
-from avemo_jax.models.encoders import FAMILIES, EncoderSpec, encode_steps
+from avemo_jax.models.encoders import ENCODERS as PUBLISHED_ENCODERS
+from avemo_jax.models.encoders.contract import encode, share_over_steps
+from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.models.fusion import ConcatFusion, DotAttentionFusion, TanhGRUFusion, TokenAttentionFusion
+from avemo_jax.models.layer_weighting import LayerWeighting
 from avemo_jax.models.norm import BatchNorm, dropout
 from avemo_jax.models.recurrent import ACTIVATIONS, RecurrentStack
 from avemo_jax.models.sequence_cnn import SequenceCNN
 from avemo_jax.models.time_conv import TimeConv, spread_over_neighbours
 
-ENCODERS = ("none", "mlp", "cnn", "conv_pool", *FAMILIES)
+ENCODERS = ("none", "mlp", "cnn", "conv_pool", *PUBLISHED_ENCODERS)
+LAYERS = ("concatenated", "weighted")
 FRAME_CONTEXTS = ("none", "gru", "lstm")
 CONTEXTS = ("gru", "lstm", "conv", "none")
 FUSIONS = ("concat", "tanh_gru", "dot_attention", "token_attention")
@@ -36,6 +40,8 @@ class BranchSpec:
       encoder: what turns one step of the view into a vector inside the network, one of ENCODERS.
       encoder_spec: of an encoder with published weights, see `encoders`.
       encoder_units: "mlp": widths of its layers; "cnn", "conv_pool": channels of its blocks.
+      layers: of features with an axis of layers (B, T, L, D): "concatenated", L D numbers a step, or their learned mean, "weighted", see
+        `layer_weighting`.
       frame_context, frame_units: recurrent layer over the frames of a step that has several (B, T, F, D), whose last state stands for the
         step; one of FRAME_CONTEXTS.
       time_conv_channels, time_conv_width_steps, time_conv_stride_steps: convolution over time in front of the context, see
@@ -54,6 +60,7 @@ class BranchSpec:
     encoder: str = "none"
     encoder_spec: EncoderSpec | None = None
     encoder_units: tuple[int, ...] = (64,)
+    layers: str = "concatenated"
     frame_context: str = "none"
     frame_units: int = 256
     time_conv_channels: int = 0
@@ -74,8 +81,9 @@ class BranchSpec:
 
     def __post_init__(self):
         _expect("encoder", self.encoder, ENCODERS)
-        if (self.encoder in FAMILIES) != (self.encoder_spec is not None):
+        if (self.encoder in PUBLISHED_ENCODERS) != (self.encoder_spec is not None):
             raise ValueError(f"encoder {self.encoder!r}: an encoder with published weights has an encoder_spec and no other has")
+        _expect("layers", self.layers, LAYERS)
         _expect("frame_context", self.frame_context, FRAME_CONTEXTS)
         _expect("context", self.context, CONTEXTS)
         if self.context != "none":
@@ -124,19 +132,20 @@ class _Dropout:
 
 
 class Encoder(nn.Module):
-    """Turn each step of a view into a vector."""
+    """Turn the steps of a view into vectors."""
 
     spec: BranchSpec
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, drop) -> jax.Array:
-        """Encode x (B, T, ...) with mask (B, T) to (B, T, D)."""
+    def __call__(self, x: jax.Array, mask: jax.Array, drop) -> tuple[jax.Array, jax.Array]:
+        """Encode x (B, T, ...) with mask (B, T) to (B, T', D) and its mask (B, T'); T' = T but with an encoder of sequences."""
         spec, steps = self.spec, x.shape[:2]
-        if spec.encoder in FAMILIES:
+        if spec.encoder in PUBLISHED_ENCODERS:
             assert spec.encoder_spec is not None  # so says the spec itself
             # Batch norms stay at their moving statistics in training too: those of a small batch of frames that resemble each other are
             # poor ones, and padded steps would be in them.
-            x = encode_steps(spec.encoder_spec.module(name=spec.encoder), spec.encoder_spec, x, num_leading=2)
+            x, mask = encode(spec.encoder_spec.module(name=spec.encoder), spec.encoder_spec, x, mask)
+            steps = mask.shape
         elif spec.encoder in ("cnn", "conv_pool"):
             pictures = x.reshape(-1, *x.shape[-3:]) if x.ndim > 4 else x.reshape(-1, *x.shape[2:])
             if spec.encoder == "cnn":
@@ -144,12 +153,14 @@ class Encoder(nn.Module):
             else:
                 pictures = ConvPool(spec.encoder_units, name="conv_pool")(pictures, drop if spec.context_dropout else None)
             x = pictures.reshape(*(x.shape[:-3] if x.ndim > 4 else steps), -1)
+        if spec.layers == "weighted":
+            x = LayerWeighting(name="layer_weighting")(x)
         if spec.frame_context != "none":
             x = self._last_of_frames(x.astype(jnp.float32), mask)
         x = x.reshape(*steps, -1).astype(jnp.float32)
         for index, width in enumerate(spec.encoder_units if spec.encoder == "mlp" else ()):
             x = drop(nn.relu(nn.Dense(width, name=f"dense{index}")(x)))
-        return x
+        return x, mask
 
     def _last_of_frames(self, x: jax.Array, mask: jax.Array) -> jax.Array:
         """(B, T, F, D) to (B, T, D'): the last state over the frames of each step."""
@@ -171,11 +182,11 @@ class Context(nn.Module):
         """Map a view x (B, T, ...) with mask (B, T) and real examples (B,) bool to the context's steps.
 
         Returns:
-          Steps (B, T', D), the last real state (B, D), and the steps' mask (B, T'); T' = T but with a stride over time.
+          Steps (B, T', D), the last real state (B, D), and the steps' mask (B, T'); T' = T without a stride over time and an encoder of sequences.
         """
         spec = self.spec
         real = mask.reshape(*mask.shape, *(1,) * (x.ndim - 2))
-        x = Encoder(spec, name="encoder")(jnp.where(real, x, 0), mask, drop)  # what lies in padded steps, NaN even, goes no further
+        x, mask = Encoder(spec, name="encoder")(jnp.where(real, x, 0), mask, drop)  # what lies in padded steps, NaN even, goes no further
         if spec.time_conv_channels:
             conv = TimeConv(spec.time_conv_channels, spec.time_conv_width_steps, spec.time_conv_stride_steps, name="time_conv")
             x, mask = conv(x, mask, examples, train=train)
@@ -221,7 +232,10 @@ class Branch(nn.Module):
             vector = drop(vector)
         vector = _dense_layers(vector, spec.dense_units, drop)
         if weights is not None and weights.shape != mask.shape:
-            weights = spread_over_neighbours(weights, mask, _stride_steps(spec))
+            if spec.encoder_spec is not None and spec.encoder_spec.record.takes_sequences:
+                weights = share_over_steps(weights, mask, spec.encoder_spec, _stride_steps(spec))
+            else:
+                weights = spread_over_neighbours(weights, mask, _stride_steps(spec))
         return vector, mask, weights
 
 

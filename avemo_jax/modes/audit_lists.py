@@ -1,17 +1,17 @@
-"""`--mode=audit --input=splits.csv`: the leak audit of anybody's split list, without training and without a corpus that we know."""
+"""`--mode=audit --input=splits.csv`: the leak audit of third-party split lists, without training and without a known corpus."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, SharedMedia
+from avemo_jax.config import Experiment
+from avemo_jax.identity import RULE
 from avemo_jax.protocols.audit.findings import Finding, check_allowed, format_findings, judge, listed, number_of
 from avemo_jax.protocols.audit.split_list import SplitList, SplitListError, audit_split_list, read_split_list
-
-Config = Mapping[str, Any]
 
 
 class Comparison(Protocol):
@@ -28,11 +28,12 @@ class Comparison(Protocol):
 
 
 def audit_lists(
-    config: Config,
+    experiment: Experiment,
     paths: Sequence[str],
     columns: Sequence[str],
     compare: Callable[[Sequence[Clip], Path], Comparison],
     *,
+    known_names: Callable[[Iterable[str]], Mapping[str, Clip]] | None = None,
     output: str | None = None,
 ) -> list[Finding]:
     """Audit split lists, print what is found, and write audit.json where asked.
@@ -40,10 +41,11 @@ def audit_lists(
     Media that a list names are looked for beside it and below `corpus.root`, and compared where they are found.
 
     Args:
-      config: `protocol.allow_leaks` and `protocol.near_duplicates` count.
+      experiment: its `protocol.allow_leaks`, `protocol.near_duplicates` and `corpus.root` count.
       paths: CSV files.
       columns: role=column, see `split_list.ROLES`.
       compare: of clips and the folder that their paths are relative to.
+      known_names: see `read_split_list`.
       output: folder for audit.json.
 
     Returns:
@@ -52,14 +54,22 @@ def audit_lists(
     Raises:
       SplitListError, ValueError: a list, a column or a leave that is none, in a sentence.
     """
-    check_allowed(config["protocol"]["allow_leaks"])
-    told = dict(_told(one) for one in columns)
+    check_allowed(experiment.protocol.allow_leaks)
+    given = dict(_role_and_column(one) for one in columns)
     entries, everything = [], []
     for path in paths:
-        split = read_split_list(Path(path), told)
-        findings = judge(_find(config, split, compare), allow=config["protocol"]["allow_leaks"])
+        split = read_split_list(Path(path), given, known_names)
+        findings = judge(_find(experiment, split, compare), allow=experiment.protocol.allow_leaks)
         print(_format(split), format_findings(findings), sep="\n")
-        entries.append({"list": path, "columns": dict(split.columns), "findings": [finding.as_dict() for finding in findings]})
+        entries.append(
+            {
+                "list": path,
+                "columns": dict(split.columns),
+                "told_by_names": split.told_by_names,
+                "identities": {"compared": RULE, "joined": {role: list(map(list, names)) for role, names in split.joined.items()}},
+                "findings": [finding.as_dict() for finding in findings],
+            }
+        )
         everything += findings
     if output is not None:
         Path(output).mkdir(parents=True, exist_ok=True)
@@ -68,11 +78,11 @@ def audit_lists(
     return everything
 
 
-def _find(config: Config, split: SplitList, compare: Callable[[Sequence[Clip], Path], Comparison]) -> list[Finding]:
+def _find(experiment: Experiment, split: SplitList, compare: Callable[[Sequence[Clip], Path], Comparison]) -> list[Finding]:
     clips = split.clips()
-    root = _media_root(split, config["corpus"]["root"])
-    if not clips or root is None or not config["protocol"]["near_duplicates"]:
-        missing = {clip.clip_id: f"there is no file {clip.audio or clip.video}" for clip in clips if config["protocol"]["near_duplicates"]}
+    root = _media_root(split, experiment.corpus.root)
+    if not clips or root is None or not experiment.protocol.near_duplicates:
+        missing = {clip.clip_id: f"there is no file {clip.audio or clip.video}" for clip in clips if experiment.protocol.near_duplicates}
         return audit_split_list(split, shared_media=() if missing else None, not_compared=missing)
     found = compare(clips, root)
     findings = audit_split_list(split, shared_media=found.pairs, not_compared=found.not_compared)
@@ -99,7 +109,7 @@ def _unlisted(split: SplitList, root: Path) -> list[Finding]:
     return [Finding("media_not_listed", detail, len(others), others)]
 
 
-def _told(one: str) -> tuple[str, str]:
+def _role_and_column(one: str) -> tuple[str, str]:
     role, separator, column = one.partition("=")
     if not separator or not role or not column:
         raise SplitListError(f"--columns expects role=column, for example speaker=actor; got {one!r}")
@@ -107,8 +117,14 @@ def _told(one: str) -> tuple[str, str]:
 
 
 def _format(split: SplitList) -> str:
-    """Name, columns and sizes of a list."""
+    """Name, columns and sizes of a list, and how its names were compared."""
     used = ", ".join(f"{role} from {column!r}" for role, column in split.columns.items() if column)
     sizes = ", ".join(f"{fold.name} {len(fold.train)}/{len(fold.validation)}/{len(fold.test)}" for fold in split.folds)
     promise = "; each clip is tested once" if split.each_once else ""
-    return f"{split.path}: {number_of(len(split.items), 'clip')} ({used}){promise}\ntrain/validation/test: {sizes}"
+    lines = [f"{split.path}: {number_of(len(split.items), 'clip')} ({used}){promise}", f"train/validation/test: {sizes}"]
+    if split.told_by_names:
+        lines.append(f"no column has them: {split.told_by_names}")
+    lines.append(RULE)
+    for role, names in split.joined.items():
+        lines.append(f"joined spellings of {number_of(len(names), role)}: {listed([' = '.join(several) for several in names], 3)}")
+    return "\n".join(lines)

@@ -7,38 +7,39 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus, PreparedSet
-from avemo_jax.data.resident import ResidentSet
-from avemo_jax.data.stream import StreamedSet
-from avemo_jax.degradation import KINDS, MISSING, Degradation, parse_degradation
+from avemo_jax.data.feed import Feed
+from avemo_jax.config import Experiment
+from avemo_jax.degradation import EACH_STREAM, KINDS, MISSING, Degradation, parse_degradation
 from avemo_jax.evaluation.metrics import FROM_CONFUSION
 from avemo_jax.evaluation.paired import paired_bootstrap
 from avemo_jax.evaluation.results import Predictions, speaker_sums
 from avemo_jax.evaluation.statistics import speaker_bootstrap
 from avemo_jax.experiment.baseline import baseline_predictions
-from avemo_jax.experiment.outcomes import Outcome, SvmOutcome, fit_machines, machine_features
-from avemo_jax.experiment.plan import Config, Plan, load_data, make_plan
+from avemo_jax.experiment.outcomes import Outcome, SvmOutcome, fit_svms, svm_features
+from avemo_jax.experiment.grid_plan import GridPlan, load_data, make_plan
 from avemo_jax.experiment.predictions import predict_tests
-from avemo_jax.experiment.run import run_hashes, set_up_backend
+from avemo_jax.experiment.backend import set_up_backend
+from avemo_jax.experiment.measuring import run_hashes
 from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.reporting.report import write_report
 from avemo_jax.reporting.robustness_panel import panel_table
 from avemo_jax.reporting.tables import table_text
-from avemo_jax.runs.run_directory import RunDirectory, default_workdir, open_run
+from avemo_jax.runs.run_directory import RunDirectory, open_run
 
 LOG = logging.getLogger(__name__)
 PANEL_METRICS = ("uar", "war")
 _TABLE_VIEW = "table"
 
 
-def measure_robustness(config: Config, prepared: PreparedCorpus, degraded: Callable[[Degradation], PreparedCorpus]) -> dict[str, Any]:
+def measure_robustness(experiment: Experiment, prepared: PreparedCorpus, degraded: Callable[[Degradation], PreparedCorpus]) -> dict[str, Any]:
     """Measure a finished run under every condition of `robustness.conditions`; write robustness.json and the report.
 
     Args:
@@ -53,31 +54,34 @@ def measure_robustness(config: Config, prepared: PreparedCorpus, degraded: Calla
       FileNotFoundError: the run has not finished.
       ValueError: a condition that is none.
     """
-    conditions = [parse_degradation(text) for text in config["robustness"]["conditions"]]
-    set_up_backend(config)
-    workdir = default_workdir(config)
+    conditions = conditions_of(experiment)
+    set_up_backend(experiment)
+    workdir = experiment.run_directory
     if not (workdir / "results.json").is_file():
         raise FileNotFoundError(f"no finished run in {workdir}; train it first: the same command with --mode=train")
-    with open_run(workdir, config) as run:
-        plan = make_plan(config, prepared)
+    with open_run(workdir, experiment) as run:
+        plan = make_plan(experiment, prepared)
         run.bind(**run_hashes(plan, prepared))
         plan = with_chosen(plan, run.path)
         table, folds = plan.folds.spans()[-1]
         clean = predict_tests(plan, _restored(plan, plan, run), folds=folds)
         baseline = _baseline(plan, prepared.functionals, prepared.functionals, table)
+        modality_of = {
+            name: prepared.sets[name].manifest.modality for name, stream in experiment.streams_in_use.items() if stream.view != _TABLE_VIEW
+        }
         entries, left_out = [], []
         for condition in conditions:
-            reason = _why_not(config, condition)
+            reason = _why_not(experiment, condition, modality_of)
             if reason:
                 LOG.info("%s: left out, %s", condition, reason)
                 left_out.append({"condition": str(condition), "reason": reason})
                 continue
             LOG.info("%s ...", condition)
             there = prepared if condition.kind == MISSING else degraded(condition)
-            worse = dataclasses.replace(plan, data=_without(plan.data, condition.stream) if condition.stream else _data_of(plan, there))
+            worse = dataclasses.replace(plan, data=plan.data.without(condition.stream) if condition.stream else _data_of(plan, there))
             predictions = predict_tests(worse, _restored(plan, worse, run), folds=folds)
             entry = {"condition": str(condition), "kind": condition.kind, "amount": condition.amount, "stream": condition.modality}
-            entry |= {"unit": "" if condition.stream else KINDS[condition.kind][1], "num_lost": _num_lost(plan, there, condition)}
+            entry |= {"unit": "" if condition.stream else KINDS[condition.kind][1], "num_lost": _num_lost(plan, there, condition, modality_of)}
             own = _measure(predictions, clean)
             beside = None
             if baseline is not None and condition.kind != MISSING and condition.modality == "audio":
@@ -97,66 +101,62 @@ def measure_robustness(config: Config, prepared: PreparedCorpus, degraded: Calla
     return panel
 
 
-def _why_not(config: Config, condition: Degradation) -> str:
-    """Why a condition cannot be measured with this system, "" where it can."""
-    streams = config["system"]["streams"]
-    if condition.modality not in streams:
-        return f"the system has no {condition.modality}"
+def conditions_of(experiment: Experiment) -> list[Degradation]:
+    """Return the conditions to measure; "missing:*" stands for each stream of the system in turn.
+
+    Raises:
+      ValueError: a condition that does not exist, or a stream that the system does not have.
+    """
+    streams = experiment.system.streams
+    conditions = []
+    for text in experiment.robustness.conditions:
+        condition = parse_degradation(text)
+        names = streams if condition.stream == EACH_STREAM else (condition.stream,)
+        if condition.kind == MISSING and (unknown := [name for name in names if name not in streams]):
+            raise ValueError(f"robustness.conditions holds {text!r}, but the system has the streams {', '.join(streams)}, not {unknown[0]}")
+        conditions += [dataclasses.replace(condition, stream=name) for name in names]
+    return conditions
+
+
+def _why_not(experiment: Experiment, condition: Degradation, modality_of: Mapping[str, str]) -> str:
+    """Return why a condition cannot be measured with this system, "" where it can.
+
+    Args:
+      modality_of: stream -> medium that its view is made of, without the streams that are tables of features.
+    """
     if condition.kind == MISSING:
-        return "" if len(streams) > 1 else f"the system has nothing but {condition.modality}"
-    views = (config["system"][f"{condition.modality}_view"], config["system"][f"{condition.modality}_view_beside"])
-    return f"its {condition.modality} is a table of features, which has no media" if _TABLE_VIEW in views else ""
+        return "" if len(experiment.system.streams) > 1 else f"the system has no stream but {condition.stream}"
+    if condition.modality not in modality_of.values():
+        return f"no stream of the system is made of {condition.modality}"
+    return ""
 
 
-def _restored(plan: Plan, shown: Plan, run: RunDirectory) -> Outcome:
+def _restored(plan: GridPlan, shown: GridPlan, run: RunDirectory) -> Outcome:
     """What the run has trained, ready to judge the examples of the plan `shown`; machines are fitted on those of `plan`."""
     last = plan.stages[-1]
     if last.part != "svm":
         return restore_last(shown, run.path)
-    fitted: SvmOutcome = fit_machines(plan, last)
-    features, usable = machine_features(shown, last)
+    fitted: SvmOutcome = fit_svms(plan, last)
+    features, usable = svm_features(shown, last)
     return dataclasses.replace(fitted, features=features, usable=usable)
 
 
-def _data_of(plan: Plan, prepared: PreparedCorpus) -> ResidentSet | StreamedSet:
-    """The examples of a degraded corpus, at least as long as those that networks were trained on."""
-    data = load_data(plan.config, plan.clips, plan.classes, prepared)
-    if not isinstance(data, ResidentSet):
-        return data
-    arrays, times = dict(data.arrays), dict(data.times_s)
-    for stream in data.streams:
-        short = plan.data.arrays[stream].shape[1] - arrays[stream].shape[1]
-        if short > 0:
-            for name in (stream, f"{stream}_mask"):
-                arrays[name] = np.pad(arrays[name], [(0, 0), (0, short), *[(0, 0)] * (arrays[name].ndim - 2)])
-            times[stream] = np.pad(times[stream], ((0, 0), (0, short)), constant_values=np.nan)
-    return ResidentSet(data.clip_ids, arrays, times)
+def _data_of(plan: GridPlan, prepared: PreparedCorpus) -> Feed:
+    """Return the examples of a degraded corpus, at least as long as those that networks were trained on."""
+    data = load_data(plan.experiment, plan.clips, plan.classes, prepared)
+    return data.padded_to({stream: plan.data.num_steps(stream) for stream in data.streams})
 
 
-def _without(data: ResidentSet | StreamedSet, stream: str) -> ResidentSet | StreamedSet:
-    """The same examples, one stream of which has no real step."""
-    if isinstance(data, StreamedSet):
-        absent = dataclasses.replace(
-            data.sources[stream],
-            record_of=np.full_like(data.sources[stream].record_of, -1),
-            has_steps=np.zeros_like(data.sources[stream].has_steps),
-        )
-        return dataclasses.replace(data, sources=dict(data.sources) | {stream: absent}).only(data.streams)
-    arrays = dict(data.arrays)
-    arrays |= {stream: np.zeros_like(arrays[stream]), f"{stream}_mask": np.zeros_like(arrays[f"{stream}_mask"])}
-    return ResidentSet(data.clip_ids, arrays, data.times_s).only(data.streams)
-
-
-def _num_lost(plan: Plan, prepared: PreparedCorpus, condition: Degradation) -> int:
-    """Clips of which a condition leaves nothing in its stream; they are in the denominator."""
-    kept = {clip.clip_id for clip in plan.clips}
+def _num_lost(plan: GridPlan, prepared: PreparedCorpus, condition: Degradation, modality_of: Mapping[str, str]) -> int:
+    """Return the number of clips of which a condition leaves nothing in a stream that it concerns; they stay in the denominator."""
+    used = {clip.clip_id for clip in plan.clips}
     if condition.kind == MISSING:
-        return len(kept)
-    damage = prepared.sets[condition.modality].damage
-    return len({clip for clip, one in damage.items() if clip in kept and one.kind in (*LOST_KINDS, "no_face")})
+        return len(used)
+    damaged = [prepared.sets[stream].damage for stream, modality in modality_of.items() if modality == condition.modality]
+    return len({clip for damage in damaged for clip, one in damage.items() if clip in used and one.kind in (*LOST_KINDS, "no_face")})
 
 
-def _baseline(plan: Plan, fitted_on: PreparedSet | None, tested: PreparedSet | None, table: FoldTable) -> Predictions | None:
+def _baseline(plan: GridPlan, fitted_on: PreparedSet | None, tested: PreparedSet | None, table: FoldTable) -> Predictions | None:
     if fitted_on is None or tested is None or plan.stages[-1].part == "svm":
         return None
     try:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from avemo_jax.clips import Clip
+from avemo_jax.identity import first_spellings
 from avemo_jax.protocols import named
 
 PARTS = ("train", "validation", "test")
@@ -90,7 +91,8 @@ class FoldTable:
         """Findings of the leak audit that choosing this protocol by its name allows, because it is made so; every table wears them."""
         if self.speaker_independent:
             return ()
-        return ("speaker_in_two_parts",) if self.groups_by == "sentence" else ("speaker_in_two_parts", "sentence_in_two_parts")
+        speakers = ("speaker_in_two_parts", "speakers_look_alike")
+        return speakers if self.groups_by == "sentence" else (*speakers, "sentence_in_two_parts")
 
 
 def make_folds(
@@ -119,7 +121,7 @@ def make_folds(
     if not clips:
         raise ValueError(f"protocol {name} needs clips, got none")
     order = sorted(range(len(clips)), key=lambda index: clips[index].clip_id)
-    clips, labels = [clips[index] for index in order], [labels[index] for index in order]
+    clips, labels = in_one_spelling([clips[index] for index in order]), [labels[index] for index in order]
     corpus = _corpus(clips)
     published = named.named_folds(corpus, name)
     if published is not None:
@@ -138,6 +140,18 @@ def make_folds(
         )
     check_folds(table, clips)
     return table
+
+
+def in_one_spelling(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips with one spelling for each speaker, session and sentence, the first one, so that protocols group them as what they are."""
+    first = {field: first_spellings(getattr(clip, field) for clip in clips) for field in ("speaker", "session", "sentence")}
+
+    def respelled(clip: Clip) -> Clip:
+        changes = {field: known.get(getattr(clip, field), "") for field, known in first.items()}
+        is_same = all(getattr(clip, field) == value for field, value in changes.items())
+        return clip if is_same else dataclasses.replace(clip, **changes)  # type: ignore[arg-type]
+
+    return [respelled(clip) for clip in clips]
 
 
 def join_tables(tables: Sequence[FoldTable]) -> FoldTable:
@@ -196,7 +210,9 @@ def _check_fold(table: FoldTable, fold: Fold, by_id: dict[str, Clip]) -> None:
         groups_by = table.groups_by if second == "test" or not table.validation_by else table.validation_by
         # A session protocol promises unseen speakers too.
         for attribute in {"": (), "session": ("session", "speaker")}.get(groups_by, (groups_by,)):
-            groups = [{by_id[clip_id].group(attribute) for clip_id in parts[part]} for part in (first, second)]
+            known = first_spellings(clip.group(attribute) for clip in by_id.values())
+            group_of = {clip_id: known.get(clip.group(attribute), "") for clip_id, clip in by_id.items()}
+            groups = [{group_of[clip_id] for clip_id in parts[part]} for part in (first, second)]
             if shared := sorted(groups[0] & groups[1], key=named.natural_order):
                 raise LeakError(f"{where}: {attribute}s in both the {first} and the {second} part: {_listed(shared)}")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from avemo_jax.clips import Clip
-from avemo_jax.protocols.folds import Fold, FoldTable
+from avemo_jax.protocols.folds import Fold, FoldTable, in_one_spelling
 
 _STACK_PARTS = 5  # one of so many parts of the validation clips selects, the others train a stacked net
 
@@ -54,7 +54,7 @@ def _num_groups(table: FoldTable, clip_ids: Sequence[str], clips: Sequence[Clip]
     if not _groups_by(table):
         return None
     wanted = set(clip_ids)
-    return len({clip.group(_groups_by(table)) for clip in clips if clip.clip_id in wanted})
+    return len({clip.group(_groups_by(table)) for clip in in_one_spelling(clips) if clip.clip_id in wanted})
 
 
 def _groups_by(table: FoldTable) -> str:
@@ -66,7 +66,7 @@ def _divided(
     table: FoldTable, clip_ids: Sequence[str], clips: Sequence[Clip], labels: Sequence[int], num_parts: int, wanted_by: str
 ) -> tuple[tuple[str, ...], ...]:
     wanted = set(clip_ids)
-    rows = [(clip, label) for clip, label in zip(clips, labels, strict=True) if clip.clip_id in wanted]
+    rows = [(clip, label) for clip, label in zip(in_one_spelling(clips), labels, strict=True) if clip.clip_id in wanted]
     label = np.asarray([one for _, one in rows])
     num_groups = _num_groups(table, clip_ids, clips)
     if num_groups is not None and num_groups < num_parts:

@@ -11,6 +11,8 @@ import dataclasses
 import re
 from collections.abc import Iterable
 
+from avemo_jax.identity import identity
+
 Group = tuple[str, ...]
 
 
@@ -40,7 +42,7 @@ class NamedFolds:
 
 def canonical(name: str) -> str:
     """Return the number a name ends with, without leading zeros ("Actor_01" -> "1"), or the name itself where it ends with none."""
-    digits = re.search(r"\d+$", name)
+    digits = re.search(r"\d+$", identity(name))
     return str(int(digits.group())) if digits else name
 
 

@@ -1,8 +1,8 @@
 """Several processes as one run: they find each other through jax.distributed, wait for each other, and stop together.
 
-Trials are independent, so each process trains its own on its own devices, and nothing is exchanged while it does. What is agreed upon goes
-through JAX's coordination service, which process 0 keeps: points where all meet, a stop that one of them was asked for, an error that one
-of them met. A process that is lost ends all others within `config.devices.heartbeat_s`; JAX does that, and says which one was lost.
+Trials are independent, so each process trains its own on its own devices, and nothing is exchanged while it does. Barriers, stop requests
+and errors go through JAX's coordination service, which runs in process 0. When a process is lost, JAX ends all others within
+`devices.heartbeat_s` and names the lost one.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import jax
 
+from avemo_jax.config import Devices
 from avemo_jax.runs.preemption import Preempted, StopRequest, listen
 
 LOG = logging.getLogger(__name__)
-_NEWS = "avemo/news"
+_MESSAGE_KEY = "avemo/message"
 _POLL_S = 0.2
 _WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -30,7 +31,7 @@ class Processes:
     """The processes of a run, as one of them sees them.
 
     Attributes:
-      number: of this process; 0 leads: it owns the run directory, and evaluates and reports.
+      number: of this process; 0 is the primary process: it owns the run directory, evaluates and reports.
       count: of all.
     """
 
@@ -39,27 +40,27 @@ class Processes:
         self.count = count
 
     @property
-    def leads(self) -> bool:
+    def is_primary(self) -> bool:
         return self.number == 0
 
-    def leader_first(self, function: Callable[[], Result]) -> Result:
-        """Call `function` in process 0, and when it is done there in all others: what it makes on the shared disk is made once.
+    def run_on_primary_first(self, function: Callable[[], Result]) -> Result:
+        """Call `function` in the primary process, and then in all others: files on the shared disk are written once.
 
-        Devices are touched afterwards and by all at the same time: the first touch of each waits for the others, two minutes and no longer,
-        and what makes features wants the devices of process 0 for itself.
+        Devices are initialised afterwards, by all at the same time: a process waits for the others for two minutes at most when it
+        initialises its devices, and frozen encoders need those of the primary process to themselves.
         """
-        if self.leads:
+        if self.is_primary:
             result = function()
-            self.meet("leader first")
+            self.barrier("primary first")
         else:
-            self.meet("leader first")
+            self.barrier("primary first")
             result = function()
-        self.meet("devices")
+        self.barrier("devices")
         jax.local_devices()
         return result
 
-    def meet(self, point: str) -> None:
-        """Wait until all processes have come to this point.
+    def barrier(self, point: str) -> None:
+        """Wait until all processes have reached this barrier.
 
         Raises:
           Preempted: one of them was asked to stop.
@@ -77,7 +78,7 @@ class Processes:
             except Exception as error:
                 outcome.append(error)
 
-        # In a thread of its own: a signal is noticed between two looks, and not after hours of waiting for the slowest.
+        # In a thread of its own, so that a signal is noticed while the slowest process is waited for.
         waiting = threading.Thread(target=wait, daemon=True)
         with listen() as own:
             stop = self.shared(own)
@@ -90,45 +91,45 @@ class Processes:
                 if number is not None:
                     raise Preempted(number)
         if outcome[0] is not None:
-            raise RuntimeError(f"the processes lost each other at the point {point!r}: {outcome[0]}")
+            raise RuntimeError(f"the processes lost each other at the barrier {point!r}: {outcome[0]}")
 
     def shared(self, own: StopRequest) -> SharedStop:
-        """A stop request that is told to all processes, and heard of from them."""
+        """Return a stop request that is sent to all processes and received from them."""
         return SharedStop(self, own)
 
-    def announce(self, news: str) -> None:
-        """Tell all processes: the number of a signal, or a sentence about an error. What was told first stands."""
-        if self.count > 1 and _client() is not None and self.news() is None:
-            _client().key_value_set(_NEWS, news, allow_overwrite=True)
+    def broadcast(self, message: str) -> None:
+        """Send all processes the number of a signal, or a sentence about an error; the first message counts."""
+        if self.count > 1 and _client() is not None and self.message() is None:
+            _client().key_value_set(_MESSAGE_KEY, message, allow_overwrite=True)
 
-    def news(self) -> str | None:
-        """What was announced, by any process."""
+    def message(self) -> str | None:
+        """Return the message that any process has broadcast, or None."""
         if self.count == 1 or _client() is None:
             return None
         try:
-            return _client().key_value_try_get(_NEWS)
+            return _client().key_value_try_get(_MESSAGE_KEY)
         except Exception as error:  # JAX raises its own kind for a key that is not there
             if "NOT_FOUND" in str(error):
                 return None
-            raise RuntimeError(f"process 0, which the processes speak through, cannot be reached: {error}") from error
+            raise RuntimeError(f"process 0, which runs the coordination service, cannot be reached: {error}") from error
 
     def leave(self) -> None:
-        """Part with the others, when all have come to this point; from here on a process that ends is no loss."""
+        """Leave the group, when all have reached this point; from here on a process may end without ending the others."""
         if self.count > 1:
             jax.distributed.shutdown()
 
     @contextmanager
     def as_one(self) -> Iterator[None]:
-        """Tell the other processes of an error or an interruption inside, so that they save and end as well."""
+        """Broadcast an error or an interruption inside, so that the other processes save and end as well."""
         try:
             yield
         except Preempted:
             raise
         except KeyboardInterrupt:
-            self.announce(str(int(signal.SIGINT)))
+            self.broadcast(str(int(signal.SIGINT)))
             raise
         except Exception as error:
-            self.announce(f"process {self.number} of {self.count} ended with an error: {error}")
+            self.broadcast(f"process {self.number} of {self.count} ended with an error: {error}")
             raise
 
 
@@ -136,7 +137,7 @@ class SharedStop:
     """A stop request of all processes; see `preemption.Stop`.
 
     Attributes:
-      error: what another process ended with, where it was an error.
+      error: that another process ended with, "" for none.
     """
 
     def __init__(self, processes: Processes, own: StopRequest):
@@ -146,54 +147,54 @@ class SharedStop:
 
     @property
     def signal_number(self) -> int | None:
-        """The signal that any process was sent; SIGTERM where one of them ended with an error."""
+        """Return the signal that any process was sent; SIGTERM where one of them ended with an error."""
         if self._own.signal_number is not None:
-            self._processes.announce(str(self._own.signal_number))
+            self._processes.broadcast(str(self._own.signal_number))
             return self._own.signal_number
-        news = self._processes.news()
-        if news is None:
+        message = self._processes.message()
+        if message is None:
             return None
-        if news.isdigit():
-            return int(news)
+        if message.isdigit():
+            return int(message)
         if not self.error:
-            self.error = news
-            LOG.error("%s; this process saves and ends as well", news)
+            self.error = message
+            LOG.error("%s; this process saves and ends as well", message)
         return signal.SIGTERM
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
-def join(devices: Mapping[str, Any]) -> Processes:
+def join(devices: Devices) -> Processes:
     """Find the other processes of this run; must come before anything touches a device.
 
     Args:
-      devices: `config.devices`: `distributed` leaves it to JAX to recognise SLURM, a TPU pod, Kubernetes or Open MPI; where processes are
+      devices: `distributed` leaves it to JAX to recognise SLURM, a TPU pod, Kubernetes or Open MPI; where processes are
         launched plainly, `coordinator` (host:port of process 0), `process` and `num_processes` say it.
 
     Raises:
       ValueError: the fields do not fit together, or JAX recognises nothing here.
       RuntimeError: the others cannot be reached.
     """
-    coordinator, number, count = devices["coordinator"], devices["process"], devices["num_processes"]
+    coordinator, number, count = devices.coordinator, devices.process, devices.num_processes
     if not coordinator:
         if count or number:
             raise ValueError(
                 f"config.devices.process={number} and num_processes={count} are for a plain launch and need "
                 "--config.devices.coordinator=HOST:PORT, the address of process 0"
             )
-        if not devices["distributed"]:
-            return ALONE
+        if not devices.distributed:
+            return SINGLE_PROCESS
     elif not 0 <= number < count or ":" not in coordinator:
         raise ValueError(
             f"expected --config.devices.coordinator=HOST:PORT with num_processes of at least 1 and process from 0 to one below it; got "
             f"coordinator={coordinator}, num_processes={count}, process={number}"
         )
-    if devices["heartbeat_s"] < 1:
-        raise ValueError(f"config.devices.heartbeat_s must be at least 1, got {devices['heartbeat_s']}")
+    if devices.heartbeat_s < 1:
+        raise ValueError(f"config.devices.heartbeat_s must be at least 1, got {devices.heartbeat_s}")
     plain = dict(coordinator_address=coordinator, num_processes=count, process_id=number, cluster_detection_method="deactivate")
     try:
-        jax.distributed.initialize(**(plain if coordinator else {}), heartbeat_timeout_seconds=devices["heartbeat_s"])
+        jax.distributed.initialize(**(plain if coordinator else {}), heartbeat_timeout_seconds=devices.heartbeat_s)
     except ValueError as error:
         raise ValueError(
             f"config.devices.distributed=True, but JAX recognises neither SLURM, a TPU pod, Kubernetes (pip install jax[k8s]) nor Open MPI "

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import filelock
 
 from avemo_jax.atomic import atomic_file, write_json
+from avemo_jax.config import Experiment, to_plain
 from avemo_jax.json_lines import read_rows
 from avemo_jax.redaction import redacted_tree
 
@@ -48,13 +51,8 @@ UNCOMPARED = (
     "train.checkpoint_every_epochs",
     "train.keep_checkpoints",
     "views.table.path",
+    "views.table.allow_columns",
 )
-# Fields that came after runs had been made, and the value that does what was done before there was the field: what a run has whose
-# config.json lacks it.
-ADDED = {
-    "devices.product_precision": "default",
-    "train.length_buckets": 1,
-}
 # Packages whose version may change a number.
 VERSIONED = (
     *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn"),
@@ -64,6 +62,10 @@ VERSIONED = (
 
 class ConfigMismatch(ValueError):
     """The directory holds a run of another config."""
+
+
+class ChangedPredictions(ValueError):
+    """A file of predictions is not the one that the run wrote."""
 
 
 class RunDirectory:
@@ -122,6 +124,24 @@ class RunDirectory:
                 + "\nPoint --config.corpus.root at the corpus it was begun with, or give this run another --config.workdir."
             )
 
+    def record_predictions(self, names: Sequence[str]) -> None:
+        """Write the SHA-256 of these files of predictions into run.json."""
+        self.write_run_json(predictions_sha256={name: _sha256(self.path / name) for name in names})
+
+    def check_predictions(self) -> None:
+        """Check that the files of predictions that are there are those that the run wrote; one that was removed is no change.
+
+        Raises:
+          ChangedPredictions: one was changed, with what to do.
+        """
+        recorded = self.read_json("run.json").get("predictions_sha256", {}) if self.has("run.json") else {}
+        for name, expected in recorded.items():
+            if self.has(name) and (found := _sha256(self.path / name)) != expected:
+                raise ChangedPredictions(
+                    f"{self.path / name} was changed after this run wrote it: expected SHA-256 {expected[:12]}..., found {found[:12]}...; "
+                    "put the original back, or remove the file and --mode=evaluate writes it anew from the checkpoints"
+                )
+
     @contextmanager
     def lock_share(self, share: int, *, timeout_s: float) -> Iterator[None]:
         """Hold a part of the run that one of several processes trains.
@@ -151,10 +171,11 @@ class RunDirectory:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
 
     def write_run_json(self, **facts: Any) -> None:
-        """Write run.json: versions, commit, devices, hashes, seconds per phase."""
+        """Write run.json: id, versions, commit, devices, hashes, seconds per phase."""
         import jax
 
-        earlier = self.read_json("run.json") if self.has("run.json") else {}
+        # A run of an earlier version stays without an id: its checkpoints have none either.
+        earlier: dict[str, Any] = self.read_json("run.json") if self.has("run.json") else {"run_id": uuid.uuid4().hex}
         seconds = dict(earlier.get("seconds", {}))
         for name, value in self._seconds.items():
             seconds[name] = round(seconds.get(name, 0.0) + value, 3)
@@ -178,23 +199,27 @@ class RunDirectory:
         )
 
 
-def default_workdir(config: Mapping[str, Any]) -> Path:
-    """runs/<corpus>-<system>-<protocol>, or what the config says."""
-    if config["workdir"]:
-        return Path(config["workdir"])
-    protocol = config["protocol"]["name"].replace(" ", "").replace(",", "+")  # of several; lists of runs are divided by commas
-    return Path(f"runs/{config['corpus']['name']}-{config['system']['name']}-{protocol}")
+def read_owner(path: Path) -> dict[str, Any]:
+    """What the checkpoints of a run belong to: its id ("" where an earlier version began it), config, folds and prepared sets."""
+    facts, config = (json.loads(file.read_text()) if file.is_file() else {} for file in (path / "run.json", path / "config.json"))
+    return {
+        "run_id": facts.get("run_id", ""),
+        # Of the file, which is written once: a config that is resumed with may differ in where and how fast.
+        "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
+        "fold_hash": facts.get("fold_hash", ""),
+        "prepared_sets": facts.get("prepared_sets", {}),
+    }
 
 
 @contextmanager
-def open_run(path: Path, config: Mapping[str, Any]) -> Iterator[RunDirectory]:
+def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
     """Lock a run directory, making it where there is none, and check that it belongs to this config; passwords are not written into it.
 
     Raises:
       ConfigMismatch: it holds a run of another config; the message shows every difference.
       RuntimeError: another process is working in it.
     """
-    path, config = Path(path), redacted_tree(config)
+    path, config = Path(path), redacted_tree(to_plain(experiment))
     path.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path / ".lock")
     try:
@@ -212,18 +237,24 @@ def open_run(path: Path, config: Mapping[str, Any]) -> Iterator[RunDirectory]:
         lock.release()
 
 
-def follow_run(path: Path, config: Mapping[str, Any]) -> RunDirectory:
-    """The run directory that another process has opened for the same config; this one writes rows and checkpoints of its share.
+def follow_run(path: Path, experiment: Experiment) -> RunDirectory:
+    """Return the run directory that another process has opened for the same config; this one writes rows and checkpoints of its share.
 
     Raises:
       ConfigMismatch: this process was started with another config; the message shows every difference.
     """
-    _refuse_other(Path(path), redacted_tree(config))
+    _refuse_other(Path(path), redacted_tree(to_plain(experiment)))
     return RunDirectory(Path(path))
 
 
 def _refuse_other(path: Path, config: Mapping[str, Any]) -> None:
-    differences = compare_configs(json.loads((path / "config.json").read_text()), json.loads(json.dumps(config)))
+    stored = json.loads((path / "config.json").read_text())
+    if "streams" not in stored:
+        raise ConfigMismatch(
+            f"{path} holds a run of an earlier version, whose config has other fields; its predictions.csv and report.html stay readable. "
+            "Give this run another --config.workdir, or remove that folder."
+        )
+    differences = compare_configs(stored, json.loads(json.dumps(config)))
     if differences:
         raise ConfigMismatch(
             f"{path} holds a run of another config:\n  "
@@ -234,7 +265,7 @@ def _refuse_other(path: Path, config: Mapping[str, Any]) -> None:
 
 def compare_configs(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """Lines `field: stored -> given` for every field that matters and differs."""
-    old, new = ADDED | flatten(stored), ADDED | flatten(given)
+    old, new = flatten(stored), flatten(given)
     return [
         f"{name}: {old.get(name, '(absent)')!r} there, {new.get(name, '(absent)')!r} now"
         for name in sorted(old.keys() | new.keys())
@@ -259,6 +290,10 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _version(package: str) -> str:

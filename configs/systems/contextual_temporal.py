@@ -21,6 +21,8 @@ frozen; streams.<name>.encoder_trained_from fine-tunes them.
 
 from ml_collections import ConfigDict
 
+from configs import base
+
 _BOTH = ("audio", "video")
 VARIANTS = {
     "contextual_temporal": _BOTH,
@@ -35,30 +37,20 @@ VARIANTS = {
 
 
 def apply(config: ConfigDict, variant: str) -> None:
-    """Set views, encoders, networks and the recipe."""
-    config.system.name = variant.replace(":", "_")
-    config.system.streams = VARIANTS[variant]
-    config.system.audio_view = "logmel_patches"
-    config.model.audio.encoder = "vggish"
+    """Set the streams, the fusion and the recipe."""
     kind = variant.partition(":")[2]
+    recurrent = dict(context_units=(256,), pooling="last", dense_units=(), batch_norm=False)
+    audio = base.stream(view="logmel_patches", encoder="vggish", **recurrent)
     if kind in ("i3d", "i3d_video"):
-        config.system.video_view = "frame_windows"
-        config.model.video.encoder = "i3d_rgb"
+        video = base.stream(view="frame_windows", encoder="i3d_rgb", **recurrent)
         config.views.frame_windows.segment_s = config.views.logmel_patches.segment_s
     else:
-        config.system.video_view = "keyframes"
-        config.model.video.encoder = "inception_v3"
+        video = base.stream(view="keyframes", encoder="inception_v3", **recurrent)
     if kind in ("both", "both_video"):
-        config.system.video_view_beside = "frame_windows"
-        config.model.video.encoder_beside = "i3d_rgb"
+        video.view_beside, video.encoder_beside = "frame_windows", "i3d_rgb"
         config.views.frame_windows.segment_s = config.views.keyframes.segment_s
-    for stream in ("audio", "video"):
-        branch = config.model[stream]
-        branch.context_units = (256,)
-        branch.pooling = "last"
-        branch.dense_units = ()
-        branch.batch_norm = False
-    config.model.fusion.kind = "dot_attention" if kind == "attention" else "tanh_gru"
+    base.use(config, variant, VARIANTS[variant], audio=audio, video=video)
+    config.fusion.kind = "dot_attention" if kind == "attention" else "tanh_gru"
     config.train.stages = (*config.system.streams, "fused") if config.system.streams == _BOTH else config.system.streams
     config.train.batch_size = 48
     config.train.num_epochs = 86

@@ -7,12 +7,12 @@ No published system. It stands beside every audio result; here it has a report o
 
 from ml_collections import ConfigDict
 
+from configs import base
+
 VARIANTS = {"functionals_svm": ("audio",)}
 
 
 def apply(config: ConfigDict, variant: str) -> None:
-    """Set the view and the stage."""
-    config.system.name = variant
-    config.system.streams = ("audio",)
-    config.system.audio_view = "functionals"
+    """Set the stream and the stage."""
+    base.use(config, variant, VARIANTS[variant], audio=base.stream(view="functionals"))
     config.train.stages = ("svm",)

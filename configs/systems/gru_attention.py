@@ -20,6 +20,8 @@ AdamW with a cosine schedule, label smoothing. All of them are fields.
 
 from ml_collections import ConfigDict
 
+from configs import base
+
 _BOTH = ("audio", "video")
 VARIANTS = {
     "gru_attention": ("audio",),
@@ -33,51 +35,42 @@ VARIANTS = {
 
 
 def apply(config: ConfigDict, variant: str) -> None:
-    """Set the network and the recipe of a variant."""
-    config.system.name = variant.replace(":", "_")
-    config.system.streams = VARIANTS[variant]
-    config.train.stages = (*_BOTH, "fused") if config.system.streams == _BOTH else config.system.streams
+    """Set the streams and the recipe of a variant."""
+    if variant.startswith("gru_attention_"):
+        _small(config, variant)
+    else:
+        _paper(config, variant)
+    names = config.system.streams
+    config.train.stages = (*names, "fused") if len(names) > 1 else names
     config.train.schedule = "cosine"
     config.train.clip_norm = 1.0
     config.train.weight_decay = 1e-2
     config.train.label_smoothing = 0.1
-    if variant.startswith("gru_attention_"):
-        _small(config)
-    else:
-        _paper(config)
-    if variant == "gru_attention_action_units":
-        _action_units(config)
     if variant == "gru_attention:audio_ablation":
         config.sweep.fields = (
-            "model.audio.context_units=(256,)|(512,)|(256,256,256)|(512,512,512)",
-            "model.audio.batch_norm=False|True",
-            "model.audio.pooling=last|attention",
+            "streams.audio.context_units=(256,)|(512,)|(256,256,256)|(512,512,512)",
+            "streams.audio.batch_norm=False|True",
+            "streams.audio.pooling=last|attention",
         )
     if variant == "gru_attention:video_ablation":
         config.sweep.fields = (
-            "model.video.context_units=(256,)|(512,)|(1024,)|(256,256,256)|(512,512,512)",
-            "model.video.batch_norm=False|True",
-            "model.video.pooling=last|attention",
+            "streams.video.context_units=(256,)|(512,)|(1024,)|(256,256,256)|(512,512,512)",
+            "streams.video.batch_norm=False|True",
+            "streams.video.pooling=last|attention",
         )
 
 
-def _paper(config: ConfigDict) -> None:
-    config.system.audio_view = "mfcc"
+def _paper(config: ConfigDict, variant: str) -> None:
     config.views.mfcc.trim_db = 30.0
     config.views.mfcc.max_frames = 64  # 2.7 s, longer than nine in ten trimmed clips
-    audio = config.model.audio
-    audio.context_units = (256, 256, 256)
-    audio.context_batch_norm = True
-    audio.context_dropout = True
-    audio.dense_units = (256,)
-    config.system.video_view = "faces"
     config.views.faces.rate_fps = 7.5
     config.views.faces.size_px = 48
-    video = config.model.video
-    video.encoder = "vgg16"
     config.encoders.vgg16.end_point = "global_avg"  # of 48 pixels the last pooling leaves one position
-    video.context_units = (512,)
-    video.dense_units = (256,)
+    audio = base.stream(
+        view="mfcc", context_units=(256, 256, 256), context_batch_norm=True, context_dropout=True, dense_units=(256,)
+    )
+    video = base.stream(view="faces", encoder="vgg16", context_units=(512,), dense_units=(256,))
+    base.use(config, variant, VARIANTS[variant], audio=audio, video=video)
     config.train.batch_size = 32
     config.train.num_epochs = 24
     config.train.warmup_epochs = 2
@@ -85,38 +78,30 @@ def _paper(config: ConfigDict) -> None:
     config.train.dropout_rate = 0.25
 
 
-def _small(config: ConfigDict) -> None:
-    config.system.audio_view = "logmel_frames"
+def _small(config: ConfigDict, variant: str) -> None:
     config.views.logmel_frames.max_frames = 64
-    config.model.num_cepstra = 34
-    audio = config.model.audio
-    audio.time_conv_channels = 64
-    audio.time_conv_stride_steps = 2
-    audio.context_units = (64,)
-    audio.bidirectional = True
-    audio.context_dropout = True
-    audio.pooling = "attention_mean_std"
-    audio.attention_units = 64
-    audio.dense_units = (64,)
-    disturbed = config.train.audio_augmentation
-    disturbed.max_stretch = 0.15
-    disturbed.max_warp = 0.08
-    disturbed.shift_deviation = 0.3
-    disturbed.noise_deviation = 0.3
+    audio = base.stream(
+        view="logmel_frames",
+        num_cepstra=34,
+        time_conv_channels=64,
+        time_conv_stride_steps=2,
+        context_units=(64,),
+        bidirectional=True,
+        context_dropout=True,
+        pooling="attention_mean_std",
+        attention_units=64,
+        dense_units=(64,),
+    )
+    audio.augmentation.max_stretch = 0.15
+    audio.augmentation.max_warp = 0.08
+    audio.augmentation.shift_deviation = 0.3
+    audio.augmentation.noise_deviation = 0.3
+    action_units = base.stream(view="table", context="none", pooling="mean", dense_units=(64,))
+    action_units.augmentation.noise_deviation = 0.3
+    names = ("audio", "action_units") if variant.endswith("_action_units") else ("audio",)
+    base.use(config, variant, names, audio=audio, action_units=action_units)
     config.train.batch_size = 48
     config.train.num_epochs = 40
     config.train.warmup_epochs = 4
     config.train.learning_rate = 4e-3
     config.train.dropout_rate = 0.25
-
-
-def _action_units(config: ConfigDict) -> None:
-    config.system.streams = ("audio", "video")
-    config.system.video_view = "table"
-    video = config.model.video
-    video.encoder = "none"
-    video.context = "none"
-    video.pooling = "mean"
-    video.dense_units = (64,)
-    config.train.video_augmentation.noise_deviation = 0.3
-    config.train.stages = ("audio", "video", "fused")

@@ -17,6 +17,8 @@ faces by SSD where its file is given (views.hog.detector), else by OpenCV's Haar
 
 from ml_collections import ConfigDict
 
+from configs import base
+
 VARIANTS = {
     "handcrafted_late_fusion": ("audio", "video"),
     "handcrafted_late_fusion:audio": ("audio",),
@@ -26,24 +28,21 @@ VARIANTS = {
 
 
 def apply(config: ConfigDict, variant: str) -> None:
-    """Set views, encoders, networks and the recipe."""
-    config.system.name = variant.replace(":", "_")
-    config.system.streams = VARIANTS[variant]
-    config.system.audio_view = "handcrafted"
+    """Set the streams, the late fusion and the recipe."""
+    convolutional = dict(context="conv", context_units=(16, 32), pooling="mean", dense_units=(512,))
+    audio = base.stream(view="handcrafted", context_activation="relu", **convolutional)
     if not variant.endswith(":audio_features"):
-        config.system.audio_view_beside = "logmel_patches"
-        config.model.audio.encoder_beside = "vggish"
-    config.views.handcrafted.segment_s = config.views.logmel_patches.segment_s
+        audio.view_beside, audio.encoder_beside = "logmel_patches", "vggish"
+    # HOG beside landmarks, of the same pictures: the landmark net takes the square that HOG is taken of, at its own size.
+    video = base.stream(
+        view="hog", view_beside="faces", encoder_beside="face_landmarks", context_activation="relu_elu", **convolutional
+    )
+    for view in ("handcrafted", "hog", "faces"):
+        config.views[view].segment_s = config.views.logmel_patches.segment_s
     config.views.handcrafted.hop_ms = 40.0
-    if "video" in config.system.streams:
-        _picture(config)
-    for stream in ("audio", "video"):
-        branch = config.model[stream]
-        branch.context = "conv"
-        branch.context_units = (16, 32)
-        branch.context_activation = "relu" if stream == "audio" else "relu_elu"
-        branch.pooling = "mean"
-        branch.dense_units = (512,)
+    config.views.faces.rate_fps = config.views.hog.rate_fps
+    config.views.faces.size_px = 112
+    base.use(config, variant, VARIANTS[variant], audio=audio, video=video)
     config.train.stages = (*config.system.streams, "late") if len(config.system.streams) == 2 else config.system.streams
     config.late.rule = "weighted_product"
     config.train.batch_size = 32
@@ -52,14 +51,3 @@ def apply(config: ConfigDict, variant: str) -> None:
     config.train.schedule = "cosine"
     config.train.dropout_rate = 0.3
     config.train.weight_decay = 1e-2
-
-
-def _picture(config: ConfigDict) -> None:
-    """HOG beside landmarks, of the same pictures: the landmark net takes the square that HOG is taken of, at its own size."""
-    config.system.video_view = "hog"
-    config.system.video_view_beside = "faces"
-    config.model.video.encoder_beside = "face_landmarks"
-    for view in ("hog", "faces"):
-        config.views[view].segment_s = config.views.logmel_patches.segment_s
-    config.views.faces.rate_fps = config.views.hog.rate_fps
-    config.views.faces.size_px = 112

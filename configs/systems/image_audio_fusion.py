@@ -9,34 +9,36 @@ image_audio_fusion:vgg16   frozen VGG16 and a dense layer in place of the image 
 
     python run.py --config=configs/demo.py:image_audio_fusion
 
-Choices where the document is silent: faces at 2 frames/s, averaged; joining is concatenation, batch norm and a dense layer of 128.
+Choices where the document is silent: the image is the face of the middle frame; the video is faces at 2 frames/s, averaged; joining is
+concatenation, batch norm and a dense layer of 128.
 """
 
 from ml_collections import ConfigDict
 
-from configs.systems.image_cnn import image_network
-from configs.systems.mfcc_lstm import mfcc_network
+from configs import base
+from configs.systems.image_cnn import image_stream
+from configs.systems.mfcc_lstm import mfcc_stream
 
-VARIANTS = {name: ("audio", "video") for name in ("image_audio_fusion", "image_audio_fusion:vgg16")}
+VARIANTS = {name: ("audio", "video", "still") for name in ("image_audio_fusion", "image_audio_fusion:vgg16")}
 
 
 def apply(config: ConfigDict, variant: str) -> None:
-    """Set views, networks and the recipe."""
-    config.system.name = variant.replace(":", "_")
-    config.system.streams = ("audio", "video")
-    mfcc_network(config)
-    config.system.video_view = "faces"
+    """Set the streams, the fusion and the recipe."""
+    image, video = image_stream(view="still"), image_stream(view="faces")
+    config.views.still.crop = "face"
+    config.views.still.size_px = 48
     config.views.faces.rate_fps = 2.0
     config.views.faces.size_px = 48
-    config.views.faces.segment_s = config.views.mfcc_mean.segment_s
-    image_network(config)
+    for view in ("still", "faces"):
+        config.views[view].segment_s = config.views.mfcc_mean.segment_s
     if variant.endswith(":vgg16"):
-        config.model.video.encoder = "vgg16"
-        config.model.video.standardize = "features"
+        for stream in (image, video):
+            stream.encoder, stream.standardize = "vgg16", "features"
         config.encoders.vgg16.end_point = "global_avg"
-    config.model.fusion.kind = "concat"
-    config.model.fusion.dense_units = (128,)
-    config.train.stages = ("audio", "video", "fused")
+    base.use(config, variant, ("image", "video", "audio"), image=image, video=video, audio=mfcc_stream())
+    config.fusion.kind = "concat"
+    config.fusion.dense_units = (128,)
+    config.train.stages = ("image", "video", "image+video", "audio", "fused")
     config.train.overrides = ("audio:train.batch_size=512", "audio:train.num_epochs=100", "audio:train.dropout_rate=0.2")
     config.train.batch_size = 32
     config.train.num_epochs = 15

@@ -20,19 +20,17 @@ one place), which would leave 6 x 6 of 48 x 48; the text's 88 x 88 is views.stil
 
 from ml_collections import ConfigDict
 
+from configs import base
+
 VARIANTS = {name: ("still",) for name in ("image_cnn", "image_cnn:jaffe", "image_cnn:ck48", "image_cnn:vgg16", "image_cnn:xception")}
 
 
 def apply(config: ConfigDict, variant: str) -> None:
-    """Set the view, the network and the recipe."""
+    """Set the stream and the recipe."""
     kind = variant.partition(":")[2]
-    config.system.name = variant.replace(":", "_")
-    config.system.streams = ("video",)
-    config.system.video_view = "still"
     config.views.still.size_px = 48
     config.views.still.gray = kind == "jaffe"
-    video = config.model.video
-    image_network(config)
+    video = image_stream(view="still")
     if kind == "ck48":
         video.encoder_units = (64, 128)
         video.context_dropout = True
@@ -40,12 +38,12 @@ def apply(config: ConfigDict, variant: str) -> None:
         video.encoder = {"vgg16": "vgg16", "xception": "mini_xception"}[kind]
         video.standardize = "features"
         config.encoders.vgg16.end_point = "global_avg"
-    disturbed = config.train.video_augmentation
     if kind in ("", "ck48"):
-        disturbed.max_rotate_deg = 10.0
-        disturbed.max_zoom = 0.1
-        disturbed.max_shift = 0.1
-        disturbed.flip = True
+        video.augmentation.max_rotate_deg = 10.0
+        video.augmentation.max_zoom = 0.1
+        video.augmentation.max_shift = 0.1
+        video.augmentation.flip = True
+    base.use(config, variant, ("video",), video=video)
     config.train.stages = ("video",)
     config.train.batch_size = 32
     config.train.num_epochs = {"jaffe": 20, "ck48": 10}.get(kind, 15)
@@ -53,13 +51,15 @@ def apply(config: ConfigDict, variant: str) -> None:
     config.train.dropout_rate = 0.25 if kind == "ck48" else 0.0
 
 
-def image_network(config: ConfigDict) -> None:
-    """Make the video branch C's image network; several frames are averaged after it."""
-    video = config.model.video
-    video.standardize = "none"  # pictures are in [0, 1]
-    video.encoder = "conv_pool"
-    video.encoder_units = (64, 128, 256)
-    video.context = "none"
-    video.pooling = "mean"
-    video.dense_units = (512,)
-    video.batch_norm = False
+def image_stream(view: str) -> ConfigDict:
+    """Return a stream with C's image network; several frames are averaged after it. Pictures are in [0, 1] and not z-scored."""
+    return base.stream(
+        view=view,
+        standardize="none",
+        encoder="conv_pool",
+        encoder_units=(64, 128, 256),
+        context="none",
+        pooling="mean",
+        dense_units=(512,),
+        batch_norm=False,
+    )

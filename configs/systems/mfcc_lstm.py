@@ -14,15 +14,14 @@ diverges in its first epoch.
 
 from ml_collections import ConfigDict
 
+from configs import base
+
 VARIANTS = {"mfcc_lstm": ("audio",), "mfcc_lstm:small_corpus": ("audio",)}
 
 
 def apply(config: ConfigDict, variant: str) -> None:
-    """Set the view, the network and the recipe."""
-    config.system.name = variant.replace(":", "_")
-    config.system.streams = ("audio",)
-    mfcc_network(config)
-    config.train.stages = ("audio",)
+    """Set the stream and the recipe."""
+    audio = mfcc_stream()
     config.train.batch_size = 512
     config.train.num_epochs = 100
     config.train.learning_rate = 1e-3
@@ -31,18 +30,21 @@ def apply(config: ConfigDict, variant: str) -> None:
         config.train.batch_size = 32
         config.train.schedule = "cosine"
         config.train.weight_decay = 0.01
-        config.train.audio_augmentation.noise_deviation = 0.4
+        audio.augmentation.noise_deviation = 0.4
         config.protocol.metric = "loss"
+    base.use(config, variant, ("audio",), audio=audio)
+    config.train.stages = ("audio",)
 
 
-def mfcc_network(config: ConfigDict) -> None:
-    """Make the audio branch C's audio network."""
-    config.system.audio_view = "mfcc_mean"
-    audio = config.model.audio
-    audio.standardize = "steps"
-    audio.context = "lstm"
-    audio.context_units = (123,)
-    audio.context_activation = "linear"
-    audio.pooling = "last"
-    audio.dense_units = (64, 32)
-    audio.batch_norm = False
+def mfcc_stream() -> ConfigDict:
+    """Return a stream with C's audio network."""
+    return base.stream(
+        view="mfcc_mean",
+        standardize="steps",
+        context="lstm",
+        context_units=(123,),
+        context_activation="linear",
+        pooling="last",
+        dense_units=(64, 32),
+        batch_norm=False,
+    )

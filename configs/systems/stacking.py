@@ -17,6 +17,8 @@ stacked network selects its epoch on a fifth of the validation part.
 
 from ml_collections import ConfigDict
 
+from configs import base
+
 _BOTH = ("audio", "video")
 VARIANTS = {
     "stacking": _BOTH,
@@ -28,43 +30,14 @@ VARIANTS = {
 
 
 def apply(config: ConfigDict, variant: str) -> None:
-    """Set views, encoders, networks and the recipe."""
+    """Set the streams, the fusion and the recipe."""
     kind = variant.partition(":")[2]
-    config.system.name = variant.replace(":", "_")
-    config.system.streams = VARIANTS[variant]
     if config.corpus.label_set == "ravdess8":
         config.corpus.label_set = "ravdess7_without_calm"
-    config.system.video_view = "faces"
-    config.views.faces.rate_fps = 45.0
-    config.views.faces.size_px = 48
-    config.views.faces.gray = True
-    config.views.faces.detector = "haar_coarse"
-    config.views.faces.segment_s = config.views.logmel_496.segment_s
-    audio, video = config.model.audio, config.model.video
-    audio.context = "none"
-    audio.pooling = "mean"
-    audio.dense_units = (512, 256)
-    if kind == "mfcc":
-        config.system.audio_view = "mfcc"
-        config.views.mfcc.segment_s = config.views.mfcc.padded_s = 5.0
-        config.views.mfcc.max_frames = 0
-        audio.pooling = "flatten"
-        audio.pooling_steps = 118  # of 42.667 ms in 5 s
-    else:
-        config.system.audio_view = "logmel_496"
-        audio.encoder = "vggish"
-        config.encoders.vggish.end_point = "global_max"
-    video.encoder = "vgg16"
-    config.encoders.vgg16.end_point = "global_avg"
-    video.context = "lstm"
-    video.context_units = (200, 100)
-    video.pooling = "last"
-    video.dense_units = ()
-    for branch in (audio, video):
-        branch.batch_norm = False
-    config.model.fusion.kind = "concat"
-    config.model.fusion.batch_norm = False
-    config.model.fusion.dense_units = (256,)
+    base.use(config, variant, VARIANTS[variant], audio=_audio(config, kind), video=_video(config))
+    config.fusion.kind = "concat"
+    config.fusion.batch_norm = False
+    config.fusion.dense_units = (256,)
     joining = {"": ("stacked",), "out_of_fold": ("late",)}.get(kind, ())
     config.train.stages = (*config.system.streams, *joining)
     config.late.rule = "logistic"
@@ -75,3 +48,30 @@ def apply(config: ConfigDict, variant: str) -> None:
     config.train.num_epochs = 100
     config.train.early_stop_patience_epochs = 15
     config.train.dropout_rate = 0.5
+
+
+def _audio(config: ConfigDict, kind: str) -> ConfigDict:
+    audio = base.stream(context="none", pooling="mean", dense_units=(512, 256), batch_norm=False)
+    if kind == "mfcc":
+        audio.view = "mfcc"
+        config.views.mfcc.segment_s = config.views.mfcc.padded_s = 5.0
+        config.views.mfcc.max_frames = 0
+        audio.pooling = "flatten"
+        audio.pooling_steps = 118  # of 42.667 ms in 5 s
+    else:
+        audio.view = "logmel_496"
+        audio.encoder = "vggish"
+        config.encoders.vggish.end_point = "global_max"
+    return audio
+
+
+def _video(config: ConfigDict) -> ConfigDict:
+    config.views.faces.rate_fps = 45.0
+    config.views.faces.size_px = 48
+    config.views.faces.gray = True
+    config.views.faces.detector = "haar_coarse"
+    config.views.faces.segment_s = config.views.logmel_496.segment_s
+    config.encoders.vgg16.end_point = "global_avg"
+    return base.stream(
+        view="faces", encoder="vgg16", context="lstm", context_units=(200, 100), pooling="last", dense_units=(), batch_norm=False
+    )

@@ -17,6 +17,8 @@ Choices where the document is silent: VGG19 is frozen (streams.<name>.encoder_tr
 
 from ml_collections import ConfigDict
 
+from configs import base
+
 _BOTH = ("audio", "video")
 VARIANTS = {
     "vgg19_lstm_attention": _BOTH,
@@ -27,29 +29,20 @@ VARIANTS = {
 
 
 def apply(config: ConfigDict, variant: str) -> None:
-    """Set views, encoders, networks and the recipe."""
+    """Set the streams, the fusion and the recipe."""
     kind = variant.partition(":")[2]
-    config.system.name = variant.replace(":", "_")
-    config.system.streams = {"audio": ("audio",), "video": ("video",)}.get(kind, _BOTH)
-    config.system.audio_view = "speech_segments"
-    config.system.video_view = "speech_faces"
     config.system.segment_rule = "mean" if kind == "segments" else "vote"
     for view in ("speech_segments", "speech_faces"):
         config.views[view].segments_per_example = 0 if kind == "segments" else 1
     config.encoders.vgg19.end_point = "fc7"
     config.encoders.vgg19.resize_px = 224
-    for stream in _BOTH:
-        branch = config.model[stream]
-        branch.encoder = "vgg19"
-        branch.context = "none"
-        branch.pooling = "mean"
-        branch.dense_units = ()
-        branch.batch_norm = False
-    config.model.video.frame_context = "lstm"
-    config.model.video.frame_units = 4096
-    config.model.fusion.kind = "token_attention"
-    config.model.fusion.tokens = "segments" if kind == "segments" else "modalities"
-    config.model.fusion.width = 512
+    embedding = dict(encoder="vgg19", context="none", pooling="mean", dense_units=(), batch_norm=False)
+    audio = base.stream(view="speech_segments", **embedding)
+    video = base.stream(view="speech_faces", frame_context="lstm", frame_units=4096, **embedding)
+    base.use(config, variant, {"audio": ("audio",), "video": ("video",)}.get(kind, _BOTH), audio=audio, video=video)
+    config.fusion.kind = "token_attention"
+    config.fusion.tokens = "segments" if kind == "segments" else "modalities"
+    config.fusion.width = 512
     config.train.stages = (*_BOTH, "fused") if config.system.streams == _BOTH else config.system.streams
     config.train.freeze_earlier = True  # feature nets first, then the resulting features go through attention
     config.train.batch_size = 64

@@ -10,6 +10,7 @@ A corpus module offers
     NUM_CLIPS           clips of a complete corpus as its owner counts them, or None where that is left open
     clips(root, ...)    the clips; raises CorpusNotFound
     clip_id(stem)       the clip that a media name or a table row belongs to, or None
+    named(path)         where media names tell speakers: the clip that one tells by itself, without the corpus, or None (may be absent)
 """
 
 from __future__ import annotations

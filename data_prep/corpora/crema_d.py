@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import not_found, recordings
@@ -60,6 +60,12 @@ def clips(root: Path, *, label_target: str = "acted") -> tuple[Clip, ...]:
     if not found or votes == {}:
         raise not_found("crema_d", root, layout=LAYOUT, address=ADDRESS, found=f"{len(found)} clips, and no {VOTES}" if found else None)
     return tuple(_clip(name, media, people.get(name[:4], {}), votes) for name, media in found.items())
+
+
+def named(path: PurePath) -> Clip | None:
+    """Return the clip that a media name or path tells by itself, its media as they are named, or None where it is none of the corpus."""
+    name = clip_id(path.stem)
+    return _clip(name, {}, {}, None) if name else None
 
 
 def _recording(path: Path) -> tuple[str, str] | None:

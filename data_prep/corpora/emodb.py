@@ -9,7 +9,7 @@ Source: Burkhardt et al. 2005, "A database of German emotional speech", Interspe
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import not_found, recordings
@@ -45,6 +45,12 @@ def clips(root: Path) -> tuple[Clip, ...]:
     if not found:
         raise not_found("emodb", root, layout=LAYOUT, address=ADDRESS)
     return tuple(_clip(name, media["audio"]) for name, media in found.items())
+
+
+def named(path: PurePath) -> Clip | None:
+    """Return the clip that a media name or path tells by itself, its media as they are named, or None where it is none of the corpus."""
+    name = clip_id(path.stem)
+    return _clip(name, str(path)) if name else None
 
 
 def _recording(path: Path) -> tuple[str, str] | None:

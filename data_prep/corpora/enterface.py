@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import not_found, recordings, shorten
@@ -57,9 +57,20 @@ def clips(root: Path, *, unsegmented: bool = False) -> tuple[Clip, ...]:
     return tuple(_clip(name, media["film"]) for name, media in found.items())
 
 
+def named(path: PurePath) -> Clip | None:
+    """Return the clip that a media name or path tells by itself, its media as they are named, or None where it is none of the corpus."""
+    name = _of_folders(path) or clip_id(path.stem)
+    return _clip(name, str(path)) if name else None
+
+
 def _recording(path: Path) -> tuple[str, str] | None:
+    name = _of_folders(path)
+    return (name, "film") if name else None
+
+
+def _of_folders(path: PurePath) -> str | None:
     match = _FOLDERS.search(path.parent.as_posix())
-    return (_name(match["subject"], match["emotion"], match["sentence"]), "film") if match else None
+    return _name(match["subject"], match["emotion"], match["sentence"]) if match else None
 
 
 def _name(subject: str, emotion: str, sentence: str | None) -> str:

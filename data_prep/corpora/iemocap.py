@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import not_found, shorten
@@ -70,6 +71,12 @@ def clips(root: Path, *, corpus: str = "iemocap") -> tuple[Clip, ...]:
     return tuple(sorted(found, key=lambda clip: clip.clip_id))
 
 
+def named(path: PurePath) -> Clip | None:
+    """Return the clip that a media name or path tells by itself, its media as they are named, or None where it is none of the corpus."""
+    part = _UTTERANCE.fullmatch(path.stem)
+    return Clip(path.stem, "iemocap", "", **_of_name(part)) if part else None
+
+
 def _label_lines(session: Path) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
     """Yield the label lines of a session with the parts of their utterance ids; annotators' lines (C-, A-) and comments (%) are none."""
     strangers = []
@@ -88,21 +95,28 @@ def _label_lines(session: Path) -> Iterator[tuple[re.Match[str], re.Match[str]]]
 def _clip(root: Path, corpus: str, session: Path, line: re.Match[str], part: re.Match[str]) -> Clip:
     """Make the clip of one label line; a medium that is not on disk is None."""
     dialogue, actor = part["dialogue"], part["actor"]
-    script = _SCRIPT.match(part["scene"])
     audio = session / "sentences" / "wav" / dialogue / f"{line['utterance']}.wav"
     video = session / "dialog" / "avi" / "DivX" / f"{dialogue}.avi"
     return Clip(
         clip_id=line["utterance"],
         corpus=corpus,
         label=line["label"],
-        speaker=f"Ses{part['session']}{actor}",
+        **_of_name(part),
         audio=audio.relative_to(root).as_posix() if audio.is_file() else None,
         video=video.relative_to(root).as_posix() if video.is_file() else None,
         video_start_s=float(line["start"]),
         video_end_s=float(line["end"]),
         video_region=MARKED_ACTOR_REGION if actor == part["marked"] else OTHER_ACTOR_REGION,
-        gender="female" if actor == "F" else "male",
-        session=str(int(part["session"])),
-        sentence=script[0] if script else "",
         attributes={name: str(float(line[name])) for name in ("valence", "arousal", "dominance")},
     )
+
+
+def _of_name(part: re.Match[str]) -> dict[str, Any]:
+    """What an utterance's id tells: speaker, gender, session, sentence."""
+    script = _SCRIPT.match(part["scene"])
+    return {
+        "speaker": f"Ses{part['session']}{part['actor']}",
+        "gender": "female" if part["actor"] == "F" else "male",
+        "session": str(int(part["session"])),
+        "sentence": script[0] if script else "",
+    }

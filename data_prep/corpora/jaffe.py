@@ -6,7 +6,7 @@ Source: Lyons, Kamachi and Gyoba 1998, "The Japanese Female Facial Expression (J
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import not_found, recordings
@@ -41,6 +41,12 @@ def clips(root: Path) -> tuple[Clip, ...]:
     if not found:
         raise not_found("jaffe", root, layout=LAYOUT, address=ADDRESS)
     return tuple(_clip(name, media["picture"]) for name, media in found.items())
+
+
+def named(path: PurePath) -> Clip | None:
+    """Return the clip that a media name or path tells by itself, its media as they are named, or None where it is none of the corpus."""
+    name = clip_id(path.stem)
+    return _clip(name, str(path)) if name else None
 
 
 def _recording(path: Path) -> tuple[str, str] | None:

@@ -8,8 +8,10 @@ Source: Livingstone and Russo 2018, "The Ryerson Audio-Visual Database of Emotio
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import not_found, recordings
@@ -70,27 +72,18 @@ def clips(root: Path, *, channel: str = "speech", corpus: str = "ravdess") -> tu
         assert part is not None  # so were the keys made
         if channel not in (CHANNELS[part["channel"]], "all"):
             continue
-        found.append(
-            Clip(
-                clip_id=performance,
-                corpus=corpus,
-                label=EMOTIONS[part["emotion"]],
-                speaker=part["actor"],
-                audio=media.get(AUDIO_ONLY) or media.get(AUDIO_VISUAL),
-                video=media.get(AUDIO_VISUAL) or media.get(VIDEO_ONLY),
-                gender="male" if int(part["actor"]) % 2 else "female",
-                sentence=(CHANNELS[part["channel"]] if channel == "all" else "") + str(int(part["sentence"])),
-                attributes={
-                    "channel": CHANNELS[part["channel"]],
-                    "intensity": INTENSITIES[part["intensity"]],
-                    "repetition": str(int(part["repetition"])),
-                },
-            )
-        )
+        clip = _clip(performance, part, corpus, media)
+        found.append(dataclasses.replace(clip, sentence=clip.attributes["channel"] + clip.sentence) if channel == "all" else clip)
     if not found:
         there = f"{len(performances)} performances of the other channel, none of {channel} (--config.corpus.channel={channel})"
         raise not_found(corpus, root, layout=LAYOUT, address=ADDRESS, found=there)
     return tuple(found)
+
+
+def named(path: PurePath) -> Clip | None:
+    """Return the clip that a media name or path tells by itself, its media as they are named, or None where it is none of the corpus."""
+    part = _NAME.fullmatch(path.stem)
+    return _clip(part["performance"], part, "ravdess", {}) if part else None
 
 
 def _recording(path: Path) -> tuple[str, str] | None:
@@ -99,3 +92,22 @@ def _recording(path: Path) -> tuple[str, str] | None:
     if match is None or match["modality"] is None or path.suffix.lower() not in _SUFFIXES[match["modality"]]:
         return None
     return match["performance"], match["modality"]
+
+
+def _clip(performance: str, part: re.Match[str], corpus: str, media: Mapping[str, str]) -> Clip:
+    """Make the clip of a performance; `sentence` is "1" or "2"."""
+    return Clip(
+        clip_id=performance,
+        corpus=corpus,
+        label=EMOTIONS[part["emotion"]],
+        speaker=part["actor"],
+        audio=media.get(AUDIO_ONLY) or media.get(AUDIO_VISUAL),
+        video=media.get(AUDIO_VISUAL) or media.get(VIDEO_ONLY),
+        gender="male" if int(part["actor"]) % 2 else "female",
+        sentence=str(int(part["sentence"])),
+        attributes={
+            "channel": CHANNELS[part["channel"]],
+            "intensity": INTENSITIES[part["intensity"]],
+            "repetition": str(int(part["repetition"])),
+        },
+    )

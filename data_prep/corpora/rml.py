@@ -9,7 +9,7 @@ Source: Wang and Guan 2008, "Recognizing human emotional state from audiovisual 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import not_found, recordings
@@ -25,6 +25,8 @@ EMOTIONS = {"an": "anger", "di": "disgust", "fe": "fear", "ha": "happiness", "sa
 _SPEAKER = re.compile(r"s[1-8]", re.IGNORECASE)
 _FILM = re.compile(rf"({'|'.join(EMOTIONS)})\w*", re.IGNORECASE)
 _CLIP = re.compile(rf"s[1-8]_(.+_)?({'|'.join(EMOTIONS)})\w*")
+# The owner's own names; looser ones are read below a root alone, where the other files say that they are of this corpus.
+_NUMBERED = re.compile(rf"({'|'.join(EMOTIONS)})\d\w*", re.IGNORECASE)
 
 
 def clip_id(stem: str) -> str | None:
@@ -44,7 +46,16 @@ def clips(root: Path) -> tuple[Clip, ...]:
     return tuple(_clip(name, media["film"]) for name, media in found.items())
 
 
-def _parts(path: Path) -> tuple[str, ...]:
+def named(path: PurePath) -> Clip | None:
+    """Return the clip that a media name or path tells by itself, its media as they are named, or None where it is none of the corpus."""
+    if not _NUMBERED.fullmatch(path.stem.rpartition("_")[2]):
+        return None
+    below = path if _parts(path) else PurePath(*path.stem.split("_"))
+    name = "_".join(_parts(below))
+    return _clip(name, str(below)) if name else None
+
+
+def _parts(path: PurePath) -> tuple[str, ...]:
     """Speaker, languages and name of a film, from the last folder that is named like a speaker; () where it is no film of the corpus."""
     parts = path.with_suffix("").parts
     places = [place for place, folder in enumerate(parts[:-1]) if _SPEAKER.fullmatch(folder)]

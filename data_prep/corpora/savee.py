@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import not_found, recordings
@@ -49,11 +49,22 @@ def clips(root: Path) -> tuple[Clip, ...]:
     return tuple(_clip(name, media) for name, media in found.items())
 
 
+def named(path: PurePath) -> Clip | None:
+    """Return the clip that a media name or path tells by itself, its media as they are named, or None where it is none of the corpus."""
+    name = _reading(path)
+    return _clip(name, {}) if name else None
+
+
 def _recording(path: Path) -> tuple[str, str] | None:
+    """The reading that a path tells, and its medium."""
+    name = _reading(path)
+    return (name, _MEDIA[path.suffix.lower()]) if name else None
+
+
+def _reading(path: PurePath) -> str | None:
     """The reading that a path tells: the speaker stands before the name, or is the folder."""
     folder = path.parent.name.upper()
-    name = clip_id(path.stem) or (clip_id(f"{folder}_{path.stem}") if folder in SPEAKERS else None)
-    return (name, _MEDIA[path.suffix.lower()]) if name else None
+    return clip_id(path.stem) or (clip_id(f"{folder}_{path.stem}") if folder in SPEAKERS else None)
 
 
 def _clip(name: str, media: Mapping[str, str]) -> Clip:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_prep.decoding.media import Frame
+if TYPE_CHECKING:
+    from data_prep.decoding.media import Frame
 
 CLOCK_S = 1e-6  # time stamps are rational, their floats nearly so
 

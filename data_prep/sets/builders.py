@@ -19,7 +19,7 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from avemo_jax.allocator import freed_memory_kept
 from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, write_clips
-from avemo_jax.data.prepared import PreparedManifest, PreparedSet, content_hash, format_damage, read_examples
+from avemo_jax.data.prepared import PreparedManifest, PreparedSet, Records, content_hash, format_damage, read_examples
 from data_prep.sets.on_beam import Beam, run_on_beam
 from data_prep.sets.shards import Shard, runs_of_shards, write_shard, write_shards
 from data_prep.sets.staging import StagedClip
@@ -160,7 +160,7 @@ def write_prepared(
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False, **options))
     written = Path(builder.data_dir)
     with freed_memory_kept():
-        manifest = dataclasses.replace(manifest, content_hash=content_hash(read_examples(written))[0])
+        manifest = dataclasses.replace(manifest, content_hash=content_hash(read_examples(Records(written, step_shape, dtype)))[0])
     write_clips(written / "clips.csv", sorted(clips, key=lambda clip: clip.clip_id))
     write_json(written / "damage.json", {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()})
     write_json(written / "manifest.json", dataclasses.asdict(manifest))

@@ -24,43 +24,14 @@ from data_prep.decoding.stills import ROW_OFFSET
 from data_prep.sets.digests import ABSENT, media_digests
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.staging import StagedClip, StageTask, media_of, read_staged, stage, stage_lost, stage_media, staged_path
-from data_prep.views.audio_views import AUDIO_VIEWS
-from data_prep.views.handcrafted import Handcrafted
-from data_prep.views.hog import Hog
-from data_prep.views.mfcc_mean import MfccMean
-from data_prep.views.speech_faces import SpeechFaces
-from data_prep.views.speech_segments import SpeechSegments
-from data_prep.views.still import Still
+from data_prep.views import make_view
 from data_prep.views.table import Table
-from data_prep.views.video_views import VIDEO_VIEWS
-from data_prep.views.window_views import FlowWindows, FrameWindows
 from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, Crew, run_tasks
-
-VIEWS: dict[str, Any] = {**AUDIO_VIEWS, **VIDEO_VIEWS}
-VIEWS |= {view.name: view for view in (FlowWindows, FrameWindows, Handcrafted, Hog, MfccMean, SpeechFaces, SpeechSegments, Still, Table)}
 
 # Part of every key: raised when the code around the views changes what they get (decoding) or how examples are written.
 CODE_VERSION = 2
 
 _log = logging.getLogger(__name__)
-
-
-def make_view(name: str, **params: Any) -> Any:
-    """Make the view of that name; parameters left out have the view's defaults.
-
-    Raises:
-      ValueError: no such view, no such parameter, a needed one is missing, or a value is impossible.
-    """
-    if name not in VIEWS:
-        raise ValueError(f"unknown view {name!r}; known: {', '.join(sorted(VIEWS))}")
-    fields = dataclasses.fields(VIEWS[name])
-    names = [field.name for field in fields]
-    if unknown := sorted(set(params) - set(names)):
-        raise ValueError(f"view {name} has no parameter {', '.join(unknown)}; it has: {', '.join(names)}")
-    needed = [field.name for field in fields if field.default is dataclasses.MISSING]
-    if missing := [field for field in needed if params.get(field) is None]:
-        raise ValueError(f"view {name} needs {', '.join(missing)}; set views.{name}.{missing[0]}")
-    return VIEWS[name](**params)
 
 
 def prepare_view(
@@ -113,6 +84,8 @@ def prepare_view(
     if is_table:
         num_unused = num_foreign + len(set(rows) - {clip.clip_id for clip in clips})
         _log.info("%s: %d rows, %d of them without a clip", view.path, len(rows) + num_foreign, num_unused)
+        if view.constant_columns:
+            _log.info("%s: left out as they never change: %s", view.path, ", ".join(view.constant_columns))
         contents = {clip.clip_id: hashlib.sha256(rows[clip.clip_id].values).hexdigest() for clip in clips if clip.clip_id in rows}
     else:
         contents = _media_contents(clips, root, media_of(view), prepared_dir, num_workers)
@@ -158,7 +131,7 @@ def prepare_view(
             corpus=corpus,
             view=view.name,
             modality=view.modality,
-            view_params=dataclasses.asdict(view),
+            view_params=dataclasses.asdict(view) | ({"columns": view.columns} if is_table else {}),
             step_shape=view.step_shape,
             dtype=view.dtype,
             key=key,
@@ -205,6 +178,10 @@ def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str], degradat
     for name in [name for name in params if name == "path" or name.endswith("_path")]:
         if params[name] is not None and Path(params[name]).is_file():
             params[name] = hashlib.sha256(Path(params[name]).read_bytes()).hexdigest()
+    if isinstance(view, Table):  # what is left out counts by what is left; a table of which all is used has the key that it always had
+        dropped, _ = params.pop("drop_columns"), params.pop("allow_columns")
+        if dropped or view.constant_columns:
+            params["columns"] = view.columns
     parts: dict[str, Any] = {
         "clips": [(clip.clip_id, _spans(clip, media_of(view)), contents.get(clip.clip_id, ABSENT)) for clip in clips],
         "view": (view.name, view.VERSION, params),

@@ -1,38 +1,16 @@
-"""Face detectors behind one small interface, and the square crop around a face."""
+"""Face detectors behind one small interface."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 
-from avemo_jax.pretrained.assets import ASSETS
-
-
-@dataclasses.dataclass(frozen=True)
-class Box:
-    """Where a face is, in px of the image; score is the detector's own, higher is surer (Haar: always 1)."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    score: float = 1.0
-
-    @property
-    def area(self) -> float:
-        return self.width * self.height
-
-
-class Detector(Protocol):
-    """Finds faces: image (H, W, 3) uint8 RGB -> boxes, largest first."""
-
-    def detect(self, image: np.ndarray) -> list[Box]: ...
+from avemo_jax.pretrained.assets import FACE_DETECTORS
+from data_prep.views.face_crops import Box, Detector
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,11 +148,11 @@ def make_detector(name: str, path: str | None = None) -> Detector:
 
 def _existing(name: str, path: str | None, number: int = 0) -> Path:
     """The detector's file of that number in the table of assets."""
-    published = ASSETS[name].files[number]
+    published = FACE_DETECTORS[name].files[number]
     if path is None or not Path(path).is_file():
         found = "no path is given" if path is None else f"there is no file {path}"
         raise FileNotFoundError(
-            f"face detector {name} needs {published.name}, and {found}; it is public at {published.url} ({ASSETS[name].page}); "
+            f"face detector {name} needs {published.name}, and {found}; it is public at {published.url} ({FACE_DETECTORS[name].page}); "
             "the field detector_path of the view (config.views.<view>) names it, and a .pbtxt lies beside its .pb; "
             "detector='haar' needs no file"
         )
@@ -184,72 +162,8 @@ def _existing(name: str, path: str | None, number: int = 0) -> Path:
 def _pbtxt_beside(path: Path) -> Path:
     """The network's description: the only .pbtxt in the folder, else the one by its published name."""
     found = sorted(path.parent.glob("*.pbtxt"))
-    return found[0] if len(found) == 1 else path.parent / ASSETS["res10"].files[1].name
+    return found[0] if len(found) == 1 else path.parent / FACE_DETECTORS["res10"].files[1].name
 
 
 def _largest_first(boxes: list[Box]) -> list[Box]:
     return sorted(boxes, key=lambda box: (-box.area, box.x, box.y))
-
-
-def crop_face(image: np.ndarray, box: Box, *, margin: float = 0.1) -> np.ndarray:
-    """Cut the square around a face out of an image.
-
-    Args:
-      image: (H, W, C).
-      box: the face.
-      margin: added at each side, as a part of the box's longer side.
-
-    Returns:
-      (S, S, C), a copy. The square is moved, and only if it must be shrunk, to lie inside the image: no border is made up.
-    """
-    height, width = image.shape[:2]
-    side = max(1, min(round(max(box.width, box.height) * (1 + 2 * margin)), height, width))
-    left = min(max(round(box.x + box.width / 2 - side / 2), 0), width - side)
-    top = min(max(round(box.y + box.height / 2 - side / 2), 0), height - side)
-    return image[top : top + side, left : left + side].copy()
-
-
-def crop_centre(image: np.ndarray, part: float = 1.0) -> np.ndarray:
-    """Cut the square in the middle of an image (H, W, C), whose side is that part of the image's shorter one."""
-    side = max(1, round(min(image.shape[:2]) * part))
-    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
-    return image[top : top + side, left : left + side]
-
-
-def resized(image: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
-    """Resize (H, W, 3) uint8 by area where it shrinks, else bilinearly."""
-    shrinks = width_px < image.shape[1] or height_px < image.shape[0]
-    return cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def reduced(image: np.ndarray, longest_px: int = 640) -> np.ndarray:
-    """Reduce (H, W, 3) uint8 to a longer side of longest_px; smaller pictures stay as they are.
-
-    640 is what views hold of a frame that a face may be cut out of: 0.7 MB of a wide one.
-    """
-    scale = min(1.0, longest_px / max(image.shape))
-    return image if scale == 1 else resized(image, round(image.shape[1] * scale), round(image.shape[0] * scale))
-
-
-def largest_face(image: np.ndarray, detector: Detector, size_px: int, *, margin: float = 0.1) -> np.ndarray | None:
-    """Cut the largest face out of image (H, W, 3) uint8 RGB as (size_px, size_px, 3), or return None where there is none."""
-    boxes = detector.detect(image)
-    return resized(crop_face(image, boxes[0], margin=margin), size_px, size_px) if boxes else None
-
-
-def filled_from_nearest(faces: Sequence[np.ndarray | None], times_s: np.ndarray, step_shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
-    """Fill the steps without a face from the nearest in time that has one.
-
-    Args:
-      faces: T steps, each of step_shape or None.
-      times_s: (T,) their times.
-      step_shape: shape of a step.
-
-    Returns:
-      (T,) + step_shape uint8, zeros where no step has a face; and how many have one.
-    """
-    have = np.array([index for index, face in enumerate(faces) if face is not None], int)
-    if len(have) == 0:
-        return np.zeros((len(faces), *step_shape), np.uint8), 0
-    nearest = have[np.abs(times_s[:, None] - times_s[have]).argmin(axis=1)]
-    return np.stack([faces[index] for index in nearest]), len(have)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""System A1's sound: the hand-crafted features of each frame that the thesis lists in its Table 2.1."""
+"""The view `handcrafted`: the hand-crafted features of system A1's sound, Table 2.1 of the thesis, frame by frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from data_prep.views.librosa_loading import load_librosa
-from data_prep.views.segments import ViewSegment, kept_pieces
+from data_prep.views.segments import ViewSegment, usable_pieces
 
 _LEAST_POWER = 1e-10  # mean square of full scale: about what rounding to 16 bits leaves of silence
 _DELTA_FRAMES = 9  # that a derivative is fitted to, as in the view mfcc
@@ -53,15 +53,19 @@ class Handcrafted:
 
     Attributes:
       sample_rate_hz: of the analysis; other media are resampled.
-      window_ms, hop_ms: of the frames.
-      pre_emphasis: share of the sample before that is taken off.
-      num_cepstra, num_mels: of the MFCC.
-      f0_min_hz, f0_max_hz: range of voices looked for.
-      f0_window_ms: of pYIN, which wants two periods of the lowest voice.
-      f0_step_semitones: grid of pYIN's pitches. Time grows with the square of their number: 0.2 is three times as fast as librosa's 0.1.
-      num_formants: how many, from the lowest.
+      window_ms: length of a frame.
+      hop_ms: distance of frames.
+      pre_emphasis: share of the sample before that is subtracted from a sample.
+      num_cepstra: of the MFCC, without the zeroth; with the log energy and both derivatives, 12 give the 39 numbers of the thesis.
+      num_mels: mel bands of the MFCC.
+      f0_min_hz: lowest pitch that is looked for.
+      f0_max_hz: highest pitch that is looked for.
+      f0_window_ms: window of pYIN; at least two periods of f0_min_hz.
+      f0_step_semitones: grid of pYIN's pitches. Time grows with the square of their number: 0.2 is three times as fast as librosa's 0.1;
+        RAVDESS takes two and a half minutes on two cores.
+      num_formants: formants of a frame, from the lowest.
       rolloff: share of the magnitudes below spectral_rolloff.
-      segment_s: longer clips are cut.
+      segment_s: length of a segment in s; longer clips are cut.
 
     Source: A, section 2.1.3 and Table 2.1.
     Differs: 12 cepstra and the log energy, times three, where the thesis says 16 cepstra and 39 numbers, which does not add up. Short-term
@@ -104,7 +108,7 @@ class Handcrafted:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """What the features of a step are, in their order."""
+        """Names of the features of a step, in their order."""
         cepstra = (*(f"mfcc_{number}" for number in range(1, self.num_cepstra + 1)), "log_energy")
         return (
             *("zero_crossing_rate", "spectral_centroid"),
@@ -120,14 +124,14 @@ class Handcrafted:
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (T, D) float32, D as feature_names says."""
-        for index, samples in kept_pieces(audio, self.sample_rate_hz, self.segment_s):
+        for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):
             values = self._features(samples)
             times_s = index * self.segment_s + np.arange(len(values)) * self._hop_samples / self.sample_rate_hz
             yield ViewSegment(values, np.ones(len(values), bool), times_s.astype(np.float32), len(values))
 
     def _features(self, samples: np.ndarray) -> np.ndarray:
         """(T, D) float32; T = 1 + S // hop."""
-        from scipy.signal import get_window  # late, here and below: every worker imports this module, and few make this view
+        from scipy.signal import get_window  # late, here and below: every worker imports this module, and few need it
 
         librosa = load_librosa()
         window = round(self.window_ms * self.sample_rate_hz / 1000)

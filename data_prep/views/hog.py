@@ -1,18 +1,19 @@
-"""Histograms of oriented gradients of the face: the hand-crafted picture of system A1."""
+"""The view `hog`: histograms of oriented gradients of the face, the hand-crafted picture of system A1."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from skimage.feature import hog
 
-from data_prep.decoding.media import Frame
+from data_prep.views.faces import Faces
 from data_prep.views.parameters import check_positive
 from data_prep.views.segments import ViewSegment
-from data_prep.views.video_views import Faces
+
+if TYPE_CHECKING:
+    from data_prep.decoding.media import Frame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +29,16 @@ class Hog:
 
     Attributes:
       rate_fps: steps a second.
-      size_px: height and width of the face, in whole cells.
-      orientations: directions counted.
-      pixels_per_cell, cells_per_block: edges.
-      segment_s, max_frames, detector, detector_path, margin: as in `Faces`.
+      size_px: height and width of the face, a whole number of cells.
+      orientations: directions of the gradient, without sign; 9, 8 and 2 are the numbers of Dalal and Triggs.
+      pixels_per_cell: height and width of a cell in px.
+      cells_per_block: height and width of a block in cells.
+      segment_s: length of a segment in s; longer clips are cut.
+      max_frames: most steps of a segment, later ones are cut off; 0 is no limit.
+      detector: face detector: "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need files. The
+        thesis has SSD, "res10".
+      detector_path: file of the detector; Haar needs none.
+      margin: added around the face at each side, as a part of its longer side.
 
     Source: A, section 3.1 (SSD for the face: "res10"); Dalal and Triggs 2005.
     """
@@ -59,7 +66,7 @@ class Hog:
                 f"config.views.hog.size_px must be a whole number of cells of pixels_per_cell={self.pixels_per_cell}, at least "
                 f"cells_per_block={self.cells_per_block} of them, got {self.size_px}"
             )
-        self._faces()  # checks the rest
+        self._faces()  # checks the other parameters
 
     @property
     def _num_blocks(self) -> int:
@@ -79,5 +86,7 @@ class Hog:
         return Faces(self.rate_fps, self.size_px, True, self.segment_s, self.max_frames, self.detector, self.detector_path, self.margin)
 
     def _hog(self, gray: np.ndarray) -> np.ndarray:
+        from skimage.feature import hog  # late: takes a second
+
         cell, block = (self.pixels_per_cell,) * 2, (self.cells_per_block,) * 2
         return hog(gray, self.orientations, cell, block, block_norm="L2-Hys").astype(np.float32)

@@ -1,4 +1,4 @@
-"""System C's sound: one mean MFCC vector a clip, as a sequence whose steps are the coefficients."""
+"""The view `mfcc_mean`: one mean MFCC vector a clip, a sequence with the coefficients as steps; the sound of system C."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from data_prep.views.audio_views import Mfcc
+from data_prep.views.mfcc import Mfcc
 from data_prep.views.segments import ViewSegment
 
 
@@ -17,10 +17,15 @@ class MfccMean:
     """Mel-frequency cepstral coefficients averaged over time; num_coefficients steps of (1,).
 
     The paper's recurrent layer runs over the coefficients, so they are the steps; all of them have the time of the clip's middle. The
-    paper says no more than "40 MFCC"; the rest are librosa's defaults, its sample rate included.
+    paper gives only "40 MFCC"; all other defaults are librosa's.
 
     Attributes:
-      num_coefficients, sample_rate_hz, window_ms, hop_ms, num_mels, segment_s: as in Mfcc.
+      num_coefficients: of the cosine transform, the zeroth included.
+      sample_rate_hz: of the analysis; other media are resampled.
+      window_ms: length of an analysis window; 92.88 ms are 2048 samples at 22,050 Hz.
+      hop_ms: distance of analysis windows; 23.22 ms are 512 samples at 22,050 Hz.
+      num_mels: number of mel bands.
+      segment_s: length of a segment in s; longer clips are cut.
 
     Source: C, section 5.1.2.
     """
@@ -40,7 +45,7 @@ class MfccMean:
     segment_s: float = 30.0
 
     def __post_init__(self):
-        self._frames()  # checks what it takes
+        self._frames()  # checks the parameters
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (num_coefficients, 1) float32."""

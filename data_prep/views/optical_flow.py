@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
-import cv2
 import numpy as np
 
 METHODS = ("dis", "tvl1")
 
 
 def flow_between(before: np.ndarray, after: np.ndarray, method: str) -> np.ndarray:
-    """Find where each pixel of a picture has moved to in the next one.
+    """Return where each pixel of a picture has moved to in the next one.
 
     Args:
-      before, after: (H, W) uint8 grey, of 12 px at least.
-      method: "dis" (OpenCV's dense inverse search, 10 ms at 224 px; it sees some motion in the noise of an even background), or "tvl1"
+      before, after: (H, W) uint8 grey, at least 12 px high and wide.
+      method: "dis" (OpenCV's dense inverse search, 10 ms at 224 px; it finds some motion in the noise of an even background), or "tvl1"
         (scikit-image's TV-L1, the kind that I3D was trained on, 500 ms).
 
     Returns:
@@ -28,10 +28,12 @@ def flow_between(before: np.ndarray, after: np.ndarray, method: str) -> np.ndarr
 
         down, right = optical_flow_tvl1(before, after)
         return np.stack([right, down], axis=-1)
-    return _dis().calc(before, after, None)  # type: ignore[call-overload]
+    return _dis().calc(before, after, None)
 
 
 @functools.cache
-def _dis() -> cv2.DISOpticalFlow:
+def _dis() -> Any:
+    import cv2  # late: views are imported for their parameters where OpenCV is not needed
+
     cv2.setNumThreads(1)  # workers share the cores
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -1,4 +1,4 @@
-"""Speech activity: where in a recording somebody speaks, told by the share of energy in the speech band."""
+"""Speech activity: the part of a recording with speech, by the share of energy in the speech band."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ class SpeechActivity:
     """The detector of system B.
 
     The sound is cut into overlapping windows. The speech ratio of a window is its energy between min_hz and max_hz over its energy at
-    all frequencies; where that is at least the threshold the window is active. Kept is what lies between before_s ahead of the first
-    active window and after_s behind the last one, so pauses inside stay.
+    all frequencies; where that is at least the threshold the window is active. The span of speech reaches from before_s ahead of the first
+    active window to after_s behind the last one, pauses included.
 
-    Choices where the paper is silent: all numbers; a Hamming window; the mean of each window is taken off first, because an offset of
+    Choices where the paper is silent: all numbers; a Hamming window; the mean of each window is subtracted first, because an offset of
     the recorder is no sound; a window of no more than the noise of 16 bits is inactive whatever its ratio.
 
     Attributes:
-      window_ms, hop_ms: length and distance of the windows.
-      min_hz, max_hz: the speech band.
+      window_ms: length of the windows.
+      hop_ms: distance of the windows.
+      min_hz: lower edge of the speech band.
+      max_hz: upper edge of the speech band.
       threshold: least speech ratio of an active window.
-      before_s, after_s: kept around the active windows, where faces form and relax.
+      before_s: margin ahead of the first active window, where faces form.
+      after_s: margin behind the last active window, where faces relax.
 
     Source: B, section 3.1, equation 1.
     """

@@ -1,23 +1,25 @@
-"""System B's picture of a clip: the speaker's face under each segment of the speech, so a view that needs sound as well."""
+"""The view `speech_faces`: the speaker's face during each segment of speech, the picture of system B; it needs the sound as well."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from data_prep.decoding.frame_times import CLOCK_S
-from data_prep.decoding.media import Frame
-from data_prep.views.face_detection import filled_from_nearest, largest_face, make_detector
+from data_prep.views.face_crops import detector_of, filled_from_nearest, largest_face
 from data_prep.views.segments import ViewSegment
-from data_prep.views.speech_segments import Speech, SpeechCut
+from data_prep.views.speech_cut import Speech, SpeechCut
+
+if TYPE_CHECKING:
+    from data_prep.decoding.media import Frame
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpeechFaces(SpeechCut):
-    """The face in the frames under each segment of `speech_segments` of equal cut; steps of (num_frames, size_px, size_px, 3) uint8.
+    """The face in the frames during each segment of `speech_segments` of equal cut; steps of (num_frames, size_px, size_px, 3) uint8.
 
     Frames are those of the film, at its own rate: 655 ms of 30 frames/s are 19 or 20. Of more than num_frames, (n - num_frames) / 2
     are removed at either end; fewer are filled up with the first and the last one, half of what lacks each (the odd one at the end). A
@@ -25,10 +27,12 @@ class SpeechFaces(SpeechCut):
     frame; a piece without any face is masked out.
 
     Attributes:
-      num_frames: of a step.
+      num_frames: frames of a step.
       size_px: height and width of a face.
-      detector, detector_path: as `make_detector` takes them; the paper's is "res10".
-      margin: around a face, as in the view `faces`.
+      detector: face detector: "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need files. The
+        paper's is "res10".
+      detector_path: file of the detector; Haar needs none.
+      margin: added around a face at each side, as a part of its longer side.
 
     Source: B, section 3.3.
     """
@@ -58,11 +62,11 @@ class SpeechFaces(SpeechCut):
         reader = _Reader(frames)
         for index, speech in self.speech(audio):
             yield from self._piece(reader.before((index + 1) * self.segment_s), speech)
-        for _ in reader.before(np.inf):  # a file tells at its end that it is damaged
+        for _ in reader.before(np.inf):  # read to the end, where damage of the file shows
             pass
 
     def _piece(self, frames: Iterator[Frame], speech: Speech) -> Iterator[ViewSegment]:
-        detector = make_detector(self.detector, self.detector_path)
+        detector = detector_of(self)
         faces: list[np.ndarray | None] = []
         times: list[float] = []
         ends_s = speech.starts_s + self.step_s
@@ -74,26 +78,26 @@ class SpeechFaces(SpeechCut):
         filled, num_with_face = filled_from_nearest(faces, times_s, self.step_shape[1:])
         faces.clear()  # 46 MB of 10 s
         if num_with_face:
-            steps = (filled[_under(times_s, *span_s, self.num_frames)] for span_s in zip(speech.starts_s, ends_s, strict=True))
+            steps = (filled[frames_between(times_s, *span_s, self.num_frames)] for span_s in zip(speech.starts_s, ends_s, strict=True))
         else:
             steps = (np.zeros(self.step_shape, np.uint8) for _ in ends_s)
         for number, example in enumerate(self.examples(steps, speech, mask=num_with_face > 0)):
-            seen = (len(times), num_with_face) if number == 0 else (0, 0)  # segments overlap; a frame is counted once
+            seen = (len(times), num_with_face) if number == 0 else (0, 0)  # segments overlap, and a frame counts once
             yield dataclasses.replace(example, num_seen=seen[0], num_with_face=seen[1])
 
 
-def _under(times_s: np.ndarray, start_s: float, end_s: float, num_frames: int) -> np.ndarray:
-    """Indices (num_frames,) of the frames from start_s to end_s: those in the middle, or all with the first and last repeated."""
-    under = np.flatnonzero((times_s >= start_s - CLOCK_S) & (times_s < end_s - CLOCK_S))
-    if len(under) == 0:
-        under = np.array([np.abs(times_s - (start_s + end_s) / 2).argmin()])
-    more = max(0, len(under) - num_frames)
-    lacking = max(0, num_frames - len(under))
-    return np.pad(under[more // 2 :][:num_frames], (lacking // 2, lacking - lacking // 2), mode="edge")
+def frames_between(times_s: np.ndarray, start_s: float, end_s: float, num_frames: int) -> np.ndarray:
+    """Return the indices (num_frames,) of the frames from start_s to end_s: the middle ones, or all with the first and last repeated."""
+    inside = np.flatnonzero((times_s >= start_s - CLOCK_S) & (times_s < end_s - CLOCK_S))
+    if len(inside) == 0:
+        inside = np.array([np.abs(times_s - (start_s + end_s) / 2).argmin()])
+    more = max(0, len(inside) - num_frames)
+    lacking = max(0, num_frames - len(inside))
+    return np.pad(inside[more // 2 :][:num_frames], (lacking // 2, lacking - lacking // 2), mode="edge")
 
 
 class _Reader:
-    """Reads frames up to a time and goes on from there."""
+    """Reads frames up to a time, and the next call continues there."""
 
     def __init__(self, frames: Iterator[Frame]):
         self._frames = frames

@@ -1,144 +1,16 @@
-"""System B's cut of a clip into short overlapping segments of its speech, and the sound of each as a picture."""
+"""The view `speech_segments`: the sound of each segment of speech as a picture, the input of system B."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 
 from data_prep.views.librosa_loading import load_librosa
-from data_prep.views.segments import ViewSegment, kept_pieces
-from data_prep.views.speech_activity import SpeechActivity
-
-
-@dataclasses.dataclass(frozen=True)
-class Speech:
-    """The speech of one piece of a clip, cut into N segments.
-
-    Attributes:
-      samples: (S,) float32, the span that the segments are cut from; padded with silence where the clip is shorter than a segment.
-      starts_s: (N,) float64, where the segments begin, from the start of the clip.
-      is_active: False where no window was active, so the span is all of the piece.
-    """
-
-    samples: np.ndarray
-    starts_s: np.ndarray
-    is_active: bool
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SpeechCut:
-    """Where the segments of a clip lie: what the views of its sound and of its picture share, so that segment n of both is one moment.
-
-    The span of speech activity is cut into segments of `segment_frames` analysis frames, `shift_frames` apart; frames behind the last
-    whole segment are left out. A span shorter than a segment grows at both ends as far as there is sound.
-
-    Attributes:
-      sample_rate_hz: of the analysis; other media are resampled.
-      window_ms, hop_ms: analysis frames; with the defaults a segment lasts 63 x 10 + 25 = 655 ms.
-      segment_frames, shift_frames: length and distance of the segments.
-      speech_...: as in SpeechActivity.
-      segments_per_example: 1 makes every segment an example of one step; n joins n neighbours; 0 all of the piece, for networks that
-        look at the segments of a clip together.
-      segment_s: longer clips are cut into pieces of this length first, each with a speech activity of its own: it bounds memory.
-    """
-
-    modality: ClassVar[str]
-    dtype: ClassVar[str] = "uint8"
-
-    sample_rate_hz: int = 16000
-    window_ms: float = 25.0
-    hop_ms: float = 10.0
-    segment_frames: int = 64
-    shift_frames: int = 30
-    speech_window_ms: float = 25.0
-    speech_hop_ms: float = 10.0
-    speech_min_hz: float = 300.0
-    speech_max_hz: float = 3000.0
-    speech_threshold: float = 0.6
-    speech_before_s: float = 0.2
-    speech_after_s: float = 0.2
-    segments_per_example: int = 1
-    segment_s: float = 10.0
-
-    def __post_init__(self):
-        if min(self.segment_frames, self.shift_frames) < 1 or self.segments_per_example < 0:
-            raise ValueError(
-                "expected segment_frames and shift_frames of at least 1 and segments_per_example of at least 0, got "
-                f"{self.segment_frames}, {self.shift_frames} and {self.segments_per_example}"
-            )
-        if self.segment_samples > round(self.segment_s * self.sample_rate_hz):
-            raise ValueError(f"segment_s must be at least {self.step_s:g}, the length of one segment, got {self.segment_s:g}")
-        if self.speech_max_hz > self.sample_rate_hz / 2:
-            raise ValueError(f"speech_max_hz must be at most half of {self.sample_rate_hz} Hz, got {self.speech_max_hz:g}")
-        self._activity()  # checks the rest of what it takes
-
-    @property
-    def step_shape(self) -> tuple[int, ...]:
-        raise NotImplementedError
-
-    @property
-    def window_samples(self) -> int:
-        return round(self.window_ms * self.sample_rate_hz / 1000)
-
-    @property
-    def hop_samples(self) -> int:
-        return round(self.hop_ms * self.sample_rate_hz / 1000)
-
-    @property
-    def segment_samples(self) -> int:
-        return (self.segment_frames - 1) * self.hop_samples + self.window_samples
-
-    @property
-    def step_s(self) -> float:
-        """Length of one segment, which is one step."""
-        return self.segment_samples / self.sample_rate_hz
-
-    @property
-    def cut(self) -> Mapping[str, Any]:
-        """All that decides where segments lie: equal cuts give equal segments of equal sound."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(SpeechCut)}
-
-    def speech(self, audio: Iterator[np.ndarray]) -> Iterator[tuple[int, Speech]]:
-        """Yield (index of the piece, its speech) for each piece of segment_s of a clip's sound."""
-        for index, samples in kept_pieces(audio, self.sample_rate_hz, self.segment_s):
-            span = self._activity().span(samples, self.sample_rate_hz)
-            first, end = self._grown(span or (0, len(samples)), len(samples))
-            num_segments = 1 + max(0, self._num_frames(end - first) - self.segment_frames) // self.shift_frames
-            kept = np.pad(samples[first:end], (0, max(0, self.segment_samples - (end - first))))
-            starts = first + self.shift_frames * self.hop_samples * np.arange(num_segments)
-            yield index, Speech(kept, index * self.segment_s + starts / self.sample_rate_hz, span is not None)
-
-    def examples(self, steps: Iterator[np.ndarray], speech: Speech, mask: bool = True) -> Iterator[ViewSegment]:
-        """Join steps, one a segment, into examples; the first one tells whether there was speech."""
-        size = self.segments_per_example or len(speech.starts_s)
-        for first in range(0, len(speech.starts_s), size):
-            starts_s = speech.starts_s[first : first + size]
-            values = np.empty((len(starts_s), *self.step_shape), self.dtype)
-            for row in values:
-                row[...] = next(steps)
-            yield ViewSegment(
-                values=values,
-                mask=np.full(len(starts_s), mask),
-                times_s=(starts_s + self.step_s / 2).astype(np.float32),
-                num_seen=len(starts_s),
-                has_speech=speech.is_active,
-            )
-
-    def _activity(self) -> SpeechActivity:
-        prefix = "speech_"
-        return SpeechActivity(**{name.removeprefix(prefix): value for name, value in self.cut.items() if name.startswith(prefix)})
-
-    def _num_frames(self, num_samples: int) -> int:
-        return 1 + (num_samples - self.window_samples) // self.hop_samples
-
-    def _grown(self, span: tuple[int, int], num_samples: int) -> tuple[int, int]:
-        """The span, at least a segment long where there is so much sound."""
-        missing = max(0, self.segment_samples - (span[1] - span[0]))
-        first = max(0, min(span[0] - missing // 2, num_samples - self.segment_samples))
-        return first, min(num_samples, max(span[1], first + self.segment_samples))
+from data_prep.views.segments import ViewSegment
+from data_prep.views.speech_cut import SpeechCut
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -154,7 +26,9 @@ class SpeechSegments(SpeechCut):
     of steps has it.
 
     Attributes:
-      num_mels, min_hz, max_hz: mel bands (librosa's).
+      num_mels: mel bands (librosa's), as many as cepstral coefficients.
+      min_hz: lower edge of the mel bands.
+      max_hz: upper edge of the mel bands.
 
     Source: B, section 3.2.
     """
@@ -182,7 +56,7 @@ class SpeechSegments(SpeechCut):
         for _, speech in self.speech(audio):
             cepstra = self._cepstra(speech.samples)
             starts = self.shift_frames * np.arange(len(speech.starts_s))
-            yield from self.examples((_picture(cepstra[start : start + self.segment_frames]) for start in starts), speech)
+            yield from self.examples((cepstra_picture(cepstra[start : start + self.segment_frames]) for start in starts), speech)
 
     def _cepstra(self, samples: np.ndarray) -> np.ndarray:
         """(F, num_mels) of frames that lie wholly inside."""
@@ -201,14 +75,14 @@ class SpeechSegments(SpeechCut):
         return feature.mfcc(S=power_to_db(mel, top_db=None), n_mfcc=self.num_mels).T
 
 
-def _picture(cepstra: np.ndarray) -> np.ndarray:
-    """(F, M, 3) uint8 of cepstra (F, M): them, their change, the change of that."""
-    change = _change(cepstra)
-    return np.stack([_stretched(channel) for channel in (cepstra, change, _change(change))], axis=-1)
+def cepstra_picture(cepstra: np.ndarray) -> np.ndarray:
+    """Return a picture (F, M, 3) uint8 of cepstra (F, M): the cepstra, their change, and the change of that."""
+    change = slope(cepstra)
+    return np.stack([_stretched(channel) for channel in (cepstra, change, slope(change))], axis=-1)
 
 
-def _change(values: np.ndarray) -> np.ndarray:
-    """Slope a frame of (F, M) by regression over 2 frames at either side: B, equation 4, with N = 2."""
+def slope(values: np.ndarray) -> np.ndarray:
+    """Return the slope per frame, (F, M), of values (F, M) by regression over 2 frames at either side: B, equation 4, with N = 2."""
     padded = np.pad(values, ((2, 2), (0, 0)), mode="edge")
     return (padded[3:-1] - padded[1:-3] + 2 * (padded[4:] - padded[:-4])) / 10
 

@@ -1,19 +1,21 @@
-"""One picture, or a few evenly spaced ones: what nets for single images see of a picture or a film."""
+"""The view `still`: one picture, or a few evenly spaced ones of a film, for networks of single images."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import cv2
 import numpy as np
 
 from data_prep.decoding.frame_times import by_time, duration_s
-from data_prep.decoding.media import Frame
-from data_prep.views.face_detection import crop_centre, filled_from_nearest, largest_face, make_detector, reduced, resized
+from data_prep.views.face_crops import detector_of, filled_from_nearest, largest_face
 from data_prep.views.parameters import check_crop, check_margin, check_positive
-from data_prep.views.segments import ViewSegment, keeps_segment, kept_segments
+from data_prep.views.pictures import crop_centre, reduced, resized, to_gray
+from data_prep.views.segments import ViewSegment, is_long_enough, usable_segments
+
+if TYPE_CHECKING:
+    from data_prep.decoding.media import Frame
 
 _MOST_HELD = 128
 
@@ -27,14 +29,16 @@ class Still:
     ones is taken.
 
     Attributes:
-      num_frames: steps of a segment.
-      size_px: height and width of a step.
+      num_frames: steps of a segment of a film, evenly spaced; a picture is one.
+      size_px: height and width of a step; C also names 88.
       gray: one channel in place of three.
       crop: "whole" frames are resized whatever their proportions; "centre" shows the largest square in their middle; "face" the square
         around the largest face. A step without a face shows the nearest one with a face; the mask is False throughout where none has one.
-      segment_s: length of a segment.
-      detector, detector_path: as `make_detector` takes them.
-      margin: around the face, as `crop_face` takes it.
+      segment_s: length of a segment in s; longer films are cut.
+      detector: face detector of crop="face": "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need
+        files.
+      detector_path: file of the detector; Haar needs none.
+      margin: added around the face at each side, as a part of its longer side.
 
     Source: C (48 px and 88 px, stills and frames of films).
     """
@@ -64,12 +68,12 @@ class Still:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of num_frames steps for every segment_s of frames."""
-        yield from kept_segments(self._segment(index, piece) for index, piece in enumerate(by_time(frames, self.segment_s)))
+        yield from usable_segments(self._segment(index, piece) for index, piece in enumerate(by_time(frames, self.segment_s)))
 
     def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
         held, times = self._held(frames)
         times_s = np.array(times, np.float32)
-        if not keeps_segment(index, duration_s(times_s), self.segment_s):
+        if not is_long_enough(index, duration_s(times_s), self.segment_s):
             return None
         chosen = [_nearest(held, int((number + 0.5) * len(times) / self.num_frames)) for number in range(self.num_frames)]
         distinct = {place: self._step(held[place]) for place in dict.fromkeys(chosen)}
@@ -81,7 +85,7 @@ class Still:
         return ViewSegment(values, np.full(len(chosen), num_with_face > 0), times_s, len(distinct), num_with_face)
 
     def _held(self, frames: Iterator[Frame]) -> tuple[dict[int, np.ndarray], list[float]]:
-        """Frames by their number in the segment, every second one dropped whenever they are too many; and the times of all."""
+        """Number in the segment -> picture, every second one dropped whenever there are more than 128; and the times of all frames."""
         held: dict[int, np.ndarray] = {}
         times: list[float] = []
         stride = 1
@@ -89,22 +93,22 @@ class Still:
             times.append(frame.time_s)
             if number % stride:
                 continue
-            held[number] = reduced(frame.image) if self.crop == "face" else self._cut(frame.image)
+            held[number] = reduced(frame.image) if self.crop == "face" else self._whole_or_centre(frame.image)
             if len(held) > _MOST_HELD:
                 stride *= 2
                 held = {place: image for place, image in held.items() if place % stride == 0}
         return held, times
 
-    def _cut(self, image: np.ndarray) -> np.ndarray:
+    def _whole_or_centre(self, image: np.ndarray) -> np.ndarray:
         return resized(crop_centre(image) if self.crop == "centre" else image, self.size_px, self.size_px)
 
     def _step(self, image: np.ndarray) -> np.ndarray | None:
         if self.crop == "face":
-            found = largest_face(image, make_detector(self.detector, self.detector_path), self.size_px, margin=self.margin)
+            found = largest_face(image, detector_of(self), self.size_px, margin=self.margin)
             if found is None:
                 return None
             image = found
-        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] if self.gray else image
+        return to_gray(image)[..., None] if self.gray else image
 
 
 def _nearest(held: dict[int, np.ndarray], number: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,15 +13,24 @@ from typing import ClassVar
 import numpy as np
 
 from data_prep.views.segments import ViewSegment
+from data_prep.views.table_columns import named_like, refuse_columns
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """A CSV file's row of each clip, as one step of (D,): all columns but the one that names the clip, in the file's order.
+    """A CSV file's row of each clip, as one step of (D,): the features, in the file's order.
+
+    Features are all columns but the one that names the clip, those of `drop_columns`, and those that have the same cell in every row.
 
     Attributes:
       path: CSV file in UTF-8 with a header line.
       clip_column: the column that names the clip.
+      drop_columns: columns that are left out and not read: an index, labels, text.
+      allow_columns: columns that are kept though they look like no feature, by name (see `named_like`), by content or because they never
+        change; the leak audit reports those that give something away.
+
+    Raises:
+      ValueError: there is no such file or column, no feature, or a column that by its name is none and is neither dropped nor allowed.
     """
 
     name: ClassVar[str] = "table"
@@ -30,6 +40,8 @@ class Table:
 
     path: str
     clip_column: str = "clip"
+    drop_columns: tuple[str, ...] = ()
+    allow_columns: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not Path(self.path).is_file():
@@ -37,10 +49,39 @@ class Table:
         columns = self._header()
         if self.clip_column not in columns or len(columns) < 2 or len(set(columns)) < len(columns):
             raise ValueError(f"{self.path}: expected different columns, {self.clip_column!r} and features among them, found {columns}")
+        for field in ("drop_columns", "allow_columns"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+            if unknown := [name for name in getattr(self, field) if name not in columns or name == self.clip_column]:
+                raise ValueError(f"{self.path} has no feature column {unknown}, which views.table.{field} names; its columns: {columns}")
+        named = {name: what for name in self._offered() if (what := named_like(name))}
+        refuse_columns(self.path, named, drop=self.drop_columns, allow=self.allow_columns)
+        if not self.columns:
+            raise ValueError(f"{self.path}: no feature is left of {columns}: left out are {self.drop_columns}, and what never changes")
 
     @property
     def step_shape(self) -> tuple[int, ...]:
-        return (len(self._header()) - 1,)
+        return (len(self.columns),)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the features, in the file's order."""
+        return tuple(name for name in self._offered() if name not in self.constant_columns)
+
+    @functools.cached_property
+    def constant_columns(self) -> tuple[str, ...]:
+        """Columns that have the same cell in every row of two or more, and so tell nothing; without those that are allowed."""
+        with Path(self.path).open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            first = next(reader, {})
+            constant, num_rows = [name for name in self._offered() if name not in self.allow_columns], 1
+            for row in reader:
+                constant, num_rows = [name for name in constant if row[name] == first[name]], num_rows + 1
+                if not constant:
+                    break
+        return tuple(constant) if num_rows > 1 else ()
+
+    def _offered(self) -> list[str]:
+        return [name for name in self._header() if name != self.clip_column and name not in self.drop_columns]
 
     def rows(self, clip_id_of: Callable[[str], str | None] = lambda name: name) -> tuple[Mapping[str, ViewSegment], int]:
         """Read the table.
@@ -55,7 +96,7 @@ class Table:
           ValueError: a cell is no finite number, or two rows are of one clip, with the line.
         """
         segments: dict[str, ViewSegment] = {}
-        num_foreign = 0
+        num_foreign, columns = 0, self.columns
         with Path(self.path).open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             for row in reader:
@@ -65,7 +106,9 @@ class Table:
                     continue
                 if clip_id in segments:
                     raise ValueError(f"{self.path} line {reader.line_num}: a second row of clip {clip_id}; expected one")
-                values = np.array([[self._number(cell, column, reader.line_num) for column, cell in row.items()]], np.float32)
+                if None in row:  # more cells than the header has names
+                    self._number(row[None], None, reader.line_num)
+                values = np.array([[self._number(row[column], column, reader.line_num) for column in columns]], np.float32)
                 segments[clip_id] = ViewSegment(values, np.ones(1, bool), np.zeros(1, np.float32), 1)
         return segments, num_foreign
 
@@ -79,5 +122,8 @@ class Table:
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number):
-            raise ValueError(f"{self.path} line {line}, column {column}: expected a finite number, found {cell!r}")
+            raise ValueError(
+                f"{self.path} line {line}, column {column}: expected a finite number, found {cell!r}; "
+                "mend the cell, or leave the column out with --config.views.table.drop_columns"
+            )
         return number

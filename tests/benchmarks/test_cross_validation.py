@@ -25,7 +25,7 @@ def test_twins_have_as_many_parameters(name):
     batch = {
         key: jax.ShapeDtypeStruct((2, *values.shape[1:]), values.dtype) for key, values in plan.data.only(stage.streams).arrays.items()
     }
-    net = plan.net(stage, plan.trials[0])
+    net = plan.blueprint.net(stage, plan.trials[0].fields)
     shapes = jax.eval_shape(lambda key, batch: net.init(key, batch, train=False), jax.random.key(0), batch)["params"]
     ours = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
     twin = twins_torch.TWINS[system.twin](8, 0.0)

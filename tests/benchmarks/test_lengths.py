@@ -17,7 +17,7 @@ def test_utterances_are_as_long_as_it_says():
 
 def test_it_prints_a_row_a_number_of_classes(monkeypatch, capsys):
     monkeypatch.setattr(lengths, "utterance_steps", lambda num_clips: np.arange(num_clips) % 6 + 2)
-    monkeypatch.setattr(made_experiment, "plan", functools.partial(made_experiment.plan, model__audio__context_units=(8,)))
+    monkeypatch.setattr(made_experiment, "plan", functools.partial(made_experiment.plan, streams__audio__context_units=(8,)))
     monkeypatch.setattr(sys, "argv", ["lengths", "--clips=48", "--rounds=1", "--buckets", "1", "2"])
     lengths.main()
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]

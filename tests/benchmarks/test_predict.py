@@ -34,7 +34,7 @@ def test_first_is_without_what_was_compiled_and_cold_with_it(tmp_path, monkeypat
 @pytest.mark.slow
 def test_clips_are_judged_by_a_run_of_the_demo(tmp_path):
     config = demo_config("audio", tmp_path, num_actors=4, num_takes=2)
-    config["protocol"]["name"] = "holdout_50_25_25"  # one net in place of four
+    config.protocol["name"] = "holdout_50_25_25"  # one net in place of four
     make_run(config)
     files = [str(path) for path in sorted((tmp_path / "corpus").rglob("*.mp4"))[:2]]
     assert predict._config_of(json.dumps(config)) == config  # as it travels to the process that judges

@@ -7,22 +7,21 @@ import json
 
 import numpy as np
 import pytest
-from made_sets import segment, write_set
+from made_sets import segment, spanning_pictures, write_set
 
 from avemo_jax.clips import Clip, SharedMedia
-from avemo_jax.data.prepared import Damage, PreparedCorpus
+from avemo_jax.data.prepared import Damage, PreparedCorpus, TableColumns
 from avemo_jax.experiment import baseline, fit_probes, run
 from avemo_jax.experiment.audit import audit, audit_results, encoder_uses, stack_uses
 from avemo_jax.experiment.fit_probes import late_fits, plan_fits
 from avemo_jax.experiment.outcomes import fit_late
-from avemo_jax.experiment.plan import Plan, make_plan
+from avemo_jax.experiment.grid_plan import Plan, make_plan
 from avemo_jax.experiment.predictions import to_predictions
-from avemo_jax.models.encoders import FAMILIES
-from avemo_jax.pretrained.trained_on import TRAINED_ON
 from avemo_jax.protocols.audit.findings import refuse
 from avemo_jax.protocols.folds import LeakError
 from avemo_jax.training.scaler import fit_scaler
 from configs import base
+from data_prep.views.segments import ViewSegment
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 FUSED = {"system.streams": ("audio", "video"), "train.stages": ("audio", "video", "late"), "late.num_inner_folds": 2}
@@ -95,7 +94,7 @@ def test_a_recording_that_is_there_twice_stops_the_run_unless_allowed(prepared, 
     alone = dataclasses.replace(twice, sets={"audio": prepared.sets["audio"]})
     fields = {"workdir": str(tmp_path / "run"), "prepared_dir": str(tmp_path), "protocol.name": "loso"}
     with pytest.raises(LeakError, match=r"near_duplicate_in_two_parts.*s0-happy-0(.|\n)*allow_leaks="):
-        run.train(config(**fields), alone)
+        train(config(**fields), alone)
     written = json.loads((tmp_path / "run" / "audit.json").read_text())
     assert written[0]["finding"] == "near_duplicate_in_two_parts" and written[0]["severity"] == "fails" and written[0]["allowed_by"] == ""
     assert not (tmp_path / "run" / "checkpoints").exists()
@@ -124,6 +123,19 @@ def test_normalisation_by_speaker_is_done_and_marked(prepared):
             plan_of(prepared, **fields)
 
 
+def test_a_column_that_gives_the_answer_away_is_worn_where_it_is_allowed(prepared):
+    plan = plan_of(prepared)
+    columns = TableColumns(("AU01", "emotion"), {"emotion": "the class (the same in all clips of one class)"})
+    alone = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]}, table_columns=columns)
+    (finding,) = audit(plan, alone)
+    assert finding.name == "column_is_no_feature" and finding.is_worn and not finding.stops
+    assert finding.allowed_by == "views.table.allow_columns" and "'emotion' looks like the class" in finding.detail
+    assert run.run_hashes(plan, alone)["table_columns"] == ["AU01", "emotion"]
+    clean = dataclasses.replace(alone, table_columns=TableColumns(("AU01",)))
+    assert audit(plan, clean) == []
+    assert "table_columns" not in run.run_hashes(plan, prepared)
+
+
 def test_an_unknown_leave_is_refused_by_name(prepared):
     with pytest.raises(ValueError, match=r"protocol\.allow_leaks names speakers"):
         audit(plan_of(prepared, **{"protocol.allow_leaks": ("speakers",)}), prepared)
@@ -145,6 +157,21 @@ def test_a_scaler_fitted_on_everything_is_shown(prepared, monkeypatch, feed):
     monkeypatch.setattr(fit_probes, "fit_stream_scalers", fit_stream_on_all)
     (found,) = [finding for finding in audit(plan, prepared) if finding.stops]
     assert found.name == "fitted_outside_training" and "the scaler of stage audio" in found.detail
+
+
+@pytest.mark.parametrize("feed", ["resident", "stream"])
+def test_pictures_from_black_to_white_inside_the_network_are_probed_beside_a_standardised_stream(prepared, tmp_path, feed):
+    def pictures(i):
+        values = spanning_pictures(np.random.default_rng(i).integers(0, 256, (2, 6, 6, 1)))
+        return [ViewSegment(values, np.ones(2, bool), np.arange(2, dtype=np.float32), 2)]
+
+    video = write_set(tmp_path, prepared.clips, pictures, step_shape=(6, 6, 1), modality="video", view="faces", dtype="uint8")
+    corpus = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"], "video": video})
+    fields = {"system.streams": ("audio", "video"), "train.stages": ("fused",), "devices.feed": feed}
+    plan = plan_of(corpus, **fields, **{"model.video.encoder": "cnn", "model.video.standardize": "none"})
+    assert plan.data.step_of("video") == ((6, 6, 1), "uint8")
+    probed = [use.what for use in plan_fits(plan, corpus)]
+    assert probed.count("the scaler of stage fused") == len(plan.folds.folds) and not audit(plan, corpus)
 
 
 def test_a_baseline_fitted_on_everything_is_shown(prepared, monkeypatch):
@@ -173,7 +200,7 @@ class Says:
         self.stage = stage
         self.table = np.random.default_rng(seed).dirichlet(np.ones(4), num_examples)
 
-    def posteriors(self, positions, rows):
+    def probabilities(self, positions, rows):
         return [self.table[own] for own in rows]
 
 
@@ -207,12 +234,11 @@ def test_stacks_learn_from_unseen_predictions_alone(prepared, monkeypatch):
 def test_encoders_are_held_against_the_corpora(prepared):
     plan = plan_of(prepared)
     assert list(encoder_uses(plan)) == []
-    assert set(TRAINED_ON) == set(FAMILIES)
-    with_encoder = dataclasses.replace(plan, config=config(**{"model.audio.encoder": "vggish"}))
+    with_encoder = dataclasses.replace(plan, config=config(**{"streams.audio.encoder": "vggish"}))
     assert [(use.encoder, use.trained_on) for use in encoder_uses(with_encoder)] == [("vggish", ("youtube8m",))]
-    own = dataclasses.replace(plan, config=config(**{"model.audio.encoder": "vggish", "encoders.vggish.weights": "/w/mine.h5"}))
+    own = dataclasses.replace(plan, config=config(**{"streams.audio.encoder": "vggish", "encoders.vggish.weights": "/w/mine.h5"}))
     assert [(use.encoder, use.trained_on) for use in encoder_uses(own)] == [("vggish (/w/mine.h5)", None)]
-    drawn = dataclasses.replace(plan, config=config(**{"model.audio.encoder": "vggish", "encoders.vggish.weights": "random"}))
+    drawn = dataclasses.replace(plan, config=config(**{"streams.audio.encoder": "vggish", "encoders.vggish.weights": "random"}))
     assert list(encoder_uses(drawn)) == []
 
 

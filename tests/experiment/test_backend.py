@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 from avemo_jax.experiment import run
-from avemo_jax.experiment.features import compiler_flags
+from avemo_jax.experiment.features import FLAGS_BY_JAX, compiler_flags
 from avemo_jax.experiment.live_features import encodes
 from avemo_jax.experiment.run import set_up_backend
 from configs import demo
 
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 ONE_CORE = "--xla_cpu_multi_thread_eigen=false"
 
 
 @pytest.mark.parametrize(("system", "has_encoder"), [("audio", False), ("audio_video", False), ("contextual_temporal", True)])
 def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encoder, monkeypatch):
     config = demo.get_config(system).to_dict()
-    config["devices"]["compilation_cache"] = False
+    config.devices["compilation_cache"] = False
     assert encodes(config) == has_encoder
     monkeypatch.setenv("XLA_FLAGS", "")
     kept: list[bool] = []
@@ -31,6 +35,12 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
     assert (compiler_flags() in os.environ["XLA_FLAGS"]) == (has_encoder or not compiler_flags())
     set_up_backend(config)
     assert ONE_CORE in os.environ["XLA_FLAGS"]
+
+
+def test_flags_are_of_supported_versions_of_jax():
+    """A line of FLAGS_BY_JAX is no longer needed once requirements.txt supports its version no more."""
+    (supported,) = (Requirement(line.split("#")[0]) for line in REQUIREMENTS.read_text().splitlines() if re.match(r"jax\b", line))
+    assert [version for version in FLAGS_BY_JAX if not supported.specifier.contains(f"{version[0]}.{version[1]}.999")] == []
 
 
 @pytest.mark.parametrize(
@@ -45,7 +55,7 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
 def test_products_are_compiled_in_the_precision_that_is_asked_for(precision, lowered, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     config = demo.get_config("audio").to_dict()
-    config["devices"] |= {"compilation_cache": False, "product_precision": precision}
+    config.devices |= {"compilation_cache": False, "product_precision": precision}
     try:
         set_up_backend(config)
         text = jax.jit(lambda x: x @ x).lower(np.zeros((2, 2), np.float32)).as_text()
@@ -56,6 +66,6 @@ def test_products_are_compiled_in_the_precision_that_is_asked_for(precision, low
 
 def test_an_unknown_precision_is_named():
     config = demo.get_config("audio").to_dict()
-    config["devices"]["product_precision"] = "float8"
+    config.devices["product_precision"] = "float8"
     with pytest.raises(ValueError, match=r"product_precision must be one of .*'bfloat16'.* got 'float8'"):
         set_up_backend(config)

@@ -7,13 +7,14 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from made_sets import write_set
+from made_sets import spanning_pictures, write_set
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example, PreparedCorpus, verify
-from avemo_jax.experiment import features
+from avemo_jax.experiment import features, frozen_encoder
 from avemo_jax.experiment.encoder_weights import encoder_variables
-from avemo_jax.experiment.features import FrozenEncoder, are_made, feature_step, joined, part_widths, sources_of, with_features
+from avemo_jax.experiment.features import are_made, feature_step, joined, part_widths, sources_of, with_features
+from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from configs import base
 from data_prep.sets.derived import DerivedSets
 from data_prep.views.segments import ViewSegment
@@ -28,9 +29,9 @@ def config(**fields):
         made.update_from_flattened_dict(
             {
                 "system.streams": ("video",),
-                "system.video_view": "faces",
+                "streams.video.view": "faces",
                 "train.stages": ("video",),
-                "model.video.encoder": NAME,
+                "streams.video.encoder": NAME,
                 f"encoders.{NAME}.weights": "random",
                 **fields,
             }
@@ -40,7 +41,7 @@ def config(**fields):
 
 def pictures(number: int, length: int, *, masked: tuple[int, ...] = ()) -> ViewSegment:
     mask = ~np.isin(np.arange(length), masked)
-    values = np.random.default_rng(number).integers(0, 256, (length, *STEP)).astype(np.uint8)
+    values = spanning_pictures(np.random.default_rng(number).integers(0, 256, (length, *STEP)))
     values[~mask] = 255  # rubbish
     return ViewSegment(values, mask, (np.arange(length) * 0.2).astype(np.float32), num_seen=length)
 
@@ -59,7 +60,7 @@ SEGMENTS = {
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     """Four steps a batch: the segments above fill batches over their ends, and leave an odd one."""
-    monkeypatch.setattr(features, "_LARGEST_BATCH", 4)
+    monkeypatch.setattr(frozen_encoder, "_LARGEST_BATCH", 4)
 
 
 @pytest.fixture(scope="module")
@@ -177,10 +178,10 @@ def test_a_second_start_finds_the_features_and_runs_no_encoder(faces, straight, 
 
 @pytest.mark.parametrize(
     "changes",
-    [{f"encoders.{NAME}.end_point": "block3"}, {f"encoders.{NAME}.weights": "own.h5"}, {"model.video.encoder": "face_expressions"}],
+    [{f"encoders.{NAME}.end_point": "block3"}, {f"encoders.{NAME}.weights": "own.h5"}, {"streams.video.encoder": "face_expressions"}],
 )
 def test_other_weights_another_end_point_and_another_encoder_are_other_features(faces, straight, monkeypatch, changes, tmp_path):
-    monkeypatch.setattr(features, "weights_digest", lambda config, name, shape, dtype: config["encoders"][name]["weights"])
+    monkeypatch.setattr(features, "weights_digest", lambda config, name, shape, dtype: config.encoders[name]["weights"])
     keys = {features._key(features._inputs_of(made, "video", corpus_of(faces))) for made in (config(), config(**changes))}
     assert len(keys) == 2 and straight.manifest.key in keys
     assert not are_made(config(**changes), corpus_of(faces), DerivedSets(straight.directory.parent, "made", CLIPS))
@@ -273,10 +274,10 @@ def test_a_view_beside_another_becomes_one_set_of_both(faces, straight, tmp_path
     )
     two = config(
         **{
-            "system.video_view": "hog",
-            "system.video_view_beside": "faces",
-            "model.video.encoder": "none",
-            "model.video.encoder_beside": NAME,
+            "streams.video.view": "hog",
+            "streams.video.view_beside": "faces",
+            "streams.video.encoder": "none",
+            "streams.video.encoder_beside": NAME,
         }
     )
     steps = {"hog": ((3,), "float32"), "faces": (STEP, "uint8")}
@@ -295,10 +296,10 @@ def test_a_view_beside_another_becomes_one_set_of_both(faces, straight, tmp_path
 
 
 def test_sources_that_do_not_fit_say_why():
-    with pytest.raises(ValueError, match=r"encoder_beside='vggish' is of a second view; name one in system.video_view_beside"):
-        sources_of(config(**{"model.video.encoder_beside": "vggish"}), "video")
+    with pytest.raises(ValueError, match=r"encoder_beside='vggish' is of a second view; name one in streams.video.view_beside"):
+        sources_of(config(**{"streams.video.encoder_beside": "vggish"}), "video")
     with pytest.raises(ValueError, match=r"expected an encoder among .*, got 'resnet'"):
-        sources_of(config(**{"system.video_view_beside": "hog", "model.video.encoder_beside": "resnet"}), "video")
+        sources_of(config(**{"streams.video.view_beside": "hog", "streams.video.encoder_beside": "resnet"}), "video")
     with pytest.raises(ValueError, match=r"end point among .*, got 'block9'"):
         features.frozen_encoder(config(**{f"encoders.{NAME}.end_point": "block9"}), NAME, STEP, "uint8")
     with pytest.raises(ValueError, match=r"takes 3 axes a step, and the view has steps of \(13,\)"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_sets import write_set
+from made_sets import spanning_pictures, write_set
 from small_experiment import EMOTIONS, flat, small_config
 
 from avemo_jax.clips import Clip
@@ -16,7 +16,7 @@ from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment import run
 from avemo_jax.experiment.encoder_weights import encoder_variables
 from avemo_jax.experiment.features import with_features
-from avemo_jax.experiment.plan import make_plan
+from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.stages import restore_stages
 from avemo_jax.modes import predict
 from data_prep.corpora import synthetic_face
@@ -31,10 +31,10 @@ TUNED = {
     "protocol__name": "holdout_50_25_25",
     "train__weight_decay": 0.1,
     "train__num_epochs": 1,
-    "train__video_augmentation__max_rotate_deg": 10.0,
-    "train__video_augmentation__flip": True,
-    "model__video__encoder": "mini_xception",
-    "model__video__encoder_trained_from": "block2",
+    "streams__video__augmentation__max_rotate_deg": 10.0,
+    "streams__video__augmentation__flip": True,
+    "streams__video__encoder": "mini_xception",
+    "streams__video__encoder_trained_from": "block2",
     "encoders__mini_xception__weights": "random",
     "encoders__mini_xception__end_point": "block2",
 }
@@ -51,7 +51,7 @@ def pictures(tmp_path_factory) -> PreparedCorpus:
 
     def segments(i):
         length, level = 2 + i % 2, 40 * EMOTIONS.index(clips[i].label)
-        values = np.random.default_rng(i).integers(level, level + 60, (length, *STEP)).astype(np.uint8)
+        values = spanning_pictures(np.random.default_rng(i).integers(level, level + 60, (length, *STEP)))
         return [ViewSegment(values, np.ones(length, bool), np.arange(length, dtype=np.float32), length)]
 
     folder = tmp_path_factory.mktemp("pictures")
@@ -67,7 +67,7 @@ def tuned(pictures, tmp_path_factory):
     def train(feed: str):
         if feed not in made:
             config = small_config(folder / feed, **TUNED, devices__feed=feed)
-            run.train(config, pictures)
+            train(config, pictures)
             plan = make_plan(config, pictures)
             made[feed] = config, plan, *restore_stages(plan, folder / feed)
         return made[feed]
@@ -98,15 +98,15 @@ def test_from_disk_as_from_memory(tuned):
     for one, other in zip(flat(streamed.states[0].learner.params).values(), flat(resident.states[0].learner.params).values(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
     rows = [plan.test_rows(plan.trials[0])]
-    np.testing.assert_allclose(streamed.posteriors([0], rows)[0], resident.posteriors([0], rows)[0], atol=1e-3)
+    np.testing.assert_allclose(streamed.probabilities([0], rows)[0], resident.probabilities([0], rows)[0], atol=1e-3)
 
 
 def test_a_tuned_net_judges_pictures_as_they_are(tuned, pictures):
     config, plan, outcome = tuned("stream")
-    ensemble = predict.load_ensemble(config, Path(config["workdir"]), {"video": (STEP, "uint8")}, 10.0, None)
+    ensemble = predict.load_ensemble(config, Path(config.workdir), {"video": (STEP, "uint8")}, 10.0, None)
     clip_id = pictures.clips[1].clip_id
     (segment,) = ensemble.predict({"video": [one for one in pictures.sets["video"].examples() if one.clip_id == clip_id]})
-    (expected,) = outcome.posteriors([0], [plan.data.examples_of([clip_id])])
+    (expected,) = outcome.probabilities([0], [plan.data.examples_of([clip_id])])
     np.testing.assert_allclose(segment.probabilities, expected[0], atol=1e-5)
 
 
@@ -138,13 +138,13 @@ def test_training_the_encoder_along_improves_on_leaving_it_frozen(drawn, tmp_pat
     """Faces that neither has seen, both read from disk; the encoder starts from one random draw in both."""
     recipe = {
         "system__streams": ("video",),
-        "system__video_view": "still",
+        "streams__video__view": "still",
         "train__stages": ("video",),
         "corpus__label_set": "ravdess8",
         "protocol__name": "holdout_50_25_25",
-        "model__video__encoder": "mini_xception",
-        "model__video__dense_units": (),
-        "model__video__batch_norm": False,
+        "streams__video__encoder": "mini_xception",
+        "streams__video__dense_units": (),
+        "streams__video__batch_norm": False,
         "encoders__mini_xception__weights": "random",
         "train__num_epochs": 8,
         "train__learning_rate": 4e-3,
@@ -152,8 +152,8 @@ def test_training_the_encoder_along_improves_on_leaving_it_frozen(drawn, tmp_pat
     }
     scores = {}
     for start in ("", "all"):
-        config = small_config(tmp_path / f"run{start}", **recipe, model__video__encoder_trained_from=start)
+        config = small_config(tmp_path / f"run{start}", **recipe, streams__video__encoder_trained_from=start)
         corpus = with_features(config, drawn, DerivedSets(tmp_path / "derived", "made", drawn.clips))
-        results = run.train(config, corpus)
+        results = train(config, corpus)
         scores[start] = results["metrics"]["uar"]["mean_of_folds"]
     assert scores["all"] > scores[""] + 0.2, scores

@@ -23,10 +23,10 @@ def test_live_features_are_the_prepared_ones(tmp_path):
         made.update_from_flattened_dict(
             {
                 "system.streams": ("audio", "video"),
-                "system.video_view": "frames",
-                "system.video_view_beside": "still",
-                "model.video.encoder": "mini_xception",
-                "model.video.encoder_beside": "mini_xception",
+                "streams.video.view": "frames",
+                "streams.video.view_beside": "still",
+                "streams.video.encoder": "mini_xception",
+                "streams.video.encoder_beside": "mini_xception",
                 "encoders.mini_xception.weights": "random",
                 "views.frames.rate_fps": 5.0,
                 "views.frames.size_px": 16,
@@ -40,7 +40,7 @@ def test_live_features_are_the_prepared_ones(tmp_path):
     clips = [Clip(clip_id=name, corpus="made", label="happy", speaker="1", audio=f"{name}.avi", video=f"{name}.avi") for name in ("a", "b")]
     for clip, length in zip(clips, (40, 45), strict=True):
         write_video(tmp_path / clip.video, numbered_images(length)[::-1], sound=chirp(length / 25, 16000))
-    views = {name: config["views"][name] for name in views_of(config)}
+    views = {name: config.views[name] for name in views_of(config)}
     assert list(views) == ["mfcc", "frames", "still"]
     sets = {
         name: prepare_view(

@@ -7,7 +7,7 @@ from made_sets import segment, write_set
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, PreparedCorpus
 from avemo_jax.experiment.baseline import baseline_predictions
-from avemo_jax.experiment.plan import make_plan
+from avemo_jax.experiment.grid_plan import make_plan
 from configs import base
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")

@@ -17,7 +17,7 @@ from avemo_jax.comparison.entries import ComparisonError, read_run
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment import run
 from avemo_jax.experiment.audit import audit
-from avemo_jax.experiment.plan import make_plan
+from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.predictions import predict_tests_and_validation
 from avemo_jax.protocols.inner import stacking_parts
 from avemo_jax.reporting import report
@@ -83,7 +83,7 @@ def test_each_protocol_wears_its_own_leaks(prepared):
 
 def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
     own = config(workdir=str(tmp_path / "run"), prepared_dir=str(tmp_path), **{"train.stages": ("svm",), "protocol.baseline": False})
-    results = run.train(own, prepared)
+    results = train(own, prepared)
     schema = json.loads((Path(report.__file__).parent / "results.schema.json").read_text())
     jsonschema.validate(results, schema)
     assert results["protocol"] == "speaker_k" and results["leaks"] == [] and results["speaker_independent"]
@@ -121,7 +121,7 @@ def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
 
     # Evaluating again finds the same, and the audit looks at both files.
     before = (tmp_path / "run" / "predictions-random_k.csv").read_bytes()
-    again = run.evaluate(own, prepared)
+    again = evaluate(own, prepared)
     assert (tmp_path / "run" / "predictions-random_k.csv").read_bytes() == before
     assert {**again, "seconds": 0} == {**results, "seconds": 0}
     lines = before.decode().splitlines(keepends=True)
@@ -140,7 +140,7 @@ class Guesses:
     def score(self, position):
         return 0.0
 
-    def posteriors(self, positions, rows):
+    def probabilities(self, positions, rows):
         self.asked.extend(positions)
         return [np.full((len(own), 4), 0.25) for own in rows]
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.experiment import run, searching
-from avemo_jax.experiment.plan import Plan, check_grid, make_plan
+from avemo_jax.experiment.grid_plan import Plan, check_grid, make_plan
 from avemo_jax.experiment.searching import Trainer, search, with_chosen
 from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.modes import predict
@@ -60,7 +60,7 @@ def finished(corpus, tmp_path_factory):
         patch.setattr(searching, "make_program", lambda *arguments: compiled.append(make_program(*arguments)) or compiled[-1])
         patch.setattr(searching, "open_storage", lambda one: opened.append(one) or open_storage(f"sqlite:///{folder / 'other.db'}"))
         patch.setattr("sys.argv", ["run.py", f"--config.search.storage={ADDRESS}"])
-        results = run.train(config, corpus)
+        results = train(config, corpus)
     assert opened == [ADDRESS]
     return config, results, compiled
 
@@ -84,7 +84,7 @@ def test_rounds_of_any_size_are_one_compiled_program(finished):
 def test_a_round_is_cut_to_memory_and_finds_the_same(corpus, tmp_path, monkeypatch):
     sizes: list[int] = []
     train_batch = searching.train_batch
-    monkeypatch.setattr(searching, "train_batch", lambda **given: sizes.append(len(given["trials"])) or train_batch(**given))
+    monkeypatch.setattr(searching, "train_batch", lambda **given: sizes.append(len(given["trials"])) or train_group(**given))
     found = {}
     for memory_gib in (0.0, 1e-6):
         fields = SEARCHED | {"search__num_settings": 2, "train__seeds": (0,), "devices__memory_gib": memory_gib}
@@ -95,7 +95,7 @@ def test_a_round_is_cut_to_memory_and_finds_the_same(corpus, tmp_path, monkeypat
 
 def test_the_grid_is_trained_with_what_each_fold_chose(finished, corpus):
     config, _, _ = finished
-    workdir = Path(config["workdir"])
+    workdir = Path(config.workdir)
     found = found_in(workdir)
     assert found["space"] == list(SPACE) and found["stage"] == "audio"
     plan = with_chosen(make_plan(config, corpus), workdir)
@@ -117,7 +117,7 @@ def test_the_grid_is_trained_with_what_each_fold_chose(finished, corpus):
 def test_results_and_report_show_what_was_chosen(finished):
     config, results, _ = finished
     check_results(results)
-    found = found_in(config["workdir"])
+    found = found_in(config.workdir)
     for entry, fold in zip(results["search"], found["folds"], strict=True):
         values = [one["validation"] for one in fold["settings"]]
         assert (entry["fold"], entry["num_settings"], entry["num_failed"]) == (fold["fold"], 5, 0)
@@ -125,14 +125,14 @@ def test_results_and_report_show_what_was_chosen(finished):
     (table,) = [table for table in side_tables(results) if table["title"] == "Search"]
     assert table["header"] == ["fold", "learning_rate", "mixup_alpha", "validation", "median", "settings"]
     assert [row[0] for row in table["rows"]] == [fold["fold"] for fold in found["folds"]]
-    assert "search chose by its own validation part" in (Path(config["workdir"]) / "report.html").read_text()
+    assert "search chose by its own validation part" in (Path(config.workdir) / "report.html").read_text()
 
 
 def test_evaluate_and_predict_take_the_chosen_settings(finished, corpus):
     config, results, _ = finished
-    workdir = Path(config["workdir"])
+    workdir = Path(config.workdir)
     before = {name: (workdir / name).read_bytes() for name in ("predictions.csv", "search.json", "metrics.jsonl")}
-    again = run.evaluate(config, corpus)
+    again = evaluate(config, corpus)
     assert {name: (workdir / name).read_bytes() for name in before} == before
     assert again["search"] == results["search"] and again["metrics"] == results["metrics"]
     ensemble = predict.load_ensemble(config, workdir, {"audio": ((3,), "float32")}, 10.0, None)
@@ -179,7 +179,7 @@ def test_the_test_part_has_no_say(corpus, tmp_path):
 
 
 def test_a_field_that_changes_the_program_is_searched_too(corpus, tmp_path):
-    fields = {"search__space": ("learning_rate=1e-3..1e-1 log", "model.audio.dense_units=(4,)|(6,)"), "search__num_settings": 3}
+    fields = {"search__space": ("learning_rate=1e-3..1e-1 log", "streams.audio.dense_units=(4,)|(6,)"), "search__num_settings": 3}
     fields |= {"train__seeds": (0,), "train__num_epochs": 1}
     planned = make_plan(small_config(tmp_path / "run", **SEARCHED | fields, search__sampler="random"), corpus)
     searched(planned, tmp_path / "run")
@@ -189,8 +189,8 @@ def test_a_field_that_changes_the_program_is_searched_too(corpus, tmp_path):
     ]
     widths = {"(4,)": (4,), "(6,)": (6,)}
     for trial in plan.trials:
-        assert trial.fields == (("model.audio.dense_units", widths[chosen[trial.fold]["model.audio.dense_units"]]),)
-        assert plan.net(plan.stages[0], trial).audio.dense_units == trial.fields[0][1]
+        assert trial.fields == (("streams.audio.dense_units", widths[chosen[trial.fold]["streams.audio.dense_units"]]),)
+        assert plan.blueprint.net(plan.stages[0], trial.fields).audio.dense_units == trial.fields[0][1]
 
 
 def test_a_joined_system_is_searched_through_all_its_stages(both, tmp_path):
@@ -209,7 +209,7 @@ def test_a_joined_system_is_searched_through_all_its_stages(both, tmp_path):
 def test_no_password_is_written(finished):
     """The address was used with its password, and no file of the run nor the storage has it."""
     config, _, _ = finished
-    workdir = Path(config["workdir"])
+    workdir = Path(config.workdir)
     paths = [path for path in workdir.parent.rglob("*") if path.is_file()]
     assert {"config.json", "run.json", "search.json", "report.html", "other.db"} <= {path.name for path in paths}
     assert not [path for path in paths if b"s3cret" in path.read_bytes()]
@@ -222,16 +222,16 @@ def test_no_password_is_written(finished):
     ("fields", "message"),
     [
         ({"search__space": ("learning_rate=1",)}, "search.space holds"),
-        ({"search__space": ("model.audio.poolin=mean|last",)}, "no field model.audio.poolin"),
+        ({"search__space": ("streams.audio.poolin=mean|last",)}, "no field streams.audio.poolin"),
         ({"search__space": ("train.num_epochs=3|4",)}, "search.space cannot try train.num_epochs"),
-        ({"search__space": ("model.audio.context_units=1|2",)}, "expected a value of type tuple"),
+        ({"search__space": ("streams.audio.context_units=1|2",)}, "expected a value of type tuple"),
         ({"sweep__momentum": (0.8, 0.9)}, r"search.space and sweep.momentum are both set"),
         ({"search__num_settings": 0}, r"search\.num_settings must be at least 1, got 0"),
         ({"search__batch": 0}, r"search\.batch must be at least 1, got 0"),
         ({"search__sampler": "grid"}, r"search\.sampler must be one of \('tpe', 'random'\), got 'grid'"),
         ({"search__lease_s": 0.0}, r"search\.lease_s must be above 0"),
         ({"train__stages": ("svm",)}, "search.space is for networks"),
-        ({"search__space": ("model.audio.encoder=none|vggish",)}, "a sweep, a search or train.overrides changes the frozen encoder"),
+        ({"search__space": ("streams.audio.encoder=none|vggish",)}, "a sweep, a search or train.overrides changes the frozen encoder"),
     ],
 )
 def test_what_does_not_go_together_is_said_before_anything_is_prepared(tmp_path, fields, message):

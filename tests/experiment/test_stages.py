@@ -16,8 +16,8 @@ from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.results import aggregate_segments, read_predictions_csv
 from avemo_jax.experiment import run, stages
-from avemo_jax.experiment.outcomes import NetworkOutcome, fit_machines
-from avemo_jax.experiment.plan import Plan, make_plan
+from avemo_jax.experiment.outcomes import NetworkOutcome, fit_svms
+from avemo_jax.experiment.grid_plan import Plan, make_plan
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.modes import predict
@@ -31,7 +31,7 @@ JOINED = {
     "stacked": {
         "train__stages": (*BOTH, "stacked"),
         "train__overrides": ("stacked:train.num_epochs=3",),
-        "model__fusion__dense_units": (3,),
+        "fusion__dense_units": (3,),
     },
     "weighted_product": {"train__stages": (*BOTH, "late"), "late__rule": "weighted_product"},
     "logistic": {"train__stages": (*BOTH, "late"), "late__rule": "logistic"},
@@ -40,10 +40,10 @@ CONFIGS = {name: TWO | fields for name, fields in JOINED.items()}
 # Two settings of another width each, and of two learning rates each: four settings in two programs.
 CONFIGS["swept"] = {
     "train__stages": ("audio",),
-    "sweep__fields": ("model.audio.dense_units=(4,)|(6,)",),
+    "sweep__fields": ("streams.audio.dense_units=(4,)|(6,)",),
     "sweep__learning_rate": (0.05, 0.01),
 }
-CONFIGS["svm"] = {"train__stages": ("svm",), "system__audio_view": "functionals"}
+CONFIGS["svm"] = {"train__stages": ("svm",), "streams__audio__view": "functionals"}
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def finished(prepared, tmp_path_factory):
     def train(name: str):
         if name not in made:
             config = small_config(folder / name, **CONFIGS[name])
-            corpus = prepared if config["system"]["streams"] == BOTH else only(prepared, "audio")
-            made[name] = config, corpus, run.train(config, corpus)
+            corpus = prepared if config.system.streams == BOTH else only(prepared, "audio")
+            made[name] = config, corpus, train(config, corpus)
         return made[name]
 
     return train
@@ -73,7 +73,7 @@ def restored(finished):
     def restore(name: str):
         config, corpus, _ = finished(name)
         plan = make_plan(config, corpus)
-        return plan, restore_stages(plan, Path(config["workdir"]))
+        return plan, restore_stages(plan, Path(config.workdir))
 
     return restore
 
@@ -81,11 +81,11 @@ def restored(finished):
 @pytest.mark.parametrize("name", list(CONFIGS))
 def test_evaluate_gives_the_same_bytes_and_trains_nothing(name, finished):
     config, corpus, results = finished(name)
-    workdir = Path(config["workdir"])
+    workdir = Path(config.workdir)
     kept = [path for path in ("predictions.csv", "metrics.jsonl", "late.json") if (workdir / path).exists()]
     before = {path: (workdir / path).read_bytes() for path in kept}
     (workdir / "predictions.csv").unlink()
-    again = run.evaluate(config, corpus)
+    again = evaluate(config, corpus)
     assert {path: (workdir / path).read_bytes() for path in kept} == before
     for part in ("metrics", "stages", "settings", "per_fold"):
         assert again.get(part) == results.get(part)
@@ -130,7 +130,7 @@ def inner_rows(plan: Plan, fold: int) -> list[np.ndarray]:
 def test_nets_of_inner_folds_have_not_seen_what_they_are_asked(name, restored):
     plan, (audio, video, late) = restored(name)
     for stage in plan.stages[:-1]:
-        trials = plan.trials_of(stage)
+        trials = plan.grid.trials_of(stage)
         assert len(trials) == NUM_FOLDS * (1 + 2) and [trial.inner for trial in trials[:NUM_FOLDS]] == [-1] * NUM_FOLDS
         for trial in trials[NUM_FOLDS:]:
             train, select = plan.part_clips(stage, trial)
@@ -141,7 +141,7 @@ def test_nets_of_inner_folds_have_not_seen_what_they_are_asked(name, restored):
     # the positions that the rule is fitted on are those of the inner trials of the same fold
     for position, trial in enumerate(plan.trials):
         for index in range(2):
-            assert plan.trials_of(plan.stages[0])[NUM_FOLDS + 2 * position + index] == dataclasses.replace(
+            assert plan.grid.trials_of(plan.stages[0])[NUM_FOLDS + 2 * position + index] == dataclasses.replace(
                 trial, inner=index, number=NUM_FOLDS + 2 * position + index
             )
     assert len(audio.states) == len(video.states) == NUM_FOLDS * 3 and len(late.joiners) == NUM_FOLDS
@@ -153,8 +153,8 @@ def test_joined_predictions_are_the_rule_on_the_stages_own(name, restored, finis
     written = json.loads((Path(finished(name)[0]["workdir"]) / "late.json").read_text())
     assert [entry["fold"] for entry in written] == [0, 1, 2] and all(entry["rule"] == name for entry in written)
     rows = [plan.test_rows(trial) for trial in plan.trials]
-    said = [one.posteriors([0, 1, 2], rows) for one in (audio, video)]
-    for position, joined in enumerate(late.posteriors([0, 1, 2], rows)):
+    said = [one.probabilities([0, 1, 2], rows) for one in (audio, video)]
+    for position, joined in enumerate(late.probabilities([0, 1, 2], rows)):
         parts = [one[position] for one in said]
         np.testing.assert_allclose(joined.sum(axis=1), 1)
         if name == "weighted_product":
@@ -201,19 +201,19 @@ def pieces(corpus: PreparedCorpus, clip_id: str) -> dict[str, list]:
 @pytest.mark.parametrize("name", ["stacked", "weighted_product", "logistic"])
 def test_an_ensemble_of_joined_nets_says_what_they_say(name, finished, restored):
     config, corpus, _ = finished(name)
-    ensemble = predict.load_ensemble(config, Path(config["workdir"]), VIEWS, 10.0, None)
+    ensemble = predict.load_ensemble(config, Path(config.workdir), VIEWS, 10.0, None)
     assert ensemble.num_members == NUM_FOLDS
     plan, outcomes = restored(name)
     for clip in (corpus.clips[5], corpus.clips[40]):  # the first has two segments
         rows = plan.data.examples_of([clip.clip_id])
-        expected = np.mean(outcomes[-1].posteriors([0, 1, 2], [rows] * 3), axis=0)
+        expected = np.mean(outcomes[-1].probabilities([0, 1, 2], [rows] * 3), axis=0)
         found = [segment.probabilities for segment in ensemble.predict(pieces(corpus, clip.clip_id))]
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_settings_that_change_the_program_have_programs_and_folders_of_their_own(finished, restored):
     config, _, results = finished("swept")
-    workdir = Path(config["workdir"])
+    workdir = Path(config.workdir)
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["audio-0", "audio-1"]
     plan, (outcome,) = restored("swept")
     assert isinstance(outcome, NetworkOutcome) and [list(batch.positions) for batch in outcome.batches] == [
@@ -225,7 +225,7 @@ def test_settings_that_change_the_program_have_programs_and_folders_of_their_own
     assert outcome.num_params == sum(leaf.size for leaf in flat(outcome.states[-1].best.params).values())
     table = results["settings"]
     tried = [entry["tried"] for entry in table]
-    assert tried == [{"model.audio.dense_units": [width], "learning_rate": rate} for width in (4, 6) for rate in (0.05, 0.01)]
+    assert tried == [{"streams.audio.dense_units": [width], "learning_rate": rate} for width in (4, 6) for rate in (0.05, 0.01)]
     for setting, entry in enumerate(table):
         own = [position for position, trial in enumerate(plan.trials) if trial.setting == setting]
         assert entry["validation"] == pytest.approx(np.mean([outcome.score(position) for position in own]))
@@ -233,12 +233,12 @@ def test_settings_that_change_the_program_have_programs_and_folders_of_their_own
         for position in own:
             rows = plan.test_rows(plan.trials[position])
             clips, segment_of = np.unique(plan.data.arrays["clip"][rows], return_inverse=True)
-            said = aggregate_segments(segment_of, outcome.posteriors([position], [rows])[0], len(clips))
+            said = aggregate_segments(segment_of, outcome.probabilities([position], [rows])[0], len(clips))
             wars.append((said.argmax(axis=1) == np.asarray(plan.classes)[clips]).mean())
         assert entry["war"] == pytest.approx(np.mean(wars))
     chosen = [max(range(fold, 12, 3), key=lambda position: (outcome.score(position), -position)) for fold in range(3)]
     predictions = read_predictions_csv(workdir / "predictions.csv")
-    said = np.concatenate(outcome.posteriors(chosen, [plan.test_rows(plan.trials[position]) for position in chosen]))
+    said = np.concatenate(outcome.probabilities(chosen, [plan.test_rows(plan.trials[position]) for position in chosen]))
     assert len(predictions.clip) == NUM_SPEAKERS * 8 and len(said) == NUM_SPEAKERS * 8 + 1  # one clip has two segments
 
 
@@ -248,12 +248,12 @@ def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monk
     plan, (outcome,) = restored("swept")
     chosen = [0, 7, 11]
     monkeypatch.setattr(predict, "chosen_trials", lambda trials, score: chosen)
-    ensemble = predict.load_ensemble(config, Path(config["workdir"]), {"audio": VIEWS["audio"]}, 10.0, None)
+    ensemble = predict.load_ensemble(config, Path(config.workdir), {"audio": VIEWS["audio"]}, 10.0, None)
     rows = plan.data.examples_of([corpus.clips[5].clip_id])
-    expected = np.mean(outcome.posteriors(chosen, [rows] * 3), axis=0)
+    expected = np.mean(outcome.probabilities(chosen, [rows] * 3), axis=0)
     found = [segment.probabilities for segment in ensemble.predict(pieces(corpus, corpus.clips[5].clip_id))]
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert plan.net(plan.stages[0], plan.trials[0]) != plan.net(plan.stages[0], plan.trials[7])
+    assert plan.blueprint.net(plan.stages[0], plan.trials[0].fields) != plan.blueprint.net(plan.stages[0], plan.trials[7].fields)
 
 
 def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, tmp_path, monkeypatch):
@@ -270,10 +270,10 @@ def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, t
 
     monkeypatch.setattr(stages, "train_batch", killed)
     with pytest.raises(KeyboardInterrupt):
-        run.train(config, corpus)
+        train(config, corpus)
     assert begun == [0, 6]
     monkeypatch.setattr(stages, "train_batch", trained)
-    run.train(config, corpus)
+    train(config, corpus)
     whole, resumed = Path(straight["workdir"]), tmp_path / "run"
     assert (whole / "predictions.csv").read_bytes() == (resumed / "predictions.csv").read_bytes()
     assert rows_of(resumed) == rows_of(whole)
@@ -291,13 +291,13 @@ def test_the_classical_system_is_a_system(finished, restored):
     machines = {id(machine) for machine in outcome.machines}
     assert len(machines) == NUM_FOLDS
     with pytest.raises(ValueError, match="machines of small are fitted anew where they are wanted and are not kept"):
-        predict.load_ensemble(config, Path(config["workdir"]), {"audio": VIEWS["audio"]}, 10.0, None)
+        predict.load_ensemble(config, Path(config.workdir), {"audio": VIEWS["audio"]}, 10.0, None)
 
 
 def test_the_classical_system_wants_its_features_in_memory(finished, tmp_path):
     _, corpus, _ = finished("svm")
     with pytest.raises(ValueError, match=r"devices\.feed=resident"):
-        run.train(small_config(tmp_path / "run", **CONFIGS["svm"], devices__feed="stream"), corpus)
+        train(small_config(tmp_path / "run", **CONFIGS["svm"], devices__feed="stream"), corpus)
 
 
 def test_an_unfinished_stage_is_named(finished, tmp_path):
@@ -317,7 +317,7 @@ def test_a_clip_without_features_is_said_to_be_as_frequent_as_classes_are(prepar
 
     audio = write_set(tmp_path, clips, segments, step_shape=(3,), view="functionals")
     plan = make_plan(small_config(tmp_path / "run", **CONFIGS["svm"]), PreparedCorpus(clips, {"audio": audio}, None))
-    predictions = predict_tests(plan, fit_machines(plan, plan.stages[0]))
+    predictions = predict_tests(plan, fit_svms(plan, plan.stages[0]))
     assert len(predictions.clip) == NUM_SPEAKERS * 8
     (row,) = predictions.probabilities[predictions.clip == "s0-sad-0"]
     np.testing.assert_allclose(row, 0.25, atol=1e-6)

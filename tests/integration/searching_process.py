@@ -46,7 +46,7 @@ if __name__ == "__main__":
 
     from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
     from avemo_jax.experiment import run
-    from avemo_jax.experiment.plan import make_plan
+    from avemo_jax.experiment.grid_plan import make_plan
     from avemo_jax.experiment.searching import search
     from avemo_jax.runs.run_directory import open_run
 

@@ -69,7 +69,7 @@ def test_films_are_prepared_from_both_of_their_streams(tmp_path):
             path = root / f"subject {subject}/{emotion}/sentence {sentence}/s12_{emotion[:2]}_{sentence}.avi"
             path.parent.mkdir(parents=True)
             write_video(path, numbered_images(25), sound=noise(0.1, rng), sound_rate_hz=RATE_HZ)
-    fields = {"views__frames__size_px": 16, "system__video_view": "frames", "protocol__baseline": False}
+    fields = {"views__frames__size_px": 16, "streams__video__view": "frames", "protocol__baseline": False}
     finished = run("enterface.py:small_audio_video", tmp_path / "run", mode="prepare", corpus__root=root, **fields)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     for view in ("mfcc", "frames"):
@@ -97,8 +97,8 @@ def test_stills_of_three_corpora_in_one(tmp_path):
         protocol__num_folds=3,
         train__num_epochs=1,
         views__still__size_px=16,
-        model__video__encoder_units="(4,)",
-        model__video__dense_units="(4,)",
+        streams__video__encoder_units="(4,)",
+        streams__video__dense_units="(4,)",
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())

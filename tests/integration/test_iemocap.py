@@ -59,12 +59,12 @@ def test_both_streams_by_session(tmp_path):
         "corpus.root": tmp_path / "IEMOCAP_full_release",
         "prepared_dir": tmp_path / "prepared",
         "workdir": tmp_path / "run",
-        "system.video_view": "frames",
+        "streams.video.view": "frames",
         "views.frames.size_px": 16,
         "views.frames.rate_fps": 2.5,
-        "model.audio.context_units": (4,),
-        "model.video.encoder_units": "(4,)",
-        "model.video.context_units": (4,),
+        "streams.audio.context_units": (4,),
+        "streams.video.encoder_units": "(4,)",
+        "streams.video.context_units": (4,),
         "train.num_epochs": 2,
     }
     flags = [f"--config.{name}={value}" for name, value in fields.items()]

@@ -18,7 +18,7 @@ from searching_process import BATCH, FIELDS, NUM_SETTINGS, kill, start
 from small_experiment import NUM_FOLDS, only, small_config, small_corpus
 
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.experiment.plan import make_plan
+from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.searching import Trainer, search
 from avemo_jax.runs.preemption import StopRequest
 from avemo_jax.runs.run_directory import RunDirectory

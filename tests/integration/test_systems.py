@@ -34,13 +34,13 @@ SMALL = {
     "views.faces.size_px": 32,
     "views.speech_faces.num_frames": 2,
     "views.speech_faces.size_px": 32,
-    "model.audio.context_units": (4,),
-    "model.video.context_units": (4,),
-    "model.video.frame_units": 512,  # B joins tokens of one width
-    "model.audio.dense_units": (4,),
-    "model.video.dense_units": (4,),
-    "model.fusion.width": 4,
-    "model.fusion.num_units": 4,
+    "streams.audio.context_units": (4,),
+    "streams.video.context_units": (4,),
+    "streams.video.frame_units": 512,  # B joins tokens of one width
+    "streams.audio.dense_units": (4,),
+    "streams.video.dense_units": (4,),
+    "fusion.width": 4,
+    "fusion.num_units": 4,
 }
 # VGG19 costs nearly the same however small its pictures are, so B looks at two or three segments of a clip in place of five.
 SMALL_B = {"encoders.vgg19.end_point": "global_avg", "encoders.vgg19.resize_px": 32, "views.speech_segments.shift_frames": 100}
@@ -49,7 +49,7 @@ SMALL_B = {"encoders.vgg19.end_point": "global_avg", "encoders.vgg19.resize_px":
 OWN: dict[str, dict[str, Any]] = {
     "handcrafted_late_fusion": {"views.hog.rate_fps": 2.0, "views.faces.size_px": 112},
     "vgg19_lstm_attention": SMALL_B,
-    "image_audio_fusion": {"model.video.encoder_units": (4, 4), "train.overrides": ("audio:train.num_epochs=3",)},
+    "image_audio_fusion": {"streams.video.encoder_units": (4, 4), "train.overrides": ("audio:train.num_epochs=3",)},
     "gru_attention:fused": {"views.mfcc.sample_rate_hz": 16000},
 }
 JOINING = {"fused", "stacked", "late"}
@@ -83,7 +83,7 @@ def finished(shelf):
         if system not in made:
             config = small(system, shelf)
             entry.make_features(config)  # here and not in a process of its own, which other tests watch
-            made[system] = config, run.train(config, entry.prepared(config))
+            made[system] = config, train(config, entry.prepared(config))
         return made[system]
 
     return train
@@ -92,14 +92,14 @@ def finished(shelf):
 @pytest.mark.parametrize("system", AUDIO_VISUAL)
 def test_a_system_runs_through_all_of_its_stages(system, finished):
     config, results = finished(system)
-    clips = NUM_CLIPS if config["corpus"]["label_set"] == "ravdess8" else NUM_CLIPS - NUM_ACTORS
+    clips = NUM_CLIPS if config.corpus.label_set == "ravdess8" else NUM_CLIPS - NUM_ACTORS
     assert results["num_clips"] == clips and sum(map(sum, results["confusion"]["counts"])) == clips
     stages = [entry["stage"] for entry in results["stages"]]
     assert stages[:2] == ["audio", "video"] and len(stages) == 3 and stages[2] in JOINING
     assert all(entry["num_params"] > 0 for entry in results["stages"])
-    rows = [json.loads(line) for line in (Path(config["workdir"]) / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (Path(config.workdir) / "metrics.jsonl").read_text().splitlines()]
     assert {row["stage"] for row in rows} == {stage for stage in stages if stage != "late"} and not any(row["failed"] for row in rows)
-    with (Path(config["workdir"]) / "predictions.csv").open(newline="") as stream:
+    with (Path(config.workdir) / "predictions.csv").open(newline="") as stream:
         predictions = list(csv.DictReader(stream))
     assert len({row["clip"] for row in predictions}) == len(predictions) == clips
     named = {name: row for name in predictions[0] if name.startswith("p_") for row in predictions}
@@ -111,9 +111,9 @@ def test_evaluate_gives_the_same_bytes(system, finished):
     if system not in systems.SYSTEMS:
         pytest.skip(f"{system} is not there")
     config, _ = finished(system)
-    before = (Path(config["workdir"]) / "predictions.csv").read_bytes()
-    run.evaluate(config, entry.prepared(config))
-    assert (Path(config["workdir"]) / "predictions.csv").read_bytes() == before
+    before = (Path(config.workdir) / "predictions.csv").read_bytes()
+    evaluate(config, entry.prepared(config))
+    assert (Path(config.workdir) / "predictions.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize("system", ["contextual_temporal", "handcrafted_late_fusion", "vgg19_lstm_attention", "stacking"])
@@ -121,7 +121,7 @@ def test_new_media_is_judged_as_the_corpus_was(system, finished, tmp_path):
     if system not in systems.SYSTEMS:
         pytest.skip(f"{system} is not there")
     config, _ = finished(system)
-    film = sorted(Path(config["corpus"]["root"]).rglob("*.mp4"))[0]
+    film = sorted(Path(config.corpus.root).rglob("*.mp4"))[0]
     views = LiveViews({name: (name, params) for name, params in entry.views_of(config).items()})
     (judged,) = predict.predict(config, [str(film)], views, output=tmp_path)
     assert judged.segments and not judged.problems

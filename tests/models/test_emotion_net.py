@@ -7,7 +7,8 @@ import pytest
 from filled_variables import filled_variables
 
 from avemo_jax.models.emotion_net import BranchSpec, Context, EmotionNet, FusionSpec, attention_weights, overlay, take_over
-from avemo_jax.models.encoders import FAMILIES, EncoderSpec
+from avemo_jax.models.encoders import ENCODERS
+from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.models.recurrent import LSTM
 
 AUDIO = BranchSpec(context_units=(5,), dense_units=(4,))
@@ -191,7 +192,7 @@ def test_attention_weights_sum_to_one_over_real_steps(name, streams, all_variabl
     ("encoder", "step_shape", "num_features"), [("vggish", (96, 64), 128), ("inception_v3", (75, 75, 3), 2048), ("cnn", (96, 64), 7)]
 )
 def test_encoders_work_step_by_step(encoder, step_shape, num_features):
-    spec = EncoderSpec(encoder) if encoder in FAMILIES else None
+    spec = EncoderSpec(encoder) if encoder in ENCODERS else None
     net = EmotionNet(8, video=BranchSpec(encoder=encoder, encoder_spec=spec, encoder_units=(7,), context_units=(5,)))
     batch = {"video": jnp.zeros((2, 3, *step_shape)), "video_mask": jnp.ones((2, 3), bool)}
     logits, variables = jax.eval_shape(lambda key: net.init_with_output(key, batch, train=False), jax.random.key(0))

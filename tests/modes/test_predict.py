@@ -44,15 +44,15 @@ def trained(tmp_path_factory) -> dict:
     config.corpus.name, config.corpus.root = "ravdess", str(folder / "corpus")
     config.protocol.name, config.protocol.baseline = "holdout_50_25_25", False
     config.views.mfcc.sample_rate_hz, config.views.mfcc.segment_s = RATE_HZ, 1.3
-    config.model.audio.context_units, config.model.audio.dense_units = (6,), (6,)
+    config.streams.audio.context_units, config.streams.audio.dense_units = (6,), (6,)
     config.train.num_epochs, config.train.tensorboard = 2, False
     config = config.to_dict()
-    run.train(config, prepare_corpus(config))
+    train(config, prepare_corpus(config))
     return config
 
 
 def live(config: dict) -> LiveViews:
-    return LiveViews({"mfcc": ("mfcc", config["views"]["mfcc"])})
+    return LiveViews({"mfcc": ("mfcc", config.views.mfcc)})
 
 
 def rows(path: Path) -> list[dict[str, str]]:

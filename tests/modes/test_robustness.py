@@ -82,7 +82,7 @@ def only_audio(corpus):
 def test_the_classical_system_under_noise(corpora, tmp_path, capsys):
     own = config(tmp_path, **{"protocol.baseline": False})
     clean = only_audio(dataclasses.replace(corpora["clean"], functionals=None))
-    results = run.train(own, clean)
+    results = train(own, clean)
     capsys.readouterr()
     asked = []
 
@@ -117,13 +117,13 @@ def test_the_classical_system_under_noise(corpora, tmp_path, capsys):
 @pytest.mark.slow
 def test_networks_without_one_of_their_streams_and_the_baseline_beside(corpora, tmp_path):
     small = {
-        f"model.{stream}.{name}": value
+        f"streams.{stream}.{name}": value
         for stream in ("audio", "video")
         for name, value in {"context_units": (8,), "dense_units": (8,), "batch_norm": False}.items()
     }
-    fields = {"train.stages": ("fused",), "system.streams": ("audio", "video"), "train.num_epochs": 15, "model.fusion.batch_norm": False}
+    fields = {"train.stages": ("fused",), "system.streams": ("audio", "video"), "train.num_epochs": 15, "fusion.batch_norm": False}
     own = config(tmp_path, **fields, **small, **{"train.learning_rate": 0.02, "train.dropout_rate": 0.0})
-    results = run.train(own, corpora["clean"])
+    results = train(own, corpora["clean"])
     panel = measure_robustness(own, corpora["clean"], lambda condition: corpora.get(condition.text, corpora["clean"]))
     by_name = {entry["condition"]: entry for entry in panel["conditions"]}
     assert list(by_name) == ["noise 20 dB", "noise 0 dB", "occlusion 0.3 share", "no audio", "no video"]

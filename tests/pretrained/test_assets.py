@@ -1,29 +1,38 @@
 import hashlib
-import io
 import re
-import urllib.error
-import urllib.request
+from collections.abc import Iterable
 
 import pytest
+import requests
 from shared_data import shared_data
 
-from avemo_jax.pretrained import assets
-from avemo_jax.pretrained.assets import ASSETS, Asset, File, MissingAsset, fetch_asset, find_asset, sha256_of
+from avemo_jax.models.encoders import ENCODERS, find_encoder
+from avemo_jax.models.encoders.face_api.weights import EXPRESSIONS_ASSET, LANDMARKS_ASSET
+from avemo_jax.models.encoders.mini_xception.weights import ASSET as MINI_XCEPTION
+from avemo_jax.models.encoders.vggish.weights import PCA
+from avemo_jax.pretrained.assets import FACE_DETECTORS, Asset, File, MissingAsset, fetch_asset, find_asset, sha256_of
 
-FILES = [file for asset in ASSETS.values() for file in asset.files]
 CONTENT = b"weights"
 
 
-def test_the_table_is_whole():
-    assert len({file.name for file in FILES}) == len(FILES)
-    for file in FILES:
+def all_assets() -> Iterable[Asset]:
+    yield from FACE_DETECTORS.values()
+    for name in ENCODERS:
+        for layout in find_encoder(name).weights:
+            yield from (*layout.assets, *layout.assets_without_optional)
+
+
+def test_assets_are_whole():
+    files = [file for asset in all_assets() for file in asset.files]
+    assert len({file.name for file in files}) == len(files) > 15
+    for file in files:
         assert file.url.startswith("https://")
         assert file.url.endswith(file.name.split("/")[-1])
         assert re.fullmatch(r"([0-9a-f]{64})?", file.sha256)
         assert re.fullmatch(r"([0-9a-f]{32})?", file.md5)
         assert not file.name.startswith("/")
         assert ".." not in file.name
-    for asset in ASSETS.values():
+    for asset in all_assets():
         assert asset.content
         assert asset.licence
         assert asset.cite
@@ -31,29 +40,30 @@ def test_the_table_is_whole():
 
 
 @pytest.mark.parametrize(
-    ("folder", "name"),
+    ("folder", "asset"),
     [
-        ("vggish_pca", "vggish_pca"),
-        ("mini_xception_fer2013", "mini_xception"),
-        ("face_api", "face_landmark_68"),
-        ("face_api", "face_expression"),
-        ("res10_ssd", "res10"),
+        ("vggish_pca", PCA),
+        ("mini_xception_fer2013", MINI_XCEPTION),
+        ("face_api", LANDMARKS_ASSET),
+        ("face_api", EXPRESSIONS_ASSET),
+        ("res10_ssd", FACE_DETECTORS["res10"]),
     ],
+    ids=lambda value: value if isinstance(value, str) else value.files[0].name,
 )
-def test_published_files_at_hand_are_those_of_the_table(folder, name):
-    found = find_asset(name, shared_data("models", folder))
+def test_published_files_at_hand_are_those_of_the_assets(folder, asset):
+    found = find_asset(asset, shared_data("models", folder))
     assert found.path.is_file()
     assert len(found.sha256) == 64
 
 
 def test_yunet_is_known_by_its_sum():
-    assert sha256_of(shared_data("models", "yunet", "yunet_s_640_640.onnx")) == ASSETS["yunet"].files[0].sha256
+    assert sha256_of(shared_data("models", "yunet", "yunet_s_640_640.onnx")) == FACE_DETECTORS["yunet"].files[0].sha256
 
 
 @pytest.fixture
-def two_files(monkeypatch):
+def two_files():
     """An asset of two files, the second without a sum."""
-    asset = Asset(
+    return Asset(
         (
             File("net/a.bin", "https://example.org/a.bin", hashlib.sha256(CONTENT).hexdigest(), size_bytes=len(CONTENT)),
             File("net/b.bin", "https://example.org/b.bin"),
@@ -64,41 +74,48 @@ def two_files(monkeypatch):
         cite="Nobody 2020",
         open_name="net/model",
     )
-    monkeypatch.setitem(ASSETS, "net", asset)
-    return asset
 
 
 def serve(monkeypatch, answers):
-    """Answer downloads from a table; what is not in it is a network that is not there."""
+    """Answer requests from a table, url -> content or the address that it redirects to; any other address has no server."""
 
-    def open_url(url):
-        if url not in answers:
-            raise urllib.error.URLError("Name or service not known")
-        return io.BytesIO(answers[url])
+    def send(self, request, **kwargs):
+        answer = answers.get(request.url)
+        if answer is None:
+            raise requests.ConnectionError("Name or service not known")
+        response = requests.Response()
+        response.url, response.request = request.url, request
+        response.status_code = 302 if isinstance(answer, str) else 200
+        if isinstance(answer, str):
+            response.headers["location"] = answer
+        response._content = b"" if isinstance(answer, str) else answer
+        response._content_consumed = True
+        response.raw = requests.packages.urllib3.HTTPResponse(preload_content=False)
+        return response
 
-    monkeypatch.setattr(assets, "_open_url", open_url)
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
 
 
 def test_what_is_missing_is_fetched_verified_and_found(two_files, monkeypatch, tmp_path):
     serve(monkeypatch, {"https://example.org/a.bin": CONTENT, "https://example.org/b.bin": b"more"})
     said = []
-    found = fetch_asset("net", tmp_path, say=said.append)
+    found = fetch_asset(two_files, tmp_path, say=said.append)
     assert found.path == tmp_path / "net" / "model"
     assert (tmp_path / "net" / "a.bin").read_bytes() == CONTENT
     assert found.sha256 == sha256_of(tmp_path / "net" / "a.bin", tmp_path / "net" / "b.bin")
     assert any("no sum of net/b.bin is published" in line for line in said)
-    assert find_asset("net", tmp_path) == found
+    assert find_asset(two_files, tmp_path) == found
     serve(monkeypatch, {})
-    assert fetch_asset("net", tmp_path, say=said.append) == found  # all is there: no network needed
+    assert fetch_asset(two_files, tmp_path, say=said.append) == found  # all is there: no network needed
     assert sorted(path.name for path in (tmp_path / "net").iterdir()) == ["a.bin", "b.bin"]
 
 
 def test_without_a_network_it_says_which_file_to_put_where(two_files, monkeypatch, tmp_path):
     with pytest.raises(MissingAsset, match=r"A net \(MIT.*net/a\.bin, public at https://example\.org/a\.bin; .*net/b\.bin"):
-        find_asset("net", tmp_path)
+        find_asset(two_files, tmp_path)
     serve(monkeypatch, {"https://example.org/a.bin": CONTENT})
     with pytest.raises(MissingAsset, match=r"b\.bin could not be fetched \(.*not known.*Put the file where .*net/b\.bin"):
-        fetch_asset("net", tmp_path, say=lambda line: None)
+        fetch_asset(two_files, tmp_path, say=lambda line: None)
     assert [path.name for path in (tmp_path / "net").iterdir()] == ["a.bin"]
 
 
@@ -106,7 +123,7 @@ def test_without_a_network_it_says_which_file_to_put_where(two_files, monkeypatc
 def test_what_is_not_the_published_file_is_not_kept(two_files, monkeypatch, tmp_path, answer, message):
     serve(monkeypatch, {"https://example.org/a.bin": answer})
     with pytest.raises(ValueError, match=message):
-        fetch_asset("net", tmp_path, say=lambda line: None)
+        fetch_asset(two_files, tmp_path, say=lambda line: None)
     assert list((tmp_path / "net").iterdir()) == []
 
 
@@ -116,19 +133,23 @@ def test_a_short_or_changed_file_is_named(two_files, tmp_path):
     for content, message in ((b"weight", r"a\.bin has 6 bytes, expected 7"), (b"Weights", r"a\.bin: expected sha256 .* delete it")):
         (tmp_path / "net" / "a.bin").write_bytes(content)
         with pytest.raises(ValueError, match=message):
-            find_asset("net", tmp_path)
+            find_asset(two_files, tmp_path)
 
 
-def test_only_https_is_opened_and_followed():
-    with pytest.raises(urllib.error.URLError, match="expected an https address"):
-        assets._open_url("http://example.org/a.bin")
-    request = urllib.request.Request("https://example.org/a.bin")
-    with pytest.raises(urllib.error.URLError, match="not https"):
-        assets._HttpsOnly().redirect_request(request, None, 302, "Found", {}, "http://example.org/a.bin")
-    followed = assets._HttpsOnly().redirect_request(request, None, 302, "Found", {}, "https://example.com/a.bin")
-    assert followed.full_url == "https://example.com/a.bin"
+def test_redirections_are_followed_to_https_alone(two_files, monkeypatch, tmp_path):
+    moved, insecure = {"https://example.org/a.bin": "https://example.com/a.bin"}, {"https://example.org/a.bin": "http://example.com/a.bin"}
+    contents = {"https://example.org/b.bin": b"more", "https://example.com/a.bin": CONTENT, "http://example.com/a.bin": CONTENT}
+    serve(monkeypatch, contents | insecure)
+    with pytest.raises(MissingAsset, match=r"expected an https address: .* redirects to http://example\.com/a\.bin"):
+        fetch_asset(two_files, tmp_path, say=lambda line: None)
+    assert list((tmp_path / "net").iterdir()) == []
+    serve(monkeypatch, contents | moved)
+    fetch_asset(two_files, tmp_path, say=lambda line: None)
+    assert (tmp_path / "net" / "a.bin").read_bytes() == CONTENT
 
 
-def test_an_unknown_asset_names_the_known_ones(tmp_path):
-    with pytest.raises(KeyError, match="vgg16_notop"):
-        find_asset("vgg17", tmp_path)
+def test_only_https_is_opened(monkeypatch, tmp_path):
+    serve(monkeypatch, {"http://example.org/a.bin": CONTENT})
+    asset = Asset((File("a.bin", "http://example.org/a.bin"),), "A net", "https://example.org", "MIT", "Nobody 2020")
+    with pytest.raises(MissingAsset, match="expected an https address: http://example"):
+        fetch_asset(asset, tmp_path, say=lambda line: None)

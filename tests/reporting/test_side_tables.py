@@ -7,8 +7,8 @@ METRICS = {"uar": 0.5, "war": 0.25, "macro_f1": 0.4, "weighted_f1": 0.3, "ece": 
 
 def test_stages_and_settings_are_rows():
     settings = [
-        {"setting": 0, "tried": {"model.audio.context_units": [256], "learning_rate": 0.1}, "validation": 0.75} | METRICS,
-        {"setting": 1, "tried": {"model.audio.context_units": [256, 256], "learning_rate": 0.1}, "validation": 0.5} | METRICS,
+        {"setting": 0, "tried": {"streams.audio.context_units": [256], "learning_rate": 0.1}, "validation": 0.75} | METRICS,
+        {"setting": 1, "tried": {"streams.audio.context_units": [256, 256], "learning_rate": 0.1}, "validation": 0.5} | METRICS,
     ]
     stages = [{"stage": "audio", "num_params": 1234} | METRICS]
     first, second = side_tables({"stages": stages, "settings": settings})

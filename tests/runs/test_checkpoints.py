@@ -1,10 +1,21 @@
 """Checkpoints: what is read is what was written, or it is not read at all."""
 
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 
-from avemo_jax.runs.checkpoints import Checkpoints, DamagedCheckpoint
+from avemo_jax.runs.checkpoints import Checkpoints, DamagedCheckpoint, ForeignCheckpoint
+
+OWNER = {"run_id": "this", "fold_hash": "f", "trials": [{"fold": fold, "hyper": {"learning_rate": 0.1}} for fold in range(2)]}
 
 
 def trials(value: float):
@@ -14,7 +25,7 @@ def trials(value: float):
 @pytest.fixture
 def checkpoints(tmp_path):
     warnings = []
-    made = Checkpoints(tmp_path / "audio", keep=2, warn=warnings.append)
+    made = Checkpoints(tmp_path / "audio", keep=2, warn=warnings.append, owner=OWNER)
     made.warnings = warnings
     return made
 
@@ -77,3 +88,105 @@ def test_damaged_newer_steps_and_what_a_kill_left_go_with_the_next_save(checkpoi
     assert checkpoints.restore(trials(0))[0] == 10
     checkpoints.save(20, trials(20))
     assert sorted(path.name for path in (tmp_path / "audio").iterdir()) == ["10", "20"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run_id": "other"}, "run_id: other there, this expected"),
+        ({"fold_hash": "g"}, "fold_hash: g there, f expected"),
+        ({"prepared_sets": {"audio": "p"}}, "prepared_sets: {'audio': 'p'} there, none expected"),
+        ({"trials": OWNER["trials"][::-1]}, "trial 0: fold: 1 there, 0 expected"),
+        ({"trials": [*OWNER["trials"][:1], {"fold": 1, "hyper": {"learning_rate": 0.2}}]}, "trial 1: hyper: {'learning_rate': 0.2} there"),
+        ({"trials": OWNER["trials"] * 2}, "trials: 4 there, 2 expected"),
+    ],
+)
+def test_a_step_of_another_run_is_refused_and_not_passed_over(checkpoints, tmp_path, changes, message):
+    checkpoints.save(1, trials(1))
+    Checkpoints(tmp_path / "other" / "audio", keep=2, warn=print, owner=OWNER | changes).save(2, trials(7))
+    shutil.copytree(tmp_path / "other" / "audio" / "2", tmp_path / "audio" / "2")
+    with pytest.raises(ForeignCheckpoint) as error:
+        checkpoints.restore(trials(0))
+    assert message in str(error.value) and "audio/2" in str(error.value) and "remove that folder" in str(error.value)
+    shutil.rmtree(tmp_path / "audio" / "2")
+    assert checkpoints.restore(trials(0))[0] == 1
+
+
+def test_a_step_of_another_epoch_or_stage_is_refused(checkpoints, tmp_path):
+    checkpoints.save(1, trials(1))
+    (tmp_path / "video").mkdir()
+    shutil.copytree(tmp_path / "audio" / "1", tmp_path / "video" / "1")
+    with pytest.raises(ForeignCheckpoint, match="stage: audio there, video expected"):
+        Checkpoints(tmp_path / "video", keep=2, warn=print, owner=OWNER).restore(trials(0))
+    (tmp_path / "audio" / "1").rename(tmp_path / "audio" / "3")
+    with pytest.raises(ForeignCheckpoint, match="epoch: 1 there, 3 expected"):
+        checkpoints.restore(trials(0))
+
+
+def test_a_step_of_an_earlier_version_is_read_with_a_warning_in_a_run_of_one_only(checkpoints, tmp_path):
+    checkpoints.save(1, trials(1))
+    path = tmp_path / "audio" / "1" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["belongs_to"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ForeignCheckpoint, match="run_id: none there, this expected"):
+        checkpoints.restore(trials(0))
+    warnings = []
+    earlier = Checkpoints(tmp_path / "audio", keep=2, warn=warnings.append, owner=OWNER | {"run_id": ""})
+    assert earlier.restore(trials(0))[0] == 1 and len(warnings) == 1 and "has no run id" in warnings[0]
+    earlier.save(2, trials(2))
+    assert earlier.restore(trials(0))[0] == 2 and len(warnings) == 2
+
+
+def test_a_step_of_another_network_is_refused(checkpoints):
+    checkpoints.save(1, trials(1))
+    other = [{**one, "params": {"kernel": np.zeros((40, 31), np.float32)}} for one in trials(0)]
+    with pytest.raises(ForeignCheckpoint, match=r"an array of shape and type \(\(40, 30\), .* expected \(\(40, 31\)"):
+        checkpoints.restore(other)
+
+
+PROCESS = """
+    import sys
+    from pathlib import Path
+    import jax
+    import numpy as np
+    from avemo_jax.runs.checkpoints import Checkpoints
+
+    address, number, num_saves, directory = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+    jax.distributed.initialize(address, num_processes=2, process_id=number)
+    assert jax.process_count() == 2 and jax.process_index() == number
+    checkpoints = Checkpoints(directory / f"audio-{number}", keep=2, warn=print, owner={"run_id": "this"})
+    for epoch in range(1, num_saves + 1):
+        checkpoints.save(epoch, [{"kernel": np.full((40, 30), 100 * number + epoch, np.float32), "step": np.int32(epoch)}])
+        found, (trial,) = checkpoints.restore([{"kernel": np.zeros((40, 30), np.float32), "step": np.int32(0)}])
+        assert found == epoch and (trial["kernel"] == 100 * number + epoch).all() and trial["step"] == epoch
+"""
+
+
+def test_each_of_two_processes_saves_its_own_as_often_as_it_wants(tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    env = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    num_saves = (2, 5)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(PROCESS), address, str(number), str(num_saves[number]), str(tmp_path)],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    printed = []
+    try:
+        printed = [process.communicate(timeout=120)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(printed)
+    for number in range(2):  # which one process alone can read
+        made = Checkpoints(tmp_path / f"audio-{number}", keep=2, warn=print, owner={"run_id": "this"})
+        epoch, (trial,) = made.restore([{"kernel": np.zeros((40, 30), np.float32), "step": np.int32(0)}])
+        assert epoch == num_saves[number] and (trial["kernel"] == 100 * number + epoch).all()

@@ -13,7 +13,7 @@ from process_kills import FIELDS, NUM_EPOCHS, SYSTEM, finish, kills, outcome, st
 from small_experiment import BOTH, NUM_FOLDS, open_small_corpus, rows_of, small_config, small_corpus
 
 from avemo_jax.experiment import run
-from avemo_jax.runs.processes import ALONE, Processes, join
+from avemo_jax.runs.processes import SINGLE_PROCESS, Processes, join
 
 SHORT = FIELDS | {"train__num_epochs": 2}
 # With trials of inner folds, which belong to the share of the trial whose rule they serve.
@@ -37,7 +37,7 @@ def straight(sets, tmp_path_factory):
         key = json.dumps(fields)
         if key not in made:
             workdir = folder / str(len(made))
-            run.train(small_config(workdir, **fields), open_small_corpus(sets))
+            train(small_config(workdir, **fields), open_small_corpus(sets))
             made[key] = outcome(workdir)
         return made[key]
 
@@ -47,7 +47,7 @@ def straight(sets, tmp_path_factory):
 def assert_evaluated_by_one(sets, workdir, fields):
     """--mode=evaluate in this process, with one device, writes the same predictions."""
     before = (workdir / "predictions.csv").read_bytes()
-    run.evaluate(small_config(workdir, **fields), open_small_corpus(sets))
+    evaluate(small_config(workdir, **fields), open_small_corpus(sets))
     assert (workdir / "predictions.csv").read_bytes() == before
 
 
@@ -58,7 +58,7 @@ def test_processes_give_the_predictions_of_one(num_processes, fields, sets, stra
     finish(start(sets, workdir, fields, num_processes=num_processes), workdir)
     assert outcome(workdir) == straight(fields)
     layout = json.loads((workdir / "run.json").read_text())["layout"]
-    assert layout == {"num_shares": min(num_processes, NUM_FOLDS), "trials_per_batch": {}}  # of four, one has nothing to train
+    assert layout == {"num_shares": min(num_processes, NUM_FOLDS), "trials_per_group": {}}  # of four, one has nothing to train
     assert len(list((workdir / "checkpoints").iterdir())) == layout["num_shares"] * len([*BOTH, "fused"][: 3 if fields is SHORT else 2])
     assert_evaluated_by_one(sets, workdir, fields)
 
@@ -76,7 +76,7 @@ def test_batches_that_fit_memory_give_the_same_predictions(sets, straight, tmp_p
     """So little memory that each trial is a batch of its own, and one program serves all of them."""
     workdir = tmp_path / "run"
     caplog.set_level("INFO")
-    run.train(small_config(workdir, **SHORT, devices__memory_gib=1e-6), open_small_corpus(sets))
+    train(small_config(workdir, **SHORT, devices__memory_gib=1e-6), open_small_corpus(sets))
     assert (workdir / "predictions.csv").read_bytes() == straight(SHORT)["predictions.csv"]
     (shown,) = [record.message for record in caplog.records if record.message.startswith("plan: ")]
     assert "plan: 3 trials (3 folds x 1 seeds x 1 settings)" in shown
@@ -109,9 +109,9 @@ def test_lost_processes_end_the_others_and_the_run_goes_on_bit_for_bit(tmp_path)
 
 def test_one_process_is_alone():
     devices = small_config(Path("run"))["devices"]
-    assert join(devices) is ALONE and ALONE.leads and ALONE.leader_first(lambda: 3) == 3
-    ALONE.meet("anywhere")
-    with pytest.raises(KeyError), ALONE.as_one():
+    assert join(devices) is SINGLE_PROCESS and SINGLE_PROCESS.leads and SINGLE_PROCESS.run_on_primary_first(lambda: 3) == 3
+    SINGLE_PROCESS.meet("anywhere")
+    with pytest.raises(KeyError), SINGLE_PROCESS.as_one():
         raise KeyError
     assert not Processes(1, 2).leads
 

@@ -15,18 +15,18 @@ def test_bounds_are_of_the_hyper_parameters():
 
 
 def test_what_is_meant_is_read():
-    assert parse("learning_rate=1e-4..1e-2 log", " dropout_rate = 0.1..0.6", "momentum=0.8|0.9", "model.audio.pooling=mean | last") == (
+    assert parse("learning_rate=1e-4..1e-2 log", " dropout_rate = 0.1..0.6", "momentum=0.8|0.9", "streams.audio.pooling=mean | last") == (
         Axis("learning_rate", 1e-4, 1e-2, log=True),
         Axis("dropout_rate", 0.1, 0.6),
         Axis("momentum", choices=(0.8, 0.9)),
-        Axis("model.audio.pooling", choices=("mean", "last")),
+        Axis("streams.audio.pooling", choices=("mean", "last")),
     )
     assert parse() == ()
 
 
 def test_a_setting_is_divided_into_numbers_and_fields():
-    axes = parse("momentum=0.8|0.9", "model.audio.pooling=mean|last")
-    assert split_values(axes, {"momentum": 0.9, "model.audio.pooling": "last"}) == ({"momentum": 0.9}, {"model.audio.pooling": "last"})
+    axes = parse("momentum=0.8|0.9", "streams.audio.pooling=mean|last")
+    assert split_values(axes, {"momentum": 0.9, "streams.audio.pooling": "last"}) == ({"momentum": 0.9}, {"streams.audio.pooling": "last"})
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_a_setting_is_divided_into_numbers_and_fields():
         ("learning_rat=1..2", "names 'learning_rat'; expected one of .*learning_rate"),
         ("train.learning_rate=1e-4..1e-2", r"without its group: learning_rate=1e-4\.\.1e-2"),
         ("train.batch_size=8..64", "has choices, 'field=a|b'; it has no range"),
-        ("model.audio.pooling=mean|", "has choices"),
-        ("model.audio.pooling=mean|mean", "a value twice"),
+        ("streams.audio.pooling=mean|", "has choices"),
+        ("streams.audio.pooling=mean|mean", "a value twice"),
     ],
 )
 def test_what_is_wrong_is_told(text, message):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from avemo_jax.identity import identity
 from avemo_jax.protocols.audit.findings import Finding, listed, number_of
 from avemo_jax.protocols.folds import PARTS, Fold, FoldTable
 
@@ -66,15 +68,20 @@ class EncoderUse:
 
 def audit_encoders(uses: Iterable[EncoderUse], corpora: Iterable[str]) -> list[Finding]:
     """Look for encoders that were trained on a corpus of the experiment."""
-    names = {corpus.lower() for corpus in corpora}
+    names = {_letters(corpus) for corpus in corpora}
     findings = []
     for use in dict.fromkeys(uses):
         if use.trained_on is None:
             findings.append(Finding("encoder_training_unknown", f"the owner of {use.encoder} does not say what it was trained on"))
-        elif both := sorted(names & {name.lower() for name in use.trained_on}):
+        elif both := sorted(name for name in use.trained_on if _letters(name) in names):
             detail = f"{use.encoder} was trained on {listed(both)}, which this experiment tests on"
             findings.append(Finding("encoder_saw_corpus", detail, len(both), tuple(both)))
     return findings
+
+
+def _letters(corpus: str) -> str:
+    """A corpus's name without separators: "CREMA-D" and "crema_d" are one."""
+    return re.sub(r"[\W_]", "", identity(corpus))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +102,19 @@ def audit_fits(uses: Iterable[FitUse]) -> list[Finding]:
     what = list(dict.fromkeys(use.what for use in wrong))
     detail = f"{listed(what)} changes when clips outside its part change, shown in {number_of(len(wrong), 'fold')}: {listed(examples, 3)}"
     return [Finding("fitted_outside_training", detail, len(what), examples)]
+
+
+def audit_columns(allowed: Mapping[str, str]) -> list[Finding]:
+    """Report the columns of a feature table that are kept on purpose though they give something away.
+
+    Args:
+      allowed: column -> what it looks like ("a row counter", "the class (...)").
+    """
+    if not allowed:
+        return []
+    examples = tuple(f"{column!r} looks like {what}" for column, what in allowed.items())
+    detail = f"{number_of(len(allowed), 'column')} of the feature table may give the answer away: {listed(examples)}"
+    return [Finding("column_is_no_feature", detail, len(allowed), examples, allowed_by="views.table.allow_columns")]
 
 
 def audit_lost(folds: Sequence[Fold], lost: Mapping[str, str]) -> list[Finding]:

@@ -27,12 +27,21 @@ FINDINGS: dict[str, Kind] = {
     "speaker_in_two_parts": Kind(
         "fails", "a speaker is in two parts of a fold: the test measures known voices and faces (a note where no test part is concerned)"
     ),
+    "speakers_look_alike": Kind(
+        "fails",
+        "two names in two parts of a fold look like one speaker (actor_01 and Actor1, spk-3 and 3, Maria and maria_2; a note where no test "
+        "part is concerned)",
+    ),
     "sentence_in_two_parts": Kind(
         "fails",
         "a sentence is in two parts of a fold: the words may give the class away (a note where no test part is concerned, where the corpus "
         "has only a few sentences, and where every speaker reads the same ones, so that no split by speaker can keep them apart)",
     ),
     "clip_in_two_parts": Kind("fails", "a clip is in two parts of a fold"),
+    "clips_look_alike": Kind(
+        "fails",
+        "two names in two parts of a fold look like one clip, with folders and without (a note where no test part is concerned)",
+    ),
     "segments_in_two_parts": Kind(
         "fails", "segments or frames of one recording, or overlapping spans of one file, are in two parts of a fold"
     ),
@@ -51,6 +60,9 @@ FINDINGS: dict[str, Kind] = {
     ),
     "stack_saw_clips": Kind("fails", "a stacked network learns from predictions of clips that the networks below it were trained on"),
     "encoder_saw_corpus": Kind("fails", "an encoder's published weights were trained on this corpus"),
+    "column_is_no_feature": Kind(
+        "marks", "a column of the feature table counts rows, or copies the class, the speaker or another label, and is used on purpose"
+    ),
     "selected_on_test": Kind("marks", "the epoch was chosen on the test part"),
     "transductive": Kind("marks", "unlabelled clips of test speakers are used to normalise them"),
     "encoder_training_unknown": Kind("notes", "its owner does not say what an encoder was trained on"),
@@ -75,7 +87,8 @@ class Finding:
       examples: up to NUM_EXAMPLES of them.
       severity: of its kind, unless the circumstances make it less.
       protocol: the one that it is about, where a run has several; "" where it is about all.
-      allowed_by: what allows it: "protocol.allow_leaks", or the protocol that implies it; "" where nothing does.
+      allowed_by: what allows it: "protocol.allow_leaks", "views.table.allow_columns", or the protocol that implies it; "" where nothing
+        does.
     """
 
     name: str

@@ -29,7 +29,11 @@ def changed_by(fit: Callable[[Arrays], Any], arrays: Arrays, rows: np.ndarray, *
 
 
 def with_other_rows(arrays: Arrays, rows: np.ndarray, *, seed: int = 0) -> dict[str, np.ndarray]:
-    """The same arrays with other content in those rows: far away but finite, of the same type, labels among those that occur."""
+    """Return the same arrays with other content in those rows, of the same type.
+
+    Floats come from far away but stay finite. Integers (labels, pictures) lie between the smallest and the largest that occur, 0 counted
+    in, and every one of them changes; an array of zeros alone has no other value to take and stays as it is.
+    """
     random = np.random.default_rng(seed)
     changed = {}
     for name in sorted(arrays):
@@ -38,14 +42,23 @@ def with_other_rows(arrays: Arrays, rows: np.ndarray, *, seed: int = 0) -> dict[
         if values.dtype == bool:
             values[rows] = ~old
         elif np.issubdtype(values.dtype, np.integer):
-            low, high = int(values.min(initial=0)), int(values.max(initial=0))
-            drawn = random.integers(low, high + 1, old.shape).astype(values.dtype)
-            values[rows] = np.where(drawn == old, low + (old - low + 1) % max(high - low + 1, 1), drawn)
+            values[rows] = _other_integers(old, int(values.min(initial=0)), int(values.max(initial=0)), random)
         else:
             scale = 1000 * (1 + float(np.abs(old[np.isfinite(old)]).max(initial=0)))
             values[rows] = (random.normal(size=old.shape) * scale).astype(values.dtype)
         changed[name] = values
     return changed
+
+
+def _other_integers(old: np.ndarray, low: int, high: int, random: np.random.Generator) -> np.ndarray:
+    """Draw integers of the same type from low to high, each another than the old one; the old ones where low is high."""
+    if low == high:
+        return old
+    # Distances from low, modulo 2**64: the range of a type may be one more than its largest number (0 to 255 has 256).
+    start = np.uint64(low % 2**64)
+    distance = old.astype(np.uint64) - start
+    drawn = random.integers(0, high - low, old.shape, np.uint64)
+    return (start + drawn + (drawn >= distance)).astype(old.dtype)
 
 
 def _leaves(tree: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from avemo_jax.clips import RECORDING, ROW_OFFSET, Clip, SharedMedia
+from avemo_jax.identity import clip_identity, folders_differ, identity, look_alikes, spellings
 from avemo_jax.protocols.audit.findings import Finding, listed, number_of
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.named import natural_order
@@ -59,7 +61,7 @@ class Item:
 
 def items_of(clips: Sequence[Clip]) -> tuple[Item, ...]:
     """What the audit knows of the clips of a corpus, or of several, whose speakers and sentences are not each other's."""
-    several = len({clip.corpus for clip in clips}) > 1
+    several = len({identity(clip.corpus) for clip in clips}) > 1
 
     def of_corpus(clip: Clip, name: str) -> str:
         is_named = not several or not name or name.startswith(f"{clip.corpus}:")  # joined corpora name their speakers so already
@@ -100,8 +102,10 @@ def audit_folds(
     members = _Members(folds, items)
     findings = [
         *members.coverage(each_once=each_once),
-        *members.shared("clip_in_two_parts", [item.item_id for item in items], "clip"),
+        *members.shared("clip_in_two_parts", [item.item_id for item in items], "clip", by=clip_identity),
+        *_clips_that_look_alike(members, items),
         *members.shared("speaker_in_two_parts", [item.speaker for item in items], "speaker", spares_validation=True),
+        *_speakers_that_look_alike(members, items),
         *_sentences(members, items),
         *_recordings(members, items),
         *_media(members, items, shared_media),
@@ -133,15 +137,27 @@ class _Members:
                     self.unknown |= {item_id: f"{fold.name}, {part}" for item_id in getattr(fold, part) if item_id not in rows}
             self.of.append(inside)
 
-    def shared(self, name: str, groups: Sequence[str], word: str, *, spares_validation: bool = False, reason: str = "") -> list[Finding]:
-        """A finding of that name if a group ("" is none) has members in two parts of a fold.
+    def shared(
+        self,
+        name: str,
+        groups: Sequence[str],
+        word: str,
+        *,
+        spares_validation: bool = False,
+        reason: str = "",
+        by: Callable[[str], str] = identity,
+    ) -> list[Finding]:
+        """A finding of that name if a group ("" is none), however it is spelled, has members in two parts of a fold.
 
         Args:
           spares_validation: it is only a note where no test part is concerned: a validation part that is too easy makes the choice poorer
             and no number better.
           reason: why it is only a note however that may be, "" where it is not.
+          by: what the spellings of one group share.
         """
-        names, code = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+        spelled = {key: " = ".join(several) for key, several in spellings(groups, by).items()}
+        shown = np.asarray([spelled.get(by(group), "") for group in groups], dtype=object).astype(str)
+        names, code = np.unique(shown, return_inverse=True)
         where: dict[str, str] = {}
         num_folds, concerns_test = 0, False
         for fold, inside in zip(self.folds, self.of, strict=True):
@@ -162,6 +178,39 @@ class _Members:
         folds = f"in {num_folds} of {number_of(len(self.folds), 'fold')}"
         detail = f"{number_of(len(where), word)} in two parts of a fold, {folds}: {listed(examples, 3)}{f'; {reason}' if reason else ''}"
         return [Finding(name, detail, len(where), tuple(examples), "notes" if reason else "")]
+
+    def alike(
+        self, name: str, identities: Sequence[str], pairs: Iterable[tuple[str, str]], shown: Callable[[str], str], word: str
+    ) -> list[Finding]:
+        """A finding of that name if two identities that are probably one are in different parts of a fold; a note where none is tested.
+
+        Args:
+          identities: of what each item belongs to.
+          pairs: of identities that are probably one.
+          shown: spellings of an identity.
+        """
+        pairs = list(pairs)
+        if not pairs:
+            return []
+        parts_of: list[dict[str, set[str]]] = []
+        for inside in self.of:
+            parts_of.append(defaultdict(set))
+            for row, column in np.argwhere(inside).tolist():
+                parts_of[-1][identities[row]].add(PARTS[column])
+        where: dict[str, str] = {}
+        concerns_test = False
+        for (first, second), (fold, parts) in itertools.product(pairs, zip(self.folds, parts_of, strict=True)):
+            sides = [sorted(parts.get(one, ()), key=PARTS.index) for one in (first, second)]
+            apart = [(one, other) for one, other in itertools.product(*sides) if one != other]
+            if apart:
+                concerns_test |= any("test" in both for both in apart)
+                where.setdefault(f"{shown(first)} and {shown(second)}", f"{fold.name}: {' and '.join(apart[0])}")
+        if not where:
+            return []
+        examples = [f"{pair} ({parts})" for pair, parts in where.items()]
+        number = f"{number_of(len(where), 'pair')} of {word}s in two parts of a fold that look like one {word}"
+        reason = "" if concerns_test else "; no test part is concerned"
+        return [Finding(name, f"{number}: {listed(examples, 3)}{reason}", len(where), tuple(examples), "notes" if reason else "")]
 
     def pairs(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
         """Of pairs of rows: (P,) whether both are used in some fold, and for those ever apart where they are."""
@@ -204,14 +253,54 @@ class _Members:
         return findings
 
 
+def _speakers_that_look_alike(members: _Members, items: Sequence[Item]) -> list[Finding]:
+    """Speakers of one corpus, or of two that have the same first word in their names, whose names differ by little."""
+
+    def corpus(item: Item) -> str:
+        word = re.search(r"[^\W\d_]+", identity(item.corpus))
+        return word.group() if word else identity(item.corpus)
+
+    def name(item: Item) -> str:  # items of several corpora have the corpus before the speaker's own name
+        return item.speaker.removeprefix(item.corpus).lstrip(": ") if item.corpus else item.speaker
+
+    of_corpus: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    speakers = [identity(item.speaker) for item in items]
+    for item, speaker in zip(items, speakers, strict=True):
+        same_name = of_corpus[corpus(item)][identity(name(item))]
+        if speaker and speaker not in same_name:
+            same_name.append(speaker)
+    pairs = []
+    for corpus_word, named in of_corpus.items():
+        if corpus_word:  # speakers of no corpus may be of any
+            named = {one: [*named.get(one, ()), *of_corpus.get("", {}).get(one, ())] for one in {*named, *of_corpus.get("", {})}}
+        pairs += [pair for same in named.values() for pair in itertools.combinations(same, 2)]  # of one name in two such corpora
+        pairs += [pair for first, second in look_alikes(named) for pair in itertools.product(named[first], named[second])]
+    spelled = spellings(item.speaker for item in items)
+    return members.alike("speakers_look_alike", speakers, pairs, lambda one: " = ".join(spelled[one]), "speaker")
+
+
+def _clips_that_look_alike(members: _Members, items: Sequence[Item]) -> list[Finding]:
+    """Clips of which one is named with folders and one without, but for those of different speakers."""
+    clips = [clip_identity(item.item_id) for item in items]
+    speaker_of = {clip: identity(item.speaker) for clip, item in zip(clips, items, strict=True)}
+
+    def may_be_one(first: str, second: str) -> bool:
+        return speaker_of[first] == speaker_of[second] or not speaker_of[first] or not speaker_of[second]
+
+    pairs = [pair for pair in folders_differ(clips) if may_be_one(*pair)]
+    spelled = spellings((item.item_id for item in items), clip_identity)
+    return members.alike("clips_look_alike", clips, pairs, lambda one: " = ".join(spelled[one]), "clip")
+
+
 def _sentences(members: _Members, items: Sequence[Item]) -> list[Finding]:
     """Sentences in two parts; corpus by corpus, for one may have a few that all read and another many that each reads alone."""
+    corpora = [identity(item.corpus) for item in items]
     reasons = {
-        corpus: _sentences_are_shared([item for item in items if item.corpus == corpus]) for corpus in {item.corpus for item in items}
+        corpus: _sentences_are_shared([item for item, of in zip(items, corpora, strict=True) if of == corpus]) for corpus in set(corpora)
     }
     findings = []
     for reason in sorted(set(reasons.values())):
-        sentences = [item.sentence if reasons[item.corpus] == reason else "" for item in items]
+        sentences = [item.sentence if reasons[corpus] == reason else "" for item, corpus in zip(items, corpora, strict=True)]
         findings += members.shared("sentence_in_two_parts", sentences, "sentence", spares_validation=True, reason=reason)
     return findings
 
@@ -221,8 +310,8 @@ def _sentences_are_shared(items: Sequence[Item]) -> str:
     speakers_of: dict[str, set[str]] = defaultdict(set)
     for item in items:
         if item.sentence:
-            speakers_of[item.sentence].add(item.speaker)
-    num_speakers = len({item.speaker for item in items if item.sentence})
+            speakers_of[identity(item.sentence)].add(identity(item.speaker))
+    num_speakers = len({identity(item.speaker) for item in items if item.sentence})
     few = len(speakers_of) <= FEW_SENTENCES
     read_by_all = num_speakers > 1 and np.median([len(speakers) for speakers in speakers_of.values()] or [0]) >= READ_BY_ALL * num_speakers
     return f"the corpus has only {len(speakers_of)}" if few else "every speaker reads the same ones" if read_by_all else ""
@@ -230,7 +319,7 @@ def _sentences_are_shared(items: Sequence[Item]) -> str:
 
 def _recordings(members: _Members, items: Sequence[Item]) -> list[Finding]:
     """Pieces of one recording in two parts: by the recording's name, and by spans of one file that overlap."""
-    named = members.shared("segments_in_two_parts", [item.recording for item in items], "recording")
+    named = members.shared("segments_in_two_parts", [item.recording for item in items], "recording", by=clip_identity)
     return named or members.shared("segments_in_two_parts", _overlapping(items), "stretch of a file")
 
 

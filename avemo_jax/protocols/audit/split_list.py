@@ -14,12 +14,13 @@ import csv
 import dataclasses
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from avemo_jax.clips import Clip, SharedMedia
-from avemo_jax.protocols.audit.findings import Finding, listed, number_of
+from avemo_jax.identity import clip_identity, first_spellings, identity, joined_spellings, media_suffix
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds
+from avemo_jax.protocols.audit.findings import Finding, listed, number_of
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.named import natural_order
 
@@ -32,6 +33,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "label": ("label", "emotion", "class", "target", "category"),
     "part": ("part", "split", "set", "subset", "partition", "usage"),
     "fold": ("fold", "fold_id", "test_fold", "cv_fold", "cv"),
+    "corpus": ("corpus", "dataset", "database"),
     "recording": ("recording", "recording_id", "source", "source_id", "dialogue", "dialog", "video_id", "parent"),
     "start": ("start", "start_s", "start_time", "begin", "onset"),
     "end": ("end", "end_s", "end_time", "offset"),
@@ -42,6 +44,8 @@ PART_WORDS: dict[str, str] = {
     **dict.fromkeys(("test", "testing", "tst", "te", "eval", "evaluation", "privatetest"), "test"),
     **dict.fromkeys(("", "none", "unused", "na", "nan"), ""),
 }
+_FACTS = ("speaker", "sentence", "recording", "corpus")
+_NAMES = ("clip", "path", "fold", *_FACTS)  # roles of columns that hold names
 _FOLD_COLUMN = re.compile(r"(fold|split|cv|run|rep)\d+")
 _VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mkv", ".mov", ".flv", ".mpg", ".mpeg", ".webm", ".wmv"),
@@ -68,6 +72,8 @@ class SplitList:
       columns: role -> column.
       repeated: items that a fold's test part has several times.
       labels_of: item -> labels, of those that have several.
+      joined: role -> names that are spelled in several ways, each with its spellings.
+      told_by_names: the corpora whose naming rules told speakers or sentences, and which of these.
     """
 
     path: Path
@@ -77,6 +83,8 @@ class SplitList:
     columns: Mapping[str, str]
     repeated: tuple[str, ...]
     labels_of: Mapping[str, tuple[str, ...]]
+    joined: Mapping[str, tuple[tuple[str, ...], ...]] = dataclasses.field(default_factory=dict)
+    told_by_names: str = ""
 
     def clips(self) -> tuple[Clip, ...]:
         """The items that name a media file, as clips, for a comparison of their media."""
@@ -95,33 +103,40 @@ class SplitList:
         )
 
 
-def read_split_list(path: Path, columns: Mapping[str, str] | None = None) -> SplitList:
+def read_split_list(
+    path: Path, columns: Mapping[str, str] | None = None, known_names: Callable[[Iterable[str]], Mapping[str, Clip]] | None = None
+) -> SplitList:
     """Read a split list.
 
     Args:
       path: CSV with a header; fields are separated by commas, semicolons or tabs.
       columns: role -> column, for those that have names of their own.
+      known_names: from names of clips or files to what those say that follow a corpus's naming rules; used for speakers and sentences
+        where no column has them.
 
     Raises:
       SplitListError: the file is no table, a column is missing, or a row does not say what it should, with its line.
     """
     header, rows = _read(Path(path))
     found, fold_columns = _columns(path, header, dict(columns or {}))
+    cells: dict[str, list[str]] = {role: [row[column] for _, row in rows] for role, column in found.items() if role in _NAMES}
+    same = {role: _files(names) if role in ("clip", "path") else identity for role, names in cells.items()}
+    spelled = {role: first_spellings(cells[role], same[role]) for role in cells if role in ("clip", "path", "fold")}
     things: dict[tuple[str, str, float | None, float | None], dict[str, str]] = {}
     parts_of: dict[str, dict[str, list[tuple[str, str, float | None, float | None]]]] = defaultdict(lambda: {part: [] for part in PARTS})
-    labels: dict[tuple, dict[str, None]] = defaultdict(dict)
+    labels: dict[tuple, dict[str, str]] = defaultdict(dict)  # label's identity -> its first spelling
     for line, row in rows:
-        cell = {role: row[column] for role, column in found.items()}
+        cell = {role: spelled[role].get(row[column], "") if role in spelled else row[column] for role, column in found.items()}
         clip = cell.get("clip") or cell.get("path") or ""
         if not clip:
             raise SplitListError(f"{path}, line {line}: the row names no clip (columns {_said(found, 'clip', 'path')})")
         thing = (clip, cell.get("path", ""), _seconds(path, line, cell, "start"), _seconds(path, line, cell, "end"))
         if cell.get("label"):
-            labels[thing][cell["label"]] = None
-        facts = {role: cell.get(role, "") for role in ("speaker", "sentence", "recording")}
+            labels[thing].setdefault(identity(cell["label"]), cell["label"])
+        facts = {role: cell.get(role, "") for role in _FACTS}
         known = things.setdefault(thing, facts)
         for role, value in facts.items():
-            if value and known[role] and value != known[role]:
+            if value and known[role] and identity(value) != identity(known[role]):
                 raise SplitListError(f"{path}, line {line}: clip {clip} has {role} {value!r} here and {known[role]!r} above")
             known[role] = known[role] or value
         for fold, part in _places(path, line, row, cell, fold_columns, found):
@@ -130,6 +145,7 @@ def read_split_list(path: Path, columns: Mapping[str, str] | None = None) -> Spl
             else:
                 parts_of[fold]  # a fold in which no clip is tested is still a fold
     names = _names(list(things))
+    told = _tell(things, found, known_names) if known_names else ""
     if "fold" in found and "part" not in found:
         _train_on_the_others(parts_of, list(things))
     folds = tuple(
@@ -141,9 +157,46 @@ def read_split_list(path: Path, columns: Mapping[str, str] | None = None) -> Spl
     tested = Counter(name for fold in folds for name in fold.test)
     each_once = len(folds) > 1 and sum(count == 1 for count in tested.values()) >= _MOSTLY * len(things)
     repeated = sorted({names[thing] for parts in parts_of.values() for thing, count in Counter(parts["test"]).items() if count > 1})
-    items = tuple(_item(names[thing], thing, facts, labels[thing], names) for thing, facts in things.items())
-    several = {names[thing]: tuple(words) for thing, words in labels.items() if len(words) > 1}
-    return SplitList(Path(path), items, folds, each_once, found | {"folds": ", ".join(fold_columns)}, tuple(repeated), several)
+    corpora = {identity(facts["corpus"]) for facts in things.values()} - {""}
+    items = tuple(_item(names[thing], thing, facts, labels[thing], several=len(corpora) > 1) for thing, facts in things.items())
+    several = {names[thing]: tuple(words.values()) for thing, words in labels.items() if len(words) > 1}
+    columns_found = found | {"folds": ", ".join(fold_columns)}
+    joined = {role: pairs for role, names in cells.items() if (pairs := joined_spellings(names, same[role]))}
+    return SplitList(Path(path), items, folds, each_once, columns_found, tuple(repeated), several, joined, told)
+
+
+def _tell(
+    things: Mapping[tuple, dict[str, str]], found: Mapping[str, str], known_names: Callable[[Iterable[str]], Mapping[str, Clip]]
+) -> str:
+    """Put in what the names of clips or their files tell of facts that no column has; returns which, and by which corpora's rules."""
+    absent = [role for role in ("speaker", "sentence", "corpus") if role not in found]
+    clips: Mapping[str, Clip] = {}
+    for names in dict.fromkeys(tuple(thing[place] for thing in things if thing[place]) for place in (1, 0)):  # a file says more than an id
+        clips = clips or known_names(names)
+    of_thing = {thing: clip for thing in things if (clip := clips.get(thing[1]) or clips.get(thing[0]))}
+    num_files = Counter((clip.corpus, clip.clip_id) for clip in of_thing.values())
+    told: set[str] = set()
+    for thing, clip in of_thing.items():
+        told |= {role for role in absent if role != "corpus" and getattr(clip, role)}
+        things[thing].update({role: getattr(clip, role) for role in absent})
+        if num_files[clip.corpus, clip.clip_id] > 1:  # its film and its sound
+            things[thing]["recording"] = things[thing]["recording"] or f"{clip.corpus} {clip.clip_id}"
+    corpora = " and ".join(sorted({clip.corpus for clip in clips.values()}))
+    return f"{' and '.join(sorted(told))}, read off names of {corpora}" if told else ""
+
+
+def _files(names: Iterable[str]) -> Callable[[str], str]:
+    """Identity of clips or files: other kinds of file of one clip are apart, a name without a suffix is the clip's first file."""
+    suffixes: dict[str, dict[str, None]] = defaultdict(dict)
+    for name in names:
+        if suffix := media_suffix(name):
+            suffixes[clip_identity(name)][suffix] = None
+
+    def file_identity(name: str) -> str:
+        clip = clip_identity(name)
+        return clip + (media_suffix(name) or next(iter(suffixes[clip]), "")) if clip else ""
+
+    return file_identity
 
 
 def audit_split_list(
@@ -276,16 +329,21 @@ def _names(things: Sequence[tuple]) -> dict[tuple, str]:
     return names
 
 
-def _item(name: str, thing: tuple, facts: Mapping[str, str], labels: Mapping[str, None], names: Mapping[tuple, str]) -> Item:
+def _item(name: str, thing: tuple, facts: Mapping[str, str], labels: Mapping[str, str], *, several: bool) -> Item:
+    """The item of a thing; in a list of several corpora the speakers and sentences of one are not those of another."""
     clip, path, start_s, end_s = thing
-    pieces = name != clip  # one of several segments of the clip
+
+    def of_corpus(value: str) -> str:
+        return f"{facts['corpus']} {value}" if several and value else value
+
     return Item(
         item_id=name,
-        speaker=facts["speaker"],
-        sentence=facts["sentence"],
-        label=next(iter(labels), ""),
-        recording=facts["recording"] or (clip if pieces else _cut_from(clip)),
-        media=(Span(path, start_s, end_s),) if path else (),
+        speaker=of_corpus(facts["speaker"]),
+        sentence=of_corpus(facts["sentence"]),
+        label=next(iter(labels.values()), ""),
+        recording=of_corpus(facts["recording"]) or (clip if name != clip else _cut_from(clip)),
+        corpus=facts["corpus"],
+        media=(Span(path.replace("\\", "/"), start_s, end_s),) if path else (),
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example, PreparedSet, _read_ahead, content_hash, verify
+from avemo_jax.data.stream import open_stream
 from data_prep.sets.builders import write_prepared
-from data_prep.sets.staging import stage, stage_lost, staged_path
 from data_prep.views.segments import ViewSegment
+from data_prep.sets.staging import stage, stage_lost, staged_path
 
 
 def embedding(seed: int) -> ViewSegment:
@@ -132,3 +136,55 @@ def test_neither_writing_nor_reading_needs_tensorflow(tmp_path):
     """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], check=True, env=environment)
+
+
+def test_what_a_prepared_set_names_is_never_imported(prepared, tmp_path, monkeypatch):
+    """TFDS imports the module of every class that features.json names; sets are passed on between people."""
+    canary = tmp_path / "canary"
+    (prepared.directory / "evil.py").write_text(f"open({str(canary)!r}, 'w').close()\n")
+    for name in ("features.json", "dataset_info.json"):
+        path = prepared.directory / name
+        content = re.sub(r'("(?:pythonClassName|moduleName)": )"[^"]*"', rf'\1"{prepared.directory.name}.evil.X"', path.read_text())
+        assert "evil.X" in content
+        path.write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = PreparedSet.open(prepared.directory)
+    verify(found)
+    stream = open_stream([Clip("a", "tiny", "happy", "s1")], [0], {"audio": found})
+    np.testing.assert_array_equal(stream.load(np.asarray([0]))["audio"][0], embedding(0).values)
+    assert not canary.exists()
+    with pytest.raises(ValueError):
+        tfds.builder_from_directory(str(prepared.directory))
+    assert canary.exists()  # so the trap works, and the reader above would have fallen into it
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda path: path.unlink(), "expected the files prepared_view-examples.array_record-NUMBER-of-00001"),
+        (lambda path: path.rename(path.with_name(path.name.replace("00000", "00001"))), "NUMBER-of-00001, one for each number"),
+        (lambda path: path.with_name(path.name.replace("00000-", "00001-")).write_bytes(b""), "00001-of-00001 lacks or does not belong"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged"),
+        (lambda path: _set_manifest(path.parent, dtype="object"), "expected a dtype of numbers, found 'object'"),
+        (lambda path: _set_manifest(path.parent, step_shape=[7]), r"not an example with steps of shape \(7,\) and type float32"),
+    ],
+)
+def test_files_that_are_not_the_builders_are_refused_in_a_sentence(prepared, harm, message):
+    (path,) = prepared.directory.glob("*.array_record-*")
+    harm(path)
+    with pytest.raises(ValueError, match=f"(?s){message}.*delete the folder and prepare again"):
+        list(PreparedSet.open(prepared.directory).examples())
+
+
+def test_tfds_reads_a_prepared_set_alike(prepared):
+    """The format is TFDS's, for programs of other people."""
+    source = tfds.builder_from_directory(str(prepared.directory)).as_data_source(split="examples")
+    for record, example in zip(source, prepared.examples(), strict=True):
+        assert (record["clip"].decode(), record["segment"]) == (example.clip_id, example.segment)
+        for name in ("values", "mask", "times_s"):
+            np.testing.assert_array_equal(record[name], getattr(example, name), strict=True)
+
+
+def _set_manifest(directory: Path, **changes) -> None:
+    path = directory / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

@@ -19,7 +19,8 @@ import soundfile
 from avemo_jax.clips import Clip, read_clips, write_clips
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage, verify
 from data_prep.sets import prepare, shards
-from data_prep.sets.prepare import make_view, prepare_view
+from data_prep.sets.prepare import prepare_view
+from data_prep.views import make_view
 from data_prep.views.mfcc_mean import MfccMean
 from data_prep.workers.pool import Crash, WorkerError
 
@@ -296,6 +297,26 @@ def test_a_table_is_joined_by_clip(corpus, tmp_path):
     )
     assert {example.clip_id: example.values.tolist() for example in prepared.examples()} == {"good_a": [[1, 2]], "good_b": [[3, 4]]}
     assert {entry.kind for entry in prepared.damage.values()} == {"missing"} and len(prepared.damage) == len(clips) - 2
+
+
+def test_columns_of_a_table_count_by_what_is_left_of_them(corpus, tmp_path, in_process):
+    root, clips = corpus
+    path = tmp_path / "units.csv"
+
+    def prepared(text: str, **params) -> PreparedSet:
+        path.write_text(text)
+        return prepare_tiny(root, clips, tmp_path / "prepared", view_name="table", path=str(path), **params)
+
+    plain = "clip,AU01,AU02\ngood_a,1,2\ngood_b,3,4\n"
+    whole = prepared(plain)
+    assert whole.manifest.view_params["columns"] == ["AU01", "AU02"]
+    assert prepared(plain, allow_columns=("AU02",)).manifest.key == whole.manifest.key  # kept as it was
+    dropped = prepared(plain, drop_columns=("AU01",))
+    assert dropped.manifest.key != whole.manifest.key and dropped.manifest.view_params["columns"] == ["AU02"]
+    constant = "clip,AU01,AU02\ngood_a,1,2\ngood_b,3,2\n"
+    assert prepared(constant).manifest.view_params["columns"] == ["AU01"]
+    kept = prepared(constant, allow_columns=("AU02",))
+    assert {one.clip_id: one.values.tolist() for one in kept.examples()} == {"good_a": [[1, 2]], "good_b": [[3, 2]]}
 
 
 def test_the_damage_report_names_every_damaged_clip(corpus, tmp_path, in_process):

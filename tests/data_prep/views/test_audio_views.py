@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import librosa
 import numpy as np
 import pytest
@@ -11,10 +9,14 @@ import scipy.fft
 import soundfile
 from shared_data import shared_data
 
-from configs import base
 from data_prep.decoding.media import stream_audio
-from data_prep.sets.prepare import VIEWS
-from data_prep.views.audio_views import AUDIO_VIEWS, Functionals, Logmel496, LogmelFrames, LogmelPatches, Mfcc, log_mel
+from data_prep.views import VIEWS
+from data_prep.views.functionals import Functionals
+from data_prep.views.logmel_496 import Logmel496
+from data_prep.views.logmel_frames import LogmelFrames
+from data_prep.views.logmel_patches import LogmelPatches
+from data_prep.views.mel import log_mel
+from data_prep.views.mfcc import Mfcc
 from data_prep.views.speech_segments import SpeechSegments
 
 SOUND_VIEWS = [view for view in VIEWS.values() if view.modality == "audio"]
@@ -147,13 +149,6 @@ def test_padded_segments_have_equally_many_frames():
     np.testing.assert_array_equal(short.values, next(view.segments(iter([silence]))).values)
     (as_it_is,) = Mfcc(sample_rate_hz=16000, window_ms=25.0, hop_ms=10.0).segments(iter([noise(2.0, 16000)]))
     assert as_it_is.values.shape == (201, 13)
-
-
-@pytest.mark.parametrize("view", AUDIO_VIEWS.values(), ids=lambda view: view.name)
-def test_parameters_are_those_of_the_config(view):
-    config = base.views()[view.name].to_dict()
-    assert {field.name for field in dataclasses.fields(view)} == set(config)
-    assert view(**config) == view()
 
 
 def test_patches_without_sound_are_masked_and_hold_the_log_of_silence():

@@ -9,7 +9,8 @@ import pytest
 from shared_data import shared_data
 
 from data_prep.decoding.media import stream_frames
-from data_prep.views.face_detection import Box, HaarDetector, crop_face, make_detector
+from data_prep.views.face_crops import Box, crop_face
+from data_prep.views.face_detection import HaarDetector, make_detector
 
 CLIPS = (
     *(("crema_d", f"1001_DFA_{emotion}_XX.flv") for emotion in ("ANG", "HAP", "NEU")),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import librosa
 import numpy as np
 import pytest
 import scipy.signal
 from shared_data import shared_data
 
-from configs import base
 from data_prep.decoding.media import stream_audio
 from data_prep.views.handcrafted import Handcrafted, _roots
 
@@ -40,11 +37,6 @@ def features(sound: np.ndarray, **params) -> dict[str, np.ndarray]:
     view = Handcrafted(**params)
     (segment,) = view.segments(iter([sound]))
     return dict(zip(view.feature_names, segment.values.T, strict=True))
-
-
-def test_parameters_are_those_of_the_config():
-    assert {field.name for field in dataclasses.fields(Handcrafted)} == set(base.views().handcrafted)
-    assert Handcrafted(**base.views().handcrafted) == Handcrafted()
 
 
 def test_all_rows_of_the_table_are_there():

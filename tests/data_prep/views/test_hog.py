@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from shared_data import shared_data
 
-from configs import base
 from data_prep.decoding.media import Frame, stream_frames
-from data_prep.views import video_views
-from data_prep.views.face_detection import Box
+from data_prep.views import face_detection
+from data_prep.views.face_crops import Box
+from data_prep.views.faces import Faces
 from data_prep.views.hog import Hog
-from data_prep.views.video_views import Faces
 
 
 class WholePicture:
@@ -25,7 +22,7 @@ class WholePicture:
 
 @pytest.fixture(autouse=True)
 def whole(monkeypatch):
-    monkeypatch.setattr(video_views, "make_detector", lambda name, path: WholePicture())
+    monkeypatch.setattr(face_detection, "make_detector", lambda name, path: WholePicture())
 
 
 def seen(image: np.ndarray, **params) -> np.ndarray:
@@ -36,11 +33,6 @@ def seen(image: np.ndarray, **params) -> np.ndarray:
 def ramp(size_px: int = 16, *, axis: int = 1) -> np.ndarray:
     rising = np.arange(size_px, dtype=np.uint8) * 4 + 10
     return np.broadcast_to(rising if axis == 1 else rising[:, None], (size_px, size_px)).copy()
-
-
-def test_parameters_are_those_of_the_config():
-    assert {field.name for field in dataclasses.fields(Hog)} == set(base.views()["hog"])
-    assert Hog(**base.views()["hog"]) == Hog() and Hog().step_shape == (1764,)
 
 
 @pytest.mark.parametrize(("axis", "direction"), [(1, 0), (0, 2)])

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import librosa
 import numpy as np
 import pytest
 from shared_data import shared_data
 from written_media import chirp, write_sound
 
-from configs import base
 from data_prep.decoding.media import stream_audio
 from data_prep.views.mfcc_mean import MfccMean
-
-
-def test_parameters_are_those_of_the_config():
-    assert {field.name for field in dataclasses.fields(MfccMean)} == set(base.views().mfcc_mean)
-    assert MfccMean(**base.views().mfcc_mean) == MfccMean()
 
 
 def test_steps_are_the_means_of_librosas_defaults():

@@ -16,9 +16,9 @@ from data_prep.decoding.media import Frame, stream_audio, stream_frames
 from data_prep.live import LiveViews
 from data_prep.sets import prepare
 from data_prep.sets.staging import StageTask, stage_media
-from data_prep.views import speech_faces
-from data_prep.views.face_detection import Box
-from data_prep.views.speech_faces import SpeechFaces, _under
+from data_prep.views import face_detection
+from data_prep.views.face_crops import Box
+from data_prep.views.speech_faces import SpeechFaces, frames_between
 from data_prep.views.speech_segments import SpeechSegments
 
 SMALL = {"size_px": 4, "num_frames": 5}
@@ -38,7 +38,7 @@ class Marked:
 @pytest.fixture
 def marked(monkeypatch) -> Marked:
     detector = Marked()
-    monkeypatch.setattr(speech_faces, "make_detector", lambda name, path: detector)
+    monkeypatch.setattr(face_detection, "make_detector", lambda name, path: detector)
     return detector
 
 
@@ -67,20 +67,20 @@ class TestFrames:
 
     def test_twenty_of_655_ms_at_30_frames_a_second(self):
         # 0.3 s is frame 9; 0.955 s lies behind frame 28
-        np.testing.assert_array_equal(_under(self.times_s, 0.3, 0.955, 20), range(9, 29))
+        np.testing.assert_array_equal(frames_between(self.times_s, 0.3, 0.955, 20), range(9, 29))
 
     def test_first_and_last_are_duplicated_where_there_are_fewer(self):
-        np.testing.assert_array_equal(_under(self.times_s, 0.32, 0.975, 20), [*range(10, 30)])
-        np.testing.assert_array_equal(_under(np.arange(60) / 25, 0.0, 0.655, 20), [0, *range(17), 16, 16])
-        np.testing.assert_array_equal(_under(np.arange(5) / 10, 0.0, 0.655, 8), [0, 0, 1, 2, 3, 4, 4, 4])
+        np.testing.assert_array_equal(frames_between(self.times_s, 0.32, 0.975, 20), [*range(10, 30)])
+        np.testing.assert_array_equal(frames_between(np.arange(60) / 25, 0.0, 0.655, 20), [0, *range(17), 16, 16])
+        np.testing.assert_array_equal(frames_between(np.arange(5) / 10, 0.0, 0.655, 8), [0, 0, 1, 2, 3, 4, 4, 4])
 
     def test_both_ends_are_removed_where_there_are_more(self):
         at_50 = np.arange(100) / 50  # 33 frames: 6 in front and 7 behind go
-        np.testing.assert_array_equal(_under(at_50, 0.0, 0.655, 20), range(6, 26))
-        np.testing.assert_array_equal(_under(self.times_s, 0.0, 0.655, 18), range(1, 19))
+        np.testing.assert_array_equal(frames_between(at_50, 0.0, 0.655, 20), range(6, 26))
+        np.testing.assert_array_equal(frames_between(self.times_s, 0.0, 0.655, 18), range(1, 19))
 
     def test_behind_the_end_of_the_picture_the_nearest_frame_is_shown(self):
-        np.testing.assert_array_equal(_under(self.times_s, 2.1, 2.755, 3), [59, 59, 59])
+        np.testing.assert_array_equal(frames_between(self.times_s, 2.1, 2.755, 3), [59, 59, 59])
 
 
 def test_steps_show_the_face_under_their_sound(marked):

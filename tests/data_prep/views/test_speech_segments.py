@@ -13,22 +13,18 @@ from made_speech import RATE_HZ, speech_like
 from configs import base
 from data_prep.prepare_corpus import prepare_corpus
 from data_prep.views.segments import check_same_cut
+from data_prep.views.speech_cut import SpeechCut
 from data_prep.views.speech_faces import SpeechFaces
-from data_prep.views.speech_segments import SpeechCut, SpeechSegments, _change, _picture
+from data_prep.views.speech_segments import SpeechSegments, cepstra_picture, slope
 
 
 def segments(view, *pieces: np.ndarray):
     return list(view.segments(iter(pieces)))
 
 
-def test_parameters_are_those_of_the_config():
-    for view in (SpeechSegments, SpeechFaces):
-        assert {field.name for field in dataclasses.fields(view)} == set(base.views()[view.name])
-        assert view(**base.views()[view.name].to_dict()) == view()
-
-
 def test_both_views_of_a_config_are_cut_alike_whichever_is_changed():
     config = base.get_config()
+    assert SpeechSegments(**config.views.speech_segments).cut == SpeechFaces(**config.views.speech_faces).cut
     for name in (field.name for field in dataclasses.fields(SpeechCut)):
         changed = config.views.speech_segments[name] * 2
         config.views.speech_faces[name] = changed
@@ -131,13 +127,13 @@ class TestPicture:
             (25 - 9 + 2 * (25 - 4)) / 10,
             (25 - 16 + 2 * (25 - 9)) / 10,
         ]
-        np.testing.assert_allclose(_change(values)[:, 0], expected)
+        np.testing.assert_allclose(slope(values)[:, 0], expected)
         noise = np.random.default_rng(0).normal(size=(20, 3))
-        np.testing.assert_allclose(_change(noise), librosa.feature.delta(noise, width=5, axis=0, mode="nearest"), atol=1e-12)
+        np.testing.assert_allclose(slope(noise), librosa.feature.delta(noise, width=5, axis=0, mode="nearest"), atol=1e-12)
 
     def test_each_channel_is_stretched_by_itself(self):
         ramp = np.arange(6, dtype=float)[:, None] * np.array([1.0, 3.0])
-        picture = _picture(ramp)
+        picture = cepstra_picture(ramp)
         assert picture.shape == (6, 2, 3) and picture.dtype == np.uint8
         np.testing.assert_array_equal(picture[:, 1, 0], [0, 51, 102, 153, 204, 255])  # 0, 3, .. 15
         np.testing.assert_array_equal(picture[:, 0, 0], [0, 17, 34, 51, 68, 85])
@@ -145,12 +141,12 @@ class TestPicture:
         np.testing.assert_array_equal(picture[:, 1, 1], np.round((np.array([1.5, 2.4, 3, 3, 2.4, 1.5]) - 0.5) * 102))
         assert (picture.reshape(-1, 3).min(axis=0) == 0).all() and (picture.reshape(-1, 3).max(axis=0) == 255).all()
 
-    def test_silence_does_not_change(self):
+    def test_silence_does_notslope(self):
         (segment,) = segments(SpeechSegments(), np.zeros(10480, np.float32))
         assert not segment.values[..., 1:].any() and segment.has_speech is False
         np.testing.assert_array_equal(segment.values[0, :, :, 0], [[0, *[255] * 63]] * 64)  # the zeroth is the level, the others 0
 
-    def test_loudness_is_in_the_coefficients_and_not_in_their_change(self):
+    def test_loudness_is_in_the_coefficients_and_not_in_theirslope(self):
         sound = speech_like(0.655) + np.random.default_rng(1).normal(scale=0.01, size=10480).astype(np.float32)
         (loud,), (soft,) = (segments(SpeechSegments(), sound * scale) for scale in (1.0, 0.1))
         difference = np.abs(loud.values.astype(int) - soft.values).max(axis=(0, 1, 2))

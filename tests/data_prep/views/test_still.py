@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import cv2
 import numpy as np
 import pytest
 from shared_data import shared_data
 from written_media import numbered_images, write_video
 
-from configs import base
 from data_prep.decoding.media import Frame, stream_frames
-from data_prep.views import still as still_view
-from data_prep.views.face_detection import Box
+from data_prep.views import face_detection
+from data_prep.views.face_crops import Box
 from data_prep.views.still import Still
 
 
@@ -35,12 +32,7 @@ class Marked:
 
 @pytest.fixture
 def marked(monkeypatch):
-    monkeypatch.setattr(still_view, "make_detector", lambda name, path: Marked())
-
-
-def test_parameters_are_those_of_the_config():
-    assert {field.name for field in dataclasses.fields(Still)} == set(base.views()["still"])
-    assert Still(**base.views()["still"]) == Still()
+    monkeypatch.setattr(face_detection, "make_detector", lambda name, path: Marked())
 
 
 @pytest.mark.parametrize(("num_frames", "middle"), [(1, 0), (2, 1), (3, 1), (75, 37), (128, 64)])

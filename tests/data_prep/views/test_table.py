@@ -35,11 +35,11 @@ def test_names_are_mapped_to_clips_and_foreign_rows_counted(tmp_path):
     ("text", "message"),
     [
         ("clip,x\na,1\nb,loud\n", r"features.csv line 3, column x: expected a finite number, found 'loud'"),
-        ("clip,x,y\na,1,\n", r"line 2, column y: expected a finite number, found ''"),
-        ("clip,x,y\na,1\n", r"line 2, column y: expected a finite number, found None"),
+        ("clip,x,z\na,1,\n", r"line 2, column z: expected a finite number, found ''"),
+        ("clip,x,z\na,1\n", r"line 2, column z: expected a finite number, found None"),
         ("clip,x\na,1,2\n", r"line 2, column None: expected a finite number, found \['2'\]"),
         ("clip,x\na,nan\n", r"found 'nan'"),
-        ("clip,x\na,1\na,1\n", r"line 3: a second row of clip a"),
+        ("clip,x\na,1\na,2\n", r"line 3: a second row of clip a"),
     ],
 )
 def test_bad_rows_are_named_by_line(tmp_path, text, message):
@@ -62,3 +62,44 @@ def test_action_units_of_ravdess_join_all_its_clips():
     view = Table(path=str(shared_data("ravdess_action_units.csv")))
     rows, num_foreign = view.rows(ravdess.clip_id)
     assert (len(rows), num_foreign, view.step_shape) == (1440, 0, (35,))
+
+
+INDEXED = ",clip,AU01,Emotion\n0,a,1,3\n1,b,2,4\n"
+
+
+def test_columns_that_are_no_features_by_name_are_refused_with_both_flags(tmp_path):
+    with pytest.raises(ValueError) as refused:
+        table(tmp_path, INDEXED, drop_columns=("AU01",))
+    for words in (
+        "features.csv: expected features",
+        "'' looks like a row counter; 'Emotion' looks like the class",
+        """--config.views.table.drop_columns="('AU01', '', 'Emotion')\"""",
+        """--config.views.table.allow_columns="('', 'Emotion')\"""",
+    ):
+        assert words in str(refused.value)
+
+
+def test_dropped_columns_are_not_read_and_allowed_ones_are(tmp_path):
+    view = table(tmp_path, "Unnamed: 0,clip,AU01,file\n7,a,1,x.wav\n8,b,2,y.wav\n", drop_columns=["file"], allow_columns=["Unnamed: 0"])
+    assert view.columns == ("Unnamed: 0", "AU01") and view.step_shape == (2,)
+    np.testing.assert_array_equal(view.rows()[0]["b"].values, np.array([[8, 2]], np.float32))
+
+
+def test_columns_that_never_change_are_left_out_unless_allowed(tmp_path):
+    text = "clip,AU01,zero,AU02,path\na,1,0,1,x\nb,2,0,1,x\nc,3,0,2,x\n"
+    view = table(tmp_path, text)
+    assert view.constant_columns == ("zero", "path") and view.columns == ("AU01", "AU02")
+    np.testing.assert_array_equal(view.rows()[0]["c"].values, np.array([[3, 2]], np.float32))
+    assert table(tmp_path, text, allow_columns=("zero",)).columns == ("AU01", "zero", "AU02")
+    assert table(tmp_path, "clip,AU01\na,1\n").columns == ("AU01",)  # of one row nothing is known
+    with pytest.raises(ValueError, match=r"no feature is left of \['clip', 'zero'\]"):
+        table(tmp_path, "clip,zero\na,0\nb,0\n")
+
+
+@pytest.mark.parametrize("field", ["drop_columns", "allow_columns"])
+@pytest.mark.parametrize("name", ["AU99", "clip"])
+def test_a_column_that_is_not_there_is_refused(tmp_path, field, name):
+    with pytest.raises(
+        ValueError, match=rf"has no feature column \['{name}'\], which views\.table\.{field} names; its columns: \['clip', 'x'\]"
+    ):
+        table(tmp_path, "clip,x\na,1\n", **{field: (name,)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 
 import cv2
@@ -11,12 +10,17 @@ import pytest
 from shared_data import shared_data
 from written_media import numbered_images, write_video
 
-from configs import base
 from data_prep.decoding.media import Frame, stream_frames
-from data_prep.views import video_views
-from data_prep.views.face_detection import Box
-from data_prep.views.segments import keeps_segment
-from data_prep.views.video_views import VIDEO_VIEWS, Faces, Frames, KeyFrames, key_frame_indices
+from data_prep.views import face_detection
+from data_prep.views.face_crops import Box
+from data_prep.views.faces import Faces
+from data_prep.views.frames import Frames
+from data_prep.views.key_frame_choice import key_frame_indices
+from data_prep.views.keyframes import KeyFrames
+from data_prep.views.mouths import Mouths
+from data_prep.views.segments import is_long_enough
+
+VIDEO_VIEWS = {view.name: view for view in (KeyFrames, Faces, Mouths, Frames)}
 
 
 def scene(seed: int, height_px: int = 48, width_px: int = 64) -> np.ndarray:
@@ -44,7 +48,7 @@ class MarkedFaces:
 @pytest.fixture
 def marked(monkeypatch) -> MarkedFaces:
     detector = MarkedFaces()
-    monkeypatch.setattr(video_views, "make_detector", lambda name, path: detector)
+    monkeypatch.setattr(face_detection, "make_detector", lambda name, path: detector)
     return detector
 
 
@@ -56,18 +60,14 @@ def without_face(image: np.ndarray) -> np.ndarray:
 
 class TestSegments:
     def test_only_a_short_tail_is_left_out(self):
-        assert keeps_segment(0, 0.1, 5.0) and keeps_segment(3, 1.0, 5.0) and not keeps_segment(3, 0.99, 5.0)
-        assert keeps_segment(3, 0.655, 0.655) and keeps_segment(3, 0.33, 0.655) and not keeps_segment(3, 0.3, 0.655)
+        assert is_long_enough(0, 0.1, 5.0) and is_long_enough(3, 1.0, 5.0) and not is_long_enough(3, 0.99, 5.0)
+        assert is_long_enough(3, 0.655, 0.655) and is_long_enough(3, 0.33, 0.655) and not is_long_enough(3, 0.3, 0.655)
 
 
 @pytest.mark.parametrize("name", VIDEO_VIEWS)
 class TestEveryView:
     def small(self, name):
         return VIDEO_VIEWS[name](size_px=16, segment_s=2.0)
-
-    def test_parameters_are_those_of_the_config(self, name):
-        assert {field.name for field in dataclasses.fields(VIDEO_VIEWS[name])} == set(base.views()[name])
-        assert VIDEO_VIEWS[name](**base.views()[name]) == VIDEO_VIEWS[name]()
 
     def test_declared_shape_and_type(self, name, marked):
         view = self.small(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 
 import cv2
@@ -12,12 +11,12 @@ from shared_data import shared_data
 from written_media import write_video
 
 from avemo_jax.clips import Clip
-from configs import base
 from data_prep.decoding.media import Frame, stream_frames
 from data_prep.sets.prepare import prepare_view
-from data_prep.views import window_views
-from data_prep.views.face_detection import Box
-from data_prep.views.window_views import FlowWindows, FrameWindows
+from data_prep.views import face_detection
+from data_prep.views.face_crops import Box
+from data_prep.views.flow_windows import FlowWindows
+from data_prep.views.frame_windows import FrameWindows
 
 VIEWS = {view.name: view for view in (FrameWindows, FlowWindows)}
 
@@ -53,7 +52,7 @@ class Marked:
 @pytest.fixture
 def marked(monkeypatch):
     detector = Marked()
-    monkeypatch.setattr(window_views, "make_detector", lambda name, path: detector)
+    monkeypatch.setattr(face_detection, "make_detector", lambda name, path: detector)
     return detector
 
 
@@ -61,10 +60,6 @@ def marked(monkeypatch):
 class TestBoth:
     def small(self, name, **params):
         return VIEWS[name](**{"num_frames": 10, "size_px": 16, "segment_s": 2.0, "crop": "whole"} | params)
-
-    def test_parameters_are_those_of_the_config(self, name):
-        assert {field.name for field in dataclasses.fields(VIEWS[name])} == set(base.views()[name])
-        assert VIEWS[name](**base.views()[name]) == VIEWS[name]()
 
     def test_declared_shape_and_type(self, name):
         view = self.small(name)
@@ -164,7 +159,7 @@ class TestFrames:
 
     def test_one_square_around_the_face_for_all_of_a_segment(self, monkeypatch):
         detector = Marked(places=((10, 4), (11, 4), (12, 4)))
-        monkeypatch.setattr(window_views, "make_detector", lambda name, path: detector)
+        monkeypatch.setattr(face_detection, "make_detector", lambda name, path: detector)
         frames = [Frame(index / 25, np.random.default_rng(index).integers(1, 256, (32, 48, 3), dtype=np.uint8)) for index in range(75)]
         for frame in frames[10:40]:
             frame.image[0, 0] = 0  # no face there; the square stays where it is

@@ -94,6 +94,20 @@ class Planted:
         clips = [dataclasses.replace(clip, speaker="s0") if clip.speaker in ("s1", "s2") else clip for clip in self.clips]
         return self.folds(clips=clips)
 
+    def one_speaker_spelled_in_two_ways(self):
+        moved = set(self.fold.test[:9])
+        clips = [dataclasses.replace(clip, speaker=f"S0{clip.speaker[1:]}.0") if clip.clip_id in moved else clip for clip in self.clips]
+        return self.folds(clips=clips, train=(*self.fold.train, *moved), test=set(self.fold.test) - moved)
+
+    def two_names_that_look_like_one_speaker(self):
+        moved = set(self.fold.test[:9])
+        clips = [dataclasses.replace(clip, speaker=f"actor_{clip.speaker[1:]}") if clip.clip_id in moved else clip for clip in self.clips]
+        return self.folds(clips=clips, train=(*self.fold.train, *moved), test=set(self.fold.test) - moved)
+
+    def a_clip_named_with_and_without_its_folder(self):
+        items = [Item("a01.wav"), Item("DC/a01.wav"), Item("x.wav")]
+        return found_in([Fold("fold1", ("a01.wav",), ("x.wav",), ("DC/a01.wav",))], items, each_once=False)
+
     def random_folds_that_claim_to_be_by_speaker(self):
         return found_in(table_of("random_k", self.clips, num_folds=3).folds, items_of(self.clips))
 
@@ -212,6 +226,9 @@ PLANTED = {
     "one_clip_of_a_training_speaker_tested": "speaker_in_two_parts",
     "a_validation_speaker_tested": "speaker_in_two_parts",
     "one_speaker_under_two_names_told_apart_by_the_corpus": "speaker_in_two_parts",
+    "one_speaker_spelled_in_two_ways": "speaker_in_two_parts",
+    "two_names_that_look_like_one_speaker": "speakers_look_alike",
+    "a_clip_named_with_and_without_its_folder": "clips_look_alike",
     "random_folds_that_claim_to_be_by_speaker": "speaker_in_two_parts",
     "sentences_of_improvised_speech_in_two_parts": "sentence_in_two_parts",
     "a_clip_in_train_and_test": "clip_in_two_parts",
@@ -308,6 +325,15 @@ def test_a_protocol_allows_what_its_name_says_and_nothing_else():
     with pytest.raises(LeakError) as refused:
         refuse(findings)
     assert "speaker_in_two_parts" not in str(refused.value)
+
+
+def test_folds_keep_a_speaker_together_however_it_is_spelled():
+    clips = cohort(6, 3, 2, speakers="")
+    mixed = [dataclasses.replace(clip, speaker=f"0{clip.speaker}.0") if row % 2 else clip for row, clip in enumerate(clips)]
+    for name in ("speaker_k", "loso"):
+        table = table_of(name, mixed, num_folds=3)
+        assert len(table.folds) == {"speaker_k": 3, "loso": 6}[name] and table.folds == table_of(name, clips, num_folds=3).folds
+        assert alarms(found_in(table.folds, items_of(mixed))) == set()
 
 
 def test_a_few_sentences_or_read_ones_are_noted_and_others_fail():

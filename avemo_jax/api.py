@@ -1,0 +1,213 @@
+"""What `run.py` does, from Python: each function takes an Experiment and joins `data_prep` (media to prepared sets) with the modes.
+
+    from avemo_jax import api
+    from avemo_jax.config import parse
+    from configs import demo
+
+    results = api.train(parse(demo.get_config("audio").to_dict()))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from avemo_jax.config import Experiment
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.degradation import Degradation
+
+
+def prepare(experiment: Experiment, degradation: Degradation | None = None) -> PreparedCorpus:
+    """Return the corpus with the features of each stream, made where they are missing.
+
+    Args:
+      degradation: what happens to all media first, for the robustness panel.
+
+    Raises:
+      ValueError: the config does not fit together, or does not fit the corpus.
+      FileNotFoundError, MissingAsset: the corpus or the weights of an encoder are not there.
+    """
+    from avemo_jax.experiment.backend import set_up_backend
+    from avemo_jax.experiment.encoder_weights import fetch_used
+    from avemo_jax.experiment.features import are_made, compiler_flags, with_features
+    from avemo_jax.experiment.grid_plan import check_experiment
+    from data_prep.prepare_corpus import shared_media
+    from data_prep.workers.own_process import run_in_own_process
+
+    check_experiment(experiment)
+    set_up_backend(experiment)
+    fetch_used(experiment, view_steps(experiment))
+    corpus, store = _prepared_views(experiment, degradation)
+    if not are_made(experiment, corpus, store):
+        run_in_own_process(make_features, (experiment, degradation), compiler_flags=compiler_flags())
+    pairs = None
+    if degradation is None and experiment.protocol.near_duplicates:
+        pairs = shared_media(
+            corpus.clips,
+            name=experiment.corpus.name,
+            root=experiment.corpus.root,
+            views=[stream.view for stream in experiment.streams_in_use.values()],
+            prepared_dir=Path(experiment.prepared_dir),
+            num_workers=experiment.num_workers,
+        )
+    return with_features(experiment, dataclasses.replace(corpus, shared_media=pairs), store)
+
+
+def make_features(task: tuple[Experiment, Degradation | None]) -> None:
+    """Run the frozen encoders over the prepared views; in a process of its own, with compiler flags that suit large convolutions."""
+    from avemo_jax.allocator import keep_freed_memory
+    from avemo_jax.experiment.features import with_features
+
+    keep_freed_memory()
+    experiment, degradation = task
+    with_features(experiment, *_prepared_views(experiment, degradation))
+
+
+def train(experiment: Experiment) -> dict[str, Any]:
+    """Prepare what is missing, audit the folds, train the grid, evaluate and report; returns the content of results.json.
+
+    A run that was stopped goes on from its checkpoints. Of several processes, those that are not the primary one return an empty dict.
+    """
+    from avemo_jax.modes.train import train
+    from avemo_jax.runs.processes import join
+
+    processes = join(experiment.devices)
+    with processes.as_one():
+        return train(experiment, processes.run_on_primary_first(lambda: prepare(experiment)), processes)
+
+
+def evaluate(experiment: Experiment) -> dict[str, Any]:
+    """Restore a trained grid, predict the test parts again and report; returns the content of results.json."""
+    from avemo_jax.modes.evaluate import evaluate
+
+    return evaluate(experiment, prepare(experiment))
+
+
+def search(experiment: Experiment) -> None:
+    """Add settings to the search of a run that another process begins or has begun."""
+    from avemo_jax.experiment.searching import check_shared
+    from avemo_jax.modes.search import join_search
+
+    check_shared(experiment)  # before hours go into preparing
+    join_search(experiment, prepare(experiment))
+
+
+def audit(experiment: Experiment) -> list[Any]:
+    """Print and return what the leak audit finds in the folds of an experiment, and in predictions that are there."""
+    from avemo_jax.modes.audit import audit_run
+
+    return audit_run(experiment, prepare(experiment))
+
+
+def audit_lists(experiment: Experiment, paths: Sequence[str], columns: Sequence[str] = (), *, output: str | None = None) -> list[Any]:
+    """Print and return what the leak audit finds in third-party split lists (CSV)."""
+    from avemo_jax.modes import audit_lists as mode
+    from data_prep.corpora.known_names import read_known_names
+    from data_prep.duplicates.near_duplicates import compare_media
+
+    def compare(clips, root):
+        return compare_media(clips, root, prepared_dir=Path(experiment.prepared_dir), num_workers=experiment.num_workers)
+
+    return mode.audit_lists(experiment, paths, columns, compare, known_names=read_known_names, output=output)
+
+
+def robustness(experiment: Experiment) -> dict[str, Any]:
+    """Measure a finished run on degraded test clips; returns the content of robustness.json."""
+    from avemo_jax.modes.robustness import measure_robustness
+
+    return measure_robustness(experiment, prepare(experiment), lambda degradation: prepare(experiment, degradation))
+
+
+def predict(experiment: Experiment, files: Sequence[str], *, output: str | None = None) -> list[Any]:
+    """Predict media files with all networks of a finished run; returns one `RecordingPrediction` a file."""
+    from avemo_jax.modes.predict import predict
+    from data_prep.live import LiveViews
+
+    return predict(experiment, files, LiveViews(views_in_use(experiment)), output=None if output is None else Path(output))
+
+
+def compare(
+    runs: Sequence[str],
+    predictions: Sequence[str] = (),
+    *,
+    on: str = "all",
+    fuse: Sequence[str] = (),
+    output: str | None = None,
+) -> None:
+    """Compare runs and third-party predictions on the same clips: paired tests, agreement, late fusion."""
+    from avemo_jax.comparison.compare import compare
+    from data_prep.corpora import CORPORA
+
+    def clip_of(corpus, stem):
+        return CORPORA[corpus].clip_id(stem) if corpus in CORPORA else None
+
+    compare(runs, predictions, on=on, fuse_only=fuse, output=output, clip_of=clip_of)
+
+
+def report(experiment: Experiment) -> None:
+    """Write report.html of a finished run anew."""
+    from avemo_jax.modes.report import report
+
+    report(experiment)
+
+
+def doctor(experiment: Experiment) -> bool:
+    """Print what is installed and found, and how to fix each gap; returns whether nothing is missing."""
+    from data_prep.doctor import doctor
+
+    corpus = experiment.corpus
+    text, is_whole = doctor(
+        corpus=corpus.name,
+        corpus_root=corpus.root,
+        corpus_options={field.name: getattr(corpus, field.name) for field in dataclasses.fields(corpus)},
+        views={name: experiment.views[name] for name in views_in_use(experiment)},
+        weights=_weights(experiment),
+        prepared_dir=experiment.prepared_dir,
+    )
+    print(text)
+    return is_whole
+
+
+def help_on_fields() -> str:
+    """Return every field of the config with its default and meaning."""
+    from avemo_jax.config.listing import format_fields, list_fields
+    from data_prep.views import VIEWS
+
+    return format_fields(list_fields(VIEWS))
+
+
+def views_in_use(experiment: Experiment) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return name -> (view, its parameters) of all views that the system's streams are made of."""
+    from avemo_jax.experiment.live_features import views_of
+
+    return {name: (name, experiment.views[name]) for name in views_of(experiment)}
+
+
+def view_steps(experiment: Experiment) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return name -> shape and type of a step of the views that the system's streams are made of."""
+    from data_prep.views import make_view
+
+    views = {name: make_view(name, **params) for name, (_, params) in views_in_use(experiment).items()}
+    return {name: (tuple(view.step_shape), view.dtype) for name, view in views.items()}
+
+
+def _weights(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
+    """Return encoder -> (what is found of its weights, how to fix what is missing), as far as its view can be made."""
+    from avemo_jax.experiment.encoder_weights import find_weights
+
+    try:
+        steps = view_steps(experiment)
+    except (ValueError, OSError):
+        return {}  # the view's own line says it
+    return find_weights(experiment, steps)
+
+
+def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> tuple[PreparedCorpus, Any]:
+    """Return the corpus with the views of its streams, and the store of sets that are derived from them."""
+    from data_prep.prepare_corpus import prepare_corpus
+    from data_prep.sets.derived import DerivedSets
+
+    corpus = prepare_corpus(experiment, degradation)
+    return corpus, DerivedSets(experiment.prepared_dir, experiment.corpus.name, corpus.clips)

@@ -1,0 +1,36 @@
+"""The config of an experiment: frozen dataclasses, parsed once."""
+
+from avemo_jax.config.experiment import (
+    Corpus,
+    Devices,
+    EncoderSettings,
+    Experiment,
+    Protocol,
+    Robustness,
+    System,
+)
+from avemo_jax.config.parsing import ConfigError, parse, to_plain
+from avemo_jax.config.stream import Augmentation, Branch, Fusion, Stream
+from avemo_jax.config.training import SWEPT, Late, Search, Sweep, Train
+
+__all__ = [
+    "SWEPT",
+    "Augmentation",
+    "Branch",
+    "ConfigError",
+    "Corpus",
+    "Devices",
+    "EncoderSettings",
+    "Experiment",
+    "Fusion",
+    "Late",
+    "Protocol",
+    "Robustness",
+    "Search",
+    "Stream",
+    "Sweep",
+    "System",
+    "Train",
+    "parse",
+    "to_plain",
+]

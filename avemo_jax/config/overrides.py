@@ -1,0 +1,140 @@
+"""Fields of a config as text: what one stage does differently, and what a sweep or a search tries."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from avemo_jax.config.experiment import Experiment
+from avemo_jax.config.parsing import nearest
+
+# (dotted name, value) of the fields that a trial has its own values of.
+Changes = tuple[tuple[str, Any], ...]
+# What a sweep may try and a stage may do differently: the network and its recipe, and neither the data nor the grid.
+CHANGEABLE = ("streams", "fusion", "train")
+_OF_THE_DATA = ("view", "view_beside", "per_speaker")
+_OF_ALL_STAGES = ("seeds", "stages", "overrides", "freeze_earlier")
+_WITHOUT_NETWORK = ("late", "svm")
+# Nor does a sweep try how long training is.
+_NOT_SWEPT = (*_OF_ALL_STAGES, "num_epochs", "tensorboard", "checkpoint_every_epochs", "keep_checkpoints")
+
+
+def for_stage(experiment: Experiment, stage: str) -> Experiment:
+    """Return the config of one stage: `train.overrides`, such as "audio:train.num_epochs=100", put in.
+
+    Raises:
+      ValueError: a text that is not of that form, a stage that the experiment lacks or that trains no network, a field that does not exist
+        or that all stages share, a value of another type.
+    """
+    changes = {}
+    trained = tuple(name for name in experiment.train.stages if name not in _WITHOUT_NETWORK)
+    for text in experiment.train.overrides:
+        owner, colon, rest = text.partition(":")
+        if not colon or owner not in trained:
+            raise ValueError(f"train.overrides holds {text!r}; expected stage:field=value with a stage that trains a network, of {trained}")
+        name, value = _split(rest, where="train.overrides", form="stage:field=value")
+        if not _is_changeable(name, _OF_ALL_STAGES):
+            raise ValueError(
+                f"train.overrides names {name}, which all stages share; a stage may differ in fields of {', '.join(CHANGEABLE)}, except "
+                f"{', '.join((*_OF_ALL_STAGES, *_OF_THE_DATA))}"
+            )
+        if owner == stage:
+            changes[name] = parse_value(experiment, name, value)
+    return with_fields(experiment, changes)
+
+
+def swept_fields(experiment: Experiment) -> dict[str, tuple[Any, ...]]:
+    """Return `sweep.fields`, such as "streams.audio.context_units=(512,)|(256,256)", as field -> values to try.
+
+    Raises:
+      ValueError: a text that is not of that form, a field that does not exist or cannot be swept, or a value of another type.
+    """
+    axes: dict[str, tuple[Any, ...]] = {}
+    for text in experiment.sweep.fields:
+        name, values = _split(text, where="sweep.fields", form="field=value|value")
+        if name in axes:
+            raise ValueError(f"sweep.fields names {name} twice; put all of its values behind one")
+        axes[name] = values_to_try(experiment, name, values.split("|"), where="sweep.fields")
+    return axes
+
+
+def values_to_try(experiment: Experiment, name: str, texts: Sequence[str], *, where: str) -> tuple[Any, ...]:
+    """Parse the values of a field that changes the compiled program.
+
+    Args:
+      where: field that names it, for messages.
+
+    Raises:
+      ValueError: the field does not exist or cannot be tried, or a value is of another type.
+    """
+    if not _is_changeable(name, _NOT_SWEPT):
+        raise ValueError(
+            f"{where} cannot try {name}; it tries fields of {', '.join(CHANGEABLE)}, except {', '.join((*_NOT_SWEPT, *_OF_THE_DATA))}"
+        )
+    last = name.rpartition(".")[2]
+    if name == f"train.{last}" and last in {field.name for field in dataclasses.fields(experiment.sweep)}:
+        raise ValueError(f"{where} names {name}, a number of the recipe: --config.sweep.{last}=(...) tries it in one program")
+    return tuple(parse_value(experiment, name, text.strip()) for text in texts)
+
+
+def with_fields(experiment: Experiment, changes: Mapping[str, Any] | Changes) -> Experiment:
+    """Return the config with other values at dotted names."""
+    return functools.reduce(lambda changed, pair: _with(changed, pair[0].split("."), pair[1]), dict(changes).items(), experiment)
+
+
+def parse_value(experiment: Experiment, name: str, text: str) -> Any:
+    """Parse a value of the type that the config's field of that dotted name has.
+
+    Raises:
+      ValueError: there is no such field, or the text is of another type.
+    """
+    current: Any = experiment
+    for part in name.split("."):
+        group = _fields(current)
+        if part not in group:
+            raise ValueError(f"the config has no field {name}{nearest(part, group)} (--help lists all fields)")
+        current = group[part]
+    if group := _fields(current):
+        raise ValueError(f"{name} is a group of fields; name one of {', '.join(group)}")
+    if current is None or isinstance(current, str):
+        return text
+    try:
+        value = ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+    except (ValueError, SyntaxError):
+        value = None
+    if isinstance(current, float) and type(value) is int:
+        value = float(value)
+    if isinstance(current, tuple) and isinstance(value, list):
+        value = tuple(value)
+    if type(value) is not type(current):
+        raise ValueError(f"{name}: expected a value of type {type(current).__name__}, such as {current!r}, got {text!r}")
+    return value
+
+
+def _is_changeable(name: str, excepted: Sequence[str]) -> bool:
+    parts = name.split(".")
+    return len(parts) > 1 and parts[0] in CHANGEABLE and parts[-1] not in excepted and not (
+        parts[0] == "streams" and parts[-1] in _OF_THE_DATA
+    )
+
+
+def _split(text: str, *, where: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip() or not value.strip():
+        raise ValueError(f"{where} holds {text!r}; expected {form}")
+    return name.strip(), value.strip()
+
+
+def _fields(node: Any) -> dict[str, Any]:
+    if isinstance(node, Mapping):
+        return dict(node)
+    return {field.name: getattr(node, field.name) for field in dataclasses.fields(node)} if dataclasses.is_dataclass(node) else {}
+
+
+def _with(node: Any, path: list[str], value: Any) -> Any:
+    name, *rest = path
+    changed = _with(_fields(node)[name], rest, value) if rest else value
+    return dict(node) | {name: changed} if isinstance(node, Mapping) else dataclasses.replace(node, **{name: changed})

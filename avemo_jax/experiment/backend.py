@@ -1,0 +1,45 @@
+"""How XLA compiles, chosen before anything is compiled; the same choice in every mode gives the same bits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jax
+
+from avemo_jax.allocator import keep_freed_memory
+from avemo_jax.config import Experiment
+from avemo_jax.experiment.features import compiler_flags
+from avemo_jax.experiment.networks import trained_encoder
+
+# `devices.product_precision` -> JAX's name. JAX's own "bfloat16" means no more than "the fastest", which a GPU takes for tensorfloat32.
+PRECISIONS = {"default": None, "bfloat16": "BF16_BF16_F32", "tensorfloat32": "tensorfloat32", "float32": "float32"}
+
+
+def set_up_backend(experiment: Experiment, *, encodes: bool = False) -> None:
+    """Set precision, compilation cache and compiler flags.
+
+    Args:
+      encodes: frozen encoders run in this process too, as they do on new media.
+
+    Raises:
+      ValueError: an unknown `devices.product_precision`.
+    """
+    precision = experiment.devices.product_precision
+    if precision not in PRECISIONS:
+        raise ValueError(f"devices.product_precision must be one of {tuple(PRECISIONS)}, got {precision!r}")
+    jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
+    if experiment.devices.compilation_cache:
+        jax.config.update("jax_compilation_cache_dir", str(Path(experiment.prepared_dir).resolve() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if encodes:
+        keep_freed_memory()
+    # On CPU trials run in threads of their own, and small products split over all cores take 1.5 times as long in all.
+    flag = compiler_flags() if encodes else "" if convolves(experiment) else "--xla_cpu_multi_thread_eigen=false"
+    if flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+
+
+def convolves(experiment: Experiment) -> bool:
+    """Return whether a stream in use trains a large convolutional encoder inside the network."""
+    return any(trained_encoder(experiment, stream) is not None for stream in experiment.system.streams)

@@ -1,0 +1,113 @@
+"""Networks and recipes of an experiment, worked out from its config and the shapes of its features: no clip is needed.
+
+Training, evaluation and prediction on new media build the same networks from the same blueprint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from avemo_jax.config import Experiment, Stream
+from avemo_jax.config.overrides import Changes, for_stage, with_fields
+from avemo_jax.experiment import networks
+from avemo_jax.experiment.variation import Variation
+from avemo_jax.labels import LabelSet
+from avemo_jax.models.emotion_net import EmotionNet
+from avemo_jax.training.lengths import Limits
+from avemo_jax.training.stage import Stage
+from avemo_jax.training.state import Recipe, StreamRecipe, TrialState
+from avemo_jax.training.steps import state_shape
+from avemo_jax.training.trials import Trial, make_inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class Blueprint:
+    """What networks and recipes follow from.
+
+    Attributes:
+      experiment: the config.
+      variation: what the trials differ in.
+      labels: label set.
+      stages: in order.
+      steps: stream -> shape and type of one step of its features.
+      num_steps: stream -> steps that every example is padded to.
+    """
+
+    experiment: Experiment
+    variation: Variation
+    labels: LabelSet
+    stages: tuple[Stage, ...]
+    steps: Mapping[str, tuple[tuple[int, ...], str]]
+    num_steps: Mapping[str, int]
+    _experiments: dict[tuple[str, Changes], Experiment] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.labels.classes)
+
+    def experiment_of(self, stage: Stage, fields: Changes = ()) -> Experiment:
+        """Return the config of one stage: `train.overrides` and swept fields put in."""
+        key = (stage.name, fields)
+        if key not in self._experiments:
+            self._experiments[key] = with_fields(for_stage(self.experiment, stage.name), fields)
+        return self._experiments[key]
+
+    def net(self, stage: Stage, fields: Changes = ()) -> EmotionNet:
+        """Return the network of a stage."""
+        return networks.make_net(self.experiment_of(stage, fields), stage, self.num_classes)
+
+    def recipe(self, stage: Stage, fields: Changes = (), *, num_clips: int, length_limits: Limits = ()) -> Recipe:
+        """Return the recipe of a stage.
+
+        Args:
+          num_clips: clips of the corpus; probabilities of segments are averaged into so many rows.
+          length_limits: classes of length that batches are made of.
+        """
+        experiment = self.experiment_of(stage, fields)
+        train = experiment.train
+        shared = {field.name for field in dataclasses.fields(Recipe)} & {field.name for field in dataclasses.fields(train)}
+        order = list(self.experiment.system.streams)
+        alphas = self.variation.numbers.get("mixup_alpha") or (train.mixup_alpha,)
+        return Recipe(
+            **{name: getattr(train, name) for name in shared},
+            num_classes=self.num_classes,
+            num_clips=num_clips,
+            metric=experiment.protocol.metric,
+            segment_rule=experiment.system.segment_rule,
+            streams=tuple(_stream_recipe(name, experiment.streams[name], order.index(name)) for name in stage.streams),
+            frozen=(*stage.frozen, *self._held(stage, experiment)),
+            use_mixup=any(alpha > 0 for alpha in alphas) or any(axis.name == "mixup_alpha" for axis in self.variation.axes),
+            length_limits=length_limits,
+        )
+
+    def state_shape(self, stage: Stage, trial: Trial) -> TrialState:
+        """Return shapes and types of a trial's state, as checkpoints hold it."""
+        (inputs,) = make_inputs([trial], [(np.zeros(1, np.int32), np.zeros(1, np.int32))])
+        examples: dict[str, Any] = {}
+        for name in stage.streams:
+            shape, dtype = self.steps[name]
+            examples[name] = jax.ShapeDtypeStruct((2, self.num_steps[name], *shape), np.dtype(dtype))
+            examples[f"{name}_mask"] = jax.ShapeDtypeStruct((2, self.num_steps[name]), np.bool_)
+        return state_shape(self.net(stage, trial.fields), self.recipe(stage, trial.fields, num_clips=1), inputs, examples)
+
+    def _held(self, stage: Stage, experiment: Experiment) -> list[tuple[str, ...]]:
+        """Paths of modules of encoders that are trained along, which lie before the end point from which on they are trained."""
+        held: list[tuple[str, ...]] = []
+        for name in stage.streams:
+            held += networks.held_parameters(experiment, name, *self.steps[name])
+        return held
+
+
+def _stream_recipe(name: str, stream: Stream, key_index: int) -> StreamRecipe:
+    return StreamRecipe(
+        name=name,
+        standardize=networks.standardization(name, stream),
+        num_cepstra=stream.num_cepstra,
+        augmentation=stream.augmentation,
+        key_index=key_index,
+    )

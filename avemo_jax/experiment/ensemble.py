@@ -1,0 +1,101 @@
+"""The trained networks of a finished run as one ensemble; no corpus is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from avemo_jax.config import Experiment, to_plain
+from avemo_jax.evaluation.joining import joiner_from_dict
+from avemo_jax.experiment.blueprint import Blueprint
+from avemo_jax.experiment.grid import Grid, make_grid, stages_of
+from avemo_jax.experiment.predictions import chosen_trials
+from avemo_jax.experiment.restoring import read_late, restore_states, stored_groups
+from avemo_jax.experiment.searching import chosen_grid
+from avemo_jax.experiment.variation import variation_of
+from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedNetwork
+from avemo_jax.labels import label_set
+from avemo_jax.runs.run_directory import ConfigMismatch, compare_configs
+from avemo_jax.training.state import TrialState
+
+
+def load_ensemble(
+    experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
+) -> Ensemble:
+    """Restore a finished run; of several settings the one chosen on validation for each fold and seed.
+
+    Args:
+      steps: stream -> (step_shape, dtype) of the networks' inputs.
+      segment_s, step_s: as in Ensemble.
+
+    Raises:
+      FileNotFoundError: the directory has no finished training.
+      ConfigMismatch: it holds a run of another config.
+      DamagedCheckpoint: no checkpoint is whole.
+      ValueError: the run is of the classical system, whose SVMs are not stored.
+    """
+    workdir = experiment.run_directory
+    again = f"train it first: python run.py --config=... --mode=train (looked in {workdir})"
+    if not (workdir / "config.json").is_file() or not (workdir / "run.json").is_file():
+        raise FileNotFoundError(f"no finished run; {again}")
+    stored = json.loads((workdir / "config.json").read_text())
+    if differences := compare_configs(stored, _with_stored_lengths(experiment, stored)):
+        raise ConfigMismatch(f"{workdir} holds a run of another config:\n  " + "\n  ".join(differences))
+    facts = json.loads((workdir / "run.json").read_text())
+    if "num_trials" not in facts or "num_steps" not in facts:
+        raise FileNotFoundError(f"the run in {workdir} has not begun to train; {again}")
+    variation, stages = variation_of(experiment), stages_of(experiment)
+    if stages[-1].part == "svm":
+        raise ValueError(f"the SVMs of {experiment.system.name} are fitted anew in each run and not stored; predict with a network")
+    num_folds = facts["num_trials"] // len(make_grid(experiment, variation, stages, 1).trials)
+    grid = chosen_grid(experiment, variation, make_grid(experiment, variation, stages, num_folds), workdir)
+    labels = label_set(experiment.corpus.label_set)
+    blueprint = Blueprint(experiment, variation, labels, stages, steps=steps, num_steps=facts["num_steps"])
+    members = _members(blueprint, grid, workdir)
+    if not members:
+        raise FileNotFoundError(f"no trial of the run in {workdir} has learnt anything; see its metrics.jsonl, and {again}")
+    return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s)
+
+
+def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMember]:
+    """Return one member a fold and seed, without the trials that failed in their first epoch."""
+    last = grid.stages[-1]
+    rules = read_late(workdir) if last.part == "inner" else []
+    stages = [stage for stage in grid.stages if stage.name in last.takes_over] if rules else [last]
+    states: list[dict[int, TrialState]] = []
+    for stage in stages:
+        groups = stored_groups(grid, stage, workdir)
+        restored = restore_states(blueprint, grid, stage, workdir, groups)
+        states.append({at: state for group, own in zip(groups, restored, strict=True) for at, state in zip(group.positions, own, strict=True)})
+
+    def score(position: int) -> float:
+        return float(rules[position]["score"]) if rules else float(states[0][position].best.metric)
+
+    members = []
+    for position in chosen_trials(grid.trials, score):
+        own = [of_stage[position] for of_stage in states]
+        if any(state.best.epoch < 0 for state in own):
+            continue
+        fields = grid.trials[position].fields
+        networks = [
+            TrainedNetwork(
+                blueprint.net(stage, fields),
+                {"params": state.best.params, "batch_stats": state.best.batch_stats},
+                state.scaler,
+                blueprint.recipe(stage, fields, num_clips=0),
+            )
+            for stage, state in zip(stages, own, strict=True)
+        ]
+        members.append(EnsembleMember(networks, joiner_from_dict(rules[position]).join) if rules else EnsembleMember(networks))
+    return members
+
+
+def _with_stored_lengths(experiment: Experiment, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config as plain values, segments as long as in training: shorter ones give a finer timeline and change no network."""
+    given = json.loads(json.dumps(to_plain(experiment)))
+    for name, params in given["views"].items():
+        if "segment_s" in params:
+            params["segment_s"] = stored.get("views", {}).get(name, params).get("segment_s")
+    return given

@@ -1,0 +1,191 @@
+"""An encoder with its weights, run over the prepared steps or segments of a view in batches of one size."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from avemo_jax.data.prepared import Example
+from avemo_jax.models.encoders.contract import encode, encode_steps
+from avemo_jax.models.encoders.spec import EncoderSpec
+
+_BATCH_BYTES = 9 << 20  # of a batch's inputs as float32, 8 pictures of 299 px; the activations take some fifty times as much
+_LARGEST_BATCH = 64
+_BATCHES_AHEAD = 8  # of segments, which are read before the first of them is encoded, to be sorted by length
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenEncoder:
+    """An encoder with its weights: examples of a view in, examples of features out.
+
+    Attributes:
+      spec: the encoder.
+      variables: its variables, not folded.
+      step_shape, dtype: of the view's steps.
+    """
+
+    spec: EncoderSpec
+    variables: Any
+    step_shape: tuple[int, ...]
+    dtype: str
+
+    def run(self, examples: Iterable[Example], *, is_short: bool = False) -> Iterator[Example]:
+        """Encode examples in order; steps of the features that are not real are zero.
+
+        An encoder of steps gives as many steps as the example has, an encoder of sequences as many as its record's `times` gives. The
+        features of an example depend on nothing but the example.
+
+        Args:
+          examples: of steps of one shape.
+          is_short: only a few examples follow, and the last batch may be smaller than the others. Batches of one size give the same bits
+            wherever an interrupted preparation is resumed.
+
+        Raises:
+          ValueError: an encoder of sequences gives fewer steps than its record states, or an example has no times.
+        """
+        return self._run_sequences(iter(examples), is_short) if self.spec.record.takes_sequences else self._run_steps(examples, is_short)
+
+    def _run_steps(self, examples: Iterable[Example], is_short: bool) -> Iterator[Example]:
+        """Encode the real steps of successive examples together."""
+        size, feature_shape = self.batch_size, self.feature_shape
+        apply = self.compiled
+        pending: list[tuple[Example, int]] = []
+        waiting: list[np.ndarray] = []
+        done: list[np.ndarray] = []
+
+        def flush(is_last: bool) -> None:
+            steps = np.concatenate(waiting) if waiting else np.zeros((0, *self.step_shape))
+            end = len(steps) if is_last else len(steps) // size * size
+            for start in range(0, end, size):
+                batch = steps[start : start + size]
+                target = _power_of_two(len(batch)) if is_short else size
+                done.append(np.asarray(apply(_with_zeros(batch, target)))[: len(batch)])
+            waiting[:] = [steps[end:]] if end < len(steps) else []
+
+        def finished() -> Iterator[Example]:
+            features = np.concatenate(done) if done else np.zeros((0, 0), np.float32)
+            start = 0
+            while pending and start + pending[0][1] <= len(features):
+                example, count = pending.pop(0)
+                own, start = features[start : start + count], start + count
+                values = np.zeros((len(example.mask), *feature_shape), np.float32)
+                values[example.mask] = own
+                yield Example(example.clip_id, example.segment, values, example.mask, example.times_s)
+            done[:] = [features[start:]] if start < len(features) else []
+
+        for example in examples:
+            real = example.values[example.mask]
+            pending.append((example, len(real)))
+            waiting.append(real)
+            if sum(map(len, waiting)) >= size:
+                flush(is_last=False)
+                yield from finished()
+        flush(is_last=True)
+        yield from finished()
+
+    def _run_sequences(self, examples: Iterator[Example], is_short: bool) -> Iterator[Example]:
+        """Encode whole segments, those of about one length together."""
+        while chunk := self._chunk(examples, 1 if is_short else _BATCHES_AHEAD):
+            alike = defaultdict(list)
+            for index, example in enumerate(chunk):
+                alike[self._padded_length(len(example.mask))].append(index)
+            found: dict[int, Example] = {}
+            for length, indices in alike.items():
+                size = self._num_segments(length)
+                for start in range(0, len(indices), size):
+                    batch = indices[start : start + size]
+                    target = _power_of_two(len(batch)) if is_short else size
+                    found |= zip(batch, self._encode_segments([chunk[index] for index in batch], length, target), strict=True)
+            yield from (found[index] for index in range(len(chunk)))
+
+    def _chunk(self, examples: Iterator[Example], num_batches: int) -> list[Example]:
+        """The next examples, of as many bytes as so many batches have."""
+        chunk: list[Example] = []
+        left_bytes = num_batches * _BATCH_BYTES
+        for example in itertools.islice(examples, num_batches * _LARGEST_BATCH):
+            chunk.append(example)
+            left_bytes -= 4 * example.values.size
+            if left_bytes <= 0:
+                break
+        return chunk
+
+    def _encode_segments(self, examples: list[Example], length: int, num_rows: int) -> list[Example]:
+        """Encode examples that are padded to `length` steps, in a batch of `num_rows`."""
+        values = np.zeros((num_rows, length, *self.step_shape), self.dtype)
+        mask = np.zeros((num_rows, length), bool)
+        for row, example in enumerate(examples):
+            values[row, : len(example.mask)], mask[row, : len(example.mask)] = example.values, example.mask
+        features, feature_mask = map(np.asarray, self.compiled(values, mask))
+        return [self._segment_of(example, features[row], feature_mask[row]) for row, example in enumerate(examples)]
+
+    def _segment_of(self, example: Example, features: np.ndarray, mask: np.ndarray) -> Example:
+        """Cut the padding off the features of one example."""
+        if len(example.times_s) != len(example.mask):
+            raise ValueError(f"encoder {self.spec.name} takes steps with times, and {example.clip_id} has none; prepare its view anew")
+        times_s = self.spec.record.feature_times(example.times_s)
+        if len(times_s) > len(mask):
+            raise ValueError(
+                f"encoder {self.spec.name}: its record gives {len(times_s)} times for {len(example.mask)} steps, its module {len(mask)} "
+                f"features for {self._padded_length(len(example.mask))} with padding; make `times` and the module agree"
+            )
+        return Example(example.clip_id, example.segment, features[: len(times_s)].copy(), mask[: len(times_s)].copy(), times_s)
+
+    def _padded_length(self, num_steps: int) -> int:
+        """The length that a segment is padded to: up to a quarter more steps, so that few lengths are compiled.
+
+        It follows from the segment alone, and so do the bits of its features.
+        """
+        unit = 1 << max(num_steps.bit_length() - 3, 0)
+        return max(-(-num_steps // unit) * unit, self.spec.record.fewest_steps)
+
+    def _num_segments(self, length: int) -> int:
+        """Segments of that length that are encoded together."""
+        return _most_in_a_batch(length * int(np.prod(self.step_shape)))
+
+    @property
+    def batch_size(self) -> int:
+        """Steps that an encoder of steps encodes together: a power of two, so that a segment of 16 key frames fills whole batches."""
+        return _most_in_a_batch(int(np.prod(self.step_shape)))
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        return self.spec.feature_shape(self.step_shape, self.dtype)
+
+    @functools.cached_property
+    def compiled(self) -> Callable[..., Any]:
+        """The compiled encoder with its weights on the device; a program for each shape.
+
+        Of an encoder of steps: steps (N, *step_shape) -> features (N, *feature_shape). Of an encoder of sequences: values
+        (B, T, *step_shape) and mask (B, T) -> `Encoded`.
+        """
+        module, variables = self.spec.frozen_module(self.variables, self.step_shape, self.dtype, jax.default_backend())
+        on_device = jax.device_put(variables)
+
+        def encode_all(weights: Any, values: jax.Array, *masks: jax.Array) -> Any:
+            apply: Any = functools.partial(module.apply, weights)
+            return encode(apply, self.spec, values, *masks) if masks else encode_steps(apply, self.spec, values, num_leading=1)
+
+        compiled = jax.jit(encode_all)
+        return lambda *inputs: compiled(on_device, *inputs)
+
+
+def _most_in_a_batch(num_values: int) -> int:
+    """The largest power of two of inputs of so many values that make a batch."""
+    most = max(1, min(_LARGEST_BATCH, _BATCH_BYTES // (4 * num_values)))
+    return 1 << (most.bit_length() - 1)
+
+
+def _power_of_two(count: int) -> int:
+    """The smallest power of two that is not below the count."""
+    return 1 << (count - 1).bit_length()
+
+
+def _with_zeros(batch: np.ndarray, num_rows: int) -> np.ndarray:
+    return np.concatenate([batch, np.zeros((num_rows - len(batch), *batch.shape[1:]), batch.dtype)])

@@ -1,0 +1,59 @@
+"""The trials of a run: which there are, and which of them a stage trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from avemo_jax.config import SWEPT, Experiment
+from avemo_jax.experiment.variation import Variation
+from avemo_jax.training.stage import Stage, make_stages
+from avemo_jax.training.trials import Trial, make_trials, with_inner_trials
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """All trials of a run.
+
+    Attributes:
+      stages: in order.
+      trials: folds turn fastest, then seeds, then settings.
+      num_inner: inner folds of each fold, where a later stage learns from predictions of clips that the trials before it have not seen.
+    """
+
+    stages: tuple[Stage, ...]
+    trials: tuple[Trial, ...]
+    num_inner: int = 0
+
+    def trials_of(self, stage: Stage) -> list[Trial]:
+        """Return the trials that a stage trains: where there are inner folds, one more for each of them."""
+        if self.num_inner and stage.part == "train" and stage is not self.stages[-1]:
+            return with_inner_trials(self.trials, self.num_inner)
+        return list(self.trials)
+
+    def position_in_grid(self, position: int) -> int:
+        """Return the position among `trials` of the trial that a stage's trial belongs to; trials of inner folds follow the grid."""
+        own = len(self.trials)
+        return position if position < own else (position - own) // self.num_inner
+
+
+def make_grid(experiment: Experiment, variation: Variation, stages: Sequence[Stage], num_folds: int) -> Grid:
+    """Return the grid that a config asks for.
+
+    Raises:
+      ValueError: no seed, or one twice.
+    """
+    trials = make_trials(
+        num_folds=num_folds,
+        seeds=experiment.train.seeds,
+        hyper={name: getattr(experiment.train, name) for name in SWEPT},
+        sweep={name: variation.numbers.get(name, ()) for name in SWEPT},
+        fields=variation.fields,
+    )
+    has_inner = any(stage.part == "inner" for stage in stages)
+    return Grid(tuple(stages), tuple(trials), experiment.late.num_inner_folds if has_inner else 0)
+
+
+def stages_of(experiment: Experiment) -> tuple[Stage, ...]:
+    """Return the stages that a config asks for."""
+    return make_stages(experiment.train.stages, experiment.system.streams, freeze_earlier=experiment.train.freeze_earlier)

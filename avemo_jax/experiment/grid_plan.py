@@ -1,0 +1,224 @@
+"""The plan of a run: folds, trials, and which clips each trial trains on, selects by and is tested on; worked out before training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from avemo_jax.clips import Clip
+from avemo_jax.config import Experiment
+from avemo_jax.config.overrides import with_fields
+from avemo_jax.data.feed import FEEDS, Feed
+from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus
+from avemo_jax.experiment.blueprint import Blueprint
+from avemo_jax.experiment.features import sources_of
+from avemo_jax.experiment.grid import Grid, make_grid, stages_of
+from avemo_jax.experiment.variation import tried_changes, variation_of
+from avemo_jax.labels import label_set, labelled
+from avemo_jax.protocols.folds import FoldTable, join_tables, make_folds
+from avemo_jax.protocols.inner import inner_folds, stacking_parts
+from avemo_jax.search.studies import check_search
+from avemo_jax.training.lengths import Limits, length_limits
+from avemo_jax.training.stage import Stage
+from avemo_jax.training.state import Recipe, TrialInputs
+from avemo_jax.training.trials import Trial, make_inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class GridPlan:
+    """A run, ready to be trained or evaluated.
+
+    Attributes:
+      blueprint: networks and recipes.
+      grid: all trials.
+      clips, classes: the labelled clips, sorted by id, and the class of each.
+      folds: fold table; of several protocols, where the config names several, one after another.
+      data: all examples of the streams in use.
+      num_undecodable, num_without_face: clips without an example, and clips in which no face was found.
+      inner: of each fold, the training clips of each inner fold's own test part; empty where no stage asks for any.
+    """
+
+    blueprint: Blueprint
+    grid: Grid
+    clips: tuple[Clip, ...]
+    classes: tuple[int, ...]
+    folds: FoldTable
+    data: Feed
+    num_undecodable: int
+    num_without_face: int
+    inner: tuple[tuple[tuple[str, ...], ...], ...] = ()
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.blueprint.experiment
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        return self.grid.trials
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return self.grid.stages
+
+    def recipe(self, stage: Stage, trial: Trial) -> Recipe:
+        """Return the recipe of a trial."""
+        train = self.blueprint.experiment_of(stage, trial.fields).train
+        limits = self._length_limits(stage, train.length_buckets)
+        return self.blueprint.recipe(stage, trial.fields, num_clips=len(self.clips), length_limits=limits)
+
+    def inputs(self, stage: Stage, trials: Sequence[Trial]) -> list[TrialInputs]:
+        """Return what each of these trials of a stage trains on and selects by; examples with nothing in the stage's streams are left out.
+
+        Raises:
+          ValueError: no training clip of a fold has anything in the stage's streams.
+        """
+        data = self.data.only(stage.streams)
+        parts = []
+        for trial in trials:
+            train, select = self.part_clips(stage, trial)
+            rows = data.examples_of(train)
+            rows = rows[data.arrays["usable"][rows]]
+            if not len(rows):
+                fold = self.folds.folds[trial.fold].name
+                raise ValueError(f"protocol {self.folds.protocol}, fold {fold}: no training clip has anything in {stage.streams}")
+            parts.append((rows, data.examples_of(select)))
+        # What neither a sweep nor a search varies may differ from stage to stage.
+        own = self.blueprint.experiment_of(stage).train
+        varied = self.blueprint.variation.varied_numbers
+        return make_inputs(
+            [
+                dataclasses.replace(trial, hyper={name: value if name in varied else getattr(own, name) for name, value in trial.hyper.items()})
+                for trial in trials
+            ],
+            parts,
+        )
+
+    def part_clips(self, stage: Stage, trial: Trial) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the clips that a trial of a stage trains on, and those that it selects epochs, weights and settings by."""
+        fold = self.folds.folds[trial.fold]
+        selection = self.experiment.protocol.select
+        if stage.part == "stack":
+            train, held_out = self._stacking_parts(trial)
+            return train, held_out if selection == "validation" else fold.test
+        train = fold.train
+        if trial.inner >= 0:
+            unseen = set(self.inner[trial.fold][trial.inner])
+            train = tuple(clip_id for clip_id in train if clip_id not in unseen)
+        return train, getattr(fold, selection)
+
+    def validation_clips(self, stage: Stage, trial: Trial) -> Sequence[str]:
+        """Return the clips of the validation part that a trial of a stage is not trained on, whatever it selects by."""
+        return self._stacking_parts(trial)[1] if stage.part == "stack" else self.folds.folds[trial.fold].validation
+
+    def test_rows(self, trial: Trial) -> np.ndarray:
+        """Return the examples of the test part of a trial's fold."""
+        return self.data.examples_of(self.folds.folds[trial.fold].test)
+
+    def _stacking_parts(self, trial: Trial) -> tuple[Sequence[str], Sequence[str]]:
+        return stacking_parts(self.folds.table_of(trial.fold), self.folds.folds[trial.fold], self.clips, self.classes)
+
+    def _length_limits(self, stage: Stage, num_buckets: int) -> Limits:
+        if num_buckets < 1:
+            raise ValueError(f"train.length_buckets must be at least 1, got {num_buckets}")
+        if num_buckets == 1:
+            return ()
+        if not self.data.is_resident:
+            raise ValueError("train.length_buckets needs all examples in memory; set --config.devices.feed=resident, or length_buckets=1")
+        return length_limits({stream: self.data.arrays[f"{stream}_mask"] for stream in stage.streams}, num_buckets)
+
+
+def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
+    """Work out a run.
+
+    Raises:
+      ValueError: the config does not fit together or does not fit the corpus.
+      LeakError: the folds share what the protocol promises to keep apart.
+    """
+    check_experiment(experiment)
+    variation, stages = variation_of(experiment), stages_of(experiment)
+    labels = label_set(experiment.corpus.label_set)
+    clips, classes = labelled(prepared.clips, labels)
+    folds = _folds(experiment, clips, classes)
+    data = load_data(experiment, clips, classes, prepared)
+    grid = make_grid(experiment, variation, stages, len(folds.folds))
+    inner = [inner_folds(table, fold, clips, classes, grid.num_inner) for table in folds.tables for fold in table.folds if grid.num_inner]
+    used = {clip.clip_id for clip in clips}
+    # (clip, kind): damage of a clip's picture must not hide damage of its sound.
+    damaged = {(clip_id, one.kind) for found in prepared.sets.values() for clip_id, one in found.damage.items() if clip_id in used}
+    return GridPlan(
+        blueprint=Blueprint(
+            experiment,
+            variation,
+            labels,
+            stages,
+            steps={stream: data.step_of(stream) for stream in data.streams},
+            num_steps={stream: data.num_steps(stream) for stream in data.streams},
+        ),
+        grid=grid,
+        clips=clips,
+        classes=classes,
+        folds=folds,
+        data=data,
+        num_undecodable=len({clip_id for clip_id, kind in damaged if kind in LOST_KINDS}),
+        num_without_face=len({clip_id for clip_id, kind in damaged if kind == "no_face"}),
+        inner=tuple(inner),
+    )
+
+
+def load_data(experiment: Experiment, clips: Sequence[Clip], classes: Sequence[int], prepared: PreparedCorpus) -> Feed:
+    """Return all examples of the streams in use; z-scored speaker by speaker where a stream asks for it.
+
+    Raises:
+      ValueError: a stream that is to be z-scored by speaker stays on disk, is of pictures, or has a clip without a speaker.
+    """
+    data = FEEDS[experiment.devices.feed](clips, classes, prepared.sets)
+    names = tuple(name for name, stream in experiment.streams_in_use.items() if stream.per_speaker)
+    return data.per_speaker(names, [clip.speaker for clip in clips]) if names else data
+
+
+def check_experiment(experiment: Experiment) -> None:
+    """Check all of a config that can be checked without the corpus, before hours go into preparing or training.
+
+    Raises:
+      ValueError: a value that there is not; stages, overrides, sweeps and searches that do not go together; or one of them changes what a
+        stream's features are made of, which all trials share.
+    """
+    if experiment.protocol.select not in ("validation", "test"):
+        raise ValueError(f"protocol.select must be 'validation' or 'test', got {experiment.protocol.select!r}")
+    if experiment.devices.feed not in FEEDS:
+        raise ValueError(f"devices.feed must be one of {tuple(FEEDS)}, got {experiment.devices.feed!r}")
+    variation, stages = variation_of(experiment), stages_of(experiment)
+    if variation.axes:
+        own = experiment.search
+        check_search(num_settings=own.num_settings, batch=own.batch, sampler=own.sampler, lease_s=own.lease_s)
+        if "svm" in experiment.train.stages:
+            raise ValueError("search.space is for networks: the stage 'svm' tries its own few numbers on the validation part")
+    blueprint = Blueprint(experiment, variation, label_set(experiment.corpus.label_set), stages, {}, {})
+    shared = {stream: sources_of(experiment, stream) for stream in experiment.system.streams}
+    for stage in stages:
+        for changes in tried_changes(experiment, variation):
+            own_experiment = with_fields(blueprint.experiment_of(stage), changes)
+            for stream in stage.streams:
+                if sources_of(own_experiment, stream) != shared[stream]:
+                    raise ValueError(
+                        f"a sweep, a search or train.overrides changes the frozen encoder of the {stream} stream (streams.{stream}.encoder, "
+                        "encoder_trained_from or encoder_beside); its features are made once for all trials, so make it two experiments"
+                    )
+
+
+def _folds(experiment: Experiment, clips: Sequence[Clip], classes: Sequence[int]) -> FoldTable:
+    protocol = experiment.protocol
+    tables = [
+        make_folds(
+            name.strip(),
+            clips,
+            classes,
+            num_folds=protocol.num_folds,
+            seed=protocol.seed,
+            groups_may_differ="groups_differ" in protocol.allow_leaks,
+        )
+        for name in protocol.name.split(",")
+    ]
+    return join_tables(tables)

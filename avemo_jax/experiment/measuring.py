@@ -1,0 +1,137 @@
+"""From trained stages to a measured run: predictions, results, baseline and report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.evaluation.gaps import protocol_gaps
+from avemo_jax.evaluation.results import summarise, write_predictions_csv
+from avemo_jax.experiment.attention import write_attention_examples
+from avemo_jax.experiment.audit import audit_results, write_audit
+from avemo_jax.experiment.baseline import baseline_predictions
+from avemo_jax.experiment.fit_probes import late_fits
+from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.experiment.outcomes import LateOutcome, Outcome
+from avemo_jax.experiment.predictions import predict_tests_and_validation
+from avemo_jax.experiment.searching import summarise_search
+from avemo_jax.experiment.summaries import summarise_settings, summarise_stages
+from avemo_jax.protocols.audit.findings import Finding, refuse, worst_first
+from avemo_jax.protocols.folds import FoldTable
+from avemo_jax.reporting.report import format_table, write_report
+from avemo_jax.runs.run_directory import RunDirectory
+
+LOG = logging.getLogger(__name__)
+
+
+def measure_run(
+    plan: GridPlan, run: RunDirectory, prepared: PreparedCorpus, outcomes: Sequence[Outcome], findings: list[Finding]
+) -> dict[str, Any]:
+    """Predict the test parts, write predictions, results and report, and print the table.
+
+    Of several protocols the last one is the run's own; the others stand beside it.
+    """
+    outcome = outcomes[-1]
+    spans = plan.folds.spans()
+    own, own_folds = spans[-1]
+    with run.phase("evaluate"):
+        predicted = {table.protocol: predict_tests_and_validation(plan, outcome, folds=folds) for table, folds in spans}
+        predictions = {protocol: tested for protocol, (tested, _) in predicted.items()}
+        for table, _ in spans:
+            write_predictions_csv(run.path / predictions_name(plan, table), predictions[table.protocol])
+        run.record_predictions([predictions_name(plan, table) for table, _ in spans])
+        fits = list(late_fits(plan, outcome)) if isinstance(outcome, LateOutcome) else []
+        for table, _ in spans:
+            findings = [*findings, *audit_results(plan, predictions[table.protocol], fits if table is own else (), table=table)]
+        findings = worst_first(findings)
+        write_audit(run, findings)
+        refuse(findings)
+        if not write_attention_examples(plan, outcome, run.path / "attention.npz", own_folds):
+            (run.path / "attention.npz").unlink(missing_ok=True)
+    with run.phase("baseline"):
+        baselines = {table.protocol: _baseline(plan, table, prepared, findings) for table, _ in spans}
+    run.write_run_json()
+    seconds = sum(run.read_json("run.json")["seconds"].values())
+    measured = {
+        table.protocol: summarise(
+            predictions[table.protocol],
+            **_facts(plan, table, findings) | {"num_params": outcome.num_params},
+            seconds=seconds,
+            baseline=baselines[table.protocol],
+            validation=predicted[table.protocol][1],
+            num_train={fold.name: len(fold.train) for fold in table.folds},
+        )
+        for table, _ in spans
+    }
+    results = measured[own.protocol]
+    results |= summarise_stages(plan, outcomes, own_folds) | summarise_settings(plan, outcome, own_folds)
+    results |= summarise_search(plan, run.path, own_folds)
+    if plan.folds.joined:
+        results |= {"protocols": [_beside(measured[table.protocol], table) for table, _ in spans], "gaps": protocol_gaps(predictions)}
+    run.write_json("results.json", results)
+    with run.phase("report"):
+        write_report(run.path)
+    print(format_table(results))
+    print(f"report: {run.path / 'report.html'}")
+    return results
+
+
+def predictions_name(plan: GridPlan, table: FoldTable) -> str:
+    """File of a protocol's predictions: predictions.csv for the run's own, which is the last one that the config names."""
+    return "predictions.csv" if table is plan.folds.tables[-1] else f"predictions-{table.protocol}.csv"
+
+
+def _beside(results: dict[str, Any], table: FoldTable) -> dict[str, Any]:
+    """What a table of several protocols needs of each."""
+    kept = ("protocol", "speaker_independent", "fold_hash", "num_clips", "leaks", "metrics")
+    baseline = results["baseline"]["metrics"] if results.get("baseline") else None
+    return {name: results[name] for name in kept} | {"num_folds": len(table.folds), "baseline": baseline}
+
+
+def _baseline(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findings: list[Finding]) -> dict[str, Any] | None:
+    """The classical baseline's results on the same folds; None where there is no sound, or a fold is too poor to fit it on."""
+    if prepared.functionals is None or plan.stages[-1].part == "svm":  # which is this very row
+        return None
+    started = time.perf_counter()
+    try:
+        predictions = baseline_predictions(plan, prepared.functionals, table.folds)
+    except ValueError as error:
+        LOG.warning("no row of the classical baseline: %s", error)
+        return None
+    facts = _facts(plan, table, findings) | {"system": "functionals_svm", "num_params": 0}
+    return summarise(predictions, **facts, seconds=time.perf_counter() - started)
+
+
+def _facts(plan: GridPlan, table: FoldTable, findings: list[Finding]) -> dict[str, Any]:
+    experiment = plan.experiment
+    worn = [finding.name for finding in findings if finding.is_worn and finding.protocol in ("", table.protocol)]
+    return {
+        "corpus": experiment.corpus.name,
+        "system": experiment.system.name,
+        "protocol": table.protocol,
+        "label_set": plan.blueprint.labels.name,
+        "label_target": experiment.corpus.label_target,
+        "fold_hash": table.content_hash,
+        "select": experiment.protocol.select,
+        "num_undecodable": plan.num_undecodable,
+        "num_without_face": plan.num_without_face,
+        "leaks": list(dict.fromkeys(worn)),
+        "speaker_independent": table.speaker_independent,
+    }
+
+
+def run_hashes(plan: GridPlan, prepared: PreparedCorpus) -> dict[str, Any]:
+    """What a run is tied to: its prepared sets, its folds, its grid."""
+    return {
+        "prepared_sets": {stream: one.manifest.content_hash for stream, one in prepared.sets.items()},
+        "prepared_keys": {stream: one.manifest.key for stream, one in prepared.sets.items()},
+        "fold_hash": plan.folds.content_hash,
+        "fold_note": plan.folds.note,
+        "num_trials": len(plan.trials),
+        "num_steps": {stream: plan.data.num_steps(stream) for stream in plan.data.streams},
+        "stages": [stage.name for stage in plan.stages],
+        **({"table_columns": list(prepared.table_columns.used)} if prepared.table_columns else {}),
+    }

@@ -1,0 +1,70 @@
+"""Trained states of a run, read from its checkpoints: networks are known from the blueprint, so no corpus is needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from avemo_jax.experiment.blueprint import Blueprint
+from avemo_jax.experiment.grid import Grid
+from avemo_jax.experiment.trial_groups import TrialGroup, layout_of, stage_groups
+from avemo_jax.runs.checkpoints import Checkpoints
+from avemo_jax.runs.run_directory import read_owner
+from avemo_jax.training.stage import Stage
+from avemo_jax.training.state import TrialState
+from avemo_jax.training.trials import Trial
+
+LOG = logging.getLogger(__name__)
+LATE_FILE = "late.json"
+
+
+def restore_states(blueprint: Blueprint, grid: Grid, stage: Stage, workdir: Path, groups: Sequence[TrialGroup]) -> list[list[TrialState]]:
+    """Return the states of each of these trial groups of a stage, one a trial, as numpy arrays.
+
+    Raises:
+      FileNotFoundError: training has not finished.
+      DamagedCheckpoint: no checkpoint of the stage is whole.
+      ForeignCheckpoint: one belongs to another run, stage, epoch or trials.
+    """
+    train = blueprint.experiment_of(stage).train
+    trials = grid.trials_of(stage)
+    found = []
+    for group in groups:
+        own = [trials[position] for position in group.positions]
+        checkpoints = open_checkpoints(workdir, group.name, own, keep=train.keep_checkpoints)
+        restored = checkpoints.restore([blueprint.state_shape(stage, own[0])] * len(own))
+        if restored is None or restored[0] < train.num_epochs:
+            done = "nothing" if restored is None else f"epoch {restored[0]} of {train.num_epochs}"
+            raise FileNotFoundError(
+                f"training in {workdir} has not finished (stage {stage.name}: {done}); run the same command with --mode=train"
+            )
+        found.append(restored[1])
+    return found
+
+
+def stored_groups(grid: Grid, stage: Stage, workdir: Path) -> list[TrialGroup]:
+    """Return the trial groups of a stage as the run was cut when it began."""
+    path = workdir / "run.json"
+    return stage_groups(grid, stage, layout_of(json.loads(path.read_text()) if path.is_file() else {}))
+
+
+def read_late(workdir: Path) -> list[Mapping[str, Any]]:
+    """Return the content of late.json: the fitted rule of each trial.
+
+    Raises:
+      FileNotFoundError: training has not finished.
+    """
+    path = workdir / LATE_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"training in {workdir} has not finished (no {LATE_FILE}); run the same command with --mode=train")
+    return json.loads(path.read_text())
+
+
+def open_checkpoints(workdir: Path, name: str, trials: Sequence[Trial], *, keep: int) -> Checkpoints:
+    """Return the checkpoints of a trial group, tied to the run and to these trials; the clips of a fold are in the run's fold hash."""
+    own = [dataclasses.asdict(trial) | {"hyper": {key: float(value) for key, value in trial.hyper.items()}} for trial in trials]
+    return Checkpoints(workdir / "checkpoints" / name, keep=keep, warn=LOG.warning, owner=read_owner(workdir) | {"trials": own})

@@ -1,0 +1,61 @@
+"""What differs between the trials of a grid: swept numbers, swept fields, or the axes of an adaptive search; parsed once."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from avemo_jax.config import SWEPT, Experiment
+from avemo_jax.config.overrides import Changes, parse_value, swept_fields, values_to_try
+from avemo_jax.search.space import Axis, parse_space
+
+
+@dataclasses.dataclass(frozen=True)
+class Variation:
+    """What the trials of a grid differ in, beside fold and seed.
+
+    Attributes:
+      numbers: hyper-parameter -> values that a sweep tries; those that are not swept are absent.
+      fields: field that changes the compiled program -> values that a sweep tries.
+      axes: of an adaptive search; empty where nothing is searched.
+    """
+
+    numbers: Mapping[str, tuple[float, ...]]
+    fields: Mapping[str, tuple[Any, ...]]
+    axes: tuple[Axis, ...]
+
+    @property
+    def varied_numbers(self) -> set[str]:
+        """Hyper-parameters that are swept or searched; they are the same in all stages."""
+        return set(self.numbers) | {axis.name for axis in self.axes if not axis.is_field}
+
+
+def variation_of(experiment: Experiment) -> Variation:
+    """Parse what a config sweeps or searches.
+
+    Raises:
+      ValueError: a text of another form, an unknown field, or a sweep beside a search.
+    """
+    numbers = {name: values for name in SWEPT if (values := getattr(experiment.sweep, name))}
+    fields = swept_fields(experiment)
+    if not experiment.search.space:
+        return Variation(numbers, fields, ())
+    if numbers or fields:
+        swept = next(iter(numbers), "fields")
+        raise ValueError(f"search.space and sweep.{swept} are both set; search or sweep, not both in one run")
+
+    def check(name: str, texts: Sequence[str]) -> None:
+        values_to_try(experiment, name, texts, where="search.space")
+
+    return Variation({}, {}, parse_space(experiment.search.space, SWEPT, check))
+
+
+def tried_changes(experiment: Experiment, variation: Variation) -> list[Changes]:
+    """Return every combination of fields that a sweep or a search may put in place of the config's own; one empty one where none is tried."""
+    searched = {
+        axis.name: tuple(parse_value(experiment, axis.name, text) for text in axis.choices) for axis in variation.axes if axis.is_field
+    }
+    axes = searched or variation.fields
+    return [tuple(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]

@@ -1,0 +1,91 @@
+"""The prediction of one media file: for the terminal, as CSV and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avemo_jax.atomic import atomic_file
+from avemo_jax.data.prepared import Damage
+from avemo_jax.evaluation.results import PROBABILITY_DIGITS
+from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
+from avemo_jax.inference.timeline import Span, format_timeline, spans
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordingPrediction:
+    """The prediction of a run for one media file.
+
+    Attributes:
+      file: as it was asked for.
+      segments: none where nothing could be decoded.
+      problems: what is wrong with the file.
+    """
+
+    file: str
+    segments: tuple[SegmentPrediction, ...]
+    problems: tuple[Damage, ...]
+
+
+def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], rule: str = "mean") -> str:
+    """What the terminal shows of one file: its label, all probabilities, the timeline, what is wrong with it."""
+    lines = [prediction.file]
+    if prediction.segments:
+        mean = clip_probabilities(prediction.segments, rule)
+        order = np.argsort(-mean, kind="stable")
+        lines.append(f"  {classes[order[0]]}   ({', '.join(f'{classes[i]} {mean[i]:.2f}' for i in order)})")
+        if len(prediction.segments) > 1:
+            lines += [f"  {line}" for line in format_timeline(spans(prediction.segments, classes)).splitlines()]
+    else:
+        lines.append("  no prediction")
+    return "\n".join([*lines, *(f"  {problem.kind}: {problem.detail}" for problem in prediction.problems)])
+
+
+def write_csv(path: Path, predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str = "mean") -> None:
+    """Write file,segment,start_s,end_s,predicted,problem,p_<class>...: a row a file, its segment empty, then one a segment."""
+    with atomic_file(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["file", "segment", "start_s", "end_s", "predicted", "problem", *(f"p_{name}" for name in classes)])
+        for one in predictions:
+            problem = "; ".join(f"{damage.kind}: {damage.detail}" for damage in one.problems)
+            if not one.segments:
+                writer.writerow([one.file, "", "", "", "", problem, *("" for _ in classes)])
+                continue
+            whole = SegmentPrediction(one.segments[0].start_s, one.segments[-1].end_s, clip_probabilities(one.segments, rule))
+            for number, segment in [("", whole), *enumerate(one.segments)]:
+                times = [f"{segment.start_s:.3f}", f"{segment.end_s:.3f}"]
+                predicted = classes[int(np.argmax(segment.probabilities))]
+                values = [f"{value:.{PROBABILITY_DIGITS}f}" for value in segment.probabilities]
+                writer.writerow([one.file, number, *times, predicted, problem if number == "" else "", *values])
+
+
+def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) -> dict[str, Any]:
+    problems = [dataclasses.asdict(problem) for problem in prediction.problems]
+    if not prediction.segments:
+        return {"file": prediction.file, "predicted": None, "problems": problems}
+    return {
+        "file": prediction.file,
+        **_label_and_probabilities(clip_probabilities(prediction.segments, rule), classes),
+        "segments": [
+            {**_span(segment), **_label_and_probabilities(segment.probabilities, classes), "without": segment.without} for segment in prediction.segments
+        ],
+        "timeline": [
+            {**_span(span), "label": span.label, "probability": round(span.probability, PROBABILITY_DIGITS)}
+            for span in spans(prediction.segments, classes)
+        ],
+        "problems": problems,
+    }
+
+
+def _span(one: SegmentPrediction | Span) -> dict[str, float]:
+    return {"start_s": round(one.start_s, 3), "end_s": round(one.end_s, 3)}
+
+
+def _label_and_probabilities(probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    rounded = {name: round(float(value), PROBABILITY_DIGITS) for name, value in zip(classes, probabilities, strict=True)}
+    return {"predicted": classes[int(np.argmax(probabilities))], "probabilities": rounded}

@@ -1,0 +1,57 @@
+"""The mode `train`: prepare what is missing, audit the folds, train the grid or what is left of it, evaluate and report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avemo_jax.config import Experiment
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.experiment.audit import audit, write_audit
+from avemo_jax.experiment.backend import set_up_backend
+from avemo_jax.experiment.grid_plan import make_plan
+from avemo_jax.experiment.measuring import measure_run, run_hashes
+from avemo_jax.experiment.searching import search
+from avemo_jax.experiment.stages import train_stages
+from avemo_jax.protocols.audit.findings import refuse
+from avemo_jax.runs.processes import SINGLE_PROCESS, Processes
+from avemo_jax.runs.run_directory import follow_run, open_run
+
+
+def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes = SINGLE_PROCESS) -> dict[str, Any]:
+    """Train the grid, evaluate and report. Returns the content of results.json.
+
+    Of several processes, the primary one does what is to be done once; the others train their shares and return an empty dict.
+
+    Raises:
+      Preempted: the run was asked to stop and has saved.
+      ChangedPredictions: the run has finished before, and its predictions were changed since.
+      ConfigMismatch, LeakError, ValueError: see `open_run` and `make_plan`.
+    """
+    set_up_backend(experiment)
+    if not processes.is_primary:
+        _follow(experiment, prepared, processes)
+        return {}
+    with open_run(experiment.run_directory, experiment) as run:
+        run.check_predictions()
+        with run.phase("plan"):
+            plan = make_plan(experiment, prepared)
+            run.bind(**run_hashes(plan, prepared))
+            findings = audit(plan, prepared)
+            write_audit(run, findings)
+            refuse(findings)
+        processes.barrier("opened")
+        try:
+            plan = search(plan, run, run_hashes(plan, prepared))
+            outcomes = train_stages(plan, run, processes)
+        finally:
+            run.write_run_json()
+        return measure_run(plan, run, prepared, outcomes, findings)
+
+
+def _follow(experiment: Experiment, prepared: PreparedCorpus, processes: Processes) -> None:
+    """Train the shares of a process that is not the primary one, of the same experiment."""
+    processes.barrier("opened")
+    run = follow_run(experiment.run_directory, experiment)
+    plan = make_plan(experiment, prepared)
+    run.check(**run_hashes(plan, prepared))
+    train_stages(search(plan, run, run_hashes(plan, prepared)), run, processes)

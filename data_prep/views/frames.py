@@ -1,0 +1,55 @@
+"""The view `frames`: whole frames at a fixed rate."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from data_prep.decoding.frame_times import at_rate
+from data_prep.views.parameters import check_positive
+from data_prep.views.pictures import resized
+from data_prep.views.segments import ViewSegment, is_long_enough, usable_segments
+
+if TYPE_CHECKING:
+    from data_prep.decoding.media import Frame
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """Whole frames at a fixed rate: each step is the nearest frame in time, resized whatever its proportions.
+
+    Attributes:
+      rate_fps: steps a second.
+      size_px: height and width of a step.
+      segment_s: length of a segment in s; longer clips are cut.
+    """
+
+    rate_fps: float = 7.5
+    size_px: int = 299
+    segment_s: float = 30.0
+
+    name: ClassVar[str] = "frames"
+    modality: ClassVar[str] = "video"
+    dtype: ClassVar[str] = "uint8"
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        check_positive(self, "rate_fps", "size_px", "segment_s")
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        return (self.size_px, self.size_px, 3)
+
+    def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
+        """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
+        yield from usable_segments(self._segment(index, piece) for index, piece in at_rate(frames, self.rate_fps, self.segment_s))
+
+    def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
+        steps = [(frame.time_s, resized(frame.image, self.size_px, self.size_px)) for frame in frames]
+        if not is_long_enough(index, len(steps) / self.rate_fps, self.segment_s):
+            return None
+        times_s = np.array([time_s for time_s, _ in steps], np.float32)
+        return ViewSegment(np.stack([image for _, image in steps]), np.ones(len(steps), bool), times_s, len(steps))

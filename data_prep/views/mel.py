@@ -1,0 +1,69 @@
+"""Mel spectra: the log-mel spectrum of VGGish, and librosa's mel filters kept between clips."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from data_prep.views.librosa_loading import load_librosa
+
+# VGGish's front end: Hershey et al. 2017, section 2; numbers as in the published feature code.
+VGGISH_RATE_HZ = 16000
+VGGISH_NUM_MELS = 64
+_WINDOW_SAMPLES = 400
+_HOP_SAMPLES = 160
+_FFT_SAMPLES = 512
+_MEL_RANGE_HZ = (125.0, 7500.0)
+_LOG_OFFSET = 0.01
+
+
+def log_mel(samples: np.ndarray) -> np.ndarray:
+    """Return the log-mel spectrum of VGGish.
+
+    Args:
+      samples: (S,) mono, [-1, 1], 16 kHz; fewer than a window of 400 are padded with zeros.
+
+    Returns:
+      (T, 64) float32, log(mel + 0.01); T = 1 + (S - 400) // 160 windows that lie wholly inside.
+
+    Source: Hershey et al. 2017, section 2; magnitudes, not powers, and a periodic Hann window, as in the published feature code.
+    """
+    samples = np.pad(samples, (0, max(0, _WINDOW_SAMPLES - len(samples))))
+    frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW_SAMPLES)[::_HOP_SAMPLES]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW_SAMPLES) / _WINDOW_SAMPLES)
+    magnitudes = np.abs(np.fft.rfft(frames * hann, _FFT_SAMPLES))
+    return as_float32(np.log(magnitudes @ _vggish_filters() + _LOG_OFFSET))
+
+
+def padded_log_mel(samples: np.ndarray, segment_s: float, num_frames: int) -> np.ndarray:
+    """Return the first num_frames of `log_mel`, (num_frames, 64) float32, of the samples padded with zeros to segment_s."""
+    return log_mel(np.pad(samples, (0, round(segment_s * VGGISH_RATE_HZ) - len(samples))))[:num_frames]
+
+
+def num_log_mel_frames(segment_s: float) -> int:
+    """Return how many frames `log_mel` gives for segment_s of samples."""
+    return 1 + (round(segment_s * VGGISH_RATE_HZ) - _WINDOW_SAMPLES) // _HOP_SAMPLES
+
+
+def as_float32(values) -> np.ndarray:
+    """Return the values as a contiguous float32 array."""
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def mel_filters(sample_rate_hz: int, window_samples: int, num_mels: int, min_hz: float, max_hz: float) -> np.ndarray:
+    """Return librosa's triangular filters, (num_mels, 1 + window_samples // 2) float32; a max_hz of 0 stands for half the sample rate."""
+    return load_librosa().filters.mel(sr=sample_rate_hz, n_fft=window_samples, n_mels=num_mels, fmin=min_hz, fmax=max_hz or None)
+
+
+@lru_cache(maxsize=1)
+def _vggish_filters() -> np.ndarray:
+    """(257, 64) filters that are triangular on the mel scale, without the bin at 0 Hz; librosa's are triangular in Hz."""
+    mel = 1127 * np.log1p(np.linspace(0, VGGISH_RATE_HZ / 2, _FFT_SAMPLES // 2 + 1) / 700)[:, None]
+    lowest, highest = 1127 * np.log1p(np.array(_MEL_RANGE_HZ) / 700)
+    edges = np.linspace(lowest, highest, VGGISH_NUM_MELS + 2)
+    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+    weights = np.maximum(0, np.minimum((mel - lower) / (centre - lower), (upper - mel) / (upper - centre)))
+    weights[0] = 0
+    return weights

@@ -1,0 +1,106 @@
+"""Mel spectra of overlapping frames: the common part of the views `mfcc` and `logmel_frames`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from data_prep.views.librosa_loading import load_librosa
+from data_prep.views.mel import as_float32, mel_filters
+from data_prep.views.segments import ViewSegment, usable_pieces
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MelFrames:
+    """A mel spectrum in dB of overlapping frames, with derivatives and without silent ends where asked for.
+
+    Frames are centred at multiples of the hop, the sound padded with zeros at both ends: librosa's definitions. Sound shorter than a
+    window is padded to one.
+
+    Attributes:
+      num_deltas: derivatives that follow the features, each over 9 frames: 0, 1 (the first) or 2 (the second as well).
+      sample_rate_hz: of the analysis; other media are resampled.
+      window_ms: length of an analysis window; 85.333 ms are 4096 samples at 48 kHz.
+      hop_ms: distance of analysis windows; 42.667 ms are 2048 samples at 48 kHz.
+      num_mels: number of mel bands.
+      min_hz: lower edge of the mel bands.
+      max_hz: upper edge of the mel bands; 0 stands for half the sample rate.
+      range_db: levels further below the loudest of the segment are raised to this distance; 0 leaves them.
+      trim_db: ends of the segment that stay further below its loudest frame are cut off, but for one frame before and two after;
+        0 cuts nothing.
+      padded_s: shorter segments are padded with silence to this length, for networks that need equally many frames (D: 5.0); 0 leaves
+        them.
+      max_frames: most frames of a segment after trimming, later ones are cut off; 0 is no limit.
+      segment_s: length of a segment in s; longer clips are cut, and the predictions for their segments joined.
+    """
+
+    modality: ClassVar[str] = "audio"
+    dtype: ClassVar[str] = "float32"
+    compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
+
+    num_deltas: int = 0
+    sample_rate_hz: int = 48000
+    window_ms: float = 85.333
+    hop_ms: float = 42.667
+    num_mels: int
+    min_hz: float
+    max_hz: float
+    range_db: float
+    trim_db: float
+    padded_s: float = 0.0
+    max_frames: int = 0
+    segment_s: float = 30.0
+
+    def __post_init__(self):
+        if self.num_deltas not in (0, 1, 2):
+            raise ValueError(f"num_deltas must be 0, 1 or 2, got {self.num_deltas}")
+        if not 0 <= self.min_hz < (self.max_hz or self.sample_rate_hz / 2) <= self.sample_rate_hz / 2:
+            raise ValueError(f"expected min_hz < max_hz <= half of {self.sample_rate_hz} Hz, got {self.min_hz:g} and {self.max_hz:g}")
+        if self.padded_s > self.segment_s or (self.padded_s and self.trim_db):
+            raise ValueError(
+                f"padded_s must be at most segment_s, {self.segment_s:g}, and trim_db 0, which would cut the padding off, got "
+                f"{self.padded_s:g} and {self.trim_db:g}"
+            )
+
+    @property
+    def num_features(self) -> int:
+        """Features of a frame before derivatives are appended."""
+        return self.num_mels
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        return (self.num_features * (1 + self.num_deltas),)
+
+    def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
+        """Yield one segment a piece: values (T, D) float32, the features first, then their derivatives."""
+        librosa = load_librosa()
+        window = round(self.window_ms * self.sample_rate_hz / 1000)
+        hop = round(self.hop_ms * self.sample_rate_hz / 1000)
+        for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):
+            samples = np.pad(samples, (0, max(0, window - len(samples), round(self.padded_s * self.sample_rate_hz) - len(samples))))
+            # librosa.feature.melspectrogram with the filters kept: it computes them for every clip, in a third of a clip's time
+            spectrum = np.abs(librosa.stft(samples, n_fft=window, hop_length=hop)) ** 2.0
+            filters = mel_filters(self.sample_rate_hz, window, self.num_mels, self.min_hz, self.max_hz)
+            power = np.einsum("...ft,mf->...mt", spectrum, filters, optimize=True)
+            features = self._features(librosa.power_to_db(power, top_db=self.range_db or None))
+            first, end = 0, features.shape[1]
+            if self.trim_db:
+                _, (start, stop) = librosa.effects.trim(samples, top_db=self.trim_db, frame_length=window, hop_length=hop)
+                if stop > start:  # otherwise all of it is silence
+                    first, end = max(0, start // hop - 1), stop // hop + 2
+            if self.max_frames:
+                end = min(end, first + self.max_frames)
+            features = features[:, first:end]
+            # at the ends a line is fitted to 9 frames; a segment with fewer repeats its first and last frame
+            mode = "interp" if features.shape[1] >= 9 else "nearest"
+            deltas = [librosa.feature.delta(features, order=order, mode=mode) for order in range(1, self.num_deltas + 1)]
+            values = as_float32(np.concatenate([features, *deltas]).T)
+            times_s = index * self.segment_s + (first + np.arange(len(values))) * hop / self.sample_rate_hz
+            yield ViewSegment(values, np.ones(len(values), bool), as_float32(times_s), len(values))
+
+    def _features(self, mel_db: np.ndarray) -> np.ndarray:
+        """(num_features, T) of the mel spectrum (num_mels, T) in dB."""
+        return mel_db

@@ -1,0 +1,44 @@
+"""The view `mfcc`: mel-frequency cepstral coefficients frame by frame."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from data_prep.views.librosa_loading import load_librosa
+from data_prep.views.mel_frames import MelFrames
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mfcc(MelFrames):
+    """Mel-frequency cepstral coefficients of overlapping frames; steps of (num_coefficients * (1 + num_deltas),).
+
+    The defaults are librosa's (128 bands up to half the sample rate, 80 dB) with windows and hops of 4096 and 2048 samples at 48 kHz.
+
+    Attributes:
+      num_coefficients: of the cosine transform, the zeroth included; num_mels of them lose nothing.
+    """
+
+    name: ClassVar[str] = "mfcc"
+    VERSION: ClassVar[int] = 1
+
+    num_coefficients: int = 13
+    num_mels: int = 128
+    min_hz: float = 0.0
+    max_hz: float = 0.0
+    range_db: float = 80.0
+    trim_db: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 1 <= self.num_coefficients <= self.num_mels:
+            raise ValueError(f"num_coefficients must be 1 to {self.num_mels}, the number of mel bands, got {self.num_coefficients}")
+
+    @property
+    def num_features(self) -> int:
+        return self.num_coefficients
+
+    def _features(self, mel_db: np.ndarray) -> np.ndarray:
+        return load_librosa().feature.mfcc(S=mel_db, n_mfcc=self.num_coefficients)

@@ -1,0 +1,131 @@
+"""Windows of consecutive frames, for networks with a time axis of their own: the common part of `frame_windows` and `flow_windows`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+
+from data_prep.decoding.frame_times import at_rate
+from data_prep.views.face_crops import Box, crop_face, detector_of
+from data_prep.views.parameters import check_crop, check_margin, check_positive
+from data_prep.views.pictures import crop_centre, reduced, resized
+from data_prep.views.segments import ViewSegment, is_long_enough
+
+if TYPE_CHECKING:
+    from data_prep.decoding.media import Frame
+
+_CENTRE_PART = 7 / 8  # of the shorter side: the input of I3D is 224 of 256 px
+_DETECTIONS_PER_S = 5.0  # a head moves slowly, and all frames of a segment share one square
+
+
+class Piece(NamedTuple):
+    """The pictures of one segment.
+
+    Attributes:
+      images: (size_px, size_px, 3) uint8 each; none where the segment has no face.
+      times_s: (T,) float32.
+      num_seen: frames searched for faces.
+      num_with_face: those with a face; None where no face is looked for.
+    """
+
+    images: list[np.ndarray]
+    times_s: np.ndarray
+    num_seen: int
+    num_with_face: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+    """Frames at a fixed rate, all of a segment cropped alike, num_frames in a row to a step.
+
+    A last window that is not full is filled up with its last frame; it is left out where less than half of it is real, unless it is the
+    only one. A segment without any face is one step of zeros, masked out.
+
+    Attributes:
+      rate_fps: frames a second, the nearest in time each; I3D is published for 25.
+      num_frames: frames of a step; 25 are a second.
+      size_px: height and width of a frame; I3D is published for 224.
+      crop: "centre" is the square of 7/8 of the shorter side in the middle, as published (224 of 256 px); "whole" the whole frame, whatever
+        its proportions; "face" one square for all of a segment, so that it does not shake: around the median of the largest faces found in
+        five frames a second.
+      segment_s: length of a segment in s; longer clips are cut. With crop="face" its frames are held at 640 px, 90 MB for 5 s.
+      detector: face detector of crop="face": "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need
+        files.
+      detector_path: file of the detector; Haar needs none.
+      margin: added around the face at each side, as a part of its longer side.
+    """
+
+    rate_fps: float = 25.0
+    num_frames: int = 25
+    size_px: int = 224
+    crop: str = "centre"
+    segment_s: float = 5.0
+    detector: str = "haar"
+    detector_path: str | None = None
+    margin: float = 0.1
+
+    name: ClassVar[str]
+    modality: ClassVar[str] = "video"
+    dtype: ClassVar[str]
+    num_channels: ClassVar[int]
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self):
+        check_positive(self, "rate_fps", "num_frames", "size_px", "segment_s")
+        check_crop(self)
+        check_margin(self)
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        return (self.num_frames, self.size_px, self.size_px, self.num_channels)
+
+    def pieces(self, frames: Iterator[Frame]) -> Iterator[Piece]:
+        """Yield the cropped frames of each segment."""
+        for index, piece in at_rate(frames, self.rate_fps, self.segment_s):
+            images: list[np.ndarray] = []
+            times: list[float] = []
+            last: Frame | None = None
+            for frame in piece:
+                images.append(images[-1] if frame is last else self._held(frame.image))
+                times.append(frame.time_s)
+                last = frame
+            if not is_long_enough(index, len(times) / self.rate_fps, self.segment_s):
+                continue
+            num_seen, num_with_face = len(times), None
+            if self.crop == "face":
+                images, num_seen, num_with_face = self._faces(images)
+            yield Piece(images, np.array(times, np.float32), num_seen, num_with_face)
+
+    def _held(self, image: np.ndarray) -> np.ndarray:
+        if self.crop == "face":
+            return reduced(image)
+        return resized(crop_centre(image, _CENTRE_PART) if self.crop == "centre" else image, self.size_px, self.size_px)
+
+    def _faces(self, images: list[np.ndarray]) -> tuple[list[np.ndarray], int, int]:
+        """The square around the face in all images, none where no face was found; images that were searched, and those with a face."""
+        detector = detector_of(self)
+        searched = [detector.detect(image) for image in images[:: max(1, round(self.rate_fps / _DETECTIONS_PER_S))]]
+        boxes = [(found[0].x, found[0].y, found[0].width, found[0].height) for found in searched if found]
+        if not boxes:
+            return [], len(searched), 0
+        box = Box(*(float(value) for value in np.median(boxes, axis=0)))
+        squares = [resized(crop_face(image, box, margin=self.margin), self.size_px, self.size_px) for image in images]
+        return squares, len(searched), len(boxes)
+
+    def windows(self, steps: Sequence[np.ndarray], piece: Piece) -> ViewSegment:
+        """Join pictures or flows, one a frame, num_frames to a window; none at all gives one window of zeros, masked out."""
+        if not steps:
+            values = np.zeros((1, *self.step_shape), self.dtype)
+            return ViewSegment(values, np.zeros(1, bool), piece.times_s[:1], piece.num_seen, piece.num_with_face)
+        starts = [start for start in range(0, len(steps), self.num_frames) if start == 0 or len(steps) - start >= self.num_frames / 2]
+        values = np.empty((len(starts), *self.step_shape), self.dtype)
+        times_s = np.empty(len(starts), np.float32)
+        for window, start in enumerate(starts):
+            last = min(start + self.num_frames, len(steps)) - 1
+            for place in range(self.num_frames):
+                values[window, place] = steps[min(start + place, last)]
+            times_s[window] = (piece.times_s[start] + piece.times_s[last]) / 2
+        return ViewSegment(values, np.ones(len(starts), bool), times_s, piece.num_seen, piece.num_with_face)

@@ -1,0 +1,105 @@
+"""What a finished run restores is its own: steps of other runs or epochs, and predictions that were changed, are errors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from small_experiment import only, small_config, small_corpus
+
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.experiment import predict, run
+from avemo_jax.runs.checkpoints import ForeignCheckpoint
+from avemo_jax.runs.run_directory import ChangedPredictions
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> PreparedCorpus:
+    return only(small_corpus(tmp_path_factory.mktemp("prepared")), "audio")
+
+
+@pytest.fixture(scope="module")
+def finished(corpus, tmp_path_factory) -> tuple[Path, Path]:
+    """Two runs of one config in all but their seed, which changes neither name nor shape of anything in them."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (0, 1):
+        train(config(folder / str(seed), seed), corpus)
+    return folder / "0", folder / "1"
+
+
+@pytest.fixture
+def workdir(finished, tmp_path) -> Path:
+    """A copy of the first run, to do harm to."""
+    return shutil.copytree(finished[0], tmp_path / "run")
+
+
+def config(workdir: Path, seed: int = 0) -> dict:
+    return small_config(workdir, train__stages=("audio",), train__seeds=(seed,))
+
+
+def change_json(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_the_step_of_another_run_is_an_error_in_every_mode(workdir, finished, corpus):
+    before = (workdir / "predictions.csv").read_bytes()
+    step = workdir / "checkpoints" / "audio" / "2"
+    shutil.rmtree(step)
+    shutil.copytree(finished[1] / "checkpoints" / "audio" / "2", step)
+    views = {"audio": ((3,), "float32")}
+    for restore in (
+        lambda: evaluate(config(workdir), corpus),
+        lambda: train(config(workdir), corpus),
+        lambda: predict.load_ensemble(config(workdir), workdir, views, 10.0, None),
+    ):
+        with pytest.raises(ForeignCheckpoint, match="audio/2 does not belong to this run") as error:
+            restore()
+        assert "run_id: " in str(error.value) and "trial 0: seed: 1 there, 0 expected" in str(error.value)
+    assert (workdir / "predictions.csv").read_bytes() == before
+
+
+def test_an_earlier_step_under_the_name_of_the_last_is_an_error(workdir, corpus):
+    steps = workdir / "checkpoints" / "audio"
+    shutil.rmtree(steps / "2")
+    (steps / "1").rename(steps / "2")
+    with pytest.raises(ForeignCheckpoint, match="epoch: 1 there, 2 expected"):
+        evaluate(config(workdir), corpus)
+
+
+def test_changed_predictions_are_an_error_and_stay_as_they_are(workdir, corpus):
+    path = workdir / "predictions.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"happy", b"angry", 1))
+    changed = path.read_bytes()
+    for mode in (run.evaluate, run.train):
+        with pytest.raises(ChangedPredictions, match=r"predictions\.csv was changed after this run wrote it: expected SHA-256"):
+            mode(config(workdir), corpus)
+        assert path.read_bytes() == changed != whole
+    path.unlink()
+    evaluate(config(workdir), corpus)
+    assert path.read_bytes() == whole
+
+
+def test_a_run_of_an_earlier_version_is_evaluated_with_a_warning(workdir, corpus, caplog):
+    before = (workdir / "predictions.csv").read_bytes()
+    change_json(workdir / "run.json", lambda facts: [facts.pop(name) for name in ("run_id", "predictions_sha256")])
+    for path in workdir.glob("checkpoints/*/*/manifest.json"):
+        change_json(path, lambda manifest: manifest.pop("belongs_to"))
+    evaluate(config(workdir), corpus)
+    assert (workdir / "predictions.csv").read_bytes() == before and "has no run id" in caplog.text
+    assert "run_id" not in json.loads((workdir / "run.json").read_text())  # its checkpoints have none either
+
+
+def test_a_run_keeps_its_id_where_it_is_moved_and_resumed(workdir, finished, corpus):
+    ids = [json.loads((path / "run.json").read_text())["run_id"] for path in finished]
+    assert len(set(ids)) == 2 and all(len(one) == 32 for one in ids)
+    shutil.rmtree(workdir / "checkpoints" / "audio" / "2")
+    train(config(workdir), corpus)
+    assert json.loads((workdir / "run.json").read_text())["run_id"] == ids[0]
+    assert (workdir / "predictions.csv").read_bytes() == (finished[0] / "predictions.csv").read_bytes()
