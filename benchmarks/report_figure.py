@@ -2,8 +2,8 @@
 
     python -m benchmarks.report_figure runs/compared/compare.html "95 % interval" docs/images/demo.svg
 
-The first argument is a run directory, or the page of a run or of a comparison. The second is a part of the chart's title; without a match the
-command lists the titles.
+The first argument is a run directory, or the page of a run or of a comparison. The second is a part of the chart's title; without a match
+the command lists the titles.
 """
 
 from __future__ import annotations
