@@ -163,10 +163,10 @@ def false_positives(population: Population, num_speakers: int, num_cohorts: int,
 METRICS = {"uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "ece": "ECE"}
 NUMBERS_OF_SPEAKERS = (2, 4, 8, 10, 24, 91)  # TESS, SAVEE, RML, IEMOCAP, RAVDESS, CREMA-D
 POPULATIONS = {
-    "alike": Population(0.0),
-    "unlike": Population(0.5),
-    "very unlike": Population(1.0),
-    "very unlike, good system": Population(1.0, 2.5),
+    "equal": Population(0.0),
+    "different": Population(0.5),
+    "very different": Population(1.0),
+    "very different, good system": Population(1.0, 2.5),
 }
 
 

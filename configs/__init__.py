@@ -1,1 +1,1 @@
-"""Experiments: one file a corpus, the system as its argument."""
+"""Experiments: one file for each corpus; the system is its argument."""

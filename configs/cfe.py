@@ -1,9 +1,8 @@
-"""CFE (Du et al. 2014): 230 subjects, the seven basic of its 22 categories: 1,610 stills.
+"""CFE (Du et al. 2014): 230 subjects, the seven basic of its 22 categories: 1,610 images.
 
     python run.py --config=configs/cfe.py --config.corpus.root=/data/CFEE
 
-Protocol: speaker_k, 5 folds over subjects. C's own is --config.protocol.name=holdout_80_20, with VGG16 frozen; it gives no number on this
-corpus alone. Ours: none yet, the corpus was not at hand.
+Protocol: speaker_k, 5 folds over subjects. Document C uses --config.protocol.name=holdout_80_20; see docs/systems/image_cnn.md.
 """
 
 from configs import base, systems

@@ -1,11 +1,11 @@
-"""CK+48: the last three frames of each labelled CK+ sequence, 48 x 48, six emotions and contempt: 981 stills.
+"""CK+48: the last three frames of each labelled CK+ sequence, 48 x 48, six emotions and contempt: 981 images.
 
     python run.py --config=configs/ck48.py --config.corpus.root=/data/CK+48
 
-Protocol: subject10, subjects dealt out to ten folds. C's own is --config.protocol.name=holdout_80_20, which has frames of one sequence, all
-but equal, in both parts: the leak audit stops it without
+Protocol: subject10, ten groups of subjects. Document C uses --config.protocol.name=holdout_80_20, which has nearly equal frames of one
+sequence in both parts. The leak audit stops such a run without
     --config.protocol.allow_leaks="('segments_in_two_parts','near_duplicate_in_two_parts')"
-C gives no number on this corpus alone. Ours: none yet, the corpus was not at hand.
+See docs/systems/image_cnn.md.
 """
 
 from configs import base, systems

@@ -1,9 +1,9 @@
-"""CK+ (Lucey et al. 2010): 118 subjects, the peak frames of 327 sequences, six emotions and contempt; stills.
+"""CK+ (Lucey et al. 2010): 118 subjects, the peak frames of 327 sequences, six emotions and contempt; images.
 
     python run.py --config=configs/ck_plus.py --config.corpus.root=/data/CK+
 
-Protocol: subject10, subjects dealt out to ten folds. No claim on the sequences; C uses the 48 x 48 copy, see configs/ck48.py. With the
-first frames as neutral faces: --config.corpus.first_frames=True --config.corpus.label_set=ck_plus8.
+Protocol: subject10, ten groups of subjects. With the first frame of each sequence as a neutral face:
+--config.corpus.first_frames=True --config.corpus.label_set=ck_plus8. Document C uses the 48 x 48 copy, see configs/ck48.py.
 """
 
 from configs import base, systems

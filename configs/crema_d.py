@@ -1,8 +1,8 @@
-"""CREMA-D (Cao et al. 2014): 91 actors, twelve sentences, six emotions: 7,442 films.
+"""CREMA-D (Cao et al. 2014): 91 actors, twelve sentences, six emotions: 7,442 clips with sound and picture.
 
     python run.py --config=configs/crema_d.py:gru_attention_small --config.corpus.root=/data/CREMA-D
 
-Protocol: seq5, five groups of actors in order. No claim: none of the documents uses the corpus; it is here to test what they say of others.
+Protocol: seq5, five groups of actors in order. None of the documents uses this corpus.
 """
 
 from configs import base, systems

@@ -1,8 +1,8 @@
-"""The demo: a corpus that the project makes itself, small encoders from scratch, speaker-independent folds.
+"""The demo: a synthetic corpus, small encoders from scratch, speaker-independent folds.
 
-    python run.py --config=configs/demo.py:audio_video        (or :audio, :video, or any published system with random encoders)
+    python run.py --config=configs/demo.py:audio_video        (or :audio, :video, or a published system with random encoders)
 
-Protocol: speaker_k, 4 folds. No claim: the corpus is synthetic. Ours, UAR: audio 62.2, video 37.2, both 81.6; `make demo` prints them.
+Protocol: speaker_k, 4 folds. Results: README.md; `make demo` prints them.
 """
 
 from configs import base, systems

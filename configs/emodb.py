@@ -2,7 +2,7 @@
 
     python run.py --config=configs/emodb.py:gru_attention_small --config.corpus.root=/data/EmoDB
 
-Protocol: loso, one speaker held out. No claim: none of the documents reports a number on it.
+Protocol: loso, one speaker held out. None of the documents reports a result on it.
 """
 
 from configs import base, systems

@@ -1,9 +1,9 @@
-"""eNTERFACE'05 (Martin et al. 2006): 43 subjects, six emotions, five sentences of each: 1,287 films.
+"""eNTERFACE'05 (Martin et al. 2006): 43 subjects, six emotions, five sentences of each: 1,287 clips with sound and picture.
 
     python run.py --config=configs/enterface.py:vgg19_lstm_attention --config.corpus.root=/data/eNTERFACE05
 
-Protocol: subject5, five groups of subjects. B's own are --config.protocol.name=loso, claim 78.49, and random10, claim 97.75. Ours: none
-yet, the corpus was not at hand. Each emotion has sentences of its own, so that the words alone tell it: text_independent holds them apart.
+Protocol: subject5, five groups of subjects. Document B uses --config.protocol.name=loso and random10, see
+docs/systems/vgg19_lstm_attention.md. Each emotion has its own sentences, so the words alone identify it; text_independent keeps them apart.
 """
 
 from configs import base, systems

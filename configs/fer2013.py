@@ -2,9 +2,8 @@
 
     python run.py --config=configs/fer2013.py --config.corpus.root=/data/fer2013
 
-Protocol: official, its column Usage: Training, PublicTest to validate, PrivateTest to test. Who is seen is not known, so no protocol can
-keep people apart. No claim: E describes it as a visual corpus and gives no number on it. image_cnn:xception is refused by the leak audit
-here, for its weights were trained on this corpus.
+Protocol: official, the owner's parts: Training, PublicTest (validation), PrivateTest (test). The people are not known, so no protocol can
+keep them apart. image_cnn:xception is refused by the leak audit, because its weights were trained on this corpus.
 """
 
 from configs import base, systems

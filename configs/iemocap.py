@@ -2,7 +2,7 @@
 
     python run.py --config=configs/iemocap.py --config.corpus.root=/data/IEMOCAP_full_release
 
-Protocol: session5, one session held out.
+Protocol: session5, one session held out. Results of document A: docs/systems/contextual_temporal.md.
 """
 
 from configs import base, systems

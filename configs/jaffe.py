@@ -1,9 +1,9 @@
-"""JAFFE (Lyons et al. 1998): ten Japanese women, six expressions and neutral: 213 grey stills.
+"""JAFFE (Lyons et al. 1998): ten Japanese women, six expressions and neutral: 213 grey images.
 
     python run.py --config=configs/jaffe.py --config.corpus.root=/data/jaffe
 
-Protocol: loso, one model held out. C's own is --config.protocol.name=holdout_80_20, in which all models are in both parts; its text gives
-no number on this corpus alone. Ours: none yet, the corpus was not at hand.
+Protocol: loso, one model held out. Document C uses --config.protocol.name=holdout_80_20, in which all models are in both parts; see
+docs/systems/image_cnn.md.
 """
 
 from configs import base, systems

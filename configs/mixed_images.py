@@ -1,12 +1,12 @@
-"""C's mixed images: JAFFE, CK+48 and CFE in one, seven emotions; stills. Contempt, which CK+48 alone has, is left out.
+"""The mixed images of document C: JAFFE, CK+48 and CFE together, seven emotions. Contempt, which only CK+48 has, is left out.
 
     python run.py --config=configs/mixed_images.py:image_cnn \\
         --config.corpus.root=jaffe=/data/jaffe,ck48=/data/CK+48,cfe=/data/CFEE
 
-Protocol: speaker_k, 5 folds over people. C's own is --config.protocol.name=holdout_80_20, claim there 66.91; it has frames of one CK+
-sequence, all but equal, in both parts: the leak audit stops it without
+Protocol: speaker_k, 5 folds over people. Document C uses --config.protocol.name=holdout_80_20, which has nearly equal frames of one CK+
+sequence in both parts. The leak audit stops such a run without
     --config.protocol.allow_leaks="('segments_in_two_parts','near_duplicate_in_two_parts')"
-Ours: none yet, no corpus was at hand.
+Published result: docs/systems/image_cnn.md.
 """
 
 from configs import base, systems

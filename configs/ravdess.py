@@ -2,8 +2,8 @@
 
     python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/data/RAVDESS
 
-Protocol: luna5 (speakers apart, published validation actors). The claims' own is --config.protocol.name=random10. Claims and our
-numbers stand in the header of the system's file.
+Protocol: luna5 (speaker-independent, published validation actors). Most published results use --config.protocol.name=random10. Results:
+README.md and docs/systems/.
 """
 
 from configs import base, systems

@@ -1,10 +1,10 @@
-"""D's two corpora in one: RAVDESS speech and SAVEE, seven emotions without calm.
+"""RAVDESS speech and SAVEE together, as in document D: seven emotions without calm.
 
     python run.py --config=configs/ravdess_savee.py:stacking:audio \\
         --config.corpus.root=ravdess=/data/RAVDESS,savee=/data/SAVEE
 
-Protocol: speaker_k, 5 folds over the 28 speakers. D's own is --config.protocol.name=holdout_50_25_25; its claim is that SAVEE does not
-help: audio 58 and video 61, as without it. Ours: none yet, SAVEE was not at hand.
+Protocol: speaker_k, 5 folds over the 28 speakers. Document D uses --config.protocol.name=holdout_50_25_25 and reports that SAVEE does not
+help; see docs/systems/stacking.md.
 """
 
 from configs import base, systems

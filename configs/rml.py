@@ -1,9 +1,9 @@
-"""RML (Wang and Guan 2008): eight speakers of six languages, six emotions, 720 films.
+"""RML (Wang and Guan 2008): eight speakers of six languages, six emotions, 720 clips with sound and picture.
 
     python run.py --config=configs/rml.py:vgg19_lstm_attention --config.corpus.root=/data/RML
 
-Protocol: loso, one speaker held out: B's own, claim there 76.13; its k-fold claim, 98.70, is --config.protocol.name=random10. Ours: none
-yet, the corpus was not at hand.
+Protocol: loso, one speaker held out, as in document B; its k-fold result is --config.protocol.name=random10. See
+docs/systems/vgg19_lstm_attention.md.
 """
 
 from configs import base, systems

@@ -1,8 +1,8 @@
-"""SAVEE (Haq and Jackson 2010): four men, six emotions and neutral: 480 films.
+"""SAVEE (Haq and Jackson 2010): four men, six emotions and neutral: 480 clips with sound and picture.
 
     python run.py --config=configs/savee.py:gru_attention_small --config.corpus.root=/data/SAVEE
 
-Protocol: loso, one speaker held out. No claim on it alone; D adds it to RAVDESS, see configs/ravdess_savee.py.
+Protocol: loso, one speaker held out. Document D adds it to RAVDESS, see configs/ravdess_savee.py.
 """
 
 from configs import base, systems

@@ -1,8 +1,8 @@
-"""What makes a published system what it is, on any corpus that has its modalities.
+"""The systems: each changes the config of a corpus into one of that system, on any corpus with the media that it needs.
 
-A system is a module with VARIANTS (the names it is asked for by -> the modalities that it needs) and `apply(config, variant)`. A name
-is the system's own, or with a colon the system's and one of its variants: `stacking`, `stacking:audio`. Modalities are "audio", "video"
-(moving pictures) and "still" (a picture; a film has them too).
+A system is a module with VARIANTS (name -> media that it needs) and `apply(config, variant)`. A name is the system's own, or with a colon
+the system's and one of its variants: `stacking`, `stacking:audio`. Media are "audio", "video" (moving pictures) and "still" (an image; a
+film has them too).
 """
 
 from collections.abc import Collection

@@ -1,25 +1,22 @@
 """Systems A2 and A3: embeddings of sound and of key frames, a GRU over each, joined step by step.
 
-Source: SYSTEMS.md's document A (chapters 2 to 4; 6.2 for attention and I3D). Claims, random 10-fold, accuracy: RAVDESS audio 86.3,
-video 86.6 (I3D 85.2), both 98.14; IEMOCAP 84.12, 50.6, 86.6.
+Source: document A, an M.Sc. thesis on contextual temporal modelling for audio-visual emotion recognition (the text that we have names
+neither author nor title), chapters 2 to 4; section 6.2 for attention and I3D. Published results, ours and all differences:
+docs/systems/contextual_temporal.md.
 
 contextual_temporal              A2: VGGish and InceptionV3, each into a GRU, then both into one GRU
-contextual_temporal:audio        its sound alone
-contextual_temporal:video        its picture alone
-contextual_temporal:i3d_video    I3D in place of InceptionV3, picture alone
-contextual_temporal:both_video   InceptionV3 and I3D side by side, picture alone
+contextual_temporal:audio        its audio stream alone
+contextual_temporal:video        its video stream alone
+contextual_temporal:i3d_video    I3D in place of InceptionV3, video alone
+contextual_temporal:both_video   InceptionV3 and I3D side by side, video alone
 contextual_temporal:i3d          VGGish and I3D
 contextual_temporal:both         VGGish, and InceptionV3 and I3D side by side
 contextual_temporal:attention    A3: dot-product attention of the sound over the key frames
 
-Ours on real data: none yet. The weights of VGGish, InceptionV3 and I3D are public and not ours to ship, and RAVDESS's films were not at
-hand; the encoders are proven on their reference implementations. The claims' protocol is --config.protocol.name=random10; the trusted one
-beside it is the corpus's own (luna5, session5).
-
     python run.py --config=configs/ravdess.py:contextual_temporal --config.corpus.root=FOLDER --config.protocol.name=random10
 
-Differs from the document, which is silent on these: learning rate 0.01, a plateau of 5 epochs, 86 epochs for each stage. The encoders are
-frozen; streams.<name>.encoder_trained_from trains them along.
+Choices where the document is silent: learning rate 0.01, a plateau of 5 epochs, 86 epochs for each stage, dropout 0.2. The encoders are
+frozen; streams.<name>.encoder_trained_from fine-tunes them.
 """
 
 from ml_collections import ConfigDict

@@ -1,23 +1,21 @@
 """System E: recurrent layers with attention over time on MFCC and on faces, joined by their dense layers.
 
-Source: SYSTEMS.md's document E. Claims, RAVDESS speech, 8 classes, random 10-fold, accuracy: audio 76.52, video 78.19, fusion 91.25.
+Source: document E, Yanan Song: Feature fusion deep learning method for video and audio based emotion recognition. M.Sc. thesis, Purdue
+University Northwest, 2021. Published results, ours and all differences: docs/systems/gru_attention.md, gru_attention_small.md.
 
 gru_attention                 the document's audio subsystem: 13 MFCC, three GRU layers of 256, attention, dense, batch norm
 gru_attention:video           its video subsystem: VGG16 on faces at 7.5 frames/s, one GRU layer of 512, attention, dense, batch norm
 gru_attention:fused           both, joined by their dense layers
 gru_attention:audio_ablation  Table 4.3 as a sweep: layers, units, batch norm, attention
 gru_attention:video_ablation  Table 4.1 as a sweep
-gru_attention_small           our small one for unseen speakers: augmented mel bands, one convolution, one bidirectional GRU of 64
-gru_attention_action_units    the small one, fused with a table of action units (views.table.path) as the visual stream
+gru_attention_small           ours, for unseen speakers: augmented mel bands, one convolution, one bidirectional GRU of 64
+gru_attention_action_units    ours: the small one, fused with a table of action units (views.table.path)
 
-Ours on RAVDESS speech, 8 classes (mean of folds; luna5 over five seeds; the README has the whole table):
-  gru_attention               random10  WAR 83.4   --config.protocol.name=random10
-  gru_attention_small         luna5     UAR 58.7   --config.train.seeds="(0,1,2,3,4)"
-  gru_attention_action_units  luna5     UAR 76.7   the same and --config.views.table.path=FILE
-each after `python run.py --config=configs/ravdess.py:NAME --config.corpus.root=FOLDER`.
+    python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=FOLDER --config.protocol.name=random10
+    python run.py --config=configs/ravdess.py:gru_attention_small --config.corpus.root=FOLDER --config.train.seeds="(0,1,2,3,4)"
 
-Differs from the document, which is silent on these: silent ends are cut off and what is left is cut at 64 frames; batch norm and dropout
-between the layers; AdamW with a cosine, label smoothing. All of them are fields.
+Choices where the document is silent: silent ends are cut off and the rest is cut at 64 frames; batch norm and dropout between the layers;
+AdamW with a cosine schedule, label smoothing. All of them are fields.
 """
 
 from ml_collections import ConfigDict

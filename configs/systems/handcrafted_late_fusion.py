@@ -1,21 +1,18 @@
-"""System A1: hand-crafted features into convolutional nets, joined by a weighted product of their probabilities.
+"""System A1: hand-crafted features into convolutional networks, joined by a weighted product of their probabilities.
 
-Source: SYSTEMS.md's document A, method 1 (Table 2.1, sections 2.1 and 3.1). Claims, random 10-fold, accuracy: RAVDESS audio 81.2,
-video 71.2, both 93.2; IEMOCAP 72.2, 51.2, 71.2.
+Source: document A, an M.Sc. thesis on contextual temporal modelling for audio-visual emotion recognition (the text that we have names
+neither author nor title), method 1: Table 2.1, sections 2.1 and 3.1. Published results, ours and all differences:
+docs/systems/handcrafted_late_fusion.md.
 
-handcrafted_late_fusion                 both nets, and weights estimated by cross-validation on the training part
+handcrafted_late_fusion                 both networks, and weights estimated by cross-validation on the training part
 handcrafted_late_fusion:audio           features of Table 2.1 beside VGGish's embedding (its "transfer encoding layer")
-handcrafted_late_fusion:audio_features  features of Table 2.1 alone: what can be had without VGGish's weights
+handcrafted_late_fusion:audio_features  features of Table 2.1 alone: needs no weights
 handcrafted_late_fusion:video           HOG of the face beside 68 landmarks
-
-Ours: see the README's table for handcrafted_late_fusion:audio_features on RAVDESS, printed by
 
     python run.py --config=configs/ravdess.py:handcrafted_late_fusion:audio_features --config.corpus.root=FOLDER
 
-with --config.protocol.name=random10 for the claim's protocol.
-
-Differs from the document, which is silent on these: frames every 40 ms; how many convolutions and of how many channels; the mean over
-time before the dense layer; Adam; SSD faces where their file is given (views.hog.detector), else OpenCV's own detector.
+Choices where the document is silent: frames every 40 ms; number and width of convolutions; the mean over time before the dense layer; Adam;
+faces by SSD where its file is given (views.hog.detector), else by OpenCV's Haar cascade.
 """
 
 from ml_collections import ConfigDict

@@ -1,15 +1,16 @@
-"""System C whole: its image network over the frames of a film, its audio network, joined and trained further.
+"""System C as a whole: its image network, its video network and its audio network, joined and trained further.
 
-Source: SYSTEMS.md's document C, chapter 4 and section 5.1: "the same workflow on frames; then image and video nets are joined, then joined
-with audio and trained further". No claim: the document gives numbers for the parts alone.
+Source: document C, Maridu Laasya Sri, Eenadula Bhanuprakash, Guda Phanish, Gotam Gorabh: Multi-modal emotion recognition from audio and
+visual data. B.Tech. report, IIIT Kottayam, 2023; chapter 4 and section 5.1. It reports results of the parts alone. See
+docs/systems/image_audio_fusion.md.
 
-image_audio_fusion         both networks from scratch
+image_audio_fusion         all networks from scratch
 image_audio_fusion:vgg16   frozen VGG16 and a dense layer in place of the image network, as the document has for CFE
 
     python run.py --config=configs/demo.py:image_audio_fusion
 
-Differs from the document, which is silent on these: the image is the face of the middle frame, the video is the faces at 2
-frames/s, averaged; joining is concatenation, batch norm and a dense layer of 128.
+Choices where the document is silent: the image is the face of the middle frame; the video is faces at 2 frames/s, averaged; joining is
+concatenation, batch norm and a dense layer of 128.
 """
 
 from ml_collections import ConfigDict

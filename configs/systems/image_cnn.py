@@ -1,28 +1,21 @@
-"""System C's image network: three convolutions and a dense layer on small pictures.
+"""System C's image network: three convolutions and a dense layer on small images.
 
-Source: SYSTEMS.md's document C, sections 5.1.1, 5.2.1 and 5.3. Claim: accuracy 66.91 on JAFFE, CK+48 and CFE mixed, random 80/20.
+Source: document C, Maridu Laasya Sri, Eenadula Bhanuprakash, Guda Phanish, Gotam Gorabh: Multi-modal emotion recognition from audio and
+visual data. B.Tech. report, IIIT Kottayam, 2023; sections 5.1.1, 5.2.1 and 5.3. Published result, ours and all differences:
+docs/systems/image_cnn.md.
 
 image_cnn           RGB 48 x 48 in [0, 1]; convolutions of 64, 128, 256, dense 512; augmented
 image_cnn:jaffe     grey 48 x 48, 20 epochs
 image_cnn:ck48      two convolutions with dropout, 10 epochs
 image_cnn:vgg16     frozen VGG16 and a dense layer, as for CFE
-image_cnn:xception  ours beside them: frozen mini-Xception, which was trained on FER2013 (and so leaks on that corpus)
-
-Ours on real data: none yet; none of its corpora was at hand. The claim's protocol is --config.protocol.name=holdout_80_20, the trusted one
-is by subject.
+image_cnn:xception  ours: frozen mini-Xception, which was trained on FER2013 (and so leaks on that corpus)
 
     python run.py --config=configs/mixed_images.py --config.corpus.root=jaffe=FOLDER,ck48=FOLDER,cfe=FOLDER \\
         --config.protocol.name=holdout_80_20 \\
         --config.protocol.allow_leaks="('segments_in_two_parts','near_duplicate_in_two_parts')"
 
-Trained along in place of frozen, from one random draw, on unseen actors of the demo corpus (8 classes, of which a face alone tells four
-pairs apart), UAR as mean of 4 folds: 41.7 ± 4.9 against 22.2 ± 4.1 frozen; 86 clips right that the other has wrong, 30 the other way round.
-
-    python run.py --config=configs/demo.py:image_cnn:xception --config.views.still.crop=face --config.devices.feed=stream \\
-        --config.train.num_epochs=20 --config.train.learning_rate=2e-3 [--config.streams.video.encoder_trained_from=all --config.workdir=...]
-
-Differs from the document, which is silent on these: how far pictures are turned, moved and enlarged; no pooling in front of the first
-convolution (the text has one in one place), which would leave 6 x 6 of 48 x 48; the text's 88 x 88 is views.still.size_px.
+Choices where the document is silent: the amounts of rotation, shift and zoom. No pooling before the first convolution (the text has one in
+one place), which would leave 6 x 6 of 48 x 48; the text's 88 x 88 is views.still.size_px.
 """
 
 from ml_collections import ConfigDict

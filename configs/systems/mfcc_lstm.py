@@ -1,19 +1,15 @@
 """System C's audio network: an LSTM over 40 mean MFCC.
 
-Source: SYSTEMS.md's document C, sections 5.1.2 and 5.2.2. Claim: accuracy 98 on TESS, random 80/20.
+Source: document C, Maridu Laasya Sri, Eenadula Bhanuprakash, Guda Phanish, Gotam Gorabh: Multi-modal emotion recognition from audio and
+visual data. B.Tech. report, IIIT Kottayam, 2023; sections 5.1.2 and 5.2.2. Published result and ours: docs/systems/mfcc_lstm.md.
 
 mfcc_lstm                the document's recipe: batch 512, 100 epochs
-mfcc_lstm:small_corpus   ours for a part of the corpus: batch 32, noise on the coefficients, weight decay, a cosine; chosen on validation
-
-Ours on the 980 of 2,800 TESS clips at hand: see the README's table, printed by
+mfcc_lstm:small_corpus   ours for a part of the corpus: batch 32, noise on the coefficients, weight decay, a cosine schedule
 
     python run.py --config=configs/tess.py:mfcc_lstm:small_corpus --config.corpus.root=FOLDER --config.protocol.name=holdout_80_20
-    python run.py --config=configs/tess.py:mfcc_lstm:small_corpus --config.corpus.root=FOLDER --config.protocol.name=cross_speaker2
 
-with --config.train.seeds="(0,1,2,3,4)".
-
-Differs from the document: each coefficient is z-scored with statistics of the training part, and gradients are clipped; without the first
-its linear LSTM diverges in the first epoch.
+Differs: each coefficient is z-scored with statistics of the training part, and gradients are clipped; without the first the linear LSTM
+diverges in its first epoch.
 """
 
 from ml_collections import ConfigDict

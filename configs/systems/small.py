@@ -1,6 +1,6 @@
 """Small encoders that train from scratch in a minute: MFCC and small face crops, each into a GRU with attention.
 
-No published system; the demo, and a first thing to try on a new corpus.
+No published system; used by the demo, and a first thing to try on a new corpus. See docs/systems/small.md.
 """
 
 from ml_collections import ConfigDict

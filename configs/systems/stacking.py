@@ -1,22 +1,18 @@
-"""System D: an audio and a video net, and a third one stacked on their second-last layers.
+"""System D: an audio and a video network, and a third one stacked on their second-last layers.
 
-Source: SYSTEMS.md's document D. Claims, RAVDESS speech, 7 emotions without calm, 1248 clips, one random 50/25/25 split, accuracy: audio 58,
-video 61, stacked 87; audio 68 and video 72 when they train on 75 %.
+Source: document D, Samsom Tsegay Beyene: Emotion recognition from video using transfer learning and stacking. M.Sc. thesis, Politecnico di
+Milano, 2019. Published results, ours and all differences: docs/systems/stacking.md.
 
-stacking              base nets on the training part, the stacked net on most of the validation part, which they were not trained on
+stacking              base networks on the training part; the stacked one on most of the validation part, which they have not seen
 stacking:audio        VGGish's convolutions, largest value of each channel, two dense layers: 395,783 parameters
 stacking:video        VGG16 on grey 48 x 48 faces at 45 frames/s, two LSTM layers
 stacking:mfcc         13 MFCC in place of VGGish, the document's row for comparison
-stacking:out_of_fold  the trusted twin: logistic regression on out-of-fold predictions of the training part, nothing held out for it
-
-Ours on real data: stacking:audio on RAVDESS with random convolutions in place of VGGish's, in the README's table, printed by
+stacking:out_of_fold  ours: logistic regression on out-of-fold predictions of the training part, nothing held out for it
 
     python run.py --config=configs/ravdess.py:stacking:audio --config.corpus.root=FOLDER --config.encoders.vggish.weights=random
 
-with --config.protocol.name=holdout_50_25_25 for the claim's protocol.
-
-Differs from the document, which is silent on these: dropout 0.5; early stopping after 15 epochs without a better validation loss, best
-weights kept; the stacked net selects its epoch on a fifth of the validation part.
+Choices where the document is silent: dropout 0.5; early stopping after 15 epochs without a better validation loss, best weights used; the
+stacked network selects its epoch on a fifth of the validation part.
 """
 
 from ml_collections import ConfigDict

@@ -1,21 +1,18 @@
-"""System B: VGG19 on pictures of MFCC and on faces, an LSTM over the faces of each segment, attention over both, a vote of the segments.
+"""System B: VGG19 on images of MFCC and on faces, an LSTM over the faces of each segment, attention over both, a vote of the segments.
 
-Source: SYSTEMS.md's document B. Claims, accuracy, six emotions: RML leave-one-subject-out 76.13, k-fold 98.70; eNTERFACE'05 78.49 and
-97.75.
+Source: document B, Priyasad, Fernando, Denman, Sridharan, Fookes: Learning salient features for multimodal emotion recognition with
+recurrent neural networks and attention based fusion. AVSP 2019, doi 10.21437/avsp.2019-5. Published results and all differences:
+docs/systems/vgg19_lstm_attention.md.
 
-vgg19_lstm_attention            both streams; attention over the two modalities of a segment
-vgg19_lstm_attention:audio      its sound alone
-vgg19_lstm_attention:video      its picture alone
+vgg19_lstm_attention            both streams; attention over the two streams of a segment
+vgg19_lstm_attention:audio      its audio stream alone
+vgg19_lstm_attention:video      its video stream alone
 vgg19_lstm_attention:segments   the text's other reading: attention over the segments of a clip, which then needs no vote
-
-Ours on real data: none yet; neither corpus was at hand, and VGG19's ImageNet weights are its owner's. The claims' protocols are
---config.protocol.name=loso and random10.
 
     python run.py --config=configs/rml.py:vgg19_lstm_attention --config.corpus.root=FOLDER --config.protocol.name=loso
 
-Differs from the document, which is silent on these: VGG19 is frozen (its fc7 features are kept; streams.<name>.encoder_trained_from="fc6"
-trains its fully connected layers along); Adam, batch 64, 30 epochs; width 512 of attention's layer. Clips without a face stay in every
-count, where the document removes them.
+Choices where the document is silent: VGG19 is frozen (streams.<name>.encoder_trained_from="fc6" trains its dense layers); Adam, batch 64,
+30 epochs; width 512 of the attention layer. Clips without a face stay in every count, where the document removes them.
 """
 
 from ml_collections import ConfigDict

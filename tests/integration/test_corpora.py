@@ -1,4 +1,4 @@
-"""A corpus of each kind from its owner's layout on, as the README's commands have it: sound, films, stills joined from three roots."""
+"""A corpus of each kind from its owner's layout on, as docs/corpora.md lists them: sound, films, stills joined from three roots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IEMOCAP as the README trains it, on a small tree in the owner's layout: five sessions, dialogues with both actors side by side."""
+"""IEMOCAP trained on a small tree in the owner's layout: five sessions, dialogues with both actors side by side."""
 
 from __future__ import annotations
 
