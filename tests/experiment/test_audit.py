@@ -11,15 +11,19 @@ from made_sets import segment, spanning_pictures, write_set
 
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.data.prepared import Damage, PreparedCorpus, TableColumns
+from avemo_jax.evaluation.results import write_predictions_csv
 from avemo_jax.experiment import baseline, fit_probes
 from avemo_jax.experiment.audit import audit, audit_results, encoder_uses, stack_uses
 from avemo_jax.experiment.fit_probes import late_fits, plan_fits
 from avemo_jax.experiment.grid_plan import GridPlan, make_plan
+from avemo_jax.experiment.measuring import run_hashes
 from avemo_jax.experiment.outcomes import fit_late
 from avemo_jax.experiment.predictions import to_predictions
+from avemo_jax.modes.audit import audit_run
 from avemo_jax.modes.train import train as train_grid
 from avemo_jax.protocols.audit.findings import refuse
 from avemo_jax.protocols.folds import LeakError
+from avemo_jax.runs.run_directory import open_run
 from avemo_jax.training.scaler import fit_scaler
 from configs import base
 from data_prep.views.segments import ViewSegment
@@ -102,14 +106,14 @@ def test_a_recording_that_is_there_twice_stops_the_run_unless_allowed(prepared, 
     allowed = config(**fields, **{"protocol.allow_leaks": ("near_duplicate_in_two_parts",)})
     findings = audit(make_plan(allowed, alone), alone)
     assert names(findings) == ["near_duplicate_in_two_parts"] and findings[0].allowed_by == "protocol.allow_leaks"
-    with run.open_run(tmp_path / "run", allowed):  # to allow a finding afterwards is no other run
+    with open_run(tmp_path / "run", allowed):  # to allow a finding afterwards is no other run
         pass
 
 
 def test_normalisation_by_speaker_is_done_and_marked(prepared):
     plan = plan_of(prepared, **{"system.speaker_normalized": ("audio",)})
     values, mask = plan.data.arrays["audio"], plan.data.arrays["audio_mask"]
-    speakers = np.asarray([clip.speaker for clip in plan.clips])[plan.data.arrays["clip"]]
+    speakers = np.asarray([clip.speaker for clip in plan.clips])[plan.data.clip]
     for speaker in np.unique(speakers):
         own = values[speakers == speaker][mask[speakers == speaker]]
         np.testing.assert_allclose(own.mean(axis=0), 0, atol=1e-5)
@@ -131,10 +135,10 @@ def test_a_column_that_gives_the_answer_away_is_worn_where_it_is_allowed(prepare
     (finding,) = audit(plan, alone)
     assert finding.name == "column_is_no_feature" and finding.is_worn and not finding.stops
     assert finding.allowed_by == "views.table.allow_columns" and "'emotion' looks like the class" in finding.detail
-    assert run.run_hashes(plan, alone)["table_columns"] == ["AU01", "emotion"]
+    assert run_hashes(plan, alone)["table_columns"] == ["AU01", "emotion"]
     clean = dataclasses.replace(alone, table_columns=TableColumns(("AU01",)))
     assert audit(plan, clean) == []
-    assert "table_columns" not in run.run_hashes(plan, prepared)
+    assert "table_columns" not in run_hashes(plan, prepared)
 
 
 def test_an_unknown_leave_is_refused_by_name(prepared):
@@ -209,7 +213,7 @@ class Says:
 def test_fusion_weights_are_shown_not_to_see_the_test_part(prepared, rule):
     plan = plan_of(prepared, **FUSED, **{"late.rule": rule})
     *bases, late = plan.stages
-    says = [Says(stage, len(plan.data.arrays["clip"]), seed) for seed, stage in enumerate(bases)]
+    says = [Says(stage, len(plan.data.clip), seed) for seed, stage in enumerate(bases)]
     uses = list(late_fits(plan, fit_late(plan, late, says)))
     assert [use.fold for use in uses] == [fold.name for fold in plan.folds.folds] and not any(use.changed for use in uses)
     # Planted: the first fold's weights are fitted on its own test part.
@@ -226,7 +230,7 @@ def test_stacks_learn_from_unseen_predictions_alone(prepared, monkeypatch):
     assert len(list(stack_uses(stacked))) == 2 * 3
     assert not {"stack_saw_clips"} & set(names(audit(late, prepared) + audit(stacked, prepared)))
     # Planted: the stacked stage learns from the training part, as the stages below it do.
-    honest = Plan.part_clips
+    honest = GridPlan.part_clips
     monkeypatch.setattr(GridPlan, "part_clips", lambda self, stage, trial: honest(self, self.stages[0], trial))
     (found,) = [finding for finding in audit(stacked, prepared) if finding.stops]
     assert found.name == "stack_saw_clips" and "stacked on audio" in found.detail
@@ -263,7 +267,7 @@ def test_mode_audit_looks_at_predictions_too(prepared, tmp_path, capsys):
     alone = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]})
     own = config(workdir=str(tmp_path))
     plan = make_plan(own, alone)
-    run.write_predictions_csv(tmp_path / "predictions.csv", predictions_of(plan, skip=1))
-    findings = run.audit_only(own, alone)
+    write_predictions_csv(tmp_path / "predictions.csv", predictions_of(plan, skip=1))
+    findings = audit_run(own, alone)
     assert names(findings) == ["clip_dropped"]
     assert "clip_dropped (FAILS): 1 clip of the test parts without a prediction" in capsys.readouterr().out

@@ -9,9 +9,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from avemo_jax.experiment.run import set_up_backend
 from packaging.requirements import Requirement
 
+from avemo_jax.experiment import backend
+from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.features import FLAGS_BY_JAX, compiler_flags
 from avemo_jax.experiment.live_features import encodes
 from configs import demo
@@ -27,7 +28,7 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
     assert encodes(config) == has_encoder
     monkeypatch.setenv("XLA_FLAGS", "")
     kept: list[bool] = []
-    monkeypatch.setattr(run, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(backend, "keep_freed_memory", lambda: kept.append(True))
     set_up_backend(config, encodes=encodes(config))
     assert bool(kept) == has_encoder
     assert (ONE_CORE in os.environ["XLA_FLAGS"]) != has_encoder

@@ -79,7 +79,7 @@ def test_changed_predictions_are_an_error_and_stay_as_they_are(workdir, corpus):
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"happy", b"angry", 1))
     changed = path.read_bytes()
-    for mode in (run.evaluate, run.train):
+    for mode in (evaluate_run, train_grid):
         with pytest.raises(ChangedPredictions, match=r"predictions\.csv was changed after this run wrote it: expected SHA-256"):
             mode(config(workdir), corpus)
         assert path.read_bytes() == changed != whole

@@ -55,11 +55,11 @@ def test_every_labelled_clip_is_planned_and_the_lost_one_is_tested_but_not_train
     assert len(plan.clips) == 48 and plan.num_undecodable == 1 and plan.num_without_face == 0
     inputs = plan.inputs(plan.stages[0], plan.trials)
     lost = plan.data.examples_of([LOST])
-    assert len(lost) == 1 and not plan.data.arrays["usable"][lost[0]]
+    assert len(lost) == 1 and not plan.data.usable[lost[0]]
     assert all(lost[0] not in one.train_index[: one.train_count] for one in inputs)
     tested = np.concatenate([plan.test_rows(trial) for trial in plan.trials])
     assert sorted(tested) == list(range(49))  # 48 clips, one of two segments
-    clip_of = plan.data.arrays["clip"]
+    clip_of = plan.data.clip
     for one, fold in zip(inputs, plan.folds.folds, strict=True):
         ids = {part: set(getattr(fold, part)) for part in ("train", "validation")}
         assert {plan.data.clip_ids[clip_of[row]] for row in one.train_index[: one.train_count]} == ids["train"] - {LOST}
@@ -69,7 +69,7 @@ def test_every_labelled_clip_is_planned_and_the_lost_one_is_tested_but_not_train
 def test_selecting_on_test_is_possible(prepared):
     plan = make_plan(config(**{"protocol.select": "test"}), prepared)
     one, fold = plan.inputs(plan.stages[0], plan.trials)[0], plan.folds.folds[0]
-    chosen = {plan.data.clip_ids[plan.data.arrays["clip"][row]] for row in one.select_index[: one.select_count]}
+    chosen = {plan.data.clip_ids[plan.data.clip[row]] for row in one.select_index[: one.select_count]}
     assert chosen == set(fold.test)
 
 

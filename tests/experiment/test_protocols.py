@@ -82,7 +82,7 @@ def test_each_protocol_wears_its_own_leaks(prepared):
 
 def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
     own = config(workdir=str(tmp_path / "run"), prepared_dir=str(tmp_path), **{"train.stages": ("svm",), "protocol.baseline": False})
-    results = train(own, prepared)
+    results = train_grid(own, prepared)
     schema = json.loads((Path(report.__file__).parent / "results.schema.json").read_text())
     jsonschema.validate(results, schema)
     assert results["protocol"] == "speaker_k" and results["leaks"] == [] and results["speaker_independent"]
@@ -120,12 +120,12 @@ def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
 
     # Evaluating again finds the same, and the audit looks at both files.
     before = (tmp_path / "run" / "predictions-random_k.csv").read_bytes()
-    again = evaluate(own, prepared)
+    again = evaluate_run(own, prepared)
     assert (tmp_path / "run" / "predictions-random_k.csv").read_bytes() == before
     assert {**again, "seconds": 0} == {**results, "seconds": 0}
     lines = before.decode().splitlines(keepends=True)
     (tmp_path / "run" / "predictions-random_k.csv").write_text("".join(lines[:-1]))
-    dropped = [finding for finding in run.audit_only(own, prepared) if finding.stops]
+    dropped = [finding for finding in audit_run(own, prepared) if finding.stops]
     assert [(finding.name, finding.protocol) for finding in dropped] == [("clip_dropped", "random_k")]
 
 

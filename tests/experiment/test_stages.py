@@ -15,12 +15,13 @@ from small_experiment import BOTH, NUM_FOLDS, NUM_SPEAKERS, flat, only, rows_of,
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.results import aggregate_segments, read_predictions_csv
+from avemo_jax.experiment import ensemble as ensemble_module
 from avemo_jax.experiment import stages
+from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.grid_plan import GridPlan, make_plan
 from avemo_jax.experiment.outcomes import NetworkOutcome, fit_svms
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.stages import restore_stages, train_stages
-from avemo_jax.modes import predict
 from avemo_jax.modes.evaluate import evaluate as evaluate_run
 from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.run_directory import RunDirectory
@@ -105,7 +106,7 @@ def test_the_stacked_net_trains_on_clips_that_nobody_has_trained_on(restored, fi
         assert train and select and not (train | select) & set(fold.train) and not (train | select) & set(fold.test)
         assert not train & select and train | select == set(fold.validation)
         (inputs,) = plan.inputs(stage, [trial])
-        rows = {plan.data.clip_ids[plan.data.arrays["clip"][row]] for row in inputs.train_index[: inputs.train_count]}
+        rows = {plan.data.clip_ids[plan.data.clip[row]] for row in inputs.train_index[: inputs.train_count]}
         assert rows == train
     epochs = {
         name: {row["epoch"] for row in rows_of(Path(finished("stacked")[0]["workdir"])) if row["stage"] == name}
@@ -203,7 +204,7 @@ def pieces(corpus: PreparedCorpus, clip_id: str) -> dict[str, list]:
 @pytest.mark.parametrize("name", ["stacked", "weighted_product", "logistic"])
 def test_an_ensemble_of_joined_nets_says_what_they_say(name, finished, restored):
     config, corpus, _ = finished(name)
-    ensemble = predict.load_ensemble(config, Path(config.workdir), VIEWS, 10.0, None)
+    ensemble = load_ensemble(config, VIEWS, 10.0, None)
     assert ensemble.num_members == NUM_FOLDS
     plan, outcomes = restored(name)
     for clip in (corpus.clips[5], corpus.clips[40]):  # the first has two segments
@@ -234,7 +235,7 @@ def test_settings_that_change_the_program_have_programs_and_folders_of_their_own
         wars = []
         for position in own:
             rows = plan.test_rows(plan.trials[position])
-            clips, segment_of = np.unique(plan.data.arrays["clip"][rows], return_inverse=True)
+            clips, segment_of = np.unique(plan.data.clip[rows], return_inverse=True)
             said = aggregate_segments(segment_of, outcome.probabilities([position], [rows])[0], len(clips))
             wars.append((said.argmax(axis=1) == np.asarray(plan.classes)[clips]).mean())
         assert entry["war"] == pytest.approx(np.mean(wars))
@@ -249,8 +250,8 @@ def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monk
     config, corpus, _ = finished("swept")
     plan, (outcome,) = restored("swept")
     chosen = [0, 7, 11]
-    monkeypatch.setattr(predict, "chosen_trials", lambda trials, score: chosen)
-    ensemble = predict.load_ensemble(config, Path(config.workdir), {"audio": VIEWS["audio"]}, 10.0, None)
+    monkeypatch.setattr(ensemble_module, "chosen_trials", lambda trials, score: chosen)
+    ensemble = load_ensemble(config, {"audio": VIEWS["audio"]}, 10.0, None)
     rows = plan.data.examples_of([corpus.clips[5].clip_id])
     expected = np.mean(outcome.probabilities(chosen, [rows] * 3), axis=0)
     found = [segment.probabilities for segment in ensemble.predict(pieces(corpus, corpus.clips[5].clip_id))]
@@ -293,7 +294,7 @@ def test_the_classical_system_is_a_system(finished, restored):
     machines = {id(machine) for machine in outcome.machines}
     assert len(machines) == NUM_FOLDS
     with pytest.raises(ValueError, match="machines of small are fitted anew where they are wanted and are not kept"):
-        predict.load_ensemble(config, Path(config.workdir), {"audio": VIEWS["audio"]}, 10.0, None)
+        load_ensemble(config, {"audio": VIEWS["audio"]}, 10.0, None)
 
 
 def test_the_classical_system_wants_its_features_in_memory(finished, tmp_path):

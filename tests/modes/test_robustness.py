@@ -81,7 +81,7 @@ def only_audio(corpus):
 def test_the_classical_system_under_noise(corpora, tmp_path, capsys):
     own = config(tmp_path, **{"protocol.baseline": False})
     clean = only_audio(dataclasses.replace(corpora["clean"], functionals=None))
-    results = train(own, clean)
+    results = train_grid(own, clean)
     capsys.readouterr()
     asked = []
 
@@ -122,7 +122,7 @@ def test_networks_without_one_of_their_streams_and_the_baseline_beside(corpora, 
     }
     fields = {"train.stages": ("fused",), "system.streams": ("audio", "video"), "train.num_epochs": 15, "fusion.batch_norm": False}
     own = config(tmp_path, **fields, **small, **{"train.learning_rate": 0.02, "train.dropout_rate": 0.0})
-    results = train(own, corpora["clean"])
+    results = train_grid(own, corpora["clean"])
     panel = measure_robustness(own, corpora["clean"], lambda condition: corpora.get(condition.text, corpora["clean"]))
     by_name = {entry["condition"]: entry for entry in panel["conditions"]}
     assert list(by_name) == ["noise 20 dB", "noise 0 dB", "occlusion 0.3 share", "no audio", "no video"]

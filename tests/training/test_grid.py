@@ -43,6 +43,9 @@ def test_stages_say_what_they_take_over():
             make_stages(names, of, freeze_earlier=False)
 
 
+from avemo_jax.training.train_loop import train_group
+
+
 def train(directory, *, num_epochs=3, stop=None, every=10, rows=None, resumed=None):
     trials, inputs = make_trial_inputs()
     return train_group(
