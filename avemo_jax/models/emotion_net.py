@@ -24,7 +24,7 @@ from avemo_jax.models.recurrent import ACTIVATIONS, RecurrentStack
 from avemo_jax.models.sequence_cnn import SequenceCNN
 from avemo_jax.models.time_conv import TimeConv, spread_over_neighbours
 
-ENCODERS = ("none", "mlp", "cnn", "conv_pool", *PUBLISHED_ENCODERS)
+ENCODERS = ("none", "mlp", "cnn", "conv_pool")  # beside those with published weights
 LAYERS = ("concatenated", "weighted")
 FRAME_CONTEXTS = ("none", "gru", "lstm")
 CONTEXTS = ("gru", "lstm", "conv", "none")
@@ -37,7 +37,7 @@ class BranchSpec:
     """One stream of the network; fields and defaults are those of `configs.base.branch`, where each has its reason.
 
     Attributes:
-      encoder: what turns one step of the view into a vector inside the network, one of ENCODERS.
+      encoder: what turns one step of the view into a vector inside the network: one of ENCODERS, or an encoder with published weights.
       encoder_spec: of an encoder with published weights, see `encoders`.
       encoder_units: "mlp": widths of its layers; "cnn", "conv_pool": channels of its blocks.
       layers: of features with an axis of layers (B, T, L, D): "concatenated", L D numbers a step, or their learned mean, "weighted", see
@@ -80,7 +80,7 @@ class BranchSpec:
     batch_norm: bool = True
 
     def __post_init__(self):
-        _expect("encoder", self.encoder, ENCODERS)
+        _expect("encoder", self.encoder, (*ENCODERS, *PUBLISHED_ENCODERS))
         if (self.encoder in PUBLISHED_ENCODERS) != (self.encoder_spec is not None):
             raise ValueError(f"encoder {self.encoder!r}: an encoder with published weights has an encoder_spec and no other has")
         _expect("layers", self.layers, LAYERS)
@@ -182,7 +182,7 @@ class Context(nn.Module):
         """Map a view x (B, T, ...) with mask (B, T) and real examples (B,) bool to the context's steps.
 
         Returns:
-          Steps (B, T', D), the last real state (B, D), and the steps' mask (B, T'); T' = T without a stride over time and an encoder of sequences.
+          Steps (B, T', D), the last real state (B, D), and the steps' mask (B, T'); T' = T unless a stride or an encoder changes it.
         """
         spec = self.spec
         real = mask.reshape(*mask.shape, *(1,) * (x.ndim - 2))
