@@ -135,30 +135,60 @@ def prepared(config, degradation=None):
     from avemo_jax.experiment.features import are_made, compiler_flags, with_features
     from avemo_jax.experiment.plan import check_grid
     from avemo_jax.experiment.run import set_up_backend
-    from data_prep.prepare_corpus import prepare_corpus, shared_media
+    from data_prep.prepare_corpus import shared_media
     from data_prep.sets.derived import DerivedSets
     from data_prep.workers.own_process import run_in_own_process
 
     check_grid(config)
     set_up_backend(config)
     fetch_used(config, view_steps(config))
-    corpus = prepare_corpus(config, degradation)
+    corpus = corpus_of(config, degradation)
     store = DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips)
     if not are_made(config, corpus, store):
         run_in_own_process(make_features, config | {"degradation": degradation}, compiler_flags=compiler_flags())
-    pairs = None if degradation else shared_media(config, corpus.clips)
+    pairs = None
+    if config["protocol"]["near_duplicates"] and not degradation:
+        name, root = config["corpus"]["name"], config["corpus"]["root"]
+        views, prepared_dir, num_workers = views_of_streams(config), config["prepared_dir"], config["num_workers"]
+        pairs = shared_media(name, root, corpus.clips, views=views, prepared_dir=prepared_dir, num_workers=num_workers)
     return with_features(config, dataclasses.replace(corpus, shared_media=pairs), store)
+
+
+def corpus_of(config, degradation=None):
+    """The clips of the corpus and the prepared views of the streams."""
+    from data_prep.prepare_corpus import prepare_corpus
+    from data_prep.sets.on_beam import beam_of
+
+    corpus = config["corpus"]
+    return prepare_corpus(
+        corpus["name"],
+        corpus["root"],
+        label_target=corpus["label_target"],
+        options=corpus,
+        views=views_of_streams(config),
+        beside=views_of_streams(config, "_beside"),
+        prepared_dir=config["prepared_dir"],
+        num_workers=config["num_workers"],
+        baseline_params=config["views"]["functionals"] if config["protocol"]["baseline"] else None,
+        degradation=degradation,
+        beam=beam_of(config["beam_runner"], config["beam_options"]),
+    )
+
+
+def views_of_streams(config, suffix=""):
+    """Stream -> (view, its parameters); with the suffix "_beside" the second views of the streams that have one."""
+    names = {stream: config["system"][f"{stream}_view{suffix}"] for stream in config["system"]["streams"]}
+    return {stream: (view, config["views"][view]) for stream, view in names.items() if view}
 
 
 def make_features(config):
     """Run the frozen encoders over the prepared views; in a process of its own, whose compiler flags suit large convolutions."""
     from avemo_jax.allocator import keep_freed_memory
     from avemo_jax.experiment.features import with_features
-    from data_prep.prepare_corpus import prepare_corpus
     from data_prep.sets.derived import DerivedSets
 
     keep_freed_memory()
-    corpus = prepare_corpus(config, config.get("degradation"))
+    corpus = corpus_of(config, config.get("degradation"))
     with_features(config, corpus, DerivedSets(config["prepared_dir"], config["corpus"]["name"], corpus.clips))
 
 

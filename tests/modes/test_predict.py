@@ -47,7 +47,16 @@ def trained(tmp_path_factory) -> dict:
     config.model.audio.context_units, config.model.audio.dense_units = (6,), (6,)
     config.train.num_epochs, config.train.tensorboard = 2, False
     config = config.to_dict()
-    run.train(config, prepare_corpus(config))
+    prepared = prepare_corpus(
+        "ravdess",
+        config["corpus"]["root"],
+        label_target="acted",
+        options=config["corpus"],
+        views={"audio": ("mfcc", config["views"]["mfcc"])},
+        prepared_dir=config["prepared_dir"],
+        num_workers=1,
+    )
+    run.train(config, prepared)
     return config
 
 
