@@ -18,7 +18,9 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.degradation import Degradation
 from data_prep.decoding.degrading import degraded
-from data_prep.decoding.media import Frame, MediaError, stream_audio, stream_frames
+from data_prep.decoding.films import stream_frames
+from data_prep.decoding.media import Frame, MediaError
+from data_prep.decoding.sound import stream_audio
 from data_prep.decoding.stills import ROW_OFFSET, STILL_SUFFIXES, stream_row, stream_still
 from data_prep.views.segments import ViewSegment
 
