@@ -41,7 +41,7 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None) -> P
     fetch_used(experiment, view_steps(experiment))
     corpus, store = _prepared_views(experiment, degradation)
     if not are_made(experiment, corpus, store):
-        run_in_own_process(make_features, (experiment, degradation), compiler_flags=compiler_flags())
+        run_in_own_process(make_features, experiment, degradation, compiler_flags=compiler_flags())
     pairs = None
     if degradation is None and experiment.protocol.near_duplicates:
         pairs = shared_media(
@@ -55,13 +55,12 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None) -> P
     return with_features(experiment, dataclasses.replace(corpus, shared_media=pairs), store)
 
 
-def make_features(task: tuple[Experiment, Degradation | None]) -> None:
+def make_features(experiment: Experiment, degradation: Degradation | None = None) -> None:
     """Run the frozen encoders over the prepared views; in a process of its own, with compiler flags that suit large convolutions."""
     from avemo_jax.allocator import keep_freed_memory
     from avemo_jax.experiment.features import with_features
 
     keep_freed_memory()
-    experiment, degradation = task
     with_features(experiment, *_prepared_views(experiment, degradation))
 
 

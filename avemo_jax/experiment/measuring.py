@@ -133,5 +133,5 @@ def run_hashes(plan: GridPlan, prepared: PreparedCorpus) -> dict[str, Any]:
         "num_trials": len(plan.trials),
         "num_steps": {stream: plan.data.num_steps(stream) for stream in plan.data.streams},
         "stages": [stage.name for stage in plan.stages],
-        **({"table_columns": list(prepared.table_columns.used)} if prepared.table_columns else {}),
+        "table_columns": {stream: list(columns.used) for stream, columns in prepared.table_columns.items()},
     }
