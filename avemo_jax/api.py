@@ -43,10 +43,11 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None) -> P
     if not are_made(experiment, corpus, store):
         run_in_own_process(make_features, experiment, degradation, compiler_flags=compiler_flags())
     pairs = None
-    if degradation is None and experiment.protocol.near_duplicates:
+    root = experiment.corpus.root
+    if root and degradation is None and experiment.protocol.near_duplicates:
         pairs = shared_media(
             experiment.corpus.name,
-            experiment.corpus.root,
+            root,
             corpus.clips,
             views=_views_of_streams(experiment),
             prepared_dir=experiment.prepared_dir,
