@@ -13,7 +13,7 @@ from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.models.emotion_net import attention_weights
-from avemo_jax.reporting.report import write_attention
+from avemo_jax.reporting.attention_examples import write_attention
 from avemo_jax.training.steps import network_input
 
 
@@ -39,8 +39,8 @@ def write_attention_examples(plan: Plan, outcome: Outcome, path: Path, folds: Co
     for stream in set(weights) & set(stage.streams):
         arrays |= {f"{stream}_weights": weights[stream], f"{stream}_times_s": data.times_s[stream][rows]}
         values = data.arrays[stream][rows]
-        if stream == "video" and values.dtype == np.uint8 and values.ndim == 5:
-            arrays["keyframes"] = np.broadcast_to(values, (*values.shape[:-1], 3)) if values.shape[-1] == 1 else values
+        if values.dtype == np.uint8 and values.ndim == 5:
+            arrays[f"{stream}_keyframes"] = np.broadcast_to(values, (*values.shape[:-1], 3)) if values.shape[-1] == 1 else values
     if not arrays:
         return False
     num_rows = len(rows)

@@ -21,6 +21,7 @@ from avemo_jax import parallel
 from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment import networks
 from avemo_jax.experiment.plan import Plan
+from avemo_jax.text import format_duration, format_range
 from avemo_jax.training import memory, steps
 from avemo_jax.training.execution import Execution, choose_execution
 from avemo_jax.training.grid import NOT_WARM, Stage, Trial, batches_of
@@ -204,7 +205,7 @@ def describe(
     if layout.num_shares > 1 or num_processes > 1:
         sizes = np.bincount(list(_shares(plan.trials, layout.num_shares).values())).tolist()
         idle = "" if num_processes <= layout.num_shares else f"; {num_processes - layout.num_shares} of them have nothing to train"
-        lines[0] += f" in {layout.num_shares} shares of {_range(sizes)} over {num_processes} processes{idle}"
+        lines[0] += f" in {layout.num_shares} shares of {format_range(sizes)} over {num_processes} processes{idle}"
     for stage in plan.stages:
         if not is_network(stage):
             lines.append(f"  {stage.name}: fitted, no network")
@@ -218,8 +219,9 @@ def describe(
             if batch.group == tuple(group)
         )
         over = "" if bytes_ <= limit else " (MORE than that; smaller batches of examples or more devices would help)"
+        sizes = format_range([batch.size for batch in batches])
         lines.append(
-            f"  {stage.name}: {len(plan.trials_of(stage))} trials in {len(batches)} batches of {_range([one.size for one in batches])}, "
+            f"  {stage.name}: {len(plan.trials_of(stage))} trials in {len(batches)} batches of {sizes}, "
             f"{num_programs} to compile; about {bytes_ / 2**30:.2g} of {limit / 2**30:.2g} GiB a device{over}; "
             + _time_left(plan, stage, rows, min(num_processes, layout.num_shares))
         )
@@ -235,20 +237,7 @@ def _time_left(plan: Plan, stage: Stage, rows: Sequence[Mapping[str, Any]], num_
     left = len(trials) * num_epochs - len({(row["trial"], row["epoch"]) for row in own})
     if left <= 0:
         return "trained"
-    return f"at most {spoken(left * float(np.median([row['seconds'] for row in own])) / num_busy)} by the epochs that are done"
-
-
-def spoken(seconds: float) -> str:
-    """A time for people, such as 1 h 5 min."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _range(sizes: Sequence[int]) -> str:
-    low, high = min(sizes), max(sizes)
-    return f"{low}" if low == high else f"{low} to {high}"
+    return f"at most {format_duration(left * float(np.median([row['seconds'] for row in own])) / num_busy)} by the epochs that are done"
 
 
 def rows_file(layout: Layout, share: int) -> Path:

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from avemo_jax.evaluation.joining import Joiner, fit_joiner, joiner_from_dict, score_of
-from avemo_jax.evaluation.results import aggregate_segments
+from avemo_jax.evaluation.late_fusion import FusionRule, fit_rule, rule_from_json, score_of
+from avemo_jax.evaluation.metrics import metric_named
+from avemo_jax.evaluation.predictions import aggregate_segments
 from avemo_jax.experiment.plan import Plan
 from avemo_jax.training.classical import FittedSvm, fit_svm
 from avemo_jax.training.execution import TrialProgram
@@ -94,7 +95,7 @@ class LateOutcome:
 
     stage: Stage
     earlier: Sequence[NetworkOutcome]
-    joiners: Sequence[Joiner]
+    joiners: Sequence[FusionRule]
     scores: Sequence[float]
 
     @property
@@ -111,7 +112,7 @@ class LateOutcome:
     def as_json(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
         """What is written to late.json: the rule of each trial."""
         return [
-            {"trial": trial.number, "fold": trial.fold, "seed": trial.seed, "setting": trial.setting, "score": score} | joiner.as_dict()
+            {"trial": trial.number, "fold": trial.fold, "seed": trial.seed, "setting": trial.setting, "score": score} | joiner.to_json()
             for trial, joiner, score in zip(trials, self.joiners, self.scores, strict=True)
         ]
 
@@ -155,7 +156,7 @@ def fit_late(plan: Plan, stage: Stage, earlier: Sequence[NetworkOutcome]) -> Lat
         inner = [len(plan.trials) + position * num_inner + index for index in range(num_inner)]
         # A stage's own trials lie in the order of `with_inner_trials`: first the grid, then the inner folds of each of its trials.
         posteriors = [np.concatenate(one.posteriors(inner, unseen)) for one in earlier]
-        joiners.append(fit_joiner(rule, *_clip_level(plan, np.concatenate(unseen), posteriors), metric=metric))
+        joiners.append(fit_rule(rule, *_clip_level(plan, np.concatenate(unseen), posteriors), metric=metric))
         select = plan.data.examples_of(plan.selection_clips(stage, trial))
         said = [one.posteriors([position], [select])[0] for one in earlier]
         label, (joined,) = _clip_level(plan, select, [joiners[-1].join(said)])
@@ -165,7 +166,7 @@ def fit_late(plan: Plan, stage: Stage, earlier: Sequence[NetworkOutcome]) -> Lat
 
 def restore_late(stage: Stage, earlier: Sequence[NetworkOutcome], content: Sequence[Mapping[str, Any]]) -> LateOutcome:
     """Read what `LateOutcome.as_json` gave."""
-    return LateOutcome(stage, earlier, [joiner_from_dict(one) for one in content], [float(one["score"]) for one in content])
+    return LateOutcome(stage, earlier, [rule_from_json(one) for one in content], [float(one["score"]) for one in content])
 
 
 def fit_machines(plan: Plan, stage: Stage) -> SvmOutcome:
@@ -209,8 +210,8 @@ def machine_features(plan: Plan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counted(metric: str) -> str:
-    """Machines are chosen by what they decide; "loss" is no such metric."""
-    return "uar" if metric == "loss" else metric
+    """Return the metric by which SVMs are selected: `metric`, or UAR where `metric` is one of probabilities."""
+    return "uar" if metric_named(metric).from_confusion is None else metric
 
 
 def _clip_level(plan: Plan, rows: np.ndarray, posteriors: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
@@ -14,7 +15,9 @@ import jax
 from avemo_jax.allocator import keep_freed_memory
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.gaps import protocol_gaps
-from avemo_jax.evaluation.results import read_predictions_csv, summarise, write_predictions_csv
+from avemo_jax.evaluation.predictions import read_predictions_csv, write_predictions_csv
+from avemo_jax.evaluation.results import ProtocolResult, RunFacts, RunResults
+from avemo_jax.evaluation.summary import summarise
 from avemo_jax.experiment.attention import write_attention_examples
 from avemo_jax.experiment.audit import audit, audit_results
 from avemo_jax.experiment.baseline import baseline_predictions
@@ -146,7 +149,7 @@ def report(config: Config) -> None:
     if not (workdir / "results.json").is_file():
         raise FileNotFoundError(f"no finished run in {workdir}; train it first: the same command with --mode=train")
     write_report(workdir)
-    print(format_table(RunDirectory(workdir).read_json("results.json")))
+    print(format_table(RunResults.from_json(RunDirectory(workdir).read_json("results.json"))))
     print(f"report: {workdir / 'report.html'}")
 
 
@@ -209,25 +212,28 @@ def _finish(
     measured = {
         table.protocol: summarise(
             predictions[table.protocol],
-            **_facts(plan, table, findings) | {"num_params": outcome.num_params},
-            seconds=seconds,
+            RunFacts(**_facts(plan, table, findings), num_params=outcome.num_params, seconds=seconds),
             baseline=baselines[table.protocol],
             validation=predicted[table.protocol][1],
             num_train={fold.name: len(fold.train) for fold in table.folds},
         )
         for table, _ in spans
     }
-    results = measured[own.protocol]
-    results |= summarise_stages(plan, outcomes, own_folds) | summarise_settings(plan, outcome, own_folds)
-    results |= summarise_search(plan, run.path, own_folds)
+    results = dataclasses.replace(
+        measured[own.protocol],
+        stages=summarise_stages(plan, outcomes, own_folds),
+        settings=summarise_settings(plan, outcome, own_folds),
+        search=summarise_search(plan, run.path, own_folds),
+    )
     if plan.folds.joined:
-        results |= {"protocols": [_beside(measured[table.protocol], table) for table, _ in spans], "gaps": protocol_gaps(predictions)}
-    run.write_json("results.json", results)
+        protocols = tuple(_protocol_result(measured[table.protocol], table) for table, _ in spans)
+        results = dataclasses.replace(results, protocols=protocols, gaps=protocol_gaps(predictions))
+    run.write_json("results.json", results.to_json())
     with run.phase("report"):
         write_report(run.path)
     print(format_table(results))
     print(f"report: {run.path / 'report.html'}")
-    return results
+    return results.to_json()
 
 
 def predictions_name(plan: Plan, table: FoldTable) -> str:
@@ -235,14 +241,20 @@ def predictions_name(plan: Plan, table: FoldTable) -> str:
     return "predictions.csv" if table is plan.folds.tables[-1] else f"predictions-{table.protocol}.csv"
 
 
-def _beside(results: dict[str, Any], table: FoldTable) -> dict[str, Any]:
-    """What a table of several protocols needs of each."""
-    kept = ("protocol", "speaker_independent", "fold_hash", "num_clips", "leaks", "metrics")
-    baseline = results["baseline"]["metrics"] if results.get("baseline") else None
-    return {name: results[name] for name in kept} | {"num_folds": len(table.folds), "baseline": baseline}
+def _protocol_result(results: RunResults, table: FoldTable) -> ProtocolResult:
+    return ProtocolResult(
+        protocol=results.protocol,
+        speaker_independent=results.speaker_independent,
+        fold_hash=results.fold_hash,
+        num_folds=len(table.folds),
+        num_clips=results.num_clips,
+        leaks=results.leaks,
+        metrics=results.metrics,
+        baseline=None if results.baseline is None else results.baseline.metrics,
+    )
 
 
-def _baseline(plan: Plan, table: FoldTable, prepared: PreparedCorpus, findings: list[Finding]) -> dict[str, Any] | None:
+def _baseline(plan: Plan, table: FoldTable, prepared: PreparedCorpus, findings: list[Finding]) -> RunResults | None:
     """The classical baseline's results on the same folds; None where there is no sound, or a fold is too poor to fit it on."""
     if prepared.functionals is None or plan.stages[-1].part == "svm":  # which is this very row
         return None
@@ -252,8 +264,8 @@ def _baseline(plan: Plan, table: FoldTable, prepared: PreparedCorpus, findings: 
     except ValueError as error:
         LOG.warning("no row of the classical baseline: %s", error)
         return None
-    facts = _facts(plan, table, findings) | {"system": "functionals_svm", "num_params": 0}
-    return summarise(predictions, **facts, seconds=time.perf_counter() - started)
+    facts = _facts(plan, table, findings) | {"system": "functionals_svm"}
+    return summarise(predictions, RunFacts(**facts, num_params=0, seconds=time.perf_counter() - started))
 
 
 def _facts(plan: Plan, table: FoldTable, findings: list[Finding]) -> dict[str, Any]:
@@ -269,7 +281,7 @@ def _facts(plan: Plan, table: FoldTable, findings: list[Finding]) -> dict[str, A
         "select": config["protocol"]["select"],
         "num_undecodable": plan.num_undecodable,
         "num_without_face": plan.num_without_face,
-        "leaks": list(dict.fromkeys(worn)),
+        "leaks": tuple(dict.fromkeys(worn)),
         "speaker_independent": table.speaker_independent,
     }
 

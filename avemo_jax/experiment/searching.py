@@ -18,6 +18,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from avemo_jax.evaluation.results import SearchResult
 from avemo_jax.experiment.batches import estimate_need, fitting, in_pieces
 from avemo_jax.experiment.encoder_weights import published_weights
 from avemo_jax.experiment.fields import parsed
@@ -99,14 +100,14 @@ def with_chosen(plan: Plan, workdir: Path) -> Plan:
     return dataclasses.replace(plan, trials=tuple(trials))
 
 
-def summarise_search(plan: Plan, workdir: Path, folds: Container[int]) -> dict[str, Any]:
-    """{"search": one entry a fold}, or nothing where nothing is searched: what was chosen, and what the validation part said of it.
+def summarise_search(plan: Plan, workdir: Path, folds: Container[int]) -> tuple[SearchResult, ...]:
+    """Return the setting that each fold's search selected, with its validation score; () where nothing is searched.
 
     Args:
       folds: indices of the folds that count.
     """
     if not searched_axes(plan.config):
-        return {}
+        return ()
     entries = []
     for fold in json.loads((workdir / SEARCH_FILE).read_text())["folds"]:
         if fold["index"] in folds:
@@ -114,17 +115,17 @@ def summarise_search(plan: Plan, workdir: Path, folds: Container[int]) -> dict[s
             best = next(one for one in fold["settings"] if one["setting"] == fold["chosen"])
             median = float(np.median([-np.inf if value is None else value for value in values]))
             entries.append(
-                {
-                    "fold": fold["fold"],
-                    "num_settings": len(values),
-                    "num_failed": sum(value is None for value in values),
-                    "setting": fold["chosen"],
-                    "tried": best["tried"],
-                    "validation": best["validation"],
-                    "median_validation": median if np.isfinite(median) else None,
-                }
+                SearchResult(
+                    fold=fold["fold"],
+                    num_settings=len(values),
+                    num_failed=sum(value is None for value in values),
+                    setting=fold["chosen"],
+                    tried=best["tried"],
+                    validation=best["validation"],
+                    median_validation=median if np.isfinite(median) else None,
+                )
             )
-    return {"search": entries}
+    return tuple(entries)
 
 
 def _search(plan: Plan, address: str, hashes: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from avemo_jax.atomic import atomic_file, write_json
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage
 from avemo_jax.data.resident import ResidentSet
-from avemo_jax.evaluation.results import PROBABILITY_DIGITS
+from avemo_jax.evaluation.predictions import PROBABILITY_DIGITS
 from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
 from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome
 from avemo_jax.experiment.plan import Config, Plan, stages_of, trials_of

@@ -9,11 +9,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from avemo_jax.evaluation.metrics import SEGMENT_RULES
+from avemo_jax.evaluation.metrics import SEGMENT_RULES, selectable_names
 from avemo_jax.training.augment import Augmentation
 from avemo_jax.training.optimizers import Hyper, Plateau
-
-METRICS = ("uar", "war", "loss")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +55,8 @@ class Recipe:
     video_augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
 
     def __post_init__(self):
-        if self.metric not in METRICS:
-            raise ValueError(f"protocol.metric must be one of {METRICS}, got {self.metric!r}")
+        if self.metric not in selectable_names():
+            raise ValueError(f"protocol.metric must be one of {selectable_names()}, got {self.metric!r}")
         if self.segment_rule not in SEGMENT_RULES:
             raise ValueError(f"system.segment_rule must be one of {SEGMENT_RULES}, got {self.segment_rule!r}")
         for name in ("num_epochs", "batch_size"):
