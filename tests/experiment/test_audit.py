@@ -11,7 +11,7 @@ from made_sets import segment, spanning_pictures, write_set
 
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.data.prepared import Damage, PreparedCorpus, TableColumns
-from avemo_jax.evaluation.results import write_predictions_csv
+from avemo_jax.evaluation.predictions import write_predictions_csv
 from avemo_jax.experiment import baseline, fit_probes
 from avemo_jax.experiment.audit import audit, audit_results, encoder_uses, stack_uses
 from avemo_jax.experiment.fit_probes import late_fits, plan_fits
