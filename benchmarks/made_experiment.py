@@ -19,8 +19,9 @@ from avemo_jax.labels import label_set
 from avemo_jax.models import cnn
 from avemo_jax.protocols.folds import join_tables, make_folds
 from avemo_jax.training import steps
-from avemo_jax.training.grid import NOT_WARM, Stage, batches_of
 from avemo_jax.training.memory import traces_inside
+from avemo_jax.training.stage import NO_WARM_START, Stage
+from avemo_jax.training.trials import trial_groups
 from configs import ravdess
 
 
@@ -85,7 +86,7 @@ def laid_out(plan: Plan, stage_name: str) -> tuple[Stage, Program, Any]:
     """
     stage = next(one for one in plan.stages if one.name == stage_name)
     trials = plan.trials_of(stage)
-    if len(batches_of(trials)) != 1:
+    if len(trial_groups(trials)) != 1:
         raise ValueError("trials that differ in numbers alone are one batch")
     inputs = plan.inputs(stage, trials)
     program = make_program(plan, stage, trials, inputs)
@@ -110,7 +111,7 @@ def parts_of(plan: Plan, stage: Stage) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def fresh_states(plan: Plan, program: Program, lanes: Any) -> Any:
     """States of all trials before their first epoch."""
-    return program.init(lanes, program.lanes([NOT_WARM] * len(plan.trials)))
+    return program.init(lanes, program.lanes([NO_WARM_START] * len(plan.trials)))
 
 
 def product_flops(plan: Plan, stage: Stage) -> float:
@@ -127,7 +128,7 @@ def _product_flops(plan: Plan, stage: Stage) -> float:
     inputs = plan.inputs(stage, trials)
     net, recipe = plan.net(stage, trials[0]), plan.recipe(stage, trials[0])
     data = {name: jax.ShapeDtypeStruct(values.shape, values.dtype) for name, values in plan.data.only(stage.streams).arrays.items()}
-    state = jax.eval_shape(lambda data, one: steps.init_trial(net, recipe, data, one, NOT_WARM), data, inputs[0])
+    state = jax.eval_shape(lambda data, one: steps.init_trial(net, recipe, data, one, NO_WARM_START), data, inputs[0])
     index = jax.ShapeDtypeStruct((recipe.batch_size,), np.int32)
     mask = jax.ShapeDtypeStruct((recipe.batch_size,), bool)
 
@@ -137,7 +138,7 @@ def _product_flops(plan: Plan, stage: Stage) -> float:
 
     def judge(data, state, index):
         variables = {"params": state.best.params, "batch_stats": state.best.batch_stats}
-        return steps.probabilities(net, recipe.num_cepstra, variables, state.scaler, data, index)
+        return steps.probabilities(net, recipe.streams, variables, state.scaler, data, index)
 
     of_step = count_products(jax.make_jaxpr(step)(data, state, inputs[0], index, mask).jaxpr)
     of_batch = count_products(jax.make_jaxpr(judge)(data, state, index).jaxpr)

@@ -35,7 +35,7 @@ from avemo_jax.experiment.features import with_features
 from avemo_jax.experiment.plan import Plan, make_plan
 from avemo_jax.experiment.stages import make_program
 from avemo_jax.labels import label_set
-from avemo_jax.training.grid import NOT_WARM
+from avemo_jax.training.stage import NO_WARM_START
 from avemo_jax.training.stream_program import StreamProgram
 from configs import base
 from data_prep.corpora import synthetic_face
@@ -156,7 +156,7 @@ def epochs(plan: Plan, num_rounds: int) -> Iterator[Steps]:
     num_steps = -(-int(inputs[0].train_count) // plan.recipe(stage, trial).batch_size)
     program = StreamProgram(plan.net(stage, trial), plan.recipe(stage, trial), watched, made._mesh, num_steps)  # type: ignore[arg-type]
     lanes = program.lanes(inputs)
-    states = program.init(lanes, program.lanes([NOT_WARM]))
+    states = program.init(lanes, program.lanes([NO_WARM_START]))
     for number in range(num_rounds + 1):
         watched.waited_s, watched.num_pictures = 0.0, 0
         start = time.perf_counter()

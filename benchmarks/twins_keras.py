@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers, ops
 
 from avemo_jax.experiment.plan import Plan
-from avemo_jax.training.grid import Stage
+from avemo_jax.training.stage import Stage
 from benchmarks.made_experiment import parts_of
 
 

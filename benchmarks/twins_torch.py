@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from avemo_jax.experiment.plan import Plan
-from avemo_jax.training.grid import Stage
+from avemo_jax.training.stage import Stage
 from benchmarks.made_experiment import parts_of
 
 

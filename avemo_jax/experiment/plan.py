@@ -99,6 +99,8 @@ class Plan:
         )
 
     def _length_limits(self, stage: Stage, num_buckets: int) -> Limits:
+        if num_buckets == 1:
+            return ()
         lengths = {stream: self.data.lengths_of(stream) for stream in stage.streams}
         return length_limits(lengths, {stream: self.data.num_steps(stream) for stream in stage.streams}, num_buckets)
 

@@ -236,7 +236,7 @@ def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: 
 def end_epoch(
     recipe: Recipe, data: Data, inputs: TrialInputs, state: TrialState, learner: Learner, posterior: jax.Array, train_loss: jax.Array
 ) -> tuple[TrialState, EpochMetrics]:
-    """Update the trial state at the end of an epoch: metrics, plateau, best weights, early stop. A trial that has stopped stays as it is."""
+    """Update the trial state at the end of an epoch: metrics, plateau, best weights, early stop. A stopped trial does not change."""
     metrics = validation_metrics(recipe, data, posterior, inputs.select_index, inputs.select_count)
     score = -metrics["loss"] if recipe.metric == "loss" else metrics[recipe.metric]
     best = state.best

@@ -22,7 +22,7 @@ from avemo_jax.experiment.predictions import predict_tests_and_validation
 from avemo_jax.protocols.inner import stacking_parts
 from avemo_jax.reporting import report
 from avemo_jax.runs.run_directory import default_workdir
-from avemo_jax.training.grid import Stage
+from avemo_jax.training.stage import Stage
 from configs import base
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")

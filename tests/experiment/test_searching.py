@@ -83,8 +83,8 @@ def test_rounds_of_any_size_are_one_compiled_program(finished):
 
 def test_a_round_is_cut_to_memory_and_finds_the_same(corpus, tmp_path, monkeypatch):
     sizes: list[int] = []
-    train_batch = searching.train_batch
-    monkeypatch.setattr(searching, "train_batch", lambda **given: sizes.append(len(given["trials"])) or train_batch(**given))
+    train_group = searching.train_group
+    monkeypatch.setattr(searching, "train_group", lambda **given: sizes.append(len(given["trials"])) or train_group(**given))
     found = {}
     for memory_gib in (0.0, 1e-6):
         fields = SEARCHED | {"search__num_settings": 2, "train__seeds": (0,), "devices__memory_gib": memory_gib}

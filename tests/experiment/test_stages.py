@@ -259,7 +259,7 @@ def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monk
 def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, tmp_path, monkeypatch):
     straight, corpus, _ = finished("swept")
     config = small_config(tmp_path / "run", **CONFIGS["swept"])
-    trained = stages.train_batch
+    trained = stages.train_group
     begun = []
 
     def killed(**arguments):
@@ -268,11 +268,11 @@ def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, t
             raise KeyboardInterrupt
         return trained(**arguments)
 
-    monkeypatch.setattr(stages, "train_batch", killed)
+    monkeypatch.setattr(stages, "train_group", killed)
     with pytest.raises(KeyboardInterrupt):
         run.train(config, corpus)
     assert begun == [0, 6]
-    monkeypatch.setattr(stages, "train_batch", trained)
+    monkeypatch.setattr(stages, "train_group", trained)
     run.train(config, corpus)
     whole, resumed = Path(straight["workdir"]), tmp_path / "run"
     assert (whole / "predictions.csv").read_bytes() == (resumed / "predictions.csv").read_bytes()
