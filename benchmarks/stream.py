@@ -156,7 +156,7 @@ def epochs(plan: Plan, num_rounds: int) -> Iterator[Steps]:
     num_steps = -(-int(inputs[0].train_count) // plan.recipe(stage, trial).batch_size)
     program = StreamProgram(plan.blueprint.net(stage, trial.fields), plan.recipe(stage, trial), watched, made._mesh, num_steps)  # type: ignore[arg-type]
     lanes = program.lanes(inputs)
-    states = program.init(lanes, program.lanes([NOT_WARM]))
+    states = program.init(lanes, program.lanes([NO_WARM_START]))
     for number in range(num_rounds + 1):
         watched.waited_s, watched.num_pictures = 0.0, 0
         start = time.perf_counter()

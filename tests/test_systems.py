@@ -19,7 +19,7 @@ from avemo_jax.experiment.live_features import views_of
 from avemo_jax.experiment.networks import is_standardized, make_net, trained_encoder
 from avemo_jax.labels import label_set
 from avemo_jax.models.emotion_net import EmotionNet, take_over
-from avemo_jax.training.trials import Stage
+from avemo_jax.training.stage import Stage
 from configs import systems
 from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut

@@ -26,7 +26,7 @@ from avemo_jax.evaluation.metrics import (
 )
 from avemo_jax.evaluation.predictions import aggregate_segments
 from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
-from avemo_jax.training.state import Recipe
+from avemo_jax.training.state import Recipe, StreamRecipe
 from avemo_jax.training.steps import validation_metrics
 
 # 4 clips of class 0 (3 right), 2 of class 1 (1 right), none of class 2 (predicted once).
@@ -152,8 +152,8 @@ def test_segments_say_the_same_wherever_they_are_counted(rule):
         segments = [SegmentPrediction(0.0, 1.0, one) for one in SEGMENTS[clip == CLIP]]
         np.testing.assert_allclose(clip_probabilities(segments, rule), expected[clip])
     settings = {"num_epochs": 1, "batch_size": 1, "optimizer": "sgd", "clip_norm": 1.0, "schedule": "constant", "warmup_epochs": 0}
-    settings |= {"plateau_patience_epochs": 1, "plateau_factor": 0.5, "early_stop_patience_epochs": 0, "metric": "uar", "standardized": ()}
-    recipe = Recipe(num_classes=3, num_clips=3, segment_rule=rule, **settings)
+    settings |= {"plateau_patience_epochs": 1, "plateau_factor": 0.5, "early_stop_patience_epochs": 0, "metric": "uar"}
+    recipe = Recipe(num_classes=3, num_clips=3, segment_rule=rule, streams=(StreamRecipe(name="audio", key_index=0),), **settings)
     label = np.array([1, 2, 0])
     data = {"clip": jnp.asarray(CLIP), "label": jnp.asarray(label[CLIP])}
     padded = jnp.asarray([0, 1, 2, 3, 4, 5, 0, 0])  # what stands beyond the count has no vote

@@ -262,7 +262,7 @@ def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monk
 def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, tmp_path, monkeypatch):
     straight, corpus, _ = finished("swept")
     config = small_config(tmp_path / "run", **CONFIGS["swept"])
-    trained = stages.train_batch
+    trained = stages.train_group
     begun = []
 
     def killed(**arguments):
@@ -271,7 +271,7 @@ def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, t
             raise KeyboardInterrupt
         return trained(**arguments)
 
-    monkeypatch.setattr(stages, "train_batch", killed)
+    monkeypatch.setattr(stages, "train_group", killed)
     with pytest.raises(KeyboardInterrupt):
         train_grid(config, corpus)
     assert begun == [0, 6]
