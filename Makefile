@@ -10,12 +10,14 @@ PYTEST_ARGS ?=
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 DEMO := audio video audio_video
 
-.PHONY: help setup demo test check lock clean
+.PHONY: help setup demo test check coverage same-numbers lock clean
 
 help:
 	@echo "make demo    set up, make a small corpus, train audio, video and both on it, say where the reports are"
 	@echo "make test    set up, run all tests that need no accelerator (PYTEST_ARGS='-k name' narrows them)"
 	@echo "make check   the gate: ruff, formatter, type checker, tests"
+	@echo "make coverage  the tests once more, with the lines that none of them runs (no gate)"
+	@echo "make same-numbers BEFORE=COMMIT  train every system at that commit and here; list the runs whose predictions differ"
 	@echo "make setup   the virtual environment alone"
 	@echo "make lock    write requirements.lock anew from the ranges in requirements.txt"
 	@echo "make clean   remove the environment and caches; runs/, prepared/ and corpora/ stay"
@@ -61,6 +63,18 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not gpu" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+coverage: setup
+	$(PIP_INSTALL) coverage[toml] pytest-cov
+	$(BIN)/python -m pytest -m "not gpu" $(SIDE_BY_SIDE) --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+# The commit before is checked out beside this one, so that both run with the same environment on the same machine.
+BEFORE ?= HEAD~1
+same-numbers: setup
+	@set -e; folder=$$(mktemp -d); trap 'git worktree remove --force "$$folder/tree"; rm -rf "$$folder"' EXIT; \
+	git worktree add --quiet --detach "$$folder/tree" $(BEFORE); \
+	(cd "$$folder/tree" && $(abspath $(BIN))/python -m benchmarks.same_numbers --record "$$folder/predictions"); \
+	$(BIN)/python -m benchmarks.same_numbers --against "$$folder/predictions"
 
 lock: setup
 	$(PIP_INSTALL) uv

@@ -17,6 +17,7 @@ from typing import Any
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.degradation import Degradation
+from avemo_jax.evaluation.results import RunResults
 
 
 def prepare(experiment: Experiment, degradation: Degradation | None = None) -> PreparedCorpus:
@@ -41,12 +42,13 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None) -> P
     fetch_used(experiment, view_steps(experiment))
     corpus, store = _prepared_views(experiment, degradation)
     if not are_made(experiment, corpus, store):
-        run_in_own_process(make_features, (experiment, degradation), compiler_flags=compiler_flags())
+        run_in_own_process(make_features, experiment, degradation, compiler_flags=compiler_flags())
     pairs = None
-    if degradation is None and experiment.protocol.near_duplicates:
+    root = experiment.corpus.root
+    if root and degradation is None and experiment.protocol.near_duplicates:
         pairs = shared_media(
             experiment.corpus.name,
-            experiment.corpus.root,
+            root,
             corpus.clips,
             views=_views_of_streams(experiment),
             prepared_dir=experiment.prepared_dir,
@@ -55,20 +57,19 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None) -> P
     return with_features(experiment, dataclasses.replace(corpus, shared_media=pairs), store)
 
 
-def make_features(task: tuple[Experiment, Degradation | None]) -> None:
+def make_features(experiment: Experiment, degradation: Degradation | None = None) -> None:
     """Run the frozen encoders over the prepared views; in a process of its own, with compiler flags that suit large convolutions."""
     from avemo_jax.allocator import keep_freed_memory
     from avemo_jax.experiment.features import with_features
 
     keep_freed_memory()
-    experiment, degradation = task
     with_features(experiment, *_prepared_views(experiment, degradation))
 
 
-def train(experiment: Experiment) -> dict[str, Any]:
-    """Prepare what is missing, audit the folds, train the grid, evaluate and report; returns the content of results.json.
+def train(experiment: Experiment) -> RunResults | None:
+    """Prepare what is missing, audit the folds, train the grid, evaluate and report; returns the results.
 
-    A run that was stopped goes on from its checkpoints. Of several processes, those that are not the primary one return an empty dict.
+    A run that was stopped goes on from its checkpoints. Of several processes, those that are not the primary one return None.
     """
     from avemo_jax.modes.train import train
     from avemo_jax.runs.processes import join
@@ -78,8 +79,8 @@ def train(experiment: Experiment) -> dict[str, Any]:
         return train(experiment, processes.run_on_primary_first(lambda: prepare(experiment)), processes)
 
 
-def evaluate(experiment: Experiment) -> dict[str, Any]:
-    """Restore a trained grid, predict the test parts again and report; returns the content of results.json."""
+def evaluate(experiment: Experiment) -> RunResults:
+    """Restore a trained grid, predict the test parts again and report; returns the results."""
     from avemo_jax.modes.evaluate import evaluate
 
     return evaluate(experiment, prepare(experiment))

@@ -37,7 +37,7 @@ from benchmarks import plain_views
 from benchmarks.turns import format_ratio
 from data_prep.corpora import load_clips
 from data_prep.sets.prepare import prepare_view
-from data_prep.workers.pool import Crew
+from data_prep.workers.pool import WorkerPool
 
 TOLERANCE = 0.01
 
@@ -86,7 +86,7 @@ class Row(NamedTuple):
     difference: float
 
 
-def ours(part: Part, corpus: Corpus, directory: Path, num_workers: int, crew: Crew) -> PreparedSet:
+def ours(part: Part, corpus: Corpus, directory: Path, num_workers: int, pool: WorkerPool) -> PreparedSet:
     """Prepare a part in an empty directory."""
     return prepare_view(
         corpus=corpus.name,
@@ -96,7 +96,7 @@ def ours(part: Part, corpus: Corpus, directory: Path, num_workers: int, crew: Cr
         view_params=part.params,
         prepared_dir=directory,
         num_workers=num_workers,
-        crew=crew,
+        pool=pool,
     )
 
 
@@ -178,7 +178,7 @@ def check_same_bytes(one: Path, other: Path) -> None:
         raise ValueError(f"one and two workers wrote different bytes: {', '.join(sorted(names))}")
 
 
-def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_workers: int, crew: Crew) -> Row:
+def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_workers: int, pool: WorkerPool) -> Row:
     """Time a part on both sides in turns, in folders below `folder`, and compare what they made.
 
     Raises:
@@ -190,7 +190,7 @@ def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_worke
     prepared = None
     for number in range(num_rounds):
         sides = (
-            lambda place: ours(part, corpus, place, num_workers, crew),
+            lambda place: ours(part, corpus, place, num_workers, pool),
             lambda place: plain(part, corpus, place),
         )
         for side, run in enumerate(sides):
@@ -203,16 +203,16 @@ def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_worke
             peaks[side] = max(peaks[side], peak[0])
             prepared = found if found is not None else prepared
     assert prepared is not None
-    with Crew() as alone:
+    with WorkerPool() as alone:
         check_same_bytes(ours(part, corpus, folder / "alone", 1, alone).directory, prepared.directory)
     return Row(*seconds, *peaks, *map(statistics.median, spent_s), difference(part, prepared, folder / "1-0"))
 
 
-def start_up(part: Part, corpus: Corpus, directory: Path, num_workers: int, crew: Crew) -> float:
+def start_up(part: Part, corpus: Corpus, directory: Path, num_workers: int, pool: WorkerPool) -> float:
     """Seconds until workers have their libraries and have prepared one clip each; and the plain side has loaded its own."""
     few = corpus._replace(clips=corpus.clips[: 2 * num_workers])
     start = time.perf_counter()
-    ours(part, few, directory / "few", num_workers, crew)
+    ours(part, few, directory / "few", num_workers, pool)
     seconds = time.perf_counter() - start
     plain(part, few, directory / "few-plain")
     return seconds
@@ -234,14 +234,14 @@ def compare(corpus: Corpus, names: Iterable[str], num_rounds: int, num_workers: 
     yield f"{corpus.name}: {len(corpus.clips)} clips"
     yield HEADER
     rows, starts = [], []
-    with Crew() as crew:
+    with WorkerPool() as pool:
         for name in names:
             part = PARTS[name]
             if not all(getattr(clip, part.medium) for clip in corpus.clips):
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                starts.append(f"{name} {start_up(part, corpus, Path(folder), num_workers, crew):.1f} s")
-                rows.append(measure(part, corpus, Path(folder), num_rounds, num_workers, crew))
+                starts.append(f"{name} {start_up(part, corpus, Path(folder), num_workers, pool):.1f} s")
+                rows.append(measure(part, corpus, Path(folder), num_rounds, num_workers, pool))
             yield format_row(name, len(corpus.clips), rows[-1])
             if rows[-1].difference > TOLERANCE:
                 raise SystemExit(f"error: the sides of {name} differ by {rows[-1].difference:.2%} of the range, expected {TOLERANCE:.0%}")

@@ -1,1 +1,1 @@
-"""From a corpus on disk to prepared sets: layouts and labels, decoding, views, TFDS builders."""
+"""From a corpus on disk to prepared sets: layouts and labels, decoding, views, prepared sets."""

@@ -1,6 +1,6 @@
-"""What is here and what is missing: packages, devices, corpora, prepared sets, files; and the command that mends each gap.
+"""Report of what is installed and found, and what is missing: packages, devices, corpora, prepared sets, files; with the fix for each gap.
 
-Nothing beyond the standard library is imported at the head, so that it also speaks where the installation is broken:
+Nothing beyond the standard library is imported at the head, so that it also works where the installation is broken:
 `python -m data_prep.doctor` needs no flags, no configuration and no third-party package.
 """
 
@@ -30,14 +30,14 @@ class Finding:
     """One line of the report.
 
     Attributes:
-      subject: what was looked at.
+      subject: a package, device, corpus, set, view or file.
       detail: what was found.
-      mend: what to do about it, "" where nothing is wrong.
+      fix: what to do about it; "" where nothing is wrong.
     """
 
     subject: str
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def doctor(
@@ -51,15 +51,15 @@ def doctor(
     prepared_dir: Path | str = "prepared",
     requirements: Path = ROOT / "requirements.txt",
 ) -> tuple[str, bool]:
-    """Look at everything that a run needs.
+    """Check everything that a run needs.
 
     Args:
-      corpus, corpus_root: name and folder; the other corpora are listed with where to ask for them.
-      corpus_options: option -> value, of which the corpus takes its own.
+      corpus, corpus_root: name and folder; the other corpora are listed with the address of their owner.
+      corpus_options: option -> value; the corpus takes those that it has, others are ignored.
       views: name -> parameters of the views that the system uses; their detectors are loaded.
-      files: config field -> the file it names (tables, weights); None is passed over.
-      weights: encoder -> (what is found of its weights, how to mend it or None).
-      prepared_dir: where prepared sets live.
+      files: config field -> the file it names (tables, weights); None is skipped.
+      weights: encoder -> (what is found of its weights, the fix or None).
+      prepared_dir: folder of the prepared sets.
       requirements: the direct dependencies with their ranges.
 
     Returns:
@@ -72,15 +72,15 @@ def doctor(
         "Corpora": list(_corpora(corpus, corpus_root, corpus_options or {})),
         "Prepared sets": list(_prepared_sets(prepared_dir)),
         "Views and files": [*_views(views or {}), *_files(files or {})],
-        "Encoders": [Finding(name, detail, mend or "") for name, (detail, mend) in (weights or {}).items()],
+        "Encoders": [Finding(name, detail, fix or "") for name, (detail, fix) in (weights or {}).items()],
     }
-    gaps = [finding for findings in sections.values() for finding in findings if finding.mend]
+    gaps = [finding for findings in sections.values() for finding in findings if finding.fix]
     lines = []
     for title, findings in sections.items():
         if findings:
             lines += [title, *(line for finding in findings for line in _lines(finding))]
     if gaps:
-        lines.append(f"{len(gaps)} to mend, marked with '!': {', '.join(finding.subject for finding in gaps)}")
+        lines.append(f"{len(gaps)} to fix, marked with '!': {', '.join(finding.subject for finding in gaps)}")
         if sum(finding in gaps for finding in sections["Python and packages"]) > 1:
             lines.append(f"All packages at once: {shlex.join([sys.executable, '-m', 'pip', 'install', '-r', str(requirements)])}")
     else:
@@ -90,10 +90,10 @@ def doctor(
 
 def _lines(finding: Finding) -> Iterator[str]:
     first, *more = finding.detail.splitlines() or [""]
-    yield f"  {'!' if finding.mend else ' '} {finding.subject:24} {first}".rstrip()
+    yield f"  {'!' if finding.fix else ' '} {finding.subject:24} {first}".rstrip()
     yield from (f"{'':29}{line.strip()}" for line in more)
-    if finding.mend:
-        yield f"{'':29}mend: {finding.mend}"
+    if finding.fix:
+        yield f"{'':29}fix: {finding.fix}"
 
 
 def _python() -> Finding:
@@ -104,7 +104,7 @@ def _python() -> Finding:
 
 
 def _packages(requirements: Path) -> Iterator[Finding]:
-    """Compare what is installed with the ranges of requirements.txt."""
+    """Compare installed versions with the ranges of requirements.txt."""
     if not requirements.is_file():
         yield Finding("requirements.txt", f"not in {requirements.parent}", "run from a whole checkout")
         return
@@ -139,12 +139,12 @@ def _devices() -> Iterator[Finding]:
         import jax
 
         devices = jax.devices()
-    except Exception as error:  # a broken plugin or driver raises whatever it likes, and the report goes on
+    except Exception as error:  # a broken plugin or driver may raise any exception, and the report continues
         yield Finding("devices", f"JAX does not start: {type(error).__name__}: {_first_line(error)}", _pip_install("jax"))
         return
     kinds = ", ".join(f"{device.device_kind} ({device.platform}:{device.id})" for device in devices)
     if jax.default_backend() == "cpu" and (card := _unused_accelerator()):
-        yield Finding("devices", f"{kinds}; {card} is there and JAX does not use it", _pip_install(f"jax[cuda13]=={jax.__version__}"))
+        yield Finding("devices", f"{kinds}; {card} is present and JAX does not use it", _pip_install(f"jax[cuda13]=={jax.__version__}"))
     else:
         yield Finding("devices", kinds)
 
@@ -177,9 +177,9 @@ def _corpora(corpus: str | None, root: Path | str | None, options: Mapping[str, 
             yield Finding(corpus, "no such corpus", str(error))
     for name, module in sorted(modules.items()):
         if name == "synthetic" and (name != corpus or not _is_made(root)):
-            yield Finding(name, "is made on the first run with it")
+            yield Finding(name, "is generated by the first run that uses it")
         elif name != corpus:
-            yield Finding(name, f"not asked about; its owner: {module.ADDRESS}")
+            yield Finding(name, f"not in use; its owner: {module.ADDRESS}")
         elif root is None:
             form = module.root_form() if isinstance(module, JoinedCorpus) else "FOLDER"
             yield Finding(name, f"no folder given; its owner: {module.ADDRESS}", f"--config.corpus.root={form} that holds {module.LAYOUT}")
@@ -188,7 +188,7 @@ def _corpora(corpus: str | None, root: Path | str | None, options: Mapping[str, 
 
 
 def _is_made(root: Path | str | None) -> bool:
-    """Whether there is a finished synthetic corpus; reading it where it is not would make it."""
+    """Whether a finished synthetic corpus exists; reading an unfinished one would generate it."""
     from data_prep.corpora.synthetic import MARKER
 
     marker = None if root is None else Path(root) / MARKER
@@ -205,7 +205,7 @@ def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> Finding:
         try:
             clips = load_clips(name, root, **options)
         except (ValueError, OSError) as error:
-            return Finding(name, str(error), "as said above")
+            return Finding(name, str(error), "see above")
     speakers = {clip.speaker for clip in clips} - {""}
     audio, video = (sum(getattr(clip, medium) is not None for clip in clips) for medium in ("audio", "video"))
     whole = module.NUM_CLIPS
@@ -218,7 +218,7 @@ def _prepared_sets(prepared_dir: Path) -> Iterator[Finding]:
     found = sorted(path.parent for path in prepared_dir.glob("*/manifest.json"))
     unfinished = sorted(prepared_dir.glob("*.partial"))
     if not found and not unfinished:
-        yield Finding(str(prepared_dir), "none yet; the first run makes what it needs")
+        yield Finding(str(prepared_dir), "none yet; the first run prepares what it needs")
         return
     for directory in found:
         try:
@@ -229,7 +229,7 @@ def _prepared_sets(prepared_dir: Path) -> Iterator[Finding]:
         else:
             yield Finding(directory.name, detail)
     for directory in unfinished:
-        yield Finding(directory.name, "begun and not finished; the next run with the same config goes on from there")
+        yield Finding(directory.name, "not finished; the next run with the same config resumes it")
 
 
 def _views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
@@ -244,7 +244,7 @@ def _views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
         except ImportError as error:
             yield Finding(f"view {name}", f"does not load: {_first_line(error)}", "install the packages marked above")
         except (ValueError, OSError) as error:
-            yield Finding(f"view {name}", str(error), "as said above")
+            yield Finding(f"view {name}", str(error), "see above")
         else:
             yield Finding(
                 f"view {name}", f"{view.modality}, steps of {tuple(view.step_shape)}{f', faces by {detector}' if detector else ''}"
@@ -252,13 +252,13 @@ def _views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
 
 
 def _detector(view: Any) -> str | None:
-    """The face detector that a view uses; those that can do without one say so by face_crop or crop."""
-    looks = getattr(view, "face_crop", True) and getattr(view, "crop", "face") == "face"
-    return getattr(view, "detector", None) if looks else None
+    """Name of the face detector that a view uses, or None; face_crop and crop switch it off."""
+    detects = getattr(view, "face_crop", True) and getattr(view, "crop", "face") == "face"
+    return getattr(view, "detector", None) if detects else None
 
 
 def _load_detector(name: str, path: str | None) -> None:
-    """Load a face detector by using it: its file is read at the first image."""
+    """Load a face detector by detecting in one image, because it reads its file then."""
     import numpy as np
 
     from data_prep.views.face_detection import make_detector
@@ -273,7 +273,7 @@ def _files(files: Mapping[str, str | None]) -> Iterator[Finding]:
         if Path(path).is_file():
             yield Finding(field, f"{path}, {Path(path).stat().st_size} bytes")
         else:
-            yield Finding(field, f"there is no file {path}", f"put it there, or name another with --config.{field}=FILE")
+            yield Finding(field, f"there is no file {path}", f"put it there, or set another with --config.{field}=FILE")
 
 
 def _first_line(error: BaseException) -> str:

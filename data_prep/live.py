@@ -1,4 +1,4 @@
-"""New media for a trained system: the views of one file as streams of segments, with its damage told beside them."""
+"""New media for a trained system: the views of one file as streams of segments, and its damage."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage
 from data_prep.decoding.media import MediaError
-from data_prep.sets.staging import StageTask, Watch, view_segments
+from data_prep.sets.staging import QualityMonitor, StageTask, view_segments
 from data_prep.views import make_view
 from data_prep.views.segments import ViewSegment, check_same_cut
 
 
 class LiveViews:
-    """The views that a system takes of media files that belong to no corpus.
+    """The views of a system for media files outside any corpus.
 
     Args:
       views: stream -> (view name, its parameters).
@@ -23,8 +23,8 @@ class LiveViews:
     Attributes:
       views: stream -> (step_shape, dtype).
       segment_s: length of a segment.
-      step_s: None where segments follow each other. Where the sound says where they lie (system B) and they overlap: length of a step,
-        of which times_s tells the middle.
+      step_s: None where segments follow each other; length of a step in s where segments are placed by the sound and overlap (system B),
+        with times_s at the middle of each step.
 
     Raises:
       ValueError: a view is impossible or cannot be made from media, or the streams are cut into segments at different places.
@@ -47,9 +47,9 @@ class LiveViews:
         self.views = {stream: (tuple(view.step_shape), view.dtype) for stream, view in self._views.items()}
 
     def open(self, path: Path) -> tuple[dict[str, Iterator[ViewSegment]], list[Damage]]:
-        """Return the streams of a file, decoded while they are read, one segment in memory at a time; and what is wrong with it.
+        """Return the streams of a file, decoded while they are read with one segment in memory at a time, and a list of its damage.
 
-        The list of damages fills while the streams are read. A file that cannot be decoded to its end gives what comes before the damage.
+        The list fills while the streams are read. A file that cannot be decoded to its end gives the segments before the damage.
         """
         problems: list[Damage] = []
         return {stream: _segments(Path(path), view, problems) for stream, view in self._views.items()}, problems
@@ -57,11 +57,11 @@ class LiveViews:
 
 def _segments(path: Path, view: Any, problems: list[Damage]) -> Iterator[ViewSegment]:
     clip = Clip(clip_id=path.name, corpus="live", label="", speaker="", audio=path.name, video=path.name)
-    watch = Watch()
+    monitor = QualityMonitor()
     try:
-        yield from view_segments(StageTask(clip, view, path.parent, path), watch)
+        yield from view_segments(StageTask(clip, view, path.parent, path), monitor)
     except MediaError as error:
         problems.append(Damage(error.kind, error.detail))
     else:
-        if damage := watch.damage():
+        if damage := monitor.damage():
             problems.append(damage)

@@ -1,128 +1,127 @@
-"""All that an experiment needs of a corpus: its clips and the prepared sets of the streams it uses."""
+"""Clips of a corpus with the prepared sets of all streams: the input of an experiment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from avemo_jax.clips import Clip, SharedMedia
-from avemo_jax.data.prepared import PreparedCorpus, TableColumns
+from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
 from avemo_jax.degradation import Degradation
-from avemo_jax.labels import LabelSet, label_set
+from avemo_jax.labels import label_set as find_label_set
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
 from data_prep.duplicates.near_duplicates import compare_media
-from data_prep.sets.on_beam import beam_of
+from data_prep.sets.on_beam import Beam
 from data_prep.sets.prepare import prepare_view
+from data_prep.table_audit import check_columns
 from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut
 from data_prep.views.table import Table
-from data_prep.views.table_columns import contents_like, named_like, refuse_columns
-from data_prep.workers.pool import Crew
+from data_prep.workers.pool import WorkerPool
+
+ViewChoice = tuple[str, Mapping[str, Any]]  # name and parameters, as `make_view` takes them
 
 
-def prepare_corpus(config: Mapping[str, Any], degradation: Degradation | None = None) -> PreparedCorpus:
-    """Read the clips of the config's corpus and prepare, or find, the views that its system uses.
+def prepare_corpus(
+    name: str,
+    root: Path | str | None,
+    *,
+    label_target: str,
+    label_set: str,
+    views: Mapping[str, ViewChoice],
+    prepared_dir: Path | str,
+    num_workers: int,
+    options: Mapping[str, Any] | None = None,
+    beside: Mapping[str, ViewChoice] | None = None,
+    baseline_params: Mapping[str, Any] | None = None,
+    degradation: Degradation | None = None,
+    beam: Beam | None = None,
+) -> PreparedCorpus:
+    """Read the clips of a corpus and prepare, or find, the views of all streams.
 
     Args:
-      config: the resolved config as nested plain dicts.
-      degradation: what happens to all media first, for the robustness panel.
+      name: of the corpus, or "NAME+NAME".
+      root: its folder; None raises CorpusNotFound with the flag to set.
+      label_target: what its labels must be: "acted", "crowd", "found" or "mixed".
+      label_set: name of the label set, with which the columns of feature tables are compared.
+      views: stream -> its view.
+      prepared_dir: folder of the prepared sets.
+      num_workers: processes that decode and make views.
+      options: option -> value; the corpus takes those that it has, others are ignored.
+      beside: stream -> its second view, for streams that have one.
+      baseline_params: parameters of the view `functionals`, from which the classical baseline is trained; it is prepared where a stream's
+        view is made from sound. None: no baseline.
+      degradation: applied to all media first, for the robustness panel.
+      beam: prepares on Apache Beam in place of processes here.
 
     Raises:
       CorpusNotFound: no root is given, or the corpus is not there.
-      ValueError: the config names what does not exist, streams that do not belong together, or a feature table with a column that gives
-        away what is to be predicted.
+      ValueError: an unknown corpus, view or parameter; labels of another kind; streams that cannot be joined; or a feature table with a
+        column that gives the answer away.
     """
-    settings, system = config["corpus"], config["system"]
-    names = {stream: system[f"{stream}_view"] for stream in system["streams"]}
-    beside = {stream: view for stream in names if (view := system[f"{stream}_view_beside"])}
-    joined = names | {f"{stream} beside": view for stream, view in beside.items()}
-    views = {stream: make_view(view, **config["views"][view]) for stream, view in joined.items()}
-    check_same_cut(views)
-    name = settings["name"]
+    beside = beside or {}
+    joined = dict(views) | {f"{stream} beside": choice for stream, choice in beside.items()}
+    made = {stream: make_view(view, **params) for stream, (view, params) in joined.items()}
+    check_same_cut(made)
     module = corpus(name)
-    if settings["label_target"] not in module.LABEL_TARGETS:
-        raise ValueError(
-            f"the labels of {name} are {' or '.join(module.LABEL_TARGETS)}, got --config.corpus.label_target={settings['label_target']}"
-        )
-    if not settings["root"]:
+    if label_target not in module.LABEL_TARGETS:
+        raise ValueError(f"the labels of {name} are {' or '.join(module.LABEL_TARGETS)}, got --config.corpus.label_target={label_target}")
+    if not root:
         form = module.root_form() if isinstance(module, JoinedCorpus) else "FOLDER"
         raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root={form}; {module.ADDRESS}")
-    root = Path(settings["root"])
-    clips = load_clips(name, settings["root"], **{field: settings[field] for field in module.OPTIONS})
+    clips = load_clips(name, root, **{option: value for option, value in (options or {}).items() if option in module.OPTIONS})
 
-    tables = [view for view in views.values() if isinstance(view, Table)]
-    columns = check_columns(tables[0], clips, module.clip_id, label_set(settings["label_set"])) if tables else None
-    beam = beam_of(config)
+    columns = {
+        stream: check_columns(view, clips, module.clip_id, find_label_set(label_set))
+        for stream, view in made.items()
+        if isinstance(view, Table)
+    }
 
-    def prepared(view: str):
+    def prepared(choice: ViewChoice) -> PreparedSet:
+        view, params = choice
         return prepare_view(
             corpus=name,
-            root=root,
+            root=Path(root),
             clips=clips,
             view_name=view,
-            view_params=config["views"][view],
-            prepared_dir=Path(config["prepared_dir"]),
-            num_workers=config["num_workers"],
+            view_params=params,
+            prepared_dir=Path(prepared_dir),
+            num_workers=num_workers,
             degradation=degradation,
             clip_id_of=module.clip_id,
-            crew=crew,
+            pool=pool,
             beam=beam,
         )
 
-    wants_baseline = config["protocol"]["baseline"] and "audio" in system["streams"]
-    with Crew() as crew:
+    has_sound = any(view.modality == "audio" for view in made.values())
+    with WorkerPool() as pool:
         return PreparedCorpus(
             clips=clips,
-            sets={stream: prepared(view) for stream, view in names.items()},
-            functionals=prepared("functionals") if wants_baseline else None,
-            beside={stream: prepared(view) for stream, view in beside.items()},
+            sets={stream: prepared(choice) for stream, choice in views.items()},
+            functionals=prepared(("functionals", baseline_params)) if has_sound and baseline_params is not None else None,
+            beside={stream: prepared(choice) for stream, choice in beside.items()},
             table_columns=columns,
         )
 
 
-def check_columns(table: Table, clips: Sequence[Clip], clip_id_of: Callable[[str], str | None], labels: LabelSet) -> TableColumns:
-    """Return the columns of a feature table that are used, and what is known of those that are allowed.
+def shared_media(
+    name: str, root: Path | str, clips: Sequence[Clip], *, views: Mapping[str, ViewChoice], prepared_dir: Path | str, num_workers: int
+) -> tuple[SharedMedia, ...]:
+    """Return the pairs of clips that hold the same recording, in the media that the streams' views are made from.
 
     Args:
-      table, clips, clip_id_of: as `prepare_view` has them.
-      labels: its classes are compared with the columns beside the corpus's own words.
-
-    Raises:
-      ValueError: a column counts rows, or copies the class, the speaker or another label of the clips, and is not allowed.
+      name, root, clips: of the corpus.
+      views: stream -> its view.
+      prepared_dir: folder of the prepared sets, where fingerprints are stored too.
+      num_workers: processes that decode.
     """
-    rows, _ = table.rows(clip_id_of)
-    lines = {clip_id: line for line, clip_id in enumerate(rows)}
-    there = [clip for clip in sorted(clips, key=lambda clip: clip.clip_id) if clip.clip_id in rows]
-    if not there:
-        return TableColumns(table.columns)  # `prepare_view` says that no clip is in the table
-    kinds: dict[str, list[str]] = {
-        "class": ["" if (index := labels.class_index(clip.label)) is None else labels.classes[index] for clip in there],
-        **{"emotion": [clip.label for clip in there], "speaker": [clip.speaker for clip in there]},
-        **{"sentence": [clip.sentence for clip in there], "session": [clip.session for clip in there]},
-    }
-    for name in sorted({name for clip in there for name in clip.attributes} - kinds.keys()):
-        kinds[name] = [clip.attributes.get(name, "") for clip in there]
-    values = np.concatenate([rows[clip.clip_id].values for clip in there]).astype(float)
-    by_content = contents_like(values, kinds, [lines[clip.clip_id] for clip in there])
-    found = {name: what for name in table.columns if (what := named_like(name))}
-    found |= {table.columns[index]: what for index, what in by_content.items()}
-    refuse_columns(table.path, found, drop=table.drop_columns, allow=table.allow_columns)
-    return TableColumns(table.columns, found)
-
-
-def shared_media(config: Mapping[str, Any], clips: Sequence[Clip]) -> tuple[SharedMedia, ...] | None:
-    """Pairs of clips that hold the same recording, in the media of the streams in use; None where the config does not ask."""
-    if not config["protocol"]["near_duplicates"]:
-        return None
     comparison = compare_media(
         clips,
-        Path(config["corpus"]["root"]),
-        prepared_dir=Path(config["prepared_dir"]),
-        num_workers=config["num_workers"],
-        modalities=config["system"]["streams"],
-        description=f"{config['corpus']['name']} fingerprints",
+        Path(root),
+        prepared_dir=Path(prepared_dir),
+        num_workers=num_workers,
+        modalities=sorted({make_view(view, **params).modality for view, params in views.values()}),
+        description=f"{name} fingerprints",
     )
     return comparison.pairs

@@ -44,7 +44,7 @@ def test_a_run_remembers_where_its_corpus_lies(tmp_path, monkeypatch):
 def test_frozen_encoders_run_in_a_process_that_keeps_freed_memory(tmp_path, monkeypatch):
     done: list[str] = []
     monkeypatch.setattr("avemo_jax.allocator.keep_freed_memory", lambda: done.append("kept"))
-    monkeypatch.setattr("data_prep.prepare_corpus.prepare_corpus", lambda *_: done.append("prepared") or SimpleNamespace(clips=()))
+    monkeypatch.setattr(run, "corpus_of", lambda *_: done.append("prepared") or SimpleNamespace(clips=()))
     monkeypatch.setattr("avemo_jax.experiment.features.with_features", lambda *_: done.append("encoded"))
     run.make_features({"prepared_dir": str(tmp_path), "corpus": {"name": "ravdess"}})
     assert done == ["kept", "prepared", "encoded"]

@@ -306,7 +306,7 @@ class PreparedCorpus:
       functionals: audio functionals for the classical baseline, or None where there is no sound.
       shared_media: pairs of clips that hold the same recording; None where nobody looked.
       beside: stream -> the second view of a stream that has one, until its features stand beside those of the first.
-      table_columns: of the feature table, where a stream is one.
+      table_columns: stream -> columns of its feature table, for streams that are made of one.
     """
 
     clips: tuple[Clip, ...]
@@ -314,4 +314,4 @@ class PreparedCorpus:
     functionals: PreparedSet | None
     shared_media: tuple[SharedMedia, ...] | None = None
     beside: Mapping[str, PreparedSet] = dataclasses.field(default_factory=dict)
-    table_columns: TableColumns | None = None
+    table_columns: Mapping[str, TableColumns] = dataclasses.field(default_factory=dict)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.evaluation.results import Predictions
+from avemo_jax.evaluation.predictions import Predictions
 from avemo_jax.experiment.encoder_weights import RANDOM
 from avemo_jax.experiment.features import sources_of
 from avemo_jax.experiment.fit_probes import plan_fits
@@ -58,7 +58,7 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
         *audit_stacks(stack_uses(plan)),
         *audit_encoders(encoder_uses(plan), {clip.corpus for clip in plan.clips}),
         *audit_fits(plan_fits(plan, prepared)),
-        *audit_columns(prepared.table_columns.allowed if prepared.table_columns else {}),
+        *audit_columns({name: what for columns in prepared.table_columns.values() for name, what in columns.allowed.items()}),
         *audit_lost(plan.folds.folds, lost),
     ]
     if plan.experiment.protocol.select == "test":

@@ -25,7 +25,7 @@ from avemo_jax.models.recurrent import ACTIVATIONS, RecurrentStack
 from avemo_jax.models.sequence_cnn import SequenceCNN
 from avemo_jax.models.time_conv import TimeConv, spread_over_neighbours
 
-ENCODERS = ("none", "mlp", "cnn", "conv_pool", *PUBLISHED_ENCODERS)
+ENCODERS = ("none", "mlp", "cnn", "conv_pool")  # beside those with published weights
 LAYERS = ("concatenated", "weighted")
 FRAME_CONTEXTS = ("none", "gru", "lstm")
 CONTEXTS = ("gru", "lstm", "conv", "none")
@@ -47,7 +47,7 @@ class BranchSpec(BranchConfig):
         return cls(**{field.name: getattr(branch, field.name) for field in dataclasses.fields(BranchConfig)} | changes)
 
     def __post_init__(self):
-        _expect("encoder", self.encoder, ENCODERS)
+        _expect("encoder", self.encoder, (*ENCODERS, *PUBLISHED_ENCODERS))
         if (self.encoder in PUBLISHED_ENCODERS) != (self.encoder_spec is not None):
             raise ValueError(f"encoder {self.encoder!r}: an encoder with published weights has an encoder_spec and no other has")
         _expect("layers", self.layers, LAYERS)
@@ -124,7 +124,7 @@ class Context(nn.Module):
         """Map a view x (B, T, ...) with mask (B, T) and real examples (B,) bool to the context's steps.
 
         Returns:
-          Steps (B, T', D), the last real state (B, D), and the steps' mask (B, T'); T' = T without a stride over time and an encoder of sequences.
+          Steps (B, T', D), the last real state (B, D), and the steps' mask (B, T'); T' = T unless a stride or an encoder changes it.
         """
         spec = self.spec
         real = mask.reshape(*mask.shape, *(1,) * (x.ndim - 2))

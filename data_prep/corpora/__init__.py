@@ -2,12 +2,12 @@
 
 A corpus module offers
 
-    ADDRESS             where to ask the owner for it
+    ADDRESS             where to request it from the owner
     LAYOUT              in one line, what is expected below the root
     OPTIONS             names of the fields of config.corpus that its `clips` takes
-    LABEL_TARGETS       what its labels can be: "acted", "crowd" (what raters said), "found" (what the source said)
-    MODALITIES          what its clips have: "audio", "video" (moving pictures), "still"
-    NUM_CLIPS           clips of a complete corpus as its owner counts them, or None where that is left open
+    LABEL_TARGETS       kinds of its labels: "acted", "crowd" (majority of raters), "found" (by the source)
+    MODALITIES          media of its clips: "audio", "video" (moving pictures), "still"
+    NUM_CLIPS           clips of a complete corpus by its owner, or None where the number is not known
     clips(root, ...)    the clips; raises CorpusNotFound
     clip_id(stem)       the clip that a media name or a table row belongs to, or None
     named(path)         where media names tell speakers: the clip that one tells by itself, without the corpus, or None (may be absent)
@@ -63,7 +63,7 @@ def corpus(name: str) -> ModuleType | JoinedCorpus:
     """Return the module of a corpus, or of "NAME+NAME" the corpora joined into one.
 
     Raises:
-      ValueError: there is none of that name, with those there are; or they cannot be joined.
+      ValueError: an unknown name, with the known ones; or corpora that cannot be joined.
     """
     names = name.split(SEPARATOR)
     for one in names:
@@ -85,7 +85,7 @@ def load_clips(name: str, root: Path | str, **options: Any) -> tuple[Clip, ...]:
       **options: those of the corpus (its OPTIONS); options of other corpora are an error.
 
     Raises:
-      ValueError: unknown corpus, unknown option, or an option's value the corpus does not know.
+      ValueError: unknown corpus, unknown option, or an unknown value of an option.
       CorpusNotFound: the folder does not hold the corpus.
     """
     module = corpus(name)

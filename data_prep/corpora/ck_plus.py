@@ -77,16 +77,16 @@ def _recording(path: Path) -> tuple[str, str] | None:
 
 def _labels(root: Path) -> Iterator[tuple[str, str]]:
     """Yield each label file's peak frame and emotion; warn about those that do not read."""
-    strangers = []
+    unreadable = []
     for path in sorted(path for path in root.rglob("*_emotion.txt") if not path.name.startswith(".")):
         text = path.read_text(encoding="utf-8", errors="replace").strip()
         number = int(float(text)) if re.fullmatch(r"[0-7](\.0+(e\+00)?)?", text) else None
         if number is None or not NAME.fullmatch(name := path.name.removesuffix("_emotion.txt")):
-            strangers.append(path.relative_to(root).as_posix())
+            unreadable.append(path.relative_to(root).as_posix())
         else:
             yield name, EMOTIONS[number]
-    if strangers:
-        warnings.warn(f"{root}: left out, for they hold no emotion from 0 to 7: {shorten(strangers, what='label files')}", stacklevel=3)
+    if unreadable:
+        warnings.warn(f"{root}: ignored, because they hold no emotion from 0 to 7: {shorten(unreadable, what='label files')}", stacklevel=3)
 
 
 def _clip(name: str, picture: str, label: str) -> Clip:

@@ -1,8 +1,8 @@
 """CREMA-D: 91 actors speak twelve sentences in six emotions, one of the sentences at three levels.
 
 A file is named by actor, sentence, acted emotion and level. In the films (.flv) the first stream holds neither picture nor sound, and the
-sound is also there by itself. VideoDemographics.csv tells the actors' age and sex, processedResults/summaryTable.csv what raters saw and
-heard in each film.
+sound is also there by itself. VideoDemographics.csv has the actors' age and sex, processedResults/summaryTable.csv the ratings of
+each film.
 
 Source: Cao et al. 2014, "CREMA-D: crowd-sourced emotional multimodal actors dataset", IEEE Transactions on Affective Computing 5(4).
 """
@@ -45,7 +45,7 @@ def clips(root: Path, *, label_target: str = "acted") -> tuple[Clip, ...]:
 
     Args:
       root: folder that holds the corpus.
-      label_target: "acted", or "crowd": what most raters of picture and sound together said; "tie" where several words have as many.
+      label_target: "acted", or "crowd": the majority of the ratings of picture and sound together; "tie" where several words have as many.
 
     Raises:
       ValueError: unknown label_target.

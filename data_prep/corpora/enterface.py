@@ -1,6 +1,6 @@
 """eNTERFACE'05: some forty subjects react to six stories with five sentences each, in English.
 
-The folders tell everything, and the files' names do not: those of `subject 11` are all called s12_*, those of `subject 3` partly s_3_*,
+The folders have the labels, not the files' names: those of `subject 11` are all called s12_*, those of `subject 3` partly s_3_*,
 one is called s16_su_3avi.avi. Some sources have no `subject 12`. `subject 6` was never cut into sentences: one recording an emotion, a
 minute or more, with all five. Each emotion has sentences of its own, so that the words alone give it away.
 

@@ -1,6 +1,6 @@
 """FER2013: 35,887 faces of 48 x 48 grey pixels found on the web, in one table of pixels.
 
-Who is seen is not said, so the only folds that the corpus has are its own: the column Usage. Some faces are in it twice and more, all but
+The corpus names no speakers, so its only folds are its own: the column Usage. Some faces are in it twice and more, all but
 equal, in different parts.
 
 Source: Goodfellow et al. 2013, "Challenges in representation learning: a report on three machine learning contests", ICONIP.
@@ -43,21 +43,21 @@ def clips(root: Path) -> tuple[Clip, ...]:
     """
     table = next((path for path in (root / TABLE, *sorted(root.glob(f"*/{TABLE}"))) if path.is_file()), None)
     found: list[Clip] = []
-    strangers: list[str] = []
+    unreadable: list[str] = []
     if table is not None:
         name = table.relative_to(root).as_posix()
         for number, (offset, row) in enumerate(_rows(table)):
             emotion, usage = row.get("emotion", ""), row.get("usage", "")
             if not (re.fullmatch(r"[0-6]", emotion) and usage in USAGES):
-                strangers.append(str(number))
+                unreadable.append(str(number))
                 continue
             attributes = {"usage": usage, ROW_OFFSET: str(offset)}
             found.append(Clip(f"fer{number:05}", "fer2013", EMOTIONS[int(emotion)], "", video=name, attributes=attributes))
     if not found:
         there = f"{table.name} without a row of an emotion from 0 to 6 and a known Usage" if table else None
         raise not_found("fer2013", root, layout=LAYOUT, address=ADDRESS, found=there)
-    if strangers:
-        warnings.warn(f"{table}: left out, for emotion or Usage do not read: {shorten(strangers, what='rows')}", stacklevel=2)
+    if unreadable:
+        warnings.warn(f"{table}: ignored, because emotion or Usage is unknown: {shorten(unreadable, what='rows')}", stacklevel=2)
     return tuple(found)
 
 

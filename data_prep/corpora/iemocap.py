@@ -79,7 +79,7 @@ def named(path: PurePath) -> Clip | None:
 
 def _label_lines(session: Path) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
     """Yield the label lines of a session with the parts of their utterance ids; annotators' lines (C-, A-) and comments (%) are none."""
-    strangers = []
+    unreadable = []
     for path in sorted((session / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             match = _LABEL_LINE.match(line)
@@ -87,9 +87,9 @@ def _label_lines(session: Path) -> Iterator[tuple[re.Match[str], re.Match[str]]]
             if match and part:
                 yield match, part
             elif line.startswith("["):
-                strangers.append(f"{path.name}:{number}")
-    if strangers:
-        warnings.warn(f"{session}: left out, for they do not read as label lines: {shorten(strangers, what='lines')}", stacklevel=3)
+                unreadable.append(f"{path.name}:{number}")
+    if unreadable:
+        warnings.warn(f"{session}: ignored, because they are not label lines: {shorten(unreadable, what='lines')}", stacklevel=3)
 
 
 def _clip(root: Path, corpus: str, session: Path, line: re.Match[str], part: re.Match[str]) -> Clip:

@@ -1,7 +1,7 @@
 """Corpora joined into one, such as "ravdess+savee": C's mixed images, D's two corpora, training here and testing there.
 
-Every clip keeps the name of its corpus; ids and speakers get it in front ("savee:DC_a01", "savee:DC"), so that equal numbers of two
-corpora stay two clips and two people. Roots are given one by one: --config.corpus.root=ravdess=/data/RAVDESS,savee=/data/SAVEE.
+Every clip has the name of its own corpus; ids and speakers are prefixed by it ("savee:DC_a01", "savee:DC"), so that equal numbers of two
+corpora remain two clips and two people. Each corpus has its root: --config.corpus.root=ravdess=/data/RAVDESS,savee=/data/SAVEE.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from avemo_jax.clips import Clip
 from data_prep.corpora.layout import CorpusNotFound
 
 SEPARATOR = "+"
-# Pairs that hold the same people in the same pictures: side by side they would count them twice, and as two people.
+# Pairs with the same people in the same pictures: joined, they would count twice, and as two people.
 SAME_PEOPLE = {frozenset(("ck_plus", "ck48")): "the pictures of ck48 are frames of ck_plus, cut out and reduced"}
 
 
@@ -52,7 +52,7 @@ class JoinedCorpus:
         self.NUM_CLIPS = None if None in sizes else sum(sizes)
 
     def clips(self, root: str, **options: Any) -> tuple[Clip, ...]:
-        """Read all of them; media are absolute paths, for the corpora need not lie in one folder.
+        """Read all corpora; media are absolute paths, because the corpora need not lie in one folder.
 
         Args:
           root: "NAME=FOLDER,NAME=FOLDER", one for each corpus.
@@ -89,19 +89,19 @@ class JoinedCorpus:
         return roots
 
     def clip_id(self, stem: str) -> str | None:
-        """Return the clip that a media name or a table row belongs to, or None where it is no corpus' or several corpora's."""
+        """Return the clip that a media name or a table row belongs to, or None where it belongs to no corpus or to several."""
         name, _, own = stem.partition(":")
         found = [(name, own)] if name in self.modules else [(name, stem) for name in self.modules]
         named = [f"{name}:{own_id}" for name, own in found if (own_id := self.modules[name].clip_id(own)) is not None]
         return named[0] if len(named) == 1 else None
 
     def root_form(self) -> str:
-        """What config.corpus.root looks like for these corpora."""
+        """Return the form of config.corpus.root for these corpora."""
         return ",".join(f"{name}=FOLDER" for name in self.modules)
 
 
 def _modalities(module: ModuleType) -> tuple[str, ...]:
-    """A film has still pictures too."""
+    """Modalities of a corpus; films have still pictures too."""
     return (*module.MODALITIES, "still") if "video" in module.MODALITIES else module.MODALITIES
 
 

@@ -1,7 +1,7 @@
 """RAVDESS: 24 actors speak and sing two sentences in eight emotions.
 
 A file is named by seven numbers, MM-VC-EE-II-SS-RR-AA: modality, vocal channel, emotion, intensity, sentence, repetition, actor.
-The name alone tells everything, so any nesting of folders is read: the archives as they unpack, one folder an actor, all in one.
+The file name has all labels, so any nesting of folders is read: the archives as they unpack, one folder an actor, all in one.
 
 Source: Livingstone and Russo 2018, "The Ryerson Audio-Visual Database of Emotional Speech and Song", PLoS ONE 13(5), table 4.
 """
@@ -87,7 +87,7 @@ def named(path: PurePath) -> Clip | None:
 
 
 def _recording(path: Path) -> tuple[str, str] | None:
-    """The performance and modality that a path's name tells."""
+    """The performance and modality in a path's name."""
     match = _NAME.fullmatch(path.stem)
     if match is None or match["modality"] is None or path.suffix.lower() not in _SUFFIXES[match["modality"]]:
         return None

@@ -35,7 +35,7 @@ def clip_id(stem: str) -> str | None:
 
 
 def clips(root: Path) -> tuple[Clip, ...]:
-    """Read the corpus: one clip a film; the language, where the folders tell it, is an attribute.
+    """Read the corpus: one clip a film; the language, where the folders name it, is an attribute.
 
     Raises:
       CorpusNotFound: no film below a speaker's folder is there.

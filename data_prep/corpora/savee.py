@@ -38,7 +38,7 @@ def clips(root: Path) -> tuple[Clip, ...]:
     """Read the corpus: one clip a reading, its sound from the wav file where there is one, else from the film.
 
     `sentence` is the emotion's letters with the number ("sa01"): what the four speakers read under one name is one sentence. Three
-    sentences are common to all emotions and those peculiar to one are read neutrally too; the names do not tell which.
+    sentences are common to all emotions and those peculiar to one are read neutrally too; the names do not distinguish them.
 
     Raises:
       CorpusNotFound: no file of the corpus is there.
@@ -56,13 +56,13 @@ def named(path: PurePath) -> Clip | None:
 
 
 def _recording(path: Path) -> tuple[str, str] | None:
-    """The reading that a path tells, and its medium."""
+    """Return the reading that a path names, and its medium."""
     name = _reading(path)
     return (name, _MEDIA[path.suffix.lower()]) if name else None
 
 
 def _reading(path: PurePath) -> str | None:
-    """The reading that a path tells: the speaker stands before the name, or is the folder."""
+    """Return the reading that a path names: the speaker precedes the name, or is the folder."""
     folder = path.parent.name.upper()
     return clip_id(path.stem) or (clip_id(f"{folder}_{path.stem}") if folder in SPEAKERS else None)
 

@@ -79,13 +79,13 @@ def make(root: Path, *, num_actors: int = 12, num_takes: int = 3, seed: int = 0,
     num_done = len(films) - len(missing)
     for name, outcome in run_tasks(_make_film, missing, num_workers=num_workers, description="synthetic corpus", num_done=num_done):
         if isinstance(outcome, Crash):
-            raise RuntimeError(f"{root / name} could not be made: {outcome.reason}; the same command takes up where this one stopped")
+            raise RuntimeError(f"{root / name} could not be made: {outcome.reason}; run the same command again to resume")
     _write_marker(root, wanted, finished=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Film:
-    """A film to make, as it travels to a worker."""
+    """A film to make: a task for a worker."""
 
     path: Path
     actor: int
@@ -95,7 +95,7 @@ class _Film:
 
 
 def _make_film(film: _Film) -> None:
-    """Write a film under another name first, so that one that was cut short never passes for a film."""
+    """Write a film under another name first and rename it, so that an incomplete file never has a film's name."""
     film.path.parent.mkdir(exist_ok=True)
     part = film.path.with_name(f".{film.path.stem}.{os.getpid()}.part")
     write_clip(part, actor=film.actor, emotion=film.emotion, take=film.take, seed=film.seed)
@@ -103,18 +103,18 @@ def _make_film(film: _Film) -> None:
 
 
 def _found(root: Path, wanted: dict[str, int]) -> bool:
-    """Whether the finished corpus is there; ValueError where something else is in its place."""
-    mend = "name an empty or new folder with --config.corpus.root="
+    """Whether the finished corpus exists; raises ValueError where the folder has other content."""
+    fix = "name an empty or new folder with --config.corpus.root="
     if root.exists() and not root.is_dir():
-        raise ValueError(f"{root} is a file, not a folder for the synthetic corpus; {mend}")
+        raise ValueError(f"{root} is a file, not a folder for the synthetic corpus; {fix}")
     if not root.exists() or all(entry.name.startswith(".") for entry in root.iterdir()):
         return False
     marker = root / MARKER
     if not marker.is_file():
-        raise ValueError(f"{root} is not empty and holds no {MARKER}, so it is not a synthetic corpus; {mend}")
+        raise ValueError(f"{root} is not empty and holds no {MARKER}, so it is not a synthetic corpus; {fix}")
     found = json.loads(marker.read_text(encoding="utf-8"))
     if other := [f"{name} {found.get(name)} (asked for {value})" for name, value in wanted.items() if found.get(name) != value]:
-        raise ValueError(f"{root} holds another synthetic corpus: {', '.join(other)}; {mend}")
+        raise ValueError(f"{root} holds another synthetic corpus: {', '.join(other)}; {fix}")
     return found["finished"]
 
 

@@ -19,11 +19,11 @@ FORMANTS_HZ = {
     "o": (570, 840, 2410, 3300, 4400),
 }
 _BANDWIDTHS_HZ = (80, 100, 130, 180, 240)
-SENTENCES = {"1": "aieoueia", "2": "oeuaiaeu"}  # vowels of the two sentences, said over again where a clip has time
+SENTENCES = {"1": "aieoueia", "2": "oeuaiaeu"}  # vowels of the two sentences, repeated where a clip has time
 
 
 class Manner(NamedTuple):
-    """How something is said.
+    """Manner of speaking.
 
     Fields: pitch_st, level in semitones over the speaker's own; range_st, rise and fall of a syllable in semitones; slope_st, change
     of pitch from the beginning to the end; energy_db; rate_hz, syllables a second; tilt_oct, octaves by which the spectrum reaches
@@ -76,7 +76,7 @@ class Voice:
 
 
 def speak(rng: np.random.Generator, voice: Voice, emotion: str, sentence: str, duration_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Say a sentence.
+    """Return the sound of a sentence.
 
     Args:
       rng: source of this clip's chance.

@@ -1,6 +1,6 @@
-"""Degraded media: decoded sound and pictures as they would be after noise, a codec, something in front of the face, or lost frames.
+"""Degraded media: decoded sound and pictures with noise, a codec, an occlusion of the face, or lost frames.
 
-The same clip is always degraded in the same way: draws follow from its id.
+Random draws are seeded by the clip's id: a clip is always degraded in the same way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import soxr
 from avemo_jax.degradation import KINDS, Degradation
 from data_prep.decoding.media import Frame
 
-# Part of the key of every degraded set: raised when the code below changes what it makes.
+# Part of the key of every degraded set: raised when the code below changes its values.
 VERSION = 1
 
 _OPUS_RATE_HZ = 48000
@@ -26,12 +26,12 @@ _GREY = 127
 
 
 def degraded(degradation: Degradation, medium: str, content: Iterator[Any], *, clip_id: str, rate_hz: int) -> Iterator[Any]:
-    """A clip's sound in pieces, or its frames, degraded where the degradation concerns that medium.
+    """Return a clip's sound in pieces, or its frames, degraded where the degradation is of that medium.
 
     Args:
       medium: "audio" or "video".
       content: pieces (S,) float32 at rate_hz, or `Frame`s.
-      clip_id: what draws follow from.
+      clip_id: seeds the random draws.
       rate_hz: of the sound.
     """
     if degradation.kind not in KINDS or degradation.modality != medium:
@@ -48,14 +48,14 @@ def degraded(degradation: Degradation, medium: str, content: Iterator[Any], *, c
 
 
 def add_noise(samples: np.ndarray, snr_db: float, random: np.random.Generator) -> np.ndarray:
-    """(S,) float32 with white noise, `snr_db` below the mean power of these samples; clipped to [-1, 1] as a recorder would."""
+    """Return samples (S,) float32 with white noise, `snr_db` below their mean power; clipped to [-1, 1] as by a recorder."""
     power = float(np.mean(np.square(samples, dtype=np.float64)))
     noise = random.normal(size=len(samples)) * np.sqrt(power / 10 ** (snr_db / 10))
     return np.clip(samples + noise, -1, 1).astype(np.float32)
 
 
 def through_opus(samples: np.ndarray, rate_hz: int, rate_kbit_s: float) -> np.ndarray:
-    """(S,) float32 at rate_hz, encoded by Opus at a constant rate and decoded again, of the same length."""
+    """Return samples (S,) float32 at rate_hz encoded by Opus at a constant rate and decoded again, of the same length."""
     sound = np.clip(soxr.resample(samples, rate_hz, _OPUS_RATE_HZ, quality="HQ"), -1, 1)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="ogg") as container:
@@ -95,7 +95,7 @@ def hide(frames: Iterable[Frame], share: float, random: np.random.Generator) -> 
 
 
 def drop_frames(frames: Iterable[Frame], share: float, random: np.random.Generator) -> Iterator[Frame]:
-    """Show the last frame that came in place of those that are lost; the first always comes."""
+    """Replace lost frames by the last one before them; the first is never lost."""
     shown: Frame | None = None
     for frame in frames:
         if shown is None or random.random() >= share:

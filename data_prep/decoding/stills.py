@@ -1,4 +1,4 @@
-"""Still pictures as media of one frame: picture files, and pictures that are rows of a table of pixels, as FER2013 is distributed.
+"""Still pictures as media of one frame: picture files, and rows of a table of pixels, as FER2013 is distributed.
 
 A clip that is such a row names the table as its `video` and the row's place in bytes in its attribute `ROW_OFFSET`, so that it is
 reached by one seek, and the table is hashed once for all its clips.
@@ -28,7 +28,7 @@ _LARGEST_BYTES = 256 << 20
 _TIFF_PLACES = (273, 279, 324, 325)  # offsets and sizes of strips, of tiles
 _TIFF_INTEGERS = {3: ("H", 2), 4: ("I", 4)}
 _ROW_SIZE_PX = 48
-_LONGEST_ROW_BYTES = 16_384  # 2304 numbers of three digits, and what stands around them
+_LONGEST_ROW_BYTES = 16_384  # 2304 numbers of three digits, and the other columns
 
 
 def stream_still(path: Path, *, region: str = "full") -> Iterator[Frame]:
@@ -63,7 +63,7 @@ def _decoded(raw: bytes, path: Path) -> np.ndarray:
             pixels = _rgb(ImageOps.exif_transpose(image))
     except (MediaError, MemoryError):
         raise
-    except Exception as error:  # Pillow's readers raise whatever their parsing trips over
+    except Exception as error:  # Pillow's readers raise many kinds of exceptions on damaged files
         problem = error
     if _is_cut(raw):
         raise MediaError("truncated", f"{path.name}: the picture's file ends too early ({problem or 'its end mark is missing'})")
@@ -81,7 +81,7 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def _is_cut(raw: bytes) -> bool:
-    """Whether a file's own marks say that its end is missing."""
+    """Whether the end of a file is missing, by the marks of its format."""
     if raw.startswith(b"\x89PNG"):
         return b"IEND\xaeB`\x82" not in raw
     if raw.startswith(b"\xff\xd8"):

@@ -1,9 +1,9 @@
 """Fingerprints of sound and picture: small arrays that stay nearly the same when a recording is re-encoded, made louder or trimmed, and
-differ when an actor says the same sentence once more.
+differ when an actor repeats the same sentence.
 
 A fingerprint of sound is one 32-bit word every 12 ms. Source: Haitsma and Kalker 2002, A Highly Robust Audio Fingerprinting System, section
 4. Differs: 8 kHz and 300-3000 Hz with windows of 128 ms in place of 5 kHz, 300-2000 Hz and 370 ms, so that two takes of one sentence
-differ at every frame; frames 30 dB below the loudest do not count, because a codec makes of near-silence what it likes.
+differ at every frame; frames 30 dB below the loudest do not count, because codecs change near-silence arbitrarily.
 (Chromaprint, the library of this kind, is made for music of ten seconds and more, and comes as a system library alone.)
 
 A fingerprint of a picture is a perceptual hash (imagehash) of the mean picture, and one of the deviation from it every 80 ms: takes of one
@@ -22,7 +22,7 @@ from PIL import Image
 
 from data_prep.decoding.media import Frame
 
-# Part of the key of every fingerprint on disk: raised when the code below changes what they are.
+# Part of the key of every fingerprint on disk: raised when the code below changes their values.
 VERSION = 1
 
 SOUND_RATE_HZ = 8000
@@ -40,9 +40,9 @@ _BLOCK_FRAMES = 512
 # Bits that may differ in two fingerprints of one recording. Measured on RAVDESS and TESS: copies (mp3 of 24 kbit/s, Opus of 24 kbit/s, ends
 # cut off, a quarter of the level) up to 0.174, takes by one speaker from 0.254 on (281,601 pairs).
 LARGEST_SOUND_ERROR = 0.20
-_FEWEST_FRAMES = 50  # 0.6 s that both hear
+_FEWEST_FRAMES = 50  # 0.6 s common to both
 _SMALLEST_SHARE = 0.5  # of the shorter one
-_MOST_COMMON = 256  # a word that more frames have says nothing, and would cost the square of its number
+_MOST_COMMON = 256  # a word of more frames than this distinguishes nothing, and costs the square of their number
 
 _PICTURE_RATE_FPS = 12.5
 _THUMB_PX = 32
@@ -57,7 +57,7 @@ LARGEST_STILL_ERROR = 8 / _SCENE_BITS
 # ends cut off) up to 0.185 and from 0.80 on; other clips of one speaker, which share the scene, from 0.197 on and up to 0.78.
 LARGEST_MOTION_ERROR = 0.19
 SMALLEST_CORRELATION = 0.80
-_STILL_BELOW = 0.5  # grey levels that the picture moves by in the mean: less is noise, and the scene alone has to do
+_STILL_BELOW = 0.5  # grey levels that the picture moves by in the mean: less is noise, and the scene alone decides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,10 +176,10 @@ def sound_matches(prints: Mapping[str, SoundPrint]) -> Iterator[Match]:
         count = np.where(stop - start <= _MOST_COMMON, stop - start, 0)
         one = np.repeat(np.arange(len(word)), count)
         other = np.repeat(start - np.cumsum(count) + count, count) + np.arange(count.sum())
-        kept = owner[one] < owner[other]
-        one, other = one[kept], other[kept]
+        is_ordered = owner[one] < owner[other]
+        one, other = one[is_ordered], other[is_ordered]
         found.append((owner[one] * len(names) + owner[other]) * (2 * reach) + place[other] - place[one] + reach)
-    # Two words that agree on the shift, give or take a frame, are worth a closer look.
+    # Pairs with two words that agree on the shift, give or take a frame, are compared in full.
     keys, count = np.unique(np.concatenate(found), return_counts=True)
     followed = np.append(np.diff(keys) == 1, False)
     likely = keys[(count > 1) | followed]

@@ -1,7 +1,7 @@
-"""Which clips hold the same recording: the same bytes, or the same sound or picture re-encoded, louder or trimmed.
+"""Near-duplicates: clips that hold the same recording, as the same bytes or re-encoded, louder or trimmed.
 
-Files are decoded in bounded worker processes like everything else, once: a fingerprint lies beside the prepared sets under a name made of
-the file's content, so that a second run, another protocol or another view finds it there.
+Files are decoded in bounded worker processes, once: a fingerprint is stored beside the prepared sets under a key of the file's content, so
+that a second run, another protocol or another view reuses it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import numpy as np
 
 from avemo_jax.atomic import atomic_binary_file
 from avemo_jax.clips import Clip, SharedMedia
-from data_prep.decoding.media import MediaError, stream_audio
+from data_prep.decoding.media import MediaError
+from data_prep.decoding.sound import stream_audio
 from data_prep.duplicates.fingerprints import (
     LONGEST_SOUND_S,
     SOUND_RATE_HZ,
@@ -47,12 +48,12 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What a comparison of media found.
+    """Result of a comparison of media.
 
     Attributes:
       pairs: clips that hold the same recording, each pair once.
       num_compared: clips of which at least one medium was compared.
-      not_compared: clip -> why none of its media was.
+      not_compared: clip -> the reason that none of its media was compared.
     """
 
     pairs: tuple[SharedMedia, ...]
@@ -88,8 +89,8 @@ def compare_media(
     Args:
       clips: unique ids.
       root: folder that the clips' media paths are relative to.
-      prepared_dir: where fingerprints are kept, in `fingerprints/`.
-      num_workers: processes; any number finds the same.
+      prepared_dir: fingerprints are stored in its folder `fingerprints/`.
+      num_workers: processes; any number gives the same result.
       modalities: which media to compare.
       time_limit_s: for one file.
       description: of the progress bar.
@@ -144,10 +145,10 @@ def _describe(match: Match, what: str) -> str:
 
 
 def _fingerprints(tasks: Mapping[str, FingerprintTask], **options: Any) -> dict[str, Any]:
-    """Fingerprint of each task, from disk where it is; those that cannot be decoded are left out."""
+    """Task -> fingerprint, from disk where it is stored; files that cannot be decoded are left out."""
     missing = {key: task for key, task in tasks.items() if not _is_whole(task.target)}
     for key, outcome in run_tasks(fingerprint, missing, num_done=len(tasks) - len(missing), **options):
-        if isinstance(outcome, Crash):  # the next run need not try again
+        if isinstance(outcome, Crash):  # so that the next run does not try again
             _write(tasks[key].target, {})
     prints = {}
     for key, task in tasks.items():
@@ -158,7 +159,7 @@ def _fingerprints(tasks: Mapping[str, FingerprintTask], **options: Any) -> dict[
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether there is a sound file (a power cut can leave one that is not)."""
+    """Whether a file exists and is complete; after a power cut it may not be."""
     try:
         with zipfile.ZipFile(path):
             return True

@@ -1,4 +1,4 @@
-"""Prepared sets that are made from prepared sets: what frozen encoders give, kept so that no encoder runs twice on the same view."""
+"""Prepared sets made from other prepared sets: features of frozen encoders, stored so that no encoder runs twice on the same view."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ class DerivedSets:
     """The derived sets of one corpus, `<prepared_dir>/<corpus>-<name>-<12 digits of the key>`.
 
     Args:
-      prepared_dir: where prepared sets live.
+      prepared_dir: folder of the prepared sets.
       corpus: its name.
-      clips: the clips that every set is asked for.
+      clips: of every set.
     """
 
     def __init__(self, prepared_dir: Path, corpus: str, clips: Sequence[Clip]):
         self._prepared_dir = Path(prepared_dir)
         self._corpus = corpus
         self._clips = clips
-        self._said: set[Path] = set()
+        self._logged: set[Path] = set()
 
     def find(self, name: str, key: str) -> PreparedSet | None:
-        """The finished set of that name and key, or None."""
+        """Return the finished set of that name and key, or None."""
         directory = self._directory(name, key)
         if read_manifest_key(directory) != key:
             return None
-        if directory not in self._said:
-            _log.info("%s of %s: found finished in %s", name, self._corpus, directory)
-            self._said.add(directory)
+        if directory not in self._logged:
+            _log.info("%s of %s: already prepared, using %s", name, self._corpus, directory)
+            self._logged.add(directory)
         return PreparedSet.open(directory)
 
     def make(
@@ -56,12 +56,14 @@ class DerivedSets:
         step_shape: tuple[int, ...],
         examples_of: Callable[[frozenset[str]], Iterator[Example]],
     ) -> PreparedSet:
-        """Write a derived set; an interrupted one goes on at the clip where it stopped, and a second process waits for the first.
+        """Write a derived set; an interrupted one resumes at the clip where it stopped, and a second process waits for the first.
 
         Args:
-          source: the set that it stands for; a clip that is lost or doubtful there is so here.
-          params: what it was made with, for the manifest.
-          examples_of: clips that are still to do -> their examples, in order of clips and segments.
+          name, key: of the derived set.
+          source: the set that it is made from; a clip that is lost or doubtful there is so here.
+          params: parameters of the encoder, for the manifest.
+          step_shape: of the features.
+          examples_of: ids of the clips that are missing -> their examples, in order of clips and segments.
         """
         directory = self._directory(name, key)
         with locked(directory.with_name(f".{directory.name}.lock")):
@@ -74,7 +76,7 @@ class DerivedSets:
             _log.info("%s of %s: %d clips to encode, %d done before, in %s", name, self._corpus, len(missing), len(staged), directory)
             staged |= self._stage_all(name, source, examples_of(missing), paths, missing, num_done=len(staged))
 
-            from data_prep.sets.builders import write_prepared  # late: brings TFDS, which a set found finished does not need
+            from data_prep.sets.builders import write_prepared  # late: brings TFDS, which a finished set does not need
 
             prepared = write_prepared(
                 directory,

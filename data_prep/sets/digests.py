@@ -1,4 +1,4 @@
-"""Content hashes of media files, remembered so that a second start does not read gigabytes again."""
+"""Content hashes of media files, stored on disk so that a second start does not read gigabytes again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from data_prep.decoding.media import content_sha256
 
 ABSENT = "absent"
-# A file written this shortly before it is hashed may be written once more without its time stamp changing: it is not remembered.
+# A file modified this shortly before it is hashed may change again under the same time stamp: its digest is not stored.
 _SETTLED_NS = 2_000_000_000
 
 
@@ -21,7 +21,7 @@ def media_digests(paths: Iterable[Path], *, memory: Path, num_threads: int = 2) 
 
     Args:
       paths: the files.
-      memory: JSON file that remembers path, size, time stamp and digest; made where absent, made anew where unreadable.
+      memory: JSON file of paths with size, time stamp and digest; created where absent, replaced where unreadable.
       num_threads: files hashed at the same time.
     """
     known = _read(memory)

@@ -1,4 +1,4 @@
-"""Preparing: from the clips of a corpus and the name of a view to a finished prepared set, found again where it exists."""
+"""Preparation: from the clips of a corpus and the name of a view to a prepared set on disk, reused where it exists."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from data_prep.sets.on_beam import Beam
 from data_prep.sets.staging import StagedClip, StageTask, media_of, read_staged, stage, stage_lost, stage_media, staged_path
 from data_prep.views import make_view
 from data_prep.views.table import Table
-from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, Crew, run_tasks
+from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, WorkerPool, run_tasks
 
-# Part of every key: raised when the code around the views changes what they get (decoding) or how examples are written.
+# Part of every key: raised when the code around the views changes their input (decoding) or how examples are written.
 CODE_VERSION = 2
 
 _log = logging.getLogger(__name__)
@@ -47,29 +47,29 @@ def prepare_view(
     clip_id_of: Callable[[str], str | None] = lambda name: name,
     time_limit_s: float = TIME_LIMIT_S,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
-    crew: Crew | None = None,
+    pool: WorkerPool | None = None,
     beam: Beam | None = None,
 ) -> PreparedSet:
-    """Return the prepared set of a view of these clips: the finished one where there is one, else made now.
+    """Return the prepared set of a view of these clips: the finished one where it exists, otherwise a new one.
 
     The set lies in `<prepared_dir>/<corpus>-<view>-<12 digits of its key>`; the key is the SHA-256 of clip ids, spans, content of the
     media, view parameters and code versions. Until it is finished, `<that>.partial/` holds one file a clip, and an interrupted
-    preparation goes on from there. A second process that wants the same set waits for the first. A clip that cannot be used is
-    in the set's damage report, and costs no other clip anything.
+    preparation resumes there. A second process that needs the same set waits for the first. A clip that cannot be used is listed in the
+    set's damage report and affects no other clip.
 
     Args:
       corpus, root, clips: name, folder that the clips' media paths are relative to, and the clips.
       view_name, view_params: as `make_view` takes them.
-      prepared_dir: where prepared sets live.
+      prepared_dir: folder of the prepared sets.
       num_workers: processes; any number gives the same bytes.
-      degradation: what happens to the media before the view is made; counts where it concerns a medium that the view takes.
+      degradation: applied to the media before the view is made; ignored where the view does not take the medium that it changes.
       clip_id_of: for the view `table`: from the name in a row to the clip id, or None.
       time_limit_s, memory_limit_bytes: of one clip and one worker.
-      crew: workers that other views are prepared by too; None: this view's own.
-      beam: decodes and writes in place of workers here; gives the same bytes.
+      pool: workers shared with other views; None: workers of this view alone.
+      beam: decodes and writes on Apache Beam in place of workers here; gives the same bytes.
 
     Raises:
-      ValueError: an unknown view or parameter; two clips of one name; no clip at all gave an example.
+      ValueError: an unknown view or parameter; two clips of one id; no clip gave an example.
       WorkerError, OSError: a fault of the program or the machine; what is staged stays.
     """
     check_unique(clips)
@@ -79,7 +79,7 @@ def prepare_view(
     prepared_dir.mkdir(parents=True, exist_ok=True)
     is_table = isinstance(view, Table)
     if degradation is not None and (is_table or degradation.modality not in media_of(view)):
-        degradation = None  # a view that it does not concern is the clean one
+        degradation = None  # the view is that of the clean media
     rows, num_foreign = view.rows(clip_id_of) if is_table else ({}, 0)
     if is_table:
         num_unused = num_foreign + len(set(rows) - {clip.clip_id for clip in clips})
@@ -94,7 +94,7 @@ def prepare_view(
     with locked(directory.with_name(f".{directory.name}.lock")):
         if directory.exists():
             prepared = PreparedSet.open(directory)
-            _log.info("%s of %s: found finished in %s", view.name, corpus, directory)
+            _log.info("%s of %s: already prepared, using %s", view.name, corpus, directory)
             return prepared
         partial = directory.with_name(f"{directory.name}.partial")
         paths = {clip.clip_id: staged_path(partial / "staging", clip.clip_id) for clip in clips}
@@ -104,7 +104,7 @@ def prepare_view(
         )
         missing = [clip for clip in clips if clip.clip_id not in staged]
         work = functools.partial(
-            run_tasks, num_workers=num_workers, time_limit_s=time_limit_s, memory_limit_bytes=memory_limit_bytes, crew=crew
+            run_tasks, num_workers=num_workers, time_limit_s=time_limit_s, memory_limit_bytes=memory_limit_bytes, pool=pool
         )
         if is_table:
             staged |= {clip.clip_id: _stage_row(paths[clip.clip_id], clip, rows, view) for clip in missing}
@@ -122,7 +122,7 @@ def prepare_view(
                     outcome = stage_lost(paths[clip_id], clip_id, Damage("undecodable", outcome.reason))
                 staged[clip_id] = outcome
 
-        from data_prep.sets.builders import write_prepared  # late: brings TFDS, which a set found finished does not need
+        from data_prep.sets.builders import write_prepared  # late: brings TFDS, which a finished set does not need
 
         prepared = write_prepared(
             directory,
@@ -144,14 +144,14 @@ def prepare_view(
 
 
 def _compile(view: Any) -> None:
-    """Make one segment of noise, so that workers find librosa's machine code on disk: compiling it takes more memory than they have."""
+    """Make the view of some noise, so that workers find librosa's machine code on disk: compiling it takes more memory than they have."""
     noise = np.random.default_rng(0).normal(scale=0.1, size=view.sample_rate_hz // 2)
     next(view.segments(iter([noise.astype(np.float32)])))
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock, waiting where another process does; the system frees it however that process ends."""
+    """Hold the lock of a file, waiting where another process has it; the system frees it however that process ends."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -165,7 +165,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _media_contents(clips: Sequence[Clip], root: Path, media: Sequence[str], prepared_dir: Path, num_threads: int) -> dict[str, str]:
-    """Digests of the media files that the view takes of each clip, one after the other; ABSENT for one that it has not."""
+    """Clip id -> digests of the media files that the view takes, joined by spaces; ABSENT for one that the clip does not have."""
     names = {clip.clip_id: [clip.audio if medium == "audio" else clip.video for medium in media] for clip in clips}
     paths = {name: root / name for found in names.values() for name in found if name is not None}
     digests = media_digests(paths.values(), memory=prepared_dir / "media_digests.json", num_threads=num_threads)
@@ -173,7 +173,7 @@ def _media_contents(clips: Sequence[Clip], root: Path, media: Sequence[str], pre
 
 
 def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str], degradation: Degradation | None = None) -> str:
-    """SHA-256 over everything that the examples follow from; files that parameters name count by their content."""
+    """SHA-256 over everything that determines the examples; files that parameters name count by their content."""
     params = dataclasses.asdict(view)
     for name in [name for name in params if name == "path" or name.endswith("_path")]:
         if params[name] is not None and Path(params[name]).is_file():
@@ -193,13 +193,13 @@ def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str], degradat
 
 
 def picture_place(clip: Clip) -> tuple[Any, ...]:
-    """Where in its file a clip's picture lies."""
+    """Return the part of a file that is a clip's picture: start and end in s, region, and the row of a table of pixels."""
     row = (clip.attributes[ROW_OFFSET],) if ROW_OFFSET in clip.attributes else ()
     return (*clip.video_span_s, clip.video_region, *row)
 
 
 def _spans(clip: Clip, media: Sequence[str]) -> tuple[Any, ...]:
-    """What is taken of the clip's media, one after the other."""
+    """Parts of the clip's media that the view takes."""
     return tuple(part for medium in media for part in (clip.audio_span_s if medium == "audio" else picture_place(clip)))
 
 

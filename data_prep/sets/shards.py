@@ -17,7 +17,7 @@ from avemo_jax.data.prepared import Example
 from data_prep.sets.staging import StagedClip
 from data_prep.workers.pool import Crash
 
-# What a set is split into: several of these write side by side, and a reader that skips about has few files open.
+# Bounds of the split: several shards are written at the same time, and a reader with random access has few files open.
 _LARGEST_BYTES = 64 << 20
 _LEAST_BYTES = 8 << 20
 _LEAST_NUM = 4
@@ -27,7 +27,12 @@ Run = tuple[StagedClip, range]  # some consecutive segments of a clip
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One array_record file: where it shall lie, and the segments that it holds, in (clip id, segment) order."""
+    """One array_record file.
+
+    Attributes:
+      path: of the file.
+      runs: the segments that it holds, in (clip id, segment) order.
+    """
 
     path: Path
     runs: Sequence[Run]
@@ -40,7 +45,7 @@ class Shard:
 def runs_of_shards(staged: Sequence[StagedClip]) -> list[list[Run]]:
     """Split the segments of all clips into shards of about equal bytes; a long clip may be spread over several.
 
-    What a shard holds follows from the clips alone, never from who writes it.
+    The split depends on the clips alone, not on the number of workers.
     """
     shard_bytes = min(_LARGEST_BYTES, max(_LEAST_BYTES, math.ceil(sum(clip.num_bytes for clip in staged) / _LEAST_NUM)))
     shards: list[list[Run]] = []
@@ -60,7 +65,7 @@ def runs_of_shards(staged: Sequence[StagedClip]) -> list[list[Run]]:
 
 
 def write_shard(shard: Shard) -> None:
-    """Write a shard, one example in memory at a time; its bytes follow from the examples.
+    """Write a shard, one example in memory at a time; equal examples give equal bytes.
 
     Raises:
       OSError: it cannot be written (a full disk).
@@ -73,14 +78,14 @@ def write_shard(shard: Shard) -> None:
                 for example in staged.examples(segments):
                     writer.write(_record(example))
             writer.close()
-    except RuntimeError as error:  # array_record's word for a full disk
+    except RuntimeError as error:  # raised by array_record for a full disk
         raise OSError(f"cannot write the prepared set; what is staged stays, so free some space and start again: {error}") from error
 
 
 def _record(example: Example) -> bytes:
-    """The tf.train.Example that `PreparedView`'s features describe.
+    """The tf.train.Example of the features of `write_prepared`.
 
-    TFDS's own serializer copies the arrays several times more on the way, and leaves the order of the fields to chance.
+    TFDS's own serializer copies the arrays several times more, and does not fix the order of the fields.
     """
     record = tf_example_pb2.Example()
     feature = record.features.feature
@@ -92,13 +97,13 @@ def _record(example: Example) -> bytes:
 
 
 def write_shards(shards: Sequence[Shard], work: Callable[..., Iterator[tuple[str, Any]]] | None, description: str) -> None:
-    """Write shards: one, or without workers, here; else side by side.
+    """Write shards in worker processes, or in this process where there is one shard or no workers.
 
-    A worker's memory is bounded for the sake of media from strangers; a shard with an example too long for that is written here.
+    A worker's memory is limited because media are untrusted; a shard with an example too long for the limit is written in this process.
 
     Args:
       shards: what to write.
-      work: `run_tasks` with its workers and limits, or None.
+      work: `run_tasks` with workers and limits bound, or None.
       description: title of the progress bar.
     """
     if work is None or len(shards) == 1:
@@ -115,5 +120,5 @@ def _write_in_bounds(shard: Shard) -> Crash | None:
     try:
         write_shard(shard)
     except MemoryError as error:
-        return Crash(f"it takes more than a worker's memory ({error})")
+        return Crash(f"it needs more than a worker's memory ({error})")
     return None

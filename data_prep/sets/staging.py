@@ -1,4 +1,4 @@
-"""Staging: one finished file a clip, so that an interrupted preparation resumes at the clip where it stopped."""
+"""Staging: one file a clip, complete when it has its name, so that an interrupted preparation resumes at the clip where it stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.degradation import Degradation
 from data_prep.decoding.degrading import degraded
-from data_prep.decoding.media import Frame, MediaError, stream_audio, stream_frames
+from data_prep.decoding.films import stream_frames
+from data_prep.decoding.media import Frame, MediaError
+from data_prep.decoding.sound import stream_audio
 from data_prep.decoding.stills import ROW_OFFSET, STILL_SUFFIXES, stream_row, stream_still
 from data_prep.views.segments import ViewSegment
 
@@ -29,15 +31,15 @@ _SILENT_BELOW = 1e-3  # -60 dB of full scale: under the room noise of any record
 
 @dataclasses.dataclass(frozen=True)
 class StagedClip:
-    """What is staged of one clip.
+    """The staged segments of one clip.
 
     Attributes:
-      path: its .zip file: a member a segment with the bytes of its arrays one after another, and report.json, which has their types and
-        shapes; np.savez takes longer, as it writes and parses a header for each array.
+      path: its .zip file: a member a segment with the bytes of its arrays one after another, and report.json with their types and shapes;
+        np.savez takes longer, as it writes and parses a header for each array.
       clip_id: the clip.
-      num_segments: segments it gave, 0 where it is lost.
+      num_segments: number of segments, 0 where the clip is lost.
       num_bytes: of their values, uncompressed.
-      damage: what is wrong with it, or None.
+      damage: of the clip, or None.
     """
 
     path: Path
@@ -55,20 +57,20 @@ class StagedClip:
 
 
 def staged_path(directory: Path, clip_id: str) -> Path:
-    """File that a clip is staged in: its name, with what a file name cannot have written as %XX."""
+    """Return the file that a clip is staged in: its id, with characters that a file name cannot have as %XX."""
     return directory / f"{quote(clip_id, safe=' ')}.zip"
 
 
 def stage(path: Path, clip_id: str, segments: Iterable[ViewSegment], damage: Callable[[], Damage | None] = lambda: None) -> StagedClip:
-    """Write a clip's segments as they come and put the file into place when it is complete: it is there whole, or not at all.
+    """Write a clip's segments as they come, and rename the file to its path when it is complete.
 
     The segments of a clip are never in memory together.
 
     Args:
       path: as `staged_path` gives it.
       clip_id: the clip.
-      segments: what it gave; none where it is lost.
-      damage: called after the last segment; what is wrong with the clip.
+      segments: of the clip; none where it is lost.
+      damage: called after the last segment; returns the damage of the clip, or None.
 
     Raises:
       OSError: the file cannot be written (a full disk); nothing is left behind then.
@@ -97,14 +99,14 @@ def stage(path: Path, clip_id: str, segments: Iterable[ViewSegment], damage: Cal
 
 
 def _append(member: IO[bytes], values: np.ndarray) -> tuple[str, tuple[int, ...]]:
-    """Write the bytes of an array; returns its type and shape."""
+    """Write the bytes of an array; return its type and shape."""
     values = np.ascontiguousarray(values)
     member.write(values.data.cast("B") if values.size else b"")
     return values.dtype.str, values.shape
 
 
 def _from_bytes(content: bytes, arrays: Iterable[tuple[str, Sequence[int]]]) -> Iterator[np.ndarray]:
-    """The arrays of those types and shapes that lie one after another in `content`."""
+    """Yield the arrays of those types and shapes that lie one after another in `content`."""
     start = 0
     for dtype, shape in arrays:
         values = np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
@@ -113,12 +115,12 @@ def _from_bytes(content: bytes, arrays: Iterable[tuple[str, Sequence[int]]]) -> 
 
 
 def stage_lost(path: Path, clip_id: str, damage: Damage) -> StagedClip:
-    """Write down that a clip gave no example, and why."""
+    """Stage a clip without segments, with its damage."""
     return stage(path, clip_id, (), lambda: damage)
 
 
 def read_staged(path: Path) -> StagedClip | None:
-    """Return what is staged in that file, or None where there is no sound one (a power cut can leave one that is not)."""
+    """Return the staged clip of a file, or None where the file is absent or incomplete (after a power cut)."""
     try:
         with zipfile.ZipFile(path) as archive:
             report = json.loads(archive.read(_REPORT))
@@ -131,7 +133,15 @@ def read_staged(path: Path) -> StagedClip | None:
 
 @dataclasses.dataclass(frozen=True)
 class StageTask:
-    """One clip for a worker process: which view of it, below which root, staged in which file, and how its media are degraded, if so."""
+    """One clip for a worker process.
+
+    Attributes:
+      clip: its media are named relative to root.
+      view: made of the clip.
+      root: folder of the corpus.
+      path: file to stage the view in.
+      degradation: applied to the media first, or None.
+    """
 
     clip: Clip
     view: Any
@@ -141,11 +151,11 @@ class StageTask:
 
 
 def stage_media(task: StageTask) -> StagedClip:
-    """Decode a clip and stage its view; what is wrong with its media goes into the damage report, every other error is raised."""
+    """Decode a clip and stage its view; damage of its media is reported with it, every other error is raised."""
     clip_id = task.clip.clip_id
-    watch = Watch()
+    monitor = QualityMonitor()
     try:
-        return stage(task.path, clip_id, view_segments(task, watch), watch.damage)
+        return stage(task.path, clip_id, view_segments(task, monitor), monitor.damage)
     except MediaError as error:
         return stage_lost(task.path, clip_id, Damage(error.kind, error.detail))
     except MemoryError:
@@ -155,17 +165,17 @@ def stage_media(task: StageTask) -> StagedClip:
 
 
 def media_of(view: Any) -> tuple[str, ...]:
-    """What a view is made from, in the order that its `segments` takes it: its modality, then "audio" where it `needs_audio` besides."""
+    """Return the media of a view in the order in which its `segments` takes them: its modality, then "audio" where it `needs_audio`."""
     return (view.modality, "audio") if getattr(view, "needs_audio", False) else (view.modality,)
 
 
-def view_segments(task: StageTask, watch: Watch) -> Iterator[ViewSegment]:
-    """Decode a clip's media and make its view of them, while `watch` looks on.
+def view_segments(task: StageTask, monitor: QualityMonitor) -> Iterator[ViewSegment]:
+    """Decode a clip's media and yield the segments of its view; `monitor` sees sound and segments pass by.
 
     Raises:
       MediaError: the clip lacks a medium or it cannot be decoded; some of it only where the damage is reached.
     """
-    return watch.segments(task.view.segments(*(_degraded(task, medium, _read(task, medium, watch)) for medium in media_of(task.view))))
+    return monitor.segments(task.view.segments(*(_degraded(task, medium, _read(task, medium, monitor)) for medium in media_of(task.view))))
 
 
 def _degraded(task: StageTask, medium: str, content: Iterator[Any]) -> Iterator[Any]:
@@ -175,7 +185,7 @@ def _degraded(task: StageTask, medium: str, content: Iterator[Any]) -> Iterator[
     return degraded(task.degradation, medium, content, clip_id=task.clip.clip_id, rate_hz=rate_hz)
 
 
-def _read(task: StageTask, medium: str, watch: Watch) -> Iterator[Any]:
+def _read(task: StageTask, medium: str, monitor: QualityMonitor) -> Iterator[Any]:
     """The clip's sound in pieces or its frames."""
     clip, view = task.clip, task.view
     name = clip.audio if medium == "audio" else clip.video
@@ -184,11 +194,12 @@ def _read(task: StageTask, medium: str, watch: Watch) -> Iterator[Any]:
     if medium == "video":
         return clip_frames(task.root / name, clip)
     start_s, end_s = clip.audio_span_s
-    return watch.audio(stream_audio(task.root / name, rate_hz=view.sample_rate_hz, start_s=start_s, end_s=end_s, segment_s=view.segment_s))
+    span = {"start_s": start_s, "end_s": end_s, "segment_s": view.segment_s}
+    return monitor.audio(stream_audio(task.root / name, rate_hz=view.sample_rate_hz, **span))
 
 
 def clip_frames(path: Path, clip: Clip) -> Iterator[Frame]:
-    """The clip's pictures, of a film, a picture file or a row of pixels."""
+    """Yield the frames of a clip from a film, a picture file or a row of pixels."""
     if (offset := clip.attributes.get(ROW_OFFSET)) is not None:
         return stream_row(path, int(offset))
     if path.suffix.lower() in STILL_SUFFIXES:
@@ -197,21 +208,26 @@ def clip_frames(path: Path, clip: Clip) -> Iterator[Frame]:
     return stream_frames(path, start_s=start_s, end_s=end_s, region=clip.video_region)
 
 
-class Watch:
-    """Looks on while a clip streams by, to say at its end whether it had no face, was silent or had no speech."""
+class QualityMonitor:
+    """Measures a clip while it streams by: whether it is silent, has no face or no speech.
+
+    Wrap the sound in `audio` and the view's segments in `segments`, read them to the end, then ask for the `damage`.
+    """
 
     def __init__(self):
-        self._peak: float | None = None  # None where nobody listened
+        self._peak: float | None = None  # None where no sound was decoded
         self._num_seen = 0
-        self._num_with_face: int | None = None  # None where nobody looked for faces
-        self._has_speech: bool | None = None  # None where nobody listened for speech
+        self._num_with_face: int | None = None  # None where the view detects no faces
+        self._has_speech: bool | None = None  # None where the view detects no speech
 
     def audio(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Pass pieces of sound (S,) on and record their peak."""
         for samples in pieces:
             self._peak = max(self._peak or 0.0, float(np.abs(samples).max(initial=0.0)))
             yield samples
 
     def segments(self, segments: Iterable[ViewSegment]) -> Iterator[ViewSegment]:
+        """Pass segments on and count their faces and speech."""
         for segment in segments:
             self._num_seen += segment.num_seen
             if segment.num_with_face is not None:
@@ -222,10 +238,11 @@ class Watch:
             del segment  # before the next one is made
 
     def damage(self) -> Damage | None:
+        """Return the damage found, or None."""
         if self._num_with_face == 0:
-            return Damage("no_face", f"no face in any of the {self._num_seen} frames looked at")
+            return Damage("no_face", f"no face in any of the {self._num_seen} frames searched")
         if self._peak is not None and self._peak < _SILENT_BELOW:
             return Damage("silent", f"its loudest sample is {self._peak:g}, expected at least {_SILENT_BELOW:g} of full scale")
         if self._has_speech is False:
-            return Damage("no_speech", "no window of its sound is active, so all of it is used")
+            return Damage("no_speech", "no window of its sound holds speech, so all of it is used")
         return None

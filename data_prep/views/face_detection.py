@@ -15,11 +15,11 @@ from data_prep.views.face_crops import Box, Detector
 
 @dataclasses.dataclass(frozen=True)
 class HaarDetector:
-    """Viola-Jones frontal faces with the cascade that the OpenCV 4 wheel brings: the default, needs no file.
+    """Viola-Jones frontal faces with the cascade in the wheel of OpenCV 4: the default, needs no file.
 
     Attributes:
       scale_factor, min_neighbors: of `detectMultiScale`. System D used 1.3 and 5; 1.1 and 3 find more and take twice as long.
-      min_face_fraction: smallest face looked for, as a part of the image's shorter side.
+      min_face_fraction: smallest face to find, as a part of the image's shorter side.
       longest_px: larger images are reduced to this longer side first: time grows with the area, and a speaker's face stays large.
     """
 
@@ -102,7 +102,7 @@ class Res10Detector:
     def detect(self, image: np.ndarray) -> list[Box]:
         """Return the faces in image (H, W, 3) uint8 RGB, largest first."""
         height, width = image.shape[:2]
-        # the network wants BGR with these means taken off, 300 x 300
+        # the network takes BGR of 300 x 300 with these means subtracted
         self._net.setInput(cv2.dnn.blobFromImage(image, 1.0, (300, 300), (104.0, 177.0, 123.0), swapRB=True))
         boxes = []
         for score, left, top, right, bottom in self._net.forward()[0, 0, :, 2:]:

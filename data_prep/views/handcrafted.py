@@ -191,10 +191,10 @@ class Handcrafted:
     def _formants(self, weighted: np.ndarray) -> np.ndarray:
         """(num_formants, T) in Hz of windowed frames (window, T), 0 where there are fewer."""
         formants_hz = np.zeros((weighted.shape[1], self.num_formants))
-        heard = np.flatnonzero((weighted**2).mean(axis=0) > _LEAST_POWER)
-        if len(heard):
-            polynomials = load_librosa().lpc(weighted[:, heard].astype(np.float64), order=self._prediction_order, axis=0).T
-            for row, frequencies_hz in zip(heard, map(self._ringing, _roots(polynomials)), strict=True):
+        audible = np.flatnonzero((weighted**2).mean(axis=0) > _LEAST_POWER)
+        if len(audible):
+            polynomials = load_librosa().lpc(weighted[:, audible].astype(np.float64), order=self._prediction_order, axis=0).T
+            for row, frequencies_hz in zip(audible, map(self._ringing, _roots(polynomials)), strict=True):
                 found = np.sort(frequencies_hz)[: self.num_formants]
                 formants_hz[row, : len(found)] = found
         return formants_hz.T

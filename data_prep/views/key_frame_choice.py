@@ -19,7 +19,7 @@ def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
     Returns:
       K indices in ascending order; repeated where fewer than K frames are distinct.
     """
-    from scipy.stats import entropy  # late, as scikit-learn below: they take seconds, and a worker that cuts faces needs none of them
+    from scipy.stats import entropy  # late, as scikit-learn below: they take seconds to import
     from skimage.exposure import is_low_contrast
 
     grays = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
@@ -29,7 +29,7 @@ def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
         (brightness > _BRIGHTNESS_RANGE[0])
         & (brightness < _BRIGHTNESS_RANGE[1])
         & (entropy(histograms, base=2, axis=1) > _LEAST_ENTROPY_BITS)
-        & [not is_low_contrast(gray[::4, ::4]) for gray in grays]  # a sixteenth of the pixels tells, in a tenth of the time
+        & [not is_low_contrast(gray[::4, ::4]) for gray in grays]  # a sixteenth of the pixels suffices, in a tenth of the time
     )
     if not good.any():
         good[:] = True
@@ -45,7 +45,7 @@ def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
 def _luv_measures(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(T,) mean absolute difference to the frame before in LUV, 0 for the first, and (T,) mean lightness in [0, 1].
 
-    OpenCV sums the bytes, which is exact and ten times as fast as NumPy's means of them.
+    OpenCV sums the bytes, which is exact and ten times as fast as NumPy's mean.
     """
     difference, brightness = np.zeros(len(images)), np.zeros(len(images))
     before = None
@@ -61,7 +61,7 @@ def _luv_measures(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def _sharpest_of_clusters(grays: list[np.ndarray], histograms: np.ndarray, num_clusters: int) -> list[int]:
     """Cluster grey pictures on their histograms (T, 256); return the sharpest of each cluster, in ascending order."""
     distinct, labels = np.unique(histograms, axis=0, return_inverse=True)
-    if len(distinct) > num_clusters:  # else each histogram is a cluster of its own, which K-means would find too
+    if len(distinct) > num_clusters:  # otherwise each histogram is its own cluster
         from sklearn.cluster import KMeans
 
         labels = KMeans(num_clusters, n_init=10, random_state=0).fit(histograms).labels_

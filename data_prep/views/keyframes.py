@@ -34,7 +34,7 @@ class KeyFrames:
     (a) The frames' absolute difference to the frame before, in LUV, averaged over the picture: candidates are its local maxima and
     the segment's first frame. (b) Frames darker than 10 or brighter than 90 percent, (c) with an entropy under 1 bit or of low
     contrast are left out. (d) K-means of the candidates on their 256-bin grey histograms, K = num_frames. (e) From each cluster the
-    frame with the largest variance of the Laplacian. Chosen frames keep their order in time.
+    frame with the largest variance of the Laplacian. Chosen frames are in order of time.
 
     Choices where the thesis is silent: candidates fewer than K are joined by the other frames of largest difference; a segment in
     which no frame passes (b) and (c) is used as it is; fewer than K distinct frames are repeated in place, so every step is real. The

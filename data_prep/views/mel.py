@@ -1,4 +1,4 @@
-"""Mel spectra: the log-mel spectrum of VGGish, and librosa's mel filters kept between clips."""
+"""Mel spectra: the log-mel spectrum of VGGish, and librosa's mel filters, cached between clips."""
 
 from __future__ import annotations
 

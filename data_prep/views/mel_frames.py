@@ -81,7 +81,7 @@ class MelFrames:
         hop = round(self.hop_ms * self.sample_rate_hz / 1000)
         for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):
             samples = np.pad(samples, (0, max(0, window - len(samples), round(self.padded_s * self.sample_rate_hz) - len(samples))))
-            # librosa.feature.melspectrogram with the filters kept: it computes them for every clip, in a third of a clip's time
+            # as librosa.feature.melspectrogram, which computes the filters again for every clip, in a third of a clip's time
             spectrum = np.abs(librosa.stft(samples, n_fft=window, hop_length=hop)) ** 2.0
             filters = mel_filters(self.sample_rate_hz, window, self.num_mels, self.min_hz, self.max_hz)
             power = np.einsum("...ft,mf->...mt", spectrum, filters, optimize=True)

@@ -64,8 +64,8 @@ class SpeechActivity:
         power = np.abs(np.fft.rfft(frames * np.hamming(window))) ** 2
         frequencies_hz = np.fft.rfftfreq(window, 1 / sample_rate_hz)
         speech = power[:, (frequencies_hz >= self.min_hz) & (frequencies_hz <= self.max_hz)].sum(axis=1)
-        heard = (frames**2).mean(axis=1) > _LEAST_POWER
-        return np.divide(speech, power.sum(axis=1), out=np.zeros(len(frames)), where=heard)
+        is_audible = (frames**2).mean(axis=1) > _LEAST_POWER
+        return np.divide(speech, power.sum(axis=1), out=np.zeros(len(frames)), where=is_audible)
 
     def span(self, samples: np.ndarray, sample_rate_hz: int) -> tuple[int, int] | None:
         """Return the first sample of the speech-active span and the one after its last, or None where no window is active."""

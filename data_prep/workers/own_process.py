@@ -1,4 +1,4 @@
-"""One call in a process of its own: what needs other compiler flags than the rest of a run, or memory that is to be given back."""
+"""One call in a process of its own, for work with other compiler flags than the rest of a run, or whose memory must be freed after it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from typing import Any
 
 from data_prep.workers.pool import end_with_parent
 
-# Not inherited: what training sets for itself slows a large convolution down.
+# Not inherited: the flags of training slow large convolutions down.
 _FLAGS = "XLA_FLAGS"
 _KINDS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSError, "RuntimeError": RuntimeError}
 
 
 class _InTheProcess(Exception):
-    """Cause of what `run_in_own_process` raises: where the function raised it."""
+    """Cause of the exceptions of `run_in_own_process`: the traceback in the other process."""
 
 
-def run_in_own_process(function: Callable[[Any], None], argument: Any, *, compiler_flags: str = "") -> None:
-    """Call `function(argument)` in a new interpreter and wait for its end; it ends when this process does.
+def run_in_own_process(function: Callable[..., None], *args: Any, compiler_flags: str = "") -> None:
+    """Call `function(*args)` in a new interpreter and wait for its end; it ends with this process too.
 
     Args:
       function: importable by name.
-      argument: that can be pickled.
+      *args: picklable.
       compiler_flags: XLA_FLAGS of the new interpreter, in place of those of this one.
 
     Raises:
-      ValueError, OSError, RuntimeError: what the function raised, by its message.
-      RuntimeError: it raised anything else, with the traceback; or the process died.
+      ValueError, OSError, RuntimeError: as the function raised it, with its message.
+      RuntimeError: the function raised another exception, with the traceback; or the process died.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_call, args=(function, argument, theirs), daemon=True)
+    process = context.Process(target=_call, args=(function, args, theirs), daemon=True)
     flags = os.environ.pop(_FLAGS, None)
     if compiler_flags:
         os.environ[_FLAGS] = compiler_flags
@@ -50,7 +50,9 @@ def run_in_own_process(function: Callable[[Any], None], argument: Any, *, compil
         kind, message, where = ours.recv()
     except EOFError:
         process.join()
-        raise RuntimeError(f"the process that runs {function.__name__} died with exit code {process.exitcode}; was memory short?") from None
+        raise RuntimeError(
+            f"the process that runs {function.__name__} died with exit code {process.exitcode}; it may have run out of memory"
+        ) from None
     except BaseException:
         process.terminate()
         process.join()
@@ -62,7 +64,7 @@ def run_in_own_process(function: Callable[[Any], None], argument: Any, *, compil
         raise RuntimeError(f"the process that runs {function.__name__} failed:\n{where}")
 
 
-def _call(function: Callable[[Any], None], argument: Any, channel: Any) -> None:
+def _call(function: Callable[..., None], args: tuple[Any, ...], channel: Any) -> None:
     import logging
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
@@ -70,9 +72,9 @@ def _call(function: Callable[[Any], None], argument: Any, channel: Any) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for name in ("avemo_jax", "data_prep"):
         logging.getLogger(name).setLevel(logging.INFO)
-    logging.getLogger("data_prep.sets.prepare").setLevel(logging.WARNING)  # which views are there has been said by the parent
+    logging.getLogger("data_prep.sets.prepare").setLevel(logging.WARNING)  # the parent has logged the views that exist
     try:
-        function(argument)
+        function(*args)
     except Exception as error:
         kind = next((name for name, one in _KINDS.items() if isinstance(error, one)), type(error).__name__)
         channel.send((kind, str(error), traceback.format_exc()))

@@ -1,4 +1,11 @@
-"""Bounded worker processes: foreign media is decoded where a crash, a hang or a memory bomb costs one clip, never the run."""
+"""A pool of worker processes with limits of time and memory: a crash, a hang or a memory bomb in a decoder costs one clip, never the run.
+
+Why not a library: tried with tasks of which a third dies by SIGKILL at a random moment, as under the kernel's memory killer (120 tasks,
+2 workers). The ProcessPool of Pebble 5.2 limits the time of tasks and replaces workers that crash inside a task, but all its workers share
+one pipe and its lock: of two runs one hung, and one ended with BrokenProcessPool for 111 tasks. loky fails all tasks when one worker dies
+(TerminatedWorkerError), and does not limit the time of a task. Here each worker has its own pipe: 118 tasks gave results, and the other two
+were reported as crashes. A second attempt, and workers that end with a killed parent, would be own code with either library.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +24,19 @@ from typing import Any
 
 from tqdm import tqdm
 
-# librosa (numba, LLVM), OpenCV and PyAV take 280 MiB of it, with a pitch tracker 380; two workers at the limit, program files and the
-# parent stay under 1.5 GiB.
+# librosa (numba, LLVM), OpenCV and PyAV take 280 MiB of it, with a pitch tracker 380. Two workers at the limit, program files and the
+# parent together stay under 1.5 GiB.
 MEMORY_LIMIT_BYTES = 512 << 20
 TIME_LIMIT_S = 1800.0
-NUM_ATTEMPTS = 2  # a worker may die of something else than its task (the kernel's memory killer), so it gets a second chance
+NUM_ATTEMPTS = 2  # a worker may die for another reason than its task (the kernel's memory killer), so a task is tried twice
 
 _ENVIRONMENT = {
     # One thread a worker: parallelism is over clips, and every pool of threads costs each worker memory.
     **{name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")},
-    # glibc gives pictures back at once instead of keeping holes between what outlives them: 5 s of key frames of a 1080p film take
-    # 340 MiB so and 1.2 GiB else, for 3 ms a frame.
+    # glibc returns freed pictures to the system at once, instead of leaving holes in its heap: 5 s of key frames of a 1080p film take
+    # 340 MiB instead of 1.2 GiB, for 3 ms a frame.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
-    # What is smaller stays: given back after every call, it costs each clip of sound page after page that is faulted in again.
+    # Smaller blocks stay in the process: returned after every call, their pages would be faulted in again for each clip of sound.
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
     "MALLOC_TOP_PAD_": str(4 << 20),
 }
@@ -37,42 +44,42 @@ _ENVIRONMENT = {
 
 @dataclasses.dataclass(frozen=True)
 class Crash:
-    """Outcome of a task whose worker died or ran out of time: a sentence that says so."""
+    """Outcome of a task whose worker died or that ran out of time, with the reason as a sentence."""
 
     reason: str
 
 
 class WorkerError(RuntimeError):
-    """A task raised: that is a fault of the program or of the machine (a full disk), not of the task, and ends the run."""
+    """A task raised an exception: a fault of the program or of the machine (a full disk), not of the medium; it ends the run."""
 
 
-class Crew:
-    """Workers that outlive a call of `run_tasks`: the next one need not start an interpreter and import the libraries again.
+class WorkerPool:
+    """Workers that several calls of `run_tasks` share, so that each need not start an interpreter and import the libraries again.
 
-    A context manager; its workers end with it. They are started when there is something to do, by `run_tasks(..., crew=crew)`.
+    A context manager; its workers end with it. `run_tasks(..., pool=pool)` starts them when there are tasks.
     """
 
     def __init__(self) -> None:
         self._free: list[_Worker] = []
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: Any) -> None:
         while self._free:
             self._free.pop().stop()
 
-    def take(self, most: int, memory_limit_bytes: int) -> list[_Worker]:
-        """Give away that many free workers of that limit at most; the others end."""
-        fitting = [worker for worker in self._free if worker.memory_limit_bytes == memory_limit_bytes][:most]
+    def take(self, max_workers: int, memory_limit_bytes: int) -> list[_Worker]:
+        """Remove and return up to max_workers free workers of that limit; stop the others."""
+        fitting = [worker for worker in self._free if worker.memory_limit_bytes == memory_limit_bytes][:max_workers]
         for worker in self._free:
             if worker not in fitting:
                 worker.stop()
         self._free = []
         return fitting
 
-    def keep(self, workers: Iterable[_Worker]) -> None:
-        """Take workers without a task back."""
+    def put_back(self, workers: Iterable[_Worker]) -> None:
+        """Add workers without a task."""
         self._free.extend(workers)
 
 
@@ -86,14 +93,13 @@ def run_tasks(
     description: str = "",
     num_done: int = 0,
     unit: str = "clip",
-    crew: Crew | None = None,
+    pool: WorkerPool | None = None,
 ) -> Iterator[tuple[str, Any]]:
     """Apply `function` to every task in `num_workers` processes; yield (name, result or Crash) in the order they finish.
 
-    What a task's result is does not depend on the number of workers, only the order does. Workers live as long as the run, or as their
-    crew, and are replaced when they crash or a task takes longer than its limit. They end when the iterator is closed or ends in any way,
-    Ctrl-C and SIGTERM included, and by themselves when this process is killed; a crew keeps those that have no task then, also one that
-    is still starting.
+    Results do not depend on the number of workers, only their order does. Workers are replaced when they crash or a task takes longer than
+    its limit. They end when the iterator is closed or ends in any way, Ctrl-C and SIGTERM included, and by themselves when this process is
+    killed. With a pool, workers without a task at that time stay in it, also one that is still starting.
 
     Args:
       function: importable (spawned processes import it by name); takes one task, returns something small.
@@ -102,8 +108,8 @@ def run_tasks(
       time_limit_s: for one task, the libraries it imports included.
       memory_limit_bytes: of a worker's own data (RLIMIT_DATA: heap and private mappings, not program files); a task that needs more
         gets MemoryError, or its worker dies.
-      description, num_done, unit: for the progress bar: its title, how many tasks were done in an earlier run, what a task is.
-      crew: where workers come from and idle ones stay; None: the workers are this call's own.
+      description, num_done, unit: for the progress bar: its title, how many tasks were done in an earlier run, the noun for a task.
+      pool: where workers come from and idle ones return to; None: workers of this call alone.
 
     Raises:
       WorkerError: a task raised an exception, with the name of the task and the traceback; or no worker can be started.
@@ -111,7 +117,7 @@ def run_tasks(
     if num_workers < 1:
         raise ValueError(f"expected num_workers of at least 1, got {num_workers}")
     waiting = deque((name, 1) for name in tasks)
-    workers = crew.take(num_workers, memory_limit_bytes) if crew else []
+    workers = pool.take(num_workers, memory_limit_bytes) if pool else []
     bar = tqdm(total=len(tasks) + num_done, initial=num_done, desc=description, unit=unit, disable=None)
     try:
         with _sigterm_raises(), bar:
@@ -135,17 +141,17 @@ def run_tasks(
                     bar.update()
                     yield job.name, outcome
     finally:
-        free = [worker for worker in workers if worker.job is None] if crew else []
+        free = [worker for worker in workers if worker.job is None] if pool else []
         for worker in workers:
             if worker not in free:
                 worker.stop()
-        if crew:
-            crew.keep(free)
+        if pool:
+            pool.put_back(free)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Raised:
-    """Outcome of a task that raised."""
+    """Outcome of a task that raised an exception."""
 
     traceback: str
 
@@ -160,7 +166,7 @@ class _Job:
 
 
 class _Worker:
-    """One process. It starts, says that it is ready, and is then idle or at a job."""
+    """One process. It starts, reports that it is ready, and is then idle or works on a job."""
 
     def __init__(self, memory_limit_bytes: int):
         self.memory_limit_bytes = memory_limit_bytes
@@ -179,23 +185,23 @@ class _Worker:
 
     def give(self, job: _Job, function: Callable[[Any], Any], task: Any) -> None:
         self.job = job
-        with suppress(OSError):  # it died while idle: reading from it will say so
+        with suppress(OSError):  # it died while idle: `receive` reports that
             self.connection.send((function, task))
 
-    def hear(self) -> Any:
-        """Return what the worker says; Crash where it can say no more."""
+    def receive(self) -> Any:
+        """Return the worker's message, or Crash where the worker has died."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
             self.process.join(timeout=10)
             code = self.process.exitcode
             how = f"was ended by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with exit code {code}"
-            if not self.is_ready:  # no task is to blame
-                raise WorkerError(f"a worker process {how} before it could start; what it printed above says why") from None
+            if not self.is_ready:  # before any task
+                raise WorkerError(f"a worker process {how} before it could start; its output above has the reason") from None
             return Crash(f"the process that worked on it {how}")
 
     def stop(self) -> None:
-        self.process.kill()  # it has nothing to tidy up: what it writes is renamed into place when complete
+        self.process.kill()  # nothing to clean up: its files are renamed into place when complete
         self.process.join()
         self.connection.close()
 
@@ -204,12 +210,12 @@ def _outcomes(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, _Job, Any]]
     """Wait until a worker is ready, answers, dies or passes its deadline; yield the jobs that ended by that."""
     awaited = [worker for worker in workers if not worker.is_idle]
     deadlines = [worker.job.deadline for worker in awaited if worker.job]
-    patience_s = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-    speaking = wait([worker.connection for worker in awaited], timeout=patience_s)
+    timeout_s = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+    readable = wait([worker.connection for worker in awaited], timeout=timeout_s)
     for worker in awaited:
         job = worker.job
-        if worker.connection in speaking:
-            outcome = worker.hear()
+        if worker.connection in readable:
+            outcome = worker.receive()
             worker.is_ready, worker.job = True, None
             if job is not None:
                 yield worker, job, outcome
@@ -219,12 +225,12 @@ def _outcomes(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, _Job, Any]]
 
 
 def _serve(connection: Connection, memory_limit_bytes: int) -> None:
-    """Work on tasks until there are no more: the body of a worker process."""
+    """Run tasks until the connection closes: the body of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=end_with_parent, daemon=True).start()
     _limit_memory(memory_limit_bytes)
-    with suppress(EOFError, OSError):  # there is nobody left to work for
+    with suppress(EOFError, OSError):  # the parent is gone
         connection.send("ready")
         while True:
             connection.send(_outcome(*connection.recv()))
@@ -271,9 +277,9 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit so that `finally` clauses run; leave a handler that somebody else installed."""
-    theirs = threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
-    if theirs:
+    """Turn SIGTERM into SystemExit so that `finally` clauses run; a handler that is already installed stays."""
+    has_handler = threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    if has_handler:
         yield
         return
 

@@ -16,7 +16,7 @@ from html_page import Page
 
 from avemo_jax.comparison.compare import compare, read_entries
 from avemo_jax.comparison.entries import ComparisonError
-from avemo_jax.evaluation.results import read_predictions_csv
+from avemo_jax.evaluation.predictions import read_predictions_csv
 
 ROOT = Path(__file__).resolve().parents[2]
 

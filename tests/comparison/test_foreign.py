@@ -11,7 +11,7 @@ from compared_systems import CLASSES, NUM_CLIPS, entry, some_predictions, write_
 from avemo_jax.comparison.entries import ComparisonError, Reference, reference_of
 from avemo_jax.comparison.foreign import parse_declaration, read_foreign
 from avemo_jax.comparison.pairs import by_clip
-from avemo_jax.evaluation.results import write_predictions_csv
+from avemo_jax.evaluation.predictions import write_predictions_csv
 
 OURS = by_clip(some_predictions(1.5))
 THEIR_ORDER = ("anger", "neutral", "sadness", "happiness")  # other words, another order

@@ -1,4 +1,4 @@
-"""The doctor names every gap with what mends it, and speaks where nothing is installed."""
+"""The doctor names every gap with its fix, and works where nothing is installed."""
 
 from __future__ import annotations
 

@@ -1,26 +1,29 @@
-"""What a config says of its corpus is checked before anything is decoded, and what its feature table gives away."""
+"""The corpus is checked before anything is decoded; streams have any names, and their views decide what is prepared."""
 
 from __future__ import annotations
 
-import re
-
-import numpy as np
 import pytest
 
-from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import TableColumns
-from avemo_jax.labels import label_set
-from configs import base
-from data_prep.corpora import CorpusNotFound
-from data_prep.prepare_corpus import check_columns, prepare_corpus
-from data_prep.views.table import Table
+from data_prep import prepare_corpus as module
+from data_prep.corpora import CorpusNotFound, load_clips
+from data_prep.prepare_corpus import prepare_corpus, shared_media
+
+MFCC = ("mfcc", {"sample_rate_hz": 16000})
+FACES = ("faces", {"rate_fps": 1.0})
+MOUTHS = ("mouths", {"rate_fps": 1.0})
 
 
-def settings(**fields):
-    config = base.get_config()
-    for name, value in fields.items():
-        config.corpus[name] = value
-    return config.to_dict()
+def prepared(tmp_path, views, name="synthetic", root=None, label_target="acted", **options):
+    return prepare_corpus(
+        name,
+        root,
+        label_target=label_target,
+        label_set="ravdess8",
+        views=views,
+        prepared_dir=tmp_path / "prepared",
+        num_workers=1,
+        **options,
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,65 +35,60 @@ def settings(**fields):
         ("ravdess+iemocap", "acted", r"the labels of ravdess\+iemocap are mixed, got"),
     ],
 )
-def test_labels_are_called_what_they_are(name, label_target, message):
+def test_labels_are_called_what_they_are(tmp_path, name, label_target, message):
     with pytest.raises(ValueError, match=message):
-        prepare_corpus(settings(name=name, label_target=label_target, root="/nowhere"))
+        prepared(tmp_path, {"audio": MFCC}, name, "/nowhere", label_target)
 
 
 @pytest.mark.parametrize(("name", "form"), [("jaffe", "root=FOLDER;"), ("jaffe+cfe", "root=jaffe=FOLDER,cfe=FOLDER;")])
-def test_a_corpus_without_a_folder_says_how_to_give_one(name, form):
+def test_a_corpus_without_a_folder_says_how_to_give_one(tmp_path, name, form):
     with pytest.raises(CorpusNotFound, match=rf"no folder is given. Set --config.corpus.{form} .*zenodo"):
-        prepare_corpus(settings(name=name))
+        prepared(tmp_path, {"audio": MFCC}, name)
 
 
-CLIPS = [
-    Clip(f"s{speaker}-{emotion}-{take}", "made", emotion, f"s{speaker}", attributes={"take": str(take)})
-    for speaker in range(6)
-    for emotion in ("angry", "excited", "happy", "neutral", "sad")
-    for take in range(2)
-]
+class TestStreams:
+    """Three streams of any names; which views are prepared, without preparing them."""
 
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        asked = []
 
-def feature_table(tmp_path, column, **fields) -> Table:
-    """A table of the clips with a column of noise and another one, of which column(clip) tells the cells."""
-    noise = np.random.default_rng(0).normal(size=len(CLIPS))
-    lines = ["clip,smile,roughness", *(f"{clip.clip_id},{value},{column(clip)}" for clip, value in zip(CLIPS, noise, strict=True))]
-    path = tmp_path / "features.csv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return Table(path=str(path), **fields)
+        def prepare_view(*, view_name, view_params, clips, **_):
+            asked.append((view_name, view_params, len(clips)))
+            return view_name
 
+        monkeypatch.setattr(module, "prepare_view", prepare_view)
+        return asked
 
-def emotion_code(clip: Clip) -> int:
-    """Of the corpus's own words: excited and happy clips have different ones."""
-    return len(clip.label) * 10 + ord(clip.label[0])
+    @pytest.fixture
+    def corpus(self, tmp_path):
+        options = {"num_actors": 1, "num_takes": 1, "seed": 0, "channel": "all"}  # a channel is an option of other corpora
+        return {"root": tmp_path / "corpus", "options": options}
 
+    def test_each_stream_has_the_view_that_is_named_for_it(self, tmp_path, corpus, asked):
+        beside = {"mouth": FACES}
+        found = prepared(tmp_path, {"face": FACES, "mouth": MOUTHS}, beside=beside, baseline_params={"segment_s": 10.0}, **corpus)
+        assert found.sets == {"face": "faces", "mouth": "mouths"} and found.beside == {"mouth": "faces"}
+        assert found.functionals is None  # no view is made from sound
+        assert asked == [(*FACES, 8), (*MOUTHS, 8), (*FACES, 8)]
 
-def merged_code(clip: Clip) -> int:
-    """Of iemocap4, where excited clips are happy ones."""
-    return label_set("iemocap4").class_index(clip.label)
+    def test_the_baseline_is_prepared_for_any_stream_of_sound(self, tmp_path, corpus, asked):
+        params = {"segment_s": 10.0}
+        assert prepared(tmp_path, {"voice": MFCC}, baseline_params=params, **corpus).functionals == "functionals"
+        assert ("functionals", params, 8) in asked
+        assert prepared(tmp_path, {"voice": MFCC}, **corpus).functionals is None
 
+    def test_streams_cut_at_different_places_are_refused(self, tmp_path, corpus):
+        with pytest.raises(ValueError, match=r"one of the streams voice .* is cut by speech and the other is not"):
+            prepared(tmp_path, {"voice": ("speech_segments", {}), "face": FACES}, **corpus)
 
-def take_code(clip: Clip) -> int:
-    return 3 + 2 * int(clip.attributes["take"])
-
-
-@pytest.mark.parametrize(
-    ("column", "what"),
-    [
-        (emotion_code, "the (class|emotion)"),
-        (merged_code, "the class"),
-        (lambda clip: clip.speaker[1:], "the speaker"),
-        (take_code, "the take"),
-    ],
-)
-def test_a_column_whose_content_gives_the_answer_away_is_refused_or_reported(tmp_path, column, what):
-    def checked(**fields):
-        return check_columns(feature_table(tmp_path, column, **fields), CLIPS, lambda name: name, label_set("iemocap4"))
-
-    with pytest.raises(ValueError, match=rf"features.csv: .* 'roughness' looks like {what} \(.*drop_columns=.*'roughness'.*allow_columns="):
-        checked()
-    assert checked(drop_columns=("roughness",)) == TableColumns(("smile",))
-    allowed = checked(allow_columns=("roughness",))
-    assert (
-        allowed.used == ("smile", "roughness") and list(allowed.allowed) == ["roughness"] and re.match(what, allowed.allowed["roughness"])
+    @pytest.mark.parametrize(
+        ("views", "expected"), [({"a": FACES, "b": MOUTHS}, ["video"]), ({"a": MOUTHS, "b": MFCC}, ["audio", "video"])]
     )
+    def test_shared_media_are_looked_for_in_the_media_of_the_views(self, tmp_path, corpus, monkeypatch, views, expected):
+        compared = []
+        found = type("Found", (), {"pairs": ()})
+        monkeypatch.setattr(module, "compare_media", lambda clips, root, *, modalities, **_: compared.append(modalities) or found)
+        clips = load_clips("synthetic", corpus["root"], num_actors=1, num_takes=1, seed=0)
+        assert shared_media("synthetic", corpus["root"], clips, views=views, prepared_dir=tmp_path, num_workers=1) == ()
+        assert compared == [expected]

@@ -15,16 +15,16 @@ from avemo_jax.evaluation.metrics import (
     f1_from_confusion,
     macro_f1_from_confusion,
     negative_log_likelihood,
+    negative_log_likelihoods,
     per_class,
     recall_from_confusion,
     segment_share,
     squared_errors,
-    surprises,
     uar_from_confusion,
     war_from_confusion,
     weighted_f1_from_confusion,
 )
-from avemo_jax.evaluation.results import aggregate_segments
+from avemo_jax.evaluation.predictions import aggregate_segments
 from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
 from avemo_jax.training.state import Recipe
 from avemo_jax.training.steps import validation_metrics
@@ -118,7 +118,7 @@ def test_brier_score_and_likelihood_by_hand():
     # 0.25 + 0.09 + 0.04, and the worst there is, 1 + 1.
     np.testing.assert_allclose(squared_errors(label, probabilities), [0.38, 2.0])
     assert brier(label, probabilities) == pytest.approx(1.19)
-    np.testing.assert_allclose(surprises(label, probabilities), [np.log(2), -np.log(LEAST_PROBABILITY)])
+    np.testing.assert_allclose(negative_log_likelihoods(label, probabilities), [np.log(2), -np.log(LEAST_PROBABILITY)])
     assert negative_log_likelihood(label, probabilities) == pytest.approx((np.log(2) - np.log(5e-7)) / 2)
     generator = np.random.default_rng(0)
     label, probabilities = generator.integers(0, 5, 40), generator.dirichlet(np.ones(5), 40)

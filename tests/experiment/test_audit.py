@@ -12,7 +12,7 @@ from small_experiment import BOTH, EMOTIONS, small_clips, small_config
 
 from avemo_jax.clips import SharedMedia
 from avemo_jax.data.prepared import Damage, PreparedCorpus, TableColumns
-from avemo_jax.evaluation.results import write_predictions_csv
+from avemo_jax.evaluation.predictions import write_predictions_csv
 from avemo_jax.experiment import baseline, fit_probes
 from avemo_jax.experiment.audit import audit, audit_results, encoder_uses, stack_uses
 from avemo_jax.experiment.fit_probes import late_fits, plan_fits
@@ -122,7 +122,7 @@ def test_a_column_that_gives_the_answer_away_is_worn_where_it_is_allowed(prepare
     assert finding.name == "column_is_no_feature" and finding.is_worn and not finding.stops
     assert finding.allowed_by == "views.table.allow_columns" and "'emotion' looks like the class" in finding.detail
     assert run_hashes(plan, alone)["table_columns"] == ["AU01", "emotion"]
-    clean = dataclasses.replace(alone, table_columns=TableColumns(("AU01",)))
+    clean = dataclasses.replace(alone, table_columns={"audio": TableColumns(("AU01",))})
     assert audit(plan, clean) == []
     assert "table_columns" not in run_hashes(plan, prepared)
 

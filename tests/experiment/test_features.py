@@ -173,7 +173,7 @@ def test_a_second_start_finds_the_features_and_runs_no_encoder(faces, straight, 
     assert are_made(config(), corpus_of(faces), store)
     again = with_features(config(), corpus_of(faces), store).sets["video"]
     assert again.directory == straight.directory and again.manifest == straight.manifest
-    assert [record.getMessage() for record in caplog.records] == [f"faces.{NAME} of made: found finished in {straight.directory}"]
+    assert [record.getMessage() for record in caplog.records] == [f"faces.{NAME} of made: already prepared, using {straight.directory}"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from small_experiment import BOTH, NUM_FOLDS, NUM_SPEAKERS, flat, only, rows_of,
 
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.resident import ResidentSet
-from avemo_jax.evaluation.results import aggregate_segments, read_predictions_csv
+from avemo_jax.evaluation.predictions import aggregate_segments, read_predictions_csv
 from avemo_jax.experiment import ensemble as ensemble_module
 from avemo_jax.experiment import stages
 from avemo_jax.experiment.ensemble import load_ensemble

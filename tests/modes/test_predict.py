@@ -47,7 +47,17 @@ def trained(tmp_path_factory) -> dict:
     config.streams.audio.context_units, config.streams.audio.dense_units = (6,), (6,)
     config.train.num_epochs, config.train.tensorboard = 2, False
     config = config.to_dict()
-    train_grid(config, prepare_corpus(config))
+    prepared = prepare_corpus(
+        "ravdess",
+        config["corpus"]["root"],
+        label_target="acted",
+        label_set=config["corpus"]["label_set"],
+        options=config["corpus"],
+        views={"audio": ("mfcc", config["views"]["mfcc"])},
+        prepared_dir=config["prepared_dir"],
+        num_workers=1,
+    )
+    train_grid(parse(config), prepared)
     return config
 
 

@@ -13,7 +13,9 @@ from shared_data import shared_data
 
 from avemo_jax.protocols.folds import make_folds
 from data_prep.corpora import CorpusNotFound, crema_d, load_clips
-from data_prep.decoding.media import probe, stream_audio, stream_frames
+from data_prep.decoding.containers import probe
+from data_prep.decoding.films import stream_frames
+from data_prep.decoding.sound import stream_audio
 
 DEMOGRAPHICS = "ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,Caucasian,Not Hispanic\n1002,21,Female,Caucasian,Not Hispanic\n"
 

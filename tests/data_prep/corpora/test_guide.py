@@ -63,9 +63,15 @@ def test_the_example_is_prepared(example, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, 0.1 * np.sin(np.arange(8000) / (5 if "gio" in name else 20)), 16000)
     config = module.get_config("mfcc_lstm")
-    config.corpus.root, config.prepared_dir = str(tmp_path / "EMOVO"), str(tmp_path / "prepared")
-    config.protocol.baseline = False
-    prepared = prepare_corpus(config.to_dict())
+    prepared = prepare_corpus(
+        config.corpus.name,
+        tmp_path / "EMOVO",
+        label_target=config.corpus.label_target,
+        options=config.corpus.to_dict(),
+        views={"audio": ("mfcc_mean", config.views.mfcc_mean.to_dict())},
+        prepared_dir=tmp_path / "prepared",
+        num_workers=1,
+    )
     assert len(prepared.clips) == 12
     examples = list(prepared.sets["audio"].examples())
     assert [example.clip_id for example in examples] == sorted(Path(name).stem for name in names(("gio", "tri"), ("b1",)))

@@ -14,7 +14,8 @@ from shared_data import shared_data
 from avemo_jax.labels import label_set
 from avemo_jax.protocols.folds import make_folds
 from data_prep.corpora import load_clips, tess
-from data_prep.decoding.media import probe, stream_audio
+from data_prep.decoding.containers import probe
+from data_prep.decoding.sound import stream_audio
 
 FOLDERS = {"ps": "Pleasant_surprise", "disgust": "disgust"}  # one of the spellings in circulation; others begin with a capital
 

@@ -13,8 +13,11 @@ import soxr
 from shared_data import shared_data
 from written_media import chirp, numbered_images, write_sound, write_video
 
-from data_prep.decoding import media
-from data_prep.decoding.media import MediaError, content_sha256, probe, stream_audio, stream_frames
+from data_prep.decoding import containers, films, sound
+from data_prep.decoding.containers import MediaInfo, probe
+from data_prep.decoding.films import stream_frames
+from data_prep.decoding.media import Frame, MediaError, content_sha256
+from data_prep.decoding.sound import stream_audio
 
 
 def whole(path: Path, **arguments) -> np.ndarray:
@@ -30,7 +33,7 @@ def kind_of(stream) -> str:
     return caught.value.kind
 
 
-def brightness(frame: media.Frame) -> float:
+def brightness(frame: Frame) -> float:
     return float(frame.image.mean())
 
 
@@ -88,7 +91,7 @@ class TestAudio:
         else:
             write_sound(tmp_path / name, chirp(5.3, 44100), rate_hz=44100, codec="aac")
         expected = whole(tmp_path / name, rate_hz=16000)
-        monkeypatch.setattr(media, "_BLOCK_SAMPLES", block_samples)
+        monkeypatch.setattr(sound, "_BLOCK_SAMPLES", block_samples)
         pieces = list(stream_audio(tmp_path / name, rate_hz=16000, segment_s=2.0))
         assert [len(piece) for piece in pieces] == [32000, 32000, len(expected) - 64000]
         np.testing.assert_array_equal(np.concatenate(pieces), expected)
@@ -119,7 +122,7 @@ class TestFrames:
 
     def test_a_picture_is_converted_when_it_is_looked_at(self, clip, monkeypatch):
         converted = []
-        monkeypatch.setattr(media, "_picture", lambda *rest, picture=media._picture: converted.append(1) or picture(*rest))
+        monkeypatch.setattr(films, "_picture", lambda *rest, picture=films._picture: converted.append(1) or picture(*rest))
         frames = list(stream_frames(clip))
         assert not converted
         assert frames[3].image is frames[3].image and len(converted) == 1
@@ -151,7 +154,9 @@ class TestFrames:
         expected = [frame for frame in stream_frames(tmp_path / name) if 31.5 - 1e-6 <= frame.time_s < 31.8 - 1e-6]
         converted = []
         monkeypatch.setattr(
-            media, "_timed", lambda frames, *rest, timed=media._timed: timed(map(lambda f: converted.append(1) or f, frames), *rest)
+            containers,
+            "_timed",
+            lambda frames, *rest, timed=containers._timed: timed(map(lambda f: converted.append(1) or f, frames), *rest),
         )
         got = list(stream_frames(tmp_path / name, start_s=31.5, end_s=31.8))
         assert 7 <= len(got) <= 8 and len(converted) < 150  # a reader from the beginning decodes 795
@@ -162,7 +167,7 @@ class TestFrames:
     def test_file_that_cannot_be_entered_in_the_middle_is_read_from_its_beginning(self, tmp_path, monkeypatch):
         write_video(tmp_path / "a.avi", numbered_images(400, 16, 32))
         expected = [brightness(frame) for frame in stream_frames(tmp_path / "a.avi")][300:305]
-        decoded, calls = media._decoded, []
+        decoded, calls = containers._decoded, []
 
         def fails_at_first(*arguments):
             calls.append(arguments)
@@ -170,7 +175,7 @@ class TestFrames:
                 raise MediaError("undecodable", "no key frame")
             yield from decoded(*arguments)
 
-        monkeypatch.setattr(media, "_decoded", fails_at_first)
+        monkeypatch.setattr(containers, "_decoded", fails_at_first)
         assert [brightness(frame) for frame in stream_frames(tmp_path / "a.avi", start_s=12.0, end_s=12.2)] == expected
         assert len(calls) == 2
 
@@ -279,11 +284,11 @@ class TestDamage:
 class TestProbe:
     def test_video_with_sound(self, clip):
         info = probe(clip)
-        assert info == media.MediaInfo(4.0, True, True, 16000, 25.0, 96, 48)
+        assert info == MediaInfo(4.0, True, True, 16000, 25.0, 96, 48)
 
     def test_sound_alone(self, tmp_path):
         soundfile.write(tmp_path / "a.wav", chirp(1, 24414), 24414)
-        assert probe(tmp_path / "a.wav") == media.MediaInfo(1.0, True, False, 24414, None, None, None)
+        assert probe(tmp_path / "a.wav") == MediaInfo(1.0, True, False, 24414, None, None, None)
 
     def test_content_hash(self, tmp_path):
         (tmp_path / "a").write_bytes(b"abc")

@@ -16,10 +16,10 @@ from data_prep.sets.prepare import prepare_view
 
 
 def test_a_config_that_names_no_runner_uses_none():
-    assert beam_of({"beam_runner": "", "beam_options": ()}) is None
-    assert beam_of({"beam_runner": "DirectRunner", "beam_options": ["--a=1"]}) == Beam("DirectRunner", ("--a=1",))
+    assert beam_of("", ()) is None
+    assert beam_of("DirectRunner", ["--a=1"]) == Beam("DirectRunner", ("--a=1",))
     with pytest.raises(ValueError, match=r"config\.beam_options is for a config.beam_runner"):
-        beam_of({"beam_runner": "", "beam_options": ("--a=1",)})
+        beam_of("", ("--a=1",))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("apache_beam") is not None, reason="Apache Beam is installed")

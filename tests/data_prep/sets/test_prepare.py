@@ -152,7 +152,7 @@ def test_a_finished_set_is_found_again(corpus, tmp_path, in_process, caplog):
     in_process.clear()
     with caplog.at_level("INFO"):
         again = prepare_tiny(root, clips, tmp_path / "prepared", segment_s=5.0)
-    assert again == first and in_process == [] and "found finished in" in caplog.text
+    assert again == first and in_process == [] and "already prepared, using" in caplog.text
     assert prepare_tiny(root, clips, tmp_path / "prepared", num_patches=4).directory != first.directory
 
 

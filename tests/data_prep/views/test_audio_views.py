@@ -9,7 +9,7 @@ import scipy.fft
 import soundfile
 from shared_data import shared_data
 
-from data_prep.decoding.media import stream_audio
+from data_prep.decoding.sound import stream_audio
 from data_prep.views import VIEWS
 from data_prep.views.functionals import Functionals
 from data_prep.views.logmel_496 import Logmel496

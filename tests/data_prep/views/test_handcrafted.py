@@ -8,7 +8,7 @@ import pytest
 import scipy.signal
 from shared_data import shared_data
 
-from data_prep.decoding.media import stream_audio
+from data_prep.decoding.sound import stream_audio
 from data_prep.views.handcrafted import Handcrafted, _roots
 
 RATE_HZ = 16000

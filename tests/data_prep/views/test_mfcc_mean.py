@@ -8,7 +8,7 @@ import pytest
 from shared_data import shared_data
 from written_media import chirp, write_sound
 
-from data_prep.decoding.media import stream_audio
+from data_prep.decoding.sound import stream_audio
 from data_prep.views.mfcc_mean import MfccMean
 
 

@@ -12,7 +12,9 @@ from written_media import numbered_images, write_sound, write_video
 
 from avemo_jax.clips import Clip
 from data_prep.corpora import synthetic
-from data_prep.decoding.media import Frame, stream_audio, stream_frames
+from data_prep.decoding.films import stream_frames
+from data_prep.decoding.media import Frame
+from data_prep.decoding.sound import stream_audio
 from data_prep.live import LiveViews
 from data_prep.sets import prepare
 from data_prep.sets.staging import StageTask, stage_media

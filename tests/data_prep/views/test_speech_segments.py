@@ -11,7 +11,6 @@ import scipy.fft
 from made_speech import RATE_HZ, speech_like
 
 from configs import base
-from data_prep.prepare_corpus import prepare_corpus
 from data_prep.views.segments import check_same_cut
 from data_prep.views.speech_cut import SpeechCut
 from data_prep.views.speech_faces import SpeechFaces
@@ -159,16 +158,6 @@ def test_views_that_do_not_belong_together_are_refused():
         check_same_cut({"audio": SpeechSegments(speech_threshold=0.5), "video": SpeechFaces()})
     with pytest.raises(ValueError, match=r"one of the streams audio \(speech_segments\) and video \(other\) is cut by speech"):
         check_same_cut({"audio": SpeechSegments(), "video": type("Other", (), {"name": "other"})()})
-
-
-def test_a_config_whose_streams_do_not_belong_together_is_refused_before_anything_is_decoded(tmp_path):
-    config = base.get_config()
-    config.corpus.root = str(tmp_path / "corpus")
-    config.system.streams = ("audio", "video")
-    config.system.audio_view = "speech_segments"
-    with pytest.raises(ValueError, match=r"audio \(speech_segments\) and video \(faces\)"):
-        prepare_corpus(config.to_dict())
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from shared_data import shared_data
 from written_media import write_video
 
 from avemo_jax.clips import Clip
-from data_prep.decoding.media import Frame, stream_frames
+from data_prep.decoding.films import stream_frames
+from data_prep.decoding.media import Frame
 from data_prep.sets.prepare import prepare_view
 from data_prep.views import face_detection
 from data_prep.views.face_crops import Box

@@ -76,7 +76,7 @@ def test_a_fault_of_the_program_shows_its_traceback():
 
 
 def test_a_process_that_dies_is_told():
-    with pytest.raises(RuntimeError, match=r"runs die died with exit code -9; was memory short"):
+    with pytest.raises(RuntimeError, match=r"runs die died with exit code -9; it may have run out of memory"):
         run_in_own_process(functions().die, {})
 
 

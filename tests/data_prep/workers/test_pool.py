@@ -1,4 +1,4 @@
-"""Worker processes: outcomes do not depend on their number, and a bad task costs nobody but itself.
+"""Worker processes: outcomes do not depend on their number, and a bad task costs no other task.
 
 Tasks are partials of library functions, run by `operator.call`: spawned processes can import those by name.
 """
@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from data_prep.workers.pool import Crash, Crew, WorkerError, run_tasks
-from data_prep.workers.pool import pool as workers
+from data_prep.workers import pool as workers
+from data_prep.workers.pool import Crash, WorkerError, WorkerPool, run_tasks
 
 task = functools.partial
 
@@ -33,7 +33,7 @@ def test_a_task_that_kills_its_worker_costs_only_itself():
     assert outcomes == {"before": 2, "killer": Crash("the process that worked on it was ended by SIGABRT"), "after": 3}
 
 
-def test_a_worker_killed_once_by_somebody_else_costs_nothing(tmp_path):
+def test_a_task_whose_worker_is_killed_once_is_tried_again(tmp_path):
     # the first attempt makes the folder and is killed; the second finds that there is one, and goes on
     flag = tmp_path / "flag"
     script = (
@@ -71,13 +71,13 @@ def test_workers_end_when_the_iterator_is_closed():
         os.kill(pid, 0)
 
 
-def test_a_crew_keeps_its_idle_workers_from_run_to_run_and_ends_with_them():
-    with Crew() as crew:
-        ((_, first),) = run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)
-        assert list(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)) == [("pid", first)]
-        ((_, other),) = run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew, memory_limit_bytes=200 << 20)
+def test_a_pool_reuses_its_idle_workers_and_ends_with_them():
+    with WorkerPool() as pool:
+        ((_, first),) = run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, pool=pool)
+        assert list(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, pool=pool)) == [("pid", first)]
+        ((_, other),) = run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, pool=pool, memory_limit_bytes=200 << 20)
         assert other != first  # a worker's limit is its own
-        outcomes = dict(run_tasks(operator.call, {"killer": os.abort, "pid": os.getpid}, num_workers=1, crew=crew))
+        outcomes = dict(run_tasks(operator.call, {"killer": os.abort, "pid": os.getpid}, num_workers=1, pool=pool))
         assert isinstance(outcomes["killer"], Crash) and outcomes["pid"] != other
         os.kill(outcomes["pid"], 0)
     for pid in (first, other, outcomes["pid"]):
@@ -85,24 +85,24 @@ def test_a_crew_keeps_its_idle_workers_from_run_to_run_and_ends_with_them():
             os.kill(pid, 0)
 
 
-def test_a_crew_keeps_a_worker_that_is_still_starting(monkeypatch):
+def test_a_pool_reuses_a_worker_that_is_still_starting(monkeypatch):
     started = []
     monkeypatch.setattr(workers, "_Worker", lambda limit, make=workers._Worker: started.append(limit) or make(limit))
-    with Crew() as crew:
+    with WorkerPool() as pool:
         for _ in range(2):  # the first to be ready does both tasks
-            assert len(dict(run_tasks(operator.call, {"a": os.getpid, "b": os.getpid}, num_workers=2, crew=crew))) == 2
+            assert len(dict(run_tasks(operator.call, {"a": os.getpid, "b": os.getpid}, num_workers=2, pool=pool))) == 2
     assert len(started) == 2
 
 
-def test_a_crew_does_not_keep_a_worker_that_is_at_a_task():
-    with Crew() as crew:
-        outcomes = run_tasks(operator.call, {"pid": os.getpid, "hangs": signal.pause}, num_workers=1, crew=crew)
+def test_a_pool_stops_a_worker_that_is_still_at_a_task():
+    with WorkerPool() as pool:
+        outcomes = run_tasks(operator.call, {"pid": os.getpid, "hangs": signal.pause}, num_workers=1, pool=pool)
         _, pid = next(outcomes)
-        outcomes.close()  # it has not been given the next task yet
-        assert dict(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)) == {"pid": pid}
-        outcomes = run_tasks(operator.call, {"hangs": signal.pause}, num_workers=1, time_limit_s=0.2, crew=crew)
+        outcomes.close()  # the next task is not assigned yet
+        assert dict(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, pool=pool)) == {"pid": pid}
+        outcomes = run_tasks(operator.call, {"hangs": signal.pause}, num_workers=1, time_limit_s=0.2, pool=pool)
         assert isinstance(dict(outcomes)["hangs"], Crash)
-        assert dict(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, crew=crew)) != {"pid": pid}
+        assert dict(run_tasks(operator.call, {"pid": os.getpid}, num_workers=1, pool=pool)) != {"pid": pid}
 
 
 def test_sigterm_ends_the_workers_and_raises():

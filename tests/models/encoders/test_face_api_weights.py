@@ -10,7 +10,7 @@ from shared_data import shared_data
 from avemo_jax.models.encoders import find_encoder
 from avemo_jax.models.encoders.face_api.module import CLASSES, LANDMARKS, SIZE_PX, FaceExpressions, FaceLandmarks68
 from avemo_jax.pretrained.load import load_pretrained
-from data_prep.decoding.media import stream_frames
+from data_prep.decoding.films import stream_frames
 from data_prep.views.face_crops import largest_face
 from data_prep.views.face_detection import make_detector
 
