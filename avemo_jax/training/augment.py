@@ -18,7 +18,7 @@ class Augmentation:
     Attributes:
       max_stretch: largest change of tempo: the logarithm of the factor is uniform in [-max_stretch, max_stretch].
       max_warp: largest relative shift of the bands of a mel spectrum, which mimics another vocal tract; band k is read at
-        k (1 + max_warp u) + 20 max_warp v with u, v uniform in [-1, 1]. Only for views whose features are mel bands.
+        k (1 + max_warp u) + 20 max_warp v with u, v uniform in [-1, 1]. Only for views of mel bands.
       shift_deviation: deviation of one random offset per clip (of patches: per patch) and feature, which mimics another voice or
         microphone, in units of the feature's own deviation.
       noise_deviation: deviation of Gaussian noise added to every value, in the same units.
