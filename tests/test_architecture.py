@@ -61,6 +61,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # data_prep reads the face detectors of this module
     "avemo_jax.runs": (
         "avemo_jax.config",
+        "avemo_jax.parallel",
         "avemo_jax.atomic",
         "avemo_jax.data.quiet_loading",
         "avemo_jax.json_lines",

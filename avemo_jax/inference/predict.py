@@ -116,7 +116,7 @@ class Ensemble:
         self._views = dict(views)
         self._segment_s = segment_s
         self._step_s = step_s
-        # Compiled once for each net and shape, and shared by all members of that net, whose weights wait on the device.
+        # Compiled once for each net and shape, and shared by all members of that net; their weights stay on the device.
         posterior = functools.cache(lambda net, streams: jax.jit(functools.partial(probabilities, net, streams)))
         self._members = [
             (

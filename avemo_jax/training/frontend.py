@@ -30,7 +30,7 @@ def cepstra(values: jax.Array, num_cepstra: int) -> jax.Array:
 
 
 def features(streams: Sequence[StreamRecipe], batch: Mapping[str, Any]) -> dict[str, Any]:
-    """A batch, or the resident set, with cepstra in place of the log-mel frames of those streams whose recipe has `num_cepstra`."""
+    """A batch, or the resident set, with cepstra in place of the log-mel frames of the streams with `num_cepstra`."""
     return dict(batch) | {one.name: cepstra(batch[one.name], one.num_cepstra) for one in streams if one.num_cepstra}
 
 

@@ -11,6 +11,7 @@ from small_grid import NOTHING, NUM_CLASSES, changed, make_data, make_trial_inpu
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
 from avemo_jax.models.fusion import FusionSpec
 from avemo_jax.training import steps
+from avemo_jax.training.augment import Augmentation
 
 # A convolution over time has batch norm and dropout after it: what a branch in training would show.
 BRANCH = BranchSpec(time_conv_channels=3, time_conv_width_steps=1, context="none", context_dropout=True, pooling="mean", dense_units=(4,))
@@ -80,3 +81,23 @@ def test_published_weights_are_laid_over_the_fresh_ones():
     np.testing.assert_array_equal(laid.learner.average["audio"]["dense0"]["kernel"], kernel)
     with pytest.raises(ValueError, match=r"audio/dense0/kernel have shape \(2, 4\), and the network has \(3, 4\)"):
         start(NOTHING | {"published": {"params": {"audio": {"dense0": {"kernel": kernel[:2]}}}}})
+
+
+def test_a_stream_is_augmented_alike_alone_and_beside_others():
+    """The random key follows the stream's place in the system, not its place in the stage."""
+    batch = steps.gather(jax.tree.map(jnp.asarray, two_streams()), jnp.arange(8), jnp.ones(8, bool))
+    audio, video = stream_recipes("audio", "video", standardize="none", augmentation=Augmentation(noise_deviation=1.0))
+    key = jax.random.key(0)
+    both = steps.augmented(changed(streams=(audio, video)), {}, batch, key)
+    alone = steps.augmented(changed(streams=(video,)), {}, batch, key)
+    np.testing.assert_array_equal(alone["video"], both["video"])
+    np.testing.assert_array_equal(alone["audio"], batch["audio"])  # no stream of the stage
+    noise = {name: both[name] - batch[name] for name in ("audio", "video")}
+    assert (noise["audio"] != noise["video"]).any()
+
+
+def test_recipes_of_streams_are_checked():
+    with pytest.raises(ValueError, match=r"streams.text.standardize must be one of .* got 'rows'"):
+        stream_recipes("text", standardize="rows")
+    with pytest.raises(ValueError, match=r"each with a key_index of its own, got \[0, 0\]"):
+        changed(streams=stream_recipes("text") + stream_recipes("audio"))
