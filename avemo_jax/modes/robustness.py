@@ -29,7 +29,7 @@ from avemo_jax.experiment.run import run_hashes, set_up_backend
 from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
 from avemo_jax.protocols.folds import FoldTable
-from avemo_jax.reporting.report import write_report
+from avemo_jax.reporting.report import read_results, write_report
 from avemo_jax.reporting.robustness_panel import panel_table
 from avemo_jax.reporting.tables import table_text
 from avemo_jax.runs.run_directory import RunDirectory, default_workdir, open_run
@@ -83,8 +83,11 @@ def measure_robustness(config: Config, prepared: PreparedCorpus, degraded: Calla
             if baseline is not None and condition.kind != MISSING and condition.modality == "audio":
                 beside = _measure(_baseline(plan, prepared.functionals, there.functionals, table), baseline)
             entries.append(entry | own | {"baseline": beside})
-        results = run.read_json("results.json")
-        facts = {name: results[name] for name in ("corpus", "system", "protocol", "speaker_independent", "fold_hash", "select", "leaks")}
+        results = read_results(run.path)
+        facts = {
+            name: to_json(getattr(results, name))
+            for name in ("corpus", "system", "protocol", "speaker_independent", "fold_hash", "select", "leaks")
+        }
         panel = facts | {
             "clean": _measure(clean, None) | {"baseline": None if baseline is None else _measure(baseline, None)},
             "conditions": entries,
