@@ -148,8 +148,8 @@ def test_labels_alone_are_compared_and_not_fused(shelf, tmp_path):
     assert not list((tmp_path / "out").glob("predictions-*")) and "Late fusion" not in (tmp_path / "out" / "compare.html").read_text()
     with pytest.raises(ValueError, match="words has predicted labels alone"):
         compare([str(shelf / "one")], [f"words={path};kind=label"], fuse_only=("gru+words",), output=tmp_path / "out")
-    with pytest.raises(ValueError, match="--fuse names nobody; there are gru, words"):
-        compare([str(shelf / "one")], [f"words={path};kind=label"], fuse_only=("gru+nobody",), output=tmp_path / "out")
+    with pytest.raises(ValueError, match="--fuse names unknown; there are gru, words"):
+        compare([str(shelf / "one")], [f"words={path};kind=label"], fuse_only=("gru+unknown",), output=tmp_path / "out")
 
 
 def test_runs_of_one_system_are_told_apart(shelf, tmp_path):

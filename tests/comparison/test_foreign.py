@@ -54,7 +54,7 @@ def test_a_wrong_order_is_noticed_and_the_likely_one_is_stated(tmp_path):
     assert "the likely order of the columns is classes=angry,neutral,sad,happy" in str(raised.value)
     trusted = read(f"{declared};classes=happy,angry,neutral,sad;order=trusted")
     assert "at chance" in trusted.notes[0]
-    read(f"{declared};classes=angry,neutral,sad,happy")  # as the message said
+    read(f"{declared};classes=angry,neutral,sad,happy")  # as the message suggests
 
 
 def test_two_classes_taken_for_one_another_are_noticed_above_chance(tmp_path):
@@ -77,10 +77,10 @@ def test_labels_alone(tmp_path):
     words = ("neu", "hap", "sadness", "anger")
     path = write_csv(
         tmp_path / "a.csv",
-        ("file", "said"),
+        ("file", "class"),
         [(f"wav/03-{clip}.wav", words[one]) for clip, one in zip(OURS.clip, OURS.predicted, strict=True)],
     )
-    theirs = read(f"theirs={path};clip=file;kind=label;predicted=said;protocol=luna5;leaks=encoder_saw_corpus")
+    theirs = read(f"theirs={path};clip=file;kind=label;predicted=class;protocol=luna5;leaks=encoder_saw_corpus")
     np.testing.assert_array_equal(theirs.predictions.predicted, OURS.predicted)
     assert not theirs.has_probabilities
     assert theirs.notes == (f"{NUM_CLIPS} clips are identified by the names of their media files",)
