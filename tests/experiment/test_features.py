@@ -304,7 +304,7 @@ def test_sources_that_do_not_fit_are_refused():
         sources_of(config(streams__video__view_beside="hog", streams__video__encoder_beside="resnet"), "video")
     with pytest.raises(ValueError, match=r"end point among .*, got 'block9'"):
         features.frozen_encoder(config(**{f"encoders__{NAME}__end_point": "block9"}), NAME, STEP, "uint8")
-    with pytest.raises(ValueError, match=r"takes 3 axes a step, and the view has steps of \(13,\)"):
+    with pytest.raises(ValueError, match=r"takes 3 axes a step \(picture of a face\), and the view has steps of \(13,\)"):
         features.frozen_encoder(config(), NAME, (13,), "float32")
     with pytest.raises(FileNotFoundError, match=r"nothing\.h5"):
         encoder_variables(config(**{f"encoders__{NAME}__weights": "nothing.h5"}), NAME, STEP, "uint8")
