@@ -17,7 +17,7 @@ from avemo_jax.experiment.searching import chosen_grid
 from avemo_jax.experiment.variation import variation_of
 from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedNet
 from avemo_jax.labels import label_set
-from avemo_jax.runs.run_directory import ConfigMismatch, compare_configs
+from avemo_jax.runs.run_directory import ConfigMismatch, compare_configs, read_config
 from avemo_jax.training.state import TrialState
 
 
@@ -32,7 +32,7 @@ def load_ensemble(
 
     Raises:
       FileNotFoundError: the directory has no finished training.
-      ConfigMismatch: it holds a run of another config.
+      ConfigMismatch: it holds a run of another config, or of an earlier version.
       DamagedCheckpoint: no checkpoint is whole.
       ValueError: the run is of the classical system, whose SVMs are not stored.
     """
@@ -40,7 +40,7 @@ def load_ensemble(
     again = f"train it first: python run.py --config=... --mode=train (looked in {workdir})"
     if not (workdir / "config.json").is_file() or not (workdir / "run.json").is_file():
         raise FileNotFoundError(f"no finished run; {again}")
-    stored = json.loads((workdir / "config.json").read_text())
+    stored = read_config(workdir)
     if differences := compare_configs(stored, _with_stored_lengths(experiment, stored)):
         raise ConfigMismatch(f"{workdir} holds a run of another config:\n  " + "\n  ".join(differences))
     facts = json.loads((workdir / "run.json").read_text())

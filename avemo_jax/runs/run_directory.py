@@ -247,13 +247,23 @@ def follow_run(path: Path, experiment: Experiment) -> RunDirectory:
     return RunDirectory(Path(path))
 
 
-def _refuse_other(path: Path, config: Mapping[str, Any]) -> None:
-    stored = json.loads((path / "config.json").read_text())
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the content of a run's config.json.
+
+    Raises:
+      ConfigMismatch: an earlier version wrote it, with other fields.
+    """
+    stored: dict[str, Any] = json.loads((path / "config.json").read_text())
     if "streams" not in stored:
         raise ConfigMismatch(
-            f"{path} holds a run of an earlier version, whose config has other fields; its predictions.csv and report.html stay readable. "
-            "Give this run another --config.workdir, or remove that folder."
+            f"{path} holds a run of an earlier version, with other fields in its config; its predictions.csv and report.html stay readable, "
+            "and a new run needs another --config.workdir"
         )
+    return stored
+
+
+def _refuse_other(path: Path, config: Mapping[str, Any]) -> None:
+    stored = read_config(path)
     differences = compare_configs(stored, json.loads(json.dumps(config)))
     if differences:
         raise ConfigMismatch(

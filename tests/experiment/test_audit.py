@@ -61,7 +61,7 @@ def test_a_clean_plan_has_no_findings(prepared):
     assert audit(plan_of(prepared), alone) == []
 
 
-def test_a_corpus_without_some_of_its_speakers_is_refused_unless_that_is_allowed_and_then_worn(prepared):
+def test_a_corpus_without_some_of_its_speakers_is_refused_unless_that_is_allowed_and_then_flagged(prepared):
     rml = tuple(dataclasses.replace(clip, corpus="rml") for clip in prepared.clips)  # speakers s0 to s7, where RML has 1 to 8
     corpus = dataclasses.replace(prepared, clips=rml, sets={"audio": prepared.sets["audio"]})
     with pytest.raises(ValueError, match=r"missing: 8; not among them: 0\)"):
@@ -71,7 +71,7 @@ def test_a_corpus_without_some_of_its_speakers_is_refused_unless_that_is_allowed
     assert finding.allowed_by == "protocol.allow_leaks" and finding.is_worn and finding.examples == ("8", "0")
 
 
-def test_what_is_worn_and_what_is_noted(prepared):
+def test_leaks_are_flagged_and_information_is_not(prepared):
     plan = plan_of(prepared, **LATE, protocol__name="random_k", protocol__select="test")
     findings = audit(plan, dataclasses.replace(prepared, shared_media=None))
     assert names(findings) == ["speaker_in_two_parts", "selected_on_test", "clips_lost", "media_not_compared"]
@@ -80,24 +80,23 @@ def test_what_is_worn_and_what_is_noted(prepared):
     refuse(findings)
 
 
-def test_a_recording_that_is_there_twice_stops_the_run_unless_allowed(prepared, tmp_path):
+def test_a_duplicate_recording_stops_the_run_unless_allowed(prepared, tmp_path):
     twice = dataclasses.replace(prepared, shared_media=(SharedMedia("s0-happy-0", "s1-happy-0", "sound", "9 % differ"),))
     alone = dataclasses.replace(twice, sets={"audio": prepared.sets["audio"]})
-    fields = {"workdir": str(tmp_path / "run"), "prepared_dir": str(tmp_path), "protocol.name": "loso"}
     with pytest.raises(LeakError, match=r"near_duplicate_in_two_parts.*s0-happy-0(.|\n)*allow_leaks="):
-        train_grid(config(**fields), alone)
+        train_grid(small_config(tmp_path / "run", protocol__name="loso"), alone)
     written = json.loads((tmp_path / "run" / "audit.json").read_text())
     assert written[0]["finding"] == "near_duplicate_in_two_parts" and written[0]["severity"] == "fails" and written[0]["allowed_by"] == ""
     assert not (tmp_path / "run" / "checkpoints").exists()
-    allowed = config(**fields, protocol__allow_leaks=("near_duplicate_in_two_parts",))
+    allowed = small_config(tmp_path / "run", protocol__name="loso", protocol__allow_leaks=("near_duplicate_in_two_parts",))
     findings = audit(make_plan(allowed, alone), alone)
     assert names(findings) == ["near_duplicate_in_two_parts"] and findings[0].allowed_by == "protocol.allow_leaks"
-    with open_run(tmp_path / "run", allowed):  # to allow a finding afterwards is no other run
+    with open_run(tmp_path / "run", allowed):  # allowing a finding afterwards makes no other run
         pass
 
 
-def test_normalisation_by_speaker_is_done_and_marked(prepared):
-    plan = plan_of(prepared, system__speaker_normalized=("audio",))
+def test_normalisation_by_speaker_is_done_and_flagged(prepared):
+    plan = plan_of(prepared, streams__audio__per_speaker=True)
     values, mask = plan.data.arrays["audio"], plan.data.arrays["audio_mask"]
     speakers = np.asarray([clip.speaker for clip in plan.clips])[plan.data.clip]
     for speaker in np.unique(speakers):
@@ -106,66 +105,59 @@ def test_normalisation_by_speaker_is_done_and_marked(prepared):
         np.testing.assert_allclose(own.std(axis=0), 1, atol=1e-4)
     findings = audit(plan, dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]}))
     assert names(findings) == ["transductive"] and findings[0].is_worn and not findings[0].stops
-    for fields, message in (
-        ({"system.speaker_normalized": ("video",)}, "names 'video', but system.streams"),
-        ({"system.speaker_normalized": ("audio",), "devices.feed": "stream"}, "needs all examples in memory"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            plan_of(prepared, **fields)
+    assert "transductive" not in names(audit(plan_of(prepared, streams__video__per_speaker=True), prepared))  # a stream that is not in use
+    with pytest.raises(ValueError, match="needs all examples in memory"):
+        plan_of(prepared, streams__audio__per_speaker=True, devices__feed="stream")
 
 
-def test_a_column_that_gives_the_answer_away_is_worn_where_it_is_allowed(prepared):
+def test_a_column_that_gives_the_answer_away_is_flagged_where_it_is_allowed(prepared):
     plan = plan_of(prepared)
     columns = TableColumns(("AU01", "emotion"), {"emotion": "the class (the same in all clips of one class)"})
-    alone = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]}, table_columns=columns)
+    alone = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]}, table_columns={"audio": columns})
     (finding,) = audit(plan, alone)
     assert finding.name == "column_is_no_feature" and finding.is_worn and not finding.stops
     assert finding.allowed_by == "views.table.allow_columns" and "'emotion' looks like the class" in finding.detail
-    assert run_hashes(plan, alone)["table_columns"] == ["AU01", "emotion"]
+    assert run_hashes(plan, alone)["table_columns"] == {"audio": ["AU01", "emotion"]}
     clean = dataclasses.replace(alone, table_columns={"audio": TableColumns(("AU01",))})
     assert audit(plan, clean) == []
-    assert "table_columns" not in run_hashes(plan, prepared)
+    assert run_hashes(plan, prepared)["table_columns"] == {}
 
 
-def test_an_unknown_leave_is_refused_by_name(prepared):
+def test_an_unknown_finding_cannot_be_allowed(prepared):
     with pytest.raises(ValueError, match=r"protocol\.allow_leaks names speakers"):
         audit(plan_of(prepared, protocol__allow_leaks=("speakers",)), prepared)
 
 
 @pytest.mark.parametrize("feed", ["resident", "stream"])
-def test_a_scaler_fitted_on_everything_is_shown(prepared, monkeypatch, feed):
+def test_a_scaler_fitted_on_everything_is_found(prepared, monkeypatch, feed):
     plan = plan_of(prepared, devices__feed=feed)
     uses = [use for use in plan_fits(plan, prepared) if "scaler" in use.what]
     assert [use.fold for use in uses] == [fold.name for fold in plan.folds.folds] and not any(use.changed for use in uses)
 
-    def fit_on_all(recipe, data, *rest):
-        return {"audio": fit_scaler(data["audio"], data["audio_mask"], np.ones(len(data["audio"]), np.float32))}
-
-    def fit_stream_on_all(recipe, load, rows):
-        return {"audio": load(np.arange(len(rows) + 5))["audio"].mean()}
+    def fit_on_all(recipe, data, content, num_train):
+        return {"audio": fit_scaler(content["audio"], content["audio_mask"], np.ones(len(content["audio"]), np.float32))}
 
     monkeypatch.setattr(fit_probes, "fit_scalers", fit_on_all)
-    monkeypatch.setattr(fit_probes, "fit_stream_scalers", fit_stream_on_all)
     (found,) = [finding for finding in audit(plan, prepared) if finding.stops]
     assert found.name == "fitted_outside_training" and "the scaler of stage audio" in found.detail
 
 
 @pytest.mark.parametrize("feed", ["resident", "stream"])
-def test_pictures_from_black_to_white_inside_the_network_are_probed_beside_a_standardised_stream(prepared, tmp_path, feed):
+def test_pictures_that_are_not_standardised_are_probed_beside_a_standardised_stream(prepared, tmp_path, feed):
     def pictures(i):
         values = spanning_pictures(np.random.default_rng(i).integers(0, 256, (2, 6, 6, 1)))
         return [ViewSegment(values, np.ones(2, bool), np.arange(2, dtype=np.float32), 2)]
 
     video = write_set(tmp_path, prepared.clips, pictures, step_shape=(6, 6, 1), modality="video", view="faces", dtype="uint8")
     corpus = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"], "video": video})
-    fields = {"system.streams": ("audio", "video"), "train.stages": ("fused",), "devices.feed": feed}
-    plan = plan_of(corpus, **fields, model__video__encoder="cnn", model__video__standardize="none")
+    fields = {"system__streams": BOTH, "train__stages": ("fused",), "devices__feed": feed}
+    plan = plan_of(corpus, **fields, streams__video__encoder="cnn", streams__video__standardize="none")
     assert plan.data.step_of("video") == ((6, 6, 1), "uint8")
     probed = [use.what for use in plan_fits(plan, corpus)]
     assert probed.count("the scaler of stage fused") == len(plan.folds.folds) and not audit(plan, corpus)
 
 
-def test_a_baseline_fitted_on_everything_is_shown(prepared, monkeypatch):
+def test_a_baseline_fitted_on_everything_is_found(prepared, monkeypatch):
     plan = plan_of(prepared)
     clean = [use for use in plan_fits(plan, prepared) if use.what == "the classical baseline"]
     assert len(clean) == 1 and not clean[0].changed
@@ -181,11 +173,11 @@ def test_a_baseline_fitted_on_everything_is_shown(prepared, monkeypatch):
 
 def test_the_classical_system_is_probed_as_a_stage(prepared):
     plan = plan_of(prepared, train__stages=("svm",))
-    assert [(use.what, use.changed) for use in plan_fits(plan, prepared)] == [("the machine of stage svm", ())]
+    assert [(use.what, use.changed) for use in plan_fits(plan, prepared)] == [("the SVM of stage svm", ())]
 
 
-class Says:
-    """A trained stage that says of each example what a table has."""
+class FixedOutcome:
+    """A trained stage with probabilities from a table."""
 
     def __init__(self, stage, num_examples, seed):
         self.stage = stage
@@ -196,23 +188,23 @@ class Says:
 
 
 @pytest.mark.parametrize("rule", ["weighted_product", "logistic"])
-def test_fusion_weights_are_shown_not_to_see_the_test_part(prepared, rule):
+def test_fusion_weights_do_not_depend_on_the_test_part(prepared, rule):
     plan = plan_of(prepared, **LATE, late__rule=rule)
     *bases, late = plan.stages
-    says = [Says(stage, len(plan.data.clip), seed) for seed, stage in enumerate(bases)]
-    uses = list(late_fits(plan, fit_late(plan, late, says)))
+    fixed = [FixedOutcome(stage, len(plan.data.clip), seed) for seed, stage in enumerate(bases)]
+    uses = list(late_fits(plan, fit_late(plan, late, fixed)))
     assert [use.fold for use in uses] == [fold.name for fold in plan.folds.folds] and not any(use.changed for use in uses)
     # Planted: the first fold's weights are fitted on its own test part.
     test = plan.folds.folds[0].test
     leaky = dataclasses.replace(plan, inner=((test[::2], test[1::2]), *plan.inner[1:]))
-    uses = list(late_fits(leaky, fit_late(leaky, late, says)))
+    uses = list(late_fits(leaky, fit_late(leaky, late, fixed)))
     assert [bool(use.changed) for use in uses] == [True, False, False]
 
 
 def test_stacks_learn_from_unseen_predictions_alone(prepared, monkeypatch):
     late = plan_of(prepared, **LATE)
     assert {(use.base, use.stack) for use in stack_uses(late)} == {("audio", "late"), ("video", "late")}
-    stacked = plan_of(prepared, **LATE | {"train.stages": ("audio", "video", "stacked"), "protocol.name": "random_k"})
+    stacked = plan_of(prepared, **LATE | {"train__stages": (*BOTH, "stacked"), "protocol__name": "random_k"})
     assert len(list(stack_uses(stacked))) == 2 * 3
     assert not {"stack_saw_clips"} & set(names(audit(late, prepared) + audit(stacked, prepared)))
     # Planted: the stacked stage learns from the training part, as the stages below it do.
@@ -222,24 +214,26 @@ def test_stacks_learn_from_unseen_predictions_alone(prepared, monkeypatch):
     assert found.name == "stack_saw_clips" and "stacked on audio" in found.detail
 
 
-def test_encoders_are_held_against_the_corpora(prepared):
+def test_encoders_are_compared_with_the_corpora(prepared):
     plan = plan_of(prepared)
     assert list(encoder_uses(plan)) == []
-    with_encoder = dataclasses.replace(plan, config=config(streams__audio__encoder="vggish"))
-    assert [(use.encoder, use.trained_on) for use in encoder_uses(with_encoder)] == [("vggish", ("youtube8m",))]
-    own = dataclasses.replace(plan, config=config(streams__audio__encoder="vggish", encoders__vggish__weights="/w/mine.h5"))
-    assert [(use.encoder, use.trained_on) for use in encoder_uses(own)] == [("vggish (/w/mine.h5)", None)]
-    drawn = dataclasses.replace(plan, config=config(streams__audio__encoder="vggish", encoders__vggish__weights="random"))
-    assert list(encoder_uses(drawn)) == []
+    for weights, expected in (
+        ("published", [("vggish", ("youtube8m",))]),
+        ("/w/mine.h5", [("vggish (/w/mine.h5)", None)]),
+        ("random", []),
+    ):
+        experiment = small_config(streams__audio__encoder="vggish", encoders__vggish__weights=weights)
+        uses = encoder_uses(dataclasses.replace(plan, blueprint=dataclasses.replace(plan.blueprint, experiment=experiment)))
+        assert [(use.encoder, use.trained_on) for use in uses] == expected
 
 
 def predictions_of(plan, skip: int = 0):
-    said = []
+    results = []
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     for fold in plan.folds.folds:
         rows = np.asarray([row_of[clip] for clip in fold.test][skip if fold is plan.folds.folds[0] else 0 :])
-        said.append((fold, 0, rows, np.eye(4)[np.asarray(plan.classes)[rows]]))
-    return to_predictions(plan, said)
+        results.append((fold, 0, rows, np.eye(4)[np.asarray(plan.classes)[rows]]))
+    return to_predictions(plan, results)
 
 
 def test_results_are_audited(prepared):
@@ -249,11 +243,11 @@ def test_results_are_audited(prepared):
     assert found.name == "clip_dropped" and found.count == 2 and found.stops
 
 
-def test_mode_audit_looks_at_predictions_too(prepared, tmp_path, capsys):
+def test_mode_audit_audits_predictions_too(prepared, tmp_path, capsys):
     alone = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]})
-    own = config(workdir=str(tmp_path))
-    plan = make_plan(own, alone)
+    experiment = small_config(tmp_path)
+    plan = make_plan(experiment, alone)
     write_predictions_csv(tmp_path / "predictions.csv", predictions_of(plan, skip=1))
-    findings = audit_run(own, alone)
+    findings = audit_run(experiment, alone)
     assert names(findings) == ["clip_dropped"]
     assert "clip_dropped (FAILS): 1 clip of the test parts without a prediction" in capsys.readouterr().out

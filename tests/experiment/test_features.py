@@ -1,4 +1,4 @@
-"""Frozen encoders run once: in order, each step as if alone, kept under a key of all that they follow from, gone on with after a stop."""
+"""Frozen encoders run once: in order, each step as if alone, stored under a key of all that they follow from, resumed after a stop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 from made_sets import spanning_pictures, write_set
+from small_experiment import small_config
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example, PreparedCorpus, verify
@@ -15,7 +16,6 @@ from avemo_jax.experiment import features, frozen_encoder
 from avemo_jax.experiment.encoder_weights import encoder_variables
 from avemo_jax.experiment.features import are_made, feature_step, joined, part_widths, sources_of, with_features
 from avemo_jax.experiment.frozen_encoder import FrozenEncoder
-from configs import base
 from data_prep.sets.derived import DerivedSets
 from data_prep.views.segments import ViewSegment
 
@@ -23,26 +23,22 @@ NAME, STEP, WIDTH = "mini_xception", (12, 12, 1), 128
 LOST, FACELESS = "c2", "c3"
 
 
+ENCODED = {
+    "system__streams": ("video",),
+    "train__stages": ("video",),
+    "streams__video__encoder": NAME,
+    f"encoders__{NAME}__weights": "random",
+}
+
+
 def config(**fields):
-    made = base.get_config()
-    with made.unlocked():
-        made.update_from_flattened_dict(
-            {
-                "system.streams": ("video",),
-                "streams.video.view": "faces",
-                "train.stages": ("video",),
-                "streams.video.encoder": NAME,
-                f"encoders.{NAME}.weights": "random",
-                **fields,
-            }
-        )
-    return made.to_dict()
+    return small_config(**ENCODED | fields)
 
 
 def pictures(number: int, length: int, *, masked: tuple[int, ...] = ()) -> ViewSegment:
     mask = ~np.isin(np.arange(length), masked)
     values = spanning_pictures(np.random.default_rng(number).integers(0, 256, (length, *STEP)))
-    values[~mask] = 255  # rubbish
+    values[~mask] = 255  # must not be read
     return ViewSegment(values, mask, (np.arange(length) * 0.2).astype(np.float32), num_seen=length)
 
 
@@ -122,7 +118,7 @@ def test_steps_are_encoded_as_if_alone(faces, encoder, one_by_one, is_short):
             assert np.ptp(one.values[before.mask], axis=-1).min() > 1e-3
 
 
-def test_a_network_is_put_together_once_for_all_files(faces, monkeypatch):
+def test_a_network_is_built_once_for_all_files(faces, monkeypatch):
     encoder = features.frozen_encoder(config(), NAME, STEP, "uint8")
     made = []
     frozen_module = type(encoder.spec).frozen_module
@@ -162,6 +158,16 @@ def test_features_are_a_prepared_set_with_the_damage_of_the_view(faces, straight
     np.testing.assert_allclose(stored[-1].values, one_by_one(examples(faces)[-1].values), rtol=1e-4, atol=1e-4)
 
 
+class EmptyStore:
+    """A store without sets; it records the keys that are looked for."""
+
+    def __init__(self):
+        self.keys: list[str] = []
+
+    def find(self, name, key):
+        self.keys.append(key)
+
+
 def forbidden(*args, **kwargs):
     raise AssertionError("an encoder was asked for its weights again")
 
@@ -178,18 +184,19 @@ def test_a_second_start_finds_the_features_and_runs_no_encoder(faces, straight, 
 
 @pytest.mark.parametrize(
     "changes",
-    [{f"encoders.{NAME}.end_point": "block3"}, {f"encoders.{NAME}.weights": "own.h5"}, {"streams.video.encoder": "face_expressions"}],
+    [{f"encoders__{NAME}__end_point": "block3"}, {f"encoders__{NAME}__weights": "own.h5"}, {"streams__video__encoder": "face_expressions"}],
 )
 def test_other_weights_another_end_point_and_another_encoder_are_other_features(faces, straight, monkeypatch, changes, tmp_path):
-    monkeypatch.setattr(features, "weights_digest", lambda config, name, shape, dtype: config.encoders[name]["weights"])
-    keys = {features._key(features._inputs_of(made, "video", corpus_of(faces))) for made in (config(), config(**changes))}
-    assert len(keys) == 2 and straight.manifest.key in keys
+    monkeypatch.setattr(features, "weights_digest", lambda experiment, name, shape, dtype: experiment.encoders[name].weights)
+    own, other = EmptyStore(), EmptyStore()
+    assert not are_made(config(), corpus_of(faces), own) and not are_made(config(**changes), corpus_of(faces), other)
+    assert own.keys == [straight.manifest.key] and len(other.keys) == 1 and other.keys != own.keys
     assert not are_made(config(**changes), corpus_of(faces), DerivedSets(straight.directory.parent, "made", CLIPS))
     other_view = dataclasses.replace(faces, manifest=dataclasses.replace(faces.manifest, key="e" * 64))
     assert not are_made(config(), corpus_of(other_view), DerivedSets(straight.directory.parent, "made", CLIPS))
 
 
-def test_an_interrupted_preparation_goes_on_where_it_stopped(faces, straight, monkeypatch, tmp_path):
+def test_an_interrupted_preparation_resumes_where_it_stopped(faces, straight, monkeypatch, tmp_path):
     store, run = DerivedSets(tmp_path, "made", CLIPS), FrozenEncoder.run
     seen = []
 
@@ -219,7 +226,7 @@ def test_an_interrupted_preparation_goes_on_where_it_stopped(faces, straight, mo
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == [finished.directory.name]
 
 
-def test_a_clip_that_is_encoded_to_nothing_is_a_fault(faces, monkeypatch, tmp_path):
+def test_a_clip_that_is_encoded_to_nothing_is_an_error(faces, monkeypatch, tmp_path):
     monkeypatch.setattr(FrozenEncoder, "run", lambda self, segments, **kwargs: (one for one in [] for _ in segments))
     with pytest.raises(ValueError, match=r"clip c0 has examples in .* and none was encoded"):
         with_features(config(), corpus_of(faces), DerivedSets(tmp_path, "made", CLIPS))
@@ -252,7 +259,7 @@ def test_second_views_stand_beside_the_first_nearest_in_time():
     np.testing.assert_array_equal(found[0].mask, [True, True, False])
 
 
-def test_pictures_that_go_together_are_laid_flat():
+def test_pictures_beside_numbers_are_flattened():
     (one,) = joined([Example("a", 0, np.ones((1, 2, 2), np.uint8), np.ones(1, bool), np.zeros(1, np.float32))], [step(5)], widths=(4, 1))
     np.testing.assert_array_equal(one.values, [[1, 1, 1, 1, 5]])
 
@@ -273,12 +280,7 @@ def test_a_view_beside_another_becomes_one_set_of_both(faces, straight, tmp_path
         key="a" * 64,
     )
     two = config(
-        **{
-            "streams.video.view": "hog",
-            "streams.video.view_beside": "faces",
-            "streams.video.encoder": "none",
-            "streams.video.encoder_beside": NAME,
-        }
+        streams__video__view="hog", streams__video__view_beside="faces", streams__video__encoder="none", streams__video__encoder_beside=NAME
     )
     steps = {"hog": ((3,), "float32"), "faces": (STEP, "uint8")}
     assert part_widths(two, "video", steps) == (3, WIDTH) and feature_step(two, "video", steps) == ((3 + WIDTH,), "float32")
@@ -295,14 +297,14 @@ def test_a_view_beside_another_becomes_one_set_of_both(faces, straight, tmp_path
     assert {clip: damage.kind for clip, damage in made.damage.items()} == {"c5": "missing", FACELESS: "no_face"}
 
 
-def test_sources_that_do_not_fit_say_why():
+def test_sources_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"encoder_beside='vggish' is of a second view; name one in streams.video.view_beside"):
-        sources_of(config(**{"streams.video.encoder_beside": "vggish"}), "video")
+        sources_of(config(streams__video__encoder_beside="vggish"), "video")
     with pytest.raises(ValueError, match=r"expected an encoder among .*, got 'resnet'"):
-        sources_of(config(**{"streams.video.view_beside": "hog", "streams.video.encoder_beside": "resnet"}), "video")
+        sources_of(config(streams__video__view_beside="hog", streams__video__encoder_beside="resnet"), "video")
     with pytest.raises(ValueError, match=r"end point among .*, got 'block9'"):
-        features.frozen_encoder(config(**{f"encoders.{NAME}.end_point": "block9"}), NAME, STEP, "uint8")
+        features.frozen_encoder(config(**{f"encoders__{NAME}__end_point": "block9"}), NAME, STEP, "uint8")
     with pytest.raises(ValueError, match=r"takes 3 axes a step \(picture of a face\), and the view has steps of \(13,\)"):
         features.frozen_encoder(config(), NAME, (13,), "float32")
     with pytest.raises(FileNotFoundError, match=r"nothing\.h5"):
-        encoder_variables(config(**{f"encoders.{NAME}.weights": "nothing.h5"}), NAME, STEP, "uint8")
+        encoder_variables(config(**{f"encoders__{NAME}__weights": "nothing.h5"}), NAME, STEP, "uint8")

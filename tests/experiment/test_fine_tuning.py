@@ -1,8 +1,6 @@
-"""An encoder trained with its network: what is held stays to the bit, what is not moves, from disk as from memory."""
+"""An encoder trained with its network: held weights stay to the bit, the others move, from disk as from memory."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,10 +12,10 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment.encoder_weights import encoder_variables
+from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.features import with_features
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.stages import restore_stages
-from avemo_jax.modes import predict
 from avemo_jax.modes.train import train as train_grid
 from data_prep.corpora import synthetic_face
 from data_prep.sets.derived import DerivedSets
@@ -75,7 +73,7 @@ def tuned(pictures, tmp_path_factory):
     return train
 
 
-def test_what_is_held_stays_and_what_is_not_moves(tuned):
+def test_held_weights_stay_and_others_move(tuned):
     config, plan, outcome = tuned("stream")
     assert isinstance(plan.data, StreamedSet)
     before = encoder_variables(config, "mini_xception", STEP, "uint8")
@@ -101,9 +99,9 @@ def test_from_disk_as_from_memory(tuned):
     np.testing.assert_allclose(streamed.probabilities([0], rows)[0], resident.probabilities([0], rows)[0], atol=1e-3)
 
 
-def test_a_tuned_net_judges_pictures_as_they_are(tuned, pictures):
+def test_an_ensemble_of_a_tuned_net_takes_pictures_as_they_are(tuned, pictures):
     config, plan, outcome = tuned("stream")
-    ensemble = predict.load_ensemble(config, Path(config.workdir), {"video": (STEP, "uint8")}, 10.0, None)
+    ensemble = load_ensemble(config, {"video": (STEP, "uint8")}, 10.0, None)
     clip_id = pictures.clips[1].clip_id
     (segment,) = ensemble.predict({"video": [one for one in pictures.sets["video"].examples() if one.clip_id == clip_id]})
     (expected,) = outcome.probabilities([0], [plan.data.examples_of([clip_id])])
@@ -134,7 +132,7 @@ def drawn(tmp_path_factory) -> PreparedCorpus:
     return PreparedCorpus(clips, {"video": still}, None)
 
 
-def test_training_the_encoder_along_improves_on_leaving_it_frozen(drawn, tmp_path):
+def test_training_the_encoder_improves_on_leaving_it_frozen(drawn, tmp_path):
     """Faces that neither has seen, both read from disk; the encoder starts from one random draw in both."""
     recipe = {
         "system__streams": ("video",),
@@ -154,6 +152,5 @@ def test_training_the_encoder_along_improves_on_leaving_it_frozen(drawn, tmp_pat
     for start in ("", "all"):
         config = small_config(tmp_path / f"run{start}", **recipe, streams__video__encoder_trained_from=start)
         corpus = with_features(config, drawn, DerivedSets(tmp_path / "derived", "made", drawn.clips))
-        results = train_grid(config, corpus)
-        scores[start] = results["metrics"]["uar"]["mean_of_folds"]
+        scores[start] = train_grid(config, corpus).metrics["uar"].mean_of_folds
     assert scores["all"] > scores[""] + 0.2, scores

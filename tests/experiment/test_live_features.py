@@ -1,14 +1,14 @@
-"""A media file is encoded while it is read to what its clip was encoded to once and for all."""
+"""Features made of a media file while it is read are those of its prepared clip."""
 
 import numpy as np
 import pytest
+from small_experiment import BOTH, small_config
 from written_media import chirp, numbered_images, write_video
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment.features import with_features
 from avemo_jax.experiment.live_features import LiveFeatures, views_of
-from configs import base
 from data_prep.live import LiveViews
 from data_prep.sets.derived import DerivedSets
 from data_prep.sets.prepare import prepare_view
@@ -18,25 +18,19 @@ pytestmark = pytest.mark.slow
 
 def test_live_features_are_the_prepared_ones(tmp_path):
     """Sound as it is; pictures through an encoder, and beside them other pictures through the same one: three views in all."""
-    made = base.get_config()
-    with made.unlocked():
-        made.update_from_flattened_dict(
-            {
-                "system.streams": ("audio", "video"),
-                "streams.video.view": "frames",
-                "streams.video.view_beside": "still",
-                "streams.video.encoder": "mini_xception",
-                "streams.video.encoder_beside": "mini_xception",
-                "encoders.mini_xception.weights": "random",
-                "views.frames.rate_fps": 5.0,
-                "views.frames.size_px": 16,
-                "views.still.size_px": 16,
-                "views.mfcc.sample_rate_hz": 16000,
-            }
-        )
-        for view in ("mfcc", "frames", "still"):
-            made.views[view].segment_s = 1.0
-    config = made.to_dict()
+    config = small_config(
+        system__streams=BOTH,
+        streams__video__view="frames",
+        streams__video__view_beside="still",
+        streams__video__encoder="mini_xception",
+        streams__video__encoder_beside="mini_xception",
+        encoders__mini_xception__weights="random",
+        views__frames__rate_fps=5.0,
+        views__frames__size_px=16,
+        views__still__size_px=16,
+        views__mfcc__sample_rate_hz=16000,
+        **{f"views__{view}__segment_s": 1.0 for view in ("mfcc", "frames", "still")},
+    )
     clips = [Clip(clip_id=name, corpus="made", label="happy", speaker="1", audio=f"{name}.avi", video=f"{name}.avi") for name in ("a", "b")]
     for clip, length in zip(clips, (40, 45), strict=True):
         write_video(tmp_path / clip.video, numbered_images(length)[::-1], sound=chirp(length / 25, 16000))
@@ -51,7 +45,7 @@ def test_live_features_are_the_prepared_ones(tmp_path):
     prepared = PreparedCorpus(tuple(clips), {"audio": sets["mfcc"], "video": sets["frames"]}, None, beside={"video": sets["still"]})
     encoded = with_features(config, prepared, DerivedSets(tmp_path / "prepared", "made", clips))
     live = LiveFeatures(config, LiveViews({name: (name, params) for name, params in views.items()}))
-    assert live.views == {"audio": ((13,), "float32"), "video": ((256,), "float32")}
+    assert live.steps == {"audio": ((13,), "float32"), "video": ((256,), "float32")}
     for clip in clips:
         streams, problems = live.open(tmp_path / clip.video)
         found = {stream: list(segments) for stream, segments in streams.items()}

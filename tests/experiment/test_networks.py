@@ -1,28 +1,32 @@
 """From the config to networks: which encoders are frozen, which are trained along, and from where on."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
 from flax import traverse_util
+from small_experiment import small_config
 
-from avemo_jax.data.resident import ResidentSet
+from avemo_jax.config import parse, to_plain
 from avemo_jax.experiment.encoder_weights import encoder_variables, published_weights
-from avemo_jax.experiment.grid_plan import stages_of
-from avemo_jax.experiment.networks import held_parameters, is_frozen, is_standardized, make_net, trained_encoder
+from avemo_jax.experiment.grid import stages_of
+from avemo_jax.experiment.networks import held_parameters, is_frozen, make_net, standardization, trained_encoder
 from avemo_jax.models.emotion_net import overlay
-from configs import base
 
 STEP = ((12, 12, 1), "uint8")
 
 
+ENCODED = {
+    "system__streams": ("video",),
+    "train__stages": ("video",),
+    "streams__video__encoder": "mini_xception",
+    "encoders__mini_xception__weights": "random",
+}
+
+
 def config(**fields):
-    made = base.get_config()
-    fixed = {"system.streams": ("video",), "train.stages": ("video",), "streams.video.encoder": "mini_xception"}
-    fixed |= {"encoders.mini_xception.weights": "random", "streams.video.context": "none", "streams.video.pooling": "mean"}
-    with made.unlocked():
-        for name, value in (fixed | {name.replace("__", "."): value for name, value in fields.items()}).items():
-            made.update_from_flattened_dict({name: value})
-    return made.to_dict()
+    return small_config(**ENCODED | fields)
 
 
 def parameters(made) -> dict[tuple[str, ...], jax.ShapeDtypeStruct]:
@@ -36,16 +40,18 @@ def parameters(made) -> dict[tuple[str, ...], jax.ShapeDtypeStruct]:
 
 def test_an_encoder_is_frozen_unless_it_is_trained():
     frozen, tuned = config(), config(streams__video__encoder_trained_from="all")
-    assert is_frozen(frozen, "video") and trained_encoder(frozen, "video") is None and is_standardized(frozen, "video")
-    assert make_net(frozen, stages_of(frozen)[0], 4).video.encoder == "none"  # it has its features
-    assert not is_frozen(tuned, "video") and trained_encoder(tuned, "video").name == "mini_xception"
-    assert not is_standardized(tuned, "video")  # it takes pictures as they are
     own = config(streams__video__encoder="cnn")
-    assert not is_frozen(own, "video") and trained_encoder(own, "video") is None and is_standardized(own, "video")
+    assert [is_frozen(one.streams["video"]) for one in (frozen, tuned, own)] == [True, False, False]
+    assert trained_encoder(frozen, "video") is None and trained_encoder(own, "video") is None
+    assert trained_encoder(tuned, "video").name == "mini_xception"
+    # An encoder inside the network takes pictures as they are.
+    assert [standardization("video", one.streams["video"]) for one in (frozen, tuned, own)] == ["features", "none", "features"]
+    (branch,) = dict(make_net(frozen, stages_of(frozen)[0], 4).streams).values()
+    assert branch.encoder == "none"  # the features are made already
 
 
 @pytest.mark.parametrize("start", ["all", "stem", "block2", "block4"])
-def test_what_lies_before_the_first_trained_end_point_is_held(start):
+def test_modules_before_the_first_trained_end_point_are_held(start):
     made = config(streams__video__encoder_trained_from=start)
     held = held_parameters(made, "video", *STEP)
     paths = parameters(made)
@@ -59,18 +65,17 @@ def test_what_lies_before_the_first_trained_end_point_is_held(start):
     assert all(any(path[: len(prefix)] == prefix for path in paths) for prefix in held), "a held path that is none of the net's"
 
 
-def test_what_is_read_back_from_json_makes_the_same_net():
+def test_a_config_read_back_from_json_makes_the_same_net():
     made = config(streams__video__dense_units=(5, 3))
-    as_lists = {**made, "model": {**made.model, "video": {**made.model.video, "dense_units": [5, 3], "context_units": [256]}}}
-    stage = stages_of(made)[0]
-    assert make_net(made, stage, 4) == make_net(as_lists, stage, 4) and hash(make_net(made, stage, 4)) == hash(make_net(as_lists, stage, 4))
+    again = parse(json.loads(json.dumps(to_plain(made))))
+    nets = [make_net(one, stages_of(one)[0], 4) for one in (made, again)]
+    assert nets[0] == nets[1] and hash(nets[0]) == hash(nets[1])
 
 
 def test_weights_of_a_trained_encoder_are_those_of_the_frozen_one():
-    """Random ones too: what training is worth is seen where both start from the same draw."""
+    """Random weights too, so that training and freezing are compared from the same start."""
     made = config(streams__video__encoder_trained_from="block3")
-    arrays = {"video": np.zeros((1, 1, *STEP[0]), STEP[1]), "video_mask": np.ones((1, 1), bool)}
-    published = published_weights(made, stages_of(made)[0], ResidentSet(("a",), arrays, {}))
+    published = published_weights(made, stages_of(made)[0], {"video": STEP})
     variables = encoder_variables(config(), "mini_xception", *STEP)
     for kind in ("params", "batch_stats"):
         found = published[kind]["video"]["context"]["encoder"]["mini_xception"]
@@ -81,10 +86,10 @@ def test_weights_of_a_trained_encoder_are_those_of_the_frozen_one():
     assert laid.keys() == fresh.keys()
     kernel = variables["params"]["block1"]["shortcut"]["kernel"]
     np.testing.assert_array_equal(laid["video", "context", "encoder", "mini_xception", "block1", "shortcut", "kernel"], kernel)
-    assert published_weights(config(), stages_of(made)[0], ResidentSet(("a",), arrays, {})) == {"params": {}, "batch_stats": {}}
+    assert published_weights(config(), stages_of(made)[0], {"video": STEP}) == {"params": {}, "batch_stats": {}}
 
 
-def test_training_that_cannot_be_says_why():
+def test_an_encoder_that_cannot_be_trained_is_refused():
     with pytest.raises(ValueError, match=r"encoder_trained_from='all' is for encoders with published weights .*encoder is 'cnn'"):
         trained_encoder(config(streams__video__encoder="cnn", streams__video__encoder_trained_from="all"), "video")
     with pytest.raises(ValueError, match=r"must be 'all' or one of \('stem', .*'features'\) of mini_xception, got 'block9'"):

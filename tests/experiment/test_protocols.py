@@ -1,4 +1,4 @@
-"""Several protocols in one grid: every fold under its own rules, results apart, the gap beside them."""
+"""Several protocols in one grid: every fold under its own rules, results of each protocol, and the gaps between them."""
 
 from __future__ import annotations
 
@@ -9,41 +9,28 @@ import numpy as np
 import pytest
 from made_sets import segment, write_set
 from results_schema import check_results
+from small_experiment import EMOTIONS, small_clips, small_config
 
-from avemo_jax.clips import Clip
 from avemo_jax.comparison.entries import ComparisonError, read_run
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment.audit import audit
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.predictions import predict_tests_and_validation
+from avemo_jax.modes.audit import audit_run
+from avemo_jax.modes.evaluate import evaluate
+from avemo_jax.modes.train import train as train_grid
 from avemo_jax.protocols.inner import stacking_parts
-from avemo_jax.runs.run_directory import default_workdir
-from avemo_jax.training.trials import Stage
-from configs import base
+from avemo_jax.training.stage import Stage
 
-EMOTIONS = ("neutral", "happy", "sad", "angry")
-BOTH = "random_k, speaker_k"
-
-
-def config(**fields):
-    made = base.get_config()
-    with made.unlocked():
-        for name, value in {"corpus.label_set": "iemocap4", "protocol.num_folds": 3, "protocol.name": BOTH, **fields}.items():
-            made.update_from_flattened_dict({name: value})
-    return made.to_dict()
+TWO = "random_k, speaker_k"
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    clips = tuple(
-        Clip(f"s{speaker}-{emotion}-{take}", "made", emotion, f"s{speaker}", gender=("male", "female")[speaker % 2])
-        for speaker in range(8)
-        for emotion in EMOTIONS
-        for take in range(3)
-    )
+    clips = small_clips(num_speakers=8, num_takes=3)
 
     def segments_of(i):
-        """Every speaker shows emotions in a way of its own, which a machine that knows the speaker can allow for."""
+        """Each speaker shows emotions in another way, which an SVM can learn of the speakers it was fitted on."""
         speaker, emotion = int(clips[i].speaker[1:]), EMOTIONS.index(clips[i].label)
         made = segment(5, 12, i)
         values = 0.1 * made.values
@@ -55,32 +42,31 @@ def prepared(tmp_path_factory):
     return PreparedCorpus(clips, {"audio": audio}, None, shared_media=())
 
 
-def test_folds_stand_one_protocol_after_another_each_under_its_own_rules(prepared):
-    plan = make_plan(config(), prepared)
+def test_folds_of_several_protocols_follow_each_other_each_under_its_own_rules(prepared):
+    plan = make_plan(small_config(protocol__name=TWO), prepared)
     assert [table.protocol for table in plan.folds.tables] == ["random_k", "speaker_k"]
     assert [(table.protocol, list(folds)) for table, folds in plan.folds.spans()] == [("random_k", [0, 1, 2]), ("speaker_k", [3, 4, 5])]
     assert [trial.fold for trial in plan.trials] == list(range(6))
-    alone = make_plan(config(**{"protocol.name": "speaker_k"}), prepared)
+    alone = make_plan(small_config(protocol__name="speaker_k"), prepared)
     assert plan.folds.folds[3:] == alone.folds.folds and not plan.folds.speaker_independent
     table = plan.folds.table_of(4)
     train, _ = stacking_parts(table, plan.folds.folds[4], plan.clips, plan.classes)
     speaker = {clip.clip_id: clip.speaker for clip in plan.clips}
     assert table.protocol == "speaker_k" and len({speaker[clip] for clip in train}) == 1  # of two speakers one trains the stack
     with pytest.raises(ValueError, match=r"name no protocol twice, got speaker_k, speaker_k"):
-        make_plan(config(**{"protocol.name": "speaker_k,speaker_k"}), prepared)
+        make_plan(small_config(protocol__name="speaker_k,speaker_k"), prepared)
 
 
-def test_each_protocol_wears_its_own_leaks(prepared):
-    plan = make_plan(config(), prepared)
+def test_each_protocol_has_its_own_findings(prepared):
+    plan = make_plan(small_config(protocol__name=TWO), prepared)
     (found,) = audit(plan, prepared)
     assert (found.name, found.protocol, found.allowed_by) == ("speaker_in_two_parts", "random_k", "protocol random_k")
     assert found.as_dict()["protocol"] == "random_k"
 
 
 def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
-    own = config(workdir=str(tmp_path / "run"), prepared_dir=str(tmp_path), **{"train.stages": ("svm",), "protocol.baseline": False})
-    results = train_grid(own, prepared)
-    check_results(results.to_json())
+    experiment = small_config(tmp_path / "run", protocol__name=TWO, train__stages=("svm",))
+    results = check_results(train_grid(experiment, prepared).to_json())
     assert results["protocol"] == "speaker_k" and results["leaks"] == [] and results["speaker_independent"]
     assert [(entry["protocol"], entry["leaks"], entry["num_clips"]) for entry in results["protocols"]] == [
         ("random_k", ["speaker_in_two_parts"], 96),
@@ -88,7 +74,7 @@ def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
     ]
     pooled = [entry["metrics"]["uar"]["pooled"] for entry in results["protocols"]]
     assert [one["fold"] for one in results["calibration"]["scaled"]["temperatures"]] == ["fold1", "fold2", "fold3"]
-    folds = make_plan(own, prepared).folds.tables[-1].folds
+    folds = make_plan(experiment, prepared).folds.tables[-1].folds
     assert [entry["num_train"] for entry in results["per_fold"]] == [len(fold.train) for fold in folds]
     gap = results["gaps"][0]
     assert gap["metric"] == "uar" and gap["paired"] and gap["difference"] == pytest.approx(pooled[0] - pooled[1])
@@ -104,7 +90,7 @@ def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
 
     assert (tmp_path / "run" / "tables" / "gaps.csv").read_text().startswith("between,metric,gap,p\nrandom_k - speaker_k,UAR,")
 
-    # A comparison takes the run's own protocol, or the one that is named, with the leaks that it wears.
+    # A comparison takes the run's own protocol, or the one that is named, with its flagged leaks.
     for folder, protocol, leaks in (("run", "speaker_k", 0), ("run:random_k", "random_k", 1), ("run:speaker_k", "speaker_k", 0)):
         entry, _ = read_run(tmp_path / folder)
         assert entry.protocol == protocol and sum(caveat.startswith("leak") for caveat in entry.caveats) == leaks
@@ -116,18 +102,18 @@ def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
 
     # Evaluating again finds the same, and the audit looks at both files.
     before = (tmp_path / "run" / "predictions-random_k.csv").read_bytes()
-    again = evaluate_run(own, prepared)
+    again = evaluate(experiment, prepared).to_json()
     assert (tmp_path / "run" / "predictions-random_k.csv").read_bytes() == before
     assert {**again, "seconds": 0} == {**results, "seconds": 0}
     lines = before.decode().splitlines(keepends=True)
     (tmp_path / "run" / "predictions-random_k.csv").write_text("".join(lines[:-1]))
-    dropped = [finding for finding in audit_run(own, prepared) if finding.stops]
+    dropped = [finding for finding in audit_run(experiment, prepared) if finding.stops]
     assert [(finding.name, finding.protocol) for finding in dropped] == [("clip_dropped", "random_k")]
 
 
 @dataclasses.dataclass(frozen=True)
-class Guesses:
-    """An outcome that has learned nothing; it notes what it was asked."""
+class UniformOutcome:
+    """An outcome with uniform probabilities; it records the trials that predict."""
 
     stage: Stage
     asked: list[int] = dataclasses.field(default_factory=list)
@@ -141,10 +127,10 @@ class Guesses:
 
 
 @pytest.mark.parametrize("select", ["validation", "test"])
-def test_calibration_has_the_validation_part_whatever_selects(prepared, select):
-    plan = make_plan(config(**{"protocol.select": select}), prepared)
+def test_calibration_uses_the_validation_part_whatever_selects(prepared, select):
+    plan = make_plan(small_config(protocol__name=TWO, protocol__select=select), prepared)
     for table, span in plan.folds.spans():
-        outcome = Guesses(plan.stages[-1])
+        outcome = UniformOutcome(plan.stages[-1])
         tested, validated = predict_tests_and_validation(plan, outcome, folds=span)
         assert outcome.asked == list(span)
         for fold in table.folds:
@@ -153,8 +139,8 @@ def test_calibration_has_the_validation_part_whatever_selects(prepared, select):
         assert len(tested.clip) == 96 and (tested.classes, set(validated.seed)) == (EMOTIONS, {0})
 
 
-def test_a_stacked_network_is_calibrated_on_what_it_has_not_learned_from(prepared):
-    plan = make_plan(config(), prepared)
+def test_a_stacked_network_is_calibrated_on_clips_that_it_has_not_trained_on(prepared):
+    plan = make_plan(small_config(protocol__name=TWO), prepared)
     stack = Stage("stack", ("audio",), part="stack")
     for trial in plan.trials:
         train, _ = plan.part_clips(stack, trial)
@@ -163,10 +149,10 @@ def test_a_stacked_network_is_calibrated_on_what_it_has_not_learned_from(prepare
 
 
 def test_the_work_directory_of_several_protocols_has_no_comma():
-    assert str(default_workdir(config())) == "runs/synthetic-gru_attention-random_k+speaker_k"
+    assert str(small_config(protocol__name=TWO).run_directory) == "runs/made-small-random_k+speaker_k"
 
 
 def test_one_protocol_is_as_it_was(prepared):
-    plan = make_plan(config(**{"protocol.name": "speaker_k"}), prepared)
+    plan = make_plan(small_config(protocol__name="speaker_k"), prepared)
     assert plan.folds.joined == () and plan.folds.tables == (plan.folds,)
     assert dataclasses.replace(plan.folds).content_hash == plan.folds.content_hash

@@ -1,4 +1,4 @@
-"""A search within an experiment: of each fold by itself, trained as one batch, then the ordinary grid of what was chosen."""
+"""A search within an experiment: each fold searches alone, all are trained together, then the grid is trained with the chosen settings."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from results_schema import check_results
-from small_experiment import BOTH, NUM_FOLDS, only, rows_of, small_config, small_corpus
+from small_experiment import BOTH, NUM_FOLDS, STEP, only, rows_of, small_config, small_corpus
 from tqdm import tqdm
 
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.experiment import searching
-from avemo_jax.experiment.grid_plan import GridPlan, check_grid, make_plan
+from avemo_jax.experiment.ensemble import load_ensemble
+from avemo_jax.experiment.grid_plan import GridPlan, check_experiment, make_plan
 from avemo_jax.experiment.searching import Trainer, search, with_chosen
 from avemo_jax.experiment.stages import restore_stages, train_stages
-from avemo_jax.modes import predict
 from avemo_jax.modes.evaluate import evaluate as evaluate_run
+from avemo_jax.modes.search import join_search
 from avemo_jax.modes.train import train as train_grid
 from avemo_jax.reporting.side_tables import side_tables
 from avemo_jax.runs.preemption import Preempted, StopRequest
@@ -58,8 +59,8 @@ def finished(corpus, tmp_path_factory):
     config = small_config(folder / "run", **SEARCHED, **TOGETHER, search__storage=ADDRESS)
     compiled, opened = [], []
     with pytest.MonkeyPatch.context() as patch:
-        make_program, open_storage = searching.make_program, searching.open_storage
-        patch.setattr(searching, "make_program", lambda *arguments: compiled.append(make_program(*arguments)) or compiled[-1])
+        program_of, open_storage = searching.program_of, searching.open_storage
+        patch.setattr(searching, "program_of", lambda *arguments: compiled.append(program_of(*arguments)) or compiled[-1])
         patch.setattr(searching, "open_storage", lambda one: opened.append(one) or open_storage(f"sqlite:///{folder / 'other.db'}"))
         patch.setattr("sys.argv", ["run.py", f"--config.search.storage={ADDRESS}"])
         results = train_grid(config, corpus)
@@ -110,7 +111,7 @@ def test_the_grid_is_trained_with_what_each_fold_chose(finished, corpus):
         own = [position for position, trial in enumerate(plan.trials) if trial.fold == fold["index"]]
         for position in own:
             assert {name: plan.trials[position].hyper[name] for name in best["tried"]} == best["tried"]
-        # Trained again with the same seeds it is as good as the search said, the mean over them.
+        # Trained again with the same seeds it has the score of the search, the mean over them.
         assert np.mean([outcome.score(position) for position in own]) == pytest.approx(best["validation"])
     assert len({trial.hyper["learning_rate"] for trial in plan.trials}) == NUM_FOLDS
     assert {row["trial"] for row in rows_of(workdir)} == set(range(NUM_FOLDS * 2))  # the grid's alone
@@ -118,9 +119,9 @@ def test_the_grid_is_trained_with_what_each_fold_chose(finished, corpus):
 
 def test_results_and_report_show_what_was_chosen(finished):
     config, results, _ = finished
-    check_results(results)
+    written = check_results(results.to_json())
     found = found_in(config.workdir)
-    for entry, fold in zip(results["search"], found["folds"], strict=True):
+    for entry, fold in zip(written["search"], found["folds"], strict=True):
         values = [one["validation"] for one in fold["settings"]]
         assert (entry["fold"], entry["num_settings"], entry["num_failed"]) == (fold["fold"], 5, 0)
         assert entry["validation"] == max(values) and entry["median_validation"] == sorted(values)[2]
@@ -136,12 +137,12 @@ def test_evaluate_and_predict_take_the_chosen_settings(finished, corpus):
     before = {name: (workdir / name).read_bytes() for name in ("predictions.csv", "search.json", "metrics.jsonl")}
     again = evaluate_run(config, corpus)
     assert {name: (workdir / name).read_bytes() for name in before} == before
-    assert again["search"] == results["search"] and again["metrics"] == results["metrics"]
-    ensemble = predict.load_ensemble(config, workdir, {"audio": ((3,), "float32")}, 10.0, None)
+    assert again.search == results.search and again.metrics == results.metrics
+    ensemble = load_ensemble(config, {"audio": STEP}, 10.0, None)
     assert ensemble.num_members == NUM_FOLDS * 2
 
 
-def test_a_stop_is_heard_while_others_work_and_time_left_counts_from_here(corpus, tmp_path):
+def test_a_stop_ends_the_search_between_rounds_and_time_left_counts_from_the_start(corpus, tmp_path):
     stop, bar = StopRequest(), tqdm(total=15, file=io.StringIO())
     trainer = Trainer(make_plan(small_config(tmp_path / "run", **SEARCHED), corpus), stop, bar)
     trainer.finished(6)  # by an earlier start, or by others
@@ -166,7 +167,7 @@ def poisoned(plan: GridPlan, part: str, fold: int) -> GridPlan:
     return dataclasses.replace(plan, data=ResidentSet(plan.data.clip_ids, arrays, plan.data.times_s))
 
 
-def test_the_test_part_has_no_say(corpus, tmp_path):
+def test_a_search_does_not_depend_on_the_test_part(corpus, tmp_path):
     """Labels and features of a fold's test part are changed, which other folds validate and train on: nothing of the fold moves."""
     changed = {"search__num_settings": 12, "search__batch": 6, "search__space": SPACE[:1], "train__seeds": (0,), "train__num_epochs": 1}
     config = small_config(tmp_path / "run", **SEARCHED | changed)
@@ -177,7 +178,7 @@ def test_the_test_part_has_no_say(corpus, tmp_path):
     tested, validation = (searched(poisoned(plan, part, 0), tmp_path / part) for part in ("test", "validation"))
     assert tested["folds"][0] == straight["folds"][0]  # which is the same search twice, of one process each
     assert tested["folds"][1] != straight["folds"][1]
-    assert validation["folds"][0] != straight["folds"][0]  # what it may hear it hears
+    assert validation["folds"][0] != straight["folds"][0]
 
 
 def test_a_field_that_changes_the_program_is_searched_too(corpus, tmp_path):
@@ -192,7 +193,7 @@ def test_a_field_that_changes_the_program_is_searched_too(corpus, tmp_path):
     widths = {"(4,)": (4,), "(6,)": (6,)}
     for trial in plan.trials:
         assert trial.fields == (("streams.audio.dense_units", widths[chosen[trial.fold]["streams.audio.dense_units"]]),)
-        assert plan.blueprint.net(plan.stages[0], trial.fields).audio.dense_units == trial.fields[0][1]
+        assert plan.blueprint.net(plan.stages[0], trial.fields).streams[0][1].dense_units == trial.fields[0][1]
 
 
 def test_a_joined_system_is_searched_through_all_its_stages(both, tmp_path):
@@ -233,15 +234,15 @@ def test_no_password_is_written(finished):
         ({"search__sampler": "grid"}, r"search\.sampler must be one of \('tpe', 'random'\), got 'grid'"),
         ({"search__lease_s": 0.0}, r"search\.lease_s must be above 0"),
         ({"train__stages": ("svm",)}, "search.space is for networks"),
-        ({"search__space": ("streams.audio.encoder=none|vggish",)}, "a sweep, a search or train.overrides changes the frozen encoder"),
+        ({"search__space": ("streams.audio.encoder=none|vggish",)}, "a sweep, search or train.overrides changes the frozen encoder"),
     ],
 )
-def test_what_does_not_go_together_is_said_before_anything_is_prepared(tmp_path, fields, message):
+def test_a_search_that_does_not_fit_is_refused_before_anything_is_prepared(tmp_path, fields, message):
     with pytest.raises(ValueError, match=message):
-        check_grid(small_config(tmp_path / "run", **SEARCHED | fields))
+        check_experiment(small_config(tmp_path / "run", **SEARCHED | fields))
 
 
-def test_a_worker_needs_a_search_and_a_server(corpus, tmp_path):
+def test_joining_a_search_needs_a_search_and_a_server(corpus, tmp_path):
     for fields, message in (
         ({"search__space": ()}, "nothing to search: --config.search.space is empty"),
         ({}, "SQLite serves one; start a server"),

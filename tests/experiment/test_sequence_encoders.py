@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from filled_variables import filled_variables
 from made_sets import write_set
+from small_experiment import small_config
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Example, PreparedCorpus, verify
@@ -25,7 +26,6 @@ from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, attention_weigh
 from avemo_jax.models.encoders import ENCODERS
 from avemo_jax.models.encoders.contract import share_over_steps
 from avemo_jax.models.encoders.spec import EncoderSpec
-from configs import base
 from data_prep.sets.derived import DerivedSets
 from data_prep.views.segments import ViewSegment
 
@@ -84,18 +84,8 @@ def halving(tmp_path, monkeypatch):
 
 
 def config(**fields):
-    made = base.get_config()
-    with made.unlocked():
-        made.update_from_flattened_dict(
-            {
-                "system.streams": ("audio",),
-                "system.audio_view": "logmel",
-                "model.audio.encoder": "halving",
-                "encoders.halving.weights": "random",
-                **fields,
-            }
-        )
-    return made.to_dict()
+    encoded = {"streams__audio__view": "logmel", "streams__audio__encoder": "halving", "encoders__halving__weights": "random"}
+    return small_config(**encoded | fields)
 
 
 def frames(length: int, masked: tuple[int, ...] = ()) -> ViewSegment:
@@ -170,10 +160,10 @@ def test_segments_are_read_a_few_batches_at_a_time(logmel, monkeypatch):
 
 
 def test_several_layers_are_an_axis_of_the_features(logmel, tmp_path):
-    both = encoded(logmel, tmp_path, **{"encoders.halving.layers": "all"})
+    both = encoded(logmel, tmp_path, encoders__halving__layers="all")
     assert both.manifest.step_shape == (2, WIDTH)
     assert both.manifest.key != encoded(logmel, tmp_path).manifest.key
-    first = encoded(logmel, tmp_path, **{"encoders.halving.layers": "0"})
+    first = encoded(logmel, tmp_path, encoders__halving__layers="0")
     assert first.manifest.step_shape == (WIDTH,)
     for one, other, example in zip(both.examples(), first.examples(), logmel.examples(), strict=True):
         encoder = make_frozen_encoder(config(), "halving", STEP, "float32")
@@ -197,9 +187,9 @@ class OneRecording:
         return {"logmel": self.segments}, []
 
 
-def test_new_media_are_encoded_to_what_the_corpus_was(logmel, tmp_path):
+def test_new_media_get_the_features_of_the_corpus(logmel, tmp_path):
     live = LiveFeatures(config(), OneRecording(list(logmel.examples())))
-    assert live.views == {"audio": ((WIDTH,), "float32")}
+    assert live.steps == {"audio": ((WIDTH,), "float32")}
     streams, problems = live.open(tmp_path / "any.wav")
     assert problems == []
     for one, other in zip(streams["audio"], encoded(logmel, tmp_path).examples(), strict=True):
@@ -217,7 +207,7 @@ def test_inside_a_network_it_is_trained_and_ignores_padding(layers, weighting):
         time_conv_channels=3,
         time_conv_stride_steps=2,
     )
-    net = EmotionNet(8, audio=branch)
+    net = EmotionNet(8, {"audio": branch})
     values = np.random.default_rng(0).normal(size=(2, 9, *STEP)).astype(np.float32)
     mask = np.ones((2, 9), bool)
     mask[1, 6:] = False
@@ -247,7 +237,7 @@ def test_weights_of_features_are_shared_among_the_steps_nearest_to_them():
     np.testing.assert_allclose(shared, [[0.15, 0.15, 0.15, 0.15, 0.4]], atol=1e-6)
 
 
-def test_what_does_not_fit_says_why(logmel, tmp_path, monkeypatch):
+def test_encoders_that_do_not_fit_are_refused(logmel, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"layers to be 'all' or indices from -2 to 1, separated by commas, got '0,2'"):
         EncoderSpec("halving", layers="0,2")
     with pytest.raises(ValueError, match=r"set end_point='first' or layers='all', not both"):
@@ -265,6 +255,6 @@ def test_what_does_not_fit_says_why(logmel, tmp_path, monkeypatch):
         "RECORDS = (dataclasses.replace(halving_encoder.RECORDS[0], name='wrong', times=lambda times_s: times_s),)"
     )
     monkeypatch.setitem(ENCODERS, "wrong", "wrong_encoder")
-    encoder = make_frozen_encoder(config(**{"encoders.wrong.weights": "random"}), "wrong", STEP, "float32")
+    encoder = make_frozen_encoder(config(encoders__wrong__weights="random"), "wrong", STEP, "float32")
     with pytest.raises(ValueError, match=r"gives 5 times for 5 steps, its module 3 features for 5 with padding"):
         list(encoder.run(logmel.examples()))

@@ -1,16 +1,15 @@
-"""Stages from made-up features to a finished run: stacked on clips that none has trained on, joined by rules that see no test part."""
+"""Stages from made-up features to a finished run: stacked on clips that no stage has trained on, joined by rules that see no test part."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from demo_run import checkpoint_arrays
 from made_sets import write_set
-from small_experiment import BOTH, NUM_FOLDS, NUM_SPEAKERS, flat, only, rows_of, small_config, small_corpus
+from small_experiment import BOTH, NUM_FOLDS, NUM_SPEAKERS, STEP, flat, only, rows_of, small_config, small_corpus
 
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.resident import ResidentSet
@@ -22,13 +21,14 @@ from avemo_jax.experiment.grid_plan import GridPlan, make_plan
 from avemo_jax.experiment.outcomes import NetworkOutcome, fit_svms
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.stages import restore_stages, train_stages
+from avemo_jax.inference.predict import clip_probabilities
 from avemo_jax.modes.evaluate import evaluate as evaluate_run
 from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.run_directory import RunDirectory
 from data_prep.views.segments import ViewSegment
 
 pytestmark = pytest.mark.slow
-VIEWS = {stream: ((3,), "float32") for stream in BOTH}
+STEPS = dict.fromkeys(BOTH, STEP)
 TWO = {"system__streams": BOTH}
 JOINED = {
     "stacked": {
@@ -56,14 +56,14 @@ def prepared(tmp_path_factory) -> PreparedCorpus:
 
 @pytest.fixture(scope="module")
 def finished(prepared, tmp_path_factory):
-    """Name of a config -> its config, its corpus and its results; trains it on the first call."""
+    """Name of a config -> its config, its corpus and the content of its results.json; trains it on the first call."""
     folder, made = tmp_path_factory.mktemp("runs"), {}
 
     def train(name: str):
         if name not in made:
             config = small_config(folder / name, **CONFIGS[name])
             corpus = prepared if config.system.streams == BOTH else only(prepared, "audio")
-            made[name] = config, corpus, train_grid(config, corpus)
+            made[name] = config, corpus, train_grid(config, corpus).to_json()
         return made[name]
 
     return train
@@ -76,7 +76,7 @@ def restored(finished):
     def restore(name: str):
         config, corpus, _ = finished(name)
         plan = make_plan(config, corpus)
-        return plan, restore_stages(plan, Path(config.workdir))
+        return plan, restore_stages(plan, config.run_directory)
 
     return restore
 
@@ -84,18 +84,18 @@ def restored(finished):
 @pytest.mark.parametrize("name", list(CONFIGS))
 def test_evaluate_gives_the_same_bytes_and_trains_nothing(name, finished):
     config, corpus, results = finished(name)
-    workdir = Path(config.workdir)
+    workdir = config.run_directory
     kept = [path for path in ("predictions.csv", "metrics.jsonl", "late.json") if (workdir / path).exists()]
     before = {path: (workdir / path).read_bytes() for path in kept}
     (workdir / "predictions.csv").unlink()
-    again = evaluate_run(config, corpus)
+    again = evaluate_run(config, corpus).to_json()
     assert {path: (workdir / path).read_bytes() for path in kept} == before
     for part in ("metrics", "stages", "settings", "per_fold"):
         assert again.get(part) == results.get(part)
     assert ("late.json" in kept) == (name in ("weighted_product", "logistic"))
 
 
-def test_the_stacked_net_trains_on_clips_that_nobody_has_trained_on(restored, finished):
+def test_the_stacked_net_trains_on_clips_that_no_stage_has_trained_on(restored, finished):
     plan, _ = restored("stacked")
     stage = plan.stages[-1]
     for trial in plan.trials:
@@ -109,8 +109,7 @@ def test_the_stacked_net_trains_on_clips_that_nobody_has_trained_on(restored, fi
         rows = {plan.data.clip_ids[plan.data.clip[row]] for row in inputs.train_index[: inputs.train_count]}
         assert rows == train
     epochs = {
-        name: {row["epoch"] for row in rows_of(Path(finished("stacked")[0]["workdir"])) if row["stage"] == name}
-        for name in (*BOTH, "stacked")
+        name: {row["epoch"] for row in rows_of(finished("stacked")[0].run_directory) if row["stage"] == name} for name in (*BOTH, "stacked")
     }
     assert epochs == {"audio": {0, 1}, "video": {0, 1}, "stacked": {0, 1, 2}}  # which train.overrides asks for
 
@@ -130,7 +129,7 @@ def inner_rows(plan: GridPlan, fold: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["weighted_product", "logistic"])
-def test_nets_of_inner_folds_have_not_seen_what_they_are_asked(name, restored):
+def test_nets_of_inner_folds_predict_clips_that_they_have_not_trained_on(name, restored):
     plan, (audio, video, late) = restored(name)
     for stage in plan.stages[:-1]:
         trials = plan.grid.trials_of(stage)
@@ -151,14 +150,14 @@ def test_nets_of_inner_folds_have_not_seen_what_they_are_asked(name, restored):
 
 
 @pytest.mark.parametrize("name", ["weighted_product", "logistic"])
-def test_joined_predictions_are_the_rule_on_the_stages_own(name, restored, finished):
+def test_late_fusion_applies_the_written_rule_to_the_predictions_of_the_stages(name, restored, finished):
     plan, (audio, video, late) = restored(name)
-    written = json.loads((Path(finished(name)[0]["workdir"]) / "late.json").read_text())
+    written = json.loads((finished(name)[0].run_directory / "late.json").read_text())
     assert [entry["fold"] for entry in written] == [0, 1, 2] and all(entry["rule"] == name for entry in written)
     rows = [plan.test_rows(trial) for trial in plan.trials]
-    said = [one.probabilities([0, 1, 2], rows) for one in (audio, video)]
+    of_stages = [one.probabilities([0, 1, 2], rows) for one in (audio, video)]
     for position, joined in enumerate(late.probabilities([0, 1, 2], rows)):
-        parts = [one[position] for one in said]
+        parts = [one[position] for one in of_stages]
         np.testing.assert_allclose(joined.sum(axis=1), 1)
         if name == "weighted_product":
             weights = written[position]["weights"]
@@ -184,7 +183,7 @@ def poisoned(plan: GridPlan, part: str) -> GridPlan:
     return dataclasses.replace(plan, classes=tuple(int(one) for one in classes), data=data)
 
 
-def test_the_test_part_has_no_say_in_the_rule(prepared, tmp_path):
+def test_the_rule_does_not_depend_on_the_test_part(prepared, tmp_path):
     """Its features and labels are changed, and late.json stays byte for byte; those of the training part are, and it does not."""
     config = small_config(tmp_path / "run", **CONFIGS["logistic"], protocol__name="holdout_50_25_25", train__num_epochs=1)
     plan = make_plan(config, prepared)
@@ -197,14 +196,29 @@ def test_the_test_part_has_no_say_in_the_rule(prepared, tmp_path):
     assert written["test"] == written[None] != written["train"]
 
 
+@pytest.mark.parametrize("name", ["weighted_product", "logistic"])
+def test_an_ensemble_predicts_test_clips_as_evaluate_does(name, finished, restored, monkeypatch):
+    """One member at a time: predictions.csv has each clip once, by the trial of its own fold."""
+    config, corpus, _ = finished(name)
+    expected = read_predictions_csv(config.run_directory / "predictions.csv")
+    plan, _ = restored(name)
+    for position, trial in enumerate(plan.trials):
+        monkeypatch.setattr(ensemble_module, "chosen_trials", lambda trials, score, position=position: [position])
+        member = load_ensemble(config, STEPS, 10.0, None)
+        assert member.num_members == 1
+        for clip_id in plan.folds.folds[trial.fold].test[:4]:
+            found = clip_probabilities(list(member.predict(pieces(corpus, clip_id))))
+            np.testing.assert_allclose(found, expected.probabilities[expected.clip == clip_id][0], atol=2e-6)
+
+
 def pieces(corpus: PreparedCorpus, clip_id: str) -> dict[str, list]:
     return {stream: [one for one in found.examples() if one.clip_id == clip_id] for stream, found in corpus.sets.items()}
 
 
 @pytest.mark.parametrize("name", ["stacked", "weighted_product", "logistic"])
-def test_an_ensemble_of_joined_nets_says_what_they_say(name, finished, restored):
+def test_an_ensemble_of_joined_nets_predicts_as_they_do(name, finished, restored):
     config, corpus, _ = finished(name)
-    ensemble = load_ensemble(config, VIEWS, 10.0, None)
+    ensemble = load_ensemble(config, STEPS, 10.0, None)
     assert ensemble.num_members == NUM_FOLDS
     plan, outcomes = restored(name)
     for clip in (corpus.clips[5], corpus.clips[40]):  # the first has two segments
@@ -216,10 +230,10 @@ def test_an_ensemble_of_joined_nets_says_what_they_say(name, finished, restored)
 
 def test_settings_that_change_the_program_have_programs_and_folders_of_their_own(finished, restored):
     config, _, results = finished("swept")
-    workdir = Path(config.workdir)
+    workdir = config.run_directory
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["audio-0", "audio-1"]
     plan, (outcome,) = restored("swept")
-    assert isinstance(outcome, NetworkOutcome) and [list(batch.positions) for batch in outcome.batches] == [
+    assert isinstance(outcome, NetworkOutcome) and [list(group.positions) for group in outcome.groups] == [
         list(range(6)),
         list(range(6, 12)),
     ]
@@ -236,13 +250,13 @@ def test_settings_that_change_the_program_have_programs_and_folders_of_their_own
         for position in own:
             rows = plan.test_rows(plan.trials[position])
             clips, segment_of = np.unique(plan.data.clip[rows], return_inverse=True)
-            said = aggregate_segments(segment_of, outcome.probabilities([position], [rows])[0], len(clips))
-            wars.append((said.argmax(axis=1) == np.asarray(plan.classes)[clips]).mean())
+            probabilities = aggregate_segments(segment_of, outcome.probabilities([position], [rows])[0], len(clips))
+            wars.append((probabilities.argmax(axis=1) == np.asarray(plan.classes)[clips]).mean())
         assert entry["war"] == pytest.approx(np.mean(wars))
     chosen = [max(range(fold, 12, 3), key=lambda position: (outcome.score(position), -position)) for fold in range(3)]
     predictions = read_predictions_csv(workdir / "predictions.csv")
-    said = np.concatenate(outcome.probabilities(chosen, [plan.test_rows(plan.trials[position]) for position in chosen]))
-    assert len(predictions.clip) == NUM_SPEAKERS * 8 and len(said) == NUM_SPEAKERS * 8 + 1  # one clip has two segments
+    probabilities = np.concatenate(outcome.probabilities(chosen, [plan.test_rows(plan.trials[position]) for position in chosen]))
+    assert len(predictions.clip) == NUM_SPEAKERS * 8 and len(probabilities) == NUM_SPEAKERS * 8 + 1  # one clip has two segments
 
 
 def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monkeypatch):
@@ -251,7 +265,7 @@ def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monk
     plan, (outcome,) = restored("swept")
     chosen = [0, 7, 11]
     monkeypatch.setattr(ensemble_module, "chosen_trials", lambda trials, score: chosen)
-    ensemble = load_ensemble(config, {"audio": VIEWS["audio"]}, 10.0, None)
+    ensemble = load_ensemble(config, {"audio": STEP}, 10.0, None)
     rows = plan.data.examples_of([corpus.clips[5].clip_id])
     expected = np.mean(outcome.probabilities(chosen, [rows] * 3), axis=0)
     found = [segment.probabilities for segment in ensemble.predict(pieces(corpus, corpus.clips[5].clip_id))]
@@ -259,7 +273,7 @@ def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monk
     assert plan.blueprint.net(plan.stages[0], plan.trials[0].fields) != plan.blueprint.net(plan.stages[0], plan.trials[7].fields)
 
 
-def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, tmp_path, monkeypatch):
+def test_a_sweep_that_is_killed_between_programs_resumes_bit_for_bit(finished, tmp_path, monkeypatch):
     straight, corpus, _ = finished("swept")
     config = small_config(tmp_path / "run", **CONFIGS["swept"])
     trained = stages.train_group
@@ -275,9 +289,9 @@ def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, t
     with pytest.raises(KeyboardInterrupt):
         train_grid(config, corpus)
     assert begun == [0, 6]
-    monkeypatch.setattr(stages, "train_batch", trained)
+    monkeypatch.setattr(stages, "train_group", trained)
     train_grid(config, corpus)
-    whole, resumed = Path(straight["workdir"]), tmp_path / "run"
+    whole, resumed = straight.run_directory, tmp_path / "run"
     assert (whole / "predictions.csv").read_bytes() == (resumed / "predictions.csv").read_bytes()
     assert rows_of(resumed) == rows_of(whole)
     assert checkpoint_arrays(resumed) == checkpoint_arrays(whole)
@@ -291,16 +305,15 @@ def test_the_classical_system_is_a_system(finished, restored):
     arrays = plan.data.arrays
     means = [values[mask].mean(axis=0) for values, mask in zip(arrays["audio"], arrays["audio_mask"], strict=True)]
     np.testing.assert_allclose(outcome.features, means, rtol=1e-5)
-    machines = {id(machine) for machine in outcome.machines}
-    assert len(machines) == NUM_FOLDS
-    with pytest.raises(ValueError, match="machines of small are fitted anew where they are wanted and are not kept"):
-        load_ensemble(config, {"audio": VIEWS["audio"]}, 10.0, None)
+    assert len({id(svm) for svm in outcome.svms}) == NUM_FOLDS
+    with pytest.raises(ValueError, match="SVMs of small are fitted anew in each run and not stored"):
+        load_ensemble(config, {"audio": STEP}, 10.0, None)
 
 
-def test_the_classical_system_wants_its_features_in_memory(finished, tmp_path):
-    _, corpus, _ = finished("svm")
-    with pytest.raises(ValueError, match=r"devices\.feed=resident"):
-        train_grid(small_config(tmp_path / "run", **CONFIGS["svm"], devices__feed="stream"), corpus)
+def test_the_classical_system_is_the_same_from_disk(finished, tmp_path):
+    config, corpus, _ = finished("svm")
+    train_grid(small_config(tmp_path / "run", **CONFIGS["svm"], devices__feed="stream"), corpus)
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == (config.run_directory / "predictions.csv").read_bytes()
 
 
 def test_an_unfinished_stage_is_named(finished, tmp_path):
@@ -310,7 +323,7 @@ def test_an_unfinished_stage_is_named(finished, tmp_path):
         restore_stages(plan, tmp_path)
 
 
-def test_a_clip_without_features_is_said_to_be_as_frequent_as_classes_are(prepared, tmp_path):
+def test_a_clip_without_features_gets_the_class_frequencies(prepared, tmp_path):
     """By the classical system; it stays in every count."""
     clips = prepared.clips
 

@@ -1,19 +1,22 @@
-"""A finished run judges media files as it judged its test clips, and says so where it cannot."""
+"""A finished run predicts media files as it predicted its test clips, and reports those that it cannot read."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from small_experiment import small_config
 
-from avemo_jax.modes import predict
+from avemo_jax.config import Experiment
+from avemo_jax.config.overrides import with_fields
+from avemo_jax.modes.predict import predict
 from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.run_directory import ConfigMismatch
-from configs import base
 from data_prep.corpora.ravdess import clip_id
 from data_prep.live import LiveViews
 from data_prep.prepare_corpus import prepare_corpus
@@ -30,8 +33,8 @@ def voice(actor: int, emotion: int, take: int, duration_s: float) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> dict:
-    """The config of a run of two epochs on wav files in RAVDESS's layout, one of them cut into segments."""
+def trained(tmp_path_factory) -> Experiment:
+    """The experiment of a run of two epochs on wav files in RAVDESS's layout, one of them cut into segments."""
     folder = tmp_path_factory.mktemp("predict")
     for actor in range(1, 5):
         (folder / "corpus" / f"Actor_{actor:02d}").mkdir(parents=True)
@@ -39,30 +42,37 @@ def trained(tmp_path_factory) -> dict:
             for take in (1, 2):
                 path = folder / "corpus" / f"Actor_{actor:02d}" / f"03-01-{emotion:02d}-01-01-{take:02d}-{actor:02d}.wav"
                 soundfile.write(path, voice(actor, emotion, take, 1.0 + 0.7 * take), RATE_HZ)
-    config = base.get_config()
-    config.workdir, config.prepared_dir, config.num_workers = str(folder / "run"), str(folder / "prepared"), 1
-    config.corpus.name, config.corpus.root = "ravdess", str(folder / "corpus")
-    config.protocol.name, config.protocol.baseline = "holdout_50_25_25", False
-    config.views.mfcc.sample_rate_hz, config.views.mfcc.segment_s = RATE_HZ, 1.3
-    config.streams.audio.context_units, config.streams.audio.dense_units = (6,), (6,)
-    config.train.num_epochs, config.train.tensorboard = 2, False
-    config = config.to_dict()
+    experiment = small_config(
+        folder / "run",
+        corpus__name="ravdess",
+        corpus__label_set="ravdess8",
+        corpus__root=str(folder / "corpus"),
+        protocol__name="holdout_50_25_25",
+        views__mfcc__sample_rate_hz=RATE_HZ,
+        views__mfcc__segment_s=1.3,
+        streams__audio__context="gru",
+        streams__audio__context_units=(6,),
+        streams__audio__dense_units=(6,),
+        streams__audio__pooling="attention",
+        train__batch_size=32,
+        train__learning_rate=1e-3,
+    )
     prepared = prepare_corpus(
         "ravdess",
-        config["corpus"]["root"],
+        experiment.corpus.root,
         label_target="acted",
-        label_set=config["corpus"]["label_set"],
-        options=config["corpus"],
-        views={"audio": ("mfcc", config["views"]["mfcc"])},
-        prepared_dir=config["prepared_dir"],
+        label_set=experiment.corpus.label_set,
+        options=dataclasses.asdict(experiment.corpus),
+        views={"audio": ("mfcc", experiment.views["mfcc"])},
+        prepared_dir=experiment.prepared_dir,
         num_workers=1,
     )
-    train_grid(parse(config), prepared)
-    return config
+    train_grid(experiment, prepared)
+    return experiment
 
 
-def live(config: dict) -> LiveViews:
-    return LiveViews({"mfcc": ("mfcc", config.views.mfcc)})
+def live(experiment: Experiment) -> LiveViews:
+    return LiveViews({"mfcc": ("mfcc", experiment.views["mfcc"])})
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -70,27 +80,27 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_test_clips_are_judged_as_in_predictions_csv(trained, tmp_path, capsys):
-    workdir, root = Path(trained["workdir"]), Path(trained["corpus"]["root"])
+def test_test_clips_are_predicted_as_in_predictions_csv(trained, tmp_path, capsys):
+    workdir, root = trained.run_directory, Path(trained.corpus.root)
     expected = rows(workdir / "predictions.csv")
     file_of = {clip_id(path.stem): str(path) for path in root.rglob("*.wav")}
     files = [file_of[row["clip"]] for row in expected]
-    predict.predict(trained, files, live(trained), output=tmp_path)
+    predict(trained, files, live(trained), output=tmp_path)
     found = [row for row in rows(tmp_path / "predictions.csv") if row["segment"] == ""]
     assert [row["file"] for row in found] == files and [row["predicted"] for row in found] == [row["predicted"] for row in expected]
     names = [name for name in expected[0] if name.startswith("p_")]
     values = [[[float(row[name]) for name in names] for row in table] for table in (found, expected)]
     np.testing.assert_allclose(*values, atol=2e-6)
     assert np.ptp(values[0], axis=0).max() > 1e-3
-    assert "1 models judged" in capsys.readouterr().out
+    assert "1 models predicted" in capsys.readouterr().out
 
 
-def test_json_tells_segments_timeline_and_problems(trained, tmp_path):
+def test_json_has_segments_timeline_and_problems(trained, tmp_path):
     soundfile.write(tmp_path / "long.wav", np.concatenate([voice(1, 1, 1, 2.6), voice(1, 5, 1, 2.6)]), RATE_HZ)
     soundfile.write(tmp_path / "silent.wav", np.zeros(RATE_HZ), RATE_HZ)
     (tmp_path / "broken.mp4").write_bytes(b"no film")
     files = [str(tmp_path / name) for name in ("long.wav", "broken.mp4", "silent.wav")]
-    predict.predict(trained, files, live(trained), output=tmp_path)
+    predict(trained, files, live(trained), output=tmp_path)
     content = json.loads((tmp_path / "predictions.json").read_text())
     long, broken, silent = content["files"]
     assert [(one["start_s"], one["end_s"]) for one in long["segments"][:3]] == [(0, 1.3), (1.3, 2.6), (2.6, 3.9)]
@@ -104,18 +114,17 @@ def test_json_tells_segments_timeline_and_problems(trained, tmp_path):
 
 
 def test_shorter_segments_than_in_training_are_allowed_and_nothing_else(trained, tmp_path):
-    finer = json.loads(json.dumps(trained))
-    finer["views"]["mfcc"]["segment_s"] = 1.1
-    files = [str(next(Path(trained["corpus"]["root"]).rglob("*-02-01.wav")))]
-    found = predict.predict(finer, files, live(finer), output=tmp_path)
+    finer = with_fields(trained, {"views.mfcc.segment_s": 1.1})
+    files = [str(next(Path(trained.corpus.root).rglob("*-02-01.wav")))]
+    found = predict(finer, files, live(finer), output=tmp_path)
     assert [one.start_s for one in found[0].segments] == [0, 1.1]  # of 2.4 s; the rest of 0.2 s is too short
-    finer["views"]["mfcc"]["num_coefficients"] = 14
+    other = with_fields(finer, {"views.mfcc.num_coefficients": 14})
     with pytest.raises(ConfigMismatch, match=r"views.mfcc.num_coefficients: 13 there, 14 now"):
-        predict.predict(finer, files, live(finer))
+        predict(other, files, live(other))
 
 
-def test_what_is_missing_is_said(trained, tmp_path):
+def test_missing_files_and_missing_runs_are_errors(trained, tmp_path):
     with pytest.raises(ValueError, match="--input="):
-        predict.predict(trained, [], live(trained))
+        predict(trained, [], live(trained))
     with pytest.raises(FileNotFoundError, match="train it first"):
-        predict.predict(trained | {"workdir": str(tmp_path)}, ["a.wav"], live(trained))
+        predict(with_fields(trained, {"workdir": str(tmp_path)}), ["a.wav"], live(trained))

@@ -12,6 +12,7 @@ import pytest
 from process_kills import FIELDS, NUM_EPOCHS, SYSTEM, finish, kills, outcome, start
 from small_experiment import BOTH, NUM_FOLDS, open_small_corpus, rows_of, small_config, small_corpus
 
+from avemo_jax.config import Devices
 from avemo_jax.modes.evaluate import evaluate as evaluate_run
 from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.processes import SINGLE_PROCESS, Processes, join
@@ -31,7 +32,7 @@ def sets(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def straight(sets, tmp_path_factory):
-    """Fields -> what one process gives."""
+    """Fields -> the outcome of one process."""
     folder, made = tmp_path_factory.mktemp("straight"), {}
 
     def outcome_of(fields):
@@ -73,21 +74,21 @@ def test_four_virtual_devices_give_the_predictions_of_one(sets, straight, tmp_pa
 
 
 @SLOW
-def test_batches_that_fit_memory_give_the_same_predictions(sets, straight, tmp_path, caplog):
-    """So little memory that each trial is a batch of its own, and one program serves all of them."""
+def test_trial_groups_that_fit_memory_give_the_same_predictions(sets, straight, tmp_path, caplog):
+    """So little memory that each trial is a group of its own, and one program serves all of them."""
     workdir = tmp_path / "run"
     caplog.set_level("INFO")
     train_grid(small_config(workdir, **SHORT, devices__memory_gib=1e-6), open_small_corpus(sets))
     assert (workdir / "predictions.csv").read_bytes() == straight(SHORT)["predictions.csv"]
     (shown,) = [record.message for record in caplog.records if record.message.startswith("plan: ")]
     assert "plan: 3 trials (3 folds x 1 seeds x 1 settings)" in shown
-    assert "audio: 3 trials in 3 batches of 1, 1 to compile; about " in shown and "MORE than that" in shown
-    assert "how long is not known before the first epoch" in shown
+    assert "audio: 3 trials in 3 groups of 1 (1 program to compile); about " in shown and "MORE than there is" in shown
+    assert "time left is known after the first epoch" in shown
     assert_evaluated_by_one(sets, workdir, SHORT)
 
 
 @SLOW
-def test_a_signal_to_one_process_saves_in_all_and_fewer_go_on(sets, straight, tmp_path):
+def test_a_signal_to_one_process_saves_in_all_and_fewer_resume(sets, straight, tmp_path):
     workdir = tmp_path / "run"
     processes = start(sets, workdir, FIELDS, num_processes=2, epoch_s=0.5)
     while not list(workdir.glob("checkpoints/audio-*/1/manifest.json")):
@@ -102,19 +103,18 @@ def test_a_signal_to_one_process_saves_in_all_and_fewer_go_on(sets, straight, tm
 
 
 @SLOW
-def test_lost_processes_end_the_others_and_the_run_goes_on_bit_for_bit(tmp_path):
-    said: list[str] = []
-    kills(tmp_path, int(os.environ.get("NUM_KILLS", "2")), say=said.append)
-    print("\n".join(said))
+def test_lost_processes_end_the_others_and_the_run_resumes_bit_for_bit(tmp_path):
+    lines: list[str] = []
+    kills(tmp_path, int(os.environ.get("NUM_KILLS", "2")), say=lines.append)
+    print("\n".join(lines))
 
 
 def test_one_process_is_alone():
-    devices = small_config(Path("run"))["devices"]
-    assert join(devices) is SINGLE_PROCESS and SINGLE_PROCESS.leads and SINGLE_PROCESS.run_on_primary_first(lambda: 3) == 3
-    SINGLE_PROCESS.meet("anywhere")
+    assert join(Devices()) is SINGLE_PROCESS and SINGLE_PROCESS.is_primary and SINGLE_PROCESS.run_on_primary_first(lambda: 3) == 3
+    SINGLE_PROCESS.barrier("anywhere")
     with pytest.raises(KeyError), SINGLE_PROCESS.as_one():
         raise KeyError
-    assert not Processes(1, 2).leads
+    assert not Processes(1, 2).is_primary
 
 
 @pytest.mark.parametrize(
@@ -134,4 +134,4 @@ def test_fields_that_do_not_fit_together_are_refused(fields, message, monkeypatc
 
     monkeypatch.setattr(jax._src.xla_bridge, "backends_are_initialized", lambda: False)  # which tests before this one have done
     with pytest.raises(ValueError, match=message):
-        join(small_config(Path("run"))["devices"] | fields)
+        join(Devices(**fields))

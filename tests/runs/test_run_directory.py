@@ -3,32 +3,38 @@
 import json
 
 import pytest
+from small_experiment import small_config
 
+from avemo_jax.config.overrides import with_fields
 from avemo_jax.json_lines import read_rows
-from avemo_jax.runs.run_directory import ConfigMismatch, compare_configs, complete, open_run
+from avemo_jax.runs.run_directory import ConfigMismatch, complete, follow_run, open_run
 
-CONFIG = {"workdir": None, "train": {"learning_rate": 0.1, "seeds": (0, 1)}, "corpus": {"name": "demo", "root": "/a"}}
-CONFIG |= {"weights_dir": "weights", "views": {"hog": {"detector_path": None, "size_px": 64}}}
+CONFIG = small_config(corpus__root="/a", train__seeds=(0, 1))
 
 
 def test_another_config_is_refused_with_every_difference(tmp_path):
     with open_run(tmp_path / "run", CONFIG):
         pass
-    moved = {**CONFIG, "workdir": "elsewhere", "weights_dir": "/w", "corpus": {"name": "demo", "root": "/b"}}
-    moved |= {"views": {"hog": {"detector_path": "/d", "size_px": 64}}}
-    with open_run(tmp_path / "run", moved):
+    other_place = {"workdir": "elsewhere", "weights_dir": "/w", "corpus.root": "/b", "views.hog.detector_path": "/d"}
+    with open_run(tmp_path / "run", with_fields(CONFIG, other_place)):
         pass
-    other = {**CONFIG, "train": {"learning_rate": 0.2, "seeds": (0,)}}
-    with pytest.raises(ConfigMismatch, match="another --config") as error, open_run(tmp_path / "run", other):
+    other = with_fields(CONFIG, {"train.learning_rate": 0.2, "train.seeds": (0,)})
+    with pytest.raises(ConfigMismatch, match="another --config") as opened, open_run(tmp_path / "run", other):
         pass
-    assert "train.learning_rate: 0.1 there, 0.2 now" in str(error.value) and "train.seeds: [0, 1] there, [0] now" in str(error.value)
+    with pytest.raises(ConfigMismatch, match="another --config") as followed:
+        follow_run(tmp_path / "run", other)
+    for error in (opened, followed):
+        assert "train.learning_rate: 0.05 there, 0.2 now" in str(error.value) and "train.seeds: [0, 1] there, [0] now" in str(error.value)
 
 
-def test_a_run_from_before_a_field_is_one_with_the_value_that_does_what_was_done_then():
-    for name, value, is_same in (("length_buckets", 1, True), ("length_buckets", 4, False), ("unheard_of", 1, False)):
-        given = CONFIG | {"train": CONFIG["train"] | {name: value}}
-        assert (compare_configs(CONFIG, given) == []) == is_same, name
-        assert (compare_configs(given, CONFIG) == []) == is_same, name
+def test_a_run_of_an_earlier_version_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model": {"audio": {"encoder": "none"}}, "system": {"streams": ["audio"]}}))
+    with pytest.raises(ConfigMismatch) as error, open_run(tmp_path, CONFIG):
+        pass
+    assert str(error.value) == (
+        f"{tmp_path} holds a run of an earlier version, with other fields in its config; its predictions.csv and report.html stay "
+        "readable, and a new run needs another --config.workdir"
+    )
 
 
 def test_two_processes_cannot_share_a_run(tmp_path):

@@ -1,9 +1,9 @@
-"""Axes as text: what is meant is read, what is wrong is told."""
+"""Axes of a search as text: every form is parsed, every mistake is named."""
 
 import pytest
 
+from avemo_jax.config import SWEPT
 from avemo_jax.search.space import BOUNDS, Axis, parse_space, split_values
-from configs.base import SWEPT
 
 
 def parse(*texts):
@@ -14,7 +14,7 @@ def test_bounds_are_of_the_hyper_parameters():
     assert set(BOUNDS) == set(SWEPT)
 
 
-def test_what_is_meant_is_read():
+def test_every_form_is_parsed():
     assert parse("learning_rate=1e-4..1e-2 log", " dropout_rate = 0.1..0.6", "momentum=0.8|0.9", "streams.audio.pooling=mean | last") == (
         Axis("learning_rate", 1e-4, 1e-2, log=True),
         Axis("dropout_rate", 0.1, 0.6),
@@ -50,12 +50,12 @@ def test_a_setting_is_divided_into_numbers_and_fields():
         ("streams.audio.pooling=mean|mean", "a value twice"),
     ],
 )
-def test_what_is_wrong_is_told(text, message):
+def test_every_mistake_is_named(text, message):
     with pytest.raises(ValueError, match=message):
         parse(text)
 
 
-def test_an_axis_stands_once():
+def test_an_axis_is_named_once():
     with pytest.raises(ValueError, match="names momentum twice"):
         parse("momentum=0.8|0.9", "momentum=0.1..0.2")
 

@@ -1,4 +1,4 @@
-"""Studies and leases, in memory and in a real SQLite file, with a paper objective in place of training."""
+"""Studies and leases, in memory and in a real SQLite file, with a formula in place of training."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 import optuna
 import pytest
 
+from avemo_jax.config import SWEPT
 from avemo_jax.search.leases import Leases
 from avemo_jax.search.rounds import run_rounds
 from avemo_jax.search.space import parse_space
 from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
 from avemo_jax.search.studies import Setting, Studies, chosen
-from configs.base import SWEPT
 
 AXES = parse_space(["learning_rate=1e-4..1e-1 log", "dropout_rate=0.0..0.5", "momentum=0.5|0.9"], SWEPT)
 NUM_FOLDS, NUM_SETTINGS, BATCH = 2, 14, 4
@@ -37,13 +37,13 @@ def leases(storage, *, name="s", lease_s=60.0, is_alone=True):
     return Leases(storage, name, lease_s=lease_s, is_alone=is_alone)
 
 
-def liked(fold: int, values) -> float:
-    """What a validation part may say: another best learning rate for each fold."""
+def score_of(fold: int, values) -> float:
+    """Return a validation score; each fold has another best learning rate."""
     return -abs(math.log10(values["learning_rate"]) + (2 if fold == 0 else 3)) - values["dropout_rate"]
 
 
 def train(number, asked):
-    return {(one.fold, one.slot): liked(one.fold, one.values) for one in asked}
+    return {(one.fold, one.slot): score_of(one.fold, one.values) for one in asked}
 
 
 def run(storage, name="s", train=train, **fields):
@@ -52,33 +52,33 @@ def run(storage, name="s", train=train, **fields):
     return [made.settings(fold) for fold in range(NUM_FOLDS)]
 
 
-def told(found):
+def plain(found):
     return [[(one.slot, dict(one.values), one.value) for one in fold] for fold in found]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_search_is_whole_and_the_same_again(memory, sampler):
-    first, again, other = (told(run(memory, name, sampler=sampler, seed=seed)) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+def test_a_search_is_whole_and_reproducible(memory, sampler):
+    first, again, other = (plain(run(memory, name, sampler=sampler, seed=seed)) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert first == again != other
     for fold, found in enumerate(first):
         assert [slot for slot, _, _ in found] == list(range(NUM_SETTINGS))
-        assert all(value == liked(fold, values) for _, values, value in found)
+        assert all(value == score_of(fold, values) for _, values, value in found)
         assert len({values["learning_rate"] for _, values, _ in found}) == NUM_SETTINGS
 
 
-def test_what_is_learnt_is_used(memory):
-    """After ten random settings those that are asked lie nearer to the best one, in each fold nearer to its own."""
+def test_later_settings_are_nearer_to_the_best(memory):
+    """After ten random settings the proposed ones lie nearer to the best one, in each fold nearer to its own."""
     for fold, found in enumerate(run(memory)):
-        values = [liked(fold, one.values) for one in found]
+        values = [score_of(fold, one.values) for one in found]
         assert sum(values[12:]) / 2 > sum(values[:10]) / 10
         assert chosen(found).value == max(values)
 
 
-def test_what_one_fold_is_told_moves_no_other_fold(memory):
+def test_scores_of_one_fold_move_no_other_fold(memory):
     """The test speakers of a fold are validation speakers of others: nothing of theirs may reach it."""
     straight = run(memory, "a")
-    moved = run(memory, "b", train=lambda number, asked: {(s.fold, s.slot): (-1) ** s.fold * liked(s.fold, s.values) for s in asked})
-    assert told(moved)[0] == told(straight)[0]
+    moved = run(memory, "b", train=lambda number, asked: {(s.fold, s.slot): (-1) ** s.fold * score_of(s.fold, s.values) for s in asked})
+    assert plain(moved)[0] == plain(straight)[0]
     assert [one.values for one in moved[1]] != [one.values for one in straight[1]]
 
 
@@ -96,9 +96,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("moment", ["asking", "training", "telling"])
-def test_a_search_that_is_killed_goes_on_as_if_it_had_not_been(memory, moment, monkeypatch, request):
-    """At any moment: no setting is trained twice once it is finished, and what is asked is what would have been asked."""
-    straight = told(run(memory))
+def test_a_killed_search_resumes_to_the_same_settings(memory, moment, monkeypatch, request):
+    """At any moment: no finished setting is trained twice, and the proposed settings are those of a search without a kill."""
+    straight = plain(run(memory))
     storage = request.getfixturevalue("storage") if moment == "telling" else memory
     trained = []
 
@@ -124,7 +124,7 @@ def test_a_search_that_is_killed_goes_on_as_if_it_had_not_been(memory, moment, m
     assert 0 < len(before) < NUM_FOLDS * NUM_SETTINGS
     trained.clear()
     resumed = run(storage, "b", train=lambda number, asked: trained.extend((s.fold, s.slot) for s in asked) or train(number, asked))
-    assert told(resumed) == straight
+    assert plain(resumed) == straight
     assert sorted(trained) == sorted({(fold, slot) for fold in range(NUM_FOLDS) for slot in range(NUM_SETTINGS)} - before)
 
 
