@@ -17,6 +17,7 @@ from typing import Any
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.degradation import Degradation
+from avemo_jax.evaluation.results import RunResults
 
 
 def prepare(experiment: Experiment, degradation: Degradation | None = None) -> PreparedCorpus:
@@ -65,10 +66,10 @@ def make_features(experiment: Experiment, degradation: Degradation | None = None
     with_features(experiment, *_prepared_views(experiment, degradation))
 
 
-def train(experiment: Experiment) -> dict[str, Any]:
-    """Prepare what is missing, audit the folds, train the grid, evaluate and report; returns the content of results.json.
+def train(experiment: Experiment) -> RunResults | None:
+    """Prepare what is missing, audit the folds, train the grid, evaluate and report; returns the results.
 
-    A run that was stopped goes on from its checkpoints. Of several processes, those that are not the primary one return an empty dict.
+    A run that was stopped goes on from its checkpoints. Of several processes, those that are not the primary one return None.
     """
     from avemo_jax.modes.train import train
     from avemo_jax.runs.processes import join
@@ -78,8 +79,8 @@ def train(experiment: Experiment) -> dict[str, Any]:
         return train(experiment, processes.run_on_primary_first(lambda: prepare(experiment)), processes)
 
 
-def evaluate(experiment: Experiment) -> dict[str, Any]:
-    """Restore a trained grid, predict the test parts again and report; returns the content of results.json."""
+def evaluate(experiment: Experiment) -> RunResults:
+    """Restore a trained grid, predict the test parts again and report; returns the results."""
     from avemo_jax.modes.evaluate import evaluate
 
     return evaluate(experiment, prepare(experiment))

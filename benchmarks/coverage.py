@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
 
-from avemo_jax.evaluation.metrics import FROM_CONFUSION, NUM_ECE_BINS, ece_from_bins
+from avemo_jax.evaluation.metrics import NUM_ECE_BINS, ece_from_bins, metric_named
 from avemo_jax.evaluation.paired import mcnemar_exact, paired_bootstrap
 from avemo_jax.evaluation.statistics import draw_speakers, speaker_bootstrap
 
@@ -129,7 +129,7 @@ def coverage(
 ) -> dict[tuple[str, str], float]:
     """Shares of cohorts whose interval holds the true value: {(metric, method): share}; of the calibration error no clip-level one."""
     generator = np.random.default_rng(seed)
-    truth = {name: FROM_CONFUSION[name](population.expected_confusion()) for name in metrics if name != "ece"}
+    truth = {name: metric_named(name).value(population.expected_confusion()) for name in metrics if name != "ece"}
     if "ece" in metrics:
         truth["ece"] = ece_from_bins(population.expected_bins())
     held = {(name, method): 0 for name in metrics for method in methods if (name, method) != ("ece", "clip level")}
@@ -137,7 +137,7 @@ def coverage(
         predicted, right, confidence = judge(generator, population.log_odds(generator, num_speakers))
         counts, bins = confusion_of(predicted), bins_of(right, confidence)
         for name, method in held:
-            sums, metric = (bins, ece_from_bins) if name == "ece" else (counts, FROM_CONFUSION[name])
+            sums, metric = (bins, ece_from_bins) if name == "ece" else (counts, metric_named(name).value)
             low, high = METHODS[method](sums, metric, cohort)
             held[name, method] += low <= truth[name] <= high
     return {key: count / num_cohorts for key, count in held.items()}
@@ -154,7 +154,7 @@ def false_positives(population: Population, num_speakers: int, num_cohorts: int,
     for cohort in range(num_cohorts):
         both = [judge(generator, population.log_odds(generator, num_speakers)) for _ in range(2)]
         first, second = (confusion_of(predicted) for predicted, _, _ in both)
-        difference = paired_bootstrap(first, second, FROM_CONFUSION["uar"], num_resamples=NUM_RESAMPLES, seed=cohort)
+        difference = paired_bootstrap(first, second, metric_named("uar").value, num_resamples=NUM_RESAMPLES, seed=cohort)
         over_speakers += difference.p < 0.05
         over_clips += mcnemar_exact(*(right.ravel() for _, right, _ in both)).p < 0.05
     return over_speakers / num_cohorts, over_clips / num_cohorts
@@ -181,7 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
     heading("Cohorts whose 95 % interval of UAR holds the true value, in 100", "speakers are", "true UAR", "speakers", *METHODS)
     shares: dict[tuple[str, int], list[float]] = {}
     for kind, population in POPULATIONS.items():
-        level = FROM_CONFUSION["uar"](population.expected_confusion())
+        level = metric_named("uar").value(population.expected_confusion())
         for number in NUMBERS_OF_SPEAKERS:
             found = coverage(population, number, count, metrics=("uar",), seed=number)
             shares[kind, number] = [found["uar", method] for method in METHODS]

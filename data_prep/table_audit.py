@@ -1,4 +1,4 @@
-"""The columns of feature tables against the clips of a corpus: a column that gives the answer away is refused before anything is trained."""
+"""The columns of feature tables against the clips of a corpus: columns that give the answer away are refused before training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systems to compare: predictions of a few speakers, run directories and other people's files made of them."""
+"""Systems to compare: predictions of a few speakers, run directories and files of other systems made of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from avemo_jax.atomic import write_json
 from avemo_jax.comparison.entries import Entry
-from avemo_jax.evaluation.results import Predictions, summarise, write_predictions_csv
+from avemo_jax.evaluation.predictions import Predictions, write_predictions_csv
+from avemo_jax.evaluation.results import RunFacts
+from avemo_jax.evaluation.summary import summarise
 
 CLASSES = ("neutral", "happy", "sad", "angry")
 FACTS = dict(
@@ -23,7 +25,7 @@ FACTS = dict(
     num_undecodable=0,
     num_without_face=0,
     num_params=10,
-    leaks=[],
+    leaks=(),
     seconds=1.5,
     speaker_independent=True,
 )
@@ -59,7 +61,8 @@ def write_run(directory: Path, predictions: Predictions, system: str = "gru", **
     """What compare reads of a run's directory."""
     directory.mkdir(parents=True)
     write_predictions_csv(directory / "predictions.csv", predictions)
-    write_json(directory / "results.json", summarise(predictions, **(FACTS | {"system": system} | facts), num_resamples=50))
+    results = summarise(predictions, RunFacts(**FACTS | {"system": system} | facts), num_resamples=50)
+    write_json(directory / "results.json", results.to_json())
     return directory
 
 

@@ -1,7 +1,8 @@
-"""A small experiment without media: made-up prepared sets of two streams, networks of a few units, a run of seconds."""
+"""A small experiment without media: made-up prepared sets of up to three streams, networks of a few units, a run of seconds."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from data_prep.views.segments import ViewSegment
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 NUM_SPEAKERS, NUM_FOLDS = 9, 3
 BOTH = ("audio", "video")
+THREE = (*BOTH, "mouth")
+STEP = ((3,), "float32")
+VIEWS = {"audio": "mfcc", "video": "faces", "mouth": "mouths"}
 SMALL = {
     "corpus.name": "made",
     "corpus.label_set": "iemocap4",
@@ -36,31 +40,35 @@ SMALL = {
 BRANCH = {"context": "none", "dense_units": (4,), "pooling": "mean"}
 
 
-def small_config(workdir: Path, **fields: Any) -> Experiment:
-    """Return an experiment of a stream "audio" and a stream "video"; names of fields have underscores doubled for dots.
+def small_config(workdir: Path | None = None, **fields: Any) -> Experiment:
+    """Return an experiment that defines the streams THREE and uses "audio"; names of fields have underscores doubled for dots.
 
     train__num_epochs=3 sets train.num_epochs; system__streams=BOTH uses the second stream too.
+
+    Args:
+      workdir: run directory, with the prepared sets beside it; None for tests that write nothing.
     """
     made = base.get_config()
-    base.use(made, "small", BOTH, audio=base.stream(view="mfcc", **BRANCH), video=base.stream(view="faces", **BRANCH))
+    base.use(made, "small", THREE, **{name: base.stream(view=view, **BRANCH) for name, view in VIEWS.items()})
     with made.unlocked():
         made.update_from_flattened_dict(SMALL | {name.replace("__", "."): value for name, value in fields.items()})
-        made.workdir, made.prepared_dir = str(workdir), str(workdir.parent / "prepared")
+        if workdir is not None:
+            made.workdir, made.prepared_dir = str(workdir), str(workdir.parent / "prepared")
     return parse(made.to_dict())
 
 
-def small_clips() -> tuple[Clip, ...]:
-    """Speakers x emotions x two takes."""
+def small_clips(num_speakers: int = NUM_SPEAKERS, num_takes: int = 2) -> tuple[Clip, ...]:
+    """Return speakers x emotions x takes; speakers are male and female in turn."""
     return tuple(
-        Clip(clip_id=f"s{speaker}-{emotion}-{take}", corpus="made", label=emotion, speaker=f"s{speaker}", gender="female")
-        for speaker in range(NUM_SPEAKERS)
+        Clip(f"s{speaker}-{emotion}-{take}", "made", emotion, f"s{speaker}", gender=("male", "female")[speaker % 2])
+        for speaker in range(num_speakers)
         for emotion in EMOTIONS
-        for take in range(2)
+        for take in range(num_takes)
     )
 
 
-def small_corpus(folder: Path) -> PreparedCorpus:
-    """The clips and their sets, written below a folder; each stream tells some classes better than others, one clip has two segments."""
+def small_corpus(folder: Path, streams: Sequence[str] = BOTH) -> PreparedCorpus:
+    """Write sets of these streams below a folder; each stream tells some classes better than others, and one clip has two segments."""
     clips = small_clips()
 
     def segments(stream: str):
@@ -72,36 +80,36 @@ def small_corpus(folder: Path) -> PreparedCorpus:
     def piece(stream: str, i: int, part: int) -> ViewSegment:
         rng, length = np.random.default_rng([i, part, len(stream), ord(stream[0])]), 3 + i % 3
         level = EMOTIONS.index(clips[i].label)
-        heard = {"audio": (level % 2, level), "video": (level // 2, -level)}[stream]
-        values = np.array([*heard, 0], np.float32) + rng.normal(size=(length, 3)).astype(np.float32) * 1.5
+        signal = {"audio": (level % 2, level), "video": (level // 2, -level), "mouth": (level == 1, level)}[stream]
+        values = np.array([*signal, 0], np.float32) + rng.normal(size=(length, 3)).astype(np.float32) * 1.5
         return ViewSegment(values.astype(np.float32), np.ones(length, bool), np.arange(length, dtype=np.float32), length)
 
     sets = {
-        stream: write_set(folder, clips, segments(stream), step_shape=(3,), modality=stream, view=view, key=key * 64)
-        for stream, view, key in (("audio", "mfcc", "a"), ("video", "faces", "b"))
+        stream: write_set(folder, clips, segments(stream), step_shape=(3,), modality=stream, view=VIEWS[stream], key=f"{number}" * 64)
+        for number, stream in enumerate(streams, 1)
     }
     return PreparedCorpus(clips, sets, None)
 
 
 def open_small_corpus(folder: Path, streams: Sequence[str] = BOTH) -> PreparedCorpus:
-    """What `small_corpus` made in a folder, for another process."""
+    """Open what `small_corpus` has written into a folder, in another process."""
     sets = {stream: PreparedSet.open(path) for stream in streams for path in folder.glob(f"{stream}-*-set")}
     return PreparedCorpus(small_clips(), sets, None)
 
 
 def only(prepared: PreparedCorpus, stream: str) -> PreparedCorpus:
-    """The corpus with one of its streams."""
-    return PreparedCorpus(prepared.clips, {stream: prepared.sets[stream]}, None)
+    """Return the corpus with one of its streams."""
+    return dataclasses.replace(prepared, sets={stream: prepared.sets[stream]})
 
 
 def rows_of(workdir: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without the clock."""
+    """Return the rows of metrics.jsonl without their seconds."""
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
-    """Arrays by their path."""
+    """Return the arrays of a tree by their path."""
     found: dict[str, np.ndarray] = {}
     for name, value in tree.items():
         found |= flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": np.asarray(value)}

@@ -24,6 +24,7 @@ GROUND = (
     "avemo_jax.data.prepared",
     "avemo_jax.degradation",
     "avemo_jax.pretrained.assets",
+    "avemo_jax.text",
 )
 # A room is the longest prefix of a module's name that stands here; beside it, what it may import of the product. A room may
 # always import from itself.
@@ -45,9 +46,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.degradation": (),  # words that configs, data_prep and experiments share
     "avemo_jax.labels": ("avemo_jax.clips",),
     "avemo_jax.redaction": (),
+    "avemo_jax.text": (),
     "avemo_jax.search": ("avemo_jax.redaction",),
     "avemo_jax.parallel": (),
-    "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.labels"),
+    "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.text"),
     "avemo_jax.data": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
     "avemo_jax.models": (),
     "avemo_jax.models.encoders": ("avemo_jax.models", "avemo_jax.pretrained"),
@@ -55,8 +57,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # data_prep reads the face detectors of this module
     "avemo_jax.runs": ("avemo_jax.atomic", "avemo_jax.data.quiet_loading", "avemo_jax.json_lines", "avemo_jax.redaction"),
     "avemo_jax.evaluation": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.json_lines", "avemo_jax.labels", "avemo_jax.protocols"),
-    "avemo_jax.reporting": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.json_lines"),
-    "avemo_jax.comparison": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.labels", "avemo_jax.reporting"),
+    "avemo_jax.reporting": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.json_lines", "avemo_jax.text"),
+    "avemo_jax.comparison": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.labels", "avemo_jax.reporting", "avemo_jax.text"),
     "avemo_jax.training": (
         "avemo_jax.data",
         "avemo_jax.evaluation.calibration",
@@ -89,6 +91,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.reporting",
         "avemo_jax.runs",
         "avemo_jax.search",
+        "avemo_jax.text",
         "avemo_jax.training",
     ),
     "avemo_jax.modes": ("avemo_jax",),  # a mode joins what the rooms below it offer

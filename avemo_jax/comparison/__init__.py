@@ -1,1 +1,1 @@
-"""Systems side by side on the same clips: runs of this project, and predictions of other people's systems."""
+"""Comparison of systems on the same clips: runs of this project and predictions of other systems."""

@@ -1,4 +1,4 @@
-"""Putting entries on the same clips, in the same order of classes."""
+"""Alignment of entries: the same clips, and the same order of classes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from avemo_jax.comparison.entries import ComparisonError, Entry
-from avemo_jax.evaluation.results import Predictions
+from avemo_jax.evaluation.predictions import Predictions
+from avemo_jax.text import shorten_list
 
 ON = ("all", "common")
-_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class Alignment:
-    """What a comparison is on.
+    """The clips of a comparison.
 
     Attributes:
-      on: "all": every entry has every clip; "common": clips that some entry lacks were left out.
+      on: "all": every entry has every clip; "common": clips that some entry lacks are left out.
       num_clips: clips that are compared.
-      left_out: entry -> how many of its clips are not compared.
+      left_out: entry -> number of its clips that are left out.
     """
 
     on: str
@@ -29,11 +29,11 @@ class Alignment:
     left_out: dict[str, int]
 
     def sentence(self) -> str:
-        """What every number is of."""
+        """Describe the clips that the numbers are measured on."""
         if not any(self.left_out.values()):
             return f"on all {self.num_clips} clips"
         lost = ", ".join(f"{count} of {name}" for name, count in self.left_out.items() if count)
-        return f"on the {self.num_clips} clips that all have; left out are {lost}"
+        return f"on the {self.num_clips} clips that all have; left out: {lost}"
 
 
 def align(entries: Sequence[Entry], *, on: str = "all") -> tuple[list[Entry], Alignment]:
@@ -43,8 +43,8 @@ def align(entries: Sequence[Entry], *, on: str = "all") -> tuple[list[Entry], Al
       on: "all" refuses entries of different clips; "common" takes the clips that all of them have.
 
     Raises:
-      ComparisonError: fewer than two entries, two of one name, other classes, clips that are not in all (their numbers, and the first of
-        them), no clip in common, a clip with two labels or two speakers, or a seed that has not judged every clip.
+      ComparisonError: fewer than two entries, two of one name, different classes, clips that some entries lack (the message has their
+        number and examples), no clip in common, a clip with two labels or two speakers, or a seed without predictions for some clips.
     """
     if on not in ON:
         raise ComparisonError(f"--on must be one of {', '.join(ON)}, got {on!r}")
@@ -63,12 +63,13 @@ def align(entries: Sequence[Entry], *, on: str = "all") -> tuple[list[Entry], Al
         raise ComparisonError(
             f"the systems are not on the same clips; of {len(every)} in all\n"
             + "\n".join(lines)
-            + f"\n--on=common compares them on the {len(common)} clips that all have, and says so"
+            + f"\n--on=common compares them on the {len(common)} clips that all have, and states it"
         )
     if not common:
         raise ComparisonError(f"no clip is in all of {', '.join(names)}")
-    kept = np.array(sorted(common))
-    aligned = [dataclasses.replace(entry, predictions=entry.predictions.rows(np.isin(entry.predictions.clip, kept))) for entry in entries]
+    clip_ids = np.array(sorted(common))
+    rows = [np.isin(entry.predictions.clip, clip_ids) for entry in entries]
+    aligned = [dataclasses.replace(entry, predictions=entry.predictions.rows(own)) for entry, own in zip(entries, rows, strict=True)]
     for entry in aligned:
         _check_same(aligned[0], entry)
     left_out = {name: len(own) - len(common) for name, own in zip(names, clips, strict=True)}
@@ -80,7 +81,7 @@ def _in_order(entry: Entry, classes: tuple[str, ...]) -> Entry:
     if own == classes:
         return entry
     if set(own) != set(classes):
-        raise ComparisonError(f"{entry.name} tells apart {', '.join(own)}; the first system {', '.join(classes)}")
+        raise ComparisonError(f"{entry.name} has the classes {', '.join(own)}; the first system has {', '.join(classes)}")
     data = entry.predictions
     columns = {name: getattr(data, name) for name in ("clip", "speaker", "gender", "fold", "seed")}
     label = np.array([classes.index(name) for name in own])[data.label]
@@ -89,12 +90,12 @@ def _in_order(entry: Entry, classes: tuple[str, ...]) -> Entry:
 
 
 def _check_same(first: Entry, other: Entry) -> None:
-    """Labels and speakers of the clips agree, and each seed judges each clip once."""
+    """Check that labels and speakers of the clips agree, and that each seed predicts each clip once."""
     for seed in other.seeds:
         mine, theirs = first.of_seed(first.seeds[0]), other.of_seed(seed)
         if len(theirs.clip) != len(np.unique(first.predictions.clip)):
             raise ComparisonError(
-                f"{other.name}: seed {seed} judges {len(theirs.clip)} clips and others more; a seed must judge all of them"
+                f"{other.name}: seed {seed} predicts {len(theirs.clip)} clips, others more; every seed must predict all of them"
             )
         for what, (left, right) in {
             "label": (_by_clip(mine, "label"), _by_clip(theirs, "label")),
@@ -110,5 +111,4 @@ def _by_clip(predictions: Predictions, name: str) -> np.ndarray:
 
 
 def _some(names: set[str]) -> str:
-    rest = len(names) - _SHOWN
-    return f"{len(names)}: " + ", ".join(sorted(names)[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return f"{len(names)}: {shorten_list(sorted(names))}"

@@ -1,4 +1,4 @@
-"""The mode `compare`: systems on the same clips, from their files to tables, a page and JSON."""
+"""Comparison of systems on the same clips: reads their files, writes tables, a page and JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, read
 from avemo_jax.comparison.foreign import parse_declaration, read_foreign
 from avemo_jax.comparison.fusing import Fusion, fuse, make_meta_folds
 from avemo_jax.comparison.page import write_page
-from avemo_jax.comparison.pairs import TESTED, as_dict, compare_pairs, differing_clips
-from avemo_jax.comparison.shown import comparison_tables
-from avemo_jax.evaluation.metrics import FROM_CONFUSION, calibration_bins, ece_from_bins
-from avemo_jax.evaluation.paired import holm, paired_bootstrap
-from avemo_jax.evaluation.results import speaker_sums, write_predictions_csv
-from avemo_jax.evaluation.statistics import NUM_RESAMPLES, speaker_bootstrap
+from avemo_jax.comparison.pairs import compare_pairs, differing_clips, tested_differences
+from avemo_jax.comparison.tables import comparison_tables
+from avemo_jax.evaluation.json_types import to_json
+from avemo_jax.evaluation.metrics import reported_metrics, tested_metrics
+from avemo_jax.evaluation.paired import holm
+from avemo_jax.evaluation.predictions import speaker_sums, write_predictions_csv
+from avemo_jax.evaluation.statistics import NUM_RESAMPLES
+from avemo_jax.evaluation.summary import pooled_with_interval
+from avemo_jax.reporting.caveats import constant_confusion
 from avemo_jax.reporting.tables import table_text, write_tables
 
 LOG = logging.getLogger(__name__)
@@ -40,13 +43,13 @@ def compare(
     output: str | Path | None = None,
     clip_of: ClipOf = lambda corpus, stem: None,
 ) -> dict[str, Any]:
-    """Compare systems, print the tables and leave them in a folder.
+    """Compare systems, print the tables and write them to a folder.
 
     Args:
       runs: run directories, each FOLDER or NAME=FOLDER.
       predictions: declarations of CSV files, see `foreign`.
       on: "all" or "common", see `alignment.align`.
-      fuse_only: fusions to try, each NAME+NAME; by default all that have probabilities together.
+      fuse_only: fusions to evaluate, each NAME+NAME; default: one of all systems with probabilities.
       output: folder; default: compare-NAME-NAME below runs/.
 
     Returns:
@@ -54,7 +57,7 @@ def compare(
       predictions of each fusion, which can be compared in turn.
 
     Raises:
-      FileNotFoundError, ComparisonError, ValueError: what is compared cannot be read or is not on the same clips.
+      FileNotFoundError, ComparisonError, ValueError: a file cannot be read, or the systems are not on the same clips.
     """
     entries, corpora = read_entries(runs, predictions, clip_of)
     aligned, alignment = align(entries, on=on)
@@ -75,15 +78,15 @@ def compare(
         for note in entry.notes:
             print(f"  {entry.name}: {note}")
     print("\n\n".join(map(table_text, tables)))
-    print(f"page: {folder / 'compare.html'}; {len(rows)} clips of which they do not say the same: {folder / 'differing_clips.csv'}")
+    print(f"page: {folder / 'compare.html'}; {len(rows)} clips with different predictions: {folder / 'differing_clips.csv'}")
     return found
 
 
 def read_entries(runs: Sequence[str], predictions: Sequence[str], clip_of: ClipOf) -> tuple[list[Entry], list[str]]:
-    """Read all that is to be compared, runs first, and the names of the corpora that the runs are of.
+    """Read all entries, runs first, and the name of the corpus of the runs, if there are runs.
 
     Raises:
-      ComparisonError: runs of several corpora. Else as `compare`.
+      ComparisonError: runs of different corpora. Else as `compare`.
     """
     entries: list[Entry] = []
     reference: Reference | None = None
@@ -91,14 +94,15 @@ def read_entries(runs: Sequence[str], predictions: Sequence[str], clip_of: ClipO
     for text in runs:
         name, equals, folder = text.partition("=")
         entry, results = read_run(Path(folder if equals else name), name if equals else None)
-        corpora.append(results["corpus"])
+        corpora.append(results.corpus)
         if len(set(corpora)) > 1:
             raise ComparisonError(f"{entry.source} is of the corpus {corpora[-1]}, the runs before it of {corpora[0]}")
         if reference is None:
-            reference = reference_of(entry, results, functools.partial(clip_of, corpora[0]))
+            names = functools.partial(clip_of, corpora[0])
+            reference = reference_of(entry, corpus=results.corpus, label_set=results.label_set, clip_of=names)
         if finding := check_order(entry.of_seed(entry.seeds[0])):
             entry = _with_note(entry, finding.sentence())
-        entries.append(_with_a_name_of_its_own(entry, entries))
+        entries.append(_with_unique_name(entry, entries))
     for text in predictions:
         entry, reference = read_foreign(parse_declaration(text), reference)
         entries.append(entry)
@@ -116,12 +120,12 @@ def measure(
     """Measure aligned entries: the content of compare.json, and the fusions.
 
     Raises:
-      ValueError: a fusion names an entry that there is not, or that says labels alone.
+      ValueError: a fusion names an unknown entry, or one without probabilities.
     """
     first = entries[0].predictions
     meta = make_meta_folds(entries)
     fusions = [fusion for members in _members(entries, fuse_only) for fusion in fuse(members, meta)]
-    counts = first.confusion().sum(axis=1)
+    constant = constant_confusion(first.confusion())
     found: dict[str, Any] = {
         "corpus": corpora[0] if corpora else "",
         "classes": list(first.classes),
@@ -130,14 +134,14 @@ def measure(
         "on": alignment.on,
         "left_out": alignment.left_out,
         "sentence": alignment.sentence(),
-        "chance": {"war": float(counts.max() / counts.sum()), "uar": 1 / int(np.sum(counts > 0))},
+        "chance": {metric.name: float(metric.value(constant)) for metric in tested_metrics()},
         "entries": [_measured(entry, num_resamples) for entry in entries],
         "pairs": compare_pairs(entries, num_resamples=num_resamples),
         "meta_folds": None if meta is None or not fusions else {"note": meta.note, "speakers": [list(one) for one in meta.speakers]},
         "fusions": [_measured_fusion(fusion, entries, num_resamples) for fusion in fusions],
     }
-    for name in TESTED:
-        family = [against[name] for fusion in found["fusions"] for against in fusion["against"]]
+    for metric in tested_metrics():
+        family = [against[metric.name] for fusion in found["fusions"] for against in fusion["against"]]
         for one, adjusted in zip(family, holm([one["p"] for one in family]), strict=True):
             one["p_holm"] = adjusted
     return found, fusions
@@ -157,19 +161,17 @@ def _members(entries: Sequence[Entry], fuse_only: Sequence[str]) -> list[list[En
 
 def _measured(entry: Entry, num_resamples: int) -> dict[str, Any]:
     data = entry.predictions
-    sums = speaker_sums(data)
-
-    def value(sums: np.ndarray, metric: Callable, scale: str = "share") -> dict[str, Any]:
-        bounds = speaker_bootstrap(sums, metric, scale=scale, num_resamples=num_resamples)
-        return {"pooled": float(metric(sums.sum(0, dtype=float)[None])[0]), "ci95": None if bounds is None else list(bounds)}
-
-    metrics: dict[str, Any] = {name: value(sums, metric) for name, metric in FROM_CONFUSION.items()}
-    metrics["ece"] = value(speaker_sums(data, calibration_bins), ece_from_bins, "error") if entry.has_probabilities else None
+    metrics: dict[str, Any] = {
+        metric.name: to_json(pooled_with_interval(metric, speaker_sums(data, metric.sums), num_resamples))
+        if metric.from_confusion or entry.has_probabilities
+        else None
+        for metric in reported_metrics()
+    }
     return {
         "name": entry.name,
         "source": entry.source,
         "protocol": entry.protocol,
-        "marks": list(entry.marks),
+        "marks": list(entry.caveats),
         "notes": list(entry.notes),
         "seeds": list(entry.seeds),
         "metrics": metrics,
@@ -177,13 +179,12 @@ def _measured(entry: Entry, num_resamples: int) -> dict[str, Any]:
 
 
 def _measured_fusion(fusion: Fusion, entries: Sequence[Entry], num_resamples: int) -> dict[str, Any]:
-    """A fusion's metrics, and how far it is above each of its members."""
+    """Measure a fusion, and test its difference from each of its members."""
     sums = speaker_sums(fusion.entry.predictions)
     against = []
     for entry in entries:
         if entry.name in fusion.members:
-            other = speaker_sums(entry.predictions)
-            tested = {name: as_dict(paired_bootstrap(sums, other, FROM_CONFUSION[name], num_resamples=num_resamples)) for name in TESTED}
+            tested = tested_differences(sums, speaker_sums(entry.predictions), num_resamples=num_resamples)
             against.append({"entry": entry.name} | tested)
     measured = _measured(fusion.entry, num_resamples)
     return measured | {"rule": fusion.rule, "members": list(fusion.members), "fitted": list(fusion.fitted), "against": against}
@@ -198,10 +199,10 @@ def _with_note(entry: Entry, note: str) -> Entry:
     return dataclasses.replace(entry, notes=(*entry.notes, note))
 
 
-def _with_a_name_of_its_own(entry: Entry, others: Sequence[Entry]) -> Entry:
-    """Two runs of one system are told apart by their protocols, or else by their folders."""
+def _with_unique_name(entry: Entry, others: Sequence[Entry]) -> Entry:
+    """Name a second run of one system after its protocol too, or after its folder."""
     taken = {other.name for other in others}
     for name in (entry.name, f"{entry.name} {entry.protocol}", Path(entry.source).name):
         if name not in taken:
             return dataclasses.replace(entry, name=name)
-    return entry  # which `align` refuses by name
+    return entry  # `align` refuses equal names

@@ -1,21 +1,21 @@
-"""Predictions of other people's systems: a CSV file, and a line that says what its columns are.
+"""Predictions of other systems: a CSV file, and a declaration of its columns.
 
     NAME=FILE.csv;clip=utterance;kind=logits;columns=c0,c1,c2,c3;classes=angry,happy,neutral,sad
 
-| key | says | default |
+| key | meaning | default |
 |---|---|---|
 | clip | column of clip ids, or of media names that the corpus knows | clip |
-| kind | probabilities, logits, or label | probabilities where the columns are p_<class>, as in our own files; else it must be said |
-| columns | columns of the scores, in the order of `classes` | p_<class> of each class; else they must be said |
+| kind | probabilities, logits, or label | probabilities where the columns are p_<class>, as in our own files; else required |
+| columns | columns of the scores, in the order of `classes` | p_<class> of each class; else required |
 | classes | the class of each column | the names of the columns, where all of them are classes |
-| predicted | column of the word that was said, for kind=label | predicted |
-| label | column of true labels, which are then held against the corpus's | label, where there is one; `label=` leaves it alone |
-| speaker, fold, seed | columns of the same | those that are called so, where there are any |
-| protocol, leaks | what the owner says of them: words for the table | |
-| order | `trusted`: an order of classes that looks wrong is a note and no error | |
+| predicted | column of the predicted class, for kind=label | predicted |
+| label | column of true labels, which must agree with the corpus | label, where there is one; `label=` ignores it |
+| speaker, fold, seed | columns of these | columns of these names, where there are any |
+| protocol, leaks | as stated by the owner, for the tables | |
+| order | `trusted`: an order of classes that looks wrong is a note instead of an error | |
 
-Words for emotions may be the corpora's own: anger, angry and ang are one class. Nothing is guessed: what does not fit is an error that
-says what was expected, what was found and in which line.
+Synonyms of emotions are one class: anger, angry and ang. Nothing is guessed: a file that does not match its declaration is an error, with
+what was expected, what was found and the line.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ import numpy as np
 from scipy.special import softmax
 
 from avemo_jax.comparison.class_order import check_order
-from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, check_unique, index_among
-from avemo_jax.evaluation.results import Predictions
+from avemo_jax.comparison.entries import UNKNOWN_PROTOCOL, ComparisonError, Entry, Reference, check_unique, index_among
+from avemo_jax.evaluation.predictions import Predictions
+from avemo_jax.text import shorten_list
 
 KINDS = ("probabilities", "logits", "label")
 _KEYS = ("clip", "kind", "columns", "classes", "predicted", "label", "speaker", "fold", "seed", "protocol", "leaks", "order")
 _SUM_TOLERANCE = 0.02  # of a row of probabilities: eight of them, rounded to two digits, may be this far from 1
 _ROUNDED_SUM = 1e-5  # the same of a dozen of them, rounded to six digits
-_SHOWN = 5  # names of clips in a message
 
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """What the user says of a file; see this module's docstring. None where nothing is said."""
+    """The declaration of a file, see this module's docstring; None for what is not declared."""
 
     name: str
     path: Path
@@ -56,7 +56,7 @@ class Declaration:
     speaker: str | None = None
     fold: str | None = None
     seed: str | None = None
-    protocol: str = "not said"
+    protocol: str = UNKNOWN_PROTOCOL
     leaks: tuple[str, ...] = ()
     order: str = "checked"
 
@@ -65,41 +65,41 @@ def parse_declaration(text: str) -> Declaration:
     """Read NAME=FILE;key=value;...
 
     Raises:
-      ComparisonError: it is not of that form; the message lists the keys there are.
+      ComparisonError: it is not of that form; the message lists the keys.
     """
     (first, *rest) = (part.strip() for part in text.split(";"))
     name, equals, path = first.partition("=")
     if not (name and equals and path):
         raise ComparisonError(f"expected NAME=FILE.csv;key=value;..., got {text!r}; keys: {', '.join(_KEYS)}")
-    said: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for part in filter(None, rest):
         key, equals, value = (word.strip() for word in part.partition("="))
         if key not in _KEYS or not equals:
             raise ComparisonError(f"{name}: expected key=value with a key among {', '.join(_KEYS)}, got {part!r}")
-        if key in said:
-            raise ComparisonError(f"{name}: {key} is said twice")
-        said[key] = tuple(word.strip() for word in value.split(",") if word.strip()) if key in ("columns", "classes", "leaks") else value
-    if said.get("kind") not in (None, *KINDS):
-        raise ComparisonError(f"{name}: kind must be one of {', '.join(KINDS)}, got {said['kind']!r}")
-    if said.get("order", "trusted") != "trusted":
-        raise ComparisonError(f"{name}: order can only be trusted, got {said['order']!r}; leave it out to have it checked")
-    return Declaration(name=name.strip(), path=Path(path.strip()), **said)
+        if key in values:
+            raise ComparisonError(f"{name}: {key} is declared twice")
+        values[key] = tuple(word.strip() for word in value.split(",") if word.strip()) if key in ("columns", "classes", "leaks") else value
+    if values.get("kind") not in (None, *KINDS):
+        raise ComparisonError(f"{name}: kind must be one of {', '.join(KINDS)}, got {values['kind']!r}")
+    if values.get("order", "trusted") != "trusted":
+        raise ComparisonError(f"{name}: order must be trusted, got {values['order']!r}; without it the order is checked")
+    return Declaration(name=name.strip(), path=Path(path.strip()), **values)
 
 
 def read_foreign(declared: Declaration, reference: Reference | None) -> tuple[Entry, Reference]:
-    """Read predictions as they were declared, and hold them against what is known of the clips.
+    """Read predictions as declared, and check them against the reference.
 
     Args:
-      reference: labels, speakers and classes of the clips, from a run or from another file; None where this file is the first and has
-        to bring labels and speakers itself.
+      reference: labels, speakers and classes of the clips, from a run or from another file; None for the first file of a comparison
+        without runs, which must have labels and speakers itself.
 
     Returns:
-      The entry, on the clips that are both in the file and known to the reference; clips that only one of them has are left to
-      `alignment.align`, which knows whether that is allowed. And the reference, this file's own where none was given.
+      The entry, of the clips in the file; `alignment.align` decides whether it may lack some of the reference. And the reference, made from
+      this file where none was given.
 
     Raises:
-      ComparisonError: the file is not as declared: a column is absent, a number is none, rows are no probabilities, clips occur twice or
-        are not known, labels disagree, or the classes look permuted.
+      ComparisonError: the file does not match its declaration: a column is missing, a number is not finite, rows are not probabilities,
+        clips occur twice or are unknown, labels disagree, or the classes look permuted.
     """
     header, rows = _read(declared.path)
     where = f"{declared.name} ({declared.path})"
@@ -109,12 +109,12 @@ def read_foreign(declared: Declaration, reference: Reference | None) -> tuple[En
     clips, unknown = _clips([row[declared.clip] for row in rows], reference)
     if unknown:
         raise ComparisonError(
-            f"{where}: {len(unknown)} of {len(rows)} rows are of clips that are not known, the first: {_some(unknown)}; "
-            f"known are {len(reference.label)} such as {next(iter(reference.label))}"
+            f"{where}: {len(unknown)} of {len(rows)} rows are of unknown clips, the first: {shorten_list(unknown)}; "
+            f"the {len(reference.label)} known clips are named like {next(iter(reference.label))}"
         )
     notes = []
     if renamed := sum(clip != row[declared.clip] for clip, row in zip(clips, rows, strict=True)):
-        notes.append(f"{renamed} clips are named by their media files")
+        notes.append(f"{renamed} clips are identified by the names of their media files")
     if used.label is not None:
         _check_labels([row[used.label] for row in rows], clips, reference, where, notes)
     probabilities = _probabilities(declared, used, rows, reference, where, notes)
@@ -134,7 +134,7 @@ def read_foreign(declared: Declaration, reference: Reference | None) -> tuple[En
         predictions=predictions,
         has_probabilities=used.kind != "label",
         protocol=declared.protocol,
-        marks=tuple(f"leak: {leak}" for leak in declared.leaks),
+        caveats=tuple(f"leak: {leak}" for leak in declared.leaks),
         source=str(declared.path),
         has_folds=used.fold is not None,
     )
@@ -144,14 +144,14 @@ def read_foreign(declared: Declaration, reference: Reference | None) -> tuple[En
         columns = [reference.classes[index] for index in indices if index is not None]
         sentence = finding.sentence(columns if len(set(columns)) == len(reference.classes) else None)
         if finding.is_sure and declared.order != "trusted":
-            raise ComparisonError(f"{where}: {sentence}. If the order is right all the same, say order=trusted")
+            raise ComparisonError(f"{where}: {sentence}. If the declared order is right, add order=trusted")
         notes.append(sentence)
     return dataclasses.replace(entry, notes=tuple(notes)), reference
 
 
 @dataclasses.dataclass(frozen=True)
 class _Columns:
-    """Columns that a file is read from, all of which it has."""
+    """The columns that are read; the file has all of them."""
 
     kind: str
     scores: tuple[str, ...]  # empty for labels
@@ -165,7 +165,7 @@ class _Columns:
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     if not path.is_file():
         raise ComparisonError(f"no file {path}")
-    with path.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets put a mark before the first name
+    with path.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets write a byte order mark
         reader = csv.reader(stream, delimiter="\t" if path.suffix == ".tsv" else ",")
         header = [name.strip() for name in next(reader, [])]
         lines = [line for line in reader if line]
@@ -183,12 +183,12 @@ def _columns_in_use(declared: Declaration, header: Sequence[str], where: str) ->
     own = tuple(name for name in header if name.startswith("p_"))
     kind = declared.kind or ("probabilities" if declared.columns is None and own else None)
     if kind is None:
-        raise ComparisonError(f"{where}: say what its columns are: kind= one of {', '.join(KINDS)}")
+        raise ComparisonError(f"{where}: declare what its columns hold: kind= one of {', '.join(KINDS)}")
     scores: tuple[str, ...] = ()
     if kind != "label":
         scores = declared.columns or own
         if not scores:
-            raise ComparisonError(f"{where}: say which columns hold the {kind}, in order: columns=...; it has {', '.join(header)}")
+            raise ComparisonError(f"{where}: declare the columns of the {kind}, in order: columns=...; it has {', '.join(header)}")
     classes = declared.classes or tuple(name.removeprefix("p_") for name in scores)
     if len(classes) != len(scores) and kind != "label":
         raise ComparisonError(f"{where}: {len(scores)} columns ({', '.join(scores)}) and {len(classes)} classes ({', '.join(classes)})")
@@ -197,21 +197,20 @@ def _columns_in_use(declared: Declaration, header: Sequence[str], where: str) ->
         wanted["predicted"] = declared.predicted
     optional = {}
     for key in ("label", "speaker", "fold", "seed"):
-        said = getattr(declared, key)
-        if said:
-            wanted[key] = said
-        optional[key] = said or None if said is not None else key if key in header else None
+        column = getattr(declared, key)
+        if column:
+            wanted[key] = column
+        optional[key] = column or None if column is not None else key if key in header else None
     if absent := [f"{name} ({key})" for key, name in wanted.items() if name not in header]:
         raise ComparisonError(f"{where}: expected the columns {', '.join(absent)}; it has {', '.join(header)}")
     return _Columns(kind=kind, scores=scores, classes=classes, **optional)
 
 
 def _own_reference(declared: Declaration, used: _Columns, rows: Sequence[Mapping[str, str]], where: str) -> Reference:
-    """Labels and speakers of a file that stands without a run."""
+    """Make a reference from the labels and speakers of a file, for a comparison without runs."""
     if used.label is None or used.speaker is None:
         raise ComparisonError(
-            f"{where}: without a run beside it (--runs=FOLDER) the first file has to have columns of labels and of speakers: "
-            "label=..., speaker=..."
+            f"{where}: without runs (--runs=FOLDER) the first file must have columns of labels and speakers: label=..., speaker=..."
         )
     classes = used.classes if used.kind != "label" else tuple(sorted({row[used.label] for row in rows}))
     class_of = index_among(classes)
@@ -219,15 +218,15 @@ def _own_reference(declared: Declaration, used: _Columns, rows: Sequence[Mapping
     for number, row in enumerate(rows, start=2):
         index = class_of(row[used.label])
         if index is None:
-            raise ComparisonError(f"{where}, line {number}: the label {row[used.label]!r} is none of its classes {', '.join(classes)}")
+            raise ComparisonError(f"{where}, line {number}: the label {row[used.label]!r} is not one of its classes {', '.join(classes)}")
         if label.setdefault(row[declared.clip], index) != index:
-            raise ComparisonError(f"{where}, line {number}: clip {row[declared.clip]} has another label than in a line before")
+            raise ComparisonError(f"{where}, line {number}: clip {row[declared.clip]} has another label than in an earlier line")
     speaker = {row[declared.clip]: row[used.speaker] for row in rows}
     return Reference("", classes, label, speaker, class_of, lambda stem: None)
 
 
 def _clips(names: Sequence[str], reference: Reference) -> tuple[list[str], list[str]]:
-    """Clip ids of what the file calls them, and the names that are of no known clip."""
+    """Find the clip id of each name, and the names without one."""
     clips, unknown = [], []
     for name in names:
         stem = reference.clip_of(Path(name.replace("\\", "/")).stem)
@@ -244,8 +243,8 @@ def _check_labels(words: Sequence[str], clips: Sequence[str], reference: Referen
     if wrong:
         clip, word = wrong[0]
         raise ComparisonError(
-            f"{where}: the labels of {len(wrong)} of {len(found)} rows are not the corpus's, the first: {clip} is {word!r} there and "
-            f"{reference.classes[reference.label[clip]]!r} here; `label=` leaves the column alone"
+            f"{where}: the labels of {len(wrong)} of {len(found)} rows disagree with the corpus, the first: {clip} is {word!r} in the "
+            f"file and {reference.classes[reference.label[clip]]!r} in the corpus; `label=` ignores the column"
         )
     notes.append(f"{len(found)} labels agree")
 
@@ -253,23 +252,23 @@ def _check_labels(words: Sequence[str], clips: Sequence[str], reference: Referen
 def _probabilities(
     declared: Declaration, used: _Columns, rows: Sequence[Mapping[str, str]], reference: Reference, where: str, notes: list[str]
 ) -> np.ndarray:
-    """(N, K) in the reference's order of classes; one 1 a row where only labels were said."""
+    """Read probabilities (N, K) in the reference's order of classes; predicted labels become one-hot rows."""
     num_classes = len(reference.classes)
     if used.kind == "label":
-        said = []
+        predicted = []
         for number, row in enumerate(rows, start=2):
             index = reference.class_of(row[declared.predicted])
             if index is None:
                 raise ComparisonError(
-                    f"{where}, line {number}: {row[declared.predicted]!r} is none of the classes {', '.join(reference.classes)}"
+                    f"{where}, line {number}: {row[declared.predicted]!r} is not one of the classes {', '.join(reference.classes)}"
                 )
-            said.append(index)
-        return np.eye(num_classes)[said]
+            predicted.append(index)
+        return np.eye(num_classes)[predicted]
     places = [reference.class_of(name) for name in used.classes]
     if strange := [name for name, place in zip(used.classes, places, strict=True) if place is None]:
         raise ComparisonError(
-            f"{where}: {', '.join(strange)} are none of the classes {', '.join(reference.classes)}; say the class of each column in order: "
-            "classes=..."
+            f"{where}: {', '.join(strange)} are not among the classes {', '.join(reference.classes)}; declare the class of each column "
+            "in order: classes=..."
         )
     scores = np.array([[_number(row[column], column, number, where) for column in used.scores] for number, row in enumerate(rows, start=2)])
     sums = scores.sum(axis=1)
@@ -278,19 +277,19 @@ def _probabilities(
         number = int(np.flatnonzero(~are_probabilities)[0])
         found = "has a negative number" if (scores[number] < 0).any() else f"sums to {sums[number]:.4g}"
         raise ComparisonError(
-            f"{where}: {int((~are_probabilities).sum())} of {len(rows)} rows are no probabilities; line {number + 2} {found}; "
-            "if they are scores before a softmax, say kind=logits"
+            f"{where}: {int((~are_probabilities).sum())} of {len(rows)} rows are not probabilities; line {number + 2} {found}; "
+            "if they are scores before a softmax, declare kind=logits"
         )
     if used.kind == "logits" and are_probabilities.all():
-        notes.append("declared as logits, but every row is one of probabilities: a softmax of them says less than they do")
-    # A last digit that was rounded away is no reason to change numbers; two digits that were are.
+        notes.append("declared as logits, but every row is a probability distribution; the softmax flattens it")
+    # Rows rounded to six digits stay as they are; rows rounded to two are normalised.
     wholes = np.where(np.abs(sums - 1) > _ROUNDED_SUM, sums, 1.0)
     values = softmax(scores, axis=1) if used.kind == "logits" else scores / wholes[:, None]
     gathered = np.zeros((len(rows), num_classes))
     for column, place in enumerate(places):
-        gathered[:, place] += values[:, column]  # two columns may be one class here, as happy and excited are
+        gathered[:, place] += values[:, column]  # several columns may be one class, such as happy and excited
     if silent := [name for index, name in enumerate(reference.classes) if index not in places]:
-        notes.append(f"has no column for {', '.join(silent)} and never says so")
+        notes.append(f"has no column for {', '.join(silent)}, which it never predicts")
     return gathered
 
 
@@ -308,9 +307,4 @@ def _whole(text: str, line: int, where: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ComparisonError(f"{where}, line {line}: expected a whole number as seed, got {text!r}") from None
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+        raise ComparisonError(f"{where}, line {line}: expected an integer seed, got {text!r}") from None

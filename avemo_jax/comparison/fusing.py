@@ -1,4 +1,4 @@
-"""Late fusion of entries: rules without anything to fit, and rules fitted on other speakers than those they are tried on."""
+"""Late fusion of entries by rules without parameters, and by rules fitted on other speakers than those they are applied to."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from avemo_jax.comparison.entries import Entry
 from avemo_jax.comparison.pairs import by_clip
-from avemo_jax.evaluation.joining import WeightedProduct, fit_joiner
-from avemo_jax.evaluation.results import Predictions
+from avemo_jax.evaluation.late_fusion import WeightedProduct, fit_rule
+from avemo_jax.evaluation.predictions import Predictions
 
 NUM_META_FOLDS = 5
 _SEED = 0  # of the draw of meta folds
-# Weights are tried in twentieths, and there are 1,771 of four systems' and 10,626 of five's.
+# Weights are multiples of 1/20: four systems have 1,771 combinations, five 10,626.
 _MOST_WEIGHTED = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Fusion:
-    """Several entries joined.
+    """A fusion of several entries.
 
     Attributes:
-      entry: what they say together.
+      entry: the fused predictions.
       rule: "mean", "product", "weighted_product" or "logistic".
       members: names of the entries.
-      fitted: what was fitted in each meta fold; empty where nothing is.
+      fitted: fitted parameters of each meta fold; empty for rules without parameters.
     """
 
     entry: Entry
@@ -40,12 +40,12 @@ class Fusion:
 
 @dataclasses.dataclass(frozen=True)
 class MetaFolds:
-    """Parts of the clips that no two speakers share: what is fitted for a part sees the other parts alone.
+    """A division of the clips by speaker: the rule for one part is fitted on the other parts.
 
     Attributes:
-      part: (N,) int, of the clips in their order.
+      part: (N,) int, part of each clip, in the order of `by_clip`.
       speakers: of each part.
-      note: where they come from.
+      note: how the division was made.
     """
 
     part: np.ndarray
@@ -54,7 +54,7 @@ class MetaFolds:
 
 
 def make_meta_folds(entries: Sequence[Entry]) -> MetaFolds | None:
-    """Divide the clips by speaker: the folds that the first entry was tested on where these do so already, else drawn anew.
+    """Divide the clips by speaker: by the first entry's folds where these share no speaker, else by a seeded draw.
 
     Returns:
       None where there are fewer than two speakers.
@@ -84,40 +84,40 @@ def make_meta_folds(entries: Sequence[Entry]) -> MetaFolds | None:
 
 
 def fuse(entries: Sequence[Entry], meta: MetaFolds | None) -> list[Fusion]:
-    """Join aligned entries by every rule: mean, product, and where there are meta folds weighted product and logistic stacking.
+    """Fuse aligned entries by every rule: mean, product, and where there are meta folds weighted product and logistic stacking.
 
-    Seeds are joined one by one where all entries have the same, and the lowest of each where they differ. What is fitted for a clip has
-    seen predictions of other speakers' clips alone. Those predictions come from networks that may have been trained on this speaker, as
-    in any stacking over a cross-validation; the clip's own label reaches its own prediction by no other way.
+    Entries with the same seeds are fused seed by seed, others at the lowest seed of each. The rule for a clip is fitted on predictions for
+    clips of other speakers. As in any stacking over a cross-validation, the networks behind those predictions may have been trained on this
+    clip's speaker; the clip's own label influences its fused prediction in no other way.
 
     Raises:
-      ValueError: fewer than two entries, or one that says labels alone.
+      ValueError: fewer than two entries, or one without probabilities.
     """
     if len(entries) < 2:
         raise ValueError("a fusion needs two systems or more")
     if silent := [entry.name for entry in entries if not entry.has_probabilities]:
-        raise ValueError(f"{', '.join(silent)} says labels alone: there are no probabilities to join")
+        raise ValueError(f"{', '.join(silent)} has predicted labels alone: a fusion needs probabilities")
     seeds = {entry.seeds for entry in entries}
     rounds = [[seed] * len(entries) for seed in entries[0].seeds] if len(seeds) == 1 else [[entry.seeds[0] for entry in entries]]
-    said = [[by_clip(entry.of_seed(seed)) for entry, seed in zip(entries, one, strict=True)] for one in rounds]
+    predictions = [[by_clip(entry.of_seed(seed)) for entry, seed in zip(entries, one, strict=True)] for one in rounds]
     equal = WeightedProduct((1 / len(entries),) * len(entries))
     rules: dict[str, Callable[[np.ndarray, list[np.ndarray]], tuple[np.ndarray, list[dict[str, Any]]]]] = {
-        "mean": lambda label, posteriors: (np.mean(posteriors, axis=0), []),
-        "product": lambda label, posteriors: (equal.join(posteriors), []),
+        "mean": lambda label, probabilities: (np.mean(probabilities, axis=0), []),
+        "product": lambda label, probabilities: (equal.join(probabilities), []),
     }
     if meta is not None:
         fitted = ["logistic"] if len(entries) > _MOST_WEIGHTED else ["weighted_product", "logistic"]
         rules |= {rule: functools.partial(_out_of_fold, meta, rule) for rule in fitted}
-    return [_fusion(rule, join, entries, said, meta) for rule, join in rules.items()]
+    return [_fusion(rule, join, entries, predictions, meta) for rule, join in rules.items()]
 
 
-def _fusion(rule: str, join: Callable, entries: Sequence[Entry], said: list[list[Predictions]], meta: MetaFolds | None) -> Fusion:
+def _fusion(rule: str, join: Callable, entries: Sequence[Entry], rounds: list[list[Predictions]], meta: MetaFolds | None) -> Fusion:
     parts, fitted = [], []
-    for number, members in enumerate(said):
-        posteriors, found = join(members[0].label, [one.probabilities for one in members])
+    for number, members in enumerate(rounds):
+        probabilities, found = join(members[0].label, [one.probabilities for one in members])
         fitted += [{"round": number} | one for one in found]
-        parts.append(posteriors)
-    first, count = said[0][0], len(said)
+        parts.append(probabilities)
+    first, count = rounds[0][0], len(rounds)
     fold = np.full(len(first.clip), "all") if not fitted or meta is None else np.char.add("meta", (meta.part + 1).astype(str))
     predictions = Predictions(
         clip=np.tile(first.clip, count),
@@ -130,18 +130,18 @@ def _fusion(rule: str, join: Callable, entries: Sequence[Entry], said: list[list
         classes=first.classes,
     )
     names = tuple(entry.name for entry in entries)
-    worn = tuple(dict.fromkeys(mark for entry in entries for mark in entry.marks))
+    caveats = tuple(dict.fromkeys(caveat for entry in entries for caveat in entry.caveats))
     protocols = dict.fromkeys(entry.protocol for entry in entries)
-    entry = Entry(f"{rule}({'+'.join(names)})", predictions, protocol=" / ".join(protocols), marks=worn, has_folds=False)
+    entry = Entry(f"{rule}({'+'.join(names)})", predictions, protocol=" / ".join(protocols), caveats=caveats, has_folds=False)
     return Fusion(entry, rule, names, tuple(fitted))
 
 
-def _out_of_fold(meta: MetaFolds, rule: str, label: np.ndarray, posteriors: list[np.ndarray]) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Join each part's clips by the rule fitted on the other parts."""
-    joined, fitted = np.empty_like(posteriors[0]), []
+def _out_of_fold(meta: MetaFolds, rule: str, label: np.ndarray, probabilities: list[np.ndarray]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Fuse each part's clips by the rule fitted on the other parts."""
+    joined, fitted = np.empty_like(probabilities[0]), []
     for index in range(len(meta.speakers)):
         own = meta.part == index
-        joiner = fit_joiner(rule, label[~own], [one[~own] for one in posteriors])
-        joined[own] = joiner.join([one[own] for one in posteriors])
-        fitted.append({"meta_fold": index + 1} | (joiner.as_dict() if rule == "weighted_product" else {"rule": rule}))
+        fitted_rule = fit_rule(rule, label[~own], [one[~own] for one in probabilities])
+        joined[own] = fitted_rule.join([one[own] for one in probabilities])
+        fitted.append({"meta_fold": index + 1} | (fitted_rule.to_json() if rule == "weighted_product" else {"rule": rule}))
     return joined, fitted

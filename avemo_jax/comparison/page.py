@@ -1,4 +1,4 @@
-"""The page of a comparison: one HTML file that needs nothing else."""
+"""The page of a comparison: one HTML file without external resources."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 from markupsafe import Markup
 
 from avemo_jax.atomic import atomic_file
-from avemo_jax.comparison.shown import RULES, interval
+from avemo_jax.comparison.tables import RULES, pooled
 from avemo_jax.reporting.charts import Interval, interval_chart
 from avemo_jax.reporting.pages import page_environment
 from avemo_jax.reporting.tables import Table
+from avemo_jax.text import shorten
 
-_MOST_CHARACTERS = 34  # of a name in the chart, as many as a phone has room for beside the numbers
+_MOST_CHARACTERS = 34  # of a name in the chart, beside the numbers on a phone
 
 
 def write_page(path: Path, found: Mapping[str, Any], tables: Sequence[Table]) -> None:
-    """Write compare.html from the content of compare.json and the tables made of it."""
+    """Write compare.html from the content of compare.json and its tables."""
     page = (
         page_environment(Path(__file__).parent)
         .get_template("compare.html.j2")
@@ -34,7 +35,7 @@ def write_page(path: Path, found: Mapping[str, Any], tables: Sequence[Table]) ->
 
 
 def _systems(found: Mapping[str, Any]) -> Markup:
-    """UAR of all systems and fusions with their intervals."""
+    """Draw UAR of all systems and fusions with their intervals."""
     rows = [_row(entry["name"], "first", entry["metrics"]["uar"]) for entry in found["entries"]]
     several = len({tuple(one["members"]) for one in found["fusions"]}) > 1
     for one in found["fusions"]:
@@ -46,12 +47,11 @@ def _systems(found: Mapping[str, Any]) -> Markup:
 
 def _row(name: str, style: str, value: Mapping[str, Any]) -> Interval:
     low, high = (100 * end for end in value["ci95"]) if value["ci95"] else (None, None)
-    shown = name if len(name) <= _MOST_CHARACTERS else f"{name[: _MOST_CHARACTERS - 1]}…"
-    return Interval(f"{interval(value)}  {shown}", style, 100 * value["pooled"], low, high)
+    return Interval(f"{pooled(value)}  {shorten(name, _MOST_CHARACTERS)}", style, 100 * value["pooled"], low, high)
 
 
 def _differences(pair: Mapping[str, Any]) -> dict[str, Any]:
-    """Clips that one of a pair alone has right, speaker by speaker, as bars to the left and to the right."""
+    """Clips that only one of a pair predicts correctly, by speaker, as bars to the left and to the right."""
     speakers = pair["by_speaker"]
     most = max(max(one["first_alone"], one["second_alone"]) for one in speakers.values()) or 1
     rows = [

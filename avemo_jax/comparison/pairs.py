@@ -1,4 +1,4 @@
-"""Two entries side by side: paired tests, agreement, and where they differ."""
+"""Paired tests of two entries, their agreement, and the clips on which they differ."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
 from avemo_jax.comparison.entries import Entry
-from avemo_jax.evaluation.metrics import FROM_CONFUSION, confusion
+from avemo_jax.evaluation.json_types import to_json
+from avemo_jax.evaluation.metrics import confusion, tested_metrics
 from avemo_jax.evaluation.paired import corrected_resampled_t, holm, mcnemar_exact, paired_bootstrap
-from avemo_jax.evaluation.results import Predictions, speaker_sums
-from avemo_jax.evaluation.statistics import NUM_RESAMPLES, Difference
-
-TESTED = ("uar", "war", "macro_f1")
+from avemo_jax.evaluation.predictions import Predictions, speaker_sums
+from avemo_jax.evaluation.statistics import NUM_RESAMPLES
 
 
 def compare_pairs(entries: Sequence[Entry], *, num_resamples: int = NUM_RESAMPLES) -> list[dict[str, Any]]:
     """Compare each pair of aligned entries.
 
     Returns:
-      One dict a pair. `uar`, `war` and `macro_f1` are differences first minus second with interval and p of the paired bootstrap over
-      speakers, all seeds together. `mcnemar` and `agreement` are of one seed each, the lowest. `folds` has the corrected resampled t-test
-      where both were tested on the same folds, each fold's value a mean over seeds; else the reason why not. Each test's `p_holm` is
+      One dict a pair. Each tested metric has the difference first minus second with interval and p of the paired bootstrap over
+      speakers, all seeds together. `mcnemar` and `agreement` use the lowest seed of each entry. `folds` has the corrected resampled t-test
+      where both were tested on the same folds, each fold's value a mean over seeds; else `why_not`, the reason. Each test's `p_holm` is
       adjusted for the number of pairs.
     """
     pairs = [compare_pair(first, second, num_resamples=num_resamples) for first, second in itertools.combinations(entries, 2)]
-    tests: list[list[dict[str, Any]]] = [[pair[name] for pair in pairs] for name in (*TESTED, "mcnemar")]
-    tests += [[pair["folds"].get(name, {"p": None}) for pair in pairs] for name in TESTED]
+    names = [metric.name for metric in tested_metrics()]
+    tests: list[list[dict[str, Any]]] = [[pair[name] for pair in pairs] for name in (*names, "mcnemar")]
+    tests += [[pair["folds"].get(name, {"p": None}) for pair in pairs] for name in names]
     for family in tests:
         for one, adjusted in zip(family, holm([one["p"] for one in family]), strict=True):
             one["p_holm"] = adjusted
@@ -37,10 +37,10 @@ def compare_pairs(entries: Sequence[Entry], *, num_resamples: int = NUM_RESAMPLE
 
 
 def compare_pair(first: Entry, second: Entry, *, num_resamples: int = NUM_RESAMPLES) -> dict[str, Any]:
-    """Compare two aligned entries; see `compare_pairs`, which adds Holm's correction."""
+    """Compare two aligned entries; the result is one of `compare_pairs` without Holm's correction."""
     sums = speaker_sums(first.predictions), speaker_sums(second.predictions)
     pair: dict[str, Any] = {"first": first.name, "second": second.name}
-    pair |= {name: as_dict(paired_bootstrap(*sums, FROM_CONFUSION[name], num_resamples=num_resamples)) for name in TESTED}
+    pair |= tested_differences(*sums, num_resamples=num_resamples)
     seeds = first.seeds[0], second.seeds[0]
     one, other = (by_clip(entry.of_seed(seed)) for entry, seed in zip((first, second), seeds, strict=True))
     right = one.predicted == one.label, other.predicted == other.label
@@ -59,25 +59,25 @@ def compare_pair(first: Entry, second: Entry, *, num_resamples: int = NUM_RESAMP
 
 
 def differing_clips(entries: Sequence[Entry]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the clips of which entries, each at its lowest seed, do not all say the same."""
-    said = [by_clip(entry.of_seed(entry.seeds[0])) for entry in entries]
-    words = np.array(said[0].classes)
-    differ = np.any([one.predicted != said[0].predicted for one in said[1:]], axis=0)
+    """Return the header and rows of a list of clips for which the entries, each at its lowest seed, predict different classes."""
+    predictions = [by_clip(entry.of_seed(entry.seeds[0])) for entry in entries]
+    first, names = predictions[0], np.array(predictions[0].classes)
+    differ = np.any([one.predicted != first.predicted for one in predictions[1:]], axis=0)
     header = ["clip", "speaker", "label", *(entry.name for entry in entries)]
-    columns = [said[0].clip, said[0].speaker, words[said[0].label], *(words[one.predicted] for one in said)]
+    columns = [first.clip, first.speaker, names[first.label], *(names[one.predicted] for one in predictions)]
     return header, [list(map(str, row)) for row in zip(*(column[differ] for column in columns), strict=True)]
 
 
 def by_clip(predictions: Predictions) -> Predictions:
-    """Predictions of one seed with fold and seed forgotten, so that rows are in the order of the clips."""
+    """Return predictions of one seed sorted by clip: fold and seed are cleared."""
     columns = {name: getattr(predictions, name) for name in ("clip", "speaker", "gender", "label", "probabilities")}
     size = len(predictions.clip)
     return Predictions(**columns, fold=np.full(size, ""), seed=np.zeros(size, int), classes=predictions.classes)
 
 
-def as_dict(found: Difference) -> dict[str, Any]:
-    """A difference as JSON has it."""
-    return {"difference": found.difference, "ci95": None if found.low is None else [found.low, found.high], "p": found.p}
+def tested_differences(first: np.ndarray, second: np.ndarray, *, num_resamples: int) -> dict[str, Any]:
+    """Test the difference of each tested metric of two systems' confusion matrices by speaker, (G, K, K) each: metric -> JSON."""
+    return {metric.name: to_json(paired_bootstrap(first, second, metric.value, num_resamples=num_resamples)) for metric in tested_metrics()}
 
 
 def _over_folds(first: Entry, second: Entry) -> dict[str, Any]:
@@ -87,18 +87,18 @@ def _over_folds(first: Entry, second: Entry) -> dict[str, Any]:
     if parts[0].keys() != parts[1].keys():
         return {"why_not": "they were not tested on the same folds"}
     if len(parts[0]) < 2:
-        return {"why_not": "there is one fold alone"}
+        return {"why_not": "there is only one fold"}
     clips = sorted(parts[0], key=lambda one: parts[0][one])
     num_clips, num_test = len(np.unique(first.predictions.clip)), float(np.mean([len(one) for one in clips]))
     known = [entry.num_train.get(part[one]) for entry, part in zip((first, second), parts, strict=True) for one in clips]
     are_known = all(count is not None for count in known)
-    # Where nobody counted the training clips, whatever was not tested counts as having trained.
+    # Where the number of training clips is not known, all clips outside the test part are assumed to be training clips.
     num_train = float(np.mean(known)) if are_known else num_clips - num_test  # type: ignore[arg-type]
     values = {entry.name: [_of_fold(entry, part[one]) for one in clips] for entry, part in zip((first, second), parts, strict=True)}
     found: dict[str, Any] = {"num_folds": len(clips), "num_train": num_train, "num_test": num_test, "num_train_is_known": are_known}
-    for name in TESTED:
-        differences = [one[name] - other[name] for one, other in zip(*values.values(), strict=True)]
-        found[name] = as_dict(corrected_resampled_t(differences, num_train=num_train, num_test=num_test))
+    for metric in tested_metrics():
+        differences = [one[metric.name] - other[metric.name] for one, other in zip(*values.values(), strict=True)]
+        found[metric.name] = to_json(corrected_resampled_t(differences, num_train=num_train, num_test=num_test))
     return found
 
 
@@ -116,11 +116,11 @@ def _of_fold(entry: Entry, fold: str) -> dict[str, float]:
             for rows in ((data.fold == fold) & (data.seed == seed) for seed in entry.seeds)
         ]
     )
-    return {name: float(FROM_CONFUSION[name](counts).mean()) for name in TESTED}
+    return {metric.name: float(metric.value(counts).mean()) for metric in tested_metrics()}
 
 
 def _kappa(one: Predictions, other: Predictions) -> float | None:
-    """Cohen's kappa; None where both say the same one class of everything, which chance explains."""
+    """Return Cohen's kappa; None where both predict the same single class for every clip."""
     if len(np.unique(np.concatenate([one.predicted, other.predicted]))) < 2:
         return None
     return float(cohen_kappa_score(one.predicted, other.predicted, labels=range(len(one.classes))))

@@ -13,9 +13,9 @@ class Train:
     """The training recipe.
 
     Attributes:
-      stages: in order. The name of a stream trains it alone; "fused" trains all streams, from where the stages before it ended; "stacked"
-        trains on clips that the stages before it have not seen; "late" joins their predictions by a rule; "svm" is the classical
-        system, alone.
+      stages: in order. The name of a stream trains it alone; "fused" trains all streams, from where the stages before it ended; several
+        names, "image+video", train these streams together in the same way; "stacked" trains on clips that the stages before it have not
+        seen; "late" joins their predictions by a rule; "svm" is the classical system, alone.
       freeze_earlier: "fused" leaves the weights that it takes over as they are.
       overrides: what one stage does differently, e.g. ("audio:train.num_epochs=100", "audio:train.batch_size=512").
       seeds: of weights, order and dropout; each is a run of the whole cross-validation.

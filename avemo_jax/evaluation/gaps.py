@@ -1,50 +1,38 @@
-"""The gap between two protocols: what the same system measures when only the division of the corpus changes."""
+"""Gaps between protocols: how the same system scores when only the division of the corpus changes."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from avemo_jax.evaluation.metrics import FROM_CONFUSION
+from avemo_jax.evaluation.metrics import primary_metrics
 from avemo_jax.evaluation.paired import paired_bootstrap
-from avemo_jax.evaluation.results import Predictions, speaker_sums
+from avemo_jax.evaluation.predictions import Predictions, speaker_sums
+from avemo_jax.evaluation.results import ProtocolGap
 from avemo_jax.evaluation.statistics import group_difference
 
-GAP_METRICS = ("uar", "war")
 
+def protocol_gaps(predictions: Mapping[str, Predictions]) -> tuple[ProtocolGap, ...]:
+    """Measure how far each protocol's pooled primary metrics are above those of the last one, with intervals over speakers.
 
-def protocol_gaps(predictions: Mapping[str, Predictions]) -> list[dict[str, Any]]:
-    """How much each protocol's pooled UAR and WAR are above those of the last one, with intervals over speakers.
+    Where both protocols test the same speakers these are resampled together, else each protocol's on their own. Networks are not trained
+    again: they differ between the protocols, and a gap is that between the trained ones.
 
     Args:
-      predictions: protocol -> its predictions, in the order in which they were named.
+      predictions: protocol -> its predictions; the order of the config.
 
     Returns:
-      One entry for each earlier protocol and metric: `first`, `second` (the last protocol), `metric`, `difference`, `ci95` and `p` (None
-      for fewer than two speakers), `paired`: whether both test the same speakers, which are then drawn together; else each protocol's
-      are drawn on their own. The networks are not drawn again: they differ between the protocols, and the gap
-      is of those that were trained.
+      One entry for each earlier protocol and primary metric.
     """
     *earlier, last = predictions
     gaps = []
     for name in earlier:
         first, second = predictions[name], predictions[last]
         paired = bool(np.array_equal(np.unique(first.speaker), np.unique(second.speaker)))
-        for metric in GAP_METRICS:
-            compare = paired_bootstrap if paired else group_difference
-            gap = compare(speaker_sums(first), speaker_sums(second), FROM_CONFUSION[metric])
-            interval = None if gap.low is None or gap.high is None else [gap.low, gap.high]
-            gaps.append(
-                {
-                    "first": name,
-                    "second": last,
-                    "metric": metric,
-                    "difference": gap.difference,
-                    "ci95": interval,
-                    "p": gap.p,
-                    "paired": paired,
-                }
-            )
-    return gaps
+        compare = paired_bootstrap if paired else group_difference
+        for metric in primary_metrics():
+            gap = compare(speaker_sums(first), speaker_sums(second), metric.value)
+            gaps.append(ProtocolGap(**dataclasses.asdict(gap), first=name, second=last, metric=metric.name, paired=paired))
+    return tuple(gaps)

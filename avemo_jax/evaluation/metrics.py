@@ -1,13 +1,14 @@
-"""Metrics of classification, from labels and probabilities or from confusion matrices.
+"""Metrics of classification, and the one list of them that training, evaluation, tables, tests and the schema of results.json read.
 
 A confusion matrix counts clips: rows are labels, columns are predictions. The `*_from_confusion` functions take (..., K, K), work on
 numpy and jax.numpy arrays alike and reduce the last two axes, so that a whole grid of trials is measured at once.
-Metrics are shares in [0, 1]; where there is nothing to count they are 0.
+Where there is nothing to count, a metric is 0. To add a metric, add a record to METRICS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ import numpy as np
 NUM_ECE_BINS = 15
 # Below this a probability is only known to be small: predictions.csv writes six digits, and 0.000000 may stand for anything up to here.
 LEAST_PROBABILITY = 5e-7
-METRICS = ("war", "uar", "macro_f1", "weighted_f1", "ece")
 SEGMENT_RULES = ("mean", "vote")
-_TIE_SHARE = 1e-3  # of a vote: what decides between classes of equally many
+_TIE_SHARE = 1e-3  # of a vote: decides between classes with equally many votes
+_LEAST_IN_LOSS = 1e-12  # keeps the loss of a validation part finite
 
 
 def confusion(label: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -35,17 +36,18 @@ def confusion(label: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.
     return np.bincount(label * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def segment_share(posterior: Any, rule: str) -> Any:
-    """What one segment adds to its clip, posterior (..., K) -> (..., K); the clip is said what its segments say on average.
+def segment_share(probabilities: Any, rule: str) -> Any:
+    """Return what each segment adds to the mean over its clip's segments, (..., K) -> (..., K).
 
-    "mean" averages posteriors. "vote" counts the segments' most probable classes (document B's majority vote): a clip's probabilities are
-    then shares of votes; of classes with equally many votes the mean posterior decides, for which a thousandth of each vote is kept.
+    "mean" averages the segments' probabilities. "vote" counts the segments' most probable classes (document B's majority vote): a clip's
+    probabilities are then shares of votes; between classes with equally many votes the mean probability decides, which enters with a
+    weight of one thousandth.
     """
     if rule == "mean":
-        return posterior
-    votes = posterior >= posterior.max(-1)[..., None]
+        return probabilities
+    votes = probabilities >= probabilities.max(-1)[..., None]
     first = votes & (votes.cumsum(-1) == 1)
-    return (1 - _TIE_SHARE) * first + _TIE_SHARE * posterior
+    return (1 - _TIE_SHARE) * first + _TIE_SHARE * probabilities
 
 
 def _ratio(part: Any, whole: Any) -> Any:
@@ -82,14 +84,6 @@ def macro_f1_from_confusion(counts: Any) -> Any:
 def weighted_f1_from_confusion(counts: Any) -> Any:
     """Mean F1 weighted by the number of clips of each class: (..., K, K) -> (...)."""
     return _ratio((f1_from_confusion(counts) * counts.sum(-1)).sum(-1), counts.sum((-2, -1)))
-
-
-FROM_CONFUSION = {
-    "war": war_from_confusion,
-    "uar": uar_from_confusion,
-    "macro_f1": macro_f1_from_confusion,
-    "weighted_f1": weighted_f1_from_confusion,
-}
 
 
 def per_class(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -131,7 +125,7 @@ def ece_from_bins(bins: Any) -> Any:
 
 
 def squared_errors(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Squared distance of each clip's probabilities (N, K) from its label: (N,) in [0, 2]; their mean is the Brier score.
+    """Return the squared distance of each clip's probabilities (N, K) from its label: (N,) in [0, 2]; their mean is the Brier score.
 
     Source: Brier 1950, Verification of forecasts expressed in terms of probability, equation 2 (the sum over classes, not its half).
     """
@@ -140,23 +134,174 @@ def squared_errors(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def brier(label: np.ndarray, probabilities: np.ndarray) -> float:
-    """Brier score over classes, in [0, 2]; see `squared_errors`."""
+    """Return the Brier score over classes, in [0, 2]; see `squared_errors`."""
     return float(squared_errors(label, probabilities).mean())
 
 
-def surprises(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Minus the logarithm of what each clip's label was given, in nats: (N,); probabilities count as LEAST_PROBABILITY at least."""
+def negative_log_likelihoods(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return minus the logarithm of each label's probability, in nats: (N,); a probability counts as LEAST_PROBABILITY at least."""
     return -np.log(np.maximum(probabilities[np.arange(len(label)), label], LEAST_PROBABILITY))
 
 
 def negative_log_likelihood(label: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean of `surprises`: scikit-learn's `log_loss` but for the rows that do not sum to 1 to the last digit, which it corrects."""
-    return float(surprises(label, probabilities).mean())
+    """Return the mean of `negative_log_likelihoods`.
+
+    Differs: scikit-learn's `log_loss` first rescales rows that do not sum to 1 to the last digit.
+    """
+    return float(negative_log_likelihoods(label, probabilities).mean())
+
+
+def loss_sums(label: Any, probabilities: Any, weight: Any = None) -> Any:
+    """Sum minus the logarithms of the labels' probabilities, and the weights: (N,), (N, K), (N,) -> (2,), numpy or jax.numpy alike."""
+    xp = probabilities.__array_namespace__()
+    weight = xp.ones(len(label)) if weight is None else weight
+    of_label = (probabilities * (label[:, None] == xp.arange(probabilities.shape[1]))).sum(axis=1)
+    return xp.stack([(-xp.log(xp.maximum(of_label, _LEAST_IN_LOSS)) * weight).sum(), weight.sum()])
+
+
+def mean_from_sums(sums: Any) -> Any:
+    """Mean of a sum and its number of clips: (..., 2) -> (...)."""
+    return _ratio(sums[..., 0], sums[..., 1])
+
+
+@dataclasses.dataclass(frozen=True)
+class FromProbabilities:
+    """A metric of probabilities, as a function of sums over clips; a bootstrap over speakers then adds sums and touches no clip twice.
+
+    Attributes:
+      sums: (N,) int labels and (N, K) probabilities to an array that is additive over clips. For a selectable metric it also takes weights
+        (N,), 0 for padding, and works on jax.numpy arrays.
+      value: sums, with any leading axes, to values of those axes.
+    """
+
+    sums: Callable[..., Any]
+    value: Callable[[Any], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+      name: in results.json, and in `protocol.metric` where it is selectable.
+      title: in tables and charts.
+      from_confusion: (..., K, K) counts to (...), numpy or jax.numpy; None for a metric of probabilities.
+      from_probabilities: the same for a metric of probabilities.
+      higher_is_better: False for errors and losses.
+      scale: its range, one of `statistics.SCALES`: "share" in [0, 1], "error" in [0, 1] and biased upwards in small samples, "positive",
+        or "difference", which is unbounded.
+      selectable: whether epochs and settings can be selected by it.
+      reported: whether it is in results.json and in the tables of a run.
+      tested: whether paired tests between systems are made of it.
+      primary: whether it is in the short tables too: by speaker and gender, between protocols, under degradations, learning curves.
+    """
+
+    name: str
+    title: str
+    from_confusion: Callable[[Any], Any] | None = None
+    from_probabilities: FromProbabilities | None = None
+    higher_is_better: bool = True
+    scale: str = "share"
+    selectable: bool = False
+    reported: bool = True
+    tested: bool = False
+    primary: bool = False
+
+    def __post_init__(self):
+        if (self.from_confusion is None) == (self.from_probabilities is None):
+            raise ValueError(f"metric {self.name}: expected either from_confusion or from_probabilities, got both or neither")
+        if (self.tested or self.primary) and self.from_confusion is None:
+            raise ValueError(f"metric {self.name}: tested and primary metrics are made from confusion matrices; set from_confusion")
+
+    def sums(self, label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """Return what (N,) int labels and (N, K) probabilities add to the sums that `value` takes."""
+        if self.from_probabilities is not None:
+            return self.from_probabilities.sums(label, probabilities)
+        return confusion(label, probabilities.argmax(axis=1), probabilities.shape[1])
+
+    def value(self, sums: Any) -> Any:
+        """Return the metric of sums, with any leading axes."""
+        if self.from_probabilities is not None:
+            return self.from_probabilities.value(sums)
+        assert self.from_confusion is not None
+        return self.from_confusion(sums)
+
+    def score(self, value: Any) -> Any:
+        """Return a value with its sign changed where lower is better, so that the highest score is the best."""
+        return value if self.higher_is_better else -value
+
+
+# In the order of the tables.
+METRICS: list[Metric] = [
+    Metric("uar", "UAR", uar_from_confusion, selectable=True, tested=True, primary=True),
+    Metric("war", "WAR", war_from_confusion, selectable=True, tested=True, primary=True),
+    Metric("macro_f1", "macro F1", macro_f1_from_confusion, selectable=True, tested=True),
+    Metric("weighted_f1", "weighted F1", weighted_f1_from_confusion, selectable=True),
+    Metric("ece", "ECE", None, FromProbabilities(calibration_bins, ece_from_bins), higher_is_better=False, scale="error"),
+    Metric(
+        "loss",
+        "loss",
+        None,
+        FromProbabilities(loss_sums, mean_from_sums),
+        higher_is_better=False,
+        scale="positive",
+        selectable=True,
+        reported=False,
+    ),
+]
+
+
+def reported_metrics() -> list[Metric]:
+    """Return the metrics of results.json and of a run's tables."""
+    return [metric for metric in METRICS if metric.reported]
+
+
+def tested_metrics() -> list[Metric]:
+    """Return the metrics of paired tests."""
+    return [metric for metric in METRICS if metric.tested]
+
+
+def primary_metrics() -> list[Metric]:
+    """Return the metrics of the short tables."""
+    return [metric for metric in METRICS if metric.primary]
+
+
+def selectable_names() -> tuple[str, ...]:
+    """Return the values that `protocol.metric` may have."""
+    return tuple(metric.name for metric in METRICS if metric.selectable)
+
+
+def metric_named(name: str) -> Metric:
+    """Return the metric of that name.
+
+    Raises:
+      ValueError: there is none; the message lists those there are.
+    """
+    for metric in METRICS:
+        if metric.name == name:
+            return metric
+    raise ValueError(f"expected a metric among {', '.join(metric.name for metric in METRICS)}, got {name!r}")
+
+
+def selectable_values(counts: Any, label: Any, probabilities: Any, weight: Any) -> dict[str, Any]:
+    """Measure every selectable metric of a validation part, on jax.numpy arrays.
+
+    Args:
+      counts: (K, K) confusion matrix of the real clips.
+      label: (N,) int.
+      probabilities: (N, K).
+      weight: (N,) float, 1 for a real clip and 0 for padding.
+    """
+    return {
+        metric.name: metric.value(
+            counts if metric.from_probabilities is None else metric.from_probabilities.sums(label, probabilities, weight)
+        )
+        for metric in METRICS
+        if metric.selectable
+    }
 
 
 def all_metrics(label: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """All of METRICS for (N,) int labels and (N, K) probabilities; the prediction is the most probable class."""
+    """Measure all reported metrics of (N,) int labels and (N, K) probabilities; the prediction is the most probable class."""
     probabilities = np.asarray(probabilities)
-    counts = confusion(label, probabilities.argmax(axis=1), probabilities.shape[1])
-    values = {name: float(function(counts)) for name, function in FROM_CONFUSION.items()}
-    return values | {"ece": float(ece_from_bins(calibration_bins(label, probabilities)))}
+    return {metric.name: float(metric.value(metric.sums(label, probabilities))) for metric in reported_metrics()}

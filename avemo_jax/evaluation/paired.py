@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avemo_jax.evaluation.statistics import NUM_RESAMPLES, Difference, Metric, by_student_t, draw_speakers, speaker_deviation
+from avemo_jax.evaluation.statistics import NUM_RESAMPLES, Difference, MetricOfSums, by_student_t, draw_speakers, speaker_deviation
 
 
 @dataclasses.dataclass(frozen=True)
 class McNemar:
-    """Clips that the first system alone has right, clips that the second alone has right, and the p-value of their being alike."""
+    """Number of clips that only the first and only the second system predicts correctly, and the two-sided p-value."""
 
     first_alone: int
     second_alone: int
@@ -20,9 +20,9 @@ class McNemar:
 
 
 def mcnemar_exact(first_right: np.ndarray, second_right: np.ndarray) -> McNemar:
-    """Test exactly, by the binomial distribution, whether two systems are right equally often.
+    """Test exactly, by the binomial distribution, whether two systems have the same accuracy.
 
-    It counts clips as independent; where speakers differ in difficulty, `paired_bootstrap` is the test that holds.
+    The test assumes that clips are independent; where speakers differ in difficulty, use `paired_bootstrap`.
 
     Args:
       first_right, second_right: (N,) bool, the same clips in the same order.
@@ -41,21 +41,21 @@ def mcnemar_exact(first_right: np.ndarray, second_right: np.ndarray) -> McNemar:
 def paired_bootstrap(
     first: np.ndarray,
     second: np.ndarray,
-    metric: Metric,
+    metric: MetricOfSums,
     *,
     num_resamples: int = NUM_RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
 ) -> Difference:
-    """Interval and test of the difference of a metric between two systems, by drawing the same speakers for both.
+    """Estimate the difference of a metric between two systems by resampling the same speakers for both.
 
     Args:
-      first, second: (G, ...), what each speaker adds to each system's sums, the same speakers in the same order.
+      first, second: (G, ...), contribution of each speaker to each system's sums, the same speakers in the same order.
       metric: maps (num_resamples, ...) to (num_resamples,).
 
     Returns:
       The difference plus and minus Student's t of G - 1 degrees of freedom times its deviation over resamples; `p` is of the same t, so
-      that the interval leaves zero out where p is under 1 - level. None where there are fewer than two speakers.
+      the interval excludes zero where p < 1 - level. Interval and p are None where there are fewer than two speakers.
 
     Source: as `statistics.speaker_bootstrap`; pairing as in Efron and Tibshirani 1993, section 8.5 (one draw, both statistics).
     """
@@ -65,7 +65,7 @@ def paired_bootstrap(
     num_speakers = len(first)
     difference = float(metric(first.sum(0, dtype=float)[None])[0] - metric(second.sum(0, dtype=float)[None])[0])
     if num_speakers < 2:
-        return Difference(difference, None, None, None)
+        return Difference(difference, None, None)
     drawn = draw_speakers(num_speakers, num_resamples, seed)
     resamples = metric(np.tensordot(drawn, first, axes=1)) - metric(np.tensordot(drawn, second, axes=1))
     return by_student_t(difference, speaker_deviation(resamples, num_speakers), num_speakers - 1, level)
@@ -74,14 +74,14 @@ def paired_bootstrap(
 def corrected_resampled_t(
     differences: Sequence[float] | np.ndarray, *, num_train: float, num_test: float, level: float = 0.95
 ) -> Difference:
-    """Test the mean difference over folds, whose training parts overlap: the variance is taken (1/n + num_test / num_train) times.
+    """Test the mean difference over folds with overlapping training parts: the variance is scaled by 1/n + num_test / num_train.
 
     Args:
       differences: (n,) of a metric, one a fold, on the same folds for both systems.
       num_train, num_test: clips of the training and the test part of a fold (their means where folds differ).
 
     Returns:
-      The mean difference with its interval and p of Student's t of n - 1 degrees of freedom; None where there is one fold.
+      The mean difference with its interval and p of Student's t of n - 1 degrees of freedom, which are None for one fold.
 
     Raises:
       ValueError: no fold, or a part without clips.
@@ -93,13 +93,13 @@ def corrected_resampled_t(
     if not len(values) or num_train <= 0 or num_test <= 0:
         raise ValueError(f"expected differences of at least one fold and parts with clips, got {len(values)}, {num_train} and {num_test}")
     if len(values) < 2:
-        return Difference(float(values[0]), None, None, None)
+        return Difference(float(values[0]), None, None)
     variance = (1 / len(values) + num_test / num_train) * values.var(ddof=1)
     return by_student_t(float(values.mean()), float(np.sqrt(variance)), len(values) - 1, level)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjust the p-values of a family of tests for their number; tests without one are none and stay None.
+    """Adjust the p-values of a family of tests for their number; tests without a p-value stay None and do not count.
 
     Source: Holm 1979, A simple sequentially rejective multiple test procedure; by statsmodels.
     """

@@ -1,22 +1,25 @@
-"""Intervals that respect that clips of one speaker are no independent observations.
+"""Bootstrap intervals over speakers: clips of one speaker are not independent observations.
 
-What is drawn again is the speaker, with all of its clips; what is not drawn again is the network, so the interval speaks of other
-speakers of the same kind, judged by the networks that were trained. docs/statistics.md has how often it holds the true value.
+A resample draws speakers, each with all of its clips. Networks are not trained again, so an interval describes how the trained networks do
+on other speakers of the same kind. docs/statistics.md states how often the intervals contain the true value.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from scipy.special import expit, logit
 
-NUM_RESAMPLES = 2000
-_LEAST = 1e-3  # a share is kept this far from 0 and 1 where its log-odds are taken, a positive number from 0 where its logarithm is
+from avemo_jax.evaluation.json_types import Constraint, Json
 
-Metric = Callable[[np.ndarray], np.ndarray]
+NUM_RESAMPLES = 2000
+_LEAST = 1e-3  # distance from 0 and 1 that a share is clipped to before its log-odds are taken, and a positive number before its logarithm
+
+MetricOfSums = Callable[[np.ndarray], np.ndarray]  # (..., *sums) -> (...)
+Interval = Annotated[tuple[float, float], Constraint("interval", description="95 % interval by bootstrap over speakers: [low, high]")]
 
 
 def _share_to_line(values: np.ndarray) -> np.ndarray:
@@ -27,8 +30,8 @@ def _positive_to_line(values: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(values, _LEAST))
 
 
-# What a metric can be -> the way to a scale without ends, and back: there the deviation says as much upwards as downwards.
-SCALES: dict[str, tuple[Metric, Metric]] = {
+# Range of a metric -> functions to an unbounded scale, on which intervals are symmetric, and back.
+SCALES: dict[str, tuple[MetricOfSums, MetricOfSums]] = {
     "share": (_share_to_line, expit),  # in [0, 1]: WAR, UAR, F1
     "error": (np.asarray, lambda values: np.clip(values, 0, 1)),  # in [0, 1] and too large in small samples: ECE
     "positive": (_positive_to_line, np.exp),  # in [0, infinity): Brier score, negative log-likelihood
@@ -38,52 +41,57 @@ SCALES: dict[str, tuple[Metric, Metric]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How much the first of two systems is above the second.
+    """Metric of the first system or group minus that of the second, with its interval and test.
 
-    Attributes:
-      difference: of the metric.
-      low, high: interval at the level that was asked for; None where there is nothing to estimate a deviation from.
-      p: two-sided, of no difference; None likewise.
+    `json_types.to_json` makes its JSON: {"difference", "ci95", "p"}.
     """
 
-    difference: float
-    low: float | None
-    high: float | None
-    p: float | None
+    difference: Annotated[float, Json("first minus second")]
+    ci95: Annotated[Interval | None, Json("None where a deviation cannot be estimated")]
+    p: Annotated[Annotated[float, Constraint("share", minimum=0, maximum=1)] | None, Json("two-sided, of no difference")]
+
+    @property
+    def low(self) -> float | None:
+        """Lower bound of the interval."""
+        return None if self.ci95 is None else self.ci95[0]
+
+    @property
+    def high(self) -> float | None:
+        """Upper bound of the interval."""
+        return None if self.ci95 is None else self.ci95[1]
 
 
 def speaker_bootstrap(
     sums: np.ndarray,
-    metric: Metric,
+    metric: MetricOfSums,
     *,
     scale: str = "share",
     num_resamples: int = NUM_RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """Bootstrap interval over speakers of a metric of sums.
+    """Estimate a bootstrap interval over speakers of a metric of sums.
 
-    A resample draws as many speakers as there are, with replacement, each with all of its clips; so the metric of a resample is the metric
-    of a weighted sum of what each speaker contributes, and no clip is touched twice. The interval is the metric plus and minus Student's
-    t of G - 1 degrees of freedom (G speakers) times the deviation over resamples, widened by sqrt(G / (G - 1)); all of it on the log-odds
-    of the metric, and turned back. A sum of absolute values ("error") grows with chance alone: how much resamples are above the metric is
-    taken away first, on the metric's own scale.
+    A resample draws as many speakers as there are, with replacement, each with all of its clips; its metric is that of a weighted sum of
+    the speakers' contributions. The interval is the metric plus and minus Student's t of G - 1 degrees of freedom (G speakers) times the
+    deviation over resamples, widened by sqrt(G / (G - 1)), computed on the log-odds of the metric and transformed back. A sum of absolute
+    values ("error") is biased upwards in resamples; their mean bias is subtracted first, on the metric's own scale.
 
     Args:
-      sums: (G, ...), what each speaker adds: its confusion matrix (K, K), its calibration bins.
+      sums: (G, ...), contribution of each speaker: its confusion matrix (K, K), its calibration bins.
       metric: maps (num_resamples, ...) to (num_resamples,).
-      scale: what the metric is, one of SCALES.
-      level: how often such an interval should hold the true value.
+      scale: range of the metric, one of SCALES.
+      level: nominal coverage of the interval.
       seed: of the draws.
 
     Returns:
-      Lower and upper bound, or None where there are fewer than two speakers. Where all resamples agree (speakers that are all alike, a
-      metric at its end) the interval has no width.
+      Lower and upper bound, or None where there are fewer than two speakers. The interval has no width where all resamples agree, as when
+      all speakers are alike or the metric is at the end of its range.
 
     Source: Field and Welsh 2007, Bootstrapping clustered data, section 3 (the cluster bootstrap); Efron and Tibshirani 1993, chapters 12
     and 13; Hesterberg 2015, What teachers should know about the bootstrap, section 4 (narrowness of small samples, t for z).
-    Differs: neither percentiles nor BCa, which hold the true value in 91 to 94 of 100 at 24 speakers, 85 to 89 at 8 and 76 to 81 at 4
-    (`python -m benchmarks.coverage`): with few speakers no percentile of resamples lies far enough out.
+    Differs: neither percentiles nor BCa, which contain the true value in 91 to 94 of 100 at 24 speakers, 85 to 89 at 8 and 76 to 81 at 4
+    (`python -m benchmarks.coverage`): with few speakers no percentile of resamples is extreme enough.
     """
     num_speakers = len(sums)
     if num_speakers < 2:
@@ -102,34 +110,35 @@ def speaker_bootstrap(
 
 
 def draw_speakers(num_speakers: int, num_resamples: int, seed: int) -> np.ndarray:
-    """How often each speaker is drawn in each resample: (num_resamples, num_speakers) float64, rows sum to num_speakers."""
+    """Count how often each speaker is drawn in each resample: (num_resamples, num_speakers) float64, rows sum to num_speakers."""
     drawn = np.random.default_rng(seed).integers(num_speakers, size=(num_resamples, num_speakers))
-    drawn += num_speakers * np.arange(num_resamples)[:, None]  # each resample counts in numbers of its own
+    drawn += num_speakers * np.arange(num_resamples)[:, None]  # one range of bins a resample
     return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(float)
 
 
 def speaker_deviation(values: np.ndarray, num_speakers: int) -> float:
-    """Deviation over resamples, without the shrinking that drawing from G speakers in place of all of them brings."""
+    """Return the standard deviation over resamples, corrected for drawing from G speakers in place of the population."""
     return float(np.std(values) * np.sqrt(num_speakers / (num_speakers - 1))) if np.ptp(values) else 0.0
 
 
 def group_difference(
     first: np.ndarray,
     second: np.ndarray,
-    metric: Metric,
+    metric: MetricOfSums,
     *,
     num_resamples: int = NUM_RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
 ) -> Difference:
-    """Interval and test of the difference of a metric between two groups of speakers, each drawn again on its own.
+    """Estimate the difference of a metric between two groups of speakers, which are resampled independently.
 
     Args:
-      first, second: (G, ...) and (H, ...), what each speaker of the groups adds to the sums.
+      first, second: (G, ...) and (H, ...), contribution of each speaker to the sums.
       metric: maps (num_resamples, ...) to (num_resamples,).
 
     Returns:
-      The difference with Welch's interval and p, its deviations by bootstrap; None where a group has fewer than two speakers.
+      The difference with Welch's interval and p, deviations by bootstrap; interval and p are None where a group has fewer than two
+      speakers.
 
     Source: as `speaker_bootstrap`; Welch 1947, The generalization of Student's problem when several population variances are involved.
     """
@@ -137,7 +146,7 @@ def group_difference(
     values = [float(metric(group.sum(0, dtype=float)[None])[0]) for group in groups]
     difference = values[0] - values[1]
     if min(map(len, groups)) < 2:
-        return Difference(difference, None, None, None)
+        return Difference(difference, None, None)
     variances = [
         speaker_deviation(metric(np.tensordot(draw_speakers(len(group), num_resamples, seed + index), group, axes=1)), len(group)) ** 2
         for index, group in enumerate(groups)
@@ -148,16 +157,16 @@ def group_difference(
 
 
 def by_student_t(difference: float, deviation: float, degrees: float, level: float) -> Difference:
-    """An estimate plus and minus Student's t times its deviation, and the two-sided p of its being zero."""
-    if deviation == 0:  # all speakers, or folds, agree
-        return Difference(difference, difference, difference, 1.0 if difference == 0 else 0.0)
+    """Return an estimate with its interval and two-sided p by Student's t."""
+    if deviation == 0:  # all speakers or folds agree
+        return Difference(difference, (difference, difference), 1.0 if difference == 0 else 0.0)
     reach = float(_student_t().ppf((1 + level) / 2, degrees)) * deviation
     p = float(2 * _student_t().sf(abs(difference) / deviation, degrees))
-    return Difference(difference, difference - reach, difference + reach, p)
+    return Difference(difference, (difference - reach, difference + reach), p)
 
 
 def _student_t() -> Any:
-    """Student's distribution; late, because scipy.stats takes half a second and only intervals need it."""
+    """Import Student's t distribution; late, because scipy.stats takes half a second and only intervals need it."""
     from scipy.stats import t
 
     return t

@@ -12,7 +12,7 @@ from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.models.emotion_net import attention_weights
-from avemo_jax.reporting.report import write_attention
+from avemo_jax.reporting.attention_examples import write_attention
 from avemo_jax.training.frontend import network_input
 
 
@@ -38,8 +38,8 @@ def write_attention_examples(plan: GridPlan, outcome: Outcome, path: Path, folds
     for stream in [name for name in stage.streams if name in weights]:
         arrays |= {f"{stream}_weights": weights[stream], f"{stream}_times_s": data.times_of(stream, rows)}
         values = views[stream]
-        if "keyframes" not in arrays and values.dtype == np.uint8 and values.ndim == 5:  # pictures of the first stream that has any
-            arrays["keyframes"] = np.broadcast_to(values, (*values.shape[:-1], 3)) if values.shape[-1] == 1 else values
+        if values.dtype == np.uint8 and values.ndim == 5:
+            arrays[f"{stream}_keyframes"] = np.broadcast_to(values, (*values.shape[:-1], 3)) if values.shape[-1] == 1 else values
     if not arrays:
         return False
     num_rows = len(rows)

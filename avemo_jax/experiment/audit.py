@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.evaluation.results import Predictions
+from avemo_jax.evaluation.predictions import Predictions
 from avemo_jax.experiment.encoder_weights import RANDOM
 from avemo_jax.experiment.features import sources_of
 from avemo_jax.experiment.fit_probes import plan_fits

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from avemo_jax.data.prepared import PreparedSet
-from avemo_jax.evaluation.results import Predictions, aggregate_segments
+from avemo_jax.evaluation.predictions import Predictions, aggregate_segments
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.predictions import to_predictions
 from avemo_jax.protocols.folds import Fold

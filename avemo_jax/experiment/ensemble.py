@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avemo_jax.config import Experiment, to_plain
-from avemo_jax.evaluation.joining import joiner_from_dict
+from avemo_jax.evaluation.late_fusion import rule_from_json
 from avemo_jax.experiment.blueprint import Blueprint
 from avemo_jax.experiment.grid import Grid, make_grid, stages_of
 from avemo_jax.experiment.predictions import chosen_trials
@@ -90,7 +90,7 @@ def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMe
             )
             for stage, state in zip(stages, own, strict=True)
         ]
-        members.append(EnsembleMember(networks, joiner_from_dict(rules[position]).join) if rules else EnsembleMember(networks))
+        members.append(EnsembleMember(networks, rule_from_json(rules[position]).join) if rules else EnsembleMember(networks))
     return members
 
 

@@ -53,7 +53,7 @@ def late_fits(plan: GridPlan, outcome: LateOutcome) -> Iterator[FitUse]:
     again = fit_late(plan, outcome.stage, scrambled)
     for fold, part in enumerate(plan.folds.folds):
         own = [position for position, trial in enumerate(plan.trials) if trial.fold == fold]
-        changed = [position for position in own if again.joiners[position].as_dict() != outcome.joiners[position].as_dict()]
+        changed = [position for position in own if again.joiners[position].to_json() != outcome.joiners[position].to_json()]
         yield FitUse("fusion weights", part.name, tuple(f"trial {plan.trials[position].number}" for position in changed))
 
 

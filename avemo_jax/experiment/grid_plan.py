@@ -200,6 +200,10 @@ def check_experiment(experiment: Experiment) -> None:
     for stage in stages:
         for changes in tried_changes(experiment, variation):
             own_experiment = with_fields(blueprint.experiment_of(stage), changes)
+            if own_experiment.train.length_buckets > 1 and experiment.devices.feed != "resident":
+                raise ValueError(
+                    "train.length_buckets needs all examples in memory; set --config.devices.feed=resident, or length_buckets=1"
+                )
             for stream in stage.streams:
                 if sources_of(own_experiment, stream) != shared[stream]:
                     raise ValueError(

@@ -17,9 +17,17 @@ from avemo_jax.inference.predict import Segment
 class Recordings(Protocol):
     """Views of media files: `data_prep.live.LiveViews`."""
 
-    views: Mapping[str, tuple[tuple[int, ...], str]]  # view -> (step_shape, dtype)
-    segment_s: float
-    step_s: float | None  # None where segments follow each other, else the length of a step; see Ensemble
+    @property
+    def views(self) -> Mapping[str, tuple[tuple[int, ...], str]]:
+        """View -> (step_shape, dtype)."""
+
+    @property
+    def segment_s(self) -> float:
+        """Length of a segment in s."""
+
+    @property
+    def step_s(self) -> float | None:
+        """None where segments follow each other, else the length of a step in s; see Ensemble."""
 
     def open(self, path: Path) -> tuple[Mapping[str, Iterable[Segment]], list[Damage]]:
         """Return the views of a file, and a list that is filled with its damage while they are read."""

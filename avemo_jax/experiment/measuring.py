@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Sequence
@@ -9,7 +10,9 @@ from typing import Any
 
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.gaps import protocol_gaps
-from avemo_jax.evaluation.results import summarise, write_predictions_csv
+from avemo_jax.evaluation.predictions import write_predictions_csv
+from avemo_jax.evaluation.results import ProtocolResult, RunFacts, RunResults
+from avemo_jax.evaluation.summary import summarise
 from avemo_jax.experiment.attention import write_attention_examples
 from avemo_jax.experiment.audit import audit_results, write_audit
 from avemo_jax.experiment.baseline import baseline_predictions
@@ -29,7 +32,7 @@ LOG = logging.getLogger(__name__)
 
 def measure_run(
     plan: GridPlan, run: RunDirectory, prepared: PreparedCorpus, outcomes: Sequence[Outcome], findings: list[Finding]
-) -> dict[str, Any]:
+) -> RunResults:
     """Predict the test parts, write predictions, results and report, and print the table.
 
     Of several protocols the last one is the run's own; the others stand beside it.
@@ -58,20 +61,23 @@ def measure_run(
     measured = {
         table.protocol: summarise(
             predictions[table.protocol],
-            **_facts(plan, table, findings) | {"num_params": outcome.num_params},
-            seconds=seconds,
+            RunFacts(**_facts(plan, table, findings), num_params=outcome.num_params, seconds=seconds),
             baseline=baselines[table.protocol],
             validation=predicted[table.protocol][1],
             num_train={fold.name: len(fold.train) for fold in table.folds},
         )
         for table, _ in spans
     }
-    results = measured[own.protocol]
-    results |= summarise_stages(plan, outcomes, own_folds) | summarise_settings(plan, outcome, own_folds)
-    results |= summarise_search(plan, run.path, own_folds)
+    results = dataclasses.replace(
+        measured[own.protocol],
+        stages=summarise_stages(plan, outcomes, own_folds),
+        settings=summarise_settings(plan, outcome, own_folds),
+        search=summarise_search(plan, run.path, own_folds),
+    )
     if plan.folds.joined:
-        results |= {"protocols": [_beside(measured[table.protocol], table) for table, _ in spans], "gaps": protocol_gaps(predictions)}
-    run.write_json("results.json", results)
+        protocols = tuple(_protocol_result(measured[table.protocol], table) for table, _ in spans)
+        results = dataclasses.replace(results, protocols=protocols, gaps=protocol_gaps(predictions))
+    run.write_json("results.json", results.to_json())
     with run.phase("report"):
         write_report(run.path)
     print(format_table(results))
@@ -84,14 +90,20 @@ def predictions_name(plan: GridPlan, table: FoldTable) -> str:
     return "predictions.csv" if table is plan.folds.tables[-1] else f"predictions-{table.protocol}.csv"
 
 
-def _beside(results: dict[str, Any], table: FoldTable) -> dict[str, Any]:
-    """What a table of several protocols needs of each."""
-    kept = ("protocol", "speaker_independent", "fold_hash", "num_clips", "leaks", "metrics")
-    baseline = results["baseline"]["metrics"] if results.get("baseline") else None
-    return {name: results[name] for name in kept} | {"num_folds": len(table.folds), "baseline": baseline}
+def _protocol_result(results: RunResults, table: FoldTable) -> ProtocolResult:
+    return ProtocolResult(
+        protocol=results.protocol,
+        speaker_independent=results.speaker_independent,
+        fold_hash=results.fold_hash,
+        num_folds=len(table.folds),
+        num_clips=results.num_clips,
+        leaks=results.leaks,
+        metrics=results.metrics,
+        baseline=None if results.baseline is None else results.baseline.metrics,
+    )
 
 
-def _baseline(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findings: list[Finding]) -> dict[str, Any] | None:
+def _baseline(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findings: list[Finding]) -> RunResults | None:
     """The classical baseline's results on the same folds; None where there is no sound, or a fold is too poor to fit it on."""
     if prepared.functionals is None or plan.stages[-1].part == "svm":  # which is this very row
         return None
@@ -101,13 +113,13 @@ def _baseline(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findin
     except ValueError as error:
         LOG.warning("no row of the classical baseline: %s", error)
         return None
-    facts = _facts(plan, table, findings) | {"system": "functionals_svm", "num_params": 0}
-    return summarise(predictions, **facts, seconds=time.perf_counter() - started)
+    facts = _facts(plan, table, findings) | {"system": "functionals_svm"}
+    return summarise(predictions, RunFacts(**facts, num_params=0, seconds=time.perf_counter() - started))
 
 
 def _facts(plan: GridPlan, table: FoldTable, findings: list[Finding]) -> dict[str, Any]:
     experiment = plan.experiment
-    worn = [finding.name for finding in findings if finding.is_worn and finding.protocol in ("", table.protocol)]
+    flagged = [finding.name for finding in findings if finding.is_worn and finding.protocol in ("", table.protocol)]
     return {
         "corpus": experiment.corpus.name,
         "system": experiment.system.name,
@@ -118,7 +130,7 @@ def _facts(plan: GridPlan, table: FoldTable, findings: list[Finding]) -> dict[st
         "select": experiment.protocol.select,
         "num_undecodable": plan.num_undecodable,
         "num_without_face": plan.num_without_face,
-        "leaks": list(dict.fromkeys(worn)),
+        "leaks": tuple(dict.fromkeys(flagged)),
         "speaker_independent": table.speaker_independent,
     }
 

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from avemo_jax.evaluation.joining import Joiner, fit_joiner, joiner_from_dict, score_of
-from avemo_jax.evaluation.results import aggregate_segments
+from avemo_jax.evaluation.late_fusion import FusionRule, fit_rule, rule_from_json, score_of
+from avemo_jax.evaluation.metrics import metric_named
+from avemo_jax.evaluation.predictions import aggregate_segments
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.training.classical import FittedSvm, fit_svm
 from avemo_jax.training.programs import Program
@@ -94,7 +95,7 @@ class LateOutcome:
 
     stage: Stage
     earlier: Sequence[NetworkOutcome]
-    joiners: Sequence[Joiner]
+    joiners: Sequence[FusionRule]
     scores: Sequence[float]
 
     @property
@@ -111,7 +112,7 @@ class LateOutcome:
     def as_json(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
         """Return the content of late.json: the rule of each trial."""
         return [
-            {"trial": trial.number, "fold": trial.fold, "seed": trial.seed, "setting": trial.setting, "score": score} | joiner.as_dict()
+            {"trial": trial.number, "fold": trial.fold, "seed": trial.seed, "setting": trial.setting, "score": score} | joiner.to_json()
             for trial, joiner, score in zip(trials, self.joiners, self.scores, strict=True)
         ]
 
@@ -155,7 +156,7 @@ def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) ->
         inner = [len(plan.trials) + position * num_inner + index for index in range(num_inner)]
         # A stage's own trials lie in the order of `with_inner_trials`: first the grid, then the inner folds of each of its trials.
         probabilities = [np.concatenate(one.probabilities(inner, unseen)) for one in earlier]
-        joiners.append(fit_joiner(rule, *_clip_level(plan, np.concatenate(unseen), probabilities), metric=metric))
+        joiners.append(fit_rule(rule, *_clip_level(plan, np.concatenate(unseen), probabilities), metric=metric))
         select = plan.data.examples_of(plan.part_clips(stage, trial)[1])
         selected = [one.probabilities([position], [select])[0] for one in earlier]
         label, (joined,) = _clip_level(plan, select, [joiners[-1].join(selected)])
@@ -165,7 +166,7 @@ def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) ->
 
 def restore_late(stage: Stage, earlier: Sequence[NetworkOutcome], content: Sequence[Mapping[str, Any]]) -> LateOutcome:
     """Return the outcome that `LateOutcome.as_json` has written."""
-    return LateOutcome(stage, earlier, [joiner_from_dict(one) for one in content], [float(one["score"]) for one in content])
+    return LateOutcome(stage, earlier, [rule_from_json(one) for one in content], [float(one["score"]) for one in content])
 
 
 def fit_svms(plan: GridPlan, stage: Stage) -> SvmOutcome:
@@ -207,8 +208,8 @@ def svm_features(plan: GridPlan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counted(metric: str) -> str:
-    """SVMs are selected by a metric of decisions; "loss" is none."""
-    return "uar" if metric == "loss" else metric
+    """Return the metric by which SVMs are selected: `metric`, or UAR where `metric` is one of probabilities."""
+    return "uar" if metric_named(metric).from_confusion is None else metric
 
 
 def _clip_level(plan: GridPlan, rows: np.ndarray, probabilities: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:

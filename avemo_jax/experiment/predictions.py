@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 
 import numpy as np
 
-from avemo_jax.evaluation.results import Predictions, aggregate_segments
+from avemo_jax.evaluation.predictions import Predictions, aggregate_segments
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.protocols.folds import Fold

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from avemo_jax.config import Experiment, to_plain
 from avemo_jax.config.overrides import parse_value
+from avemo_jax.evaluation.results import SearchResult
 from avemo_jax.experiment.encoder_weights import published_weights
 from avemo_jax.experiment.grid import Grid
 from avemo_jax.experiment.grid_plan import GridPlan
@@ -111,14 +112,14 @@ def chosen_grid(experiment: Experiment, variation: Variation, grid: Grid, workdi
     return dataclasses.replace(grid, trials=tuple(trials))
 
 
-def summarise_search(plan: GridPlan, workdir: Path, folds: Container[int]) -> dict[str, Any]:
-    """{"search": one entry a fold}, or nothing where nothing is searched: what was chosen, and what the validation part said of it.
+def summarise_search(plan: GridPlan, workdir: Path, folds: Container[int]) -> tuple[SearchResult, ...]:
+    """Return the setting that each fold's search selected, with its validation score; () where nothing is searched.
 
     Args:
       folds: indices of the folds that count.
     """
     if not plan.blueprint.variation.axes:
-        return {}
+        return ()
     entries = []
     for fold in json.loads((workdir / SEARCH_FILE).read_text())["folds"]:
         if fold["index"] in folds:
@@ -126,17 +127,17 @@ def summarise_search(plan: GridPlan, workdir: Path, folds: Container[int]) -> di
             best = next(one for one in fold["settings"] if one["setting"] == fold["chosen"])
             median = float(np.median([-np.inf if value is None else value for value in values]))
             entries.append(
-                {
-                    "fold": fold["fold"],
-                    "num_settings": len(values),
-                    "num_failed": sum(value is None for value in values),
-                    "setting": fold["chosen"],
-                    "tried": best["tried"],
-                    "validation": best["validation"],
-                    "median_validation": median if np.isfinite(median) else None,
-                }
+                SearchResult(
+                    fold=fold["fold"],
+                    num_settings=len(values),
+                    num_failed=sum(value is None for value in values),
+                    setting=fold["chosen"],
+                    tried=best["tried"],
+                    validation=best["validation"],
+                    median_validation=median if np.isfinite(median) else None,
+                )
             )
-    return {"search": entries}
+    return tuple(entries)
 
 
 def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from avemo_jax.atomic import atomic_file
 from avemo_jax.data.prepared import Damage
-from avemo_jax.evaluation.results import PROBABILITY_DIGITS
+from avemo_jax.evaluation.predictions import PROBABILITY_DIGITS
 from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
 from avemo_jax.inference.timeline import Span, format_timeline, spans
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.evaluation.results import read_predictions_csv
+from avemo_jax.evaluation.predictions import read_predictions_csv
 from avemo_jax.experiment.audit import audit, audit_results
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.measuring import predictions_name

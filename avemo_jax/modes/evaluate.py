@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.evaluation.results import RunResults
 from avemo_jax.experiment.audit import audit
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.grid_plan import make_plan
@@ -19,8 +19,8 @@ from avemo_jax.runs.run_directory import open_run
 LOG = logging.getLogger(__name__)
 
 
-def evaluate(experiment: Experiment, prepared: PreparedCorpus) -> dict[str, Any]:
-    """Predict the test parts with the stored weights, and report. Returns the content of results.json.
+def evaluate(experiment: Experiment, prepared: PreparedCorpus) -> RunResults:
+    """Predict the test parts with the stored weights, and report. Returns the results.
 
     Raises:
       FileNotFoundError: the run directory has no finished training.

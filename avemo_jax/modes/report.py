@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from avemo_jax.config import Experiment
+from avemo_jax.evaluation.results import RunResults
 from avemo_jax.reporting.report import format_table, write_report
 from avemo_jax.runs.run_directory import RunDirectory
 
@@ -17,5 +18,5 @@ def report(experiment: Experiment) -> None:
     if not (workdir / "results.json").is_file():
         raise FileNotFoundError(f"no finished run in {workdir}; train it first: the same command with --mode=train")
     write_report(workdir)
-    print(format_table(RunDirectory(workdir).read_json("results.json")))
+    print(format_table(RunResults.from_json(RunDirectory(workdir).read_json("results.json"))))
     print(f"report: {workdir / 'report.html'}")

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
-
-import numpy as np
 
 from avemo_jax.config import Experiment
 from avemo_jax.data.feed import Feed
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus, PreparedSet
 from avemo_jax.degradation import EACH_STREAM, KINDS, MISSING, Degradation, parse_degradation
-from avemo_jax.evaluation.metrics import FROM_CONFUSION
+from avemo_jax.evaluation.json_types import to_json
+from avemo_jax.evaluation.metrics import primary_metrics
 from avemo_jax.evaluation.paired import paired_bootstrap
-from avemo_jax.evaluation.results import Predictions, speaker_sums
-from avemo_jax.evaluation.statistics import speaker_bootstrap
+from avemo_jax.evaluation.predictions import Predictions, speaker_sums
+from avemo_jax.evaluation.summary import pooled_with_interval
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.baseline import baseline_predictions
 from avemo_jax.experiment.grid_plan import GridPlan, load_data, make_plan
@@ -35,7 +34,6 @@ from avemo_jax.reporting.tables import table_text
 from avemo_jax.runs.run_directory import RunDirectory, open_run
 
 LOG = logging.getLogger(__name__)
-PANEL_METRICS = ("uar", "war")
 _TABLE_VIEW = "table"
 
 
@@ -175,20 +173,9 @@ def _measure(predictions: Predictions | None, clean: Predictions | None) -> dict
     """{"metrics": {"uar": {"pooled", "ci95"}, ...}, "difference": {"uar": {"difference", "ci95", "p"}, ...}}, the latter from clean."""
     assert predictions is not None
     sums = speaker_sums(predictions)
-    metrics = {}
-    for name in PANEL_METRICS:
-        interval = speaker_bootstrap(sums, FROM_CONFUSION[name])
-        pooled = float(FROM_CONFUSION[name](sums.sum(axis=0)))
-        metrics[name] = {"pooled": pooled, "ci95": None if interval is None else list(interval)}
+    metrics = {metric.name: to_json(pooled_with_interval(metric, sums)) for metric in primary_metrics()}
     if clean is None:
         return {"metrics": metrics}
-    return {"metrics": metrics, "difference": _differences(sums, speaker_sums(clean))}
-
-
-def _differences(sums: np.ndarray, clean: np.ndarray) -> dict[str, Any]:
-    found = {}
-    for name in PANEL_METRICS:
-        gap = paired_bootstrap(sums, clean, FROM_CONFUSION[name])
-        interval: Sequence[float] | None = None if gap.low is None or gap.high is None else [gap.low, gap.high]
-        found[name] = {"difference": gap.difference, "ci95": interval, "p": gap.p}
-    return found
+    beside = speaker_sums(clean)
+    gaps = {metric.name: to_json(paired_bootstrap(sums, beside, metric.value)) for metric in primary_metrics()}
+    return {"metrics": metrics, "difference": gaps}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.evaluation.results import RunResults
 from avemo_jax.experiment.audit import audit, write_audit
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.grid_plan import make_plan
@@ -17,10 +16,10 @@ from avemo_jax.runs.processes import SINGLE_PROCESS, Processes
 from avemo_jax.runs.run_directory import follow_run, open_run
 
 
-def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes = SINGLE_PROCESS) -> dict[str, Any]:
-    """Train the grid, evaluate and report. Returns the content of results.json.
+def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes = SINGLE_PROCESS) -> RunResults | None:
+    """Train the grid, evaluate and report. Returns the results.
 
-    Of several processes, the primary one does what is to be done once; the others train their shares and return an empty dict.
+    Of several processes, the primary one does what is to be done once; the others train their shares and return None.
 
     Raises:
       Preempted: the run was asked to stop and has saved.
@@ -30,7 +29,7 @@ def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes
     set_up_backend(experiment)
     if not processes.is_primary:
         _follow(experiment, prepared, processes)
-        return {}
+        return None
     with open_run(experiment.run_directory, experiment) as run:
         run.check_predictions()
         with run.phase("plan"):

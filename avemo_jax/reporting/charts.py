@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: matplotlib draws them, the page's style sheet colours them, so they follow light, dark and print."""
+"""Small charts as inline SVG, drawn by matplotlib and coloured by the page's style sheet for light, dark and print."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
+
+from avemo_jax.evaluation.results import ReliabilityBin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH = 380  # units of the drawing; a phone shows about as many pixels, so text keeps its size there
+_WIDTH = 380  # units of the drawing; about as many pixels as a phone has, so text keeps its size there
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 8, 38  # the same in every chart, so that axes line up
-# matplotlib knows no colours that change with the page: it draws in the ones of `_ON_THE_PAGE` that stand left, and those that stand
-# right take their place. Its own font, too, is only what it measures with.
+# matplotlib has no colours that change with the page: it draws with placeholders, which `_svg` replaces by the page's own. The font is
+# replaced too; matplotlib only measures with its own.
 _INK = "#010101"
-_STYLES = {"first": "#010102", "second": "#010103", "third": "#010104"}
-_ON_THE_PAGE = {_INK: "currentColor", "'DejaVu Sans'": "inherit"} | {colour: f"var(--{style})" for style, colour in _STYLES.items()}
+_COLOURS = {"first": "#010102", "second": "#010103", "third": "#010104"}
+STYLES = tuple(_COLOURS)
+_ON_THE_PAGE = {_INK: "currentColor", "'DejaVu Sans'": "inherit"} | {colour: f"var(--{style})" for style, colour in _COLOURS.items()}
 _STEPS = (1, 2, 2.5, 5, 10)  # between ticks, times a power of ten
-_DASHES: dict[str, Any] = {"first": (0, (6, 3)), "second": "-", "third": (0, (2, 3))}  # lines differ without colour too
+_DASHES: dict[str, Any] = {"first": (0, (6, 3)), "second": "-", "third": (0, (2, 3))}  # tell lines apart without colour
 _SETTINGS: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -52,8 +54,6 @@ _SETTINGS: Any = {
     "ytick.left": False,
 }
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-ElementTree.register_namespace("", _SVG)
-ElementTree.register_namespace("xlink", _XLINK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,10 +77,10 @@ def line_chart(
     y_range: tuple[float, float] | None = None,
     level: tuple[str, float] | None = None,
 ) -> Markup:
-    """Draw lines with their bands over whole numbers.
+    """Draw lines with their bands over integers.
 
     Args:
-      title: what a screen reader says.
+      title: for screen readers.
       y_range: fixed range; default: that of the bands.
       level: (name, y) of a horizontal line to compare with.
     """
@@ -88,7 +88,7 @@ def line_chart(
         figure, axes = _figure(height=230, x_name=x_name, y_name=y_name, num_y_ticks=5)
         _tick(axes.xaxis, 6, integer=True)
         for line in lines:
-            colour = _STYLES[line.style]
+            colour = _COLOURS[line.style]
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, linewidth=0, clip_on=False)
             marker = "o" if len(line.x) == 1 else ""
             axes.plot(line.x, line.y, color=colour, linestyle=_DASHES[line.style], linewidth=2, marker=marker, clip_on=False)
@@ -108,7 +108,7 @@ def weight_chart(times_s: np.ndarray, weights: np.ndarray, *, title: str, style:
     bars_and_gaps = np.stack([weights * 100, np.full_like(weights, np.nan)], axis=1).ravel()[:-1]
     with _style():
         figure, axes = _figure(height=120, x_name="s", y_name="weight, %", num_y_ticks=3)
-        axes.stairs(bars_and_gaps, edges_s, fill=True, color=_STYLES[style], clip_on=False)  # one path; `bar` makes one of each
+        axes.stairs(bars_and_gaps, edges_s, fill=True, color=_COLOURS[style], clip_on=False)  # one path; `bar` makes one of each
         axes.set_xlim(min(0.0, times_s.min() - width_s / 2), max(end_s or 0.0, times_s.max() + width_s / 2))
         axes.set_ylim(0, max(float(weights.max()) * 100, 1e-6))
         return _svg(figure, title)
@@ -116,7 +116,7 @@ def weight_chart(times_s: np.ndarray, weights: np.ndarray, *, title: str, style:
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """One row of an interval chart: what is written, a value below it, and the interval around that or None. `style` as in a line."""
+    """One row of an interval chart: a text, and below it a value with its interval or None. `style` as in `Line`."""
 
     text: str
     style: str
@@ -128,17 +128,17 @@ class Interval:
 def interval_chart(
     rows: Sequence[Interval], *, title: str, x_name: str, x_range: tuple[float, float], level: tuple[str, float] | None
 ) -> Markup:
-    """Draw values with their intervals below one another, as papers compare systems; a value without an interval is a diamond.
+    """Draw values with their intervals, one row each; a value without an interval is a diamond.
 
     Args:
-      title: what a screen reader says.
+      title: for screen readers.
       level: (name, x) of a vertical line to compare with.
     """
     with _style({"axes.grid.axis": "x"}):
         figure, axes = _figure(height=_TOP + _BOTTOM + 40 * len(rows), x_name=x_name, y_name="", num_y_ticks=1)
         axes.set_yticks([])
         for place, row in enumerate(rows):
-            colour = _STYLES[row.style]
+            colour = _COLOURS[row.style]
             if row.low is not None and row.high is not None:
                 axes.plot([row.low, row.high], [place + 0.7] * 2, color=colour, linewidth=2.5, clip_on=False)
             marker = "D" if row.low is None else "o"
@@ -150,47 +150,47 @@ def interval_chart(
             axes.annotate(name, (x, 0), xycoords=("data", "axes fraction"), xytext=(3, 3), textcoords="offset points")
         axes.set_xlim(*x_range)
         axes.set_ylim(len(rows), 0)
-        # What is written needs the whole width, and there is no axis on the left to make room for.
+        # The texts need the whole width, and there is no axis on the left.
         axes.set_position((_RIGHT / _WIDTH, axes.get_position().y0, 1 - 2 * _RIGHT / _WIDTH, axes.get_position().height))
         return _svg(figure, title)
 
 
-def reliability_chart(diagrams: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], *, title: str) -> Markup:
-    """Draw how often predictions are right over how sure they are; what is said as it is lies on the diagonal.
+def reliability_chart(diagrams: Sequence[tuple[str, Sequence[ReliabilityBin]]], *, title: str) -> Markup:
+    """Draw reliability diagrams: accuracy over confidence; perfect calibration is the diagonal.
 
     Args:
-      diagrams: (style, bins of `calibration.reliability`) of one or several; a dot is as large as its share of the clips.
-      title: what a screen reader says.
+      diagrams: (style, bins of `calibration.reliability`) of one or several; the area of a dot shows the bin's share of the clips.
+      title: for screen readers.
     """
     with _style():
-        figure, axes = _figure(height=330, x_name="said, %", y_name="right, %", num_y_ticks=5)
+        figure, axes = _figure(height=330, x_name="confidence, %", y_name="accuracy, %", num_y_ticks=5)
         axes.plot([0, 100], [0, 100], color=_INK, linestyle=(0, (2, 4)), linewidth=1)
         for style, bins in diagrams:
-            x, y = (100 * np.array([one[key] for one in bins]) for key in ("confidence", "accuracy"))
-            share = np.array([one["num_clips"] for one in bins]) / sum(one["num_clips"] for one in bins)
-            axes.plot(x, y, color=_STYLES[style], linestyle=_DASHES[style], linewidth=1.5, clip_on=False)
-            axes.scatter(x, y, s=8 + 160 * share, color=_STYLES[style], linewidths=0, clip_on=False)
+            x, y = (100 * np.array([getattr(one, key) for one in bins]) for key in ("confidence", "accuracy"))
+            share = np.array([one.num_clips for one in bins]) / sum(one.num_clips for one in bins)
+            axes.plot(x, y, color=_COLOURS[style], linestyle=_DASHES[style], linewidth=1.5, clip_on=False)
+            axes.scatter(x, y, s=8 + 160 * share, color=_COLOURS[style], linewidths=0, clip_on=False)
         axes.set_xlim(0, 100)
         axes.set_ylim(0, 100)
         return _svg(figure, title)
 
 
 def _style(more: Mapping[str, Any] = MappingProxyType({})) -> AbstractContextManager[None]:
-    """Our settings, whatever a matplotlibrc says. matplotlib comes late, here and below: it takes half a second, and few modes draw."""
+    """Set our style, independent of any matplotlibrc. matplotlib is imported late, here and below: few modes draw, and it takes 0.5 s."""
     from matplotlib.style import context
 
     return context(["default", {**_SETTINGS, **dict(more)}])
 
 
 def _tick(axis: Any, most: int, *, integer: bool = False) -> None:
-    """Put that many ticks at most on an axis."""
+    """Limit the number of ticks of an axis."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(most, steps=_STEPS, integer=integer))
 
 
 def _figure(*, height: int, x_name: str, y_name: str, num_y_ticks: int) -> tuple[Figure, Axes]:
-    """A figure, `height` units high, and its empty axes."""
+    """Make a figure, `height` units high, and its empty axes."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import StrMethodFormatter
 
@@ -207,27 +207,32 @@ def _figure(*, height: int, x_name: str, y_name: str, num_y_ticks: int) -> tuple
 
 
 def _svg(figure: Figure, title: str) -> Markup:
-    """The figure as an element for a page: as wide as its place, named for screen readers, without what only a file of its own needs."""
+    """Write the figure as an element of a page, named for screen readers.
+
+    A chart is inline and not an <img>: it then has the page's font and the colours of its light, dark and print styles, and its text can be
+    selected. The replacements remove what belongs to a file of its own (the declarations before <svg>, its size, a style rule that would
+    apply to the whole page, group ids that repeat in every chart) and put the page's colours in place of the placeholders.
+    """
     import matplotlib
 
     stream = io.StringIO()
-    # The ids that are referred to are hashes: salted with the title, they differ between charts and never between runs.
+    # Ids that are referred to are hashes: salted with the title, they differ between charts and are the same in every run.
     with matplotlib.rc_context({"svg.hashsalt": title}):
         figure.savefig(stream, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    root = ElementTree.fromstring(stream.getvalue())
-    for definitions in root.findall(f"{{{_SVG}}}defs"):
-        if definitions.find(f"{{{_SVG}}}style") is not None:
-            root.remove(definitions)  # a rule for every element, which would hold for the whole page
-    for element in root.iter():
-        if element.tag == f"{{{_SVG}}}g":
-            element.attrib.pop("id", None)  # counted anew in every chart, and nothing refers to it
-        if "d" in element.attrib:
-            element.set("d", re.sub(r"(\.\d\d)\d+", r"\1", element.attrib["d"]))  # no screen shows more of a unit than its hundredth
-        if "style" in element.attrib:
-            for drawn, shown in _ON_THE_PAGE.items():
-                element.set("style", element.attrib["style"].replace(drawn, shown))
-    view_box = root.get("viewBox", "")
-    root.attrib.clear()
-    ElementTree.indent(root, space="")
-    root.attrib |= {"viewBox": view_box, "role": "img", "aria-label": title, "stroke-linejoin": "round"}
-    return Markup(ElementTree.tostring(root, encoding="unicode"))
+    root, text = re.split(r"(?<=>)", stream.getvalue().partition("<svg ")[2], maxsplit=1)
+    (view_box,) = re.findall(r'viewBox="([^"]*)"', root)
+    text = re.sub(r"<defs>\s*<style.*?</defs>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'style="[^"]*"', _styled_by_the_page, text)
+    head = (
+        f'<svg xmlns="{_SVG}" xmlns:xlink="{_XLINK}" viewBox="{view_box}" role="img" aria-label="{escape(title)}" stroke-linejoin="round">'
+    )
+    return Markup(head + text.strip())
+
+
+def _styled_by_the_page(style: re.Match[str]) -> str:
+    text = style[0]
+    for drawn, shown in _ON_THE_PAGE.items():
+        text = text.replace(drawn, shown)
+    return text

@@ -1,18 +1,18 @@
-"""What pages have in common: one environment of templates, and how numbers and names are written."""
+"""The templates of all pages: one environment with the filters that write numbers, names and tables."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
 
-from avemo_jax.reporting.tables import table_csv, table_latex
+from avemo_jax.evaluation.results import Estimate, MetricSummary
+from avemo_jax.reporting.tables import as_sentence, breakable, table_csv, table_html, table_latex
+from avemo_jax.text import format_difference, format_duration, format_interval, format_mean, format_percent
 
 
 def page_environment(*folders: Path) -> jinja2.Environment:
-    """Templates of these folders and of this one (page.css, parts.html.j2), with the filters that pages use."""
+    """Return an environment of the templates of these folders and of this one (page.css, parts.html.j2)."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=True,
@@ -20,32 +20,18 @@ def page_environment(*folders: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "duration": _duration, "breakable": _breakable, "cell": _cell, "sentence": _sentence}
-    environment.filters |= {"latex": table_latex, "csv": table_csv}
+    environment.filters |= {"percent": format_percent, "duration": format_duration, "difference": format_difference}
+    environment.filters |= {"mean_of_folds": mean_of_folds, "pooled": pooled}
+    environment.filters |= {"breakable": breakable, "sentence": as_sentence}
+    environment.filters |= {"html": table_html, "latex": table_latex, "csv": table_csv}
     return environment
 
 
-def percent(share: float) -> str:
-    """A share in percent, one digit after the point."""
-    return f"{100 * share:.1f}"
+def mean_of_folds(value: MetricSummary) -> str:
+    """Format the mean over folds with its deviation, in percent: "59.1 ± 0.8"."""
+    return format_mean(value.mean_of_folds, value.std_of_folds)
 
 
-def _breakable(name: str) -> Markup:
-    """A name that may be broken after its underscores, which narrow screens need."""
-    return Markup("_<wbr>").join(name.split("_"))
-
-
-def _cell(text: str) -> Markup:
-    """A cell's text, which may be broken after underscores and never inside an interval."""
-    return _breakable(re.sub(r"\[[^]]*\]", lambda interval: interval[0].replace(" ", "\N{NO-BREAK SPACE}"), text))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _sentence(text: str) -> str:
-    """Text with a large letter in front and a full stop behind; the rest stays as it is."""
-    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "." if text else ""
+def pooled(value: MetricSummary | Estimate) -> str:
+    """Format a pooled metric with its interval, in percent: "61.5 [58.0, 64.9]"."""
+    return format_interval(value.pooled, value.ci95)

@@ -1,4 +1,4 @@
-"""How robustness.json is shown: one table, and for each kind of degradation a chart over its amount."""
+"""Table and charts of robustness.json: every condition, and UAR over the amount of each kind of degradation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from avemo_jax.evaluation.metrics import primary_metrics
 from avemo_jax.reporting.charts import Line, line_chart
-from avemo_jax.reporting.tables import Table
+from avemo_jax.reporting.tables import Column, Table, text_column
+from avemo_jax.text import format_difference, format_interval
 
 _TITLES = {
     "noise": "white noise",
@@ -19,31 +21,30 @@ _TITLES = {
 
 
 def panel_table(panel: Mapping[str, Any]) -> Table:
-    """Every condition with UAR, its difference from clean, WAR, the classical baseline, and clips that are lost."""
-    clean = panel["clean"]
-    baseline = clean["baseline"]
-    rows = [["clean", _pooled(clean, "uar"), "", _pooled(clean, "war"), _pooled(baseline, "uar"), "0"]]
-    for entry in panel["conditions"]:
-        gap = entry["difference"]["uar"]
-        change = f"{100 * gap['difference']:+.1f}" + _interval(gap["ci95"])
-        lost = str(entry["num_lost"])
-        rows.append([entry["condition"], _pooled(entry, "uar"), change, _pooled(entry, "war"), _pooled(entry["baseline"], "uar"), lost])
+    """Return a table of every condition: primary metrics, differences from clean, the classical baseline, clips lost."""
+    metrics = [metric for metric in primary_metrics() if metric.name in panel["clean"]["metrics"]]
+
+    def row(name: str, entry: Mapping[str, Any], num_lost: int) -> list[Any]:
+        differences = entry.get("difference", {})
+        pairs = [(entry["metrics"][metric.name], differences.get(metric.name)) for metric in metrics]
+        baseline = entry["baseline"] and entry["baseline"]["metrics"][metrics[0].name]
+        return [name, *(value for pair in pairs for value in pair), baseline, num_lost]
+
+    rows = [row("clean", panel["clean"], 0), *(row(entry["condition"], entry, entry["num_lost"]) for entry in panel["conditions"])]
+    columns = [text_column("condition")]
+    for metric in metrics:
+        columns += [Column(metric.title, _pooled), Column(f"Δ {metric.title}", _difference)]
+    columns += [Column(f"baseline {metrics[0].title}", _pooled), Column("clips lost")]
     left_out = "; ".join(f"{one['condition']} left out: {one['reason']}" for one in panel["left_out"])
     note = (
         f"{panel['system']} on {panel['corpus']}, protocol {panel['protocol']}, the same checkpoints, in %: pooled [95 % interval over "
-        "speakers]; differences are paired over speakers. The classical baseline is fitted on clean sound"
+        "speakers]; Δ is the difference from clean in points, paired over speakers. The classical baseline is fitted on clean sound"
     )
-    return Table(
-        name="robustness",
-        title="Robustness",
-        header=["condition", "UAR", "from clean", "WAR", "baseline UAR", "lost"],
-        rows=rows,
-        note=f"{note}. {left_out}" if left_out else note,
-    )
+    return Table("robustness", "Robustness", columns, rows, f"{note}. {left_out}" if left_out else note)
 
 
 def panel_charts(panel: Mapping[str, Any], chance_uar: float) -> list[dict[str, Any]]:
-    """{"title", "svg", "has_baseline"} for each kind that has several amounts: UAR over the amount, clean at the mild end."""
+    """Draw UAR over the amount for each kind with several amounts: {"title", "svg", "has_baseline"} each."""
     charts = []
     for kind in dict.fromkeys(entry["kind"] for entry in panel["conditions"] if entry["unit"]):
         entries = sorted((entry for entry in panel["conditions"] if entry["kind"] == kind), key=lambda entry: entry["amount"])
@@ -51,7 +52,7 @@ def panel_charts(panel: Mapping[str, Any], chance_uar: float) -> list[dict[str, 
             continue
         scale, unit = (100, "%") if entries[0]["unit"] == "share" else (1, entries[0]["unit"])
         amounts = [scale * entry["amount"] for entry in entries]
-        if scale == 100:  # of nothing hidden or lost, it is clean
+        if scale == 100:  # a share of zero is the clean condition
             amounts, entries = [0.0, *amounts], [panel["clean"], *entries]
         lines = [_line("system", "second", amounts, entries)]
         has_baseline = all(entry["baseline"] for entry in entries)
@@ -76,12 +77,9 @@ def _line(name: str, style: str, amounts: list[float], entries: list[Any]) -> Li
     return Line(name, style, np.array(amounts), y, low, high)
 
 
-def _pooled(measured: Mapping[str, Any] | None, metric: str) -> str:
-    if measured is None:
-        return "-"
-    value = measured["metrics"][metric]
-    return f"{100 * value['pooled']:.1f}" + _interval(value["ci95"])
+def _pooled(value: Mapping[str, Any]) -> str:
+    return format_interval(value["pooled"], value["ci95"])
 
 
-def _interval(bounds: list[float] | None) -> str:
-    return "" if bounds is None else f" [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]"
+def _difference(value: Mapping[str, Any]) -> str:
+    return format_difference(value["difference"], value["ci95"])

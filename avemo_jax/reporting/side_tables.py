@@ -1,123 +1,113 @@
-"""Tables beside the main one: protocols and the gaps between them, a run's stages, settings that a sweep tried or a search chose."""
+"""Tables beside the main one: protocols and the gaps between them, stages, swept settings, searched settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-METRIC_NAMES = {"uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
+from avemo_jax.evaluation.metrics import metric_named, primary_metrics, reported_metrics
+from avemo_jax.evaluation.results import MetricSummary, RunResults
+from avemo_jax.reporting.pages import pooled
+from avemo_jax.reporting.tables import Column, Table, percent_column, text_column
+from avemo_jax.text import format_difference, format_p_value, format_percent
 
 
-def side_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Tables as text, in percent: {"title", "note", "header": [...], "rows": [[...], ...]} each; none where there is nothing to say."""
-    tables = _protocol_tables(results)
-    if stages := results.get("stages"):
-        rows = [[entry["stage"], f"{entry['num_params']:,}", *_percents(entry)] for entry in stages]
-        tables.append(
-            {
-                "title": "Stages",
-                "note": "mean over folds and seeds of each stage's own predictions of the test parts, in %",
-                "header": ["stage", "parameters", *METRIC_NAMES.values()],
-                "rows": rows,
-            }
-        )
-    if settings := results.get("settings"):
-        names = list(settings[0]["tried"])
-        rows = [[*(_value(entry["tried"][name]) for name in names), _score(entry["validation"]), *_percents(entry)] for entry in settings]
-        tables.append(
-            {
-                "title": "Settings",
-                "note": "mean over folds and seeds, in %; the run chooses by the validation column, fold by fold, and never by the others",
-                "header": [*(name.rpartition(".")[2] for name in names), "validation", *METRIC_NAMES.values()],
-                "rows": rows,
-            }
-        )
-    if searched := results.get("search"):
-        tables.append(_search_table(searched))
+def side_tables(results: RunResults) -> list[Table]:
+    """Return the tables of what a run has: several protocols, several stages, a sweep, a search."""
+    tables = []
+    if results.protocols:
+        tables += [_protocols(results), _gaps(results)]
+    if results.stages:
+        tables.append(_stages(results))
+    if results.settings:
+        tables.append(_settings(results))
+    if results.search:
+        tables.append(_search(results))
     return tables
 
 
-def _search_table(searched: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What each fold's search chose: numbers of the validation part alone, which no test clip has a part in."""
-    names = list(searched[0]["tried"])
-    rows = [
-        [
-            entry["fold"],
-            *(_rounded(entry["tried"][name]) for name in names),
-            _score(entry["validation"]),
-            _score(entry["median_validation"]),
-            f"{entry['num_settings']}" + (f", {entry['num_failed']} failed" if entry["num_failed"] else ""),
-        ]
-        for entry in searched
-    ]
-    return {
-        "title": "Search",
-        "note": "what each fold's search chose by its own validation part; beside it the median of all that it tried, in search.json",
-        "header": ["fold", *(name.rpartition(".")[2] for name in names), "validation", "median", "settings"],
-        "rows": rows,
-    }
+def metric_columns() -> list[Column]:
+    """Return a column in percent for each reported metric."""
+    return [percent_column(metric.title) for metric in reported_metrics()]
 
 
-def _protocol_tables(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What each of several protocols measured, and the gaps between them."""
-    if not results.get("protocols"):
-        return []
+def metric_values(metrics: Mapping[str, Any]) -> list[Any]:
+    """Return the value of each reported metric, None for one that a file of an earlier version lacks."""
+    return [metrics.get(metric.name) for metric in reported_metrics()]
+
+
+def _protocols(results: RunResults) -> Table:
     rows = []
-    for entry in results["protocols"]:
-        for name, metrics in ((results["system"], entry["metrics"]), ("classical baseline", entry["baseline"])):
-            if metrics is None:
-                continue
-            kind = "speakers apart" if entry["speaker_independent"] else "speakers shared"
-            cells = [_mean_and_interval(metrics[metric]) for metric in ("uar", "war")]
-            rows.append([entry["protocol"], name, kind, *cells, ", ".join(entry["leaks"]) or "-"])
-    gaps = []
-    for gap in results["gaps"]:
-        interval = "-" if gap["ci95"] is None else f"[{100 * gap['ci95'][0]:.1f}, {100 * gap['ci95'][1]:.1f}]"
-        p = "-" if gap["p"] is None else f"{gap['p']:.2g}"
-        gaps.append([f"{gap['first']} - {gap['second']}", METRIC_NAMES[gap["metric"]], f"{100 * gap['difference']:+.1f}", interval, p])
-    return [
-        {
-            "title": "Protocols",
-            "note": "the same system on several divisions of the corpus, in %: mean of folds, then pooled [95 % interval over speakers]",
-            "header": ["protocol", "system", "test speakers", "UAR", "WAR", "leaks"],
-            "rows": rows,
-        },
-        {
-            "title": "Gaps",
-            "note": "of pooled metrics between protocols, in points, with a 95 % interval over speakers",
-            "header": ["between", "metric", "gap", "interval", "p"],
-            "rows": gaps,
-        },
+    for entry in results.protocols:
+        for name, metrics in ((results.system, entry.metrics), ("classical baseline", entry.baseline)):
+            if metrics is not None:
+                speakers = "not in training" if entry.speaker_independent else "in training"
+                values = [metrics.get(metric.name) for metric in primary_metrics()]
+                rows.append([entry.protocol, name, speakers, *values, ", ".join(entry.leaks) or None])
+    columns = [text_column("protocol"), text_column("system"), text_column("test speakers")]
+    columns += [Column(metric.title, _mean_and_pooled) for metric in primary_metrics()]
+    note = "the same system on several divisions of the corpus, in %: mean of folds; pooled with its 95 % interval over speakers"
+    return Table("protocols", "Protocols", [*columns, text_column("flagged leaks")], rows, note)
+
+
+def _mean_and_pooled(value: MetricSummary) -> str:
+    return f"{format_percent(value.mean_of_folds)}; {pooled(value)}"
+
+
+def _gaps(results: RunResults) -> Table:
+    rows = [[f"{gap.first} - {gap.second}", metric_named(gap.metric).title, gap, gap.p] for gap in results.gaps]
+    columns = [
+        text_column("between"),
+        text_column("metric"),
+        Column("gap", lambda gap: format_difference(gap.difference, gap.ci95)),
+        Column("p", format_p_value),
     ]
+    return Table(
+        "gaps", "Gaps", columns, rows, "pooled metrics of two protocols, first minus second, in points with a 95 % interval over speakers"
+    )
 
 
-def _mean_and_interval(metric: Mapping[str, Any]) -> str:
-    interval = "" if metric["ci95"] is None else f" [{100 * metric['ci95'][0]:.1f}, {100 * metric['ci95'][1]:.1f}]"
-    return f"{100 * metric['mean_of_folds']:.1f}, {100 * metric['pooled']:.1f}{interval}"
+def _stages(results: RunResults) -> Table:
+    rows = [[entry.stage, entry.num_params, *metric_values(entry.metrics)] for entry in results.stages]
+    columns = [text_column("stage"), Column("parameters", lambda count: f"{count:,}"), *metric_columns()]
+    return Table("stages", "Stages", columns, rows, "each stage's own predictions of the test parts, mean over folds and seeds, in %")
 
 
-def format_side_tables(results: Mapping[str, Any]) -> str:
-    """The tables for the terminal, columns aligned; empty where there are none."""
-    blocks = []
-    for table in side_tables(results):
-        lines = [table["header"], *table["rows"]]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(table["header"]))]
-        blocks.append(f"{table['title']} ({table['note']})")
-        blocks += ["  " + "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join(blocks)
+def _settings(results: RunResults) -> Table:
+    names = list(results.settings[0].tried)
+    rows = [[*(entry.tried[name] for name in names), _score(entry.validation), *metric_values(entry.metrics)] for entry in results.settings]
+    columns = [*(Column(_last_part(name), _setting_value) for name in names), Column("validation score"), *metric_columns()]
+    note = "mean over folds and seeds, in %; the run selects a setting for each fold by its validation score alone"
+    return Table("settings", "Settings", columns, rows, note)
 
 
-def _percents(entry: Mapping[str, Any]) -> list[str]:
-    return [f"{100 * entry[metric]:.1f}" for metric in METRIC_NAMES]
+def _search(results: RunResults) -> Table:
+    names = list(results.search[0].tried)
+    rows = []
+    for entry in results.search:
+        failed = f", {entry.num_failed} failed" if entry.num_failed else ""
+        scores = [_score(value) for value in (entry.validation, entry.median_validation)]
+        rows.append([entry.fold, *(entry.tried[name] for name in names), *scores, f"{entry.num_settings}{failed}"])
+    columns: list[Column] = [text_column("fold"), *(Column(_last_part(name), _rounded(3)) for name in names)]
+    columns += [Column("validation score"), Column("median score"), Column("settings")]
+    note = (
+        "setting that each fold's search selected by the score of its own validation part, and the median score of all its settings; "
+        "search.json lists them"
+    )
+    return Table("search", "Search", columns, rows, note)
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _score(value: float | None) -> str:
     return "failed" if value is None else f"{value:.3f}"
 
 
-def _rounded(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _rounded(digits: int) -> Callable[[Any], str]:
+    return lambda value: f"{value:.{digits}g}" if isinstance(value, float) else _setting_value(value)
 
 
-def _value(value: Any) -> str:
-    return "(" + ", ".join(map(str, value)) + ")" if isinstance(value, list) else str(value)
+def _setting_value(value: Any) -> str:
+    return "(" + ", ".join(map(str, value)) + ")" if isinstance(value, list | tuple) else str(value)

@@ -1,94 +1,154 @@
-"""A table of text that goes to the terminal, to a page, to a CSV file and into a paper, the same numbers everywhere."""
+"""`Table`: columns and rows, rendered as terminal text, HTML, CSV, LaTeX and Markdown with the same cells everywhere."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
 
 from avemo_jax.atomic import atomic_file
+from avemo_jax.text import Align, align_columns, format_percent
 
-# What LaTeX has another meaning for, and what it has commands for.
+# Characters with a meaning in LaTeX, and characters that LaTeX writes as commands.
 _LATEX = str.maketrans(
     {character: rf"\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
-    | {"[": "{[}", "]": "{]}"}  # after a line's end they would be an option
+    | {"[": "{[}", "]": "{]}"}  # after the end of a line they would be an option
     | {"±": r"$\pm$", "\u00d7": r"$\times$", "\u2013": "--", "Δ": r"$\Delta$", "κ": r"$\kappa$", "→": r"$\to$"}
 )
-# How a table of so many characters a row is set, so that it fits the page.
+# LaTeX commands for tables with more than this number of characters a row, so that they fit the page.
 _SIZES = (
     (130, "\\scriptsize\\setlength{\\tabcolsep}{2pt}\n"),
     (100, "\\scriptsize\\setlength{\\tabcolsep}{3pt}\n"),
     (80, "\\footnotesize\n"),
 )
-_WIDE = 34  # characters from which on a column breaks its lines in a paper
+_WIDE = 34  # characters; in LaTeX a left-aligned column wider than this breaks its lines
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+      title: its heading.
+      format: turns a value into the text of its cell; None is always "-".
+      align: "right" for numbers, "left" for words.
+    """
+
+    title: str
+    format: Callable[[Any], str] = str
+    align: Align = "right"
+
+
+def text_column(title: str) -> Column:
+    """Return a left-aligned column of words."""
+    return Column(title, str, "left")
+
+
+def percent_column(title: str) -> Column:
+    """Return a column of shares, shown in percent."""
+    return Column(title, format_percent)
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table as it is shown.
+    """A table.
 
     Attributes:
       name: of its files, without ending: letters, digits, hyphens and underscores.
-      title: what it is, in a few words.
-      header: names of the columns.
-      rows: as many cells each, as text.
-      note: what a reader has to know: units, what ± is.
+      title: in a few words.
+      columns: at least one.
+      rows: one value a column; None where there is no value.
+      note: units and explanations.
+
+    Raises:
+      ValueError: the name has other characters, or a row has another number of values than there are columns.
     """
 
     name: str
     title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Any]]
     note: str = ""
 
     def __post_init__(self):
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
             raise ValueError(f"a table is named by letters, digits, - and _, got {self.name!r}")
-        if wrong := [row for row in self.rows if len(row) != len(self.header)]:
-            raise ValueError(f"table {self.name}: expected {len(self.header)} cells a row, got {wrong[0]}")
+        if wrong := [row for row in self.rows if len(row) != len(self.columns)]:
+            raise ValueError(f"table {self.name}: expected {len(self.columns)} cells a row, got {wrong[0]}")
 
     @property
-    def is_text(self) -> list[bool]:
-        """Whether each column is words, which stand left, or numbers, which stand right."""
-        return [any(re.match(r"[^\W\d]", row[column]) for row in self.rows) for column in range(len(self.header))]
+    def header(self) -> list[str]:
+        """Titles of the columns."""
+        return [column.title for column in self.columns]
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """Text of the cells, row by row."""
+        return [
+            ["-" if value is None else column.format(value) for column, value in zip(self.columns, row, strict=True)] for row in self.rows
+        ]
 
 
 def table_text(table: Table) -> str:
-    """The table for the terminal: title, columns aligned, note."""
-    lines = [list(table.header), *map(list, table.rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]
+    """Render for the terminal: title, aligned columns, note."""
+    lines = align_columns([table.header, *table.cells], [column.align for column in table.columns])
+    return "\n".join([table.title, *(f"  {line}" for line in lines), *([f"  {table.note}"] if table.note else [])])
 
-    def aligned(line: Sequence[str]) -> str:
-        cells = zip(line, widths, table.is_text, strict=True)
-        return "  " + "  ".join(text.ljust(width) if words else text.rjust(width) for text, width, words in cells).rstrip()
 
-    return "\n".join([table.title, *map(aligned, lines), *([f"  {table.note}"] if table.note else [])])
+def table_html(table: Table) -> Markup:
+    """Render as HTML: a table that scrolls sideways on narrow screens, and its note."""
+    words = [Markup(' class="word"') if column.align == "left" else "" for column in table.columns]
+    heads = Markup("").join(
+        Markup('<th scope="col"{}>{}</th>').format(word, title) for word, title in zip(words, table.header, strict=True)
+    )
+    lines = []
+    for first, *rest in table.cells:
+        cells = [Markup("<td{}>{}</td>").format(word, breakable_cell(cell)) for word, cell in zip(words[1:], rest, strict=True)]
+        lines.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(breakable_cell(first), Markup("").join(cells)))
+    note = Markup('\n<p class="soft">{}</p>').format(as_sentence(table.note)) if table.note else ""
+    return Markup(
+        '<div class="wide"><table class="lined words">\n<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody>\n</table></div>{}'
+    ).format(heads, Markup("\n").join(lines), note)
 
 
 def table_csv(table: Table) -> str:
-    """The table as CSV: a header, and the cells as they are shown."""
+    """Render as CSV: a header, and the cells as they are shown."""
     import pandas as pd
 
-    return pd.DataFrame(list(table.rows), columns=list(table.header)).to_csv(index=False, lineterminator="\n")
+    return pd.DataFrame(table.cells, columns=table.header).to_csv(index=False, lineterminator="\n")
 
 
 def table_latex(table: Table) -> str:
-    r"""The table as a LaTeX `table` with a caption and the label tab:NAME; it needs \usepackage{booktabs}."""
+    r"""Render as a LaTeX `table` with a caption and the label tab:NAME; it needs \usepackage{booktabs}."""
     import pandas as pd
 
-    widths = [max(map(len, column)) for column in zip(table.header, *table.rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(table.header, *table.cells, strict=True)]
     kinds = [
-        (f"p{{{max(0.12, 0.9 * width / sum(widths)):.2f}\\linewidth}}" if width > _WIDE else "l") if words else "r"
-        for width, words in zip(widths, table.is_text, strict=True)
+        (f"p{{{max(0.12, 0.9 * width / sum(widths)):.2f}\\linewidth}}" if width > _WIDE else "l") if column.align == "left" else "r"
+        for width, column in zip(widths, table.columns, strict=True)
     ]
     caption = f"{table.title}. {table.note[:1].upper()}{table.note[1:]}".rstrip(". ") + "."
-    frame = pd.DataFrame([list(map(_latex, row)) for row in table.rows], columns=list(map(_latex, table.header)))
+    frame = pd.DataFrame([list(map(_latex, row)) for row in table.cells], columns=list(map(_latex, table.header)))
     layout = {"column_format": "".join(kinds), "caption": _latex(caption), "label": f"tab:{table.name}", "position": "t"}
     text = frame.to_latex(index=False, escape=False, **layout)
     size = next((size for least, size in _SIZES if sum(widths) > least), "")
     return text.replace(r"\begin{tabular}", size + r"\begin{tabular}")
+
+
+def table_markdown(table: Table) -> str:
+    """Render as a Markdown table, with the note as a paragraph below it."""
+
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    rule = line(":--" if column.align == "left" else "--:" for column in table.columns)
+    note = ["", as_sentence(table.note)] if table.note else []
+    return "\n".join([line(table.header), rule, *map(line, table.cells), *note]) + "\n"
 
 
 def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
@@ -110,6 +170,21 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
                 stream.write(text)
             paths.append(path)
     return paths
+
+
+def breakable(name: str) -> Markup:
+    """Escape a name for HTML and allow line breaks after its underscores, for narrow screens."""
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
+
+
+def breakable_cell(text: str) -> Markup:
+    """Escape a cell for HTML; lines may break after underscores, but not inside an interval."""
+    return breakable(re.sub(r"\[[^]]*\]", lambda interval: interval[0].replace(" ", "\N{NO-BREAK SPACE}"), text))
+
+
+def as_sentence(text: str) -> str:
+    """Capitalise the first letter and end with a full stop; the rest stays as it is."""
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "." if text else ""
 
 
 def _latex(text: str) -> str:

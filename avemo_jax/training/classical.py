@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import softmax
 
 from avemo_jax.evaluation.calibration import fit_temperature_of_logits
-from avemo_jax.evaluation.metrics import FROM_CONFUSION, confusion
+from avemo_jax.evaluation.metrics import confusion, metric_named
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -75,7 +75,7 @@ def fit_svm(
       label: (N,) int class index.
       train, validation: int indices into the N clips.
       num_classes: K.
-      metric: "war", "uar", "macro_f1" or "weighted_f1".
+      metric: name of a metric of `evaluation.metrics` that is made from a confusion matrix.
       regularizations: values of C to try.
 
     Raises:
@@ -92,7 +92,8 @@ def fit_svm(
         # break_ties: the largest decision value is the class that the SVC itself predicts.
         model = make_pipeline(StandardScaler(), SVC(C=regularization, kernel="rbf", gamma="scale", break_ties=True))
         model.fit(features[train], label[train])
-        score = float(FROM_CONFUSION[metric](confusion(label[validation], model.predict(features[validation]), num_classes)))
+        counts = confusion(label[validation], model.predict(features[validation]), num_classes)
+        score = float(metric_named(metric).score(metric_named(metric).value(counts)))
         if best is None or score > best[0]:
             best = (score, regularization, model)
     assert best is not None, "regularizations must not be empty"

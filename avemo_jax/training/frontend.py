@@ -23,9 +23,7 @@ def cepstra(values: jax.Array, num_cepstra: int) -> jax.Array:
     """
     num_bands = values.shape[-1]
     if num_cepstra > num_bands:
-        raise ValueError(
-            f"num_cepstra={num_cepstra} of a view of {num_bands} bands; set --config.streams.<name>.num_cepstra to at most {num_bands}"
-        )
+        raise ValueError(f"num_cepstra={num_cepstra} of a view of {num_bands} bands; set it to at most {num_bands}")
     angle = np.pi * np.arange(num_cepstra)[None, :] * (2 * np.arange(num_bands)[:, None] + 1) / (2 * num_bands)
     scale = np.where(np.arange(num_cepstra) == 0, np.sqrt(1 / num_bands), np.sqrt(2 / num_bands))
     return values @ jnp.asarray(np.cos(angle) * scale, jnp.float32)

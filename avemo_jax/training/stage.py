@@ -16,11 +16,13 @@ class Stage:
     Attributes:
       name: also the name of its checkpoints.
       streams: its inputs, in the order of the system's streams.
-      takes_over: earlier stages; this one starts from the branches that they have trained.
+      takes_over: streams with branches that start from the weights of an earlier stage, in the order of these stages.
       frozen: paths in the parameter tree; the leaves below them are not trained.
       part: the clips that it is fitted on: the "train" part of a fold; "stack", most of the validation part, on which no earlier stage was
         trained; "inner", predictions of the training part by trials that were not trained on it (no network); "svm", the train part (no
         network either).
+      from_joined: (stream, stage) of the branches that are taken over from a stage of several streams, such as ("image", "image+video");
+        the others come from the stage of the stream's own name.
     """
 
     name: str
@@ -28,6 +30,11 @@ class Stage:
     takes_over: tuple[str, ...] = ()
     frozen: tuple[tuple[str, ...], ...] = ()
     part: str = "train"
+    from_joined: tuple[tuple[str, str], ...] = ()
+
+    def source(self, stream: str) -> str:
+        """Return the earlier stage that a stream's branch is taken over from: the newest that trained it."""
+        return dict(self.from_joined).get(stream, stream)
 
 
 # The stages that are not named by the stream which they train.
@@ -40,7 +47,8 @@ def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier:
     """Turn `config.train.stages` into stages.
 
     A stage named as a stream trains it alone. "fused" trains all streams; the branches of those that have a stage before it start from
-    that stage's weights, which may be all streams, some, or none. "stacked" takes all branches over, does not train them, and learns from
+    that stage's weights, which may be all streams, some, or none. "image+video" trains these streams together, as "fused" trains all; a
+    later stage takes their branches over from it, the newest stage that trained them. "stacked" takes all branches over, does not train them, and learns from
     clips that they were not trained on (document D). "late" joins the predictions of the stages before it by a rule that is fitted on their
     predictions of clips that they were not trained on (system A1). "svm" is the classical system on one stream and the only stage.
 
@@ -49,7 +57,7 @@ def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier:
 
     Raises:
       ValueError: a name that is none of these; a stream that has the name of another stage or that the system lacks; a joining stage with
-        one stream, without the stages that it joins, or not in the last place.
+        one stream, without the stages that it joins, or of all streams and not in the last place.
     """
     streams = tuple(streams)
     if taken := [stream for stream in streams if stream in STAGES]:
@@ -58,17 +66,19 @@ def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier:
     for name in names:
         if name in streams:
             stages.append(Stage(name, (name,)))
+        elif name not in STAGES and "+" in name:
+            stages.append(_joined_part(name, streams, stages))
         elif name not in STAGES:
             raise ValueError(
-                f"expected each of --config.train.stages to be a stream, one of {streams}, or one of {STAGES}, got {name!r} "
-                "(--config.system.streams names the streams)"
+                f"expected each of --config.train.stages to be a stream, one of {streams}, several such as 'a+b', or one of {STAGES}, "
+                f"got {name!r} (--config.system.streams names the streams)"
             )
         elif name == "svm":
             if len(streams) != 1 or len(names) != 1:
                 raise ValueError(f"the stage 'svm' is the only stage, on one stream; got stages {tuple(names)} and streams {streams}")
             stages.append(Stage(name, streams, part="svm"))
         else:
-            stages.append(_joining_stage(name, streams, tuple(stage.name for stage in stages), freeze_earlier=freeze_earlier))
+            stages.append(_joining_stage(name, streams, stages, freeze_earlier=freeze_earlier))
     if len({stage.name for stage in stages}) != len(stages) or not stages:
         raise ValueError(f"--config.train.stages must name at least one stage and none twice, got {tuple(names)}")
     if set(stages[-1].streams) != set(streams) or any(set(one.streams) == set(streams) for one in stages[:-1]):
@@ -76,13 +86,34 @@ def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier:
     return tuple(stages)
 
 
-def _joining_stage(name: str, streams: tuple[str, ...], earlier: tuple[str, ...], *, freeze_earlier: bool) -> Stage:
+def _joining_stage(name: str, streams: tuple[str, ...], earlier: Sequence[Stage], *, freeze_earlier: bool) -> Stage:
+    """Return a stage of all streams."""
     if len(streams) < 2:
         raise ValueError(f"the stage {name!r} joins two streams or more; --config.system.streams is {streams}")
-    if name != "fused" and set(earlier) != set(streams):
-        raise ValueError(f"the stage {name!r} joins one stage for each stream of {streams}; the stages before it are {earlier}")
-    frozen = tuple((one,) for one in earlier) if freeze_earlier or name == "stacked" else ()
-    return Stage(name, streams, earlier, frozen, {"stacked": "stack", "late": "inner"}.get(name, "train"))
+    before = tuple(stage.name for stage in earlier)
+    if name != "fused" and set(before) != set(streams):
+        raise ValueError(f"the stage {name!r} joins one stage for each stream of {streams}; the stages before it are {before}")
+    takes_over, from_joined = _taken_over(streams, earlier)
+    frozen = tuple((one,) for one in takes_over) if freeze_earlier or name == "stacked" else ()
+    return Stage(name, streams, takes_over, frozen, {"stacked": "stack", "late": "inner"}.get(name, "train"), from_joined)
+
+
+def _joined_part(name: str, streams: tuple[str, ...], earlier: Sequence[Stage]) -> Stage:
+    """Return a stage of some streams; it trains their branches further, also where "fused" leaves them as they are."""
+    named = name.split("+")
+    if len(set(named)) != len(named) or not set(named) < set(streams):
+        raise ValueError(
+            f"the stage {name!r} of --config.train.stages must name some of the streams {streams}, each once; 'fused' trains all of them"
+        )
+    own = tuple(stream for stream in streams if stream in named)
+    takes_over, from_joined = _taken_over(own, earlier)
+    return Stage(name, own, takes_over, from_joined=from_joined)
+
+
+def _taken_over(streams: tuple[str, ...], earlier: Sequence[Stage]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Return `Stage.takes_over` and `Stage.from_joined` of a stage of these streams after the stages `earlier`."""
+    newest = {stream: stage for stage in earlier for stream in stage.streams if stream in streams}
+    return tuple(newest), tuple((stream, stage.name) for stream, stage in newest.items() if len(stage.streams) > 1)
 
 
 def warm_start(
@@ -101,8 +132,8 @@ def warm_start(
     }
     return [
         {
-            "params": {name: finished[name][i].best.params for name in stage.takes_over},
-            "batch_stats": {name: finished[name][i].best.batch_stats for name in stage.takes_over},
+            "params": {stream: finished[stage.source(stream)][i].best.params for stream in stage.takes_over},
+            "batch_stats": {stream: finished[stage.source(stream)][i].best.batch_stats for stream in stage.takes_over},
             **({"published": mine} if any(mine.values()) else {}),
         }
         for i in range(num_trials)

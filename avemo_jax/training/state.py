@@ -9,12 +9,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from avemo_jax.evaluation.metrics import SEGMENT_RULES
+from avemo_jax.evaluation.metrics import SEGMENT_RULES, selectable_names
 from avemo_jax.training.augment import Augmentation
 from avemo_jax.training.optimizers import Hyper, Plateau
-
-METRICS = ("uar", "war", "loss")
-
 
 STANDARDIZATIONS = ("features", "steps", "none")
 
@@ -83,8 +80,8 @@ class Recipe:
             values = [getattr(stream, field) for stream in self.streams]
             if len(set(values)) != len(values) or not values:
                 raise ValueError(f"expected one stream or more, each with a {field} of its own, got {values}")
-        if self.metric not in METRICS:
-            raise ValueError(f"protocol.metric must be one of {METRICS}, got {self.metric!r}")
+        if self.metric not in selectable_names():
+            raise ValueError(f"protocol.metric must be one of {selectable_names()}, got {self.metric!r}")
         if self.segment_rule not in SEGMENT_RULES:
             raise ValueError(f"system.segment_rule must be one of {SEGMENT_RULES}, got {self.segment_rule!r}")
         for name in ("num_epochs", "batch_size"):

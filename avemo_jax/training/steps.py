@@ -18,7 +18,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from avemo_jax.evaluation.metrics import segment_share, uar_from_confusion, war_from_confusion
+from avemo_jax.evaluation.metrics import metric_named, segment_share, selectable_values
 from avemo_jax.models.emotion_net import overlay, take_over
 from avemo_jax.parallel import split_batch
 from avemo_jax.training.augment import disturb_features, disturb_view, mixup
@@ -215,7 +215,7 @@ def posterior_of(net: nn.Module, variables: Any, batch: Data) -> jax.Array:
 
 
 def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: jax.Array, count: jax.Array) -> dict[str, jax.Array]:
-    """Clip-level loss, WAR and UAR of a part: the probabilities of a clip's segments are averaged first.
+    """Measure every selectable metric of a part at clip level: probabilities of a clip's segments are averaged first.
 
     Args:
       posterior: (V, K) probabilities of the examples `index` (V,), padding from `count` on.
@@ -228,17 +228,16 @@ def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: 
     present = (segments > 0).astype(jnp.float32)
     mean = total / jnp.maximum(segments, 1)[:, None]
     truth = jax.nn.one_hot(jnp.maximum(clip_label, 0), recipe.num_classes) * present[:, None]
-    loss = -(jnp.log(jnp.maximum((mean * truth).sum(axis=1), 1e-12)) * present).sum() / jnp.maximum(present.sum(), 1)
     confusion = truth.T @ jax.nn.one_hot(mean.argmax(axis=1), recipe.num_classes)
-    return {"loss": loss, "war": war_from_confusion(confusion), "uar": uar_from_confusion(confusion)}
+    return selectable_values(confusion, clip_label, mean, present)
 
 
 def end_epoch(
     recipe: Recipe, data: Data, inputs: TrialInputs, state: TrialState, learner: Learner, posterior: jax.Array, train_loss: jax.Array
 ) -> tuple[TrialState, EpochMetrics]:
-    """Update the trial state at the end of an epoch: metrics, plateau, best weights, early stop. A trial that has stopped stays as it is."""
+    """Update the trial state at the end of an epoch: metrics, plateau, best weights, early stop; a stopped trial stays as it is."""
     metrics = validation_metrics(recipe, data, posterior, inputs.select_index, inputs.select_count)
-    score = -metrics["loss"] if recipe.metric == "loss" else metrics[recipe.metric]
+    score = metric_named(recipe.metric).score(metrics[recipe.metric])
     best = state.best
     # Small validation parts give many equal scores; the loss decides between them.
     better = (score > best.metric) | ((score == best.metric) & (metrics["loss"] < best.loss))

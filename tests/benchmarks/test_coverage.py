@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avemo_jax.evaluation.metrics import FROM_CONFUSION, calibration_bins, confusion
+from avemo_jax.evaluation.metrics import calibration_bins, confusion, metric_named
 from benchmarks.coverage import CLIPS, EASE, LABEL, NUM_CLASSES, Population, bins_of, confusion_of, coverage, false_positives, judge
 
 
@@ -22,7 +22,7 @@ def test_cohorts_average_to_the_expected_confusion():
 def test_expected_recall_by_hand():
     """Where a class is as often right as wrong, chance of any size leaves it so; and of very easy clips all are right."""
     assert Population(0.7, -EASE[2]).expected_confusion()[2, 2] / CLIPS[2] == pytest.approx(0.5)
-    assert FROM_CONFUSION["uar"](Population(0.0, 30.0).expected_confusion()) == pytest.approx(1.0)
+    assert metric_named("uar").value(Population(0.0, 30.0).expected_confusion()) == pytest.approx(1.0)
 
 
 def test_counts_are_those_of_the_product():

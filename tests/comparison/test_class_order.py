@@ -7,7 +7,7 @@ import pytest
 from compared_systems import CLASSES, some_predictions
 
 from avemo_jax.comparison.class_order import check_order
-from avemo_jax.evaluation.results import Predictions
+from avemo_jax.evaluation.predictions import Predictions
 
 
 def permuted(predictions: Predictions, order: list[int]) -> Predictions:

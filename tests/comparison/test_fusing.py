@@ -104,7 +104,7 @@ def test_weights_are_stated_meta_fold_by_meta_fold():
 
 
 def test_labels_alone_cannot_be_joined():
-    with pytest.raises(ValueError, match="b says labels alone"):
+    with pytest.raises(ValueError, match="b has predicted labels alone"):
         fuse([entry("a"), dataclasses.replace(entry("b"), has_probabilities=False)], None)
     with pytest.raises(ValueError, match="two systems or more"):
         fuse([entry("a")], None)

@@ -8,7 +8,8 @@ from scipy.special import softmax
 
 from avemo_jax.evaluation.calibration import TEMPERATURES, apply_temperature, fit_temperature, reliability, scale_by_trial
 from avemo_jax.evaluation.metrics import negative_log_likelihood
-from avemo_jax.evaluation.results import Predictions
+from avemo_jax.evaluation.predictions import Predictions
+from avemo_jax.evaluation.results import ReliabilityBin
 
 
 def test_temperature_by_hand():
@@ -78,8 +79,8 @@ def test_each_trial_is_scaled_by_its_own_validation_part():
         predictions("abefghijkl", "fold2", [0.8] * 10, [0] * 6 + [1] * 4),  # too sure
     )
     scaled, temperatures = scale_by_trial(tested, validated)
-    assert [(one["fold"], one["seed"]) for one in temperatures] == [("fold1", 0), ("fold2", 0)]
-    assert temperatures[0]["temperature"] == pytest.approx(1, rel=1e-3)
+    assert [(one.fold, one.seed) for one in temperatures] == [("fold1", 0), ("fold2", 0)]
+    assert temperatures[0].temperature == pytest.approx(1, rel=1e-3)
     np.testing.assert_allclose(scaled[:, 0], [0.8, 0.8, 0.6, 0.6], atol=1e-4)
 
 
@@ -105,8 +106,8 @@ def test_reliability_by_hand():
     probabilities = np.array([[0.95, 0.05], [0.92, 0.08], [0.45, 0.55], [0.4, 0.6]])
     first, second = reliability(label, probabilities)
     # 0.55 and 0.6 lie in (0.5, 0.6]: one of two right; 0.95 and 0.92 in (0.9, 1]: both right.
-    assert first == {"low": 0.5, "high": 0.6, "num_clips": 2, "confidence": pytest.approx(0.575), "accuracy": 0.5}
-    assert second == {"low": 0.9, "high": 1.0, "num_clips": 2, "confidence": pytest.approx(0.935), "accuracy": 1.0}
+    assert first == ReliabilityBin(low=0.5, high=0.6, num_clips=2, confidence=pytest.approx(0.575), accuracy=0.5)
+    assert second == ReliabilityBin(low=0.9, high=1.0, num_clips=2, confidence=pytest.approx(0.935), accuracy=1.0)
 
 
 def test_a_fitted_temperature_is_the_likeliest():

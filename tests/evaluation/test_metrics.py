@@ -15,18 +15,18 @@ from avemo_jax.evaluation.metrics import (
     f1_from_confusion,
     macro_f1_from_confusion,
     negative_log_likelihood,
+    negative_log_likelihoods,
     per_class,
     recall_from_confusion,
     segment_share,
     squared_errors,
-    surprises,
     uar_from_confusion,
     war_from_confusion,
     weighted_f1_from_confusion,
 )
-from avemo_jax.evaluation.results import aggregate_segments
+from avemo_jax.evaluation.predictions import aggregate_segments
 from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
-from avemo_jax.training.state import Recipe
+from avemo_jax.training.state import Recipe, StreamRecipe
 from avemo_jax.training.steps import validation_metrics
 
 # 4 clips of class 0 (3 right), 2 of class 1 (1 right), none of class 2 (predicted once).
@@ -118,7 +118,7 @@ def test_brier_score_and_likelihood_by_hand():
     # 0.25 + 0.09 + 0.04, and the worst there is, 1 + 1.
     np.testing.assert_allclose(squared_errors(label, probabilities), [0.38, 2.0])
     assert brier(label, probabilities) == pytest.approx(1.19)
-    np.testing.assert_allclose(surprises(label, probabilities), [np.log(2), -np.log(LEAST_PROBABILITY)])
+    np.testing.assert_allclose(negative_log_likelihoods(label, probabilities), [np.log(2), -np.log(LEAST_PROBABILITY)])
     assert negative_log_likelihood(label, probabilities) == pytest.approx((np.log(2) - np.log(5e-7)) / 2)
     generator = np.random.default_rng(0)
     label, probabilities = generator.integers(0, 5, 40), generator.dirichlet(np.ones(5), 40)
@@ -152,8 +152,8 @@ def test_segments_say_the_same_wherever_they_are_counted(rule):
         segments = [SegmentPrediction(0.0, 1.0, one) for one in SEGMENTS[clip == CLIP]]
         np.testing.assert_allclose(clip_probabilities(segments, rule), expected[clip])
     settings = {"num_epochs": 1, "batch_size": 1, "optimizer": "sgd", "clip_norm": 1.0, "schedule": "constant", "warmup_epochs": 0}
-    settings |= {"plateau_patience_epochs": 1, "plateau_factor": 0.5, "early_stop_patience_epochs": 0, "metric": "uar", "standardized": ()}
-    recipe = Recipe(num_classes=3, num_clips=3, segment_rule=rule, **settings)
+    settings |= {"plateau_patience_epochs": 1, "plateau_factor": 0.5, "early_stop_patience_epochs": 0, "metric": "uar"}
+    recipe = Recipe(num_classes=3, num_clips=3, segment_rule=rule, streams=(StreamRecipe(name="audio", key_index=0),), **settings)
     label = np.array([1, 2, 0])
     data = {"clip": jnp.asarray(CLIP), "label": jnp.asarray(label[CLIP])}
     padded = jnp.asarray([0, 1, 2, 3, 4, 5, 0, 0])  # what stands beyond the count has no vote

@@ -7,15 +7,12 @@ import numpy as np
 import pytest
 
 from avemo_jax.atomic import atomic_binary_file, atomic_file, write_json
-from avemo_jax.evaluation.results import (
-    Predictions,
-    aggregate_segments,
-    read_predictions_csv,
-    summarise,
-    write_predictions_csv,
-)
+from avemo_jax.evaluation.json_types import to_json
+from avemo_jax.evaluation.predictions import Predictions, aggregate_segments, read_predictions_csv, write_predictions_csv
+from avemo_jax.evaluation.results import RunFacts, RunResults
+from avemo_jax.evaluation.summary import summarise
 
-FACTS = dict(
+FACTS = RunFacts(
     corpus="ravdess",
     system="gru_attention",
     protocol="luna5",
@@ -26,7 +23,7 @@ FACTS = dict(
     num_undecodable=0,
     num_without_face=0,
     num_params=10,
-    leaks=[],
+    leaks=(),
     seconds=1.5,
     speaker_independent=True,
 )
@@ -74,7 +71,7 @@ def test_csv_comes_back_and_goes_out_the_same(tmp_path):
     again = read_predictions_csv(first, genders={"1": "female", "2": "male"})
     write_predictions_csv(second, again)
     assert first.read_bytes() == second.read_bytes()
-    assert summarise(again, **FACTS) == summarise(predictions(clip=['with "quotes"', "a,b", "é", "c"]), **FACTS)
+    assert summarise(again, FACTS) == summarise(predictions(clip=['with "quotes"', "a,b", "é", "c"]), FACTS)
 
 
 @pytest.mark.parametrize(
@@ -108,17 +105,17 @@ def test_segments_are_averaged_and_lost_clips_keep_their_row():
 
 
 def test_summary_by_hand():
-    summary = summarise(predictions(), **FACTS)
-    war = summary["metrics"]["war"]
-    assert (war["mean_of_folds"], war["pooled"]) == (0.75, 0.75)
-    assert war["std_of_folds"] == pytest.approx(np.sqrt(0.125))  # folds 1.0 and 0.5, sample deviation
-    assert war["ci95"] == pytest.approx([0.0, 1.0], abs=1e-3)  # two speakers, all right and half: nothing is known of others
-    assert [(entry["fold"], entry["war"], entry["num_clips"]) for entry in summary["per_fold"]] == [("fold1", 1.0, 2), ("fold2", 0.5, 2)]
-    assert summary["per_class_recall"] == {"calm": 0.5, "happy": 1.0}
-    assert summary["per_speaker"]["2"] == {"num_clips": 2, "war": 0.5, "uar": 0.5}
-    assert summary["per_gender"]["female"]["war"] == 1.0
-    assert summary["confusion"] == {"classes": ["calm", "happy"], "counts": [[1, 1], [0, 2]]}
-    assert summary["num_clips"] == 4
+    summary = summarise(predictions(), FACTS)
+    war = summary.metrics["war"]
+    assert (war.mean_of_folds, war.pooled) == (0.75, 0.75)
+    assert war.std_of_folds == pytest.approx(np.sqrt(0.125))  # folds 1.0 and 0.5, sample deviation
+    assert war.ci95 == pytest.approx((0.0, 1.0), abs=1e-3)  # two speakers, all correct and half: nothing is known of others
+    assert [(entry.fold, entry.metrics["war"], entry.num_clips) for entry in summary.per_fold] == [("fold1", 1.0, 2), ("fold2", 0.5, 2)]
+    assert summary.per_class_recall == {"calm": 0.5, "happy": 1.0}
+    assert to_json(summary.per_speaker["2"]) == {"num_clips": 2, "war": 0.5, "uar": 0.5}
+    assert summary.per_gender["female"].metrics["war"] == 1.0
+    assert to_json(summary.confusion) == {"classes": ["calm", "happy"], "counts": [[1, 1], [0, 2]]}
+    assert summary.num_clips == 4
 
 
 def test_seeds_count_together_and_apart():
@@ -133,26 +130,26 @@ def test_seeds_count_together_and_apart():
         probabilities=np.concatenate([one.probabilities, one.probabilities[:, ::-1]]),
         classes=one.classes,
     )
-    summary = summarise(both, **FACTS)
-    assert summary["num_clips"] == 4
-    assert len(summary["per_fold"]) == 4
-    assert summary["metrics"]["war"]["mean_of_folds"] == pytest.approx((1 + 0.5 + 0 + 0.5) / 4)
-    assert [entry["war"]["pooled"] for entry in summary["per_seed"]] == [0.75, 0.25]
+    summary = summarise(both, FACTS)
+    assert summary.num_clips == 4
+    assert len(summary.per_fold) == 4
+    assert summary.metrics["war"].mean_of_folds == pytest.approx((1 + 0.5 + 0 + 0.5) / 4)
+    assert [entry.metrics["war"].pooled for entry in summary.per_seed] == [0.75, 0.25]
 
 
 def test_summary_is_strict_json_even_for_one_speaker(tmp_path):
-    summary = summarise(predictions(speaker=["1"] * 4, fold=["fold1"] * 4), **FACTS)
-    assert summary["metrics"]["uar"]["ci95"] is None
-    assert summary["metrics"]["uar"]["std_of_folds"] is None
-    write_json(tmp_path / "results.json", summary)
-    assert json.loads((tmp_path / "results.json").read_text()) == summary
+    summary = summarise(predictions(speaker=["1"] * 4, fold=["fold1"] * 4), FACTS)
+    assert summary.metrics["uar"].ci95 is None
+    assert summary.metrics["uar"].std_of_folds is None
+    write_json(tmp_path / "results.json", summary.to_json())
+    assert RunResults.from_json(json.loads((tmp_path / "results.json").read_text())) == summary
 
 
 def test_baseline_stands_beside():
-    baseline = summarise(predictions(), **(FACTS | {"system": "functionals_svm"}))
-    summary = summarise(predictions(), **FACTS, baseline=baseline)
-    assert summary["baseline"]["system"] == "functionals_svm"
-    assert summary["baseline"]["metrics"] == summary["metrics"]
+    baseline = summarise(predictions(), dataclasses.replace(FACTS, system="functionals_svm"))
+    summary = summarise(predictions(), FACTS, baseline=baseline)
+    assert summary.baseline.system == "functionals_svm"
+    assert summary.baseline.metrics == summary.metrics
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -170,42 +167,42 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
 
 
 def test_spreads_and_gaps_by_hand():
-    summary = summarise(predictions(), **FACTS)
-    assert summary["speaker_spread"]["war"] == {"mean": 0.75, "std": pytest.approx(np.sqrt(0.125)), "lowest": 0.5, "highest": 1.0}
-    gap = summary["gender_gap"]
+    summary = summarise(predictions(), FACTS)
+    assert to_json(summary.speaker_spread["war"]) == {"mean": 0.75, "std": pytest.approx(np.sqrt(0.125)), "lowest": 0.5, "highest": 1.0}
+    gap = to_json(summary.gender_gap)
     assert gap["between"] == ["female", "male"]
     assert gap["war"] == {"difference": 0.5, "ci95": None, "p": None}  # one speaker each
-    assert summary["per_class"]["happy"] == {"precision": pytest.approx(2 / 3), "recall": 1.0, "f1": 0.8, "num_clips": 2}
+    assert to_json(summary.per_class["happy"]) == {"precision": pytest.approx(2 / 3), "recall": 1.0, "f1": 0.8, "num_clips": 2}
 
 
 def test_speakers_of_unknown_gender_have_no_gap():
-    assert summarise(predictions(gender=["unknown"] * 4), **FACTS)["gender_gap"] is None
+    assert summarise(predictions(gender=["unknown"] * 4), FACTS).gender_gap is None
 
 
 def test_calibration_by_hand():
-    calibration = summarise(predictions(), **FACTS)["calibration"]
+    calibration = summarise(predictions(), FACTS).calibration
     # Labels got 0.75, 0.8, 0.123457 and 0.9.
-    said = np.array([0.75, 0.8, 0.123457, 0.9])
-    assert calibration["nll"]["pooled"] == pytest.approx(-np.log(said).mean())
-    assert calibration["brier"]["pooled"] == pytest.approx((2 * np.square(1 - said)).mean())
-    assert sum(one["num_clips"] for one in calibration["reliability"]) == 4
-    assert calibration["scaled"] is None
+    of_label = np.array([0.75, 0.8, 0.123457, 0.9])
+    assert calibration.nll.pooled == pytest.approx(-np.log(of_label).mean())
+    assert calibration.brier.pooled == pytest.approx((2 * np.square(1 - of_label)).mean())
+    assert sum(one.num_clips for one in calibration.reliability) == 4
+    assert calibration.scaled is None
 
 
 def test_temperatures_come_from_validation_alone():
     validation = predictions(clip=["v1", "v2", "v3", "v4"])
-    summary = summarise(predictions(), **FACTS, validation=validation)
-    scaled = summary["calibration"]["scaled"]
-    assert [(one["fold"], one["seed"]) for one in scaled["temperatures"]] == [("fold1", 0), ("fold2", 0)]
-    # Fold 1 is always right, so its temperature sharpens; fold 2 is sure and once wrong, so it is smoothed.
-    assert scaled["temperatures"][0]["temperature"] < 1 < scaled["temperatures"][1]["temperature"]
-    assert scaled["nll"]["pooled"] < summary["calibration"]["nll"]["pooled"]  # here both parts are alike
-    assert summary["metrics"] == summarise(predictions(), **FACTS)["metrics"]  # accuracy and the rest are of what was said
+    summary = summarise(predictions(), FACTS, validation=validation)
+    scaled = summary.calibration.scaled
+    assert [(one.fold, one.seed) for one in scaled.temperatures] == [("fold1", 0), ("fold2", 0)]
+    # Fold 1 is always correct, so its temperature sharpens; fold 2 is confident and once wrong, so it is smoothed.
+    assert scaled.temperatures[0].temperature < 1 < scaled.temperatures[1].temperature
+    assert scaled.nll.pooled < summary.calibration.nll.pooled  # here both parts are alike
+    assert summary.metrics == summarise(predictions(), FACTS).metrics  # metrics are of the uncalibrated predictions
     with pytest.raises(ValueError, match="in the validation and the test predictions"):
-        summarise(predictions(), **FACTS, validation=predictions())
+        summarise(predictions(), FACTS, validation=predictions())
 
 
 def test_training_clips_are_counted_where_they_are_known():
-    summary = summarise(predictions(), **FACTS, num_train={"fold1": 30, "fold2": 28})
-    assert [entry["num_train"] for entry in summary["per_fold"]] == [30, 28]
-    assert "num_train" not in summarise(predictions(), **FACTS)["per_fold"][0]
+    summary = summarise(predictions(), FACTS, num_train={"fold1": 30, "fold2": 28})
+    assert [entry.num_train for entry in summary.per_fold] == [30, 28]
+    assert "num_train" not in summarise(predictions(), FACTS).to_json()["per_fold"][0]

@@ -1,4 +1,4 @@
-"""The audit of a run: clean plans pass, faults planted in the engine and in its results are found, a run that must not go on does not."""
+"""The audit of a run: clean plans pass, faults planted in the engine and in its results are found, and leaks stop the run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import json
 import numpy as np
 import pytest
 from made_sets import segment, spanning_pictures, write_set
+from small_experiment import BOTH, EMOTIONS, small_clips, small_config
 
-from avemo_jax.clips import Clip, SharedMedia
+from avemo_jax.clips import SharedMedia
 from avemo_jax.data.prepared import Damage, PreparedCorpus, TableColumns
-from avemo_jax.evaluation.results import write_predictions_csv
+from avemo_jax.evaluation.predictions import write_predictions_csv
 from avemo_jax.experiment import baseline, fit_probes
 from avemo_jax.experiment.audit import audit, audit_results, encoder_uses, stack_uses
 from avemo_jax.experiment.fit_probes import late_fits, plan_fits
@@ -25,30 +26,15 @@ from avemo_jax.protocols.audit.findings import refuse
 from avemo_jax.protocols.folds import LeakError
 from avemo_jax.runs.run_directory import open_run
 from avemo_jax.training.scaler import fit_scaler
-from configs import base
 from data_prep.views.segments import ViewSegment
 
-EMOTIONS = ("neutral", "happy", "sad", "angry")
-FUSED = {"system.streams": ("audio", "video"), "train.stages": ("audio", "video", "late"), "late.num_inner_folds": 2}
-
-
-def config(**fields):
-    made = base.get_config()
-    with made.unlocked():
-        for name, value in {"corpus.label_set": "iemocap4", "protocol.num_folds": 3, **fields}.items():
-            made.update_from_flattened_dict({name: value})
-    return made.to_dict()
+LATE = {"system__streams": BOTH, "train__stages": (*BOTH, "late")}
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Eight speakers x four emotions x two takes, sound and picture; one clip shows no face."""
-    clips = tuple(
-        Clip(f"s{speaker}-{emotion}-{take}", "made", emotion, f"s{speaker}", gender=("male", "female")[speaker % 2])
-        for speaker in range(8)
-        for emotion in EMOTIONS
-        for take in range(2)
-    )
+    """Eight speakers, sound and picture; one clip has no picture."""
+    clips = small_clips(num_speakers=8)
 
     def segments_of(i):
         return [segment(5, 3, i, offset=float(EMOTIONS.index(clips[i].label)))]
@@ -61,9 +47,9 @@ def prepared(tmp_path_factory):
 
 
 def plan_of(prepared, **fields):
-    own = config(**fields)
-    sets = {stream: prepared.sets[stream] for stream in own["system"]["streams"]}
-    return make_plan(own, dataclasses.replace(prepared, sets=sets))
+    experiment = small_config(**fields)
+    sets = {stream: prepared.sets[stream] for stream in experiment.system.streams}
+    return make_plan(experiment, dataclasses.replace(prepared, sets=sets))
 
 
 def names(findings):
@@ -79,14 +65,14 @@ def test_a_corpus_without_some_of_its_speakers_is_refused_unless_that_is_allowed
     rml = tuple(dataclasses.replace(clip, corpus="rml") for clip in prepared.clips)  # speakers s0 to s7, where RML has 1 to 8
     corpus = dataclasses.replace(prepared, clips=rml, sets={"audio": prepared.sets["audio"]})
     with pytest.raises(ValueError, match=r"missing: 8; not among them: 0\)"):
-        plan_of(corpus, **{"protocol.name": "loso"})
-    plan = plan_of(corpus, **{"protocol.name": "loso", "protocol.allow_leaks": ("groups_differ",)})
+        plan_of(corpus, protocol__name="loso")
+    plan = plan_of(corpus, protocol__name="loso", protocol__allow_leaks=("groups_differ",))
     (finding,) = [finding for finding in audit(plan, corpus) if finding.name == "groups_differ"]
     assert finding.allowed_by == "protocol.allow_leaks" and finding.is_worn and finding.examples == ("8", "0")
 
 
 def test_what_is_worn_and_what_is_noted(prepared):
-    plan = plan_of(prepared, **FUSED, **{"protocol.name": "random_k", "protocol.select": "test"})
+    plan = plan_of(prepared, **LATE, protocol__name="random_k", protocol__select="test")
     findings = audit(plan, dataclasses.replace(prepared, shared_media=None))
     assert names(findings) == ["speaker_in_two_parts", "selected_on_test", "clips_lost", "media_not_compared"]
     assert findings[0].allowed_by == "protocol random_k"
@@ -103,7 +89,7 @@ def test_a_recording_that_is_there_twice_stops_the_run_unless_allowed(prepared, 
     written = json.loads((tmp_path / "run" / "audit.json").read_text())
     assert written[0]["finding"] == "near_duplicate_in_two_parts" and written[0]["severity"] == "fails" and written[0]["allowed_by"] == ""
     assert not (tmp_path / "run" / "checkpoints").exists()
-    allowed = config(**fields, **{"protocol.allow_leaks": ("near_duplicate_in_two_parts",)})
+    allowed = config(**fields, protocol__allow_leaks=("near_duplicate_in_two_parts",))
     findings = audit(make_plan(allowed, alone), alone)
     assert names(findings) == ["near_duplicate_in_two_parts"] and findings[0].allowed_by == "protocol.allow_leaks"
     with open_run(tmp_path / "run", allowed):  # to allow a finding afterwards is no other run
@@ -111,7 +97,7 @@ def test_a_recording_that_is_there_twice_stops_the_run_unless_allowed(prepared, 
 
 
 def test_normalisation_by_speaker_is_done_and_marked(prepared):
-    plan = plan_of(prepared, **{"system.speaker_normalized": ("audio",)})
+    plan = plan_of(prepared, system__speaker_normalized=("audio",))
     values, mask = plan.data.arrays["audio"], plan.data.arrays["audio_mask"]
     speakers = np.asarray([clip.speaker for clip in plan.clips])[plan.data.clip]
     for speaker in np.unique(speakers):
@@ -143,12 +129,12 @@ def test_a_column_that_gives_the_answer_away_is_worn_where_it_is_allowed(prepare
 
 def test_an_unknown_leave_is_refused_by_name(prepared):
     with pytest.raises(ValueError, match=r"protocol\.allow_leaks names speakers"):
-        audit(plan_of(prepared, **{"protocol.allow_leaks": ("speakers",)}), prepared)
+        audit(plan_of(prepared, protocol__allow_leaks=("speakers",)), prepared)
 
 
 @pytest.mark.parametrize("feed", ["resident", "stream"])
 def test_a_scaler_fitted_on_everything_is_shown(prepared, monkeypatch, feed):
-    plan = plan_of(prepared, **{"devices.feed": feed})
+    plan = plan_of(prepared, devices__feed=feed)
     uses = [use for use in plan_fits(plan, prepared) if "scaler" in use.what]
     assert [use.fold for use in uses] == [fold.name for fold in plan.folds.folds] and not any(use.changed for use in uses)
 
@@ -173,7 +159,7 @@ def test_pictures_from_black_to_white_inside_the_network_are_probed_beside_a_sta
     video = write_set(tmp_path, prepared.clips, pictures, step_shape=(6, 6, 1), modality="video", view="faces", dtype="uint8")
     corpus = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"], "video": video})
     fields = {"system.streams": ("audio", "video"), "train.stages": ("fused",), "devices.feed": feed}
-    plan = plan_of(corpus, **fields, **{"model.video.encoder": "cnn", "model.video.standardize": "none"})
+    plan = plan_of(corpus, **fields, model__video__encoder="cnn", model__video__standardize="none")
     assert plan.data.step_of("video") == ((6, 6, 1), "uint8")
     probed = [use.what for use in plan_fits(plan, corpus)]
     assert probed.count("the scaler of stage fused") == len(plan.folds.folds) and not audit(plan, corpus)
@@ -194,7 +180,7 @@ def test_a_baseline_fitted_on_everything_is_shown(prepared, monkeypatch):
 
 
 def test_the_classical_system_is_probed_as_a_stage(prepared):
-    plan = plan_of(prepared, **{"train.stages": ("svm",)})
+    plan = plan_of(prepared, train__stages=("svm",))
     assert [(use.what, use.changed) for use in plan_fits(plan, prepared)] == [("the machine of stage svm", ())]
 
 
@@ -211,7 +197,7 @@ class Says:
 
 @pytest.mark.parametrize("rule", ["weighted_product", "logistic"])
 def test_fusion_weights_are_shown_not_to_see_the_test_part(prepared, rule):
-    plan = plan_of(prepared, **FUSED, **{"late.rule": rule})
+    plan = plan_of(prepared, **LATE, late__rule=rule)
     *bases, late = plan.stages
     says = [Says(stage, len(plan.data.clip), seed) for seed, stage in enumerate(bases)]
     uses = list(late_fits(plan, fit_late(plan, late, says)))
@@ -224,9 +210,9 @@ def test_fusion_weights_are_shown_not_to_see_the_test_part(prepared, rule):
 
 
 def test_stacks_learn_from_unseen_predictions_alone(prepared, monkeypatch):
-    late = plan_of(prepared, **FUSED)
+    late = plan_of(prepared, **LATE)
     assert {(use.base, use.stack) for use in stack_uses(late)} == {("audio", "late"), ("video", "late")}
-    stacked = plan_of(prepared, **FUSED | {"train.stages": ("audio", "video", "stacked"), "protocol.name": "random_k"})
+    stacked = plan_of(prepared, **LATE | {"train.stages": ("audio", "video", "stacked"), "protocol.name": "random_k"})
     assert len(list(stack_uses(stacked))) == 2 * 3
     assert not {"stack_saw_clips"} & set(names(audit(late, prepared) + audit(stacked, prepared)))
     # Planted: the stacked stage learns from the training part, as the stages below it do.
@@ -239,11 +225,11 @@ def test_stacks_learn_from_unseen_predictions_alone(prepared, monkeypatch):
 def test_encoders_are_held_against_the_corpora(prepared):
     plan = plan_of(prepared)
     assert list(encoder_uses(plan)) == []
-    with_encoder = dataclasses.replace(plan, config=config(**{"streams.audio.encoder": "vggish"}))
+    with_encoder = dataclasses.replace(plan, config=config(streams__audio__encoder="vggish"))
     assert [(use.encoder, use.trained_on) for use in encoder_uses(with_encoder)] == [("vggish", ("youtube8m",))]
-    own = dataclasses.replace(plan, config=config(**{"streams.audio.encoder": "vggish", "encoders.vggish.weights": "/w/mine.h5"}))
+    own = dataclasses.replace(plan, config=config(streams__audio__encoder="vggish", encoders__vggish__weights="/w/mine.h5"))
     assert [(use.encoder, use.trained_on) for use in encoder_uses(own)] == [("vggish (/w/mine.h5)", None)]
-    drawn = dataclasses.replace(plan, config=config(**{"streams.audio.encoder": "vggish", "encoders.vggish.weights": "random"}))
+    drawn = dataclasses.replace(plan, config=config(streams__audio__encoder="vggish", encoders__vggish__weights="random"))
     assert list(encoder_uses(drawn)) == []
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
+from avemo_jax.config import Experiment, parse
 from avemo_jax.experiment import backend
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.features import FLAGS_BY_JAX, compiler_flags
@@ -21,10 +24,14 @@ REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 ONE_CORE = "--xla_cpu_multi_thread_eigen=false"
 
 
+def demo_of(system: str, **devices: Any) -> Experiment:
+    experiment = parse(demo.get_config(system).to_dict())
+    return dataclasses.replace(experiment, devices=dataclasses.replace(experiment.devices, **devices))
+
+
 @pytest.mark.parametrize(("system", "has_encoder"), [("audio", False), ("audio_video", False), ("contextual_temporal", True)])
 def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encoder, monkeypatch):
-    config = demo.get_config(system).to_dict()
-    config.devices["compilation_cache"] = False
+    config = demo_of(system, compilation_cache=False)
     assert encodes(config) == has_encoder
     monkeypatch.setenv("XLA_FLAGS", "")
     kept: list[bool] = []
@@ -54,8 +61,7 @@ def test_flags_are_of_supported_versions_of_jax():
 )
 def test_products_are_compiled_in_the_precision_that_is_asked_for(precision, lowered, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
-    config = demo.get_config("audio").to_dict()
-    config.devices |= {"compilation_cache": False, "product_precision": precision}
+    config = demo_of("audio", compilation_cache=False, product_precision=precision)
     try:
         set_up_backend(config)
         text = jax.jit(lambda x: x @ x).lower(np.zeros((2, 2), np.float32)).as_text()
@@ -65,7 +71,5 @@ def test_products_are_compiled_in_the_precision_that_is_asked_for(precision, low
 
 
 def test_an_unknown_precision_is_named():
-    config = demo.get_config("audio").to_dict()
-    config.devices["product_precision"] = "float8"
     with pytest.raises(ValueError, match=r"product_precision must be one of .*'bfloat16'.* got 'float8'"):
-        set_up_backend(config)
+        set_up_backend(demo_of("audio", product_precision="float8"))

@@ -124,10 +124,10 @@ def test_results_and_report_show_what_was_chosen(finished):
         values = [one["validation"] for one in fold["settings"]]
         assert (entry["fold"], entry["num_settings"], entry["num_failed"]) == (fold["fold"], 5, 0)
         assert entry["validation"] == max(values) and entry["median_validation"] == sorted(values)[2]
-    (table,) = [table for table in side_tables(results) if table["title"] == "Search"]
-    assert table["header"] == ["fold", "learning_rate", "mixup_alpha", "validation", "median", "settings"]
-    assert [row[0] for row in table["rows"]] == [fold["fold"] for fold in found["folds"]]
-    assert "search chose by its own validation part" in (Path(config.workdir) / "report.html").read_text()
+    (table,) = [table for table in side_tables(results) if table.name == "search"]
+    assert table.header == ["fold", "learning_rate", "mixup_alpha", "validation score", "median score", "settings"]
+    assert [row[0] for row in table.rows] == [fold["fold"] for fold in found["folds"]]
+    assert "search selected by the score of its own validation part" in (Path(config.workdir) / "report.html").read_text()
 
 
 def test_evaluate_and_predict_take_the_chosen_settings(finished, corpus):

@@ -14,7 +14,7 @@ from small_experiment import BOTH, NUM_FOLDS, NUM_SPEAKERS, flat, only, rows_of,
 
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.resident import ResidentSet
-from avemo_jax.evaluation.results import aggregate_segments, read_predictions_csv
+from avemo_jax.evaluation.predictions import aggregate_segments, read_predictions_csv
 from avemo_jax.experiment import ensemble as ensemble_module
 from avemo_jax.experiment import stages
 from avemo_jax.experiment.ensemble import load_ensemble
@@ -262,7 +262,7 @@ def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monk
 def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, tmp_path, monkeypatch):
     straight, corpus, _ = finished("swept")
     config = small_config(tmp_path / "run", **CONFIGS["swept"])
-    trained = stages.train_batch
+    trained = stages.train_group
     begun = []
 
     def killed(**arguments):
@@ -271,7 +271,7 @@ def test_a_sweep_that_is_killed_between_programs_goes_on_bit_for_bit(finished, t
             raise KeyboardInterrupt
         return trained(**arguments)
 
-    monkeypatch.setattr(stages, "train_batch", killed)
+    monkeypatch.setattr(stages, "train_group", killed)
     with pytest.raises(KeyboardInterrupt):
         train_grid(config, corpus)
     assert begun == [0, 6]

@@ -1,4 +1,4 @@
-"""Charts are read back from the SVG: where lines and bars stand, and what keeps several charts on one page apart."""
+"""Charts are read back from the SVG: positions of lines and bars, and ids that do not clash on one page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from avemo_jax.evaluation.results import ReliabilityBin
 from avemo_jax.reporting.charts import Interval, Line, interval_chart, line_chart, reliability_chart, weight_chart
 
 EPOCHS = np.arange(5)
@@ -31,7 +32,7 @@ def texts(svg: str) -> list[str]:
     return [element.text for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_a_line_stands_where_its_numbers_say():
+def test_a_line_is_drawn_at_its_numbers():
     svg = line_chart([some_line()], title="loss", x_name="epoch", y_name="loss, %", y_range=(0, 40), level=("chance", 20))
     (line,) = drawn(svg, "stroke: var(--first)")
     # The drawing is 380 x 230 with margins left 50, right 14, top 8, bottom 38; y points downwards.
@@ -81,12 +82,12 @@ def test_the_same_numbers_give_the_same_bytes():
         return line_chart([some_line()], title="loss", x_name="epoch", y_name="")
 
     first = chart()
-    with matplotlib.rc_context({"axes.linewidth": 9, "xtick.labelsize": 40, "axes.spines.bottom": False}):  # somebody's matplotlibrc
+    with matplotlib.rc_context({"axes.linewidth": 9, "xtick.labelsize": 40, "axes.spines.bottom": False}):  # as a matplotlibrc may set
         assert chart() == first
     assert chart() == first
 
 
-def test_the_page_has_the_say_over_colour_size_and_font():
+def test_the_page_sets_colour_size_and_font():
     svg = line_chart([some_line("first"), some_line("third")], title="loss", x_name="epoch", y_name="")
     paints = set(re.findall(r"(?:fill|stroke|background|color): ([^;\"]+)", svg))
     assert paints == {"none", "currentColor", "var(--first)", "var(--third)"}
@@ -95,7 +96,16 @@ def test_the_page_has_the_say_over_colour_size_and_font():
     assert root.attrib == {"viewBox": "0 0 380 230", "role": "img", "aria-label": "loss", "stroke-linejoin": "round"}
 
 
-def test_nothing_of_a_file_is_left():
+def test_no_placeholder_is_left():
+    """Markers have two colours in one style."""
+    rows = [Interval("a", "first", 60, 50, 75), Interval("b", "second", 90)]
+    bins = [ReliabilityBin(low=0.4, high=0.5, num_clips=30, confidence=0.45, accuracy=0.3)]
+    charts = [interval_chart(rows, title="UAR", x_name="UAR, %", x_range=(0, 100), level=("chance", 12.5))]
+    charts += [reliability_chart([("third", bins)], title="reliability"), weight_chart(EPOCHS, np.full(5, 0.2), title="w", style="second")]
+    assert not [svg for svg in charts if "#0101" in svg or "DejaVu" in svg]
+
+
+def test_nothing_that_belongs_to_a_file_is_left():
     svg = line_chart([some_line()], title="loss", x_name="epoch", y_name="")
     assert svg.startswith("<svg ")
     for part in ("<?xml", "<!DOCTYPE", "<metadata", "<style", "<!--"):
@@ -109,21 +119,21 @@ def test_text_is_text():
     assert "<s> & $t^2$" in texts(svg)
 
 
-def test_intervals_stand_where_their_numbers_say():
-    rows = [Interval("60.0 [50.0, 75.0]  ours", "first", 60, 50, 75), Interval("90.0  claim", "second", 90)]
+def test_intervals_are_drawn_at_their_numbers():
+    rows = [Interval("60.0 [50.0, 75.0]  ours", "first", 60, 50, 75), Interval("90.0  published", "second", 90)]
     svg = interval_chart(rows, title="UAR", x_name="UAR, %", x_range=(0, 100), level=("chance", 12.5))
     (line,) = drawn(svg, "stroke: var(--first); stroke-width: 2.5")
     # 380 wide with margins of 14; rows are 40 high from 8 down, their values at seven tenths.
     np.testing.assert_allclose(line, [[14 + 352 * 0.5, 8 + 28], [14 + 352 * 0.75, 8 + 28]], atol=0.01)
-    assert not drawn(svg, "stroke: var(--second); stroke-width: 2.5")  # a claim has no interval
-    assert {"60.0 [50.0, 75.0]  ours", "90.0  claim", "chance", "UAR, %"} <= {text.replace("\xa0", " ") for text in texts(svg)}
+    assert not drawn(svg, "stroke: var(--second); stroke-width: 2.5")  # published numbers have no interval
+    assert {"60.0 [50.0, 75.0]  ours", "90.0  published", "chance", "UAR, %"} <= {text.replace("\xa0", " ") for text in texts(svg)}
     assert ElementTree.fromstring(svg).get("viewBox") == "0 0 380 126"
 
 
-def test_reliability_is_right_over_said():
+def test_reliability_is_accuracy_over_confidence():
     bins = [
-        {"low": 0.4, "high": 0.5, "num_clips": 30, "confidence": 0.45, "accuracy": 0.3},
-        {"low": 0.9, "high": 1.0, "num_clips": 10, "confidence": 0.95, "accuracy": 0.8},
+        ReliabilityBin(low=0.4, high=0.5, num_clips=30, confidence=0.45, accuracy=0.3),
+        ReliabilityBin(low=0.9, high=1.0, num_clips=10, confidence=0.95, accuracy=0.8),
     ]
     svg = reliability_chart([("first", bins), ("second", bins[:1])], title="reliability")
     (line,) = drawn(svg, "stroke: var(--first)")

@@ -11,11 +11,14 @@ import pytest
 from html_page import Page
 
 from avemo_jax.atomic import write_json
-from avemo_jax.evaluation.results import Predictions, summarise, write_predictions_csv
-from avemo_jax.reporting.report import format_table, write_attention, write_report
+from avemo_jax.evaluation.predictions import Predictions, write_predictions_csv
+from avemo_jax.evaluation.results import RunFacts, RunResults
+from avemo_jax.evaluation.summary import summarise
+from avemo_jax.reporting.attention_examples import write_attention
+from avemo_jax.reporting.report import format_table, read_results, write_report
 
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-FACTS = dict(
+FACTS = RunFacts(
     corpus="synthetic",
     system="gru_attention",
     protocol="speaker_k",
@@ -26,7 +29,7 @@ FACTS = dict(
     num_undecodable=1,
     num_without_face=3,
     num_params=987654,
-    leaks=[],
+    leaks=(),
     seconds=754.2,
     speaker_independent=True,
 )
@@ -55,12 +58,12 @@ def some_predictions(skill: float, seeds: tuple[int, ...]) -> Predictions:
 def write_run(directory: Path, *, select: str = "validation", leaks: tuple[str, ...] = (), **facts) -> Path:
     """A run directory as training leaves it: two stages, two seeds, attention of two clips, temperatures."""
     directory.mkdir(exist_ok=True)
-    facts = FACTS | {"select": select, "leaks": list(leaks), "speaker_independent": not leaks} | facts
+    facts = dataclasses.replace(FACTS, **{"select": select, "leaks": leaks, "speaker_independent": not leaks} | facts)
     predictions = some_predictions(1.2, (0, 1))
     validation = dataclasses.replace(predictions, clip=np.char.add("validation_", predictions.clip))
-    baseline = summarise(some_predictions(0.5, (0,)), **(facts | {"system": "functionals_svm"}))
+    baseline = summarise(some_predictions(0.5, (0,)), dataclasses.replace(facts, system="functionals_svm"))
     write_predictions_csv(directory / "predictions.csv", predictions)
-    write_json(directory / "results.json", summarise(predictions, **facts, baseline=baseline, validation=validation))
+    write_json(directory / "results.json", summarise(predictions, facts, baseline=baseline, validation=validation).to_json())
     write_json(directory / "config.json", {"system": {"streams": ["audio"]}, "workdir": "</pre><script>alert(1)</script>"})
     write_json(directory / "audit.json", [{"finding": leak, "detail": "12 speakers are in training and test parts"} for leak in leaks])
     write_json(
@@ -110,7 +113,7 @@ def write_run(directory: Path, *, select: str = "validation", leaks: tuple[str, 
         audio_times_s=np.stack([times_s] * 2),
         video_weights=np.tile(np.where(np.arange(10) < 8, 1 / 8, 0), (2, 1)),
         video_times_s=np.stack([video_times_s] * 2),
-        keyframes=np.stack([pictures] * 2),
+        video_keyframes=np.stack([pictures] * 2),
     )
     return directory
 
@@ -128,15 +131,15 @@ def test_page_needs_nothing_else(page):
 def test_page_shows_every_part(page):
     for heading in (
         "Results",
-        "Claim and ours",
+        "Published results and this run",
         "Confusion",
         "By class",
         "Calibration",
         "Learning curves",
-        "Recall by speaker",
+        "UAR by speaker",
         "Attention over time",
-        "Leaks and losses",
-        "To reproduce",
+        "Leak audit and lost clips",
+        "Reproduction",
     ):
         assert heading in page.text
     assert "functionals_svm" in page.text and "chance" in page.text
@@ -158,7 +161,7 @@ def test_numbers_on_the_page_are_those_of_the_results(page, tmp_path):
 def test_charts_and_frames_are_inline(page):
     assert (
         sum(tag == "svg" for tag, _ in page.tags) == 2 + 4 + 2 * 2
-    )  # claims, reliability; two stages x two charts; two clips x two streams
+    )  # published results, reliability; two stages x two charts; two clips x two streams
     assert sum(tag == "img" for tag, _ in page.tags) == 2 * 8  # padded video steps are left out
     bars = {"first": 0, "second": 0}
     for _, attributes in page.tags:
@@ -175,30 +178,30 @@ def test_text_from_files_is_escaped(page):
     assert "alert(1)" in page.text  # seen as text; test_page_needs_nothing_else knows that it is no script
 
 
-def test_claims_stand_beside(tmp_path):
+def test_published_results_are_shown_beside(tmp_path):
     directory = write_run(tmp_path, corpus="ravdess")
     page = Page(write_report(directory).read_text())
-    rows = {row[""]: row for row in csv.DictReader((directory / "tables" / "claims.csv").open())}
-    assert rows["claim, document E"] == {
-        "": "claim, document E",
+    rows = {row["source"]: row for row in csv.DictReader((directory / "tables" / "published.csv").open())}
+    assert rows["document E"] == {
+        "source": "document E",
         "UAR": "-",
         "WAR": "76.5",
         "protocol": "random10",
-        "leaks and marks": "speaker-dependent",
+        "caveats": "speaker-dependent",
     }
     results = json.loads((directory / "results.json").read_text())
     war = results["metrics"]["war"]
-    assert rows["gru_attention, ours"]["WAR"] == f"{100 * war['pooled']:.1f} [{100 * war['ci95'][0]:.1f}, {100 * war['ci95'][1]:.1f}]"
+    assert rows["gru_attention, this run"]["WAR"] == f"{100 * war['pooled']:.1f} [{100 * war['ci95'][0]:.1f}, {100 * war['ci95'][1]:.1f}]"
     assert rows["listeners"]["WAR"] == "67.0" and rows["Luna-Jimenez 2022, wav2vec2"]["protocol"] == "luna5"
-    assert "HiCMAE-B" not in rows  # which hears and sees
+    assert "HiCMAE-B" not in rows  # of other streams
     assert rows["chance"]["UAR"] == "12.5"
-    assert "The claim is of another protocol, random10" not in page.text and "the claim is of another protocol, random10" in page.text
+    assert "the published result is of another protocol, random10, and not comparable" in page.text
 
 
 def test_tables_are_copied_for_papers_and_spreadsheets(tmp_path):
     directory = write_run(tmp_path)
     text = Page(write_report(directory).read_text()).text
-    names = {"claims", "results", "folds", "classes", "confusion", "speakers", "calibration"}
+    names = {"published", "results", "folds", "classes", "confusion", "speakers", "calibration"}
     assert {path.name for path in (directory / "tables").iterdir()} == {f"{name}.{ending}" for name in names for ending in ("csv", "tex")}
     assert "LaTeX and CSV of the tables" in text and r"\label{tab:results}" in text
     results = json.loads((directory / "results.json").read_text())
@@ -217,39 +220,41 @@ def test_calibration_is_shown_before_and_after(tmp_path):
     assert f"{min(found):.2f} to {max(found):.2f}" in text
     results["calibration"]["scaled"] = None
     write_json(tmp_path / "results.json", results)
-    assert "No temperature" in Page(write_report(tmp_path).read_text()).text
+    assert "No temperature scaling" in Page(write_report(tmp_path).read_text()).text
 
 
 def test_results_of_an_earlier_version_are_named(tmp_path):
     results = json.loads((write_run(tmp_path) / "results.json").read_text())
     write_json(tmp_path / "results.json", {name: value for name, value in results.items() if name != "calibration"})
-    with pytest.raises(ValueError, match="earlier version; --mode=evaluate writes it anew"):
+    with pytest.raises(ValueError, match="earlier version; --mode=evaluate writes it again"):
         write_report(tmp_path)
 
 
-def test_leaks_and_selection_on_test_are_marked(tmp_path):
+def test_leaks_and_selection_on_test_are_flagged(tmp_path):
     directory = write_run(tmp_path, select="test", leaks=("speaker_in_two_parts",))
     text = Page(write_report(directory).read_text()).text
-    assert "Read these numbers with care" in text
+    assert "Caveats" in text
     assert "speaker-dependent" in text and "speaker-independent" not in text
     assert "selected on the test part" in text
     assert "12 speakers are in training and test parts" in text
-    table = format_table(json.loads((directory / "results.json").read_text()))
+    table = format_table(read_results(directory))
     assert "! speaker-dependent" in table and "! selected on the test part" in table and "! leak: speaker_in_two_parts" in table
 
 
-def test_a_network_that_does_not_beat_the_baseline_is_reported_as_such():
-    weak, strong = (summarise(some_predictions(skill, (0,)), **(FACTS | {"system": name})) for skill, name in ((0.0, "net"), (1.2, "svm")))
-    uar = weak["metrics"]["uar"]["mean_of_folds"]
-    assert f"! does not beat svm: UAR {100 * uar:.1f} against" in format_table(weak | {"baseline": strong})
-    assert "does not beat" not in format_table(strong | {"baseline": weak})
+def test_a_network_that_is_not_better_than_the_baseline_is_reported_as_such():
+    def run(skill: float, name: str, baseline: RunResults | None = None) -> RunResults:
+        return summarise(some_predictions(skill, (0,)), dataclasses.replace(FACTS, system=name), baseline=baseline)
+
+    uar = run(0.0, "net").metrics["uar"].mean_of_folds
+    assert f"! not better than svm: UAR {100 * uar:.1f} against" in format_table(run(0.0, "net", run(1.2, "svm")))
+    assert "not better" not in format_table(run(1.2, "svm", run(0.0, "net")))
 
 
 def test_failed_trials_are_counted(tmp_path):
     directory = write_run(tmp_path)
     rows = (directory / "metrics.jsonl").read_text().replace('"trial": 3, "train_loss"', '"trial": 3, "failed": true, "train_loss"')
     (directory / "metrics.jsonl").write_text(rows)
-    assert Page(write_report(directory).read_text()).text.count("1 ended early: the loss was not finite.") == 2  # in both stages
+    assert Page(write_report(directory).read_text()).text.count("1 stopped early: the loss was not finite.") == 2  # in both stages
 
 
 def test_a_killed_run_leaves_its_curves(tmp_path):
@@ -286,14 +291,15 @@ def test_terminal_table_by_hand():
         probabilities=np.eye(2)[said],
         classes=("calm", "sad"),
     )
-    lines = format_table(summarise(predictions, **FACTS)).splitlines()
+    lines = format_table(summarise(predictions, FACTS)).splitlines()
     assert "gru_attention on synthetic, protocol speaker_k (speaker-independent), 8 clips, 2 classes (acted), 2 folds x 1 seed" in lines[0]
-    assert lines[1].split() == ["UAR", "WAR", "macro", "F1", "weighted", "F1", "ECE"]
+    assert lines[1] == "Results"
+    assert re.split(r"  +", lines[2].strip()) == ["system", "over", "UAR", "WAR", "macro F1", "weighted F1", "ECE"]
     # UAR: 1 and (1/3 + 1) / 2 = 2/3; WAR: 1 and 1/2.
-    assert re.match(r"gru_attention +83\.3 ± 23\.6 +75\.0 ± 35\.4 ", lines[2])
-    assert re.match(r" +pooled \[95 % interval\] +83\.3 \[0\.0, 100\.0\] +75\.0 \[0\.0, 100\.0\] ", lines[3])
-    assert re.match(r"chance +50\.0 +75\.0 +42\.9 +64\.3 +-", lines[4])
-    assert len({len(line) for line in lines[1:5]}) == 1
+    assert re.match(r"  gru_attention +mean of folds +83\.3 ± 23\.6 +75\.0 ± 35\.4 ", lines[3])
+    assert re.match(r"  gru_attention +pooled +83\.3 \[0\.0, 100\.0\] +75\.0 \[0\.0, 100\.0\] ", lines[4])
+    assert re.match(r"  chance +pooled +50\.0 +75\.0 +42\.9 +64\.3 +-", lines[5])
+    assert len({len(line) for line in lines[2:6]}) == 1
 
 
 def test_attention_of_the_wrong_shape_is_refused(tmp_path):
@@ -309,14 +315,14 @@ def test_attention_of_the_wrong_shape_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_corpus_that_does_not_say_who_is_recorded_is_called_that(tmp_path):
+def test_a_corpus_without_speakers_is_reported_as_such(tmp_path):
     nobody = some_predictions(1.2, (0,))
     nobody = dataclasses.replace(nobody, speaker=np.full_like(nobody.speaker, ""))
     directory = write_run(tmp_path)
-    write_json(directory / "results.json", summarise(nobody, **(FACTS | {"speaker_independent": False})))
+    write_json(directory / "results.json", summarise(nobody, dataclasses.replace(FACTS, speaker_independent=False)).to_json())
     (directory / "predictions.csv").unlink()
     text = Page(write_report(directory).read_text()).text
-    table = format_table(json.loads((directory / "results.json").read_text()))
+    table = format_table(read_results(directory))
     for found in (text, table):
-        assert "speakers unknown: the corpus does not say who is recorded" in found
+        assert "speakers unknown: the corpus does not name speakers" in found
         assert "speaker-dependent" not in found and "speaker-independent" not in found

@@ -1,23 +1,45 @@
-"""The tables beside the main one say what was tried and measured, and nothing where there is nothing."""
+"""Tables of stages, settings and searches, and none for a plain run."""
 
-from avemo_jax.reporting.side_tables import format_side_tables, side_tables
+from __future__ import annotations
+
+import dataclasses
+
+from compared_systems import FACTS, some_predictions
+
+from avemo_jax.evaluation.results import RunFacts, RunResults, SearchResult, SettingResult, StageResult
+from avemo_jax.evaluation.summary import summarise
+from avemo_jax.reporting.side_tables import side_tables
+from avemo_jax.reporting.tables import table_text
 
 METRICS = {"uar": 0.5, "war": 0.25, "macro_f1": 0.4, "weighted_f1": 0.3, "ece": 0.1}
 
 
+def plain() -> RunResults:
+    return summarise(some_predictions(), RunFacts(**FACTS | {"system": "gru"}), num_resamples=20)
+
+
 def test_stages_and_settings_are_rows():
-    settings = [
-        {"setting": 0, "tried": {"streams.audio.context_units": [256], "learning_rate": 0.1}, "validation": 0.75} | METRICS,
-        {"setting": 1, "tried": {"streams.audio.context_units": [256, 256], "learning_rate": 0.1}, "validation": 0.5} | METRICS,
-    ]
-    stages = [{"stage": "audio", "num_params": 1234} | METRICS]
-    first, second = side_tables({"stages": stages, "settings": settings})
-    assert first["rows"] == [["audio", "1,234", "50.0", "25.0", "40.0", "30.0", "10.0"]]
-    assert second["header"][:3] == ["context_units", "learning_rate", "validation"]
-    assert second["rows"][1][:4] == ["(256, 256)", "0.1", "0.500", "50.0"]
-    lines = format_side_tables({"settings": settings}).splitlines()
-    assert lines[0].startswith("Settings (") and len({len(line) for line in lines[1:]}) == 1
+    tried = {"streams.audio.context_units": [256], "learning_rate": 0.1}
+    settings = (
+        SettingResult(setting=0, tried=tried, validation=0.75, metrics=METRICS),
+        SettingResult(setting=1, tried=tried | {"streams.audio.context_units": [256, 256]}, validation=None, metrics=METRICS),
+    )
+    stages = (StageResult(stage="audio", num_params=1234, metrics=METRICS),)
+    first, second = side_tables(dataclasses.replace(plain(), stages=stages, settings=settings))
+    assert first.cells == [["audio", "1,234", "50.0", "25.0", "40.0", "30.0", "10.0"]]
+    assert second.header[:3] == ["context_units", "learning_rate", "validation score"]
+    assert second.cells[1][:4] == ["(256, 256)", "0.1", "failed", "50.0"]
+    lines = table_text(second).splitlines()
+    assert lines[0] == "Settings" and len({len(line) for line in lines[1:4]}) == 1
+
+
+def test_a_search_is_a_row_a_fold():
+    found = SearchResult(
+        fold="fold1", num_settings=5, num_failed=2, setting=3, tried={"learning_rate": 0.012345}, validation=0.5, median_validation=0.25
+    )
+    (table,) = side_tables(dataclasses.replace(plain(), search=(found,)))
+    assert table.cells == [["fold1", "0.0123", "0.500", "0.250", "5, 2 failed"]]
 
 
 def test_a_plain_run_has_none():
-    assert side_tables({}) == [] and format_side_tables({}) == ""
+    assert side_tables(plain()) == []

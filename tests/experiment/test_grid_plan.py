@@ -1,43 +1,22 @@
-"""The plan of an experiment: who trains, who selects, who is tested, who is counted."""
+"""The plan of a run: which clips each trial trains on, selects by and is tested on, and which are counted."""
 
 import numpy as np
 import pytest
 from made_sets import segment, write_set
+from small_experiment import EMOTIONS, small_clips, small_config
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, PreparedCorpus
 from avemo_jax.experiment.baseline import baseline_predictions
 from avemo_jax.experiment.grid_plan import make_plan
-from configs import base
 
-EMOTIONS = ("neutral", "happy", "sad", "angry")
 LOST = "s1-happy-0"
-
-
-def config(**fields):
-    made = base.get_config()
-    with made.unlocked():
-        for name, value in {"corpus.label_set": "iemocap4", "protocol.num_folds": 3, **fields}.items():
-            made.update_from_flattened_dict({name: value})
-    return made.to_dict()
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Six speakers x four emotions x two takes, and one clip whose word no label set has; one clip is lost."""
-    clips = [
-        Clip(
-            clip_id=f"s{speaker}-{emotion}-{take}",
-            corpus="made",
-            label=emotion,
-            speaker=f"s{speaker}",
-            gender="female" if speaker % 2 else "male",
-        )
-        for speaker in range(6)
-        for emotion in EMOTIONS
-        for take in range(2)
-    ]
-    clips.append(Clip(clip_id="zz", corpus="made", label="bored", speaker="s0", gender="male"))
+    """Six speakers x four emotions x two takes, and one clip with an emotion that no label set has; one clip is lost."""
+    clips = [*small_clips(num_speakers=6), Clip(clip_id="zz", corpus="made", label="bored", speaker="s0", gender="male")]
 
     def segments_of(i):
         if clips[i].clip_id == LOST:
@@ -51,7 +30,7 @@ def prepared(tmp_path_factory):
 
 
 def test_every_labelled_clip_is_planned_and_the_lost_one_is_tested_but_not_trained_on(prepared):
-    plan = make_plan(config(), prepared)
+    plan = make_plan(small_config(), prepared)
     assert len(plan.clips) == 48 and plan.num_undecodable == 1 and plan.num_without_face == 0
     inputs = plan.inputs(plan.stages[0], plan.trials)
     lost = plan.data.examples_of([LOST])
@@ -67,19 +46,19 @@ def test_every_labelled_clip_is_planned_and_the_lost_one_is_tested_but_not_train
 
 
 def test_selecting_on_test_is_possible(prepared):
-    plan = make_plan(config(**{"protocol.select": "test"}), prepared)
+    plan = make_plan(small_config(protocol__select="test"), prepared)
     one, fold = plan.inputs(plan.stages[0], plan.trials)[0], plan.folds.folds[0]
     chosen = {plan.data.clip_ids[plan.data.clip[row]] for row in one.select_index[: one.select_count]}
     assert chosen == set(fold.test)
 
 
-def test_the_baseline_tests_every_clip_and_hears_the_difference(prepared):
-    plan = make_plan(config(), prepared)
+def test_the_baseline_tests_every_clip_and_beats_chance(prepared):
+    plan = make_plan(small_config(), prepared)
     predictions = baseline_predictions(plan, prepared.functionals, plan.folds.folds)
     assert sorted(predictions.clip) == [clip.clip_id for clip in plan.clips]
     assert (predictions.predicted == predictions.label).mean() > 0.5
     lost = predictions.probabilities[predictions.clip == LOST][0]
-    assert lost.max() < 0.3  # nothing is known of it but how often the classes occur
+    assert lost.max() < 0.3  # the class frequencies of the training part
 
 
 def test_length_buckets_are_of_the_lengths_of_the_corpus(prepared, tmp_path):
@@ -87,25 +66,22 @@ def test_length_buckets_are_of_the_lengths_of_the_corpus(prepared, tmp_path):
     audio = write_set(tmp_path, clips, lambda i: [segment(2 + i % 4, 3, i)], step_shape=(3,))
     corpus = PreparedCorpus(clips, {"audio": audio}, None)
     for number, expected in ((1, ()), (2, (("audio", (4, 5)),)), (4, (("audio", (3, 4, 5)),))):
-        plan = make_plan(config(**{"train.length_buckets": number}), corpus)
+        plan = make_plan(small_config(train__length_buckets=number), corpus)
         assert plan.recipe(plan.stages[0], plan.trials[0]).length_limits == expected
-    for fields, message in (
-        ({"train.length_buckets": 0}, "at least 1"),
-        ({"train.length_buckets": 2, "devices.feed": "stream"}, "in memory"),
-    ):
-        plan = make_plan(config(**fields), corpus)
-        with pytest.raises(ValueError, match=f"length_buckets.*{message}"):
-            plan.recipe(plan.stages[0], plan.trials[0])
+    plan = make_plan(small_config(train__length_buckets=0), corpus)
+    with pytest.raises(ValueError, match=r"length_buckets must be at least 1, got 0"):
+        plan.recipe(plan.stages[0], plan.trials[0])
 
 
-def test_what_does_not_fit_is_said(prepared):
+def test_a_config_that_does_not_fit_is_refused(prepared):
     for fields, message in (
-        ({"devices.feed": "disk"}, "devices.feed must be one of"),
-        ({"protocol.select": "train"}, "protocol.select must be"),
-        ({"protocol.name": "luna5"}, "luna5.*ravdess"),
-        ({"corpus.label_set": "emojis"}, "unknown label set"),
+        ({"devices__feed": "disk"}, "devices.feed must be one of"),
+        ({"protocol__select": "train"}, "protocol.select must be"),
+        ({"protocol__name": "luna5"}, "luna5.*ravdess"),
+        ({"corpus__label_set": "emojis"}, "unknown label set"),
+        ({"train__length_buckets": 2, "devices__feed": "stream"}, "length_buckets needs all examples in memory"),
     ):
         with pytest.raises(ValueError, match=message):
-            make_plan(config(**fields), prepared)
+            make_plan(small_config(**fields), prepared)
     with pytest.raises(ValueError, match="loso needs 3 speakers"):
-        make_plan(config(**{"protocol.name": "loso"}), PreparedCorpus(prepared.clips[:16], prepared.sets, None))
+        make_plan(small_config(protocol__name="loso"), PreparedCorpus(prepared.clips[:16], prepared.sets, None))

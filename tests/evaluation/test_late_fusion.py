@@ -9,7 +9,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from avemo_jax.evaluation.joining import Logistic, WeightedProduct, fit_joiner, joiner_from_dict, score_of
+from avemo_jax.evaluation.late_fusion import Logistic, WeightedProduct, fit_rule, rule_from_json, score_of
 
 
 def said(label: np.ndarray, num_classes: int, noise: float, seed: int) -> np.ndarray:
@@ -33,28 +33,28 @@ def test_a_weighted_product_by_hand():
 
 
 def test_weights_go_to_the_system_that_knows():
-    joiner = fit_joiner("weighted_product", LABEL, [NOISE, np.eye(3)[LABEL] * 0.5 + 0.2])
-    assert isinstance(joiner, WeightedProduct)
-    assert joiner.weights[1] > 0.5 and sum(joiner.weights) == pytest.approx(1)
-    assert score_of(LABEL, joiner.join([NOISE, np.eye(3)[LABEL] * 0.5 + 0.2]), 3, "uar") == 1
+    rule = fit_rule("weighted_product", LABEL, [NOISE, np.eye(3)[LABEL] * 0.5 + 0.2])
+    assert isinstance(rule, WeightedProduct)
+    assert rule.weights[1] > 0.5 and sum(rule.weights) == pytest.approx(1)
+    assert score_of(LABEL, rule.join([NOISE, np.eye(3)[LABEL] * 0.5 + 0.2]), 3, "uar") == 1
 
 
 def test_weights_are_the_best_of_all_twentieths():
-    joiner = fit_joiner("weighted_product", LABEL, [GOOD, POOR], metric="loss")
+    rule = fit_rule("weighted_product", LABEL, [GOOD, POOR], metric="loss")
     losses = {w: score_of(LABEL, WeightedProduct((w / 20, 1 - w / 20)).join([GOOD, POOR]), 3, "loss") for w in range(21)}
     best = max(losses, key=losses.__getitem__)
-    assert joiner.weights == (best / 20, (20 - best) / 20) and best > 10
+    assert rule.weights == (best / 20, (20 - best) / 20) and best > 10
     assert len(set(losses.values())) == 21
 
 
 def test_of_equally_good_weights_the_most_even_are_taken():
     certain = np.eye(3)[LABEL] * 0.9 + 0.1 / 3
-    assert fit_joiner("weighted_product", LABEL, [certain, certain]).weights == (0.5, 0.5)
-    three = fit_joiner("weighted_product", LABEL, [certain] * 3).weights
+    assert fit_rule("weighted_product", LABEL, [certain, certain]).weights == (0.5, 0.5)
+    three = fit_rule("weighted_product", LABEL, [certain] * 3).weights
     assert sorted(three) == [0.3, 0.35, 0.35]
     # two wrong systems that agree with nobody: weights of the third must reach over a half
     wrong = np.eye(3)[(LABEL + 1) % 3] * 0.5 + 0.5 / 3
-    assert score_of(LABEL, fit_joiner("weighted_product", LABEL, [wrong, certain, wrong]).join([wrong, certain, wrong]), 3, "uar") == 1
+    assert score_of(LABEL, fit_rule("weighted_product", LABEL, [wrong, certain, wrong]).join([wrong, certain, wrong]), 3, "uar") == 1
 
 
 def features(*posteriors: np.ndarray) -> np.ndarray:
@@ -65,19 +65,19 @@ def features(*posteriors: np.ndarray) -> np.ndarray:
 def test_logistic_is_scikit_learns(num_classes):
     label = np.arange(80) % num_classes
     posteriors = [said(label, num_classes, noise, seed) for seed, noise in enumerate((0.8, 1.2))]
-    joiner = fit_joiner("logistic", label, posteriors)
+    rule = fit_rule("logistic", label, posteriors)
     reference = LogisticRegression(C=1.0, max_iter=1000).fit(features(*posteriors), label)
     unseen = [said(label[::-1], num_classes, 1.0, seed) for seed in (7, 8)]
-    np.testing.assert_allclose(joiner.join(unseen), reference.predict_proba(features(*unseen)), atol=1e-9)
-    assert isinstance(joiner, Logistic) and joiner.coefficients.shape == (num_classes, 2 * num_classes)
+    np.testing.assert_allclose(rule.join(unseen), reference.predict_proba(features(*unseen)), atol=1e-9)
+    assert isinstance(rule, Logistic) and rule.coefficients.shape == (num_classes, 2 * num_classes)
 
 
 @pytest.mark.parametrize("absent", [0, 2])
 def test_a_class_that_was_not_there_is_never_said(absent):
     """Of three classes one is missing: two are left, for which scikit-learn keeps one row."""
     rows = absent != LABEL
-    joiner = fit_joiner("logistic", LABEL[rows], [GOOD[rows], POOR[rows]])
-    joined = joiner.join([GOOD, POOR])
+    rule = fit_rule("logistic", LABEL[rows], [GOOD[rows], POOR[rows]])
+    joined = rule.join([GOOD, POOR])
     np.testing.assert_array_equal(joined[:, absent], 0)
     np.testing.assert_allclose(joined.sum(axis=1), 1)
     kept = [index for index in range(3) if index != absent]
@@ -86,29 +86,29 @@ def test_a_class_that_was_not_there_is_never_said(absent):
     four = np.arange(80) % 4
     posteriors = [said(four, 4, noise, seed) for seed, noise in enumerate((0.8, 1.2))]
     present = four != 1
-    three = fit_joiner("logistic", four[present], [one[present] for one in posteriors]).join(posteriors)
+    three = fit_rule("logistic", four[present], [one[present] for one in posteriors]).join(posteriors)
     assert not three[:, 1].any() and (three[:, [0, 2, 3]] > 0).all()
 
 
 def test_one_class_alone_is_always_said():
-    joined = fit_joiner("logistic", np.full(5, 1), [GOOD[:5], POOR[:5]]).join([GOOD, POOR])
+    joined = fit_rule("logistic", np.full(5, 1), [GOOD[:5], POOR[:5]]).join([GOOD, POOR])
     np.testing.assert_array_equal(joined, np.eye(3)[np.full(90, 1)])
 
 
-@pytest.mark.parametrize("rule", ["weighted_product", "logistic"])
-def test_a_rule_survives_json(rule):
-    rows = LABEL != 1  # so that one intercept is no number
-    joiner = fit_joiner(rule, LABEL[rows], [GOOD[rows], POOR[rows]])
-    content = json.loads(json.dumps(joiner.as_dict(), allow_nan=False))
-    again = joiner_from_dict(content)
-    np.testing.assert_array_equal(again.join([GOOD, POOR]), joiner.join([GOOD, POOR]))
-    assert again.as_dict() == joiner.as_dict() and content["rule"] == rule
+@pytest.mark.parametrize("name", ["weighted_product", "logistic"])
+def test_a_rule_survives_json(name):
+    rows = LABEL != 1  # so that one intercept is not finite
+    rule = fit_rule(name, LABEL[rows], [GOOD[rows], POOR[rows]])
+    content = json.loads(json.dumps(rule.to_json(), allow_nan=False))
+    again = rule_from_json(content)
+    np.testing.assert_array_equal(again.join([GOOD, POOR]), rule.join([GOOD, POOR]))
+    assert again.to_json() == rule.to_json() and content["rule"] == name
 
 
 @pytest.mark.parametrize("rule", ["weighted_product", "logistic"])
 def test_the_order_of_clips_has_no_say(rule):
     order = np.random.default_rng(3).permutation(90)
-    joined = [fit_joiner(rule, LABEL[rows], [GOOD[rows], POOR[rows]]).join([GOOD, POOR]) for rows in (np.arange(90), order)]
+    joined = [fit_rule(rule, LABEL[rows], [GOOD[rows], POOR[rows]]).join([GOOD, POOR]) for rows in (np.arange(90), order)]
     np.testing.assert_allclose(*joined, atol=1e-4)
 
 
@@ -121,7 +121,7 @@ def test_scores_by_hand():
 
 def test_what_cannot_be_joined_says_why():
     with pytest.raises(ValueError, match=r"a rule of late fusion among .*'logistic'.*, got 'mean'"):
-        fit_joiner("mean", LABEL, [GOOD, POOR])
+        fit_rule("mean", LABEL, [GOOD, POOR])
     for label, posteriors in ((LABEL, [GOOD]), (LABEL[:5], [GOOD, POOR]), (LABEL[:0], [GOOD[:0]] * 2), (LABEL, [GOOD, POOR[:, :2]])):
-        with pytest.raises(ValueError, match=r"posteriors \(N, K\) of two systems or more"):
-            fit_joiner("logistic", label, posteriors)
+        with pytest.raises(ValueError, match=r"probabilities \(N, K\) of two systems or more"):
+            fit_rule("logistic", label, posteriors)

@@ -1,4 +1,4 @@
-"""What a finished run restores is its own: steps of other runs or epochs, and predictions that were changed, are errors."""
+"""A finished run restores its own checkpoints only: those of other runs or epochs, and changed predictions, are errors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_experiment import only, small_config, small_corpus
+from small_experiment import STEP, only, small_config, small_corpus
 
+from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.experiment import predict
+from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.modes.evaluate import evaluate as evaluate_run
 from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.checkpoints import ForeignCheckpoint
@@ -35,11 +36,11 @@ def finished(corpus, tmp_path_factory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def workdir(finished, tmp_path) -> Path:
-    """A copy of the first run, to do harm to."""
+    """A copy of the first run, to damage."""
     return shutil.copytree(finished[0], tmp_path / "run")
 
 
-def config(workdir: Path, seed: int = 0) -> dict:
+def config(workdir: Path, seed: int = 0) -> Experiment:
     return small_config(workdir, train__stages=("audio",), train__seeds=(seed,))
 
 
@@ -54,11 +55,10 @@ def test_the_step_of_another_run_is_an_error_in_every_mode(workdir, finished, co
     step = workdir / "checkpoints" / "audio" / "2"
     shutil.rmtree(step)
     shutil.copytree(finished[1] / "checkpoints" / "audio" / "2", step)
-    views = {"audio": ((3,), "float32")}
     for restore in (
         lambda: evaluate_run(config(workdir), corpus),
         lambda: train_grid(config(workdir), corpus),
-        lambda: predict.load_ensemble(config(workdir), workdir, views, 10.0, None),
+        lambda: load_ensemble(config(workdir), {"audio": STEP}, 10.0, None),
     ):
         with pytest.raises(ForeignCheckpoint, match="audio/2 does not belong to this run") as error:
             restore()

@@ -1,0 +1,59 @@
+"""Caveats of a run's results: shared speakers, selection on the test part, flagged leaks, and comparison with chance and the baseline."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avemo_jax.evaluation.metrics import reported_metrics
+from avemo_jax.evaluation.results import RunResults
+from avemo_jax.text import format_percent
+
+
+def constant_confusion(counts: np.ndarray) -> np.ndarray:
+    """Return the confusion matrix (K, K) of predicting the most frequent class for every clip of `counts` (K, K)."""
+    constant = np.zeros_like(counts)
+    constant[:, counts.sum(axis=1).argmax()] = counts.sum(axis=1)
+    return constant
+
+
+def chance(results: RunResults) -> dict[str, float]:
+    """Return the metrics of predicting the most frequent class for every clip; its UAR is one over the number of classes."""
+    constant = constant_confusion(np.asarray(results.confusion.counts))
+    return {metric.name: float(metric.value(constant)) for metric in reported_metrics() if metric.from_confusion}
+
+
+def speakers_are_known(results: RunResults) -> bool:
+    """Whether the corpus names the speaker of any clip."""
+    return any(results.per_speaker)
+
+
+def speaker_protocol(results: RunResults) -> str:
+    """Return "speaker-independent", "speaker-dependent" or "speakers unknown"."""
+    if not speakers_are_known(results):
+        return "speakers unknown"
+    return "speaker-independent" if results.speaker_independent else "speaker-dependent"
+
+
+def protocol_caveats(results: RunResults) -> list[str]:
+    """Return the caveats that follow from the protocol and the audit, which apply to every number of the run."""
+    found = []
+    if not speakers_are_known(results):
+        found.append("speakers unknown: the corpus does not name speakers, so the same people may be in training and test parts")
+    elif not results.speaker_independent:
+        found.append("speaker-dependent: the same speakers are in the training and test parts")
+    if results.select != "validation":
+        found.append(f"selected on the {results.select} part: the numbers are too high")
+    return found + [f"leak: {leak}" for leak in results.leaks]
+
+
+def caveats(results: RunResults) -> list[str]:
+    """Return all caveats of a run: those of its protocol, and chance or the baseline where it is not better than these."""
+    uar = results.metrics["uar"].mean_of_folds
+    rivals = {"chance": chance(results)["uar"]}
+    if results.baseline is not None:
+        rivals[results.baseline.system] = results.baseline.metrics["uar"].mean_of_folds
+    return protocol_caveats(results) + [
+        f"not better than {name}: UAR {format_percent(uar)} against {format_percent(rival)}"
+        for name, rival in rivals.items()
+        if uar <= rival
+    ]

@@ -1,0 +1,114 @@
+"""Published results of the systems that this project has, and of other systems on the same corpora.
+
+The report of a run shows them beside its own results, each with its protocol and caveats.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+_SPEAKER_DEPENDENT = ("random", "holdout")  # first words of the names of protocols that share speakers
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedResult:
+    """A published number.
+
+    Attributes:
+      source: for the table.
+      corpus: name of a corpus.
+      metric: "war" or "uar".
+      value: share.
+      protocol: that it was measured under.
+      systems: names of our systems that the document describes; empty for other systems.
+      streams: of other systems: their streams, sorted, "audio", "audio+video" or "video"; they are shown beside runs of the same streams.
+      num_classes: runs with another number of classes do not show it; 0 for any.
+      note: a further caveat.
+    """
+
+    source: str
+    corpus: str
+    metric: str
+    value: float
+    protocol: str
+    systems: tuple[str, ...] = ()
+    streams: str = ""
+    num_classes: int = 0
+    note: str = ""
+
+    @property
+    def caveats(self) -> str:
+        """Its caveats in words, "none" where there are none."""
+        shared = "speaker-dependent" if self.protocol.startswith(_SPEAKER_DEPENDENT) else ""
+        return "; ".join(filter(None, (shared, self.note))) or "none"
+
+
+def _of(document: str, corpus: str, protocol: str, values: Mapping[str, float], note: str = "") -> list[PublishedResult]:
+    """List accuracies in percent, by system; several systems are separated by commas."""
+    return [
+        PublishedResult(f"document {document}", corpus, "war", value / 100, protocol, tuple(systems.split(",")), note=note)
+        for systems, value in values.items()
+    ]
+
+
+_A2, _A1 = "contextual_temporal", "handcrafted_late_fusion"
+_B = "vgg19_lstm_attention"
+_D = "stacking"
+_B_ALL = f"{_B},{_B}_segments"
+
+# The documents' own numbers.
+OF_DOCUMENTS: tuple[PublishedResult, ...] = (
+    *_of("A", "ravdess", "random10", {f"{_A2}_audio": 86.3, f"{_A2}_video": 86.6, f"{_A2}_i3d_video": 85.2, _A2: 98.14}),
+    *_of("A", "iemocap", "random10", {f"{_A2}_audio": 84.12, f"{_A2}_video": 50.6, _A2: 86.6}),
+    *_of("A", "ravdess", "random10", {f"{_A1}_audio,{_A1}_audio_features": 81.2, f"{_A1}_video": 71.2, _A1: 93.2}),
+    *_of("A", "iemocap", "random10", {f"{_A1}_audio,{_A1}_audio_features": 72.2, f"{_A1}_video": 51.2, _A1: 71.2}),
+    *_of("B", "rml", "loso", {_B_ALL: 76.13}),
+    *_of("B", "rml", "random10", {_B_ALL: 98.70}),
+    *_of("B", "enterface", "loso", {_B_ALL: 78.49}),
+    *_of("B", "enterface", "random10", {_B_ALL: 97.75}),
+    *_of("C", "jaffe+ck48+cfe", "holdout_80_20", {"image_cnn": 66.91}),
+    *_of("C", "tess", "holdout_80_20", {"mfcc_lstm": 98.0}),
+    *_of(
+        "D", "ravdess", "holdout_50_25_25", {"stacking_audio": 58, "stacking_video": 61, "stacking,stacking_out_of_fold": 87}, "7 classes"
+    ),
+    *_of("D", "ravdess", "holdout 75/25", {"stacking_audio": 68, "stacking_video": 72}, "7 classes"),
+    *_of("E", "ravdess", "random10", {"gru_attention": 76.52, "gru_attention_video": 78.19, "gru_attention_fused": 91.25}),
+)
+
+# Speaker-independent results on RAVDESS speech.
+OF_OTHERS: tuple[PublishedResult, ...] = (
+    PublishedResult(
+        "HiCMAE-B", "ravdess", "war", 0.8799, "seq6", streams="audio+video", num_classes=8, note="epoch choice on test possible"
+    ),
+    *(
+        PublishedResult(f"Luna-Jimenez 2022, {what}", "ravdess", "war", value, "luna5", (), streams, 8, "checkpoint chosen on test")
+        for what, value, streams in (
+            ("wav2vec2 + action units", 0.8670, "audio+video"),
+            ("wav2vec2", 0.8182, "audio"),
+            ("action-unit LSTM", 0.6213, "video"),
+            ("action-unit means + MLP", 0.6022, "video"),
+        )
+    ),
+    PublishedResult("Whisper-large-v3, frozen", "ravdess", "uar", 0.7532, "emobox6", streams="audio", num_classes=8),
+    PublishedResult(
+        "46.8 k-parameter LSTM on MFCC", "ravdess", "uar", 0.623, "luna5", streams="audio", num_classes=8, note="mean of ten seeds"
+    ),
+    PublishedResult("listeners", "ravdess", "war", 0.67, "-", streams="audio", num_classes=8),
+    PublishedResult("listeners", "ravdess", "war", 0.75, "-", streams="video", num_classes=8),
+)
+
+
+def published_results(corpus: str, system: str, *, num_classes: int, streams: Sequence[str] | None) -> list[PublishedResult]:
+    """Return published results of this system on this corpus, then those of other systems with the same streams and classes.
+
+    Args:
+      streams: names of the run's streams, or None where they are not known, which leaves out other systems.
+    """
+    own = [one for one in OF_DOCUMENTS if one.corpus == corpus and system in one.systems]
+    others = [
+        one
+        for one in OF_OTHERS
+        if streams is not None and one.corpus == corpus and one.streams == "+".join(sorted(streams)) and one.num_classes in (0, num_classes)
+    ]
+    return own + others
