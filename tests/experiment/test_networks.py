@@ -37,7 +37,7 @@ def parameters(made) -> dict[tuple[str, ...], jax.ShapeDtypeStruct]:
 def test_an_encoder_is_frozen_unless_it_is_trained():
     frozen, tuned = config(), config(model__video__encoder_trained_from="all")
     assert is_frozen(frozen, "video") and trained_encoder(frozen, "video") is None and is_standardized(frozen, "video")
-    assert make_net(frozen, stages_of(frozen)[0], 4).video.encoder == "none"  # it has its features
+    assert dict(make_net(frozen, stages_of(frozen)[0], 4).streams)["video"].encoder == "none"  # it has its features
     assert not is_frozen(tuned, "video") and trained_encoder(tuned, "video").name == "mini_xception"
     assert not is_standardized(tuned, "video")  # it takes pictures as they are
     own = config(model__video__encoder="cnn")

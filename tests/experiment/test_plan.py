@@ -89,13 +89,9 @@ def test_length_buckets_are_of_the_lengths_of_the_corpus(prepared, tmp_path):
     for number, expected in ((1, ()), (2, (("audio", (4, 5)),)), (4, (("audio", (3, 4, 5)),))):
         plan = make_plan(config(**{"train.length_buckets": number}), corpus)
         assert plan.recipe(plan.stages[0], plan.trials[0]).length_limits == expected
-    for fields, message in (
-        ({"train.length_buckets": 0}, "at least 1"),
-        ({"train.length_buckets": 2, "devices.feed": "stream"}, "in memory"),
-    ):
-        plan = make_plan(config(**fields), corpus)
-        with pytest.raises(ValueError, match=f"length_buckets.*{message}"):
-            plan.recipe(plan.stages[0], plan.trials[0])
+    plan = make_plan(config(**{"train.length_buckets": 0}), corpus)
+    with pytest.raises(ValueError, match=r"length_buckets.*at least 1"):
+        plan.recipe(plan.stages[0], plan.trials[0])
 
 
 def test_what_does_not_fit_is_said(prepared):

@@ -16,7 +16,7 @@ from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.results import aggregate_segments, read_predictions_csv
 from avemo_jax.experiment import run, stages
-from avemo_jax.experiment.outcomes import NetworkOutcome, fit_machines
+from avemo_jax.experiment.outcomes import NetworkOutcome, fit_machines, machine_features
 from avemo_jax.experiment.plan import Plan, make_plan
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.stages import restore_stages, train_stages
@@ -294,10 +294,14 @@ def test_the_classical_system_is_a_system(finished, restored):
         predict.load_ensemble(config, Path(config["workdir"]), {"audio": VIEWS["audio"]}, 10.0, None)
 
 
-def test_the_classical_system_wants_its_features_in_memory(finished, tmp_path):
-    _, corpus, _ = finished("svm")
-    with pytest.raises(ValueError, match=r"devices\.feed=resident"):
-        run.train(small_config(tmp_path / "run", **CONFIGS["svm"], devices__feed="stream"), corpus)
+def test_the_classical_system_reads_a_stream_as_a_resident_set(prepared, tmp_path):
+    found = []
+    for feed in ("resident", "stream"):
+        plan = make_plan(small_config(tmp_path / "run", **CONFIGS["svm"], devices__feed=feed), only(prepared, "audio"))
+        found.append(machine_features(plan, plan.stages[0]))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found[0][1].any()
 
 
 def test_an_unfinished_stage_is_named(finished, tmp_path):
