@@ -45,9 +45,10 @@ if __name__ == "__main__":
     from small_experiment import small_clips, small_config
 
     from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
-    from avemo_jax.experiment import run
     from avemo_jax.experiment.grid_plan import make_plan
     from avemo_jax.experiment.searching import search
+    from avemo_jax.modes.search import join_search
+    from avemo_jax.modes.train import train
     from avemo_jax.runs.run_directory import open_run
 
     given_mode, given_workdir, given_sets, given_address = sys.argv[1:]
@@ -58,4 +59,4 @@ if __name__ == "__main__":
         with open_run(Path(given_workdir), config) as directory:
             search(make_plan(config, prepared), directory, {})
 
-    {"train": run.train, "alone": alone, "search": run.join_search}[given_mode](given, corpus)
+    {"train": train, "alone": alone, "search": join_search}[given_mode](given, corpus)
