@@ -1,4 +1,8 @@
-"""How the C library keeps memory that was freed."""
+"""Settings of the C library for memory that was freed.
+
+Needed because of glibc, to 2.36 at least, which hands large blocks back to the system when they are freed. `python -m benchmarks.encoders`
+with and without --give_back shows the gain; tests/test_allocator.py counts page faults and fails once glibc keeps such blocks by itself.
+"""
 
 from __future__ import annotations
 

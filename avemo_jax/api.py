@@ -156,7 +156,9 @@ def report(experiment: Experiment) -> None:
 
 def doctor(experiment: Experiment) -> bool:
     """Print what is installed and found, and how to fix each gap; returns whether nothing is missing."""
+    from avemo_jax.config.listing import format_fields, list_changes
     from data_prep.doctor import doctor
+    from data_prep.views import VIEWS
 
     corpus = experiment.corpus
     text, is_whole = doctor(
@@ -168,6 +170,8 @@ def doctor(experiment: Experiment) -> bool:
         prepared_dir=experiment.prepared_dir,
     )
     print(text)
+    print("Fields that this config sets (--help lists all):")
+    print(format_fields(list_changes(experiment, VIEWS)))
     return is_whole
 
 

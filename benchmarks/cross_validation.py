@@ -23,7 +23,7 @@ import statistics
 import jax
 import keras
 
-from avemo_jax.experiment.run import set_up_backend
+from avemo_jax.experiment.backend import set_up_backend
 from benchmarks import made_experiment, twins_keras, twins_torch
 from benchmarks.peak import matrix_products
 from benchmarks.turns import format_ratio, measure
@@ -73,7 +73,7 @@ def main() -> None:
             num_folds=arguments.folds or system.num_folds,
             execution=arguments.execution,
         )
-        set_up_backend(plan.config)
+        set_up_backend(plan.experiment)
         stage, program, lanes = made_experiment.laid_out(plan, system.stage)
         if products is None:
             products = matrix_products()

@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 
-from avemo_jax.experiment.run import set_up_backend
+from avemo_jax.experiment.backend import set_up_backend
 from benchmarks import made_experiment
 from benchmarks.turns import format_ratio, measure
 
@@ -50,7 +50,7 @@ def main() -> None:
             lengths={"audio": steps},
             train__length_buckets=number,
         )
-        set_up_backend(plan.config)
+        set_up_backend(plan.experiment)
         _, program, lanes = made_experiment.laid_out(plan, "audio")
         sides[str(number)] = made_experiment.one_more_epoch(plan, program, lanes)
         start = time.perf_counter()

@@ -1,21 +1,21 @@
-"""How long one clip takes to judge: a process started for it (`--mode=predict`), and one that runs already.
+"""How long the prediction of one clip takes: a process started for it (`--mode=predict`), and one that runs already.
 
     python -m benchmarks.predict                                     the demo's audio, audio_video, and A2 with random encoders
     python -m benchmarks.predict --system audio_video --rounds 9
 
-For each system a small demo corpus is made and a run of one epoch trained on it, since what its networks say does not matter here. Then a
-new process for each round judges clips one after another and tells where its time goes; all rounds but "first" find what an earlier one
-compiled in the compilation cache.
+For each system a small demo corpus is made and a run of one epoch trained on it, since what its networks predict does not matter here. A
+new process for each round then predicts clips one after another and reports the seconds of each phase; all rounds but "first" find what an
+earlier one compiled in the compilation cache.
 
 Prints for each system a row "first" (with an empty cache), the median of the other rounds "cold", and the median of "warm" clips in a
-process that has judged clips of all lengths before; in seconds:
+process that has predicted clips of all lengths before; in seconds:
 
     import     the interpreter and its libraries
     restore    the config, encoders, checkpoint, networks
     views      decoding and the views of the clip, with the libraries that they load first
     encoders   frozen encoders over the views, compiled or read from the cache first
     networks   all fold models, compiled or read from the cache first
-    all        of it; of a cold start by the clock of whoever started the process
+    all        of it; of a cold start by the clock of the process that started it
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avemo_jax.config import Experiment, parse, to_plain
+
 PHASES = ("import", "restore", "views", "encoders", "networks")
 SYSTEMS = ("audio", "audio_video", "contextual_temporal")
 _ROOT = Path(__file__).resolve().parents[1]
 _TIMES = "benchmark times: "
 
 
-def demo_config(system: str, folder: Path, *, num_actors: int, num_takes: int) -> dict[str, Any]:
-    """The demo with one epoch of training on a small corpus below `folder`."""
+def demo_experiment(system: str, folder: Path, *, num_actors: int, num_takes: int) -> Experiment:
+    """Return the demo with one epoch of training on a small corpus below `folder`."""
     from configs import demo
 
     config = demo.get_config(system)
@@ -48,26 +50,19 @@ def demo_config(system: str, folder: Path, *, num_actors: int, num_takes: int) -
     config.corpus.num_actors, config.corpus.num_takes = num_actors, num_takes
     config.train.num_epochs, config.train.tensorboard = 1, False
     config.protocol.baseline = config.protocol.near_duplicates = False
-    return config.to_dict()
+    return parse(config.to_dict())
 
 
-def make_run(config: Mapping[str, Any]) -> None:
-    """Train the run that predicts; in this process."""
-    import run
-
-    run.train(dict(config))
-
-
-def judge_clips(config: Mapping[str, Any], files: Sequence[str], started_s: float) -> list[dict[str, float]]:
-    """Judge clips one after another, as the mode `predict` does; return the seconds of the phases of each.
+def predict_clips(experiment: Experiment, files: Sequence[str], started_s: float) -> list[dict[str, float]]:
+    """Predict clips one after another, as the mode `predict` does; return the seconds of the phases of each.
 
     The first clip's hold import and restoring, and `all` since `started_s` in time.time(); the others' are those of a running process.
     """
-    from avemo_jax.experiment.run import set_up_backend
-
-    import run  # what the command imports, and nothing later than it does
+    import run  # noqa: F401  # what the command imports, and nothing later than it does
+    from avemo_jax import api
+    from avemo_jax.experiment.backend import set_up_backend
+    from avemo_jax.experiment.ensemble import load_ensemble
     from avemo_jax.experiment.live_features import LiveFeatures, encodes
-    from avemo_jax.modes.predict import load_ensemble
     from data_prep.live import LiveViews
 
     marks = [started_s, time.time()]
@@ -76,15 +71,15 @@ def judge_clips(config: Mapping[str, Any], files: Sequence[str], started_s: floa
         marks.append(time.time())
         return marks[-1] - marks[-2]
 
-    set_up_backend(config, encodes=encodes(config))
-    recordings = _Shown(LiveViews({name: (name, params) for name, params in run.views_of(config).items()}))
-    features = LiveFeatures(config, recordings)
-    ensemble = load_ensemble(config, config.run_directory, features.views, recordings.segment_s, recordings.step_s)
+    set_up_backend(experiment, encodes=encodes(experiment))
+    recordings = _Opened(LiveViews(api.views_in_use(experiment)))
+    features = LiveFeatures(experiment, recordings)
+    ensemble = load_ensemble(experiment, features.steps, recordings.segment_s, recordings.step_s)
     first = {"import": marks[1] - marks[0], "restore": passed()}
     found = []
     for number, file in enumerate(files):
         passed()
-        recordings.show(Path(file))
+        recordings.make(Path(file))
         phases = {"views": passed()}
         streams, _ = features.open(Path(file))
         shown = {name: list(pieces) for name, pieces in streams.items()}
@@ -97,15 +92,15 @@ def judge_clips(config: Mapping[str, Any], files: Sequence[str], started_s: floa
     return found
 
 
-class _Shown:
-    """Recordings whose views are made when they are shown, so that making them can be timed by itself."""
+class _Opened:
+    """Recordings with all views of a file made at once, before they are opened, so that making them can be timed by itself."""
 
     def __init__(self, recordings: Any):
         self._recordings = recordings
         self.views, self.segment_s, self.step_s = recordings.views, recordings.segment_s, recordings.step_s
         self._views: dict[str, list[Any]] = {}
 
-    def show(self, path: Path) -> None:
+    def make(self, path: Path) -> None:
         views, _ = self._recordings.open(path)
         self._views = {name: list(pieces) for name, pieces in views.items()}
 
@@ -113,31 +108,26 @@ class _Shown:
         return self._views, []
 
 
-def in_new_process(config: Mapping[str, Any], files: Sequence[str]) -> list[dict[str, float]]:
-    """`judge_clips` in a process started for it."""
+def in_new_process(experiment: Experiment, files: Sequence[str]) -> list[dict[str, float]]:
+    """Return `predict_clips` of a process started for it."""
     environment = os.environ | {"PYTHONPATH": str(_ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.predict",
-        "--judge",
-        json.dumps({"config": config, "files": files, "started": time.time()}),
-    ]
+    task = {"config": to_plain(experiment), "files": files, "started": time.time()}
+    command = [sys.executable, "-m", "benchmarks.predict", "--predict", json.dumps(task)]
     done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith(_TIMES)]
     if done.returncode or not lines:
-        raise SystemExit(f"error: the process that judged {files} failed:\n{done.stderr}")
+        raise SystemExit(f"error: the process that predicts {files} failed:\n{done.stderr}")
     return json.loads(lines[0].removeprefix(_TIMES))
 
 
-def measure(config: Mapping[str, Any], files: Sequence[str], num_rounds: int) -> Iterator[tuple[str, list[dict[str, float]]]]:
+def measure(experiment: Experiment, files: Sequence[str], num_rounds: int) -> Iterator[tuple[str, list[dict[str, float]]]]:
     """Yield ("first", phases), ("cold", phases of each round) and ("warm", phases of each clip of all rounds).
 
-    Every round judges all clips twice; the second time is the warm one.
+    Every round predicts all clips twice; the second time is the warm one.
     """
-    shutil.rmtree(Path(config.prepared_dir) / "xla", ignore_errors=True)
-    yield "first", in_new_process(config, files)[:1]
-    rounds = [in_new_process(config, [*files, *files]) for _ in range(num_rounds)]
+    shutil.rmtree(Path(experiment.prepared_dir) / "xla", ignore_errors=True)
+    yield "first", in_new_process(experiment, files)[:1]
+    rounds = [in_new_process(experiment, [*files, *files]) for _ in range(num_rounds)]
     yield "cold", [clips[0] for clips in rounds]
     yield "warm", [clip for clips in rounds for clip in clips[len(files) :]]
 
@@ -151,51 +141,42 @@ def format_row(system: str, name: str, phases: Sequence[Mapping[str, float]]) ->
 
 def compare(system: str, folder: Path, *, num_actors: int, num_takes: int, num_clips: int, num_rounds: int) -> Iterator[str]:
     """Make a run of a system and yield its rows."""
-    config = demo_config(system, folder, num_actors=num_actors, num_takes=num_takes)
-    if not (Path(config.workdir) / "results.json").is_file():
-        make_run_in_new_process(config)
-    films = sorted(Path(config.corpus.root).rglob("*.mp4"))
+    experiment = demo_experiment(system, folder, num_actors=num_actors, num_takes=num_takes)
+    if not (experiment.run_directory / "results.json").is_file():
+        train_in_new_process(experiment)
+    films = sorted((folder / "corpus").rglob("*.mp4"))
     files = [str(films[place]) for place in range(0, len(films), max(1, len(films) // num_clips))][:num_clips]
-    for name, phases in measure(config, files, num_rounds):
+    for name, phases in measure(experiment, files, num_rounds):
         yield format_row(system, name, phases)
 
 
-def make_run_in_new_process(config: Mapping[str, Any]) -> None:
-    """`make_run` in a process of its own, so that this one stays free of JAX's threads."""
-    command = [sys.executable, "-m", "benchmarks.predict", "--train", json.dumps(config)]
+def train_in_new_process(experiment: Experiment) -> None:
+    """Train in a process of its own, so that this one stays free of JAX's threads."""
+    command = [sys.executable, "-m", "benchmarks.predict", "--train", json.dumps(to_plain(experiment))]
     done = subprocess.run(command, cwd=_ROOT, env=os.environ | {"PYTHONPATH": str(_ROOT)}, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"error: the run to predict with could not be trained:\n{done.stderr}")
-
-
-def _config_of(text: str) -> dict[str, Any]:
-    """A config that travelled as JSON: lists are tuples again."""
-
-    def restored(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: restored(one) for name, one in value.items()}
-        return tuple(restored(one) for one in value) if isinstance(value, list) else value
-
-    return restored(json.loads(text))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--system", action="append", help=f"of configs/demo.py, may be given several times; default {', '.join(SYSTEMS)}")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--clips", type=int, default=4, help="that each process judges, twice")
+    parser.add_argument("--clips", type=int, default=4, help="that each process predicts, twice")
     parser.add_argument("--actors", type=int, default=4)
     parser.add_argument("--takes", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where corpus and runs are made, and found again; default: a temporary one")
     parser.add_argument("--train", help=argparse.SUPPRESS)
-    parser.add_argument("--judge", help=argparse.SUPPRESS)
+    parser.add_argument("--predict", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.train:
-        make_run(_config_of(arguments.train))
+        from avemo_jax import api
+
+        api.train(parse(json.loads(arguments.train)))
         return
-    if arguments.judge:
-        task = _config_of(arguments.judge)
-        print(_TIMES + json.dumps(judge_clips(task["config"], task["files"], task["started"])))
+    if arguments.predict:
+        task = json.loads(arguments.predict)
+        print(_TIMES + json.dumps(predict_clips(parse(task["config"]), task["files"], task["started"])))
         return
     print(f"{len(os.sched_getaffinity(0))} cores, {arguments.rounds} rounds of {arguments.clips} clips, seconds")
     print(f"{'system':20} {'':6} {'n':>3} {' '.join(f'{phase:>9}' for phase in PHASES)} {'all':>8}")

@@ -20,7 +20,7 @@ import numpy as np
 
 from avemo_jax.clips import Clip
 from avemo_jax.protocols.folds import make_folds
-from avemo_jax.training.grid import make_inputs, make_trials
+from avemo_jax.training.trials import make_inputs, make_trials
 
 TRIALS = (10, 1_000, 100_000)
 CLIPS = (10**3, 10**4, 10**5, 10**6, 10**7)

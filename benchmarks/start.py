@@ -32,14 +32,14 @@ def one_process(system: str, num_clips: int, cache: str) -> dict[str, float]:
 
     import jax
 
-    from avemo_jax.experiment.run import set_up_backend
+    from avemo_jax.experiment.backend import set_up_backend
     from benchmarks import made_experiment
 
     marks.append(time.perf_counter())
     shapes, stage_name = SYSTEMS[system]
     fields: dict[str, Any] = {"devices__compilation_cache": bool(cache), "prepared_dir": cache or "."}
     plan = made_experiment.plan(system, shapes, num_clips=num_clips, num_folds=5, **fields)
-    set_up_backend(plan.config)
+    set_up_backend(plan.experiment)
     _, program, lanes = made_experiment.laid_out(plan, stage_name)
     marks.append(time.perf_counter())
     states = made_experiment.fresh_states(plan, program, lanes)

@@ -27,15 +27,16 @@ from typing import Any, NamedTuple
 import cv2
 import jax
 import numpy as np
-from avemo_jax.training.grid import NOT_WARM
 
 from avemo_jax.clips import Clip
+from avemo_jax.config import Experiment, parse
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.stream import StreamedSet
 from avemo_jax.experiment.features import with_features
-from avemo_jax.experiment.grid_plan import Plan, make_plan
-from avemo_jax.experiment.stages import make_program
+from avemo_jax.experiment.grid_plan import GridPlan, make_plan
 from avemo_jax.labels import label_set
+from avemo_jax.parallel import make_mesh
+from avemo_jax.training.stage import NO_WARM_START
 from avemo_jax.training.stream_program import StreamProgram
 from configs import base
 from data_prep.corpora import synthetic_face
@@ -94,23 +95,28 @@ def drawn_corpus(folder: Path, *, num_examples: int, size_px: int, gray: bool) -
     return PreparedCorpus(tuple(clips), {"video": faces}, None)
 
 
-def tuned_config(folder: Path, *, encoder: str, end_point: str, batch_size: int, augmentation: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of a picture network whose encoder is trained along, from disk; end_point "": the encoder's usual one."""
+def tuned_experiment(folder: Path, *, encoder: str, end_point: str, batch_size: int, augmentation: Mapping[str, Any]) -> Experiment:
+    """Return the experiment of a picture network whose encoder is trained along, from disk; end_point "": the encoder's usual one."""
     config = base.get_config()
+    network = {
+        "encoder": encoder,
+        "encoder_trained_from": "all",
+        "context": "none",
+        "pooling": "mean",
+        "dense_units": (),
+        "batch_norm": False,
+    }
+    base.use(config, "tuned", ("video",), video=base.stream(view="still", standardize="none", **network))
     with config.unlocked():
         config.corpus.name, config.corpus.label_set = "drawn", LABELS
         config.workdir, config.prepared_dir = str(folder / "run"), str(folder / "prepared")
-        config.system.name, config.system.streams, config.streams.video.view = "tuned", ("video",), "still"
         config.protocol.name, config.protocol.baseline = "holdout_50_25_25", False
         config.train.stages, config.train.batch_size = ("video",), batch_size
         config.streams.video.augmentation.update(dict(augmentation))
-        video = config.model.video
-        video.encoder, video.encoder_trained_from, video.context, video.pooling = encoder, "all", "none", "mean"
-        video.standardize, video.dense_units, video.batch_norm = "none", (), False
         config.encoders[encoder].weights = "random"
         config.encoders[encoder].end_point = end_point or config.encoders[encoder].end_point
         config.devices.feed = "stream"
-    return config.to_dict()
+    return parse(config.to_dict())
 
 
 def feed_alone(stream: StreamedSet, *, batch_size: int, num_pictures: int) -> Feed:
@@ -147,16 +153,16 @@ class Watched:
             yield batch
 
 
-def epochs(plan: Plan, num_rounds: int) -> Iterator[Steps]:
+def epochs(plan: GridPlan, num_rounds: int) -> Iterator[Steps]:
     """Train one trial; yield an epoch a round, after one that compiles."""
     stage, trial = plan.stages[0], plan.trials[0]
     inputs = plan.inputs(stage, [trial])
-    made = make_program(plan, stage, [trial], inputs)
+    mesh = make_mesh(data_shards=1)
     watched = Watched(plan.data.only(stage.streams))
     num_steps = -(-int(inputs[0].train_count) // plan.recipe(stage, trial).batch_size)
-    program = StreamProgram(plan.blueprint.net(stage, trial.fields), plan.recipe(stage, trial), watched, made._mesh, num_steps)  # type: ignore[arg-type]
+    program = StreamProgram(plan.blueprint.net(stage, trial.fields), plan.recipe(stage, trial), watched, mesh, num_steps)  # type: ignore[arg-type]
     lanes = program.lanes(inputs)
-    states = program.init(lanes, program.lanes([NOT_WARM]))
+    states = program.init(lanes, program.lanes([NO_WARM_START]))
     for number in range(num_rounds + 1):
         watched.waited_s, watched.num_pictures = 0.0, 0
         start = time.perf_counter()
@@ -208,8 +214,9 @@ def measure(
         drawn = drawn_corpus(folder, num_examples=examples, size_px=size_px, gray=gray)
         plans = {}
         for name, augmentation in {"plain": {}, "augmented": AUGMENTED}.items():
-            config = tuned_config(folder, encoder=encoder, end_point=end_point, batch_size=batch_size, augmentation=augmentation)
-            plans[name] = make_plan(config, with_features(config, drawn, DerivedSets(config.prepared_dir, "drawn", drawn.clips)))
+            experiment = tuned_experiment(folder, encoder=encoder, end_point=end_point, batch_size=batch_size, augmentation=augmentation)
+            store = DerivedSets(Path(experiment.prepared_dir), "drawn", drawn.clips)
+            plans[name] = make_plan(experiment, with_features(experiment, drawn, store))
         stream = plans["plain"].data
         feed_alone(stream, batch_size=batch_size, num_pictures=batch_size)  # loads TensorFlow
         yield format_feed([feed_alone(stream, batch_size=batch_size, num_pictures=pictures) for _ in range(rounds)])

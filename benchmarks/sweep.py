@@ -20,9 +20,9 @@ import time
 
 import jax
 import numpy as np
-from avemo_jax.experiment.run import set_up_backend
 
-from avemo_jax.experiment.grid_plan import Plan, trials_of
+from avemo_jax.experiment.backend import set_up_backend
+from avemo_jax.experiment.grid_plan import GridPlan
 from benchmarks import made_experiment
 
 SYSTEMS: dict[str, tuple[str, dict[str, tuple[int, ...]], str]] = {
@@ -44,7 +44,7 @@ class Timing:
         return self.first_s + sum(self.epochs_s)
 
 
-def timed(plan: Plan, stage_name: str, num_epochs: int) -> Timing:
+def timed(plan: GridPlan, stage_name: str, num_epochs: int) -> Timing:
     """Train all trials of a plan for some epochs."""
     start = time.perf_counter()
     _, program, lanes = made_experiment.laid_out(plan, stage_name)
@@ -80,9 +80,8 @@ def main() -> None:
     made = {"num_clips": arguments.clips, "num_folds": arguments.folds, "execution": arguments.execution}
     one = made_experiment.plan(system, shapes, **made, devices__compilation_cache=False)
     rates = tuple(float(rate) for rate in np.geomspace(1e-3, 1e-2, arguments.settings))
-    config = one.config | {"sweep": one.config.sweep | {"learning_rate": rates}}
-    many = dataclasses.replace(one, config=config, trials=tuple(trials_of(config, arguments.folds)))
-    set_up_backend(one.config)
+    many = made_experiment.plan(system, shapes, **made, devices__compilation_cache=False, sweep__learning_rate=rates)
+    set_up_backend(one.experiment)
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {len(os.sched_getaffinity(0))} cores; {arguments.system}, {made}")
     print(f"{'trials':>6} {'first epoch s':>14} {'others s':>9} {'total s':>8} {'compiles':>9} {'memory GiB':>11}")
     timings = []

@@ -11,10 +11,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from avemo_jax.training.grid import Stage
 from keras import layers, ops
 
-from avemo_jax.experiment.grid_plan import Plan
+from avemo_jax.config import Train
+from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.training.stage import Stage
 from benchmarks.made_experiment import parts_of
 
 
@@ -67,18 +68,18 @@ def model(twin: str, shapes: Sequence[tuple[int, ...]], num_classes: int, dropou
     return keras.Model(inputs, layers.Dense(num_classes)(TWINS[twin](*inputs, dropout_rate)))
 
 
-def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
+def fold_after_fold(twin: str, plan: GridPlan, stage: Stage) -> Callable[[], float]:
     """A function that trains one more epoch of each fold, one after another, and returns the mean validation loss."""
-    recipe, config = plan.recipe(stage, plan.trials[0]), plan.config.train
+    recipe, train = plan.recipe(stage, plan.trials[0]), plan.experiment.train
     arrays = plan.data.arrays
     streams = [np.asarray(arrays[name], np.float32) for name in stage.streams]
     targets = keras.utils.to_categorical(arrays["label"], recipe.num_classes)
     keras.utils.set_random_seed(0)
 
     def compiled() -> Any:
-        net = model(twin, [stream.shape[1:] for stream in streams], recipe.num_classes, config.dropout_rate)
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
-        net.compile(_optimizer(config, recipe.clip_norm), loss)
+        net = model(twin, [stream.shape[1:] for stream in streams], recipe.num_classes, train.dropout_rate)
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=train.label_smoothing)
+        net.compile(_optimizer(train, recipe.clip_norm), loss)
         return net
 
     nets = [compiled() for _ in plan.trials]
@@ -86,15 +87,15 @@ def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
 
     def epoch() -> float:
         losses = []
-        for net, (train, select) in zip(nets, rows, strict=True):
-            net.fit(*train, batch_size=recipe.batch_size, verbose=0)
+        for net, (fitted, select) in zip(nets, rows, strict=True):
+            net.fit(*fitted, batch_size=recipe.batch_size, verbose=0)
             losses.append(net.evaluate(*select, batch_size=64, verbose=0))
         return float(np.mean(losses))
 
     return epoch
 
 
-def _optimizer(config: dict[str, Any], clip_norm: float) -> Any:
-    if config.optimizer == "sgd":
-        return keras.optimizers.SGD(config.learning_rate, config.momentum, global_clipnorm=clip_norm)
-    return keras.optimizers.AdamW(config.learning_rate, config.weight_decay, global_clipnorm=clip_norm)
+def _optimizer(train: Train, clip_norm: float) -> Any:
+    if train.optimizer == "sgd":
+        return keras.optimizers.SGD(train.learning_rate, train.momentum, global_clipnorm=clip_norm)
+    return keras.optimizers.AdamW(train.learning_rate, train.weight_decay, global_clipnorm=clip_norm)

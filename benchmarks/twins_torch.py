@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from avemo_jax.training.grid import Stage
 from torch import nn
 
-from avemo_jax.experiment.grid_plan import Plan
+from avemo_jax.config import Train
+from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.training.stage import Stage
 from benchmarks.made_experiment import parts_of
 
 
@@ -79,23 +80,23 @@ class SmallCNN(nn.Module):
 TWINS = {"ContextualTemporal": ContextualTemporal, "GRUAttention": GRUAttention, "SmallCNN": SmallCNN}
 
 
-def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
+def fold_after_fold(twin: str, plan: GridPlan, stage: Stage) -> Callable[[], float]:
     """A function that trains one more epoch of each fold, one after another, and returns the mean validation loss."""
-    recipe, config = plan.recipe(stage, plan.trials[0]), plan.config.train
+    recipe, train = plan.recipe(stage, plan.trials[0]), plan.experiment.train
     arrays = plan.data.arrays
     streams = [torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in stage.streams]
     labels = torch.from_numpy(arrays["label"].astype(np.int64))
     torch.manual_seed(0)
-    nets = [TWINS[twin](recipe.num_classes, config.dropout_rate) for _ in plan.trials]
-    optimizers = [_optimizer(config, net) for net in nets]
+    nets = [TWINS[twin](recipe.num_classes, train.dropout_rate) for _ in plan.trials]
+    optimizers = [_optimizer(train, net) for net in nets]
     parts = parts_of(plan, stage)
-    loss_of = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
+    loss_of = nn.CrossEntropyLoss(label_smoothing=train.label_smoothing)
 
     def epoch() -> float:
         losses = []
-        for net, optimizer, (train, select) in zip(nets, optimizers, parts, strict=True):
+        for net, optimizer, (fitted, select) in zip(nets, optimizers, parts, strict=True):
             net.train()
-            order = torch.from_numpy(train.astype(np.int64))[torch.randperm(len(train))]
+            order = torch.from_numpy(fitted.astype(np.int64))[torch.randperm(len(fitted))]
             for index in order.split(recipe.batch_size):
                 optimizer.zero_grad(set_to_none=True)
                 loss_of(net(*(stream[index] for stream in streams)), labels[index]).backward()
@@ -111,10 +112,10 @@ def fold_after_fold(twin: str, plan: Plan, stage: Stage) -> Callable[[], float]:
     return epoch
 
 
-def _optimizer(config: dict[str, Any], net: nn.Module) -> torch.optim.Optimizer:
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(net.parameters(), config.learning_rate, momentum=config.momentum)
-    return torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+def _optimizer(train: Train, net: nn.Module) -> torch.optim.Optimizer:
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(net.parameters(), train.learning_rate, momentum=train.momentum)
+    return torch.optim.AdamW(net.parameters(), train.learning_rate, weight_decay=train.weight_decay)
 
 
 class _FlattenChannelsLast(nn.Module):

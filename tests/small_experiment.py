@@ -30,6 +30,7 @@ SMALL = {
     "protocol.num_folds": NUM_FOLDS,
     "protocol.baseline": False,
     "system.streams": ("audio",),
+    "train.stages": ("audio",),
     "train.num_epochs": 2,
     "train.batch_size": 16,
     "train.learning_rate": 0.05,

@@ -16,6 +16,12 @@ NUM_CLIPS, NUM_STEPS, NUM_FEATURES, NUM_CLASSES = 50, 7, 3, 4
 HYPER = {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.01, "dropout_rate": 0.2, "label_smoothing": 0.1, "mixup_alpha": 0.0}
 NOTHING = {"params": {}, "batch_stats": {}}
 
+
+def stream_recipes(*names: str, **fields) -> tuple[StreamRecipe, ...]:
+    """Recipes of streams that are all of a system, in this order."""
+    return tuple(StreamRecipe(name=name, key_index=index, **fields) for index, name in enumerate(names))
+
+
 RECIPE = Recipe(
     num_classes=NUM_CLASSES,
     num_clips=NUM_CLIPS,
@@ -29,12 +35,12 @@ RECIPE = Recipe(
     plateau_factor=0.5,
     early_stop_patience_epochs=0,
     metric="uar",
-    streams=(StreamRecipe(name="audio", key_index=0),),
+    streams=stream_recipes("audio"),
 )
 
 
 def make_data(seed: int = 0) -> dict[str, np.ndarray]:
-    """Sequences whose mean tells the class, of 4 to 7 real steps."""
+    """Sequences with a mean that depends on the class, of 4 to 7 real steps."""
     rng = np.random.default_rng(seed)
     label = rng.integers(0, NUM_CLASSES, NUM_CLIPS).astype(np.int32)
     centre = rng.normal(size=(NUM_CLASSES, 1, NUM_FEATURES))

@@ -38,7 +38,7 @@ def experiments() -> Iterator[str]:
 
 
 def overridden() -> Iterator[str]:
-    """Every corpus file and every system once: all fields of all pairs would tell no more and take minutes."""
+    """Every corpus file and every system once: all fields of all pairs would check nothing more and take minutes."""
     yield "configs/base.py"
     for path in FILES:
         yield str(path.relative_to(ROOT))

@@ -1,4 +1,4 @@
-"""The command line: what is wrong with it is a sentence; what a run knows need not be said again."""
+"""The command line: a mistake is answered by a sentence; the folder of a run's corpus need not be given again."""
 
 import json
 import subprocess
@@ -10,6 +10,8 @@ import pytest
 from ml_collections import ConfigDict
 
 import run
+from avemo_jax import api
+from avemo_jax.config import Experiment, Protocol
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,11 +31,11 @@ def test_a_wrong_config_is_one_sentence(arguments, sentence):
     assert sentence in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_run_remembers_where_its_corpus_lies(tmp_path, monkeypatch):
+def test_a_run_remembers_the_folder_of_its_corpus(tmp_path, monkeypatch):
     def root_of(root):
         config = ConfigDict({"workdir": str(tmp_path), "corpus": {"name": "ravdess", "root": root}})
         monkeypatch.setattr(run, "CONFIG", SimpleNamespace(value=config))
-        return run.resolved()["corpus"]["root"]
+        return run.experiment_of_flags().corpus.root
 
     assert root_of(None) is None
     (tmp_path / "config.json").write_text(json.dumps({"workdir": None, "corpus": {"name": "ravdess", "root": "/data/RAVDESS"}}))
@@ -44,7 +46,7 @@ def test_a_run_remembers_where_its_corpus_lies(tmp_path, monkeypatch):
 def test_frozen_encoders_run_in_a_process_that_keeps_freed_memory(tmp_path, monkeypatch):
     done: list[str] = []
     monkeypatch.setattr("avemo_jax.allocator.keep_freed_memory", lambda: done.append("kept"))
-    monkeypatch.setattr(run, "corpus_of", lambda *_: done.append("prepared") or SimpleNamespace(clips=()))
+    monkeypatch.setattr("data_prep.prepare_corpus.prepare_corpus", lambda *_, **__: done.append("prepared") or SimpleNamespace(clips=()))
     monkeypatch.setattr("avemo_jax.experiment.features.with_features", lambda *_: done.append("encoded"))
-    run.make_features({"prepared_dir": str(tmp_path), "corpus": {"name": "ravdess"}})
+    api.make_features(Experiment(prepared_dir=str(tmp_path), protocol=Protocol(baseline=False)))
     assert done == ["kept", "prepared", "encoded"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,17 @@ import jax
 import numpy as np
 import pytest
 
+from avemo_jax.config import Experiment, parse
 from avemo_jax.config.overrides import for_stage, with_fields
 from avemo_jax.experiment.features import feature_step
-from avemo_jax.experiment.grid_plan import check_grid, stages_of, trials_of
+from avemo_jax.experiment.grid import stages_of
+from avemo_jax.experiment.grid_plan import check_experiment
 from avemo_jax.experiment.live_features import views_of
-from avemo_jax.experiment.networks import is_standardized, make_net, trained_encoder
+from avemo_jax.experiment.networks import make_net, standardization, trained_encoder
+from avemo_jax.experiment.variation import tried_changes, variation_of
 from avemo_jax.labels import label_set
 from avemo_jax.models.emotion_net import EmotionNet, take_over
-from avemo_jax.training.trials import Stage
+from avemo_jax.training.stage import Stage
 from configs import systems
 from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut
@@ -36,25 +39,28 @@ def experiments() -> Iterator[str]:
         yield from (f"{corpus}:{system}" for system in importlib.import_module(f"configs.{corpus}").SYSTEMS)
 
 
-def config_of(experiment: str, folder: Path) -> dict[str, Any]:
-    """The experiment's config as plain values; a table that it wants is written into the folder."""
-    corpus, _, system = experiment.partition(":")
+def experiment_of(name: str, folder: Path) -> Experiment:
+    """Return the experiment CORPUS or CORPUS:SYSTEM; a feature table that it needs is written into the folder."""
+    corpus, _, system = name.partition(":")
     config = importlib.import_module(f"configs.{corpus}").get_config(*([system] if system else []))
-    if "table" in (config.streams.audio.view, config.streams.video.view):
+    if any(stream.view == "table" for stream in config.streams.values()):
         config.views.table.path = str(folder / "table.csv")
         (folder / "table.csv").write_text("clip,smile,frown\na,1.0,0.5\n")
-    return config.to_dict()
+    return parse(config.to_dict())
 
 
-def steps_of(config: Mapping[str, Any]) -> Steps:
-    """Stream -> shape and type of what its networks are given, from views to features, cepstra and standardisation."""
-    views = {name: make_view(name, **config.views[name]) for name in views_of(config)}
+def steps_of(experiment: Experiment) -> Steps:
+    """Return stream -> shape and type of the inputs of its networks: from views to features, cepstra and z-scores."""
+    views = {name: make_view(name, **experiment.views[name]) for name in views_of(experiment)}
     check_same_cut(views)
     shapes = {name: (tuple(view.step_shape), view.dtype) for name, view in views.items()}
-    steps = {stream: feature_step(config, stream, shapes) for stream in config.system.streams}
-    if config.model.num_cepstra and "audio" in steps:
-        steps["audio"] = ((config.model.num_cepstra,), "float32")
-    return {stream: (shape, "float32" if is_standardized(config, stream) else dtype) for stream, (shape, dtype) in steps.items()}
+    steps = {}
+    for name, stream in experiment.streams_in_use.items():
+        shape, dtype = feature_step(experiment, name, shapes)
+        if stream.num_cepstra:
+            shape = (stream.num_cepstra,)
+        steps[name] = (shape, dtype if standardization(name, stream) == "none" else "float32")
+    return steps
 
 
 @functools.cache
@@ -67,21 +73,21 @@ def initialised(net: EmotionNet, steps: tuple[tuple[str, tuple[int, ...], str], 
     return jax.eval_shape(lambda key, batch: net.init_with_output(key, batch, train=False), jax.random.key(0), batch)
 
 
-def network(config: Mapping[str, Any], stage: Stage, steps: Steps, num_classes: int = NUM_CLASSES) -> tuple[Any, Any]:
+def network(experiment: Experiment, stage: Stage, steps: Steps, num_classes: int = NUM_CLASSES) -> tuple[Any, Any]:
     given = tuple((stream, *steps[stream]) for stream in stage.streams)
-    return initialised(make_net(config, stage, num_classes), given)
+    return initialised(make_net(experiment, stage, num_classes), given)
 
 
-@pytest.mark.parametrize("experiment", list(experiments()))
-def test_networks_of_all_stages_can_be_made(experiment, tmp_path):
-    config = config_of(experiment, tmp_path)
-    check_grid(config)
-    stages = [stage for stage in stages_of(config) if stage.part not in ("inner", "svm")]
-    steps = steps_of(config)
-    for fields in {trial.fields for trial in trials_of(config, 1)}:
+@pytest.mark.parametrize("name", list(experiments()))
+def test_networks_of_all_stages_can_be_made(name, tmp_path):
+    experiment = experiment_of(name, tmp_path)
+    check_experiment(experiment)
+    stages = [stage for stage in stages_of(experiment) if stage.part not in ("inner", "svm")]
+    steps = steps_of(experiment)
+    for changes in tried_changes(experiment, variation_of(experiment)):
         made = {}
         for stage in stages:
-            own = with_fields(for_stage(config, stage.name), fields)
+            own = with_fields(for_stage(experiment, stage.name), changes)
             logits, variables = network(own, stage, steps)
             assert (logits.shape, logits.dtype.name) == ((2, NUM_CLASSES), "float32")
             made[stage.name] = variables["params"]
@@ -91,17 +97,16 @@ def test_networks_of_all_stages_can_be_made(experiment, tmp_path):
 
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_the_system_that_a_corpus_starts_with_is_one_of_its_own(corpus, tmp_path):
-    config = config_of(corpus, tmp_path)
     module = importlib.import_module(f"configs.{corpus}")
-    names = {config_of(f"{corpus}:{system}", tmp_path)["system"]["name"] for system in module.SYSTEMS}
-    assert config.system.name in names
+    names = {experiment_of(f"{corpus}:{system}", tmp_path).system.name for system in module.SYSTEMS}
+    assert experiment_of(corpus, tmp_path).system.name in names
 
 
-def num_params(experiment: str, stage: str, folder: Path) -> int:
-    config = config_of(experiment, folder)
-    (wanted,) = (one for one in stages_of(config) if one.name == stage)
-    num_classes = len(label_set(config.corpus.label_set).classes)
-    _, variables = network(for_stage(config, stage), wanted, steps_of(config), num_classes)
+def num_params(name: str, stage: str, folder: Path) -> int:
+    experiment = experiment_of(name, folder)
+    (wanted,) = (one for one in stages_of(experiment) if one.name == stage)
+    num_classes = len(label_set(experiment.corpus.label_set).classes)
+    _, variables = network(for_stage(experiment, stage), wanted, steps_of(experiment), num_classes)
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
@@ -133,12 +138,12 @@ def test_encoders_that_a_system_names_take_its_views(tmp_path):
         "tess:mfcc_lstm": {"audio": (1,)},
     }
     for experiment, expected in widths.items():
-        steps = steps_of(config_of(experiment, tmp_path))
+        steps = steps_of(experiment_of(experiment, tmp_path))
         assert {stream: shape for stream, (shape, _) in steps.items()} == expected, experiment
 
 
 def test_no_shipped_system_trains_an_encoder_by_default():
-    """The frozen path is the published one; what is trained along is asked for."""
+    """Published systems use frozen encoders; a config has to ask for one that is trained with the network."""
     for name in systems.SYSTEMS:
-        config = importlib.import_module("configs.demo").get_config(name).to_dict()
-        assert all(trained_encoder(config, stream) is None for stream in config.system.streams)
+        experiment = parse(importlib.import_module("configs.demo").get_config(name).to_dict())
+        assert all(trained_encoder(experiment, stream) is None for stream in experiment.system.streams)

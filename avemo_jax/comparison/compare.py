@@ -98,7 +98,8 @@ def read_entries(runs: Sequence[str], predictions: Sequence[str], clip_of: ClipO
         if len(set(corpora)) > 1:
             raise ComparisonError(f"{entry.source} is of the corpus {corpora[-1]}, the runs before it of {corpora[0]}")
         if reference is None:
-            reference = reference_of(entry, results, functools.partial(clip_of, corpora[0]))
+            names = functools.partial(clip_of, corpora[0])
+            reference = reference_of(entry, corpus=results.corpus, label_set=results.label_set, clip_of=names)
         if finding := check_order(entry.of_seed(entry.seeds[0])):
             entry = _with_note(entry, finding.sentence())
         entries.append(_with_unique_name(entry, entries))

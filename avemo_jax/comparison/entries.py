@@ -135,12 +135,12 @@ def check_unique(predictions: Predictions, source: str) -> None:
         )
 
 
-def reference_of(entry: Entry, results: RunResults, clip_of: Callable[[str], str | None]) -> Reference:
-    """Make a reference from a run's predictions."""
+def reference_of(entry: Entry, *, corpus: str, label_set: str, clip_of: Callable[[str], str | None]) -> Reference:
+    """Make a reference from a run's predictions, with the synonyms of its label set where that is a known one."""
     data = entry.predictions
-    labels = LABEL_SETS.get(results.label_set)
+    labels = LABEL_SETS.get(label_set)
     return Reference(
-        corpus=results.corpus,
+        corpus=corpus,
         classes=data.classes,
         label=dict(zip(data.clip.tolist(), data.label.tolist(), strict=True)),
         speaker=dict(zip(data.clip.tolist(), data.speaker.tolist(), strict=True)),

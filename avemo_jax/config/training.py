@@ -41,7 +41,7 @@ class Train:
       keep_checkpoints: number of newest checkpoints that stay on disk.
     """
 
-    stages: tuple[str, ...] = ("audio",)
+    stages: tuple[str, ...] = ()
     freeze_earlier: bool = False
     overrides: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)

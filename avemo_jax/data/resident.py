@@ -82,7 +82,8 @@ class ResidentSet:
 
     def without(self, stream: str) -> ResidentSet:
         absent = {name: np.zeros_like(self.arrays[name]) for name in (stream, f"{stream}_mask")}
-        return dataclasses.replace(self, arrays=dict(self.arrays) | absent).only(self.streams)
+        times_s = dict(self.times_s) | {stream: np.full_like(self.times_s[stream], np.nan)}
+        return ResidentSet(self.clip_ids, dict(self.arrays) | absent, times_s).only(self.streams)
 
     def padded_to(self, num_steps: Mapping[str, int]) -> ResidentSet:
         arrays, times = dict(self.arrays), dict(self.times_s)

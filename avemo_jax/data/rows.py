@@ -49,5 +49,5 @@ def join_segments(
 
 
 def rows_of_clips(clip_ids: Sequence[str], clip: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
-    """Rows (int32) whose clip (N,), a position in `clip_ids`, is among the wanted ones, in row order."""
+    """Rows (int32) of the wanted clips, in row order; `clip` (N,) is the position in `clip_ids` of each row."""
     return np.flatnonzero(np.isin(np.asarray(clip_ids), np.asarray(wanted))[clip]).astype(np.int32)

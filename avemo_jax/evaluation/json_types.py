@@ -82,7 +82,7 @@ class Json:
 
 @dataclasses.dataclass(frozen=True)
 class _Field:
-    """A field of a dataclass: its name, its type without `Json`, what `Json` says, and whether it has a default."""
+    """A field of a dataclass: its name, its type without `Json`, its `Json`, and whether it has no default."""
 
     name: str
     kind: Any
@@ -122,10 +122,10 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: Any, content: Any, where: str = "") -> Any:
-    """Read a value of the annotated type `kind`; keys that the type does not know are left aside.
+    """Read a value of the annotated type `kind`; unknown keys are ignored.
 
     Raises:
-      ValueError: a key is missing or a value has another type; the message says where.
+      ValueError: a key is missing or a value has another type; the message has its path.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Annotated:
@@ -137,7 +137,7 @@ def from_json(kind: Any, content: Any, where: str = "") -> Any:
         return _read_dataclass(kind, content, where)
     if kind is Any:
         return content
-    if origin is tuple and isinstance(content, list):
+    if origin is tuple and isinstance(content, list) and (arguments[-1] is Ellipsis or len(content) == len(arguments)):
         return tuple(from_json(arguments[0], one, f"{where}/{index}") for index, one in enumerate(content))
     if origin is not None and issubclass(origin, Mapping) and isinstance(content, Mapping):
         return {key: from_json(arguments[1], one, f"{where}/{key}") for key, one in content.items()}

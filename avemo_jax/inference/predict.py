@@ -56,7 +56,7 @@ class TrainedNet:
 
 @dataclasses.dataclass(frozen=True)
 class EnsembleMember:
-    """Trained nets of one trial and how their posteriors become one: a single net, or one a stream and the rule that joins them."""
+    """Trained nets of one trial and how their probabilities become one: a single net, or one a stream and the rule that joins them."""
 
     nets: Sequence[TrainedNet]
     join: Callable[[Sequence[np.ndarray]], np.ndarray] = operator.itemgetter(0)
@@ -64,7 +64,7 @@ class EnsembleMember:
 
 @dataclasses.dataclass(frozen=True)
 class SegmentPrediction:
-    """What was heard and seen in one segment.
+    """Prediction of one segment.
 
     Attributes:
       start_s, end_s: its span of the recording, which may overlap its neighbours'; the last one of segments that follow each other ends at
@@ -80,12 +80,13 @@ class SegmentPrediction:
 
 
 def clip_probabilities(segments: Sequence[SegmentPrediction], rule: str = "mean") -> np.ndarray:
-    """What the segments of a recording say together, (K,) float64: as a run says it of a clip (`evaluation.results.aggregate_segments`)."""
+    """Probabilities (K,) float64 of a recording from those of its segments, as a run has them of a clip
+    (`evaluation.results.aggregate_segments`)."""
     return np.mean([segment_share(segment.probabilities, rule) for segment in segments], axis=0)
 
 
 class Ensemble:
-    """Trials that judge together: the mean of their posteriors.
+    """Trials that predict together: the mean of their probabilities.
 
     Args:
       members: at least one.
@@ -115,7 +116,7 @@ class Ensemble:
         self._views = dict(views)
         self._segment_s = segment_s
         self._step_s = step_s
-        # Compiled once for each net and shape, and shared by all members of that net, whose weights wait on the device.
+        # Compiled once for each net and shape, and shared by all members of that net; their weights stay on the device.
         posterior = functools.cache(lambda net, streams: jax.jit(functools.partial(probabilities, net, streams)))
         self._members = [
             (

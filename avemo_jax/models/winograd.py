@@ -5,6 +5,9 @@ multiplied point by point, which is a matrix product over channels at each, and 
 multiplications, of 7 taps (1 x 7, 7 x 1) two fifths. What a tile costs to transform grows with its channels and its products grow with
 their square, so that wide layers gain and narrow ones lose. Kernels are transformed once, beforehand.
 
+Needed because XLA on CPU convolves plainly, up to JAX 0.10 at least. Row "plain" of `python -m benchmarks.encoders` shows the gain;
+tests/models/test_winograd.py fails once XLA uses another way.
+
 Source: Lavin and Gray 2016, arXiv 1509.09308, section 4; the construction from points is that of Blahut, Fast Algorithms for Signal
 Processing, section 5.2. Rounding: about 1e-5 of the largest output a layer.
 """

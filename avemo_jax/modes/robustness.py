@@ -28,7 +28,7 @@ from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
 from avemo_jax.protocols.folds import FoldTable
-from avemo_jax.reporting.report import write_report
+from avemo_jax.reporting.report import read_results, write_report
 from avemo_jax.reporting.robustness_panel import panel_table
 from avemo_jax.reporting.tables import table_text
 from avemo_jax.runs.run_directory import RunDirectory, open_run
@@ -90,8 +90,11 @@ def measure_robustness(
             if baseline is not None and condition.kind != MISSING and condition.modality == "audio":
                 beside = _measure(_baseline(plan, prepared.functionals, there.functionals, table), baseline)
             entries.append(entry | own | {"baseline": beside})
-        results = run.read_json("results.json")
-        facts = {name: results[name] for name in ("corpus", "system", "protocol", "speaker_independent", "fold_hash", "select", "leaks")}
+        results = read_results(run.path)
+        facts = {
+            name: to_json(getattr(results, name))
+            for name in ("corpus", "system", "protocol", "speaker_independent", "fold_hash", "select", "leaks")
+        }
         panel = facts | {
             "clean": _measure(clean, None) | {"baseline": None if baseline is None else _measure(baseline, None)},
             "conditions": entries,

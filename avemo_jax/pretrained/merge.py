@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
+from avemo_jax.text import shorten_list
+
 _MOST_NAMED = 12  # names listed in a message; the rest is counted
 
 
@@ -78,5 +80,4 @@ def _missing(arrays: Mapping[str, np.ndarray], names: Mapping[str, str], wanted:
 
 
 def _listed(items: list[str]) -> str:
-    more = len(items) - _MOST_NAMED
-    return ", ".join(items[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return shorten_list(items, _MOST_NAMED)

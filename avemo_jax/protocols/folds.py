@@ -16,6 +16,7 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.identity import first_spellings
 from avemo_jax.protocols import named
+from avemo_jax.text import shorten_list
 
 PARTS = ("train", "validation", "test")
 
@@ -218,8 +219,7 @@ def _check_fold(table: FoldTable, fold: Fold, by_id: dict[str, Clip]) -> None:
 
 
 def _listed(names: Sequence[str], limit: int = 8) -> str:
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+    return shorten_list(names, limit)
 
 
 def _corpus(clips: Sequence[Clip]) -> str:

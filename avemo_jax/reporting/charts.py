@@ -209,9 +209,9 @@ def _figure(*, height: int, x_name: str, y_name: str, num_y_ticks: int) -> tuple
 def _svg(figure: Figure, title: str) -> Markup:
     """Write the figure as an element of a page, named for screen readers.
 
-    Charts are inline and not <img>: so they take the page's font and the colours of its light, dark and print style, and their text can be
-    selected. Each replacement below removes what belongs to a file of its own: the declarations before <svg>, its size, a style rule
-    without a scope, and group ids, which repeat in every chart; and decimals that no screen resolves, half of a page's size.
+    A chart is inline and not an <img>: it then has the page's font and the colours of its light, dark and print styles, and its text can be
+    selected. The replacements remove what belongs to a file of its own (the declarations before <svg>, its size, a style rule that would
+    apply to the whole page, group ids that repeat in every chart) and put the page's colours in place of the placeholders.
     """
     import matplotlib
 
@@ -219,18 +219,20 @@ def _svg(figure: Figure, title: str) -> Markup:
     # Ids that are referred to are hashes: salted with the title, they differ between charts and are the same in every run.
     with matplotlib.rc_context({"svg.hashsalt": title}):
         figure.savefig(stream, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    text = stream.getvalue()
-    root, text = re.match(r"<svg [^>]*>", text[text.index("<svg ") :]), text[text.index("<svg ") :]
-    assert root is not None
-    (view_box,) = re.findall(r'viewBox="([^"]*)"', root[0])
-    text = text[root.end() :]
+    root, text = re.split(r"(?<=>)", stream.getvalue().partition("<svg ")[2], maxsplit=1)
+    (view_box,) = re.findall(r'viewBox="([^"]*)"', root)
     text = re.sub(r"<defs>\s*<style.*?</defs>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)
-    text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    for drawn, shown in _ON_THE_PAGE.items():
-        text = re.sub(rf'(style="[^"]*){re.escape(drawn)}', rf"\1{shown}", text)
+    text = re.sub(r'style="[^"]*"', _styled_by_the_page, text)
     head = (
         f'<svg xmlns="{_SVG}" xmlns:xlink="{_XLINK}" viewBox="{view_box}" role="img" aria-label="{escape(title)}" stroke-linejoin="round">'
     )
     return Markup(head + text.strip())
+
+
+def _styled_by_the_page(style: re.Match[str]) -> str:
+    text = style[0]
+    for drawn, shown in _ON_THE_PAGE.items():
+        text = text.replace(drawn, shown)
+    return text

@@ -256,7 +256,8 @@ def read_config(path: Path) -> dict[str, Any]:
     stored: dict[str, Any] = json.loads((path / "config.json").read_text())
     if "streams" not in stored:
         raise ConfigMismatch(
-            f"{path} holds a run of an earlier version, with other fields in its config; its predictions.csv and report.html stay readable, "
+            f"{path} holds a run of an earlier version, with other fields in its config; its predictions.csv and report.html stay "
+            "readable, "
             "and a new run needs another --config.workdir"
         )
     return stored

@@ -23,16 +23,14 @@ def cepstra(values: jax.Array, num_cepstra: int) -> jax.Array:
     """
     num_bands = values.shape[-1]
     if num_cepstra > num_bands:
-        raise ValueError(
-            f"num_cepstra={num_cepstra} of a view of {num_bands} bands; set --config.streams.<name>.num_cepstra to at most {num_bands}"
-        )
+        raise ValueError(f"num_cepstra={num_cepstra} of a view of {num_bands} bands; set it to at most {num_bands}")
     angle = np.pi * np.arange(num_cepstra)[None, :] * (2 * np.arange(num_bands)[:, None] + 1) / (2 * num_bands)
     scale = np.where(np.arange(num_cepstra) == 0, np.sqrt(1 / num_bands), np.sqrt(2 / num_bands))
     return values @ jnp.asarray(np.cos(angle) * scale, jnp.float32)
 
 
 def features(streams: Sequence[StreamRecipe], batch: Mapping[str, Any]) -> dict[str, Any]:
-    """A batch, or the resident set, with cepstra in place of the log-mel frames of those streams whose recipe has `num_cepstra`."""
+    """A batch, or the resident set, with cepstra in place of the log-mel frames of the streams with `num_cepstra`."""
     return dict(batch) | {one.name: cepstra(batch[one.name], one.num_cepstra) for one in streams if one.num_cepstra}
 
 

@@ -15,7 +15,7 @@ def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array, *, by_step
       values: (N, T, ..., D), any numeric type.
       mask: (N, T) bool, True where a step is real.
       weight: (N,) float32, 1 for examples of the training part and 0 for all others, which then change no bit of the result.
-      by_step: each step has statistics of its own, for views whose steps are no times (system C's are coefficients).
+      by_step: each step has statistics of its own, for views with steps that are no points in time (system C's are coefficients).
 
     Returns:
       {"mean": (D,), "deviation": (D,)} float32, or (T, D) by step; a feature that does not vary has deviation 1.

@@ -25,7 +25,7 @@ class StreamRecipe:
       key_index: position of the stream among all streams of the system, by which its augmentation gets a random key of its own: the same
         key in a stage that trains the stream alone and in one that trains all of them.
       standardize: z-scoring with statistics of the training part: "features", one mean and deviation a feature; "steps", one a feature and
-        step, for views whose steps are no times; "none".
+        step, for views with steps that are no points in time; "none".
       num_cepstra: coefficients of the cosine transform that the step takes of log-mel frames; 0 uses the view as it is.
       augmentation: of training examples.
     """

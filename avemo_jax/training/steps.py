@@ -134,7 +134,7 @@ def train_step(
     """
     batch = split_batch(batch, mesh)
     dropout_key, augment_key, mixup_key = jax.random.split(jax.random.fold_in(trial_key(hyper.seed, "step"), learner.step), 3)
-    batch = _augmented(recipe, scaler, batch, augment_key)
+    batch = augmented(recipe, scaler, batch, augment_key)
     target = optax.smooth_labels(jax.nn.one_hot(batch["label"], recipe.num_classes), hyper.label_smoothing)
     if recipe.use_mixup:
         batch, target = mixup(batch, target, hyper.mixup_alpha, mixup_key, [one.name for one in recipe.streams])
@@ -174,7 +174,7 @@ def train_step(
     return dataclasses.replace(learner, failed=learner.failed | (real & ~finite)), jnp.where(real, total, 0.0), jnp.where(real, count, 0.0)
 
 
-def _augmented(recipe: Recipe, scaler: Any, batch: Data, key: jax.Array) -> Data:
+def augmented(recipe: Recipe, scaler: Any, batch: Data, key: jax.Array) -> Data:
     """A training batch as the network takes it: views disturbed, features taken and standardised, features disturbed."""
     keys = {one.name: jax.random.split(jax.random.fold_in(key, one.key_index)) for one in recipe.streams}
     for one in recipe.streams:

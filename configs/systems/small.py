@@ -26,13 +26,14 @@ def apply(config: ConfigDict, variant: str) -> None:
         config.views[view].size_px = 32
         config.views[view].gray = True
     pictures = dict(encoder="cnn", encoder_units=(8, 16, 32), context_units=(32,), dense_units=(32,))
-    names = ("audio", "video", "mouth") if variant == "small_three" else VARIANTS[variant]
+    names = ("audio", "face", "mouth") if variant == "small_three" else VARIANTS[variant]
     base.use(
         config,
         variant,
         names,
         audio=base.stream(view="mfcc", context_units=(48,), dense_units=(32,)),
         video=base.stream(view="faces", **pictures),
+        face=base.stream(view="faces", **pictures),
         mouth=base.stream(view="mouths", **pictures),
     )
     config.train.batch_size = 16

@@ -24,8 +24,8 @@ MODALITIES = ("audio", "video")
 NUM_CLIPS = 10039
 
 # Half of the film in which the actor with the face markers sits; the letter after the session names that actor, so in Ses01F_* the
-# woman is on the left and in Ses01M_* the man. This is our reading: a public script that cuts the films has it so, the owner does not
-# say, and we have no film to look at.
+# woman is on the left and in Ses01M_* the man. This is our reading: it follows a public script that cuts the films; the owner does not
+# state it, and it is not checked on a film.
 MARKED_ACTOR_REGION = "left"
 OTHER_ACTOR_REGION = "right"
 

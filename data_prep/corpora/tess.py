@@ -1,7 +1,7 @@
 """TESS: two actresses say "Say the word ..." with 200 words in seven emotions.
 
-The folders' spelling varies by source (`OAF_Fear`, `OAF_Pleasant_surprise`, one folder in another); the files' names have all labels. Kept
-as the owner has them: `OA_bite_neutral.wav`, two AIFF files that are named .wav, one file at 96 kHz among those at 24,414 Hz.
+The folders' spelling varies by source (`OAF_Fear`, `OAF_Pleasant_surprise`, one folder in another); the files' names have all labels. Read
+as the owner distributes them: `OA_bite_neutral.wav`, two AIFF files that are named .wav, one file at 96 kHz among those at 24,414 Hz.
 
 Source: Pichora-Fuller and Dupuis 2020, "Toronto emotional speech set (TESS)", Scholars Portal Dataverse, doi 10.5683/SP2/E8H2MF.
 """

@@ -7,8 +7,11 @@ import time
 
 import pytest
 
+from avemo_jax import api
+from avemo_jax.config import Experiment, parse, to_plain
+from avemo_jax.config.overrides import with_fields
 from benchmarks import predict
-from benchmarks.predict import PHASES, demo_config, format_row, judge_clips, make_run, measure
+from benchmarks.predict import PHASES, demo_experiment, format_row, measure, predict_clips
 
 
 def test_a_row_by_hand():
@@ -20,26 +23,26 @@ def test_first_is_without_what_was_compiled_and_cold_with_it(tmp_path, monkeypat
     cache, seen = tmp_path / "xla", []
     cache.mkdir()
 
-    def judged(config, files):
+    def predicted(experiment, files):
         seen.append(cache.exists())
         cache.mkdir(exist_ok=True)
         return [{"all": float(number)} for number in range(len(files))]
 
-    monkeypatch.setattr(predict, "in_new_process", judged)
-    found = dict(measure({"prepared_dir": str(tmp_path)}, ["a", "b"], 2))
+    monkeypatch.setattr(predict, "in_new_process", predicted)
+    found = dict(measure(Experiment(prepared_dir=str(tmp_path)), ["a", "b"], 2))
     assert seen == [False, True, True]
     assert found == {"first": [{"all": 0.0}], "cold": [{"all": 0.0}] * 2, "warm": [{"all": 2.0}, {"all": 3.0}] * 2}
 
 
 @pytest.mark.slow
-def test_clips_are_judged_by_a_run_of_the_demo(tmp_path):
-    config = demo_config("audio", tmp_path, num_actors=4, num_takes=2)
-    config.protocol["name"] = "holdout_50_25_25"  # one net in place of four
-    make_run(config)
+def test_a_run_of_the_demo_predicts_clips(tmp_path):
+    demo = demo_experiment("audio", tmp_path, num_actors=4, num_takes=2)
+    experiment = with_fields(demo, {"protocol.name": "holdout_50_25_25"})  # one net in place of four
+    api.train(experiment)
     files = [str(path) for path in sorted((tmp_path / "corpus").rglob("*.mp4"))[:2]]
-    assert predict._config_of(json.dumps(config)) == config  # as it travels to the process that judges
+    assert parse(json.loads(json.dumps(to_plain(experiment)))) == experiment  # as it is passed to the process that predicts
     started_s = time.time()
-    first, second = judge_clips(config, files, started_s)
+    first, second = predict_clips(experiment, files, started_s)
     assert set(first) == set(second) == {*PHASES, "all"}
     assert first["restore"] > 0 and second["restore"] == second["import"] == 0 and second["views"] > 0 and second["networks"] > 0
     assert sum(first[phase] for phase in PHASES) <= first["all"] <= time.time() - started_s

@@ -35,7 +35,7 @@ def test_other_clips_are_refused_with_their_numbers():
 def test_common_clips_are_stated():
     aligned, alignment = align([without(entry("a"), ["clip00", "clip01"]), entry("b", seeds=(0, 1))], on="common")
     assert alignment.num_clips == 94 and alignment.left_out == {"a": 0, "b": 2}
-    assert alignment.sentence() == "on the 94 clips that all have; left out are 2 of b"
+    assert alignment.sentence() == "on the 94 clips that all have; left out: 2 of b"
     assert [len(one.predictions.clip) for one in aligned] == [94, 188]
 
 
@@ -60,7 +60,10 @@ def test_classes_come_into_the_order_of_the_first():
     [
         ([entry("a")], "needs two systems or more"),
         ([entry("a"), entry("a")], "two entries have one name"),
-        ([entry("a"), changed(entry("b"), classes=("neutral", "happy", "sad", "fearful"))], "b tells apart .* fearful; the first system"),
+        (
+            [entry("a"), changed(entry("b"), classes=("neutral", "happy", "sad", "fearful"))],
+            "b has the classes .* fearful; the first system",
+        ),
         (
             [entry("a"), changed(entry("b"), label=np.r_[1, entry("b").predictions.label[1:]])],
             "disagree on the label of 1 clips: 1: clip00",
@@ -82,5 +85,5 @@ def test_nothing_in_common():
 def test_a_seed_that_lacks_clips():
     two = entry("b", seeds=(0, 1))
     lacking = dataclasses.replace(two, predictions=two.predictions.rows((two.predictions.clip != "clip07") | (two.predictions.seed == 0)))
-    with pytest.raises(ComparisonError, match="seed 1 judges 95 clips"):
+    with pytest.raises(ComparisonError, match="seed 1 predicts 95 clips"):
         align([entry("a"), lacking])

@@ -39,8 +39,8 @@ def test_some_of_many_exchanged_is_not_sure():
     """Nine clips in ten of eight classes are right, but for two classes that are taken for one another."""
     generator = np.random.default_rng(0)
     label = np.arange(400) % 8
-    said = np.where(generator.random(400) < 0.9, label, generator.integers(0, 8, 400))
-    said = np.array([0, 1, 2, 3, 4, 5, 7, 6])[said]
+    predicted = np.where(generator.random(400) < 0.9, label, generator.integers(0, 8, 400))
+    predicted = np.array([0, 1, 2, 3, 4, 5, 7, 6])[predicted]
     one = Predictions(
         clip=np.arange(400).astype(str),
         speaker=np.full(400, "a"),
@@ -48,7 +48,7 @@ def test_some_of_many_exchanged_is_not_sure():
         fold=np.full(400, ""),
         seed=np.zeros(400, int),
         label=label,
-        probabilities=np.eye(8)[said],
+        probabilities=np.eye(8)[predicted],
         classes=tuple("abcdefgh"),
     )
     finding = check_order(one)

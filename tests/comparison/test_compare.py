@@ -1,4 +1,4 @@
-"""The mode from files to files."""
+"""Comparison from files to files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory) -> Path:
-    """Two runs, and somebody's logits in an order of their own."""
+    """Two runs, and logits of another system in another order of classes."""
     folder = tmp_path_factory.mktemp("compare")
     write_run(folder / "one", some_predictions(1.5, seeds=(0, 1)), "gru")
     leaky = {"leaks": ["speaker_in_two_parts"], "speaker_independent": False, "protocol": "random10"}
@@ -58,10 +58,10 @@ def test_all_that_was_found_is_written(compared):
     assert [row["system"] for row in systems] == ["gru", "mine", "wav2vec<2>", "chance"]
     assert (
         systems[1]["protocol"] == "random10"
-        and "speaker-dependent" in systems[1]["marks"]
-        and "leak: speaker_in_two_parts" in systems[1]["marks"]
+        and "speaker-dependent" in systems[1]["caveats"]
+        and "leak: speaker_in_two_parts" in systems[1]["caveats"]
     )
-    assert systems[2]["protocol"] == "luna5" and systems[2]["marks"] == "none"
+    assert systems[2]["protocol"] == "luna5" and systems[2]["caveats"] == "none"
 
 
 def test_numbers_are_those_of_the_runs(compared, shelf):
@@ -102,8 +102,8 @@ def test_the_page_needs_nothing_else_and_shows_all(compared):
         "Systems",
         "Paired tests",
         "Agreement",
-        "Where they differ, by speaker",
-        "Fused",
+        "Differences by speaker",
+        "Late fusion",
         "Meta folds",
         "LaTeX and CSV of the tables",
     ):
@@ -125,14 +125,14 @@ def test_files_alone_can_be_compared(shelf, tmp_path):
     assert found["corpus"] == "" and found["pairs"][0]["folds"]["num_folds"] == 3
 
 
-def test_clips_in_common_are_said_everywhere(shelf, tmp_path, capsys):
+def test_clips_in_common_are_stated_everywhere(shelf, tmp_path, capsys):
     predictions = some_predictions(1.0, draw=3)
     write_run(tmp_path / "short", predictions.rows(predictions.clip != "clip05"), "short")
     runs = [str(shelf / "one"), str(tmp_path / "short")]
     with pytest.raises(ComparisonError, match="short: 95, lacks 1: clip05"):
         compare(runs, [], output=tmp_path / "out")
     found = compare(runs, [], on="common", output=tmp_path / "out")
-    sentence = "on the 95 clips that all have; left out are 1 of gru"
+    sentence = "on the 95 clips that all have; left out: 1 of gru"
     assert found["sentence"] == sentence and sentence in capsys.readouterr().out
     assert sentence in (tmp_path / "out" / "tables" / "systems.csv").with_suffix(".tex").read_text()
     assert "On the 95 clips that all have" in Page((tmp_path / "out" / "compare.html").read_text()).text
@@ -145,11 +145,11 @@ def test_labels_alone_are_compared_and_not_fused(shelf, tmp_path):
     )
     found = compare([str(shelf / "one")], [f"words={path};kind=label"], output=tmp_path / "out")
     assert found["fusions"] == [] and found["entries"][1]["metrics"]["ece"] is None and found["meta_folds"] is None
-    assert not list((tmp_path / "out").glob("predictions-*")) and "Fused" not in (tmp_path / "out" / "compare.html").read_text()
-    with pytest.raises(ValueError, match="words says labels alone"):
+    assert not list((tmp_path / "out").glob("predictions-*")) and "Late fusion" not in (tmp_path / "out" / "compare.html").read_text()
+    with pytest.raises(ValueError, match="words has predicted labels alone"):
         compare([str(shelf / "one")], [f"words={path};kind=label"], fuse_only=("gru+words",), output=tmp_path / "out")
-    with pytest.raises(ValueError, match="--fuse names nobody; there are gru, words"):
-        compare([str(shelf / "one")], [f"words={path};kind=label"], fuse_only=("gru+nobody",), output=tmp_path / "out")
+    with pytest.raises(ValueError, match="--fuse names unknown; there are gru, words"):
+        compare([str(shelf / "one")], [f"words={path};kind=label"], fuse_only=("gru+unknown",), output=tmp_path / "out")
 
 
 def test_runs_of_one_system_are_told_apart(shelf, tmp_path):

@@ -1,4 +1,4 @@
-"""Other people's files: what is declared is read, what does not fit is said, nothing is guessed."""
+"""Files of other systems: they are read as declared, mismatches are errors, nothing is guessed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def reference() -> Reference:
     def clip_of(stem: str) -> str | None:
         return stem.removeprefix("03-") if stem.startswith("03-") else None
 
-    return reference_of(entry("ours", 1.5), {"corpus": "ravdess", "label_set": "iemocap4"}, clip_of)
+    return reference_of(entry("ours", 1.5), corpus="ravdess", label_set="iemocap4", clip_of=clip_of)
 
 
 def logits_file(path: Path, order=PLACES) -> Path:
-    """OURS as somebody else writes it: logits up to a constant a row, columns in their order, rows in no order."""
+    """OURS as another system writes it: logits up to a constant a row, columns in another order, shuffled rows."""
     logits = np.log(np.maximum(OURS.probabilities, 1e-9)) + np.linspace(-30, 40, NUM_CLIPS)[:, None]
     rows = [[*(f"{value:.9g}" for value in logits[row, order]), OURS.clip[row]] for row in range(NUM_CLIPS)]
     np.random.default_rng(0).shuffle(rows)
@@ -37,7 +37,7 @@ def read(text: str, known: Reference | None = None):
     return read_foreign(parse_declaration(text), known or reference())[0]
 
 
-def test_logits_in_another_order_are_read_right(tmp_path):
+def test_logits_in_another_order_are_read_correctly(tmp_path):
     path = logits_file(tmp_path)
     theirs = read(f"theirs={path};clip=utterance;kind=logits;columns=c0,c1,c2,c3;classes={','.join(THEIR_ORDER)}")
     np.testing.assert_allclose(theirs.predictions.probabilities, OURS.probabilities, atol=2e-6)
@@ -46,7 +46,7 @@ def test_logits_in_another_order_are_read_right(tmp_path):
     assert theirs.has_probabilities and not theirs.has_folds and theirs.notes == ()
 
 
-def test_a_wrong_order_is_noticed_and_the_likely_one_said(tmp_path):
+def test_a_wrong_order_is_noticed_and_the_likely_one_is_stated(tmp_path):
     path = logits_file(tmp_path)
     declared = f"theirs={path};clip=utterance;kind=logits;columns=c0,c1,c2,c3"
     with pytest.raises(ComparisonError, match="at chance") as raised:
@@ -54,15 +54,15 @@ def test_a_wrong_order_is_noticed_and_the_likely_one_said(tmp_path):
     assert "the likely order of the columns is classes=angry,neutral,sad,happy" in str(raised.value)
     trusted = read(f"{declared};classes=happy,angry,neutral,sad;order=trusted")
     assert "at chance" in trusted.notes[0]
-    read(f"{declared};classes=angry,neutral,sad,happy")  # as the message said
+    read(f"{declared};classes=angry,neutral,sad,happy")  # as the message suggests
 
 
 def test_two_classes_taken_for_one_another_are_noticed_above_chance(tmp_path):
     declared = f"theirs={logits_file(tmp_path)};clip=utterance;kind=logits;columns=c0,c1,c2,c3;classes=anger,sad,neutral,happy"
-    with pytest.raises(ComparisonError, match="lower than it need be"):
+    with pytest.raises(ComparisonError, match="accuracy is low "):
         read(declared)
     theirs = read(f"{declared};order=trusted")
-    assert "lower than it need be" in theirs.notes[0] and "neutral is likely sad, sad is likely neutral" in theirs.notes[0]
+    assert "accuracy is low " in theirs.notes[0] and "neutral is likely sad, sad is likely neutral" in theirs.notes[0]
 
 
 def test_our_own_file_needs_no_declaration(tmp_path):
@@ -77,27 +77,27 @@ def test_labels_alone(tmp_path):
     words = ("neu", "hap", "sadness", "anger")
     path = write_csv(
         tmp_path / "a.csv",
-        ("file", "said"),
+        ("file", "class"),
         [(f"wav/03-{clip}.wav", words[one]) for clip, one in zip(OURS.clip, OURS.predicted, strict=True)],
     )
-    theirs = read(f"theirs={path};clip=file;kind=label;predicted=said;protocol=luna5;leaks=encoder_saw_corpus")
+    theirs = read(f"theirs={path};clip=file;kind=label;predicted=class;protocol=luna5;leaks=encoder_saw_corpus")
     np.testing.assert_array_equal(theirs.predictions.predicted, OURS.predicted)
     assert not theirs.has_probabilities
-    assert theirs.notes == (f"{NUM_CLIPS} clips are named by their media files",)
-    assert theirs.protocol == "luna5" and theirs.marks == ("leak: encoder_saw_corpus",)
+    assert theirs.notes == (f"{NUM_CLIPS} clips are identified by the names of their media files",)
+    assert theirs.protocol == "luna5" and theirs.caveats == ("leak: encoder_saw_corpus",)
 
 
-def test_classes_that_are_one_here_are_added_up(tmp_path):
+def test_columns_of_one_class_are_added_up(tmp_path):
     """iemocap4 merges excited into happy."""
     rows = [(clip, 0.1, 0.2, 0.4, 0.2, 0.1) for clip in OURS.clip]
     path = write_csv(tmp_path / "a.csv", ("clip", "p_neutral", "p_happy", "p_excited", "p_sad", "p_angry"), rows)
     np.testing.assert_allclose(read(f"a={path}").predictions.probabilities, np.tile([0.1, 0.6, 0.2, 0.1], (NUM_CLIPS, 1)))
 
 
-def test_a_class_without_a_column_is_never_said(tmp_path):
+def test_a_class_without_a_column_is_never_predicted(tmp_path):
     path = write_csv(tmp_path / "a.csv", ("clip", "p_neutral", "p_happy", "p_sad"), [(clip, 0.5, 0.2, 0.3) for clip in OURS.clip])
     theirs = read(f"a={path}")
-    assert theirs.notes == ("has no column for angry and never says so",) and not theirs.predictions.probabilities[:, 3].any()
+    assert theirs.notes == ("has no column for angry, which it never predicts",) and not theirs.predictions.probabilities[:, 3].any()
 
 
 def test_rounded_probabilities_sum_to_one_again(tmp_path):
@@ -113,10 +113,10 @@ def test_probabilities_declared_as_logits_are_a_note(tmp_path):
         ("clip", *(f"p_{name}" for name in CLASSES)),
         [(c, *p) for c, p in zip(OURS.clip, OURS.probabilities, strict=True)],
     )
-    assert "every row is one of probabilities" in read(f"a={path};kind=logits").notes[0]
+    assert "every row is a probability distribution" in read(f"a={path};kind=logits").notes[0]
 
 
-def test_a_file_that_stands_alone_brings_labels_and_speakers(tmp_path):
+def test_a_file_without_runs_provides_labels_and_speakers(tmp_path):
     write_predictions_csv(tmp_path / "a.csv", OURS)
     theirs, own = read_foreign(parse_declaration(f"a={tmp_path / 'a.csv'}"), None)
     assert own.classes == CLASSES and own.speaker["clip00"] == "s0" and own.label["clip01"] == 1
@@ -133,20 +133,20 @@ def probability_rows(**changes) -> list[list]:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (probability_rows(at={2: ["clip02", -0.1, 0.5, 0.3, 0.3]}), "1 of 96 rows are no probabilities; line 4 has a negative number"),
+        (probability_rows(at={2: ["clip02", -0.1, 0.5, 0.3, 0.3]}), "1 of 96 rows are not probabilities; line 4 has a negative number"),
         (
             probability_rows(at={0: ["clip00", 2.0, 1.0, 0.5, 0.5]}),
-            "line 2 sums to 4; if they are scores before a softmax, say kind=logits",
+            "line 2 sums to 4; if they are scores before a softmax, declare kind=logits",
         ),
         (probability_rows(at={5: ["clip04", 0.25, 0.25, 0.25, 0.25]}), "1 clips are predicted twice by one seed, the first is clip04"),
-        (probability_rows(at={5: ["clip99", 0.25, 0.25, 0.25, 0.25]}), "1 of 96 rows are of clips that are not known, the first: clip99"),
+        (probability_rows(at={5: ["clip99", 0.25, 0.25, 0.25, 0.25]}), "1 of 96 rows are of unknown clips, the first: clip99"),
         (probability_rows(at={5: ["clip05", "nan", 0.25, 0.25, 0.25]}), "line 7: expected a finite number in column p_neutral, got 'nan'"),
         (probability_rows(at={5: ["clip05", "", 0.25, 0.25, 0.25]}), "line 7: expected a finite number"),
         (probability_rows(at={5: ["clip05", 0.5, 0.5]}), "line 7: expected 5 fields, got 3"),
         ([], "expected a header and rows"),
     ],
 )
-def test_rows_that_do_not_fit(tmp_path, rows, message):
+def test_malformed_rows(tmp_path, rows, message):
     path = write_csv(tmp_path / "a.csv", ("clip", *(f"p_{name}" for name in CLASSES)), rows)
     with pytest.raises(ComparisonError, match=message):
         read(f"a={path}")
@@ -155,18 +155,18 @@ def test_rows_that_do_not_fit(tmp_path, rows, message):
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ("", "say what its columns are: kind= one of probabilities, logits, label"),
-        ("kind=probabilities", "say which columns hold the probabilities"),
-        ("kind=logits;columns=x0,x1", r"x0, x1 are none of the classes neutral, happy, sad, angry; say the class of each column"),
+        ("", "declare what its columns hold: kind= one of probabilities, logits, label"),
+        ("kind=probabilities", "declare the columns of the probabilities"),
+        ("kind=logits;columns=x0,x1", r"x0, x1 are not among the classes neutral, happy, sad, angry; declare the class of each column"),
         ("kind=logits;columns=x0,x1;classes=neutral", r"2 columns \(x0, x1\) and 1 classes"),
         ("kind=logits;columns=x0,x9;classes=neutral,happy", r"expected the columns x9 \(columns, x9\); it has clip, x0, x1, word"),
         ("kind=label", r"expected the columns predicted \(predicted\)"),
         ("kind=label;predicted=word;clip=utt", r"expected the columns utt \(clip\)"),
         ("kind=label;predicted=word;label=word2", r"expected the columns word2 \(label\)"),
-        ("kind=label;predicted=word", "line 2: 'joyless' is none of the classes"),
+        ("kind=label;predicted=word", "line 2: 'joyless' is not one of the classes"),
     ],
 )
-def test_declarations_that_do_not_fit_the_file(tmp_path, declared, message):
+def test_declarations_that_do_not_match_the_file(tmp_path, declared, message):
     path = write_csv(tmp_path / "a.csv", ("clip", "x0", "x1", "word"), [(clip, 1.0, 2.0, "joyless") for clip in OURS.clip])
     with pytest.raises(ComparisonError, match=message):
         read(f"a={path};{declared}")
@@ -179,34 +179,35 @@ def test_declarations_that_do_not_fit_the_file(tmp_path, declared, message):
         ("a=b.csv;colums=x", "with a key among clip, kind"),
         ("a=b.csv;kind", "expected key=value"),
         ("a=b.csv;kind=scores", "kind must be one of probabilities, logits, label"),
-        ("a=b.csv;clip=x;clip=y", "clip is said twice"),
-        ("a=b.csv;order=checked", "order can only be trusted"),
+        ("a=b.csv;clip=x;clip=y", "clip is declared twice"),
+        ("a=b.csv;order=checked", "order must be trusted"),
         ("a=/nowhere/b.csv", "no file /nowhere/b.csv"),
     ],
 )
-def test_declarations_that_are_none(text, message):
+def test_malformed_declarations(text, message):
     with pytest.raises(ComparisonError, match=message):
         read(text)
 
 
-def test_labels_that_are_not_the_corpus_s(tmp_path):
+def test_labels_that_disagree_with_the_corpus(tmp_path):
     words = [CLASSES[one] for one in OURS.label]
     words[3:5] = ["happy", "sad"]
     path = write_csv(tmp_path / "a.csv", ("clip", "predicted", "label"), [(c, w, w) for c, w in zip(OURS.clip, words, strict=True)])
     with pytest.raises(
-        ComparisonError, match=r"the labels of 2 of 96 rows are not the corpus's, the first: clip03 is 'happy' there and 'angry' here"
+        ComparisonError,
+        match=r"the labels of 2 of 96 rows disagree with the corpus, the first: clip03 is 'happy' in the file and 'angry' in the corpus",
     ):
         read(f"a={path};kind=label")
     assert read(f"a={path};kind=label;label=").notes == ()
 
 
-def test_a_file_that_stands_alone_without_speakers(tmp_path):
+def test_a_file_without_runs_needs_speakers(tmp_path):
     path = write_csv(tmp_path / "a.csv", ("clip", "predicted", "label"), [(clip, "sad", "sad") for clip in OURS.clip])
-    with pytest.raises(ComparisonError, match="without a run beside it"):
+    with pytest.raises(ComparisonError, match="without runs"):
         read_foreign(parse_declaration(f"a={path};kind=label"), None)
 
 
-def test_spreadsheets_leave_a_mark_and_tabs(tmp_path):
+def test_byte_order_marks_and_tabs_of_spreadsheets_are_read(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text("\ufeffclip\tpredicted\n" + "".join(f"{clip}\tsad\n" for clip in OURS.clip), encoding="utf-8")
     assert set(read(f"a={path};kind=label").predictions.predicted.tolist()) == {2}

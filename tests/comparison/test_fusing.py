@@ -54,7 +54,7 @@ def test_one_speaker_has_no_meta_folds():
 
 
 def test_what_is_fitted_for_a_clip_has_not_seen_it():
-    """Other labels in one meta fold change nothing of what is said there: its own labels are never fitted on."""
+    """Other labels in one meta fold do not change its predictions: its own labels are never fitted on."""
     entries = [entry("a"), entry("b", draw=1)]
     meta = make_meta_folds(entries)
     rows = meta.part[np.argsort(np.argsort(entries[0].predictions.clip))] == 1
@@ -67,9 +67,9 @@ def test_what_is_fitted_for_a_clip_has_not_seen_it():
     own = meta.part == 1
     changes = 0
     for before, after in zip(plain, other, strict=True):
-        said = [by_clip(one.entry.predictions).probabilities for one in (before, after)]
-        np.testing.assert_array_equal(said[0][own], said[1][own])
-        changes += not np.array_equal(said[0][~own], said[1][~own])
+        probabilities = [by_clip(one.entry.predictions).probabilities for one in (before, after)]
+        np.testing.assert_array_equal(probabilities[0][own], probabilities[1][own])
+        changes += not np.array_equal(probabilities[0][~own], probabilities[1][~own])
     assert changes  # while the other parts do learn from them
 
 
@@ -104,7 +104,7 @@ def test_weights_are_stated_meta_fold_by_meta_fold():
 
 
 def test_labels_alone_cannot_be_joined():
-    with pytest.raises(ValueError, match="b says labels alone"):
+    with pytest.raises(ValueError, match="b has predicted labels alone"):
         fuse([entry("a"), dataclasses.replace(entry("b"), has_probabilities=False)], None)
     with pytest.raises(ValueError, match="two systems or more"):
         fuse([entry("a")], None)

@@ -13,10 +13,10 @@ from avemo_jax.comparison.pairs import compare_pair, compare_pairs, differing_cl
 from avemo_jax.evaluation.paired import corrected_resampled_t
 
 
-def saying(name: str, said: np.ndarray, **options) -> Entry:
-    """An entry that says these classes, sure of them."""
+def predicting(name: str, predicted: np.ndarray, **options) -> Entry:
+    """An entry with one-hot predictions of these classes."""
     one = entry(name, **options)
-    return dataclasses.replace(one, predictions=dataclasses.replace(one.predictions, probabilities=np.eye(4)[said]))
+    return dataclasses.replace(one, predictions=dataclasses.replace(one.predictions, probabilities=np.eye(4)[predicted]))
 
 
 LABEL = np.arange(NUM_CLIPS) % 4
@@ -25,14 +25,14 @@ FIRST[:10] = (LABEL[:10] + 1) % 4  # ten wrong, all of the first speaker
 SECOND[8:11] = (LABEL[8:11] + 1) % 4  # two of them wrong alike, one more
 
 
-def by_rows(said: np.ndarray) -> np.ndarray:
+def by_rows(predicted: np.ndarray) -> np.ndarray:
     """In the order of rows of `some_predictions`, which are sorted by fold."""
     clips = some_predictions().clip
-    return said[[int(clip.removeprefix("clip")) for clip in clips]]
+    return predicted[[int(clip.removeprefix("clip")) for clip in clips]]
 
 
 def pair(**options):
-    return compare_pair(saying("a", by_rows(FIRST)), saying("b", by_rows(SECOND)), num_resamples=200, **options)
+    return compare_pair(predicting("a", by_rows(FIRST)), predicting("b", by_rows(SECOND)), num_resamples=200, **options)
 
 
 def test_counts_by_hand():
@@ -61,14 +61,16 @@ def test_over_folds_by_hand():
 
 def test_training_clips_that_were_counted_are_used():
     counts = {"fold1": 40, "fold2": 50, "fold3": 60}
-    entries = [dataclasses.replace(saying(name, by_rows(said)), num_train=counts) for name, said in (("a", FIRST), ("b", SECOND))]
+    entries = [
+        dataclasses.replace(predicting(name, by_rows(predicted)), num_train=counts) for name, predicted in (("a", FIRST), ("b", SECOND))
+    ]
     folds = compare_pair(*entries, num_resamples=50)["folds"]
     assert folds["num_train"] == 50 and folds["num_train_is_known"]
 
 
 def test_seeds_are_averaged_within_a_fold():
     both = np.concatenate([by_rows(FIRST), by_rows(LABEL)])
-    first, second = saying("a", both, seeds=(0, 1)), saying("b", by_rows(SECOND))
+    first, second = predicting("a", both, seeds=(0, 1)), predicting("b", by_rows(SECOND))
     found = compare_pair(first, second, num_resamples=50)
     assert found["folds"]["war"]["difference"] == pytest.approx(((86 + 96) / 2 - 93) / 96)
     assert found["war"]["difference"] == pytest.approx(((86 + 96) / 2 - 93) / 96)
@@ -107,11 +109,11 @@ def test_a_system_agrees_with_itself():
 
 def test_constant_systems_have_no_kappa():
     same = np.zeros(NUM_CLIPS, int)
-    assert compare_pair(saying("a", same), saying("b", same), num_resamples=50)["agreement"]["kappa"] is None
+    assert compare_pair(predicting("a", same), predicting("b", same), num_resamples=50)["agreement"]["kappa"] is None
 
 
 def test_differing_clips_are_listed():
-    header, rows = differing_clips([saying("a", by_rows(FIRST)), saying("b", by_rows(SECOND))])
+    header, rows = differing_clips([predicting("a", by_rows(FIRST)), predicting("b", by_rows(SECOND))])
     assert header == ["clip", "speaker", "label", "a", "b"]
     assert [row[0] for row in rows] == [f"clip{index:02}" for index in (*range(8), 10)]
     assert rows[0] == ["clip00", "s0", "neutral", "happy", "neutral"]

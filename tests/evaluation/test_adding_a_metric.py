@@ -21,11 +21,11 @@ from avemo_jax.evaluation.results import RunFacts, RunResults, results_schema
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.reporting.report import format_table
 from avemo_jax.reporting.run_tables import run_tables
-from avemo_jax.training.state import Recipe
+from avemo_jax.training.state import Recipe, StreamRecipe
 from avemo_jax.training.steps import validation_metrics
 
 SETTINGS = {"num_epochs": 1, "batch_size": 1, "optimizer": "sgd", "clip_norm": 1.0, "schedule": "constant", "warmup_epochs": 0}
-SETTINGS |= {"plateau_patience_epochs": 1, "plateau_factor": 0.5, "early_stop_patience_epochs": 0, "standardized": ()}
+SETTINGS |= {"plateau_patience_epochs": 1, "plateau_factor": 0.5, "early_stop_patience_epochs": 0}
 
 
 def kappa_from_confusion(counts):
@@ -83,7 +83,7 @@ def test_it_is_tested_between_systems(kappa):
 
 def validation(metric: str) -> dict:
     """Metrics of three clips, the last two examples being padding."""
-    recipe = Recipe(num_classes=2, num_clips=4, metric=metric, **SETTINGS)
+    recipe = Recipe(num_classes=2, num_clips=4, metric=metric, streams=(StreamRecipe(name="audio", key_index=0),), **SETTINGS)
     data = {"clip": jnp.asarray([0, 1, 2]), "label": jnp.asarray([0, 1, 1])}
     index = jnp.asarray([0, 1, 2, 0, 0])
     return validation_metrics(recipe, data, jnp.asarray([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])[index], index, jnp.int32(3))

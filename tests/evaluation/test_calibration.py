@@ -13,7 +13,7 @@ from avemo_jax.evaluation.results import ReliabilityBin
 
 
 def test_temperature_by_hand():
-    """Nine of ten are right: the best temperature turns what is said of them, 0.99, into 0.9."""
+    """Nine of ten are correct: the best temperature turns their confidence of 0.99 into 0.9."""
     label = np.array([0] * 9 + [1])
     probabilities = np.tile([0.99, 0.01], (10, 1))
     temperature = fit_temperature(label, probabilities)
@@ -52,7 +52,7 @@ def test_temperature_wants_labels_and_rows(label, shape):
         fit_temperature(np.array(label, int), np.ones(shape))
 
 
-def predictions(clips: str, fold: str, said: list[float], label: list[int], classes=("calm", "happy")) -> Predictions:
+def predictions(clips: str, fold: str, first_class: list[float], label: list[int], classes=("calm", "happy")) -> Predictions:
     """Rows of one fold whose first class has the given probability."""
     size = len(clips)
     return Predictions(
@@ -62,7 +62,7 @@ def predictions(clips: str, fold: str, said: list[float], label: list[int], clas
         fold=[fold] * size,
         seed=[0] * size,
         label=label,
-        probabilities=np.stack([said, 1 - np.array(said)], axis=1),
+        probabilities=np.stack([first_class, 1 - np.array(first_class)], axis=1),
         classes=classes,
     )
 
@@ -75,8 +75,8 @@ def both(first: Predictions, second: Predictions) -> Predictions:
 def test_each_trial_is_scaled_by_its_own_validation_part():
     tested = both(predictions("ab", "fold1", [0.8, 0.8], [0, 1]), predictions("cd", "fold2", [0.8, 0.8], [0, 1]))
     validated = both(
-        predictions("cdefg", "fold1", [0.8] * 5, [0, 0, 0, 0, 1]),  # right as often as it says
-        predictions("abefghijkl", "fold2", [0.8] * 10, [0] * 6 + [1] * 4),  # too sure
+        predictions("cdefg", "fold1", [0.8] * 5, [0, 0, 0, 0, 1]),  # calibrated
+        predictions("abefghijkl", "fold2", [0.8] * 10, [0] * 6 + [1] * 4),  # overconfident
     )
     scaled, temperatures = scale_by_trial(tested, validated)
     assert [(one.fold, one.seed) for one in temperatures] == [("fold1", 0), ("fold2", 0)]

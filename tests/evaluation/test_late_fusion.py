@@ -1,4 +1,4 @@
-"""Late fusion: rules that are fitted on a constructed case, and nothing that was not given to the fit has a say."""
+"""Late fusion: rules fitted on constructed cases, by hand and against scikit-learn."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sklearn.linear_model import LogisticRegression
 from avemo_jax.evaluation.late_fusion import Logistic, WeightedProduct, fit_rule, rule_from_json, score_of
 
 
-def said(label: np.ndarray, num_classes: int, noise: float, seed: int) -> np.ndarray:
-    """Posteriors of a system that hears the class through that much noise."""
+def noisy_probabilities(label: np.ndarray, num_classes: int, noise: float, seed: int) -> np.ndarray:
+    """Probabilities of a system: the softmax of the label and Gaussian noise."""
     logits = np.eye(num_classes)[label] + noise * np.random.default_rng(seed).normal(size=(len(label), num_classes))
     return softmax(2 * logits, axis=1)
 
 
 LABEL = np.arange(90) % 3
-GOOD, POOR = said(LABEL, 3, 0.4, 0), said(LABEL, 3, 1.5, 1)
+GOOD, POOR = noisy_probabilities(LABEL, 3, 0.4, 0), noisy_probabilities(LABEL, 3, 1.5, 1)
 NOISE = softmax(3 * np.random.default_rng(2).normal(size=(90, 3)), axis=1)
 
 
@@ -32,7 +32,7 @@ def test_a_weighted_product_by_hand():
     assert WeightedProduct((0.5, 0.5)).join([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])]).tolist() == [[0.5, 0.5]]
 
 
-def test_weights_go_to_the_system_that_knows():
+def test_the_better_system_gets_the_larger_weight():
     rule = fit_rule("weighted_product", LABEL, [NOISE, np.eye(3)[LABEL] * 0.5 + 0.2])
     assert isinstance(rule, WeightedProduct)
     assert rule.weights[1] > 0.5 and sum(rule.weights) == pytest.approx(1)
@@ -52,28 +52,28 @@ def test_of_equally_good_weights_the_most_even_are_taken():
     assert fit_rule("weighted_product", LABEL, [certain, certain]).weights == (0.5, 0.5)
     three = fit_rule("weighted_product", LABEL, [certain] * 3).weights
     assert sorted(three) == [0.3, 0.35, 0.35]
-    # two wrong systems that agree with nobody: weights of the third must reach over a half
+    # two wrong systems that disagree with the third: weights of the third must reach over a half
     wrong = np.eye(3)[(LABEL + 1) % 3] * 0.5 + 0.5 / 3
     assert score_of(LABEL, fit_rule("weighted_product", LABEL, [wrong, certain, wrong]).join([wrong, certain, wrong]), 3, "uar") == 1
 
 
-def features(*posteriors: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.log(np.maximum(one, 1e-7)) for one in posteriors], axis=1)
+def features(*probabilities: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.log(np.maximum(one, 1e-7)) for one in probabilities], axis=1)
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_logistic_is_scikit_learns(num_classes):
     label = np.arange(80) % num_classes
-    posteriors = [said(label, num_classes, noise, seed) for seed, noise in enumerate((0.8, 1.2))]
-    rule = fit_rule("logistic", label, posteriors)
-    reference = LogisticRegression(C=1.0, max_iter=1000).fit(features(*posteriors), label)
-    unseen = [said(label[::-1], num_classes, 1.0, seed) for seed in (7, 8)]
+    probabilities = [noisy_probabilities(label, num_classes, noise, seed) for seed, noise in enumerate((0.8, 1.2))]
+    rule = fit_rule("logistic", label, probabilities)
+    reference = LogisticRegression(C=1.0, max_iter=1000).fit(features(*probabilities), label)
+    unseen = [noisy_probabilities(label[::-1], num_classes, 1.0, seed) for seed in (7, 8)]
     np.testing.assert_allclose(rule.join(unseen), reference.predict_proba(features(*unseen)), atol=1e-9)
     assert isinstance(rule, Logistic) and rule.coefficients.shape == (num_classes, 2 * num_classes)
 
 
 @pytest.mark.parametrize("absent", [0, 2])
-def test_a_class_that_was_not_there_is_never_said(absent):
+def test_an_absent_class_is_never_predicted(absent):
     """Of three classes one is missing: two are left, for which scikit-learn keeps one row."""
     rows = absent != LABEL
     rule = fit_rule("logistic", LABEL[rows], [GOOD[rows], POOR[rows]])
@@ -84,13 +84,13 @@ def test_a_class_that_was_not_there_is_never_said(absent):
     reference = LogisticRegression(C=1.0, max_iter=1000).fit(features(GOOD[rows], POOR[rows]), LABEL[rows])
     np.testing.assert_allclose(joined[:, kept], reference.predict_proba(features(GOOD, POOR)), atol=1e-9)
     four = np.arange(80) % 4
-    posteriors = [said(four, 4, noise, seed) for seed, noise in enumerate((0.8, 1.2))]
+    probabilities = [noisy_probabilities(four, 4, noise, seed) for seed, noise in enumerate((0.8, 1.2))]
     present = four != 1
-    three = fit_rule("logistic", four[present], [one[present] for one in posteriors]).join(posteriors)
+    three = fit_rule("logistic", four[present], [one[present] for one in probabilities]).join(probabilities)
     assert not three[:, 1].any() and (three[:, [0, 2, 3]] > 0).all()
 
 
-def test_one_class_alone_is_always_said():
+def test_a_single_class_is_always_predicted():
     joined = fit_rule("logistic", np.full(5, 1), [GOOD[:5], POOR[:5]]).join([GOOD, POOR])
     np.testing.assert_array_equal(joined, np.eye(3)[np.full(90, 1)])
 
@@ -106,22 +106,22 @@ def test_a_rule_survives_json(name):
 
 
 @pytest.mark.parametrize("rule", ["weighted_product", "logistic"])
-def test_the_order_of_clips_has_no_say(rule):
+def test_the_order_of_clips_does_not_matter(rule):
     order = np.random.default_rng(3).permutation(90)
     joined = [fit_rule(rule, LABEL[rows], [GOOD[rows], POOR[rows]]).join([GOOD, POOR]) for rows in (np.arange(90), order)]
     np.testing.assert_allclose(*joined, atol=1e-4)
 
 
 def test_scores_by_hand():
-    label, posterior = np.array([0, 0, 1]), np.array([[0.8, 0.2], [0.4, 0.6], [0.25, 0.75]])
-    assert score_of(label, posterior, 2, "war") == pytest.approx(2 / 3)
-    assert score_of(label, posterior, 2, "uar") == pytest.approx(3 / 4)
-    assert score_of(label, posterior, 2, "loss") == pytest.approx(np.log(0.8 * 0.4 * 0.75) / 3)
+    label, probabilities = np.array([0, 0, 1]), np.array([[0.8, 0.2], [0.4, 0.6], [0.25, 0.75]])
+    assert score_of(label, probabilities, 2, "war") == pytest.approx(2 / 3)
+    assert score_of(label, probabilities, 2, "uar") == pytest.approx(3 / 4)
+    assert score_of(label, probabilities, 2, "loss") == pytest.approx(np.log(0.8 * 0.4 * 0.75) / 3)
 
 
 def test_what_cannot_be_joined_says_why():
     with pytest.raises(ValueError, match=r"a rule of late fusion among .*'logistic'.*, got 'mean'"):
         fit_rule("mean", LABEL, [GOOD, POOR])
-    for label, posteriors in ((LABEL, [GOOD]), (LABEL[:5], [GOOD, POOR]), (LABEL[:0], [GOOD[:0]] * 2), (LABEL, [GOOD, POOR[:, :2]])):
+    for label, probabilities in ((LABEL, [GOOD]), (LABEL[:5], [GOOD, POOR]), (LABEL[:0], [GOOD[:0]] * 2), (LABEL, [GOOD, POOR[:, :2]])):
         with pytest.raises(ValueError, match=r"probabilities \(N, K\) of two systems or more"):
-            fit_rule("logistic", label, posteriors)
+            fit_rule("logistic", label, probabilities)

@@ -26,7 +26,7 @@ from avemo_jax.evaluation.metrics import (
 )
 from avemo_jax.evaluation.predictions import aggregate_segments
 from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
-from avemo_jax.training.state import Recipe
+from avemo_jax.training.state import Recipe, StreamRecipe
 from avemo_jax.training.steps import validation_metrics
 
 # 4 clips of class 0 (3 right), 2 of class 1 (1 right), none of class 2 (predicted once).
@@ -103,7 +103,7 @@ def test_certain_and_right_is_calibrated():
 def test_per_class_by_hand():
     label, predicted = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 2, 0, 1])
     found = per_class(label, predicted, ("calm", "happy", "sad", "angry"))
-    assert list(found) == ["calm", "happy", "sad"]  # angry is neither a label nor said
+    assert list(found) == ["calm", "happy", "sad"]  # angry is neither a label nor predicted
     assert found["calm"] == {"precision": 0.75, "recall": 0.75, "f1": 0.75, "num_clips": 4}
     assert found["happy"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "num_clips": 2}
     assert found["sad"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "num_clips": 0}
@@ -125,7 +125,7 @@ def test_brier_score_and_likelihood_by_hand():
     assert negative_log_likelihood(label, probabilities) == pytest.approx(log_loss(label, probabilities, labels=range(5)))
 
 
-# Clip 0: two votes for class 1 against one for class 0, though the mean says 0. Clip 1: a vote each for 0 and 2, and the mean says 2.
+# Clip 0: two votes for class 1 against one for class 0, though the mean predicts 0. Clip 1: a vote each for 0 and 2; the mean predicts 2.
 # Clip 2: one segment that cannot tell 1 from 2, which votes for the first of them. Clip 3 has no segment.
 SEGMENTS = np.array([[1.0, 0.0, 0.0], [0.4, 0.5, 0.1], [0.4, 0.5, 0.1], [0.5, 0.1, 0.4], [0.2, 0.1, 0.7], [0.2, 0.4, 0.4]])
 CLIP = np.array([0, 0, 0, 1, 1, 2])
@@ -144,7 +144,7 @@ def test_votes_are_counted_and_ties_are_decided_by_the_mean():
 
 
 @pytest.mark.parametrize("rule", ["mean", "vote"])
-def test_segments_say_the_same_wherever_they_are_counted(rule):
+def test_segments_are_combined_in_the_same_way_everywhere(rule):
     """In numpy where runs are evaluated, in JAX where epochs are chosen, and segment by segment where media is judged."""
     expected = aggregate_segments(CLIP, SEGMENTS, 3, rule=rule)
     np.testing.assert_allclose(segment_share(jnp.asarray(SEGMENTS), rule), segment_share(SEGMENTS, rule), atol=1e-6)
@@ -152,8 +152,8 @@ def test_segments_say_the_same_wherever_they_are_counted(rule):
         segments = [SegmentPrediction(0.0, 1.0, one) for one in SEGMENTS[clip == CLIP]]
         np.testing.assert_allclose(clip_probabilities(segments, rule), expected[clip])
     settings = {"num_epochs": 1, "batch_size": 1, "optimizer": "sgd", "clip_norm": 1.0, "schedule": "constant", "warmup_epochs": 0}
-    settings |= {"plateau_patience_epochs": 1, "plateau_factor": 0.5, "early_stop_patience_epochs": 0, "metric": "uar", "standardized": ()}
-    recipe = Recipe(num_classes=3, num_clips=3, segment_rule=rule, **settings)
+    settings |= {"plateau_patience_epochs": 1, "plateau_factor": 0.5, "early_stop_patience_epochs": 0, "metric": "uar"}
+    recipe = Recipe(num_classes=3, num_clips=3, segment_rule=rule, streams=(StreamRecipe(name="audio", key_index=0),), **settings)
     label = np.array([1, 2, 0])
     data = {"clip": jnp.asarray(CLIP), "label": jnp.asarray(label[CLIP])}
     padded = jnp.asarray([0, 1, 2, 3, 4, 5, 0, 0])  # what stands beyond the count has no vote

@@ -129,6 +129,8 @@ def test_files_of_earlier_versions_are_read():
     assert list(results.metrics) == ["uar", "war", "macro_f1", "weighted_f1"]
     with pytest.raises(ValueError, match="per_fold is missing"):
         RunResults.from_json({name: value for name, value in content.items() if name != "per_fold"})
+    with pytest.raises(ValueError, match="between: expected tuple"):
+        RunResults.from_json(content | {"gender_gap": {"between": ["female"]}})
     with pytest.raises(ValueError, match="num_clips: expected int, got 'many'"):
         RunResults.from_json(content | {"num_clips": "many"})
 

@@ -69,7 +69,7 @@ def test_a_positive_number_has_an_interval_above_zero():
 
 
 def test_the_bias_of_a_calibration_error_is_taken_away():
-    """Speakers that are right as often as they say, but for chance: the error of so few clips is chance alone."""
+    """Calibrated predictions: the calibration error of so few clips is due to chance alone."""
     generator = np.random.default_rng(3)
     bins = np.zeros((24, 15, 3))
     bins[..., 0] = 6

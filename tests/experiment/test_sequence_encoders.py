@@ -217,11 +217,11 @@ def test_inside_a_network_it_is_trained_and_ignores_padding(layers, weighting):
     def loss(params):
         return jnp.sum(net.apply(variables | {"params": params}, batch, train=False) ** 2)
 
-    gradients = jax.grad(loss)(variables["params"])["audio"]["context"]["encoder"]
+    gradients = jax.jit(jax.grad(loss))(variables["params"])["audio"]["context"]["encoder"]
     assert set(gradients) == {"halving"} | ({"layer_weighting"} if layers else set())
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradients))
     longer = {"audio": np.pad(values, ((0, 0), (0, 4), (0, 0)), constant_values=np.nan), "audio_mask": np.pad(mask, ((0, 0), (0, 4)))}
-    logits, padded = (net.apply(variables, one, train=False) for one in (batch, longer))
+    logits, padded = (jax.jit(lambda one: net.apply(variables, one, train=False))(one) for one in (batch, longer))
     np.testing.assert_allclose(padded, logits, atol=1e-5)
     attention = attention_weights(net, variables, batch)["audio"]
     assert attention.shape == mask.shape

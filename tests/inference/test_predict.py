@@ -9,13 +9,16 @@ import jax
 import numpy as np
 import pytest
 
-from avemo_jax.inference.predict import Ensemble, Judge, Member, clip_probabilities
-from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec
+from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedNet, clip_probabilities
+from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
+from avemo_jax.models.fusion import FusionSpec
+from avemo_jax.training.state import StreamRecipe
 from avemo_jax.training.steps import probabilities
 
 CLASSES = ("calm", "happy", "sad")
 VIEWS = {"audio": ((4,), "float32"), "video": ((6, 6, 1), "uint8")}
 SEGMENT_S = 2.0
+STREAMS = tuple(StreamRecipe(name=name, key_index=index) for index, name in enumerate(VIEWS))
 
 
 @dataclasses.dataclass
@@ -42,30 +45,30 @@ def pieces(stream: str, num_segments: int, *, seed: int = 0, num_steps: int = 5)
 def net() -> EmotionNet:
     audio = BranchSpec(context_units=(4,), dense_units=(3,))
     video = BranchSpec(encoder="cnn", encoder_units=(2,), context_units=(4,), dense_units=(3,))
-    return EmotionNet(3, audio=audio, video=video, fusion=FusionSpec())
+    return EmotionNet(3, {"audio": audio, "video": video}, FusionSpec())
 
 
 @pytest.fixture(scope="module")
-def members(net) -> list[Member]:
+def members(net) -> list[TrainedNet]:
     batch = {"mask": np.ones(1, bool)}
     for stream, (step_shape, dtype) in VIEWS.items():
         batch |= {stream: np.ones((1, 2, *step_shape), dtype), f"{stream}_mask": np.ones((1, 2), bool)}
     scaler = {"audio": {"mean": np.full(4, 0.5, np.float32), "deviation": np.full(4, 0.3, np.float32)}}
     init = jax.jit(functools.partial(net.init, train=False))
-    return [Member(net, init(jax.random.key(seed), batch), scaler) for seed in range(2)]
+    return [TrainedNet(net, init(jax.random.key(seed), batch), scaler, STREAMS) for seed in range(2)]
 
 
 @pytest.fixture(scope="module")
 def ensemble(members) -> Ensemble:
-    return Ensemble([Judge([member]) for member in members], classes=CLASSES, views=VIEWS, segment_s=SEGMENT_S)
+    return Ensemble([EnsembleMember([member]) for member in members], classes=CLASSES, views=VIEWS, segment_s=SEGMENT_S)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def posterior(net, variables, scaler, data):
-    return probabilities(net, 0, variables, scaler, data, np.zeros(1, np.int32))[0]
+    return probabilities(net, STREAMS, variables, scaler, data, np.zeros(1, np.int32))[0]
 
 
-def alone(net: EmotionNet, member: Member, audio: Piece, video: Piece) -> np.ndarray:
+def alone(net: EmotionNet, member: TrainedNet, audio: Piece, video: Piece) -> np.ndarray:
     """The posterior of one net for one segment without any padding, by the function that training evaluates with."""
     data = {"usable": np.ones(1, bool)}
     for name, piece in (("audio", audio), ("video", video)):
@@ -74,7 +77,7 @@ def alone(net: EmotionNet, member: Member, audio: Piece, video: Piece) -> np.nda
 
 
 def test_segments_that_overlap_have_the_span_that_their_steps_say(members):
-    overlapping = Ensemble([Judge(members)], classes=CLASSES, views=VIEWS, segment_s=SEGMENT_S, step_s=0.6)
+    overlapping = Ensemble([EnsembleMember(members)], classes=CLASSES, views=VIEWS, segment_s=SEGMENT_S, step_s=0.6)
 
     def segments(stream: str, *middles_s: tuple[float, ...], mask: bool = True) -> list[Piece]:
         step_shape, dtype = VIEWS[stream]
@@ -148,7 +151,7 @@ def endless_video():
 def test_large_segments_go_in_smaller_batches(net):
     """16 segments of whole frames would take 16 times the memory that a batch may."""
     views = {"video": ((1024, 1024, 3), "uint8")}
-    ensemble = Ensemble([Judge([Member(net, {}, {})])], classes=CLASSES, views=views, segment_s=1.0)
+    ensemble = Ensemble([EnsembleMember([TrainedNet(net, {}, {}, STREAMS)])], classes=CLASSES, views=views, segment_s=1.0)
     segment = Piece(np.zeros((1, 1024, 1024, 3), np.uint8), np.ones(1, bool), np.zeros(1, np.float32))
     sizes = [size for _, size in ensemble._batches({"video": [segment] * 5})]
     assert sizes == [2, 2, 1]

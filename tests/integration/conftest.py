@@ -16,13 +16,13 @@ def shelf(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(shelf):
-    """Return the finished run of "audio", "video" or "audio_video", and what it printed; trains it on the first call."""
+    """Return the finished run of a system of `demo_run.STREAMS`, and what it printed; trains it on the first call."""
     printed: dict[str, str] = {}
 
-    def finished(streams: str) -> tuple[DemoRun, str]:
-        run = DemoRun(shelf, shelf / streams, streams)
-        if streams not in printed:
-            printed[streams] = run()
-        return run, printed[streams]
+    def finished(system: str) -> tuple[DemoRun, str]:
+        run = DemoRun(shelf, shelf / system, system)
+        if system not in printed:
+            printed[system] = run()
+        return run, printed[system]
 
     return finished

@@ -21,13 +21,19 @@ TINY = {
     "protocol.num_folds": NUM_FOLDS,
     "views.faces.rate_fps": 2.5,
     "views.faces.size_px": 16,
-    "streams.audio.context_units": (4,),
-    "streams.audio.dense_units": (4,),
-    "streams.video.encoder_units": "(4,)",
-    "streams.video.context_units": (4,),
-    "streams.video.dense_units": (4,),
+    "views.mouths.rate_fps": 2.5,
+    "views.mouths.size_px": 16,
     "train.num_epochs": NUM_EPOCHS,
     "train.checkpoint_every_epochs": 1,
+}
+TINY_SOUND = {"context_units": (4,), "dense_units": (4,)}
+TINY_PICTURES = TINY_SOUND | {"encoder_units": "(4,)"}
+# System of the demo -> its streams, and what shrinks each.
+STREAMS = {
+    "audio": {"audio": TINY_SOUND},
+    "video": {"video": TINY_PICTURES},
+    "audio_video": {"audio": TINY_SOUND, "video": TINY_PICTURES},
+    "audio_face_mouth": {"audio": TINY_SOUND, "face": TINY_PICTURES, "mouth": TINY_PICTURES},
 }
 
 
@@ -38,36 +44,37 @@ class DemoRun:
     Attributes:
       shelf: folder with the corpus and the prepared sets, which experiments share.
       workdir: its run directory.
-      streams: "audio", "video" or "audio_video".
+      system: a key of STREAMS.
       changes: fields of the config that differ from the tiny demo.
     """
 
     shelf: Path
     workdir: Path
-    streams: str = "audio"
+    system: str = "audio"
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def command(self, *arguments: str) -> list[str]:
         places = {"workdir": self.workdir, "corpus.root": self.shelf / "corpus", "prepared_dir": self.shelf / "prepared"}
-        fields = places | TINY | self.changes
+        tiny = {f"streams.{stream}.{name}": value for stream, own in STREAMS[self.system].items() for name, value in own.items()}
+        fields = places | TINY | tiny | self.changes
         flags = [f"--config.{name}={value}" for name, value in fields.items()]
-        return [sys.executable, str(ROOT / "run.py"), f"--config={ROOT / 'configs' / 'demo.py'}:{self.streams}", *flags, *arguments]
+        return [sys.executable, str(ROOT / "run.py"), f"--config={ROOT / 'configs' / 'demo.py'}:{self.system}", *flags, *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start it without waiting; what it prints comes through its stdout."""
+        """Start it without waiting; its stdout has what it prints."""
         return subprocess.Popen(
             self.command(*arguments), cwd=self.workdir.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
     def __call__(self, *arguments: str) -> str:
-        """Run it to its end, which has to be a good one; returns what it printed."""
+        """Run it, which must succeed; returns what it printed."""
         process = self.start(*arguments)
         printed, _ = process.communicate()
         assert process.returncode == 0, printed
         return printed
 
     def refuse(self, *arguments: str) -> str:
-        """Run it to an end that has to be an error told in words, without a traceback; returns what it printed."""
+        """Run it, which must fail with a message and without a traceback; returns what it printed."""
         process = self.start(*arguments)
         printed, _ = process.communicate()
         assert process.returncode not in (0, None) and process.returncode > 0, printed
@@ -78,7 +85,7 @@ class DemoRun:
         return (self.workdir / name).read_bytes()
 
     def outcome(self) -> dict[str, Any]:
-        """Everything that training has decided: predictions, metrics without the clock, and every array of the last checkpoints."""
+        """Return all results of training: predictions, metrics without the clock, and every array of the last checkpoints."""
         rows = [json.loads(line) for line in self.file("metrics.jsonl").splitlines()]
         return {
             "predictions.csv": self.file("predictions.csv"),

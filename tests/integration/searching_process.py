@@ -55,8 +55,8 @@ if __name__ == "__main__":
     given = small_config(Path(given_workdir), **FIELDS, search__storage=given_address)
     corpus = PreparedCorpus(small_clips(), {"audio": PreparedSet.open(Path(given_sets) / "audio-mfcc-set")}, None)
 
-    def alone(config, prepared):
-        with open_run(Path(given_workdir), config) as directory:
-            search(make_plan(config, prepared), directory, {})
+    def alone(experiment, prepared):
+        with open_run(Path(given_workdir), experiment) as directory:
+            search(make_plan(experiment, prepared), directory, {})
 
     {"train": train, "alone": alone, "search": join_search}[given_mode](given, corpus)

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from demo_run import NUM_ACTORS, NUM_CLIPS, NUM_FOLDS
 
-import run as entry
-from avemo_jax.modes import predict
-from avemo_jax.modes.evaluate import evaluate as evaluate_run
-from avemo_jax.modes.train import train as train_grid
+from avemo_jax import api
+from avemo_jax.config import Experiment, parse
+from avemo_jax.config.overrides import with_fields
+from avemo_jax.modes.train import train
 from configs import demo, systems
-from data_prep.live import LiveViews
 
 pytestmark = pytest.mark.slow
 
@@ -35,16 +34,17 @@ SMALL = {
     "views.faces.size_px": 32,
     "views.speech_faces.num_frames": 2,
     "views.speech_faces.size_px": 32,
-    "streams.audio.context_units": (4,),
-    "streams.video.context_units": (4,),
-    "streams.video.frame_units": 512,  # B joins tokens of one width
-    "streams.audio.dense_units": (4,),
-    "streams.video.dense_units": (4,),
     "fusion.width": 4,
     "fusion.num_units": 4,
 }
+SMALL_STREAM = {"context_units": (4,), "dense_units": (4,)}
 # VGG19 costs nearly the same however small its pictures are, so B looks at two or three segments of a clip in place of five.
-SMALL_B = {"encoders.vgg19.end_point": "global_avg", "encoders.vgg19.resize_px": 32, "views.speech_segments.shift_frames": 100}
+SMALL_B = {
+    "streams.video.frame_units": 512,
+    "encoders.vgg19.end_point": "global_avg",
+    "encoders.vgg19.resize_px": 32,
+    "views.speech_segments.shift_frames": 100,
+}
 # What shrinks a system further; VGG19's fully connected layers and I3D are held to their references elsewhere. So are the parts of the
 # variants that are not run here, since the gate has half an hour: a second view beside the first, and B's segments.
 OWN: dict[str, dict[str, Any]] = {
@@ -65,42 +65,40 @@ AUDIO_VISUAL = [
 ]
 
 
-def small(system: str, shelf: Path) -> dict[str, Any]:
-    """The demo's config of a system, shrunk, in a folder of its own beside the shared corpus and prepared sets."""
-    config = demo.get_config(system)
-    config.workdir, config.corpus.root, config.prepared_dir = (str(shelf / name) for name in (system, "corpus", "prepared"))
-    with config.unlocked():
-        for name, value in (SMALL | OWN.get(system, {})).items():
-            config.update_from_flattened_dict({name: value})
-    return config.to_dict()
+def small(system: str, shelf: Path) -> Experiment:
+    """Return the demo with a system, shrunk, in a folder of its own beside the shared corpus and prepared sets."""
+    experiment = parse(demo.get_config(system).to_dict())
+    places = {"workdir": str(shelf / system), "corpus.root": str(shelf / "corpus"), "prepared_dir": str(shelf / "prepared")}
+    narrow = {f"streams.{stream}.{name}": value for stream in experiment.system.streams for name, value in SMALL_STREAM.items()}
+    return with_fields(experiment, places | SMALL | narrow | OWN.get(system, {}))
 
 
 @pytest.fixture(scope="module")
 def finished(shelf):
-    """system -> its config and results; trains it on the first call."""
-    made: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    """Return a function: system -> its experiment and results; trains it on the first call."""
+    made: dict[str, tuple[Experiment, dict[str, Any]]] = {}
 
-    def train(system: str):
+    def of(system: str) -> tuple[Experiment, dict[str, Any]]:
         if system not in made:
-            config = small(system, shelf)
-            entry.make_features(config)  # here and not in a process of its own, which other tests watch
-            made[system] = config, train_grid(config, entry.prepared(config))
+            experiment = small(system, shelf)
+            api.make_features(experiment)  # here and not in a process of its own, which other tests watch
+            made[system] = experiment, train(experiment, api.prepare(experiment))
         return made[system]
 
-    return train
+    return of
 
 
 @pytest.mark.parametrize("system", AUDIO_VISUAL)
 def test_a_system_runs_through_all_of_its_stages(system, finished):
-    config, results = finished(system)
-    clips = NUM_CLIPS if config.corpus.label_set == "ravdess8" else NUM_CLIPS - NUM_ACTORS
+    experiment, results = finished(system)
+    clips = NUM_CLIPS if experiment.corpus.label_set == "ravdess8" else NUM_CLIPS - NUM_ACTORS
     assert results["num_clips"] == clips and sum(map(sum, results["confusion"]["counts"])) == clips
     stages = [entry["stage"] for entry in results["stages"]]
     assert stages[:2] == ["audio", "video"] and len(stages) == 3 and stages[2] in JOINING
     assert all(entry["num_params"] > 0 for entry in results["stages"])
-    rows = [json.loads(line) for line in (Path(config.workdir) / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (experiment.run_directory / "metrics.jsonl").read_text().splitlines()]
     assert {row["stage"] for row in rows} == {stage for stage in stages if stage != "late"} and not any(row["failed"] for row in rows)
-    with (Path(config.workdir) / "predictions.csv").open(newline="") as stream:
+    with (experiment.run_directory / "predictions.csv").open(newline="") as stream:
         predictions = list(csv.DictReader(stream))
     assert len({row["clip"] for row in predictions}) == len(predictions) == clips
     named = {name: row for name in predictions[0] if name.startswith("p_") for row in predictions}
@@ -111,22 +109,21 @@ def test_a_system_runs_through_all_of_its_stages(system, finished):
 def test_evaluate_gives_the_same_bytes(system, finished):
     if system not in systems.SYSTEMS:
         pytest.skip(f"{system} is not there")
-    config, _ = finished(system)
-    before = (Path(config.workdir) / "predictions.csv").read_bytes()
-    evaluate_run(config, entry.prepared(config))
-    assert (Path(config.workdir) / "predictions.csv").read_bytes() == before
+    experiment, _ = finished(system)
+    before = (experiment.run_directory / "predictions.csv").read_bytes()
+    api.evaluate(experiment)
+    assert (experiment.run_directory / "predictions.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize("system", ["contextual_temporal", "handcrafted_late_fusion", "vgg19_lstm_attention", "stacking"])
-def test_new_media_is_judged_as_the_corpus_was(system, finished, tmp_path):
+def test_new_media_is_predicted_as_the_corpus_was(system, finished, tmp_path):
     if system not in systems.SYSTEMS:
         pytest.skip(f"{system} is not there")
-    config, _ = finished(system)
-    film = sorted(Path(config.corpus.root).rglob("*.mp4"))[0]
-    views = LiveViews({name: (name, params) for name, params in entry.views_of(config).items()})
-    (judged,) = predict.predict(config, [str(film)], views, output=tmp_path)
-    assert judged.segments and not judged.problems
-    assert all(abs(sum(segment.probabilities) - 1) < 1e-5 for segment in judged.segments)
+    experiment, _ = finished(system)
+    film = sorted((experiment.run_directory.parent / "corpus").rglob("*.mp4"))[0]
+    (predicted,) = api.predict(experiment, [str(film)], output=str(tmp_path))
+    assert predicted.segments and not predicted.problems
+    assert all(abs(sum(segment.probabilities) - 1) < 1e-5 for segment in predicted.segments)
 
 
 def test_every_system_is_named_in_the_demo():

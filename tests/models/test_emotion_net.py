@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from filled_variables import filled_variables
 
-from avemo_jax.models.emotion_net import BranchSpec, Context, EmotionNet, FusionSpec, attention_weights, overlay, take_over
+from avemo_jax.models.emotion_net import BranchSpec, Context, EmotionNet, attention_weights, overlay, take_over
 from avemo_jax.models.encoders import ENCODERS
 from avemo_jax.models.encoders.spec import EncoderSpec
+from avemo_jax.models.fusion import FusionSpec
 from avemo_jax.models.recurrent import LSTM
 
 AUDIO = BranchSpec(context_units=(5,), dense_units=(4,))
@@ -30,17 +31,17 @@ STEPS = {"context": "none", "pooling": "mean", "dense_units": ()}
 LISTENED = BranchSpec(encoder="mlp", encoder_units=(4,), **STEPS)
 WATCHED = BranchSpec(encoder="conv_pool", encoder_units=(1, 1), **STEPS)  # 8 x 8 pixels become 2 x 2 x 1 numbers
 NETS = {
-    "audio": EmotionNet(8, audio=AUDIO),
-    "conv": EmotionNet(8, audio=BranchSpec(context="conv", context_units=(2, 3), context_activation="relu_elu", dense_units=(6, 5))),
-    "linear": EmotionNet(8, audio=BranchSpec(context="lstm", context_units=(5,), context_activation="linear", pooling="last")),
-    "modalities": EmotionNet(8, audio=LISTENED, video=WATCHED, fusion=FusionSpec("token_attention", width=3, dense_units=(5,))),
-    "segments": EmotionNet(8, audio=LISTENED, video=WATCHED, fusion=FusionSpec("token_attention", width=3, tokens="segments")),
-    "rich": EmotionNet(8, audio=RICH),
-    "plain": EmotionNet(8, audio=BranchSpec(context="none", pooling="last", dense_units=(), batch_norm=False)),
-    "video": EmotionNet(8, video=VIDEO),
-    "concat": EmotionNet(8, audio=RICH, video=VIDEO, fusion=FusionSpec()),
-    "tanh_gru": EmotionNet(8, audio=AUDIO, video=VIDEO, fusion=FusionSpec("tanh_gru", width=3, num_units=4)),
-    "dot_attention": EmotionNet(8, audio=AUDIO, video=VIDEO, fusion=FusionSpec("dot_attention", width=3)),
+    "audio": EmotionNet(8, {"audio": AUDIO}),
+    "conv": EmotionNet(8, {"audio": BranchSpec(context="conv", context_units=(2, 3), context_activation="relu_elu", dense_units=(6, 5))}),
+    "linear": EmotionNet(8, {"audio": BranchSpec(context="lstm", context_units=(5,), context_activation="linear", pooling="last")}),
+    "modalities": EmotionNet(8, {"audio": LISTENED, "video": WATCHED}, FusionSpec("token_attention", width=3, dense_units=(5,))),
+    "segments": EmotionNet(8, {"audio": LISTENED, "video": WATCHED}, FusionSpec("token_attention", width=3, tokens="segments")),
+    "rich": EmotionNet(8, {"audio": RICH}),
+    "plain": EmotionNet(8, {"audio": BranchSpec(context="none", pooling="last", dense_units=(), batch_norm=False)}),
+    "video": EmotionNet(8, {"video": VIDEO}),
+    "concat": EmotionNet(8, {"audio": RICH, "video": VIDEO}, FusionSpec()),
+    "tanh_gru": EmotionNet(8, {"audio": AUDIO, "video": VIDEO}, FusionSpec("tanh_gru", width=3, num_units=4)),
+    "dot_attention": EmotionNet(8, {"audio": AUDIO, "video": VIDEO}, FusionSpec("dot_attention", width=3)),
 }
 # One of each kind is compiled for training; "concat" has all of a branch.
 TRAINED = ("audio", "conv", "concat", "tanh_gru", "dot_attention", "modalities")
@@ -171,7 +172,7 @@ def test_a_fused_net_takes_its_branches_over(all_variables):
 
 
 def test_branches_that_differ_are_refused(all_variables):
-    with pytest.raises(ValueError, match=r"the fused net wants audio/.*from the audio net.*model.audio fields"):
+    with pytest.raises(ValueError, match=r"the fused net expects audio/.*from the audio net.*streams.audio fields"):
         take_over(all_variables["concat"]["params"], {"audio": all_variables["audio"]["params"]})
 
 
@@ -193,7 +194,7 @@ def test_attention_weights_sum_to_one_over_real_steps(name, streams, all_variabl
 )
 def test_encoders_work_step_by_step(encoder, step_shape, num_features):
     spec = EncoderSpec(encoder) if encoder in ENCODERS else None
-    net = EmotionNet(8, video=BranchSpec(encoder=encoder, encoder_spec=spec, encoder_units=(7,), context_units=(5,)))
+    net = EmotionNet(8, {"video": BranchSpec(encoder=encoder, encoder_spec=spec, encoder_units=(7,), context_units=(5,))})
     batch = {"video": jnp.zeros((2, 3, *step_shape)), "video_mask": jnp.ones((2, 3), bool)}
     logits, variables = jax.eval_shape(lambda key: net.init_with_output(key, batch, train=False), jax.random.key(0))
     assert logits.shape == (2, 8)
@@ -202,7 +203,7 @@ def test_encoders_work_step_by_step(encoder, step_shape, num_features):
 
 def test_frames_of_a_step_have_a_context_of_their_own():
     spec = BranchSpec(frame_context="lstm", frame_units=4, context="none", pooling="mean", dense_units=())
-    net, frames = EmotionNet(8, video=spec), jax.random.normal(jax.random.key(0), (2, 3, 5, 6))
+    net, frames = EmotionNet(8, {"video": spec}), jax.random.normal(jax.random.key(0), (2, 3, 5, 6))
     batch = {"video": frames, "video_mask": jnp.ones((2, 3), bool)}
     variables = net.init(jax.random.key(1), batch, train=False)
     layer = variables["params"]["video"]["context"]["encoder"]["frames"]["layer0"]
@@ -220,7 +221,7 @@ def test_a_finished_branch_works_in_training_as_outside():
     branch = BranchSpec(context_units=(4, 4), context_batch_norm=True, context_dropout=True, dense_units=(3,))
     fusion = FusionSpec(batch_norm=False)
     batch = _batch() | {"video": _batch()["audio"], "video_mask": _batch()["audio_mask"]}
-    net = EmotionNet(8, audio=branch, video=branch, fusion=fusion, held=("audio", "video"))
+    net = EmotionNet(8, {"audio": branch, "video": branch}, fusion, held=("audio", "video"))
     variables = filled_variables(net, batch, train=False)
     logits, updated = net.apply(variables, batch, train=True, rngs={"dropout": jax.random.key(0)}, mutable=["batch_stats"])
     np.testing.assert_allclose(logits, net.apply(variables, batch, train=False), atol=1e-6)
@@ -244,16 +245,19 @@ def test_impossible_nets_say_why():
         BranchSpec(encoder="vggish")
     with pytest.raises(ValueError, match="context_activation to be one of"):
         BranchSpec(context="conv")
-    with pytest.raises(ValueError, match="one width, got 4 of sound and 1 of picture"):
+    with pytest.raises(ValueError, match=r"one width, got {'audio': 4, 'video': 1} numbers"):
         narrow = BranchSpec(encoder="conv_pool", encoder_units=(1, 1, 1), **STEPS)
-        EmotionNet(8, audio=LISTENED, video=narrow, fusion=FusionSpec("token_attention")).init(jax.random.key(0), _segments(), train=False)
-    with pytest.raises(ValueError, match="one to one and got 6 of sound and 5 of picture"):
+        EmotionNet(8, {"audio": LISTENED, "video": narrow}, FusionSpec("token_attention")).init(jax.random.key(0), _segments(), train=False)
+    with pytest.raises(ValueError, match=r"one to one, got {'audio': 6, 'video': 5} steps"):
         NETS["segments"].init(jax.random.key(0), _batch(), train=False)
     with pytest.raises(ValueError, match="pooling to be one of"):
         BranchSpec(pooling="max")
     with pytest.raises(ValueError, match="fusion kind"):
         FusionSpec("product")
-    with pytest.raises(ValueError, match="expected one stream, or two and a fusion"):
-        EmotionNet(8).init(jax.random.key(0), _batch(), train=False)
+    with pytest.raises(ValueError, match="expected one stream, or several and a fusion"):
+        EmotionNet(8, {})
     with pytest.raises(ValueError, match="fusion None"):
-        EmotionNet(8, AUDIO, VIDEO).init(jax.random.key(0), _batch(), train=False)
+        EmotionNet(8, {"audio": AUDIO, "video": VIDEO})
+    for name in ("fusion", "head", "audio_head", "apply", "held", "network"):
+        with pytest.raises(ValueError, match=f"another use for the name '{name}'; rename the stream"):
+            EmotionNet(8, {name: AUDIO})

@@ -96,6 +96,15 @@ def test_the_page_sets_colour_size_and_font():
     assert root.attrib == {"viewBox": "0 0 380 230", "role": "img", "aria-label": "loss", "stroke-linejoin": "round"}
 
 
+def test_no_placeholder_is_left():
+    """Markers have two colours in one style."""
+    rows = [Interval("a", "first", 60, 50, 75), Interval("b", "second", 90)]
+    bins = [ReliabilityBin(low=0.4, high=0.5, num_clips=30, confidence=0.45, accuracy=0.3)]
+    charts = [interval_chart(rows, title="UAR", x_name="UAR, %", x_range=(0, 100), level=("chance", 12.5))]
+    charts += [reliability_chart([("third", bins)], title="reliability"), weight_chart(EPOCHS, np.full(5, 0.2), title="w", style="second")]
+    assert not [svg for svg in charts if "#0101" in svg or "DejaVu" in svg]
+
+
 def test_nothing_that_belongs_to_a_file_is_left():
     svg = line_chart([some_line()], title="loss", x_name="epoch", y_name="")
     assert svg.startswith("<svg ")

@@ -280,7 +280,7 @@ def test_an_unfinished_run_has_no_report(tmp_path):
 def test_terminal_table_by_hand():
     # 8 clips, 2 speakers, 2 folds: fold a all right, fold b half right; class 0 has 6 of 8.
     label = [0, 0, 0, 1, 0, 0, 0, 1]
-    said = [0, 0, 0, 1, 0, 1, 1, 1]
+    predicted = [0, 0, 0, 1, 0, 1, 1, 1]
     predictions = Predictions(
         clip=list("abcdefgh"),
         speaker=["1"] * 4 + ["2"] * 4,
@@ -288,7 +288,7 @@ def test_terminal_table_by_hand():
         fold=["a"] * 4 + ["b"] * 4,
         seed=[0] * 8,
         label=label,
-        probabilities=np.eye(2)[said],
+        probabilities=np.eye(2)[predicted],
         classes=("calm", "sad"),
     )
     lines = format_table(summarise(predictions, FACTS)).splitlines()
@@ -316,10 +316,10 @@ def test_attention_of_the_wrong_shape_is_refused(tmp_path):
 
 
 def test_a_corpus_without_speakers_is_reported_as_such(tmp_path):
-    nobody = some_predictions(1.2, (0,))
-    nobody = dataclasses.replace(nobody, speaker=np.full_like(nobody.speaker, ""))
+    unnamed = some_predictions(1.2, (0,))
+    unnamed = dataclasses.replace(unnamed, speaker=np.full_like(unnamed.speaker, ""))
     directory = write_run(tmp_path)
-    write_json(directory / "results.json", summarise(nobody, dataclasses.replace(FACTS, speaker_independent=False)).to_json())
+    write_json(directory / "results.json", summarise(unnamed, dataclasses.replace(FACTS, speaker_independent=False)).to_json())
     (directory / "predictions.csv").unlink()
     text = Page(write_report(directory).read_text()).text
     table = format_table(read_results(directory))

@@ -75,12 +75,12 @@ def test_mixup_blends_inputs_and_targets_alike_and_never_padding():
         "mask": jnp.asarray([True, True, False]),
     }
     target = jnp.eye(3)
-    same, same_target = mixup(batch, target, jnp.float32(0.0), KEY)
+    same, same_target = mixup(batch, target, jnp.float32(0.0), KEY, ["audio"])
     np.testing.assert_array_equal(same["audio"], batch["audio"])
     np.testing.assert_array_equal(same_target, target)
     blended = set()
     for seed in range(30):
-        mixed, mixed_target = mixup(batch, target, jnp.float32(0.4), jax.random.key(seed))
+        mixed, mixed_target = mixup(batch, target, jnp.float32(0.4), jax.random.key(seed), ["audio"])
         share = float(mixed_target[0, 0])
         assert mixed_target[0, 2] == mixed_target[1, 2] == 0
         np.testing.assert_allclose(mixed["audio"][0, 0, 0], share * 1.0 + (1 - share) * 2.0, rtol=1e-5)
@@ -210,9 +210,9 @@ def test_patches_are_masked_one_by_one():
 
 def test_mixed_pictures_keep_the_type_by_which_networks_scale_them():
     batch = {"video": PICTURES, "video_mask": SHOWN, "mask": jnp.ones(2, bool)}
-    same, _ = mixup(batch, jnp.eye(2), jnp.float32(0.0), KEY)
+    same, _ = mixup(batch, jnp.eye(2), jnp.float32(0.0), KEY, ["video"])
     np.testing.assert_array_equal(same["video"], PICTURES)
-    mixed = [mixup(batch, jnp.eye(2), jnp.float32(0.4), jax.random.key(seed)) for seed in range(6)]
+    mixed = [mixup(batch, jnp.eye(2), jnp.float32(0.4), jax.random.key(seed), ["video"]) for seed in range(6)]
     assert all(one["video"].dtype == jnp.uint8 for one, _ in mixed)
     one, target = next(pair for pair in mixed if 0 < pair[1][0, 1] < 1)
     expected = np.round(float(target[0, 0]) * np.float32(PICTURES[0]) + float(target[0, 1]) * np.float32(PICTURES[1]))

@@ -11,7 +11,7 @@ import pytest
 from small_grid import NOTHING, NUM_CLIPS, NUM_STEPS, changed, make_data, make_net, make_trial_inputs, program, run
 
 from avemo_jax.training import steps
-from avemo_jax.training.lengths import alike_beside, bucket_of, by_length, length_limits
+from avemo_jax.training.lengths import bucket_of, bucketed_epoch_order, by_length, length_limits
 
 LIMITS = (("audio", (4, 5, NUM_STEPS)),)
 
@@ -21,16 +21,22 @@ def mask_of(*lengths: int, num_steps: int = 10) -> np.ndarray:
 
 
 def test_classes_hold_equally_many_and_the_last_all():
-    assert length_limits({"audio": mask_of(1, 2, 3, 4, 5, 9)}, 3) == (("audio", (3, 5, 10)),)
-    assert length_limits({"audio": mask_of(2, 2, 2, 2, 10)}, 4) == (("audio", (2, 10)),)
-    assert length_limits({"audio": mask_of(10, 10, 10)}, 4) == length_limits({"audio": mask_of(1, 5, 9)}, 1) == ()
+    def limits(*lengths, num_buckets):
+        return length_limits({"audio": np.array(lengths)}, {"audio": 10}, num_buckets)
+
+    assert limits(1, 2, 3, 4, 5, 9, num_buckets=3) == (("audio", (3, 5, 10)),)
+    assert limits(2, 2, 2, 2, 10, num_buckets=4) == (("audio", (2, 10)),)
+    assert limits(10, 10, 10, num_buckets=4) == limits(1, 5, 9, num_buckets=1) == ()
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        limits(1, 2, num_buckets=0)
 
 
 def test_an_example_is_as_long_as_its_longest_stream():
-    masks = {"audio": mask_of(2, 2, 9), "video": mask_of(1, 4, 1, num_steps=4)}
-    limits = length_limits(masks, 3)
+    lengths = {"audio": (2, 2, 9), "video": (1, 4, 1)}
+    limits = length_limits({name: np.array(own) for name, own in lengths.items()}, {"audio": 10, "video": 4}, 3)
     assert limits == (("audio", (9, 10)), ("video", (4, 4)))
-    found = bucket_of((("audio", (2, 9, 10)), ("video", (1, 3, 4))), {f"{name}_mask": jnp.asarray(mask) for name, mask in masks.items()})
+    masks = {"audio_mask": mask_of(*lengths["audio"]), "video_mask": mask_of(*lengths["video"], num_steps=4)}
+    found = bucket_of((("audio", (2, 9, 10)), ("video", (1, 3, 4))), masks)
     assert found.tolist() == [0, 2, 1]
 
 
@@ -52,7 +58,7 @@ def order_of(epoch: int, *, padding: int = 0, num_batches: int = 7):
     data, recipe = make_data(), changed(length_limits=LIMITS)
     index = np.pad(np.arange(NUM_CLIPS, dtype=np.int32), (0, padding))
     order, real = steps.epoch_order(np.int32(0), np.int32(epoch), index, np.int32(NUM_CLIPS), num_batches * recipe.batch_size)
-    return alike_beside(recipe, data, np.int32(0), np.int32(epoch), order, real)
+    return bucketed_epoch_order(recipe, data, np.int32(0), np.int32(epoch), order, real)
 
 
 def test_batches_are_of_one_class_but_where_two_meet():

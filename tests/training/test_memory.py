@@ -34,7 +34,7 @@ def test_the_estimate_is_near_what_the_compiler_allocates(name):
         "clip": clips,
         "usable": np.ones(NUM_CLIPS, bool),
     }
-    net, recipe = EmotionNet(4, audio=SPECS[name]), dataclasses.replace(RECIPE, num_clips=NUM_CLIPS, batch_size=32)
+    net, recipe = EmotionNet(4, {"audio": SPECS[name]}), dataclasses.replace(RECIPE, num_clips=NUM_CLIPS, batch_size=32)
     trials = make_trials(num_folds=3, seeds=(0,), hyper=HYPER, sweep={})
     inputs = make_inputs(trials, [(clips[:40], clips[40:])] * 3)
     program = TrialProgram(net, recipe, data, Execution("vmap", "scan"), parallel.make_mesh(devices=jax.devices()[:1]), 2)

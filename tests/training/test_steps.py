@@ -6,14 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_grid import NOTHING, NUM_CLASSES, changed, make_data, make_trial_inputs
+from small_grid import NOTHING, NUM_CLASSES, changed, make_data, make_trial_inputs, stream_recipes
 
-from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, FusionSpec
+from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
+from avemo_jax.models.fusion import FusionSpec
 from avemo_jax.training import steps
+from avemo_jax.training.augment import Augmentation
 
 # A convolution over time has batch norm and dropout after it: what a branch in training would show.
 BRANCH = BranchSpec(time_conv_channels=3, time_conv_width_steps=1, context="none", context_dropout=True, pooling="mean", dense_units=(4,))
-TWO = EmotionNet(NUM_CLASSES, audio=BRANCH, video=BRANCH, fusion=FusionSpec(dense_units=(3,)))
+TWO = EmotionNet(NUM_CLASSES, {"audio": BRANCH, "video": BRANCH}, FusionSpec(dense_units=(3,)))
+BOTH = stream_recipes("audio", "video")
 
 
 def two_streams() -> dict[str, np.ndarray]:
@@ -43,7 +46,7 @@ def moved(before, after) -> set[str]:
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_frozen_paths_stay_to_the_bit_whatever_decays_or_is_averaged(optimizer):
-    recipe = changed(optimizer=optimizer, frozen=(("audio",), ("video", "context")), standardized=("audio", "video"), ema_decay=0.7)
+    recipe = changed(optimizer=optimizer, frozen=(("audio",), ("video", "context")), streams=BOTH, ema_decay=0.7)
     before, after = trained(TWO, recipe)
     for kind in ("params", "average"):
         found = moved(getattr(before, kind), getattr(after, kind))
@@ -53,7 +56,7 @@ def test_frozen_paths_stay_to_the_bit_whatever_decays_or_is_averaged(optimizer):
 
 def test_a_finished_branch_keeps_its_statistics_and_its_weights():
     held = dataclasses.replace(TWO, held=("audio", "video"))
-    recipe = changed(frozen=(("audio",), ("video",)), standardized=("audio", "video"))
+    recipe = changed(frozen=(("audio",), ("video",)), streams=BOTH)
     before, after = trained(held, recipe)
     assert {path.split("/")[0] for path in moved(before.params, after.params)} == {"fusion", "head"}
     assert {path.split("/")[0] for path in moved(before.batch_stats, after.batch_stats)} == {"fusion"}
@@ -69,7 +72,7 @@ def test_published_weights_are_laid_over_the_fresh_ones():
         "batch_stats": {"audio": {"context": {"time_conv": {"norm": {"mean": np.full(3, 5.0, np.float32)}}}}},
     }
     data, inputs = two_streams(), make_trial_inputs()[1][0]
-    recipe = changed(standardized=("audio", "video"), ema_decay=0.9)
+    recipe = changed(streams=BOTH, ema_decay=0.9)
     start = jax.jit(lambda warm: steps.init_trial(TWO, recipe, data, inputs, warm))
     fresh, laid = start(NOTHING), start(NOTHING | {"published": published})
     for one, other in ((fresh.learner, laid.learner), (fresh.best, laid.best)):
@@ -78,3 +81,23 @@ def test_published_weights_are_laid_over_the_fresh_ones():
     np.testing.assert_array_equal(laid.learner.average["audio"]["dense0"]["kernel"], kernel)
     with pytest.raises(ValueError, match=r"audio/dense0/kernel have shape \(2, 4\), and the network has \(3, 4\)"):
         start(NOTHING | {"published": {"params": {"audio": {"dense0": {"kernel": kernel[:2]}}}}})
+
+
+def test_a_stream_is_augmented_alike_alone_and_beside_others():
+    """The random key follows the stream's place in the system, not its place in the stage."""
+    batch = steps.gather(jax.tree.map(jnp.asarray, two_streams()), jnp.arange(8), jnp.ones(8, bool))
+    audio, video = stream_recipes("audio", "video", standardize="none", augmentation=Augmentation(noise_deviation=1.0))
+    key = jax.random.key(0)
+    both = steps.augmented(changed(streams=(audio, video)), {}, batch, key)
+    alone = steps.augmented(changed(streams=(video,)), {}, batch, key)
+    np.testing.assert_array_equal(alone["video"], both["video"])
+    np.testing.assert_array_equal(alone["audio"], batch["audio"])  # no stream of the stage
+    noise = {name: both[name] - batch[name] for name in ("audio", "video")}
+    assert (noise["audio"] != noise["video"]).any()
+
+
+def test_recipes_of_streams_are_checked():
+    with pytest.raises(ValueError, match=r"streams.text.standardize must be one of .* got 'rows'"):
+        stream_recipes("text", standardize="rows")
+    with pytest.raises(ValueError, match=r"each with a key_index of its own, got \[0, 0\]"):
+        changed(streams=stream_recipes("text") + stream_recipes("audio"))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from avemo_jax.protocols.folds import LeakError
+from avemo_jax.text import shorten_list
 
 # "fails": the run stops unless the finding is allowed by name, and then wears it in every table.
 # "marks": allowed, and always worn in every table.
@@ -197,9 +198,8 @@ def format_findings(findings: Sequence[Finding]) -> str:
 
 
 def listed(names: Sequence[str], limit: int = NUM_EXAMPLES) -> str:
-    """The first names, and how many more there are."""
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+    """List the first names, and how many more there are."""
+    return shorten_list(names, limit)
 
 
 def number_of(count: int, word: str) -> str:

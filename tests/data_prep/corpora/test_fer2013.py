@@ -65,7 +65,7 @@ def test_a_row_is_found_again_by_its_place(tmp_path, header, ending):
 def test_rows_that_do_not_read_are_said(tmp_path):
     rows = [f"0,{face(1)},Training", f"7,{face(2)},Training", f"1,{face(3)},Holiday", "", f"2,{face(4)},PublicTest"]
     write_table(tmp_path / "fer2013.csv", rows)
-    with pytest.warns(UserWarning, match=r"do not read: 2 rows: 1, 2"):
+    with pytest.warns(UserWarning, match=r"emotion or Usage is unknown: 2 rows: 1, 2"):
         clips = load_clips("fer2013", tmp_path)
     assert [(clip.clip_id, clip.label) for clip in clips] == [("fer00000", "angry"), ("fer00003", "fear")]
     write_table(tmp_path / "fer2013.csv", ["7,1 2,Training"])

@@ -155,7 +155,7 @@ def test_absent_media_are_said_and_the_clip_is_kept(tmp_path):
 def test_a_line_that_should_be_a_label_and_does_not_read_is_named(tmp_path):
     broken = {"Session5/dialog/EmoEvaluation/Ses05M_impro01.txt": HEADER + "[1.0000 - 2.0000] Ses05M_impro01_F000 neu\n"}
     make_tree(tmp_path, labels=LABELS | broken)
-    with pytest.warns(UserWarning, match=r"Session5: left out.*1 lines: Ses05M_impro01\.txt:3"):
+    with pytest.warns(UserWarning, match=r"Session5: ignored.*1 lines: Ses05M_impro01\.txt:3"):
         assert len(load_clips("iemocap", tmp_path)) == 7
 
 

@@ -43,6 +43,20 @@ def test_a_task_whose_worker_is_killed_once_is_tried_again(tmp_path):
     assert flag.is_dir() and outcomes == {"unlucky": None}
 
 
+def test_workers_killed_at_any_moment_leave_the_others_working():
+    """As by the kernel's memory killer: a worker dies while it reads a task, works or sends a result. Pools with one pipe for all hang."""
+    script = """
+import os, random, signal, threading, time
+threading.Thread(target=lambda: (time.sleep(random.random() * 2e-3), os.kill(os.getpid(), signal.SIGKILL)), daemon=True).start()
+"""
+    tasks = {str(number): task(exec, script, {}) if number % 3 == 0 else task(math.sqrt, number) for number in range(18)}
+    outcomes = dict(run_tasks(operator.call, tasks, num_workers=2, time_limit_s=60))
+    assert outcomes.keys() == tasks.keys()
+    survivors = {name: outcome for name, outcome in outcomes.items() if not isinstance(outcome, Crash)}
+    assert len(survivors) >= 12
+    assert all(outcome == (None if int(name) % 3 == 0 else math.sqrt(int(name))) for name, outcome in survivors.items())
+
+
 def test_a_task_over_its_time_is_ended_and_named():
     tasks = {"hangs": signal.pause, "works": task(math.sqrt, 4)}
     outcomes = dict(run_tasks(operator.call, tasks, num_workers=1, time_limit_s=0.5))

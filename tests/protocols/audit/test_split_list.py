@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -13,12 +14,13 @@ import pytest
 import soundfile
 
 from avemo_jax.clips import SharedMedia
+from avemo_jax.config import Corpus, Experiment, Protocol
 from avemo_jax.modes.audit_lists import audit_lists
 from avemo_jax.protocols.audit.split_list import SplitListError, audit_split_list, read_split_list
 from data_prep.duplicates.near_duplicates import Comparison
 
 ROOT = Path(__file__).resolve().parents[3]
-CONFIG = {"protocol": {"allow_leaks": (), "near_duplicates": True}, "corpus": {"root": None}}
+CONFIG = Experiment()
 
 
 def written(tmp_path, text: str, name: str = "splits.csv") -> Path:
@@ -167,7 +169,7 @@ def test_media_are_looked_for_beside_the_list_and_below_the_root(tmp_path, capsy
         asked.append((len(clips), root))
         return Comparison((SharedMedia("a.wav", "b.wav", "bytes", "equal"),), 2, {"gone.wav": "there is no file"})
 
-    config = CONFIG | {"corpus": {"root": str(tmp_path / "media")}}
+    config = dataclasses.replace(CONFIG, corpus=Corpus(root=str(tmp_path / "media")))
     findings = audit_lists(config, [str(path)], [], compare, output=str(tmp_path / "out"))
     assert asked == [(3, tmp_path / "media")]
     by_name = {finding.name: finding for finding in findings}
@@ -176,7 +178,7 @@ def test_media_are_looked_for_beside_the_list_and_below_the_root(tmp_path, capsy
     (entry,) = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert entry["list"] == str(path) and entry["findings"][0]["finding"] == "same_bytes_in_two_parts"
     assert "same_bytes_in_two_parts (FAILS)" in capsys.readouterr().out
-    allowed = config | {"protocol": {"allow_leaks": ("same_bytes_in_two_parts",), "near_duplicates": True}}
+    allowed = dataclasses.replace(config, protocol=Protocol(allow_leaks=("same_bytes_in_two_parts",)))
     assert not any(finding.stops for finding in audit_lists(allowed, [str(path)], [], compare))
     assert [finding.name for finding in audit_lists(CONFIG, [str(path)], [], compare) if finding.count == 3][-1] == "media_not_compared"
     with pytest.raises(SplitListError, match="--columns expects role=column"):

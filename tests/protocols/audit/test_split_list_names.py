@@ -10,6 +10,7 @@ import string
 
 import pytest
 
+from avemo_jax.config import Experiment, Protocol
 from avemo_jax.modes.audit_lists import audit_lists
 from avemo_jax.protocols.audit.findings import judge
 from avemo_jax.protocols.audit.split_list import SplitListError, audit_split_list, read_split_list
@@ -151,7 +152,7 @@ def test_names_that_look_similar_tell_no_speakers(tmp_path):
 def test_the_report_says_how_names_were_compared_and_what_was_joined(tmp_path, capsys):
     rows = "03-01-05-01-02-01-16.wav,16,train\n03-01-05-01-01-01-16.WAV,016,train\n03-01-01-01-01-01-11.wav,11,test\n"
     path = written(tmp_path, f"path,actor,part\n{rows}")
-    config = {"protocol": {"allow_leaks": (), "near_duplicates": False}, "corpus": {"root": None}}
+    config = Experiment(protocol=Protocol(near_duplicates=False))
     audit_lists(config, [str(path)], [], lambda clips, root: Comparison((), 0, {}), known_names=read_known_names, output=str(tmp_path))
     said = capsys.readouterr().out
     assert "leading zeros" in said and "joined spellings of 1 speaker: 16 = 016" in said
