@@ -19,7 +19,7 @@ class ListedField(NamedTuple):
     """A field of the config.
 
     Attributes:
-      name: dotted, as the command line takes it after --config. Parts in <> stand for names that the config chooses.
+      name: dotted name, as the command line expects it after "--config."; parts in <> stand for names that the config chooses.
       default: its default value; `dataclasses.MISSING` where there is none.
       text: what it means, with its unit where the name does not have it as a suffix.
     """
@@ -46,7 +46,7 @@ def list_fields(views: Mapping[str, type]) -> Iterator[ListedField]:
 def list_changes(experiment: Experiment, views: Mapping[str, type]) -> Iterator[ListedField]:
     """Yield the fields of an experiment that differ from their defaults, with their value in place of the default.
 
-    Of views, those that the streams in use are made of.
+    Fields of views that no stream in use is made of are left out.
     """
     fields = {field.name: field for field in list_fields(views)}
     used = {view for stream in experiment.streams_in_use.values() for view in (stream.view, stream.view_beside)}
