@@ -123,6 +123,6 @@ def _field_axis(name: str, values: str, text: str, check_field: Callable[[str, S
     if len(choices) < 2 or not all(choices):
         raise ValueError(f"search.space holds {text!r}; a config field needs choices, 'field=a|b', not a range")
     if len(set(choices)) != len(choices):
-        raise ValueError(f"search.space holds {text!r}, which names a value twice")
+        raise ValueError(f"search.space holds {text!r}, which repeats a value")
     check_field(name, choices)
     return Axis(name, choices=choices)
