@@ -151,7 +151,7 @@ def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str
     folds = range(len(plan.folds.folds))
     name = own.name or "-".join((plan.experiment.corpus.name, plan.experiment.system.name, plan.experiment.protocol.name))
     with open_storage(address) as storage:
-        leases = Leases(storage, name, lease_s=own.lease_s, is_alone=is_single_process(address))
+        leases = Leases(storage, name, lease_s=own.lease_s, is_single_process=is_single_process(address))
         leases.bind({"config": _without_storage(to_plain(plan.experiment)), "hashes": dict(hashes)}, _differences)
         studies = Studies(storage, name, axes, num_folds=len(folds), num_settings=own.num_settings, sampler=own.sampler, seed=own.seed)
         num_seeds = len(plan.experiment.train.seeds)

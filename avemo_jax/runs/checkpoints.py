@@ -1,13 +1,13 @@
-"""Orbax checkpoints that are checked before they are believed.
+"""Orbax checkpoints that are verified before they are used.
 
     checkpoints/<stage>/<epoch>/              an Orbax step: all trials of the stage, trial by trial
     checkpoints/<stage>/<epoch>/manifest.json SHA-256 of every file of the step, and which run, stage, epoch and trials it belongs to;
                                               written last, so a step without it is unfinished
 
-Orbax notices neither flipped bits nor a file cut short, so `restore` recomputes the sums and falls back to the newest step that is whole.
-Whole is not enough: a step of another run, stage or epoch has the same shapes, restores without complaint and gives other predictions. So
-`restore` compares what the manifest says with what is asked for, and a step that belongs elsewhere is an error: somebody has put it there,
-and to fall back would train or evaluate something else without saying so.
+Orbax notices neither flipped bits nor truncated files, so `restore` recomputes the checksums and falls back to the newest undamaged step.
+An undamaged step may still be the wrong one: a step of another run, stage or epoch has the same shapes, restores without an error and gives
+other predictions. So `restore` also compares the manifest with this run. A step of another run raises an error, because it was copied
+there by mistake and a fallback would silently train or evaluate something else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MANIFEST = "manifest.json"
 
 
 class DamagedCheckpoint(RuntimeError):
-    """No step of a stage is whole."""
+    """Every step of a stage is damaged."""
 
 
 class ForeignCheckpoint(RuntimeError):
@@ -42,10 +42,10 @@ class Checkpoints:
 
     Args:
       directory: `checkpoints/<stage>` of the run directory.
-      keep: number of newest steps that stay on disk.
-      warn: called with a sentence for every damaged step that is passed over.
-      owner: what a step belongs to, as values of JSON: "run_id" of the run ("" for a run of an earlier version, which has none), and
-        whatever else identifies it. A step is read where all of it is equal; "trials" is compared trial by trial.
+      keep: number of newest steps to keep on disk.
+      warn: called with a message for every damaged step that is skipped.
+      owner: identity of the run that a step must belong to, as JSON values: "run_id" ("" for a run of an earlier version, which has none)
+        and any other facts. A step is restored only if all of them are equal; "trials" is compared trial by trial.
     """
 
     def __init__(self, directory: Path, *, keep: int, warn: Callable[[str], None], owner: Mapping[str, Any]):
@@ -57,7 +57,7 @@ class Checkpoints:
         self._owner = json.loads(json.dumps(owner)) | {"stage": self._directory.name}
 
     def save(self, epoch: int, trials: Sequence[Any]) -> None:
-        """Write all trials (trees of numpy arrays) as the step `epoch`; on return it is whole on disk, and older ones are thinned."""
+        """Write all trials (trees of numpy arrays) as the step `epoch`, complete on disk on return; then delete the oldest steps."""
         target = self._directory / str(epoch)
         if target.exists():  # an unfinished or damaged step of an earlier attempt
             shutil.rmtree(target)
@@ -66,30 +66,30 @@ class Checkpoints:
             checkpointer.save(target, args=ocp.args.PyTreeSave(jax.tree.map(_writable, _as_tree(trials))))
         manifest = {"epoch": epoch, "num_trials": len(trials), "belongs_to": self._owner, "sha256": _sums(target)}
         write_json(target / MANIFEST, manifest)
-        kept = [one for one in self.epochs() if one <= epoch][-self._keep :]
+        newest = [one for one in self.epochs() if one <= epoch][-self._keep :]
         for path in self._directory.iterdir():
-            # A newer step was passed over as damaged and must not take a whole one's place; the other name is a killed attempt's.
-            if (path.name.isdigit() and int(path.name) not in kept) or ".orbax-checkpoint-tmp" in path.name:
+            # A step newer than `epoch` was skipped as damaged and must not displace an undamaged one; a killed save leaves the tmp folder.
+            if (path.name.isdigit() and int(path.name) not in newest) or ".orbax-checkpoint-tmp" in path.name:
                 shutil.rmtree(path)
 
     def epochs(self) -> list[int]:
-        """Epochs of the finished steps, oldest first."""
+        """Return the epochs of the finished steps, oldest first."""
         if not self._directory.is_dir():
             return []
         return sorted(int(path.name) for path in self._directory.iterdir() if path.name.isdigit() and (path / MANIFEST).is_file())
 
     def restore(self, like: Sequence[Any]) -> tuple[int, list[Any]] | None:
-        """Read the newest step that is whole.
+        """Return the newest undamaged step.
 
         Args:
           like: one tree a trial with the expected shapes and types (arrays or `jax.ShapeDtypeStruct`).
 
         Returns:
-          (epoch, trials as trees of numpy arrays), or None where no step was ever finished.
+          (epoch, trials as trees of numpy arrays), or None if no step was ever finished.
 
         Raises:
-          DamagedCheckpoint: there are steps, and none is whole.
-          ForeignCheckpoint: the newest step that can be read belongs to something else, with all that differs.
+          DamagedCheckpoint: there are steps, and all of them are damaged.
+          ForeignCheckpoint: the newest undamaged step belongs to another run; the message lists every difference.
         """
         epochs = self.epochs()
         for epoch in reversed(epochs):
@@ -101,27 +101,27 @@ class Checkpoints:
             self._warn(f"checkpoint {step} is damaged ({damage}); trying the one before it")
         if epochs:
             raise DamagedCheckpoint(
-                f"every checkpoint in {self._directory} is damaged (epochs {epochs}); remove that folder to train this stage anew"
+                f"every checkpoint in {self._directory} is damaged (epochs {epochs}); remove that folder to train this stage again"
             )
         return None
 
     def _refuse_foreign(self, step: Path) -> None:
-        """Compare what the manifest of a whole step says with what is asked for."""
+        """Raise ForeignCheckpoint unless the manifest of an undamaged step names this run, stage and epoch."""
         manifest = json.loads((step / MANIFEST).read_text())
         differences = _differences({"epoch": manifest.get("epoch")}, {"epoch": int(step.name)})
         if "belongs_to" in manifest:
             differences += _differences(manifest["belongs_to"], self._owner)
         elif self._owner["run_id"]:
-            differences.append(f"run_id: none there, {self._owner['run_id']} expected")
+            differences.append(f"run_id: expected {self._owner['run_id']}, found none")
         if differences:
             raise ForeignCheckpoint(
                 f"checkpoint {step} does not belong to this run, stage and epoch:\n  "
                 + "\n  ".join(differences)
-                + "\nPut this run's own checkpoint back, or remove that folder and go on with --mode=train."
+                + "\nPut this run's own checkpoint back, or remove that folder and continue with --mode=train."
             )
         if not self._owner["run_id"]:
             self._warn(
-                f"checkpoint {step} has no run id: an earlier version began this run, and nothing shows that the checkpoint is its own"
+                f"checkpoint {step} has no run id, because an earlier version started this run; cannot verify that it belongs to this run"
             )
 
     def _read(self, step: Path, like: Sequence[Any]) -> list[Any]:
@@ -135,14 +135,14 @@ class Checkpoints:
             if shapes[0] != shapes[1]:
                 ours, theirs = next((two, one) for one, two in zip(*shapes, strict=True) if one != two)
                 raise ForeignCheckpoint(
-                    f"checkpoint {step} is of another network: trial {i} has an array of shape and type {theirs}, expected {ours}"
+                    f"checkpoint {step} belongs to another network: trial {i}: expected an array of shape and type {ours}, found {theirs}"
                 )
             trials.append(found)
         return trials
 
 
 class NullCheckpoints(Checkpoints):
-    """Checkpoints that store nothing: trials that are cheap to train again, as those of a search's round."""
+    """Checkpoints that store nothing, for trials that are cheap to train again, such as those of a search round."""
 
     def __init__(self) -> None:
         pass
@@ -155,13 +155,13 @@ class NullCheckpoints(Checkpoints):
 
 
 def _checkpointer() -> ocp.Checkpointer:
-    """Orbax's, for this process alone: each of several keeps checkpoints of its own trials, and waits for none of the others."""
+    """Return an Orbax checkpointer for this process alone: each process saves its own trials without waiting for the others."""
     number = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(primary_host=number, active_processes={number}, barrier_sync_key_prefix=f"process {number}")
     handlers = ocp.type_handlers.create_type_handler_registry(
         (np.ndarray, ocp.type_handlers.NumpyHandler()),
-        # A process writes its own replica of an array, whatever number the replica has; metadata would be compared over all processes,
-        # and the devices that it lay on are nothing to a reader.
+        # A process writes its own replica of an array, whatever the replica's number is. No array metadata, which Orbax would compare
+        # over all processes; no sharding file, because `restore` returns numpy arrays and needs no devices.
         (
             jax.Array,
             ocp.type_handlers.ArrayHandler(
@@ -178,18 +178,18 @@ def _checkpointer() -> ocp.Checkpointer:
 
 
 def _writable(leaf: Any) -> np.ndarray | jax.Array:
-    """An array as Orbax writes it in each of several processes.
+    """Return an array in a form that Orbax writes in every process.
 
-    Orbax writes numpy arrays in process 0 only, and refuses arrays that lie in one of several processes. It does write what each process
-    has of an array that is spread over all of them. So a process gives its own values as its replica of such an array, which is never
-    put together. It lies on the host where JAX has the host as a device.
+    With several processes, Orbax writes numpy arrays in process 0 only and refuses arrays that one process holds alone. It does write
+    the part that each process holds of an array over all processes. So each process passes its own values as its replica of such an
+    array, which is never gathered. The array is on the CPU if JAX has the CPU as a device.
     """
     array = np.asarray(leaf)
     if jax.process_count() == 1:
         return array
     try:
         devices = jax.devices("cpu")
-    except RuntimeError:  # JAX_PLATFORMS names others alone
+    except RuntimeError:  # JAX_PLATFORMS excludes cpu
         devices = jax.devices()
     one_each = [next(one for one in devices if one.process_index == number) for number in range(jax.process_count())]
     everywhere = jax.sharding.NamedSharding(parallel.make_mesh(devices=one_each), jax.sharding.PartitionSpec())
@@ -198,8 +198,8 @@ def _writable(leaf: Any) -> np.ndarray | jax.Array:
 
 
 def _as_tree(trials: Sequence[Any]) -> dict[str, Any]:
-    # Leaves are numbered: a name in the file would tie checkpoints to the Python names of the state's fields, and an optimiser's
-    # state is a tuple of tuples without any.
+    # Leaves are numbered: field names in the file would break old checkpoints when a field is renamed, and an optimiser's state is a
+    # tuple of tuples without names.
     return {_name(i): {f"{j:05d}": leaf for j, leaf in enumerate(jax.tree.leaves(trial))} for i, trial in enumerate(trials)}
 
 
@@ -213,7 +213,7 @@ def _sums(step: Path) -> dict[str, str]:
 
 
 def _damage(step: Path) -> str | None:
-    """What is wrong with a step, or None."""
+    """Return what is wrong with the files of a step, or None."""
     try:
         expected = json.loads((step / MANIFEST).read_text())["sha256"]
     except (ValueError, KeyError) as error:
@@ -223,23 +223,23 @@ def _damage(step: Path) -> str | None:
         if name not in found:
             return f"{name} is missing"
         if name not in expected:
-            return f"{name} does not belong to it"
+            return f"{name} is not in its manifest"
         if expected[name] != found[name]:
-            return f"{name} has SHA-256 {found[name][:12]}..., expected {expected[name][:12]}..."
+            return f"{name}: expected SHA-256 {expected[name][:12]}..., found {found[name][:12]}..."
     return None
 
 
 def _differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """A line for everything that differs; of trials for the first one that does."""
+    """Return one line for each fact that differs; for "trials" only the first trial that differs."""
     lines = []
     for name in sorted(found.keys() | expected.keys()):
         one, other = found.get(name), expected.get(name)
         if name != "trials":
-            lines += [f"{name}: {_shown(one)} there, {_shown(other)} expected"] if one != other else []
+            lines += [f"{name}: expected {_shown(other)}, found {_shown(one)}"] if one != other else []
         elif len(one or ()) != len(other or ()):
-            lines.append(f"{name}: {len(one or ())} there, {len(other or ())} expected")
+            lines.append(f"{name}: expected {len(other or ())}, found {len(one or ())}")
         else:
-            each = [_differences(there, here) for there, here in zip(one or (), other or (), strict=True)]
+            each = [_differences(stored, wanted) for stored, wanted in zip(one or (), other or (), strict=True)]
             lines += [f"trial {i}: {line}" for i, differing in enumerate(each) if differing for line in differing][:1]
     return lines
 

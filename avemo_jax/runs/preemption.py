@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: finish the epoch, save, leave."""
+"""SIGTERM and Ctrl-C: finish the epoch, save and exit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Preempted(Exception):
-    """The run was asked to stop and has saved; starting it again resumes it."""
+    """A signal stopped the run after it saved its checkpoints; starting it again resumes it."""
 
     def __init__(self, signal_number: int):
         super().__init__(signal.Signals(signal_number).name)
@@ -17,15 +17,15 @@ class Preempted(Exception):
 
 
 class Stop(Protocol):
-    """What a training loop reads between epochs."""
+    """A stop request that a training loop checks between epochs."""
 
     @property
     def signal_number(self) -> int | None:
-        """The signal that asked for a stop; None while none has."""
+        """Return the signal that requested the stop, or None."""
 
 
 class StopRequest:
-    """Whether a stop has been asked for."""
+    """The stop request of this process; true once a signal has arrived."""
 
     def __init__(self):
         self.signal_number: int | None = None
@@ -36,7 +36,7 @@ class StopRequest:
 
 @contextmanager
 def listen() -> Iterator[StopRequest]:
-    """Turn SIGTERM and SIGINT into a request that the training loop reads between epochs; a second Ctrl-C interrupts at once."""
+    """Turn SIGTERM and SIGINT into a stop request that the training loop checks between epochs; a second Ctrl-C interrupts at once."""
     request = StopRequest()
 
     def note(signal_number, _frame):
@@ -46,7 +46,7 @@ def listen() -> Iterator[StopRequest]:
 
     try:
         previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # not the main thread, as in a notebook server: the host decides about signals
+    except ValueError:  # only the main thread may set signal handlers; a notebook server runs code in another one
         yield request
         return
     try:

@@ -1,6 +1,6 @@
-"""Several processes as one run: they find each other through jax.distributed, wait for each other, and stop together.
+"""Several processes as one run: connect through jax.distributed, wait at barriers, and stop together.
 
-Trials are independent, so each process trains its own on its own devices, and nothing is exchanged while it does. Barriers, stop requests
+Trials are independent, so each process trains its own trials on its own devices and exchanges nothing meanwhile. Barriers, stop requests
 and errors go through JAX's coordination service, which runs in process 0. When a process is lost, JAX ends all others within
 `devices.heartbeat_s` and names the lost one.
 """
@@ -28,11 +28,11 @@ Result = TypeVar("Result")
 
 
 class Processes:
-    """The processes of a run, as one of them sees them.
+    """The processes of a run, from the viewpoint of one of them.
 
     Attributes:
-      number: of this process; 0 is the primary process: it owns the run directory, evaluates and reports.
-      count: of all.
+      number: of this process. Process 0 is the primary process: it owns the run directory, evaluates and reports.
+      count: number of processes.
     """
 
     def __init__(self, number: int = 0, count: int = 1):
@@ -44,10 +44,10 @@ class Processes:
         return self.number == 0
 
     def run_on_primary_first(self, function: Callable[[], Result]) -> Result:
-        """Call `function` in the primary process, and then in all others: files on the shared disk are written once.
+        """Call `function` in the primary process, then in all others, so that files on the shared disk are written once.
 
-        Devices are initialised afterwards, by all at the same time: a process waits for the others for two minutes at most when it
-        initialises its devices, and frozen encoders need those of the primary process to themselves.
+        All processes initialise their devices afterwards, at the same time: JAX waits at most two minutes for the other processes when it
+        initialises devices, and frozen encoders need the devices of the primary process exclusively before that.
         """
         if self.is_primary:
             result = function()
@@ -63,7 +63,7 @@ class Processes:
         """Wait until all processes have reached this barrier.
 
         Raises:
-          Preempted: one of them was asked to stop.
+          Preempted: one of them received a stop signal.
           RuntimeError: one of them ended with an error.
         """
         if self.count == 1:
@@ -78,7 +78,7 @@ class Processes:
             except Exception as error:
                 outcome.append(error)
 
-        # In a thread of its own, so that a signal is noticed while the slowest process is waited for.
+        # In a separate thread, so that this process handles signals while it waits for the slowest one.
         waiting = threading.Thread(target=wait, daemon=True)
         with listen() as own:
             stop = self.shared(own)
@@ -91,14 +91,14 @@ class Processes:
                 if number is not None:
                     raise Preempted(number)
         if outcome[0] is not None:
-            raise RuntimeError(f"the processes lost each other at the barrier {point!r}: {outcome[0]}")
+            raise RuntimeError(f"the barrier {point!r} failed, because a process was lost: {outcome[0]}")
 
     def shared(self, own: StopRequest) -> SharedStop:
         """Return a stop request that is sent to all processes and received from them."""
         return SharedStop(self, own)
 
     def broadcast(self, message: str) -> None:
-        """Send all processes the number of a signal, or a sentence about an error; the first message counts."""
+        """Send all processes the number of a signal or the text of an error; only the first message is sent."""
         if self.count > 1 and _client() is not None and self.message() is None:
             _client().key_value_set(_MESSAGE_KEY, message, allow_overwrite=True)
 
@@ -108,19 +108,19 @@ class Processes:
             return None
         try:
             return _client().key_value_try_get(_MESSAGE_KEY)
-        except Exception as error:  # JAX raises its own kind for a key that is not there
+        except Exception as error:  # JAX raises its own type for a missing key
             if "NOT_FOUND" in str(error):
                 return None
-            raise RuntimeError(f"process 0, which runs the coordination service, cannot be reached: {error}") from error
+            raise RuntimeError(f"cannot reach process 0, which runs the coordination service: {error}") from error
 
     def leave(self) -> None:
-        """Leave the group, when all have reached this point; from here on a process may end without ending the others."""
+        """Wait until all processes have reached this point, then disconnect; afterwards a process may end without ending the others."""
         if self.count > 1:
             jax.distributed.shutdown()
 
     @contextmanager
     def as_one(self) -> Iterator[None]:
-        """Broadcast an error or an interruption inside, so that the other processes save and end as well."""
+        """Broadcast an error or an interruption of the block, so that the other processes save and end as well."""
         try:
             yield
         except Preempted:
@@ -134,10 +134,10 @@ class Processes:
 
 
 class SharedStop:
-    """A stop request of all processes; see `preemption.Stop`.
+    """A stop request that all processes share; see `preemption.Stop`.
 
     Attributes:
-      error: that another process ended with, "" for none.
+      error: with which another process ended, or "".
     """
 
     def __init__(self, processes: Processes, own: StopRequest):
@@ -147,7 +147,7 @@ class SharedStop:
 
     @property
     def signal_number(self) -> int | None:
-        """Return the signal that any process was sent; SIGTERM where one of them ended with an error."""
+        """Return the signal that any process received, SIGTERM if one of them ended with an error, or None."""
         if self._own.signal_number is not None:
             self._processes.broadcast(str(self._own.signal_number))
             return self._own.signal_number
@@ -166,15 +166,15 @@ SINGLE_PROCESS = Processes()
 
 
 def join(devices: Devices) -> Processes:
-    """Find the other processes of this run; must come before anything touches a device.
+    """Connect to the other processes of this run; call it before anything uses a device.
 
     Args:
-      devices: `distributed` leaves it to JAX to recognise SLURM, a TPU pod, Kubernetes or Open MPI; where processes are
-        launched plainly, `coordinator` (host:port of process 0), `process` and `num_processes` say it.
+      devices: with `distributed`, JAX detects SLURM, a TPU pod, Kubernetes or Open MPI; for a plain launch set `coordinator`
+        (host:port of process 0), `process` and `num_processes`.
 
     Raises:
-      ValueError: the fields do not fit together, or JAX recognises nothing here.
-      RuntimeError: the others cannot be reached.
+      ValueError: the fields contradict each other, or JAX detects no launcher.
+      RuntimeError: the other processes cannot be reached.
     """
     coordinator, number, count = devices.coordinator, devices.process, devices.num_processes
     if not coordinator:
@@ -199,8 +199,8 @@ def join(devices: Devices) -> Processes:
         jax.distributed.initialize(**(plain if coordinator else {}), heartbeat_timeout_seconds=devices.heartbeat_s)
     except ValueError as error:
         raise ValueError(
-            f"config.devices.distributed=True, but JAX recognises neither SLURM, a TPU pod, Kubernetes (pip install jax[k8s]) nor Open MPI "
-            f"here ({error}); launch it there, or give --config.devices.coordinator=HOST:PORT, process and num_processes"
+            f"config.devices.distributed=True, but JAX detects neither SLURM, a TPU pod, Kubernetes (pip install jax[k8s]) nor Open MPI "
+            f"({error}); start the run under one of them, or set --config.devices.coordinator=HOST:PORT, process and num_processes"
         ) from error
     state = _state()
     LOG.info("process %d of %d, coordinated at %s", state.process_id, state.num_processes, state.coordinator_address)
@@ -208,7 +208,7 @@ def join(devices: Devices) -> Processes:
 
 
 def _state() -> Any:
-    # The coordination service's store of keys has no public name in JAX; Orbax takes it from the same place.
+    # The coordination service's key-value store has no public name in JAX; Orbax imports it from here too.
     from jax._src import distributed
 
     return distributed.global_state

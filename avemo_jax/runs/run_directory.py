@@ -1,4 +1,4 @@
-"""The run directory: what a grid leaves behind, locked while it is written, refused to another config."""
+"""The run directory: the files of a run, locked while a process writes them; a run of another config cannot use it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from avemo_jax.config import Experiment, to_plain
 from avemo_jax.json_lines import read_rows
 from avemo_jax.redaction import redacted_tree
 
-# Fields that say where and how fast, not what: a run may be resumed with other values.
-# Files that views read count by their content, which is in the keys of the prepared sets (`RunDirectory.bind`); those of a view's
-# detector are named `detector_path` in each.
+# Fields of places and speed, which do not change the results: a run may be resumed with other values.
+# The content of files that views read is compared through the keys of the prepared sets (`RunDirectory.bind`), so their paths are not;
+# the path of a view's detector is `detector_path` in every view.
 UNCOMPARED = (
     "workdir",
     "prepared_dir",
@@ -53,7 +53,7 @@ UNCOMPARED = (
     "views.table.path",
     "views.table.allow_columns",
 )
-# Packages whose version may change a number.
+# Packages that may change a result with their version.
 VERSIONED = (
     *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn"),
     *("av", "soundfile", "soxr", "librosa", "opencv-python-headless", "scikit-image"),
@@ -61,22 +61,22 @@ VERSIONED = (
 
 
 class ConfigMismatch(ValueError):
-    """The directory holds a run of another config."""
+    """The run directory belongs to a run of another config."""
 
 
 class ChangedPredictions(ValueError):
-    """A file of predictions is not the one that the run wrote."""
+    """A predictions file was changed after the run wrote it."""
 
 
 class RunDirectory:
-    """A run's files. Open it with `open_run`."""
+    """The files of a run. Open it with `open_run`."""
 
     def __init__(self, path: Path):
         self.path = path
         self._seconds: dict[str, float] = {}
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file in one piece."""
+        """Write a JSON file atomically."""
         write_json(self.path / name, content)
 
     def read_json(self, name: str) -> Any:
@@ -86,75 +86,75 @@ class RunDirectory:
         return (self.path / name).exists()
 
     def keep_rows(self, stage: str, trials: Collection[int], num_epochs: int, name: str | Path = "metrics.jsonl") -> None:
-        """Cut the rows of these trials of a stage in a file of rows back to their first `num_epochs` epochs: where a resumed run goes on.
+        """Delete the rows of these trials of a stage from epoch `num_epochs` on, where a resumed run continues.
 
-        Rows of other stages stay, those of later ones too: a run that is started again passes through every stage that it has finished.
+        Rows of other stages stay, also those of later stages, because a restarted run passes through all finished stages first.
         """
         path = self.path / name
         path.parent.mkdir(exist_ok=True)
         rows = read_rows(path) if path.exists() else []
-        kept = [row for row in rows if row["stage"] != stage or row["trial"] not in trials or row["epoch"] < num_epochs]
+        rows = [row for row in rows if row["stage"] != stage or row["trial"] not in trials or row["epoch"] < num_epochs]
         with atomic_file(path) as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in kept)
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
 
     def append_rows(self, rows: list[Mapping[str, Any]], name: str | Path = "metrics.jsonl") -> None:
-        """Add rows to a file of rows."""
+        """Append rows to a JSON-lines file."""
         with (self.path / name).open("a") as stream:
             stream.write("".join(json.dumps(row) + "\n" for row in rows))
 
     def bind(self, **facts: Any) -> None:
-        """Tie the run to its data: write these facts into run.json the first time, compare them ever after.
+        """Write these facts of the run's data into run.json the first time; compare with them on every later start.
 
-        Weights belong to the folds that they were trained on: tested on other folds they would meet clips that they have seen.
+        Weights are valid only for the folds on which they were trained: the test part of another fold holds clips of their training part.
 
         Raises:
-          ConfigMismatch: the run was begun with other facts; the message shows every difference.
+          ConfigMismatch: the run was started with other facts; the message lists every difference.
         """
         self.check(**facts)
         self.write_run_json(**facts)
 
     def check(self, **facts: Any) -> None:
-        """As `bind`, for a process that does not own the directory: writes nothing."""
+        """Compare as `bind` does, without writing; for a process that does not own the directory."""
         earlier = self.read_json("run.json") if self.has("run.json") else {}
-        changed = [f"{name}: {earlier[name]} there, {value} now" for name, value in facts.items() if earlier.get(name, value) != value]
+        changed = [f"{name}: stored {earlier[name]}, given {value}" for name, value in facts.items() if earlier.get(name, value) != value]
         if changed:
             raise ConfigMismatch(
-                f"{self.path} was trained on other data or other folds:\n  "
+                f"{self.path} holds a run that was trained on other data or other folds:\n  "
                 + "\n  ".join(changed)
-                + "\nPoint --config.corpus.root at the corpus it was begun with, or give this run another --config.workdir."
+                + "\nSet --config.corpus.root to the corpus of that run, or give this run another --config.workdir."
             )
 
     def record_predictions(self, names: Sequence[str]) -> None:
-        """Write the SHA-256 of these files of predictions into run.json."""
+        """Write the SHA-256 of these predictions files into run.json."""
         self.write_run_json(predictions_sha256={name: _sha256(self.path / name) for name in names})
 
     def check_predictions(self) -> None:
-        """Check that the files of predictions that are there are those that the run wrote; one that was removed is no change.
+        """Check that the existing predictions files are unchanged since the run wrote them; a removed file is accepted.
 
         Raises:
-          ChangedPredictions: one was changed, with what to do.
+          ChangedPredictions: a file was changed; the message states the fix.
         """
         recorded = self.read_json("run.json").get("predictions_sha256", {}) if self.has("run.json") else {}
         for name, expected in recorded.items():
             if self.has(name) and (found := _sha256(self.path / name)) != expected:
                 raise ChangedPredictions(
                     f"{self.path / name} was changed after this run wrote it: expected SHA-256 {expected[:12]}..., found {found[:12]}...; "
-                    "put the original back, or remove the file and --mode=evaluate writes it anew from the checkpoints"
+                    "put the original back, or remove the file and write it again from the checkpoints with --mode=evaluate"
                 )
 
     @contextmanager
     def lock_share(self, share: int, *, timeout_s: float) -> Iterator[None]:
-        """Hold a part of the run that one of several processes trains.
+        """Lock the share of the run that this process trains, one share a process.
 
         Raises:
-          RuntimeError: another process still holds it after `timeout_s`, in which a lost run's other processes should have ended.
+          RuntimeError: another process still holds the share after `timeout_s`; by then the processes of a lost run should have ended.
         """
         lock = filelock.FileLock(self.path / f".share-{share}.lock")
         try:
             lock.acquire(timeout=timeout_s)
         except filelock.Timeout:
             raise RuntimeError(
-                f"another process is training share {share} of {self.path}; end the processes of its earlier start"
+                f"another process is training share {share} of {self.path}; end the processes of the earlier start of this run"
             ) from None
         try:
             yield
@@ -163,7 +163,7 @@ class RunDirectory:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a phase; run.json adds up the seconds of all attempts."""
+        """Time a phase; run.json sums its seconds over all attempts."""
         start = time.perf_counter()
         try:
             yield
@@ -171,10 +171,10 @@ class RunDirectory:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
 
     def write_run_json(self, **facts: Any) -> None:
-        """Write run.json: id, versions, commit, devices, hashes, seconds per phase."""
+        """Write run.json: id, versions, commit, devices, hashes, seconds a phase."""
         import jax
 
-        # A run of an earlier version stays without an id: its checkpoints have none either.
+        # A run of an earlier version gets no id, because its checkpoints have none either.
         earlier: dict[str, Any] = self.read_json("run.json") if self.has("run.json") else {"run_id": uuid.uuid4().hex}
         seconds = dict(earlier.get("seconds", {}))
         for name, value in self._seconds.items():
@@ -186,7 +186,7 @@ class RunDirectory:
             earlier
             | {
                 "started": started,
-                # The command that trained; evaluating again later does not take its place.
+                # The command that trained, also after a later evaluation.
                 "command": earlier.get("command", redacted_tree([Path(sys.argv[0]).name, *sys.argv[1:]])),
                 "python": platform.python_version(),
                 "versions": {name: _version(name) for name in VERSIONED},
@@ -200,11 +200,11 @@ class RunDirectory:
 
 
 def read_owner(path: Path) -> dict[str, Any]:
-    """What the checkpoints of a run belong to: its id ("" where an earlier version began it), config, folds and prepared sets."""
+    """Return the identity stored in a run's checkpoints: run id ("" for a run of an earlier version), config, folds, prepared sets."""
     facts, config = (json.loads(file.read_text()) if file.is_file() else {} for file in (path / "run.json", path / "config.json"))
     return {
         "run_id": facts.get("run_id", ""),
-        # Of the file, which is written once: a config that is resumed with may differ in where and how fast.
+        # Of config.json, which is written once: a resumed run may have other values of `UNCOMPARED`.
         "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
         "fold_hash": facts.get("fold_hash", ""),
         "prepared_sets": facts.get("prepared_sets", {}),
@@ -213,11 +213,11 @@ def read_owner(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
-    """Lock a run directory, making it where there is none, and check that it belongs to this config; passwords are not written into it.
+    """Open a run directory, created if missing, lock it and check its config; passwords in the config are never written.
 
     Raises:
-      ConfigMismatch: it holds a run of another config; the message shows every difference.
-      RuntimeError: another process is working in it.
+      ConfigMismatch: it holds a run of another config; the message lists every difference.
+      RuntimeError: another process has locked it.
     """
     path, config = Path(path), redacted_tree(to_plain(experiment))
     path.mkdir(parents=True, exist_ok=True)
@@ -225,7 +225,7 @@ def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise RuntimeError(f"another process is working in {path}; wait for it, or give this run its own --config.workdir") from None
+        raise RuntimeError(f"another process is using {path}; wait for it, or give this run another --config.workdir") from None
     try:
         stored = path / "config.json"
         if stored.exists():
@@ -238,10 +238,10 @@ def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
 
 
 def follow_run(path: Path, experiment: Experiment) -> RunDirectory:
-    """Return the run directory that another process has opened for the same config; this one writes rows and checkpoints of its share.
+    """Return the run directory that the primary process has opened; this process writes only the rows and checkpoints of its own share.
 
     Raises:
-      ConfigMismatch: this process was started with another config; the message shows every difference.
+      ConfigMismatch: this process was started with another config; the message lists every difference.
     """
     _refuse_other(Path(path), redacted_tree(to_plain(experiment)))
     return RunDirectory(Path(path))
@@ -256,8 +256,7 @@ def read_config(path: Path) -> dict[str, Any]:
     stored: dict[str, Any] = json.loads((path / "config.json").read_text())
     if "streams" not in stored:
         raise ConfigMismatch(
-            f"{path} holds a run of an earlier version, with other fields in its config; its predictions.csv and report.html stay "
-            "readable, "
+            f"{path} holds a run of an earlier version with other config fields; its predictions.csv and report.html can still be read, "
             "and a new run needs another --config.workdir"
         )
     return stored
@@ -275,17 +274,17 @@ def _refuse_other(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def compare_configs(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """Lines `field: stored -> given` for every field that matters and differs."""
+    """Return one line for each field that differs, except those in `UNCOMPARED`."""
     old, new = flatten(stored), flatten(given)
     return [
-        f"{name}: {old.get(name, '(absent)')!r} there, {new.get(name, '(absent)')!r} now"
+        f"{name}: stored {old.get(name, '(absent)')!r}, given {new.get(name, '(absent)')!r}"
         for name in sorted(old.keys() | new.keys())
         if name not in UNCOMPARED and not name.endswith(".detector_path") and old.get(name, "(absent)") != new.get(name, "(absent)")
     ]
 
 
 def complete(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The given config with the stored one's values in fields that are unset (None): where the corpus lay need not be said twice."""
+    """Return the given config with unset fields (None) taken from the stored one, so that e.g. the corpus root need not be given again."""
     filled = dict(given)
     for key, value in given.items():
         if isinstance(value, Mapping):
@@ -296,7 +295,7 @@ def complete(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, A
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one level, keys joined by dots."""
+    """Return nested mappings as one flat dict with keys joined by dots."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}

@@ -1,4 +1,4 @@
-"""TensorBoard through clu; the only module that knows clu's writers, which import TensorFlow."""
+"""TensorBoard curves, written by clu; the only module that imports clu's writers, because they import TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CURVES = ("train_loss", "val_loss", "val_war", "val_uar", "learning_rate")
 
 
 class TensorBoardWriter:
-    """Rows of metrics.jsonl as curves: the mean over trials, and one curve a trial for what is selected by."""
+    """Writes rows of metrics.jsonl as curves: the mean over trials of each metric, and validation UAR of each trial."""
 
     def __init__(self, directory: Path):
         with quiet_loading():
@@ -23,7 +23,7 @@ class TensorBoardWriter:
             self._writer = metric_writers.SummaryWriter(str(directory))
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add the rows of one epoch."""
+        """Write the rows of one epoch."""
         if not rows:
             return
         scalars = {}
@@ -49,7 +49,7 @@ class NoWriter:
 
 
 def make_writer(directory: Path, *, wanted: bool) -> TensorBoardWriter | NoWriter:
-    """A TensorBoard writer where it is wanted and clu and TensorFlow are installed; says so where they are not."""
+    """Return a TensorBoard writer, or a `NoWriter` if none is wanted or, after a warning, if clu or TensorFlow is not installed."""
     if not wanted:
         return NoWriter()
     try:

@@ -1,1 +1,1 @@
-"""Adaptive search of hyper-parameters: what may be tried, one study a fold, and who works on which round."""
+"""Adaptive search of hyper-parameters: search space, one study a fold, and leases that divide the rounds over processes."""

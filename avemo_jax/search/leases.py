@@ -1,15 +1,15 @@
-"""Who works on which round of a search: claims in a log that all processes share.
+"""Leases on the rounds of a search, in a log that all processes share.
 
-A round is what one process trains together. The log is an Optuna study of its own whose trials are its entries: a trial enters in one
-transaction and its number puts all entries in one order, whichever database it is. Of several processes that claim the same round at
-the same moment the first entry counts.
+A round is a set of settings that one process trains together. The log is a separate Optuna study with one trial an entry: a database adds
+a trial in one transaction, and the trial numbers put all entries in one order, whichever database it is. If several processes lease the
+same round at the same moment, the first entry holds.
 
-A process that works gives a sign of life: it counts up a number. Whoever waits looks at that number and at its own clock, so clocks of
-hosts need not agree: where the number has stood still for the lease, the process is taken for dead, and its round may be claimed again. A
-process that was merely slow does no harm: what it finishes first counts, what it finishes second is refused (see studies.py).
+A working process sends a heartbeat: it increments a number. A waiting process compares this number with its own clock, so the clocks of
+the hosts need not agree. If the number has not changed for `lease_s`, the lease has expired and another process may lease the round. A
+process that was only slow does no harm: the first value of a setting counts, the second is refused (see studies.py).
 
-Differs from Optuna's own heartbeat, which is of single trials in `Study.optimize`, has no part in ask-and-tell, and whose retried trial is
-lost where the process that retries it dies between marking the old one and adding the new one.
+Differs from Optuna's own heartbeat, which covers single trials of `Study.optimize` and not ask-and-tell, and which loses a retried trial if
+the retrying process dies between marking the old trial and adding the new one.
 """
 
 from __future__ import annotations
@@ -24,104 +24,105 @@ from contextlib import contextmanager
 from typing import Any
 
 LOG = logging.getLogger(__name__)
-_LEFT = -1  # in place of the number of a process that has said good-bye
+_RELEASED = -1  # heartbeat of a process that has released its leases
 
 
 class Leases:
-    """The log, seen by one process.
+    """The leases of a search, from the viewpoint of one process.
 
     Args:
       storage: an Optuna storage.
       name: of the search.
-      lease_s: a process without a sign of life for so long is taken for dead.
-      is_alone: no other process can be there: whatever is claimed by others is theirs no longer.
+      lease_s: seconds without a heartbeat after which the leases of a process expire.
+      is_single_process: no other process can use the storage, so that leases of earlier processes have expired.
     """
 
-    def __init__(self, storage: Any, name: str, *, lease_s: float, is_alone: bool):
+    def __init__(self, storage: Any, name: str, *, lease_s: float, is_single_process: bool):
         import optuna
 
         self.worker = uuid.uuid4().hex
         self.lease_s = lease_s
-        self._is_alone = is_alone
-        self._study = optuna.create_study(storage=storage, study_name=f"{name}/claims", direction="maximize", load_if_exists=True)
-        self._seen: dict[str, tuple[int, float]] = {}  # worker -> its number, and since when it has been that one, by our clock
+        self._is_single_process = is_single_process
+        self._study = optuna.create_study(storage=storage, study_name=f"{name}/leases", direction="maximize", load_if_exists=True)
+        self._seen: dict[str, tuple[int, float]] = {}  # worker -> its last heartbeat, and when we first saw it, by our clock
 
     def bind(self, facts: Mapping[str, Any], compare: Callable[[Any, Any], list[str]]) -> None:
-        """Tie the search to what it is a search of: the first process's facts stay, all others have to have the same.
+        """Store the facts of the experiment that is searched, if this process is the first; else compare them with the stored ones.
 
         Args:
-          compare: sentences of what differs between the facts that are there and ours.
+          facts: JSON values, e.g. config and fold hash.
+          compare: called with the stored and our facts; returns one line for each difference.
 
         Raises:
-          ValueError: ours differ.
+          ValueError: our facts differ from the stored ones.
         """
         if not any("facts" in entry for entry in self._entries()):
             self._append({"facts": json.dumps(facts, sort_keys=True)})
         first = next(json.loads(entry["facts"]) for entry in self._entries() if "facts" in entry)
         if differences := compare(first, json.loads(json.dumps(facts))):
             raise ValueError(
-                "the storage has a search of that name of another experiment:\n  "
+                "the storage holds a search of the same name for another experiment:\n  "
                 + "\n  ".join(differences)
-                + "\nGive this one another --config.search.name, or make all of its processes alike."
+                + "\nSet another --config.search.name, or start all processes of this search with the same config."
             )
 
-    def claim(self, number: int) -> bool:
-        """Claim a round that is free; whether it is ours now."""
+    def acquire(self, number: int) -> bool:
+        """Lease an available round; return whether this process holds the lease."""
         owner, attempt = self._owners().get(number, (None, -1))
         if owner is not None and self._is_held(owner):
             return False
         self._append({"round": number, "attempt": attempt + 1, "worker": self.worker})
         return self._owners()[number] == (self.worker, attempt + 1)
 
-    def free(self, numbers: list[int]) -> list[int]:
-        """Which of these rounds nobody else works on."""
+    def available(self, numbers: list[int]) -> list[int]:
+        """Return those of these rounds that no other process has leased."""
         owners = self._owners()
         return [number for number in numbers if number not in owners or not self._is_held(owners[number][0])]
 
     @contextmanager
-    def signs_of_life(self) -> Iterator[None]:
-        """Count up while the block runs, and say good-bye at its end, however it ends; who is alone has nobody to tell."""
-        if self._is_alone:
+    def heartbeat(self) -> Iterator[None]:
+        """Send heartbeats while the block runs and release the leases at its end, also after an error; a single process sends none."""
+        if self._is_single_process:
             yield
             return
-        over = threading.Event()
+        done = threading.Event()
 
-        def count() -> None:
+        def beat() -> None:
             number = 0
-            while not over.is_set():
+            while not done.is_set():
                 number += 1
                 try:
-                    self._study.set_user_attr(f"alive {self.worker}", number)
-                except Exception as error:  # the database may be away for a moment; the work itself will tell if it stays away
-                    LOG.debug("no sign of life: %s", type(error).__name__)
-                over.wait(self.lease_s / 5)
+                    self._study.set_user_attr(f"heartbeat {self.worker}", number)
+                except Exception as error:  # the database may be unreachable for a moment; if it stays so, asking or telling fails
+                    LOG.debug("heartbeat not sent: %s", type(error).__name__)
+                done.wait(self.lease_s / 5)
 
-        thread = threading.Thread(target=count, name="signs of life", daemon=True)
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            over.set()
+            done.set()
             thread.join(timeout=self.lease_s)
             try:
-                self._study.set_user_attr(f"alive {self.worker}", _LEFT)
+                self._study.set_user_attr(f"heartbeat {self.worker}", _RELEASED)
             except Exception as error:
-                LOG.debug("no good-bye: %s", type(error).__name__)
+                LOG.debug("leases not released: %s", type(error).__name__)
 
     def _is_held(self, worker: str) -> bool:
-        """Whether a round of this process is to be left to it: it is another one, and it lives."""
-        if worker == self.worker or self._is_alone:
+        """Return whether the leases of this worker hold: it is another process, and its last heartbeat is younger than the lease."""
+        if worker == self.worker or self._is_single_process:
             return False
-        number = self._study.user_attrs.get(f"alive {worker}", 0)
+        number = self._study.user_attrs.get(f"heartbeat {worker}", 0)
         now = time.monotonic()
         before, since = self._seen.get(worker, (None, now))
         if number != before:
             since = now
         self._seen[worker] = (number, since)
-        return number != _LEFT and now - since < self.lease_s
+        return number != _RELEASED and now - since < self.lease_s
 
     def _owners(self) -> dict[int, tuple[str, int]]:
-        """Round -> (process, attempt) of the last attempt's first entry."""
+        """Return round -> (worker, attempt) of the first entry of its latest attempt."""
         owners: dict[int, tuple[str, int]] = {}
         for entry in self._entries():
             if "round" in entry and entry["attempt"] > owners.get(entry["round"], ("", -1))[1]:

@@ -1,4 +1,4 @@
-"""Where a search keeps what it has tried: any storage that Optuna opens by address, SQLite for one process, a server for many."""
+"""Open the storage of a search: SQLite for one process, a database server for many, or any other address that Optuna accepts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _OPENING_ATTEMPTS = 8
 
 
 def is_single_process(address: str) -> bool:
-    """Whether an address is of SQLite, whose file serves one process at a time."""
+    """Return whether an address is of SQLite, where one process at a time may use the file."""
     return address.partition(":")[0].partition("+")[0] == "sqlite"
 
 
 def sqlite_address(path: Path) -> str:
-    """The address of an SQLite file, whatever characters its path has."""
+    """Return the address of an SQLite file; the path may contain any characters."""
     from sqlalchemy.engine import URL
 
     return URL.create("sqlite", database=str(path)).render_as_string()
@@ -29,11 +29,11 @@ def sqlite_address(path: Path) -> str:
 
 @contextmanager
 def open_storage(address: str) -> Iterator[Any]:
-    """Open an Optuna storage; an SQLite file is locked against other processes meanwhile.
+    """Open an Optuna storage; an SQLite file stays locked against other processes while it is open.
 
     Raises:
-      ValueError: the address is none, or the driver of its database is not installed.
-      RuntimeError: the database cannot be reached or fails, or another process is searching in the same file. No message has a password.
+      ValueError: the address is invalid, or the driver of its database is not installed.
+      RuntimeError: the database cannot be reached or fails, or another process uses the same SQLite file. Messages hide passwords.
     """
     import optuna
     import sqlalchemy.exc
@@ -44,7 +44,7 @@ def open_storage(address: str) -> Iterator[Any]:
         database = make_url(address).database
     except sqlalchemy.exc.ArgumentError:
         raise ValueError(
-            f"search.storage is no address of a database: {redacted(address)!r}; expected e.g. "
+            f"search.storage={redacted(address)!r} is no address of a database; expected e.g. "
             "postgresql+psycopg://user@host/database, or nothing for a file in the work directory"
         ) from None
     lock = None
@@ -54,14 +54,15 @@ def open_storage(address: str) -> Iterator[Any]:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise RuntimeError(
-                f"another process is searching in {database}; several processes need a server, --config.search.storage=postgresql+psycopg://..."
+                f"another process is using {database}; for several processes start a server and set "
+                "--config.search.storage=postgresql+psycopg://..."
             ) from None
     try:
         yield _open(address)
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         cause = error.__cause__ or error
         reason = str(getattr(cause, "orig", None) or cause).strip()
-        raise RuntimeError(f"the search's storage {redacted(address)} fails: {redacted(reason)}") from None
+        raise RuntimeError(f"search.storage={redacted(address)} failed: {redacted(reason)}") from None
     finally:
         if lock is not None:
             lock.release()
@@ -80,7 +81,7 @@ def _open(address: str) -> Any:
                 "pip install 'psycopg[binary]' and an address that begins with postgresql+psycopg://"
             ) from None
         except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError, optuna.exceptions.StorageInternalError):
-            # Two workers that open an empty database at the same moment both make its tables; one of them comes too late.
+            # If two processes open an empty database at the same moment, both create its tables, and one of them fails.
             if attempt + 1 == _OPENING_ATTEMPTS:
                 raise
             time.sleep(0.05 * 2**attempt)

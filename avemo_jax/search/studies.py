@@ -1,11 +1,11 @@
-"""One Optuna study a fold: settings are asked of it, and it is told what the fold's own validation part said of them.
+"""One Optuna study a fold: it proposes settings and records the validation score of each on that fold.
 
-A test speaker of one fold is a validation speaker of others. So no study is told anything of another fold, and a fold's settings are
+A test speaker of one fold is a validation speaker of others. So a study receives no score of another fold: the settings of a fold are
 proposed and chosen by its own validation part alone.
 
-Every setting has a slot, 0 to num_settings - 1 of its fold. It enters the storage in one transaction, with its slot and its values; a
-process that dies leaves either a whole setting or none. Should two processes fill the same slot, the one that is there first counts and
-the other is marked as failed: a slot is finished once.
+Every setting has a slot, 0 to num_settings - 1 of its fold. It is stored in one transaction, with its slot and its values, so a process
+that dies leaves either a complete setting or none. If two processes fill the same slot, the first one counts and the other is marked as
+failed: each slot is finished once.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _SLOT = "slot"
 
 
 def check_search(*, num_settings: int, batch: int, sampler: str, lease_s: float) -> None:
-    """Check the fields of `config.search` that are numbers and words.
+    """Check numbers and sampler of `config.search`.
 
     Raises:
-      ValueError: one of them cannot be.
+      ValueError: a value is out of range, or the sampler is unknown.
     """
     for name, value in (("num_settings", num_settings), ("batch", batch)):
         if value < 1:
@@ -39,14 +39,14 @@ def check_search(*, num_settings: int, batch: int, sampler: str, lease_s: float)
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is tried in one slot of a fold.
+    """A setting in one slot of a fold.
 
     Attributes:
       fold: index of the fold.
       slot: 0 to num_settings - 1.
-      number: of the Optuna trial that has it.
+      number: of its Optuna trial.
       values: name of an axis -> value.
-      value: what the fold's validation part said, higher is better, -inf where training failed; None until it is known.
+      value: validation score on the fold, higher is better; -inf if training failed, None until it is finished.
     """
 
     fold: int
@@ -63,8 +63,8 @@ class Studies:
       storage: an Optuna storage.
       name: of the search; its studies are named name/fold-0, name/fold-1, ...
       sampler: "tpe" or "random".
-      seed: of the sampler. What is asked is a pure function of the seed, the fold, the slot and what is known of the fold, so one process
-        that is killed and started again asks what it would have asked.
+      seed: of the sampler. A proposed setting is a pure function of the seed, the fold, the slot and the fold's settings so far, so a
+        single process that is killed and restarted proposes the same settings as without the kill.
     """
 
     def __init__(self, storage: Any, name: str, axes: Sequence[Axis], *, num_folds: int, num_settings: int, sampler: str, seed: int):
@@ -85,38 +85,38 @@ class Studies:
         ]
 
     def settings(self, fold: int) -> list[Setting]:
-        """What has been asked of a fold, by slot, finished or not."""
+        """Return all settings of a fold, sorted by slot, finished or not."""
         first: dict[int, Setting] = {}
-        for trial in self._kept(fold):
+        for trial in self._live_trials(fold):
             slot = trial.user_attrs[_SLOT]
             first.setdefault(slot, Setting(fold, slot, trial.number, dict(trial.params), trial.value))
         return [first[slot] for slot in sorted(first)]
 
     def ask(self, fold: int, slots: Sequence[int]) -> list[Setting]:
-        """The settings of these slots of a fold that are not finished: those that a process left behind, and new ones."""
+        """Return the unfinished settings of these slots of a fold: those that a killed process left unfinished, and newly proposed ones."""
         import optuna
 
         known = {one.slot: one for one in self.settings(fold)}
         missing = [slot for slot in slots if slot not in known]
         if missing:
-            # Proposed in memory and stored whole.
-            desk = optuna.create_study(direction="maximize", sampler=self._make_sampler(fold, 0))
+            # Proposed in memory, so that the storage receives each setting in one transaction.
+            in_memory_study = optuna.create_study(direction="maximize", sampler=self._make_sampler(fold, 0))
             for one in known.values():
-                desk.add_trial(self._frozen(one))
+                in_memory_study.add_trial(self._frozen(one))
             for slot in missing:
-                desk.sampler = self._make_sampler(fold, slot)
-                trial = desk.ask()
+                in_memory_study.sampler = self._make_sampler(fold, slot)
+                trial = in_memory_study.ask()
                 values = {axis.name: axis.suggest(trial) for axis in self.axes}
                 self._studies[fold].add_trial(self._frozen(Setting(fold, slot, -1, values)))
             known = {one.slot: one for one in self.settings(fold)}
-            self._drop_seconds(fold)
+            self._fail_duplicates(fold)
         return [known[slot] for slot in slots if known[slot].value is None]
 
     def tell(self, setting: Setting, value: float) -> bool:
-        """Finish a setting; False where another process has been faster, whose value stays.
+        """Record the score of a setting; return False if another process has finished it first, in which case its score stays.
 
         Raises:
-          ValueError: the value is no number (that of a failed training is -inf).
+          ValueError: the score is NaN (a failed training has -inf).
         """
         if np.isnan(value):
             raise ValueError(f"fold {setting.fold}, setting {setting.slot}: expected a number or -inf, got NaN")
@@ -135,15 +135,17 @@ class Studies:
             return False
         return True
 
-    def _kept(self, fold: int) -> list[Any]:
+    def _live_trials(self, fold: int) -> list[Any]:
+        """Return the trials of a fold that are running or complete, in order of their numbers."""
         from optuna.trial import TrialState
 
         trials = self._studies[fold].get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.COMPLETE))
         return sorted(trials, key=lambda trial: trial.number)
 
-    def _drop_seconds(self, fold: int) -> None:
+    def _fail_duplicates(self, fold: int) -> None:
+        """Mark all trials of a slot but the first as failed."""
         filled = set()
-        for trial in self._kept(fold):
+        for trial in self._live_trials(fold):
             if trial.user_attrs[_SLOT] in filled:
                 self._finish(fold, trial.number, None)
             filled.add(trial.user_attrs[_SLOT])
@@ -165,10 +167,10 @@ class Studies:
         (seed,) = np.random.SeedSequence((self._seed, fold, slot)).generate_state(1)
         if self._sampler == "random":
             return optuna.samplers.RandomSampler(seed=int(seed))
-        # Settings that are not finished count as bad ones, so that those of one round differ.
+        # constant_liar counts unfinished settings as bad ones, so that the settings of one round differ.
         return optuna.samplers.TPESampler(seed=int(seed), constant_liar=True)
 
 
 def chosen(settings: Sequence[Setting]) -> Setting:
-    """The setting that its fold's validation part liked best; of equals the first."""
+    """Return the setting with the highest validation score; of equal ones the first."""
     return max(settings, key=lambda one: (-np.inf if one.value is None else one.value, -one.slot))

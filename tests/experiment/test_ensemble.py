@@ -19,7 +19,7 @@ def test_a_directory_without_a_finished_run_is_refused(tmp_path):
         run.write_run_json()
     with pytest.raises(FileNotFoundError, match="has not begun to train"):
         load_ensemble(experiment, {"audio": STEP}, 10.0, None)
-    with pytest.raises(ConfigMismatch, match=r"train\.num_epochs: 2 there, 3 now"):
+    with pytest.raises(ConfigMismatch, match=r"train\.num_epochs: stored 2, given 3"):
         load_ensemble(small_config(tmp_path / "run", train__num_epochs=3), {"audio": STEP}, 10.0, None)
 
 
@@ -27,5 +27,5 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "run").mkdir()
     for name, content in (("config.json", {"model": {"audio": {}}, "system": {"streams": ["audio"]}}), ("run.json", {"num_trials": 3})):
         (tmp_path / "run" / name).write_text(json.dumps(content))
-    with pytest.raises(ConfigMismatch, match=r"holds a run of an earlier version, .* another --config\.workdir$"):
+    with pytest.raises(ConfigMismatch, match=r"holds a run of an earlier version .* another --config\.workdir$"):
         load_ensemble(small_config(tmp_path / "run"), {"audio": STEP}, 10.0, None)

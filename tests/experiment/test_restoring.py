@@ -62,7 +62,7 @@ def test_the_step_of_another_run_is_an_error_in_every_mode(workdir, finished, co
     ):
         with pytest.raises(ForeignCheckpoint, match="audio/2 does not belong to this run") as error:
             restore()
-        assert "run_id: " in str(error.value) and "trial 0: seed: 1 there, 0 expected" in str(error.value)
+        assert "run_id: " in str(error.value) and "trial 0: seed: expected 0, found 1" in str(error.value)
     assert (workdir / "predictions.csv").read_bytes() == before
 
 
@@ -70,7 +70,7 @@ def test_an_earlier_step_under_the_name_of_the_last_is_an_error(workdir, corpus)
     steps = workdir / "checkpoints" / "audio"
     shutil.rmtree(steps / "2")
     (steps / "1").rename(steps / "2")
-    with pytest.raises(ForeignCheckpoint, match="epoch: 1 there, 2 expected"):
+    with pytest.raises(ForeignCheckpoint, match="epoch: expected 2, found 1"):
         evaluate_run(config(workdir), corpus)
 
 

@@ -109,7 +109,7 @@ def test_another_config_in_the_same_directory_is_refused(trained):
     before = files_of(run.workdir)
     other = DemoRun(run.shelf, run.workdir, "audio", {"train.num_epochs": 4, "train.learning_rate": 0.5})
     printed = other.refuse()
-    assert "train.num_epochs: 3 there, 4 now" in printed and "train.learning_rate: 0.003 there, 0.5 now" in printed
+    assert "train.num_epochs: stored 3, given 4" in printed and "train.learning_rate: stored 0.003, given 0.5" in printed
     assert "--config.workdir" in printed
     assert files_of(run.workdir) == before
 

@@ -1,4 +1,4 @@
-"""Searches whose processes are killed: alone on SQLite, and two at a time on a PostgreSQL server. Every setting is finished once."""
+"""Kill the processes of a search: one process on SQLite, two processes on a PostgreSQL server. Every setting is finished once."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ ALL = NUM_FOLDS * NUM_SETTINGS
 
 
 def studies_of(address: str) -> list[list[optuna.trial.FrozenTrial]]:
-    """The trials of every fold's study, as somebody else's program reads them."""
+    """Return the trials of every fold's study, read with Optuna alone."""
     storage = optuna.storages.RDBStorage(address, skip_compatibility_check=True)
     made = [optuna.load_study(study_name=f"{NAME}/fold-{fold}", storage=storage).get_trials(deepcopy=False) for fold in range(NUM_FOLDS)]
     storage.engine.dispose()
     return made
 
 
-def claims_in(address: str) -> list[dict[str, Any]]:
-    """The log of who has worked on what; empty before it begins."""
+def leases_in(address: str) -> list[dict[str, Any]]:
+    """Return the entries of the log of leases; empty before the search begins."""
     try:
         storage = optuna.storages.RDBStorage(address, skip_table_creation=True, skip_compatibility_check=True)
         log = optuna.load_study(study_name=f"{NAME}/leases", storage=storage).get_trials(deepcopy=False)
-    except Exception:  # no tables, or no study yet, or tables that are being made at this moment
+    except Exception:  # no tables, no study yet, or tables that are being created at this moment
         return []
     storage.engine.dispose()
     return [trial.user_attrs for trial in log if "round" in trial.user_attrs]
@@ -54,7 +54,7 @@ def wait_until(condition: Callable[[], bool], what: str, *processes: subprocess.
         if condition():
             return
         time.sleep(0.05)
-    raise AssertionError(f"waited in vain for {what}")
+    raise AssertionError(f"{what} did not happen within 300 s")
 
 
 def finish(process: subprocess.Popen, log: Path) -> None:
@@ -62,7 +62,7 @@ def finish(process: subprocess.Popen, log: Path) -> None:
 
 
 def check_every_setting_once(address: str, workdir: Path) -> None:
-    """In the database, in search.json and in the studies' own view: num_settings a fold, each finished once, none left open."""
+    """Assert for database and search.json that each fold has num_settings settings, each finished once."""
     found = json.loads((workdir / "search.json").read_text())
     for fold, trials in enumerate(studies_of(address)):
         states = Counter(trial.state.name for trial in trials)
@@ -74,7 +74,7 @@ def check_every_setting_once(address: str, workdir: Path) -> None:
 
 
 def check_values(workdir: Path, prepared: PreparedCorpus) -> None:
-    """A value is what an undisturbed training of the same setting gives: every third setting is trained again."""
+    """Assert that every third setting, trained again without a kill, has the same score."""
     found = json.loads((workdir / "search.json").read_text())
     plan = make_plan(small_config(workdir, **FIELDS), prepared)
     asked = [Setting(fold["index"], one["setting"], -1, one["tried"]) for fold in found["folds"] for one in fold["settings"][::3]]
@@ -89,18 +89,18 @@ def check_values(workdir: Path, prepared: PreparedCorpus) -> None:
             pass
 
     values = Trainer(plan, StopRequest(), Silent()).train(0, asked)  # type: ignore[arg-type]
-    said = {(fold["index"], one["setting"]): one["validation"] for fold in found["folds"] for one in fold["settings"][::3]}
-    assert values == pytest.approx(said, abs=1e-6)
+    stored = {(fold["index"], one["setting"]): one["validation"] for fold in found["folds"] for one in fold["settings"][::3]}
+    assert values == pytest.approx(stored, abs=1e-6)
 
 
-def test_a_search_on_sqlite_is_killed_and_goes_on_as_if_it_had_not_been(tmp_path):
-    """One process, killed in the midst of a round: search.json is that of a straight run, byte for byte."""
+def test_a_killed_search_on_sqlite_resumes_to_the_same_result(tmp_path):
+    """One process, killed during a round: search.json equals that of an uninterrupted run, byte for byte."""
     straight, killed, sets = (tmp_path / name for name in ("straight", "killed", "sets"))
     sets.mkdir()
     corpus = only(small_corpus(sets), "audio")
     process = start("alone", killed, sets)
     address = f"sqlite:///{killed / 'search.db'}"
-    wait_until(lambda: len(claims_in(address)) > 1, "a second claim", process)
+    wait_until(lambda: len(leases_in(address)) > 1, "a second lease", process)
     kill(process)
     process = start("alone", killed, sets)
     straight.mkdir()
@@ -108,12 +108,12 @@ def test_a_search_on_sqlite_is_killed_and_goes_on_as_if_it_had_not_been(tmp_path
     finish(process, killed.with_suffix(".log"))
     check_every_setting_once(address, killed)
     assert (killed / "search.json").read_bytes() == (straight / "search.json").read_bytes()
-    attempts = Counter(entry["round"] for entry in claims_in(address))
+    attempts = Counter(entry["round"] for entry in leases_in(address))
     assert len(attempts) == NUM_SETTINGS // BATCH and sum(attempts.values()) > len(attempts)
 
 
 def test_two_processes_on_postgresql_survive_five_kills(tmp_path):
-    """A run and a worker beside it, each killed at any moment of its work and started again: every setting exactly once."""
+    """A run and a second process that joins its search are killed at random moments and restarted: every setting is finished once."""
     rng, sets = random.Random(0), tmp_path / "sets"
     sets.mkdir()
     corpus = only(small_corpus(sets), "audio")
@@ -121,8 +121,8 @@ def test_two_processes_on_postgresql_survive_five_kills(tmp_path):
         places = {"train": tmp_path / "run", "search": tmp_path / "worker"}
         processes = {mode: start(mode, place, sets, address) for mode, place in places.items()}
         for victims in (("train", "search"), ("search", "train"), ("train",)):
-            before = len(claims_in(address))
-            wait_until(lambda before=before: len(claims_in(address)) > before + 1, "two leases", *processes.values())
+            before = len(leases_in(address))
+            wait_until(lambda before=before: len(leases_in(address)) > before + 1, "two leases", *processes.values())
             for victim in victims:
                 time.sleep(rng.uniform(0, 0.3))
                 kill(processes[victim])
@@ -131,13 +131,13 @@ def test_two_processes_on_postgresql_survive_five_kills(tmp_path):
         for mode, process in processes.items():
             finish(process, places[mode].with_suffix(".log"))
         check_every_setting_once(address, places["train"])
-        leases = claims_in(address)
+        leases = leases_in(address)
         taken_up = sum(entry["attempt"] > 0 for entry in leases)
-        assert taken_up  # what the killed ones had claimed
+        assert taken_up  # rounds that killed processes had leased
         assert len({entry["worker"] for entry in leases}) >= 3
         trained_twice = sum(trial.state.name == "FAIL" for trials in studies_of(address) for trial in trials)
         print(f"5 kills; {len(leases)} leases of {NUM_SETTINGS // BATCH} rounds, {taken_up} taken up; {trained_twice} slots filled twice")
     check_values(places["train"], corpus)
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert written and not [path for path in written if PASSWORD.encode() in path.read_bytes()]
-    assert not (tmp_path / "worker").exists()  # it leaves nothing but what it has told
+    assert not (tmp_path / "worker").exists()  # a process that joins a search writes only into the storage

@@ -119,7 +119,7 @@ def test_shorter_segments_than_in_training_are_allowed_and_nothing_else(trained,
     found = predict(finer, files, live(finer), output=tmp_path)
     assert [one.start_s for one in found[0].segments] == [0, 1.1]  # of 2.4 s; the rest of 0.2 s is too short
     other = with_fields(finer, {"views.mfcc.num_coefficients": 14})
-    with pytest.raises(ConfigMismatch, match=r"views.mfcc.num_coefficients: 13 there, 14 now"):
+    with pytest.raises(ConfigMismatch, match=r"views.mfcc.num_coefficients: stored 13, given 14"):
         predict(other, files, live(other))
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: what is read is what was written, or it is not read at all."""
+"""Checkpoints restore exactly what was saved; damaged steps and steps of another run are refused."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def checkpoints(tmp_path):
 
 
 def data_file(directory):
-    """The largest file of numbers in a step; Orbax's own metadata and our manifest may be larger."""
+    """Return the largest array file of a step; Orbax's own metadata and our manifest may be larger."""
     return max(directory.rglob("d/*"), key=lambda path: path.stat().st_size)
 
 
@@ -64,14 +64,14 @@ def test_a_flipped_bit_is_named_and_the_step_before_is_used(checkpoints, tmp_pat
 
 
 @pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-1])])
-def test_a_missing_or_shortened_file_is_noticed(checkpoints, tmp_path, harm):
+def test_a_missing_or_truncated_file_is_detected(checkpoints, tmp_path, harm):
     checkpoints.save(1, trials(1))
     harm(data_file(tmp_path / "audio" / "1"))
     with pytest.raises(DamagedCheckpoint, match="remove that folder"):
         checkpoints.restore(trials(0))
 
 
-def test_an_unfinished_step_is_passed_over_and_overwritten(checkpoints, tmp_path):
+def test_an_unfinished_step_is_skipped_and_overwritten(checkpoints, tmp_path):
     for epoch in (1, 2):
         checkpoints.save(epoch, trials(epoch))
     (tmp_path / "audio" / "2" / "manifest.json").unlink()
@@ -80,7 +80,7 @@ def test_an_unfinished_step_is_passed_over_and_overwritten(checkpoints, tmp_path
     assert checkpoints.restore(trials(0))[1][0]["params"]["kernel"][0, 0] == 5
 
 
-def test_damaged_newer_steps_and_what_a_kill_left_go_with_the_next_save(checkpoints, tmp_path):
+def test_the_next_save_removes_damaged_newer_steps_and_temporary_folders(checkpoints, tmp_path):
     for epoch in (10, 60):
         checkpoints.save(epoch, trials(epoch))
     (tmp_path / "audio" / "20.orbax-checkpoint-tmp-7").mkdir()
@@ -93,15 +93,15 @@ def test_damaged_newer_steps_and_what_a_kill_left_go_with_the_next_save(checkpoi
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"run_id": "other"}, "run_id: other there, this expected"),
-        ({"fold_hash": "g"}, "fold_hash: g there, f expected"),
-        ({"prepared_sets": {"audio": "p"}}, "prepared_sets: {'audio': 'p'} there, none expected"),
-        ({"trials": OWNER["trials"][::-1]}, "trial 0: fold: 1 there, 0 expected"),
-        ({"trials": [*OWNER["trials"][:1], {"fold": 1, "hyper": {"learning_rate": 0.2}}]}, "trial 1: hyper: {'learning_rate': 0.2} there"),
-        ({"trials": OWNER["trials"] * 2}, "trials: 4 there, 2 expected"),
+        ({"run_id": "other"}, "run_id: expected this, found other"),
+        ({"fold_hash": "g"}, "fold_hash: expected f, found g"),
+        ({"prepared_sets": {"audio": "p"}}, "prepared_sets: expected none, found {'audio': 'p'}"),
+        ({"trials": OWNER["trials"][::-1]}, "trial 0: fold: expected 0, found 1"),
+        ({"trials": [*OWNER["trials"][:1], {"fold": 1, "hyper": {"learning_rate": 0.2}}]}, "trial 1: hyper: expected {'learning_rate': 0.1}"),
+        ({"trials": OWNER["trials"] * 2}, "trials: expected 2, found 4"),
     ],
 )
-def test_a_step_of_another_run_is_refused_and_not_passed_over(checkpoints, tmp_path, changes, message):
+def test_a_step_of_another_run_is_refused_and_not_skipped(checkpoints, tmp_path, changes, message):
     checkpoints.save(1, trials(1))
     Checkpoints(tmp_path / "other" / "audio", keep=2, warn=print, owner=OWNER | changes).save(2, trials(7))
     shutil.copytree(tmp_path / "other" / "audio" / "2", tmp_path / "audio" / "2")
@@ -116,20 +116,20 @@ def test_a_step_of_another_epoch_or_stage_is_refused(checkpoints, tmp_path):
     checkpoints.save(1, trials(1))
     (tmp_path / "video").mkdir()
     shutil.copytree(tmp_path / "audio" / "1", tmp_path / "video" / "1")
-    with pytest.raises(ForeignCheckpoint, match="stage: audio there, video expected"):
+    with pytest.raises(ForeignCheckpoint, match="stage: expected video, found audio"):
         Checkpoints(tmp_path / "video", keep=2, warn=print, owner=OWNER).restore(trials(0))
     (tmp_path / "audio" / "1").rename(tmp_path / "audio" / "3")
-    with pytest.raises(ForeignCheckpoint, match="epoch: 1 there, 3 expected"):
+    with pytest.raises(ForeignCheckpoint, match="epoch: expected 3, found 1"):
         checkpoints.restore(trials(0))
 
 
-def test_a_step_of_an_earlier_version_is_read_with_a_warning_in_a_run_of_one_only(checkpoints, tmp_path):
+def test_a_step_of_an_earlier_version_is_restored_with_a_warning_only_in_a_run_of_that_version(checkpoints, tmp_path):
     checkpoints.save(1, trials(1))
     path = tmp_path / "audio" / "1" / "manifest.json"
     manifest = json.loads(path.read_text())
     del manifest["belongs_to"]
     path.write_text(json.dumps(manifest))
-    with pytest.raises(ForeignCheckpoint, match="run_id: none there, this expected"):
+    with pytest.raises(ForeignCheckpoint, match="run_id: expected this, found none"):
         checkpoints.restore(trials(0))
     warnings = []
     earlier = Checkpoints(tmp_path / "audio", keep=2, warn=warnings.append, owner=OWNER | {"run_id": ""})
@@ -141,7 +141,7 @@ def test_a_step_of_an_earlier_version_is_read_with_a_warning_in_a_run_of_one_onl
 def test_a_step_of_another_network_is_refused(checkpoints):
     checkpoints.save(1, trials(1))
     other = [{**one, "params": {"kernel": np.zeros((40, 31), np.float32)}} for one in trials(0)]
-    with pytest.raises(ForeignCheckpoint, match=r"an array of shape and type \(\(40, 30\), .* expected \(\(40, 31\)"):
+    with pytest.raises(ForeignCheckpoint, match=r"expected an array of shape and type \(\(40, 31\), .* found \(\(40, 30\)"):
         checkpoints.restore(other)
 
 
@@ -163,7 +163,7 @@ PROCESS = """
 """
 
 
-def test_each_of_two_processes_saves_its_own_as_often_as_it_wants(tmp_path):
+def test_each_of_two_processes_saves_its_own_trials_at_its_own_pace(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -186,7 +186,7 @@ def test_each_of_two_processes_saves_its_own_as_often_as_it_wants(tmp_path):
         for process in processes:
             process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(printed)
-    for number in range(2):  # which one process alone can read
+    for number in range(2):  # one process alone can restore both
         made = Checkpoints(tmp_path / f"audio-{number}", keep=2, warn=print, owner={"run_id": "this"})
         epoch, (trial,) = made.restore([{"kernel": np.zeros((40, 30), np.float32), "step": np.int32(0)}])
         assert epoch == num_saves[number] and (trial["kernel"] == 100 * number + epoch).all()

@@ -1,4 +1,4 @@
-"""However a run is cut, by memory, devices or processes, its predictions are those of one process with one device."""
+"""Predictions do not depend on how a run is divided over trial groups, devices and processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.processes import SINGLE_PROCESS, Processes, join
 
 SHORT = FIELDS | {"train__num_epochs": 2}
-# With trials of inner folds, which belong to the share of the trial whose rule they serve.
+# With trials of inner folds, which are trained in the same share as the outer trial that uses them.
 LATE = SYSTEM | {"train__stages": (*BOTH, "late")}
 SLOW = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def sets(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def straight(sets, tmp_path_factory):
-    """Fields -> the outcome of one process."""
+    """Return a function: fields -> the outcome of a run of one process."""
     folder, made = tmp_path_factory.mktemp("straight"), {}
 
     def outcome_of(fields):
@@ -47,7 +47,7 @@ def straight(sets, tmp_path_factory):
 
 
 def assert_evaluated_by_one(sets, workdir, fields):
-    """--mode=evaluate in this process, with one device, writes the same predictions."""
+    """Assert that --mode=evaluate in this process, with one device, writes the same predictions."""
     before = (workdir / "predictions.csv").read_bytes()
     evaluate_run(small_config(workdir, **fields), open_small_corpus(sets))
     assert (workdir / "predictions.csv").read_bytes() == before
@@ -60,7 +60,7 @@ def test_processes_give_the_predictions_of_one(num_processes, fields, sets, stra
     finish(start(sets, workdir, fields, num_processes=num_processes), workdir)
     assert outcome(workdir) == straight(fields)
     layout = json.loads((workdir / "run.json").read_text())["layout"]
-    assert layout == {"num_shares": min(num_processes, NUM_FOLDS), "trials_per_group": {}}  # of four, one has nothing to train
+    assert layout == {"num_shares": min(num_processes, NUM_FOLDS), "trials_per_group": {}}  # the fourth process has nothing to train
     assert len(list((workdir / "checkpoints").iterdir())) == layout["num_shares"] * len([*BOTH, "fused"][: 3 if fields is SHORT else 2])
     assert_evaluated_by_one(sets, workdir, fields)
 
@@ -75,7 +75,7 @@ def test_four_virtual_devices_give_the_predictions_of_one(sets, straight, tmp_pa
 
 @SLOW
 def test_trial_groups_that_fit_memory_give_the_same_predictions(sets, straight, tmp_path, caplog):
-    """So little memory that each trial is a group of its own, and one program serves all of them."""
+    """With this little memory each trial is a group of its own; one program trains all of them."""
     workdir = tmp_path / "run"
     caplog.set_level("INFO")
     train_grid(small_config(workdir, **SHORT, devices__memory_gib=1e-6), open_small_corpus(sets))
@@ -109,7 +109,7 @@ def test_lost_processes_end_the_others_and_the_run_resumes_bit_for_bit(tmp_path)
     print("\n".join(lines))
 
 
-def test_one_process_is_alone():
+def test_a_single_process_needs_no_coordination():
     assert join(Devices()) is SINGLE_PROCESS and SINGLE_PROCESS.is_primary and SINGLE_PROCESS.run_on_primary_first(lambda: 3) == 3
     SINGLE_PROCESS.barrier("anywhere")
     with pytest.raises(KeyError), SINGLE_PROCESS.as_one():
@@ -124,14 +124,14 @@ def test_one_process_is_alone():
         ({"coordinator": "localhost:1", "process": 2, "num_processes": 2}, "process from 0 to one below it"),
         ({"coordinator": "localhost", "num_processes": 2}, "expected --config.devices.coordinator=HOST:PORT"),
         ({"coordinator": "localhost:1", "num_processes": 2, "heartbeat_s": 0}, "heartbeat_s must be at least 1"),
-        ({"distributed": True}, "JAX recognises neither SLURM"),
+        ({"distributed": True}, "JAX detects neither SLURM"),
     ],
 )
-def test_fields_that_do_not_fit_together_are_refused(fields, message, monkeypatch):
+def test_contradictory_fields_are_refused(fields, message, monkeypatch):
     for name in ("SLURM_JOB_ID", "OMPI_MCA_orte_hnp_uri", "KUBERNETES_SERVICE_HOST", "JAX_COORDINATOR_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     import jax
 
-    monkeypatch.setattr(jax._src.xla_bridge, "backends_are_initialized", lambda: False)  # which tests before this one have done
+    monkeypatch.setattr(jax._src.xla_bridge, "backends_are_initialized", lambda: False)  # earlier tests have initialised them
     with pytest.raises(ValueError, match=message):
         join(Devices(**fields))

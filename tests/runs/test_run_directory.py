@@ -1,4 +1,4 @@
-"""The run directory: locked, refused to another config, rows cut back on resume."""
+"""The run directory: locked, refused for another config, rows deleted back to the checkpoint on resume."""
 
 import json
 
@@ -24,7 +24,8 @@ def test_another_config_is_refused_with_every_difference(tmp_path):
     with pytest.raises(ConfigMismatch, match="another --config") as followed:
         follow_run(tmp_path / "run", other)
     for error in (opened, followed):
-        assert "train.learning_rate: 0.05 there, 0.2 now" in str(error.value) and "train.seeds: [0, 1] there, [0] now" in str(error.value)
+        for difference in ("train.learning_rate: stored 0.05, given 0.2", "train.seeds: stored [0, 1], given [0]"):
+            assert difference in str(error.value)
 
 
 def test_a_run_of_an_earlier_version_is_refused_in_one_sentence(tmp_path):
@@ -32,8 +33,8 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_sentence(tmp_path):
     with pytest.raises(ConfigMismatch) as error, open_run(tmp_path, CONFIG):
         pass
     assert str(error.value) == (
-        f"{tmp_path} holds a run of an earlier version, with other fields in its config; its predictions.csv and report.html stay "
-        "readable, and a new run needs another --config.workdir"
+        f"{tmp_path} holds a run of an earlier version with other config fields; its predictions.csv and report.html can still be read, "
+        "and a new run needs another --config.workdir"
     )
 
 
@@ -42,12 +43,12 @@ def test_two_processes_cannot_share_a_run(tmp_path):
         pass
 
 
-def test_rows_beyond_the_checkpoint_are_forgotten(tmp_path):
+def test_rows_after_the_checkpoint_are_deleted(tmp_path):
     with open_run(tmp_path, CONFIG) as run:
         run.append_rows([{"stage": stage, "trial": 0, "epoch": epoch} for stage in ("audio", "fused") for epoch in range(3)])
         with (tmp_path / "metrics.jsonl").open("a") as stream:
             stream.write('{"stage": "fus')  # a killed process
-        run.keep_rows("audio", {0}, 3)  # the first stage is whole, and the second one's rows must outlive its start
+        run.keep_rows("audio", {0}, 3)  # the first stage is finished; the rows of the second must stay
         run.keep_rows("fused", {0}, 2)
         rows = read_rows(tmp_path / "metrics.jsonl")
     assert [(row["stage"], row["epoch"]) for row in rows] == [("audio", 0), ("audio", 1), ("audio", 2), ("fused", 0), ("fused", 1)]
@@ -82,7 +83,7 @@ def test_a_run_is_bound_to_its_folds_and_its_data(tmp_path):
     with open_run(tmp_path, CONFIG) as run:
         for _ in range(2):
             run.bind(fold_hash="abc", prepared_keys={"audio": "123"})
-        with pytest.raises(ConfigMismatch, match="fold_hash: abc there, abd now") as error:
+        with pytest.raises(ConfigMismatch, match="fold_hash: stored abc, given abd") as error:
             run.bind(fold_hash="abd", prepared_keys={"audio": "123"})
     assert "prepared_keys" not in str(error.value)
     assert json.loads((tmp_path / "run.json").read_text())["fold_hash"] == "abc"

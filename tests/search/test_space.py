@@ -1,4 +1,4 @@
-"""Axes of a search as text: every form is parsed, every mistake is named."""
+"""The texts of `config.search.space`: every form is parsed, and errors name the mistake."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def parse(*texts):
     return parse_space(texts, SWEPT)
 
 
-def test_bounds_are_of_the_hyper_parameters():
+def test_every_hyper_parameter_has_bounds():
     assert set(BOUNDS) == set(SWEPT)
 
 
@@ -36,18 +36,18 @@ def test_a_setting_is_divided_into_numbers_and_fields():
         ("learning_rate=", "expected 'name="),
         ("learning_rate=0.1", "expected 'name="),
         ("learning_rate=1e-4..1e-2 linear", "expected 'name="),
-        ("learning_rate=1e-2..1e-4", "lower end first"),
-        ("learning_rate=0..1 log", "logarithmic range begins above 0"),
+        ("learning_rate=1e-2..1e-4", "a lower end below the upper end"),
+        ("learning_rate=0..1 log", "logarithmic range must begin above 0"),
         ("learning_rate=a..b", "'a' is no number"),
-        ("learning_rate=-1..1", "learning_rate is at least 0"),
-        ("learning_rate=0.1..inf", "learning_rate is at least 0"),
-        ("dropout_rate=0.1..1.0", "dropout_rate is at least 0 and below 1"),
-        ("momentum=0.9|0.9", "a value twice"),
+        ("learning_rate=-1..1", "learning_rate must be at least 0"),
+        ("learning_rate=0.1..inf", "learning_rate must be at least 0"),
+        ("dropout_rate=0.1..1.0", "dropout_rate must be at least 0 and below 1"),
+        ("momentum=0.9|0.9", "repeats a value"),
         ("learning_rat=1..2", "names 'learning_rat'; expected one of .*learning_rate"),
-        ("train.learning_rate=1e-4..1e-2", r"without its group: learning_rate=1e-4\.\.1e-2"),
-        ("train.batch_size=8..64", "has choices, 'field=a|b'; it has no range"),
-        ("streams.audio.pooling=mean|", "has choices"),
-        ("streams.audio.pooling=mean|mean", "a value twice"),
+        ("train.learning_rate=1e-4..1e-2", r"without 'train\.': learning_rate=1e-4\.\.1e-2"),
+        ("train.batch_size=8..64", "needs choices, 'field=a|b', not a range"),
+        ("streams.audio.pooling=mean|", "needs choices"),
+        ("streams.audio.pooling=mean|mean", "repeats a value"),
     ],
 )
 def test_every_mistake_is_named(text, message):
@@ -55,14 +55,14 @@ def test_every_mistake_is_named(text, message):
         parse(text)
 
 
-def test_an_axis_is_named_once():
+def test_a_repeated_axis_is_refused():
     with pytest.raises(ValueError, match="names momentum twice"):
         parse("momentum=0.8|0.9", "momentum=0.1..0.2")
 
 
-def test_a_field_is_checked_by_who_knows_the_config():
+def test_check_field_is_called_for_config_fields():
     def check(name, texts):
         raise ValueError(f"no {name} {texts}")
 
-    with pytest.raises(ValueError, match=r"no model\.x \('1', '2'\)"):
-        parse_space(["model.x=1|2"], SWEPT, check)
+    with pytest.raises(ValueError, match=r"no fusion\.x \('1', '2'\)"):
+        parse_space(["fusion.x=1|2"], SWEPT, check)

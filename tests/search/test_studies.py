@@ -1,4 +1,4 @@
-"""Studies and leases, in memory and in a real SQLite file, with a formula in place of training."""
+"""Studies and leases, in memory and in a real SQLite file, with a formula instead of training."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def studies(storage, *, name="s", sampler="tpe", seed=0):
     return Studies(storage, name, AXES, num_folds=NUM_FOLDS, num_settings=NUM_SETTINGS, sampler=sampler, seed=seed)
 
 
-def leases(storage, *, name="s", lease_s=60.0, is_alone=True):
-    return Leases(storage, name, lease_s=lease_s, is_alone=is_alone)
+def leases(storage, *, name="s", lease_s=60.0, is_single_process=True):
+    return Leases(storage, name, lease_s=lease_s, is_single_process=is_single_process)
 
 
 def score_of(fold: int, values) -> float:
-    """Return a validation score; each fold has another best learning rate."""
+    """Return a validation score; the best learning rate of each fold is different."""
     return -abs(math.log10(values["learning_rate"]) + (2 if fold == 0 else 3)) - values["dropout_rate"]
 
 
@@ -57,7 +57,7 @@ def plain(found):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_search_is_whole_and_reproducible(memory, sampler):
+def test_a_search_is_complete_and_reproducible(memory, sampler):
     first, again, other = (plain(run(memory, name, sampler=sampler, seed=seed)) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert first == again != other
     for fold, found in enumerate(first):
@@ -67,15 +67,15 @@ def test_a_search_is_whole_and_reproducible(memory, sampler):
 
 
 def test_later_settings_are_nearer_to_the_best(memory):
-    """After ten random settings the proposed ones lie nearer to the best one, in each fold nearer to its own."""
+    """After ten random settings TPE proposes settings with a better score on the fold."""
     for fold, found in enumerate(run(memory)):
         values = [score_of(fold, one.values) for one in found]
         assert sum(values[12:]) / 2 > sum(values[:10]) / 10
         assert chosen(found).value == max(values)
 
 
-def test_scores_of_one_fold_move_no_other_fold(memory):
-    """The test speakers of a fold are validation speakers of others: nothing of theirs may reach it."""
+def test_scores_of_one_fold_do_not_change_the_settings_of_another(memory):
+    """Test speakers of a fold are validation speakers of others, so scores of the others must not reach it."""
     straight = run(memory, "a")
     moved = run(memory, "b", train=lambda number, asked: {(s.fold, s.slot): (-1) ** s.fold * score_of(s.fold, s.values) for s in asked})
     assert plain(moved)[0] == plain(straight)[0]
@@ -97,7 +97,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("moment", ["asking", "training", "telling"])
 def test_a_killed_search_resumes_to_the_same_settings(memory, moment, monkeypatch, request):
-    """At any moment: no finished setting is trained twice, and the proposed settings are those of a search without a kill."""
+    """No finished setting is trained twice, and the proposed settings are those of a search without a kill."""
     straight = plain(run(memory))
     storage = request.getfixturevalue("storage") if moment == "telling" else memory
     trained = []
@@ -128,7 +128,7 @@ def test_a_killed_search_resumes_to_the_same_settings(memory, moment, monkeypatc
     assert sorted(trained) == sorted({(fold, slot) for fold in range(NUM_FOLDS) for slot in range(NUM_SETTINGS)} - before)
 
 
-def test_two_that_fill_a_slot_at_the_same_moment_leave_one(storage, monkeypatch):
+def test_if_two_processes_fill_a_slot_the_first_counts(storage, monkeypatch):
     first, second = studies(storage), studies(storage)
     late = second.settings(0)  # before the first one asks
     mine = first.ask(0, [0, 1])
@@ -144,59 +144,59 @@ def test_two_that_fill_a_slot_at_the_same_moment_leave_one(storage, monkeypatch)
     assert states == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
 
 
-def test_a_round_belongs_to_one_process_until_it_is_gone(storage, monkeypatch):
+def test_a_lease_holds_until_the_heartbeat_stops(storage, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("avemo_jax.search.leases.time.monotonic", lambda: clock[0])
-    first, second = (leases(storage, lease_s=10.0, is_alone=False) for _ in range(2))
-    assert first.claim(0) and not second.claim(0) and second.claim(1)
-    assert first.free([0, 1, 2]) == [0, 2] and second.free([0, 1, 2]) == [1, 2]
+    first, second = (leases(storage, lease_s=10.0, is_single_process=False) for _ in range(2))
+    assert first.acquire(0) and not second.acquire(0) and second.acquire(1)
+    assert first.available([0, 1, 2]) == [0, 2] and second.available([0, 1, 2]) == [1, 2]
     clock[0] = 9.0
-    assert second.free([0]) == []
-    first._study.set_user_attr(f"alive {first.worker}", 7)  # a sign of life: the lease begins again
-    assert second.free([0]) == []
+    assert second.available([0]) == []
+    first._study.set_user_attr(f"heartbeat {first.worker}", 7)  # renews the lease
+    assert second.available([0]) == []
     clock[0] = 18.0
-    assert second.free([0]) == []
+    assert second.available([0]) == []
     clock[0] = 19.5
-    second._study.set_user_attr(f"alive {second.worker}", 1)
-    assert second.free([0]) == [0] and second.claim(0)
-    assert first.free([0]) == [] and not first.claim(0)  # it was merely slow, and wakes up
+    second._study.set_user_attr(f"heartbeat {second.worker}", 1)
+    assert second.available([0]) == [0] and second.acquire(0)
+    assert first.available([0]) == [] and not first.acquire(0)  # it was only slow and continues
 
 
-def test_of_two_claims_at_the_same_moment_the_first_entry_counts(storage, monkeypatch):
-    first, second = (leases(storage, is_alone=False) for _ in range(2))
+def test_of_two_leases_at_the_same_moment_the_first_entry_counts(storage, monkeypatch):
+    first, second = (leases(storage, is_single_process=False) for _ in range(2))
     owners, stale = second._owners, second._owners()
-    assert first.claim(0)
+    assert first.acquire(0)
     views = [stale]
     monkeypatch.setattr(second, "_owners", lambda: views.pop() if views else owners())
-    assert not second.claim(0)
-    assert first.free([0]) == [0] and second.free([0]) == []
+    assert not second.acquire(0)
+    assert first.available([0]) == [0] and second.available([0]) == []
 
 
-def test_who_leaves_gives_back_at_once_and_who_is_alone_waits_for_nobody(storage):
-    first, second = (leases(storage, is_alone=False) for _ in range(2))
-    with first.signs_of_life():
-        assert first.claim(0)
-        assert second.free([0]) == []
-    assert second.free([0]) == [0]
-    assert second.claim(0)
-    assert leases(storage, is_alone=True).free([0]) == [0]
+def test_leases_are_released_at_the_end_and_a_single_process_never_waits(storage):
+    first, second = (leases(storage, is_single_process=False) for _ in range(2))
+    with first.heartbeat():
+        assert first.acquire(0)
+        assert second.available([0]) == []
+    assert second.available([0]) == [0]
+    assert second.acquire(0)
+    assert leases(storage, is_single_process=True).available([0]) == [0]
 
 
-def test_a_search_is_of_one_experiment(storage):
-    def compare(there, here):
-        return [f"{name}: {there[name]} there, {here[name]} now" for name in there if there[name] != here[name]]
+def test_a_search_belongs_to_one_experiment(storage):
+    def compare(stored, given):
+        return [f"{name}: stored {stored[name]}, given {given[name]}" for name in stored if stored[name] != given[name]]
 
     leases(storage).bind({"fold_hash": "a"}, compare)
     leases(storage).bind({"fold_hash": "a"}, compare)
-    with pytest.raises(ValueError, match=r"another experiment:\n  fold_hash: a there, b now\n.*search\.name"):
+    with pytest.raises(ValueError, match=r"another experiment:\n  fold_hash: stored a, given b\n.*search\.name"):
         leases(storage).bind({"fold_hash": "b"}, compare)
     leases(storage, name="other").bind({"fold_hash": "b"}, compare)
 
 
-def test_storages_that_cannot_be_opened_say_why_and_no_password(tmp_path):
+def test_errors_of_a_storage_state_the_cause_and_hide_the_password(tmp_path):
     for address, message in (
-        ("here", "no address of a database: 'here'; expected e.g. postgresql"),
-        ("postgresql+psycopg://me:s3cret@127.0.0.1:1/none", r"storage postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/none fails: .*connect"),
+        ("here", "search.storage='here' is no address of a database; expected e.g. postgresql"),
+        ("postgresql+psycopg://me:s3cret@127.0.0.1:1/none", r"storage=postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/none failed: .*connect"),
         ("nosuch+driver://me:s3cret@host/db", "driver of that database is not installed"),
     ):
         with pytest.raises((ValueError, RuntimeError), match=message) as error, open_storage(address):
@@ -204,7 +204,7 @@ def test_storages_that_cannot_be_opened_say_why_and_no_password(tmp_path):
         assert "s3cret" not in str(error.value)
     (tmp_path / "50% of a?b#c").mkdir()
     address = sqlite_address(tmp_path / "50% of a?b#c" / "one.db")
-    with open_storage(address), pytest.raises(RuntimeError, match="another process is searching in"), open_storage(address):
+    with open_storage(address), pytest.raises(RuntimeError, match="another process is using"), open_storage(address):
         pass
     assert (tmp_path / "50% of a?b#c" / "one.db").is_file()
     assert is_single_process(address) and is_single_process("sqlite+pysqlite:///x") and not is_single_process("postgresql+psycopg://h/d")
