@@ -106,7 +106,8 @@ def test_swept_fields_are_all_combinations_and_turn_slowest():
     assert dict(trials[-1].fields) == {"model.audio.context_units": (8, 8), "model.audio.pooling": "last"}
     (stage,) = stages_of(made)
     nets = [make_net(with_fields(made, trial.fields), stage, 8) for trial in trials]
-    assert nets[0].audio.context_units == (4,) and nets[-1].audio.context_units == (8, 8) and nets[-1].audio.pooling == "last"
+    first, last = (dict(net.streams)["audio"] for net in (nets[0], nets[-1]))
+    assert first.context_units == (4,) and last.context_units == (8, 8) and last.pooling == "last"
     assert len(set(nets)) == 4
 
 

@@ -190,7 +190,7 @@ def test_a_field_that_changes_the_program_is_searched_too(corpus, tmp_path):
     widths = {"(4,)": (4,), "(6,)": (6,)}
     for trial in plan.trials:
         assert trial.fields == (("model.audio.dense_units", widths[chosen[trial.fold]["model.audio.dense_units"]]),)
-        assert plan.net(plan.stages[0], trial).audio.dense_units == trial.fields[0][1]
+        assert dict(plan.net(plan.stages[0], trial).streams)["audio"].dense_units == trial.fields[0][1]
 
 
 def test_a_joined_system_is_searched_through_all_its_stages(both, tmp_path):
