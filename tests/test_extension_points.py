@@ -198,7 +198,7 @@ def three_streams(house):
     """A run of the added system with the added view, fusion and metric: its directory, and what it printed."""
     fields = {
         "corpus__root": house / "corpus",
-        "corpus__num_actors": 3,
+        "corpus__num_actors": 6,
         "corpus__num_takes": 1,
         "streams__audio__view": "loudness",
         "views__loudness__hop_ms": 40.0,
@@ -223,7 +223,7 @@ def test_the_view_is_prepared_with_its_parameters(three_streams, house):
 def test_the_system_trains_its_three_streams_and_the_fusion(three_streams):
     directory, _ = three_streams
     results = json.loads((directory / "results.json").read_text())
-    assert results["system"] == "face_and_mouth" and results["num_clips"] == 24
+    assert results["system"] == "face_and_mouth" and results["num_clips"] == 48
     assert [stage["stage"] for stage in results["stages"]] == ["audio", "face", "mouth", "fused"]
     config = json.loads((directory / "config.json").read_text())
     assert config["system"]["streams"] == ["audio", "face", "mouth"] and config["fusion"]["kind"] == "gated"
