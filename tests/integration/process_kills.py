@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEARTBEAT_S = 5
 NUM_EPOCHS = 6
 # A stage that builds on others; nothing that was trained may be lost or be looked for in the wrong place.
-# Compiled programs are kept where the tests keep theirs, and not with each run.
+# Compiled programs are stored where the tests store theirs, and not with each run.
 SYSTEM = {"system__streams": BOTH, "devices__compilation_cache": False}
 FIELDS = SYSTEM | {"train__stages": (*BOTH, "fused"), "train__num_epochs": NUM_EPOCHS}
 

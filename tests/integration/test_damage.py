@@ -30,7 +30,7 @@ PLANTED = {
 
 
 def damage(clip: str, path) -> None:
-    """Put a clip that is broken as its place in PLANTED says into the place of a good one."""
+    """Replace a good clip by one that is broken in the way that PLANTED names."""
     faces = frames(path)
     kind = next(kind for kind in PLANTED[clip] if kind)
     path.unlink()
@@ -89,8 +89,8 @@ def test_every_damaged_clip_is_named_with_its_kind(damaged):
         found = {clip: entry.kind for clip, entry in prepared_set(run, stream).damage.items()}
         assert found == {clip: kinds[place] for clip, kinds in PLANTED.items() if kinds[place]}
     for clip, kinds in PLANTED.items():
-        told = [line for line in printed.splitlines() if clip in line]
-        assert all(any(kind in line for line in told) for kind in kinds if kind), told
+        named = [line for line in printed.splitlines() if clip in line]
+        assert all(any(kind in line for line in named) for kind in kinds if kind), named
 
 
 def test_every_clip_is_counted_and_judged(damaged):

@@ -96,11 +96,11 @@ def test_evaluate_restores_and_trains_nothing(trained, streams):
 
 def test_a_finished_run_started_again_changes_nothing(trained):
     run, _ = trained("audio")
-    kept = ("config.json", "audit.json", "metrics.jsonl", "predictions.csv")
-    before, checkpoints = [run.file(name) for name in kept], files_of(run.workdir / "checkpoints")
+    files = ("config.json", "audit.json", "metrics.jsonl", "predictions.csv")
+    before, checkpoints = [run.file(name) for name in files], files_of(run.workdir / "checkpoints")
     results = results_of(run)
     run()
-    assert [run.file(name) for name in kept] == before and files_of(run.workdir / "checkpoints") == checkpoints
+    assert [run.file(name) for name in files] == before and files_of(run.workdir / "checkpoints") == checkpoints
     assert without_clock(results_of(run)) == without_clock(results)
 
 
@@ -141,7 +141,7 @@ def test_modes_that_need_a_run_say_so(shelf, trained, tmp_path, mode):
     assert "train it first" in printed
 
 
-def test_predict_judges_a_clip_of_the_corpus(trained, tmp_path):
+def test_predict_takes_a_clip_of_the_corpus(trained, tmp_path):
     run, _ = trained("audio_video")
     film = run.shelf / "corpus" / "Actor_01" / "01-01-05-01-01-01-01.mp4"
     printed = run("--mode=predict", f"--input={film}", f"--output={tmp_path}")

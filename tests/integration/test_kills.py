@@ -1,4 +1,4 @@
-"""SIGKILL at random moments costs time and nothing else. `python tests/integration/kills.py 20` does more of it and says what it hit."""
+"""SIGKILL at random moments costs time and nothing else; `python tests/integration/kills.py 20` kills more often and prints each kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings that nobody made for us: a run of the demo judges them. Faces and key frames of them are tests/data_prep's subject."""
+"""Recordings of public corpora: a run of the demo predicts them. tests/data_prep tests their faces and key frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 CLIPS = {"crema_d": (3, "*.flv"), "grid": (5, "*.mpg")}
 
 
-def test_predict_judges_real_clips(trained, tmp_path):
+def test_predict_takes_real_clips(trained, tmp_path):
     files = []
     for folder, (number, pattern) in CLIPS.items():
         found = sorted(shared_data(folder).glob(pattern))
