@@ -217,7 +217,6 @@ def check_experiment(experiment: Experiment) -> None:
                     raise ValueError(
                         f"a sweep, search or train.overrides changes the frozen encoder of the {stream} stream (streams.{stream}.encoder, "
                         "encoder_trained_from or encoder_beside), but its features are made once for all trials; run separate experiments"
-
                     )
 
 
