@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files atomically: a reader sees the complete new file or none."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import IO, Any
 
 
 def atomic_file(path: Path) -> AbstractContextManager[IO[str]]:
-    """Open a text file that is written beside `path` and moved there when the block ends well."""
-    return _moved_when_whole(path, mode="w", newline="", encoding="utf-8")
+    """Open a temporary text file in the folder of `path`; it replaces `path` when the block ends without an error."""
+    return _replace_when_complete(path, mode="w", newline="", encoding="utf-8")
 
 
 def atomic_binary_file(path: Path) -> AbstractContextManager[IO[bytes]]:
-    """Open a file for bytes that is written beside `path` and moved there when the block ends well."""
-    return _moved_when_whole(path, mode="wb")
+    """Open a temporary binary file in the folder of `path`; it replaces `path` when the block ends without an error."""
+    return _replace_when_complete(path, mode="wb")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write strict JSON (no NaN), two spaces deep."""
+    """Write strict JSON (no NaN) atomically, indented by two spaces."""
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     with atomic_file(path) as stream:
         stream.write(text + "\n")
 
 
 @contextlib.contextmanager
-def _moved_when_whole(path: Path, **options: Any) -> Iterator[IO[Any]]:
+def _replace_when_complete(path: Path, **options: Any) -> Iterator[IO[Any]]:
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open(**options) as stream:

@@ -1,4 +1,4 @@
-"""The clip: the unit that a corpus is a list of, that folds are made of and that predictions are about."""
+"""The clip: the unit of a corpus, of folds and of predictions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 REGIONS = ("full", "left", "right")
 GENDERS = ("female", "male", "unknown")
 SHARED_BY = ("bytes", "sound", "picture")
-RECORDING = "recording"  # attribute of a clip that is a frame of something longer: what the frames of that have in common
-ROW_OFFSET = "row_offset"  # attribute of a clip whose picture is a row of its `video`, a table of pixels: the row's place in bytes
+RECORDING = "recording"  # attribute of a clip that is a frame or a segment: name of the recording, equal for all clips of it
+ROW_OFFSET = "row_offset"  # attribute of a clip with a picture in a table of pixels (its `video`): offset of the row in bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,20 +20,20 @@ class Clip:
     """One labelled recording of one speaker.
 
     Attributes:
-      clip_id: unique within the corpus; what predictions.csv and folds name it by.
-      corpus: name of the corpus it comes from.
+      clip_id: unique within the corpus; name of the clip in folds and predictions.csv.
+      corpus: name of its corpus.
       label: emotion in the corpus's own words (`calm`, `exc`); a `LabelSet` maps it to a class.
-      speaker: identity of the speaker; grouped protocols keep it in one part. "" where the owner does not say who it is.
+      speaker: name of the speaker; "" if unknown. Protocols that group by speaker have it in one part only.
       audio: media file with the sound, relative to the corpus root, or None.
       video: media file with the picture, relative to the corpus root, or None. May be the same file as `audio`.
-      start_s, end_s: span of the clip within its media files in seconds; None means from the beginning, to the end.
-      video_start_s, video_end_s: the picture's own span, where it lies in another file than the sound (an utterance's wav beside
-        the film of the whole dialogue). Both None means that `start_s` and `end_s` hold for the picture as well.
+      start_s, end_s: span of the clip within its media files in seconds; None means the beginning or the end of the file.
+      video_start_s, video_end_s: span of the picture, if it is in another file than the sound (e.g. the wav of an utterance and the video of
+        the whole dialogue). If both are None, `start_s` and `end_s` apply to the picture too.
       video_region: part of the picture that shows the speaker: "full", or the "left" or "right" half.
       gender: of the speaker: "female", "male" or "unknown".
-      session: recording session, "" where the corpus has none.
-      sentence: identity of the spoken text, "" where unknown or free.
-      attributes: whatever else the corpus says (intensity, repetition, valence), as strings.
+      session: recording session; "" if the corpus has none.
+      sentence: name of the spoken text; "" if unknown or free.
+      attributes: other facts in the corpus (intensity, repetition, valence), as strings.
     """
 
     clip_id: str
@@ -62,17 +62,17 @@ class Clip:
                 raise ValueError(f"clip {self.clip_id}: expected 0 <= {prefix}start_s < {prefix}end_s, got {start_s} and {end_s}")
 
     def group(self, by: str) -> str:
-        """What a protocol groups by: "speaker", "session", "sentence", or an attribute; "" where the corpus does not say."""
+        """Return the clip's "speaker", "session", "sentence" or attribute by which a protocol groups; "" if unknown."""
         return getattr(self, by) if by in ("speaker", "session", "sentence") else self.attributes.get(by, "")
 
     @property
     def audio_span_s(self) -> tuple[float | None, float | None]:
-        """Start and end of the clip within `audio` in seconds; None means from the beginning, to the end."""
+        """Return start and end of the clip within `audio` in seconds; None means the beginning or the end of the file."""
         return self.start_s, self.end_s
 
     @property
     def video_span_s(self) -> tuple[float | None, float | None]:
-        """Start and end of the clip within `video` in seconds; None means from the beginning, to the end."""
+        """Return start and end of the clip within `video` in seconds; None means the beginning or the end of the file."""
         if self.video_start_s is None and self.video_end_s is None:
             return self.start_s, self.end_s
         return self.video_start_s, self.video_end_s
@@ -84,8 +84,8 @@ class SharedMedia:
 
     Attributes:
       first, second: their ids.
-      how: "bytes" where the files are equal, "sound" or "picture" where what they hold is: re-encoded, louder, trimmed.
-      detail: what was compared and how well it agrees, for people.
+      how: "bytes" if the files are equal; "sound" or "picture" if their content is (re-encoded, louder, trimmed).
+      detail: what was compared and the difference found, as text.
     """
 
     first: str
@@ -99,7 +99,7 @@ class SharedMedia:
 
 
 def check_unique(clips: Sequence[Clip]) -> None:
-    """Raise ValueError naming the first clip id that occurs twice."""
+    """Raise ValueError if a clip id occurs twice; the message names the first such id."""
     seen: set[str] = set()
     for clip in clips:
         if clip.clip_id in seen:
@@ -111,7 +111,7 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
 
 
 def write_clips(path: Path, clips: Iterable[Clip]) -> None:
-    """Write clips as CSV, one row a clip, absent values as empty fields."""
+    """Write clips as CSV, one row a clip; None becomes an empty field."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(_FIELDS)
@@ -121,7 +121,7 @@ def write_clips(path: Path, clips: Iterable[Clip]) -> None:
 
 
 def read_clips(path: Path) -> tuple[Clip, ...]:
-    """Read what `write_clips` wrote."""
+    """Return the clips in a file of `write_clips`."""
     clips = []
     with path.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):

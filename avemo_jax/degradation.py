@@ -1,16 +1,16 @@
-"""What can happen to a recording between the studio and the use of a system: the vocabulary of the robustness panel."""
+"""Degradations of test media, the conditions of the robustness panel: noise, codec, occlusion, lost frames, missing streams."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 
-# Kind -> the medium that it concerns, the unit of its amount, the range of the amount, and what it does.
+# Kind -> degraded medium, unit of the amount, range of the amount, description.
 KINDS: dict[str, tuple[str, str, tuple[float, float], str]] = {
     "noise": ("audio", "dB", (-20.0, 60.0), "white noise is added at this signal-to-noise ratio"),
-    "codec": ("audio", "kbit/s", (6.0, 128.0), "the sound goes through Opus at this rate and back"),
+    "codec": ("audio", "kbit/s", (6.0, 128.0), "the sound is encoded with Opus at this rate and decoded"),
     "occlusion": ("video", "share", (0.0, 0.9), "a grey rectangle hides this share of the picture, at one place a clip"),
-    "frame_drop": ("video", "share", (0.0, 0.95), "this share of the frames is lost, and the frame before stays"),
+    "frame_drop": ("video", "share", (0.0, 0.95), "this share of the frames is replaced by the frame before"),
 }
 MISSING = "missing"
 EACH_STREAM = "*"  # missing:* stands for each stream of the system in turn
@@ -32,24 +32,24 @@ class Degradation:
 
     @property
     def modality(self) -> str:
-        """The medium, or the stream, that it concerns."""
+        """Return the degraded medium, or the missing stream."""
         return self.stream or KINDS[self.kind][0]
 
     @property
     def text(self) -> str:
-        """As configs write it."""
+        """Return the condition in the form of the config, e.g. "noise:10"."""
         return f"{self.kind}:{self.stream or f'{self.amount:g}'}"
 
     def __str__(self) -> str:
-        """As tables show it."""
+        """Return the condition in the form of tables, e.g. "noise 10 dB"."""
         return f"no {self.stream}" if self.kind == MISSING else f"{self.kind.replace('_', ' ')} {self.amount:g} {KINDS[self.kind][1]}"
 
 
 def parse_degradation(text: str) -> Degradation:
-    """Parse "noise:10", "missing:video" or "missing:*".
+    """Return the condition in a text such as "noise:10", "missing:video" or "missing:*".
 
     Raises:
-      ValueError: no such kind, or an amount outside its range; the message lists what there is.
+      ValueError: the kind is unknown, or the amount is outside its range; the message states what is expected.
     """
     kind, _, value = (part.strip() for part in text.partition(":"))
     if kind == MISSING and value:
@@ -63,5 +63,5 @@ def parse_degradation(text: str) -> Degradation:
     except ValueError:
         amount = math.nan
     if not low <= amount <= high:
-        raise ValueError(f"robustness.conditions holds {text!r}; the amount of {kind} is in {KINDS[kind][1]}, from {low:g} to {high:g}")
+        raise ValueError(f"robustness.conditions holds {text!r}; expected the amount of {kind} in {KINDS[kind][1]}, from {low:g} to {high:g}")
     return Degradation(kind, amount)

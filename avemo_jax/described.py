@@ -26,10 +26,10 @@ class DescribedField(NamedTuple):
 
 
 def described_fields(cls: type) -> list[DescribedField]:
-    """Return the fields of a dataclass in their order, each with the description that its docstring gives it.
+    """Return the fields of a dataclass in order, with their defaults and descriptions.
 
-    Descriptions are read from the section "Attributes:" of the class's docstring, and for fields that it does not describe from those of
-    its base classes. An entry is `name: text` or `name, name: text`; lines indented further continue it.
+    Descriptions come from the section "Attributes:" of the class's docstring, or of a base class if the class does not describe a field.
+    An entry is `name: text` or `name, name: text`; lines with deeper indentation continue it.
     """
     texts: dict[str, str] = {}
     for base in cls.__mro__:
@@ -43,7 +43,7 @@ def _default(field: dataclasses.Field) -> Any:
 
 
 def _descriptions(cls: type) -> dict[str, str]:
-    """Name -> description of what the class's own docstring describes."""
+    """Return field -> description from the class's own docstring."""
     lines = inspect.cleandoc(cls.__dict__.get("__doc__") or "").splitlines()
     if _SECTION not in lines:
         return {}

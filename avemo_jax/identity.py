@@ -1,7 +1,7 @@
-"""When two names are one speaker, clip, sentence, recording or corpus, however they are spelled.
+"""The identity of speakers, clips, sentences, recordings and corpora across spellings of their names.
 
-Tables that were joined, saved by a spreadsheet or read by pandas spell one name in several ways: `1`, `01` and `1.0`; `Actor` and `actor `.
-Everything that compares names of people and clips compares their `identity`, and names that are only probably one are `look_alikes`.
+Tables that were joined, saved by a spreadsheet or read by pandas spell a name in several ways: `1`, `01` and `1.0`; `Actor` and `actor `.
+Code that compares names of speakers or clips compares their `identity`; names that are only probably the same are `look_alikes`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MEDIA_SUFFIXES = (
     *(".mp4", ".avi", ".mkv", ".mov", ".flv", ".mpg", ".mpeg", ".webm", ".wmv", ".m4v", ".3gp", ".ts"),
     *(".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".npy", ".npz", ".pt", ".txt", ".csv", ".json"),
 )
-# Words before a number that say only that it is a speaker's.
+# Words for "speaker" before a number, which do not distinguish speakers.
 _SPEAKER_WORDS = frozenset(
     (
         *("speaker", "speakerid", "spk", "spkr", "spkid", "sp", "s", "actor", "actorid", "actress", "act", "talker", "user", "userid"),
@@ -32,22 +32,22 @@ _LEADING_ZEROS = re.compile(r"(?<!\d)(?<!\d\.)0+(?=\d)")
 
 @functools.lru_cache(maxsize=1 << 17)
 def identity(name: str) -> str:
-    """Return what all spellings of a name share: "Actor 01", "actor 1" and "ACTOR 1.0" are "actor 1"; "" is "" alone.
+    """Return one string for all spellings of a name: "actor 1" for "Actor 01", "actor 1" and "ACTOR 1.0".
 
-    Unicode compatibility forms (NFKC), case, blanks, characters that do not show, leading zeros of whole numbers and the ".0" of whole
-    numbers written as floats make no difference.
+    Ignores Unicode compatibility forms (NFKC), case, extra blanks, invisible characters, leading zeros of integers, and the ".0" of
+    integers written as floats. Returns "" only for an empty or invisible name.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     shown = "".join(character for character in folded if unicodedata.category(character) != "Cf")
     text = _WHOLE_AS_FLOAT.sub(r"\1", " ".join(shown.split()))
-    # Digits of other scripts are NFKC of themselves; as numbers they are equal.
+    # NFKC does not change digits of other scripts.
     text = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in text)
     return _LEADING_ZEROS.sub("", text)
 
 
 @functools.lru_cache(maxsize=1 << 17)
 def clip_identity(name: str) -> str:
-    r"""Return what all spellings of a clip's name or path share: "Actor_01\A.WAV", "./Actor_01/a.wav" and "actor_01/a" are one."""
+    r"""Return one string for all spellings of a clip's name or path, such as "Actor_01\A.WAV", "./Actor_01/a.wav" and "actor_01/a"."""
     parts = [part for part in name.strip().replace("\\", "/").split("/") if part.strip() not in ("", ".")]
     if not parts:
         return ""
@@ -58,13 +58,13 @@ def clip_identity(name: str) -> str:
 
 
 def media_suffix(name: str) -> str:
-    """Return the suffix of a media or feature file, in lower case, or "" where a name has none."""
+    """Return the suffix of a media or feature file in lower case, or "" if a name has none."""
     _, dot, suffix = name.strip().rpartition(".")
     return f".{suffix.lower()}" if dot and f".{suffix.lower()}" in MEDIA_SUFFIXES else ""
 
 
 def spellings(names: Iterable[str], by: Callable[[str], str] = identity) -> dict[str, tuple[str, ...]]:
-    """Return identity -> its spellings in order of first mention; "" is left out."""
+    """Return identity -> its spellings, in order of first occurrence, without ""."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for name in names:
         if key := by(name):
@@ -73,21 +73,21 @@ def spellings(names: Iterable[str], by: Callable[[str], str] = identity) -> dict
 
 
 def first_spellings(names: Iterable[str], by: Callable[[str], str] = identity) -> dict[str, str]:
-    """Return each spelling -> the first spelling of what it names."""
+    """Return each spelling -> the first spelling of the same identity."""
     return {name: several[0] for several in spellings(names, by).values() for name in several}
 
 
 def joined_spellings(names: Iterable[str], by: Callable[[str], str] = identity) -> tuple[tuple[str, ...], ...]:
-    """Return the names that are spelled in several ways, each with its spellings."""
+    """Return the spellings of each name that has several."""
     return tuple(several for several in spellings(names, by).values() if len(several) > 1)
 
 
 def look_alikes(identities: Iterable[str]) -> list[tuple[str, str]]:
     """Return pairs of different identities of speakers that are probably one person.
 
-    They are alike where only separators, accents or a word for a speaker differ ("actor_1" and "actor1", "spk-3" and "3"), where one is the
-    number of the other ("3" and "luna3"), and where one is the other with a number behind it ("maria" and "maria_2"). "f1" and "m1", or
-    "maria_1" and "maria_2", are not.
+    They look alike if only separators, accents or a word for "speaker" differ ("actor_1" and "actor1", "spk-3" and "3"), if one is the
+    number of the other ("3" and "luna3"), or if one is the other with a number appended ("maria" and "maria_2"). "f1" and "m1", or
+    "maria_1" and "maria_2", do not.
     """
     by_core: dict[str, list[str]] = defaultdict(list)
     for name in sorted(set(identities) - {""}):
@@ -103,16 +103,16 @@ def look_alikes(identities: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _core(name: str) -> str:
-    """A speaker's name without accents, separators and words for a speaker."""
+    """Return a speaker's name without accents, separators and words for "speaker"."""
     plain = "".join(one for one in unicodedata.normalize("NFKD", name) if unicodedata.category(one) != "Mn")
     tokens = re.findall(r"[^\W\d_]+|\d+", plain)
-    kept = [token for token in tokens if token not in _SPEAKER_WORDS] if any(token.isdecimal() for token in tokens) else tokens
-    text = " ".join(token.lstrip("0") or "0" if token.isdecimal() else token for token in kept or tokens)
-    return re.sub(r" (?!\d)|(?<!\d) ", "", text) or name  # numbers stay apart: "1-1" is not "11"
+    core = [token for token in tokens if token not in _SPEAKER_WORDS] if any(token.isdecimal() for token in tokens) else tokens
+    text = " ".join(token.lstrip("0") or "0" if token.isdecimal() else token for token in core or tokens)
+    return re.sub(r" (?!\d)|(?<!\d) ", "", text) or name  # numbers stay separate, because "1-1" is not "11"
 
 
 def folders_differ(identities: Iterable[str]) -> list[tuple[str, str]]:
-    """Return pairs of clip identities of which one is the other with folders before it: "a" and "actor_1/a"."""
+    """Return pairs of clip identities that differ only by leading folders: "a" and "actor_1/a"."""
     all_of = set(identities) - {""}
     pairs = []
     for name in sorted(all_of):

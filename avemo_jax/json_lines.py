@@ -1,4 +1,4 @@
-"""Files of one JSON object per line, which grow while a run goes on and may end torn where it was killed."""
+"""Files with one JSON object per line, which a run appends to; the last line may be incomplete after a kill."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file; a last line that a killed process left half written is passed over.
+    """Return the rows of a JSON-lines file, without an incomplete last line.
 
     Raises:
-      ValueError: another line than the last is not JSON.
+      ValueError: a line other than the last is not JSON.
     """
     rows = []
     lines = path.read_text().splitlines()

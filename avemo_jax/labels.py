@@ -1,4 +1,4 @@
-"""Label sets: which classes a system tells apart, and how the words of a corpus map to them."""
+"""Label sets: the classes of a system, and the mapping from the emotion words of a corpus to them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 
 from avemo_jax.clips import Clip
 
-# One name for each emotion, whatever a corpus calls it. Words that are no emotion ("xxx", "oth") have none.
+# One name for each emotion, for all corpora. Words that are no emotion ("xxx", "oth") are not in it.
 VOCABULARY = (
     *("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"),
     *("contempt", "excited", "frustrated", "bored"),
 )
 
-# The corpora's other words for them. A word that stands neither here nor in VOCABULARY belongs to no class.
+# Words of the corpora -> name in VOCABULARY. A word that is in neither belongs to no class.
 SYNONYMS: Mapping[str, str] = {
     other: name
     for name, others in {
@@ -33,18 +33,18 @@ SYNONYMS: Mapping[str, str] = {
 
 
 def canonical(word: str) -> str:
-    """Return the vocabulary's name for a corpus word ("anger" -> "angry"), or the word itself where it has none."""
+    """Return the name in VOCABULARY for a corpus word ("anger" -> "angry"), or the word itself if there is none."""
     return SYNONYMS.get(word, word)
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelSet:
-    """Classes in their fixed order, and the merge that leads to them.
+    """Class names in a fixed order, and the emotions that are merged into them.
 
     Attributes:
-      name: what config and results call it.
-      classes: class names, of VOCABULARY; the index of a class is its label.
-      merges: name -> class, for names of VOCABULARY that are not themselves a class. A name that is neither is left out.
+      name: of the label set in configs and results.
+      classes: class names, in VOCABULARY; the index of a class is its label.
+      merges: emotion -> class, for names in VOCABULARY that are no class. Clips with an emotion in neither are excluded.
     """
 
     name: str
@@ -54,13 +54,13 @@ class LabelSet:
     def __post_init__(self):
         unknown = sorted(set(self.merges.values()) - set(self.classes))
         if unknown:
-            raise ValueError(f"label set {self.name}: merges lead to {unknown}, which are not among its classes {self.classes}")
-        strange = sorted(set((*self.classes, *self.merges)) - set(VOCABULARY))
-        if strange:
-            raise ValueError(f"label set {self.name}: {strange} are not in the vocabulary {VOCABULARY}; add them there, or a synonym")
+            raise ValueError(f"label set {self.name}: merges map to {unknown}, which are not in its classes {self.classes}")
+        unnamed = sorted(set((*self.classes, *self.merges)) - set(VOCABULARY))
+        if unnamed:
+            raise ValueError(f"label set {self.name}: {unnamed} are not in the vocabulary {VOCABULARY}; add them there, or add synonyms")
 
     def class_index(self, word: str) -> int | None:
-        """Index of the class that a corpus word belongs to, or None where the label set leaves it out."""
+        """Return the index of the class of a corpus word, or None if the label set excludes the word."""
         name = canonical(word)
         name = self.merges.get(name, name)
         return self.classes.index(name) if name in self.classes else None
@@ -70,7 +70,7 @@ _RAVDESS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "s
 _BASIC7 = tuple(name for name in _RAVDESS if name != "calm")
 _BASIC6 = ("angry", "disgust", "fearful", "happy", "sad", "surprised")
 
-# The order of a set's classes is part of every checkpoint and every predictions.csv: add sets, never change one.
+# Checkpoints and predictions.csv depend on the order of the classes: add label sets, never change one.
 LABEL_SETS: dict[str, LabelSet] = {
     label_set.name: label_set
     for label_set in (
@@ -90,23 +90,27 @@ LABEL_SETS: dict[str, LabelSet] = {
 
 
 def label_set(name: str) -> LabelSet:
-    """Return the label set of that name, or raise ValueError listing those that exist."""
+    """Return the label set of that name.
+
+    Raises:
+      ValueError: the name is unknown; the message lists the known ones.
+    """
     if name not in LABEL_SETS:
         raise ValueError(f"unknown label set {name!r}; known: {', '.join(sorted(LABEL_SETS))}")
     return LABEL_SETS[name]
 
 
 def labelled(clips: Iterable[Clip], labels: LabelSet) -> tuple[tuple[Clip, ...], tuple[int, ...]]:
-    """Keep the clips whose word the label set has; return them, sorted by clip id, with their class indices.
+    """Return the clips of the label set, sorted by clip id, and their class indices; all other clips are excluded.
 
     Raises:
-      ValueError: no clip is left, with the words that were found.
+      ValueError: no clip is left; the message lists the words of the clips.
     """
     clips = sorted(clips, key=lambda clip: clip.clip_id)
     pairs = [(clip, index) for clip in clips if (index := labels.class_index(clip.label)) is not None]
     if not pairs:
         words = sorted({clip.label for clip in clips})
         raise ValueError(
-            f"label set {labels.name} (classes {labels.classes}) fits none of the {len(clips)} clips; their labels are {words}"
+            f"no clip of {len(clips)} has a class of label set {labels.name} ({', '.join(labels.classes)}); labels of the clips: {words}"
         )
     return tuple(clip for clip, _ in pairs), tuple(index for _, index in pairs)

@@ -1,4 +1,4 @@
-"""Numbers, times and lists as plain text, written the same in tables, messages and progress lines."""
+"""Format numbers, durations and lists as plain text for tables, messages and progress lines."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def format_percent(share: float) -> str:
 
 
 def format_interval(value: float, bounds: Interval | None, *, factor: float = 100, digits: int = 1, sign: Literal["", "+"] = "") -> str:
-    """Format a value with the interval around it: "61.5 [58.0, 64.9]", or the value alone where there is no interval.
+    """Format a value with its interval: "61.5 [58.0, 64.9]", or the value alone if there is no interval.
 
     Args:
       bounds: lower and upper bound, or None.
-      factor: what value and bounds are multiplied by; 100 makes percent of shares.
+      factor: by which value and bounds are multiplied; 100 formats shares in percent.
       digits: decimals.
       sign: "+" writes the sign of positive numbers too.
     """
@@ -68,18 +68,18 @@ def count_of(count: int, noun: str) -> str:
 
 
 def shorten_list(names: Sequence[str], most: int = 5) -> str:
-    """Join names with commas, the first `most` of them by name and the others by their number: "a, b and 3 more"."""
+    """Join the first `most` names with commas and count the others: "a, b and 3 more"."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def shorten(text: str, most: int) -> str:
-    """Cut a text to `most` characters, the last of them an ellipsis."""
+    """Cut a text to `most` characters; a text that was cut ends with an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def align_columns(rows: Sequence[Sequence[str]], alignments: Sequence[Align]) -> list[str]:
-    """Pad the cells of each column to one width and join them with two spaces: one line a row, without trailing spaces."""
+    """Return one line a row, with columns padded to equal width and separated by two spaces, without trailing spaces."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -1,4 +1,4 @@
-"""What all tests share: how JAX compiles, set before any of them imports it, and which files are started first."""
+"""Settings of all tests: compiler options, set before any test imports JAX, and the order of the test files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-# Tests spend their time in the compiler: it works quickly rather than well, and does nothing twice. Inherited by the processes that tests
-# start; a value that is set already stays.
+# Tests spend most of their time in the compiler, so it optimises less and caches its programs. Processes that tests start inherit these
+# variables; values that are already set stay.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 
-# Folders whose files take minutes each. They are started first, so that no core waits at the end for one of them.
+# Folders of files that take minutes each. They start first, so that at the end no core waits for one of them.
 _LONGEST_FIRST = ("integration", "experiment", "comparison", "training", "benchmarks")
 
 

@@ -2,8 +2,8 @@
 
 python experiment_on_processes.py SETS WORKDIR FIELDS [EPOCH_S]
 
-SETS is a folder of `small_experiment.small_corpus`, FIELDS the fields of `small_config` as JSON, coordinator and the like among them.
-Every epoch takes EPOCH_S s at least, so that a run is still training when a test interrupts it.
+SETS is a folder of `small_experiment.small_corpus`, FIELDS the fields of `small_config` as JSON, with coordinator, process and count.
+Every epoch takes at least EPOCH_S, so that the run is still training when a test interrupts it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 python grid_on_devices.py FOLDER NAME... [--coordinator=localhost:PORT --process=0 --num_processes=2]
 
-A NAME is `<data_shards>_<trials>_<steps>`; its states, metrics and probabilities become FOLDER/NAME.<process>.npz. Virtual devices are
-asked for in XLA_FLAGS by the caller.
+A NAME is `<data_shards>_<trials>_<steps>`; its states, metrics and probabilities are saved in FOLDER/NAME.<process>.npz. The
+caller sets virtual devices in XLA_FLAGS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is freed stays with the process, until it is told otherwise."""
+"""The process keeps freed memory, until the setting is undone."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def run(script: str, **environment: str) -> list[int]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone has these thresholds")
-def test_the_next_allocation_of_that_size_costs_no_page_faults_also_in_threads_that_start_later():
+def test_the_next_allocation_costs_no_page_faults_also_in_threads_that_start_later():
     kept, in_thread, still_kept, given_back, for_a_while, given_back_again = run(ROUNDS)
     assert max(kept, in_thread, still_kept, for_a_while) < 100
     assert min(given_back, given_back_again) > 40 * max(kept, for_a_while, 1)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone has these thresholds")
-def test_afterwards_blocks_are_mapped_from_the_size_that_held_before():
+def test_the_earlier_mmap_threshold_applies_afterwards():
     small = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
     large = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20)}
     assert run(BEFORE, **small) == [1, 0, 1] * 2

@@ -1,4 +1,4 @@
-"""The rooms of the house and who may enter them: every import is read from the source, whether it runs early or late."""
+"""The packages and what each may import: all imports are read from the source, at module level and inside functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = ("avemo_jax", "configs", "data_prep")
 SOURCES = [*sorted(path for room in PRODUCT for path in (ROOT / room).rglob("*.py")), *ROOT.glob("run.py")]
 
-# What data_prep may import of avemo_jax: the ground floor and the types that prepared sets are described by.
+# Modules of avemo_jax that data_prep may import: the ground floor and the types that describe prepared sets.
 GROUND = (
     "avemo_jax.allocator",
     "avemo_jax.atomic",
@@ -27,11 +27,10 @@ GROUND = (
     "avemo_jax.pretrained.assets",
     "avemo_jax.text",
 )
-# A room is the longest prefix of a module's name that stands here; beside it, what it may import of the product. A room may
-# always import from itself.
+# Room -> modules of the product that it may import, besides its own. The room of a module is the longest prefix of its name in this dict.
 ROOMS: dict[str, tuple[str, ...]] = {
     "run": PRODUCT,
-    "configs": ("avemo_jax.config", "avemo_jax.described", "avemo_jax.models.encoders", "data_prep.views"),  # fields stand in their classes
+    "configs": ("avemo_jax.config", "avemo_jax.described", "avemo_jax.models.encoders", "data_prep.views"),  # fields come from their classes
     "data_prep": ("data_prep", *GROUND),
     "data_prep.corpora": ("data_prep.workers.pool", *GROUND),
     "data_prep.decoding": GROUND,
@@ -40,13 +39,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data_prep.sets": ("data_prep.decoding", "data_prep.views", "data_prep.workers.pool", *GROUND),
     "data_prep.duplicates": ("data_prep.decoding", "data_prep.sets", "data_prep.workers.pool", *GROUND),
     "avemo_jax": (),
-    "avemo_jax.api": PRODUCT,  # with run.py, the one place that joins data_prep and the modes
+    "avemo_jax.api": PRODUCT,  # joins data_prep and the modes, as run.py does
     "avemo_jax.config": ("avemo_jax.described",),
     "avemo_jax.atomic": (),
     "avemo_jax.json_lines": (),
     "avemo_jax.clips": (),
     "avemo_jax.described": (),
-    "avemo_jax.degradation": (),  # words that configs, data_prep and experiments share
+    "avemo_jax.degradation": (),  # shared by configs, data_prep and experiments
     "avemo_jax.labels": ("avemo_jax.clips",),
     "avemo_jax.redaction": (),
     "avemo_jax.text": (),
@@ -113,7 +112,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.modes": ("avemo_jax",),  # a mode joins what the rooms below it offer
 }
 
-# Third-party packages that stay in some rooms.
+# Third-party packages that only some rooms may import.
 CONFINED: dict[str, tuple[str, ...]] = {
     "tensorflow": ("avemo_jax.data", "avemo_jax.pretrained.tensorflow_checkpoint", "avemo_jax.runs.writers", "data_prep.sets.builders"),
     "tensorflow_datasets": ("avemo_jax.data", "data_prep.sets.builders", "data_prep.sets.shards"),
@@ -140,8 +139,8 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("avemo_jax.search",),
     "pandas": ("avemo_jax.reporting.tables",),
 }
-# Heavy or absent on GPU hosts: imported inside the function that needs them, never at the head of a module. The builders derive from
-# TFDS classes and so need it at their head; in exchange they are themselves imported late.
+# Slow to import or absent on GPU hosts: imported inside the function that needs them, never at module level. The builders derive from
+# TFDS classes and need it at module level; therefore the builders themselves are imported late.
 LATE = (
     "tensorflow",
     "tensorflow_datasets",
@@ -156,7 +155,7 @@ LATE = (
     "data_prep.sets.builders",
     "data_prep.sets.shards",
 )
-EARLY_ALL_THE_SAME = {
+EARLY_EXCEPTIONS = {
     ("data_prep.sets.builders", "tensorflow_datasets"),
     ("data_prep.sets.builders", "data_prep.sets.shards"),
     ("data_prep.sets.shards", "tensorflow_datasets"),
@@ -164,7 +163,7 @@ EARLY_ALL_THE_SAME = {
 
 
 class Import(NamedTuple):
-    """One imported name: where it stands, what it names, and whether it runs when the module is imported."""
+    """One imported name: its place in the source, the name, and whether the import runs at module level."""
 
     path: Path
     line: int
@@ -189,7 +188,7 @@ def room_of(module: str) -> str:
 
 
 def imports_in(tree: ast.AST, path: Path, *, early: bool = True) -> Iterator[Import]:
-    """Every import below a node. `from package import name` counts as `package.name`, which may be a module."""
+    """Yield every import below a node; `from package import name` counts as `package.name`, which may be a module."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             for part in node.body:
@@ -208,7 +207,7 @@ def imports_in(tree: ast.AST, path: Path, *, early: bool = True) -> Iterator[Imp
 IMPORTS = [found for path in SOURCES for found in imports_in(ast.parse(path.read_text()), path)]
 
 
-def test_rooms_import_only_their_neighbours():
+def test_rooms_import_only_what_they_may():
     wrong = []
     for found in IMPORTS:
         if found.target.split(".")[0] not in PRODUCT:
@@ -220,7 +219,7 @@ def test_rooms_import_only_their_neighbours():
 
 
 def test_only_known_rooms_exist():
-    """A new folder of the package states what it may import before it imports anything."""
+    """A new folder of the package must be added to `ROOMS` with its allowed imports."""
     packages = {module_name(path) for path in SOURCES if path.name == "__init__.py" and path.parent.parent == ROOT / "avemo_jax"}
     assert packages - set(ROOMS) == set()
 
@@ -241,12 +240,12 @@ def test_heavy_packages_are_imported_late():
         for found in IMPORTS
         if found.early
         and any(is_within(found.target, package) for package in LATE)
-        and not any(module_name(found.path) == module and is_within(found.target, target) for module, target in EARLY_ALL_THE_SAME)
+        and not any(module_name(found.path) == module and is_within(found.target, target) for module, target in EARLY_EXCEPTIONS)
     ]
     assert not early, "move into the function that needs it:\n" + "\n".join(early)
 
 
-def test_the_walk_sees_late_and_conditional_imports():
+def test_late_and_conditional_imports_are_found():
     source = (
         "import one\nif TYPE_CHECKING:\n    import two\ndef f():\n    from three import four\n"
         "class C:\n    import five\n    def g(self):\n        try:\n            import six\n        except ImportError:\n            pass\n"
@@ -260,7 +259,7 @@ AXIS_KEYWORDS = ("axis_name", "axis_names", "spmd_axis_name")
 
 
 def axis_names_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Literal mesh axis names: strings handed to a mesh or a partition spec, bare or in tuples, or as an axis name."""
+    """Yield literal mesh axis names: strings passed to a mesh or a partition spec, alone or in tuples, or as an axis name."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -290,7 +289,7 @@ def test_the_search_for_axis_names_finds_them():
     assert set(axis_names_in(ast.parse(source))) == {(1, "data"), (1, "x"), (2, "trial")}
 
 
-# Hosts with accelerators have JAX and little else; see the table of measured facts in the design.
+# Hosts with accelerators have JAX and few other packages.
 ABSENT_ON_GPU_HOSTS = (
     "tensorflow",
     "tensorflow_datasets",

@@ -1,4 +1,4 @@
-"""Every experiment under configs/ loads, locks, can be changed from the command line, and has no field that nothing reads."""
+"""Every config loads, locks and takes overrides from the command line, and every field is read somewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILES = sorted(path for path in (ROOT / "configs").glob("*.py") if path.stem not
 
 
 def experiments() -> Iterator[str]:
-    """What `--config=` takes: base.py, and every corpus file without and with each system it offers in SYSTEMS."""
+    """Yield the values of `--config=`: base.py, and every corpus file alone and with each of its SYSTEMS."""
     yield "configs/base.py"
     for path in FILES:
         name = str(path.relative_to(ROOT))
@@ -38,7 +38,7 @@ def experiments() -> Iterator[str]:
 
 
 def overridden() -> Iterator[str]:
-    """Every corpus file and every system once: all fields of all pairs would check nothing more and take minutes."""
+    """Yield every corpus file and every system once, because all pairs would check the same fields again and take minutes."""
     yield "configs/base.py"
     for path in FILES:
         yield str(path.relative_to(ROOT))
@@ -46,7 +46,7 @@ def overridden() -> Iterator[str]:
 
 
 def parse(experiment: str, *arguments: str) -> ConfigDict:
-    """The config as run.py gets it, locked."""
+    """Return the locked config that run.py receives."""
     values = flags.FlagValues()
     line = ["run.py", f"--config={ROOT / experiment}", *arguments]
     config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values, sys_argv=line)
@@ -55,7 +55,7 @@ def parse(experiment: str, *arguments: str) -> ConfigDict:
 
 
 def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any, type]]:
-    """Dotted name, value and type of every field."""
+    """Yield dotted name, value and type of every field."""
     for key in config:
         value = config[key]
         if isinstance(value, ConfigDict):
@@ -65,7 +65,7 @@ def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any, typ
 
 
 def changed(value: Any, kind: type) -> Any:
-    """Another value of the same type."""
+    """Return another value of the same type."""
     if kind is bool:
         return not value
     if kind is int:
@@ -107,7 +107,7 @@ def test_an_unknown_field_is_refused_by_name():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_header_says_what_the_experiment_reproduces(path):
+def test_header_states_what_the_experiment_reproduces(path):
     header = (ast.get_docstring(ast.parse(path.read_text())) or "").lower()
     missing = [word for word in ("protocol", "python run.py", f"configs/{path.name}") if word not in header]
     assert not missing, f"the header of {path.name} lacks {missing}"
@@ -123,7 +123,7 @@ def test_views_have_the_parameters_and_defaults_of_their_classes():
     views = base.get_config().views
     assert set(views) == set(VIEWS)
     for name, view in VIEWS.items():
-        if name != "table":  # which needs a path
+        if name != "table":  # needs a path
             assert view(**views[name]) == view(), name
     views.faces.detector_path = "net.onnx"  # None in the class, so a placeholder of the parameter's type
     with pytest.raises(TypeError):
@@ -153,7 +153,7 @@ def test_labels_and_protocol_of_a_config_exist(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_an_impossible_pair_says_what_is_lacking_and_what_fits(path):
+def test_the_error_of_an_unfit_system_names_the_missing_stream_and_systems_that_fit(path):
     module = importlib.import_module(f"configs.{path.stem}")
     impossible = sorted(set(systems.SYSTEMS) - set(module.SYSTEMS))
     assert impossible or getattr(module, "HAS", systems.FILM) == systems.FILM
@@ -162,7 +162,7 @@ def test_an_impossible_pair_says_what_is_lacking_and_what_fits(path):
             module.get_config(system)
 
 
-def test_an_impossible_pair_in_full():
+def test_the_full_error_of_an_unfit_system():
     with pytest.raises(ValueError) as error:
         importlib.import_module("configs.jaffe").get_config("stacking")
     start = (
@@ -177,7 +177,7 @@ def test_every_option_of_a_corpus_is_a_field():
 
 
 def attributes_read_by(rooms: tuple[str, ...]) -> set[str]:
-    """Names of all attributes that the code of some rooms reads, and of all attributes that it asks for by a string."""
+    """Return the names of all attributes that the code of some rooms reads, directly or by a string."""
     names: set[str] = set()
     for path in (path for room in rooms for path in (ROOT / room).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -190,12 +190,12 @@ def attributes_read_by(rooms: tuple[str, ...]) -> set[str]:
 def test_every_field_is_read_somewhere():
     read = attributes_read_by(("avemo_jax", "data_prep"))
     fields = [field.name for field in list_fields(VIEWS)]
-    # Speech activity takes its parameters by their names without the prefix.
+    # Speech activity receives its parameters by their names without the prefix.
     unread = [name for name in fields if not {name.split(".")[-1], name.split(".")[-1].removeprefix("speech_")} & read]
     assert not unread, f"nothing reads {unread}; delete the field or the reason it has none"
 
 
-def test_run_says_how_it_is_used():
+def test_help_lists_the_flags():
     done = subprocess.run([sys.executable, "run.py", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     text = done.stdout + done.stderr
     for word in ("--config", "--mode", "--input", "doctor"):

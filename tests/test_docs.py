@@ -1,4 +1,4 @@
-"""The pages hold what they promise: links lead somewhere, config fields exist, commands are accepted, and the short ones run."""
+"""The pages: links resolve, config fields exist, run.py accepts the commands, and short commands run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import run  # noqa: F401  (defines the flags)
 from configs import systems
 
 DOCS = ROOT / "docs"
-# What examples of docs/extending.md add.
+# Names that examples of docs/extending.md add.
 ADDED = ("views.loudness.", "encoders.frame_pairs.")
-# The config that the guide to a new corpus makes, and one of the same media that stands for it.
+# The config that the guide to a new corpus creates -> an existing config with the same media, in its place.
 EXAMPLE_CONFIGS = {"configs/emovo.py": "configs/emodb.py"}
 PLACEHOLDER = "SYSTEM"
 NUM_README_LINES = 115
@@ -32,14 +32,14 @@ page_by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
 def any_stream(name: str) -> str:
-    """Return a field's name with `*` for the name of the stream: systems name their streams as they like."""
+    """Return a field's name with `*` for the name of the stream, because systems choose these names."""
     parts = name.split(".")
     return ".".join(["streams", "*", *parts[2:]]) if parts[0] == "streams" and len(parts) > 2 else name
 
 
 @pytest.fixture(scope="module")
 def known() -> set[str]:
-    """Names of all config fields and of the sections above them, any stream's as `*`."""
+    """Return the names of all config fields and their sections, with `*` for the stream."""
     names = {name for config in ("configs/base.py", "configs/demo.py:audio_video") for name, _, _ in leaves(parse(config))}
     names |= {name.rpartition(".")[0] for name in names} | {name.split(".")[0] for name in names}
     return {any_stream(name) for name in names}
@@ -118,7 +118,7 @@ def check_run(arguments: Iterable[str], line: str) -> None:
         else:
             assert name in flags.FLAGS, f"{line}: no flag --{name}"
             assert name != "mode" or value in flags.FLAGS["mode"].parser.enum_values, line
-    parse(experiment, *overrides)  # raises where the file, the system, a field or a value is wrong
+    parse(experiment, *overrides)  # raises if the file, the system, a field or a value is wrong
 
 
 @pytest.mark.parametrize("words", SHORT, ids=" ".join)

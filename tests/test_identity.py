@@ -1,4 +1,4 @@
-"""Spellings of one name are one identity; names that differ are not; names that are only probably one are pairs."""
+"""All spellings of a name have one identity, different names have different ones, and similar names are returned as pairs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_spellings_of_one_name(spelled):
     assert {identity(name) for name in spelled} == {spelled[0]}
 
 
-def test_names_that_differ_stay_apart():
+def test_different_names_have_different_identities():
     numbers = ["1", "10", "11", "1.5", "0.5", "0.05", "2.10", "2.1", "1-1", "1-11", "v1.0.1"]
     names = [*numbers, "f1", "m1", "a", "b", "ses01f", "ses01m", "actor_1"]
     assert len({identity(name) for name in names}) == len(names)
@@ -37,7 +37,7 @@ def test_spellings_of_one_clip():
     assert len({clip_identity(name) for name in apart}) == len(apart)
 
 
-def test_joined_spellings_are_in_order_of_mention():
+def test_joined_spellings_are_in_order_of_first_occurrence():
     assert joined_spellings(["01", "2", "1.0", "", "01", "1"]) == (("01", "1.0", "1"),)
 
 
@@ -56,7 +56,7 @@ def test_joined_spellings_are_in_order_of_mention():
     ],
 )
 def test_names_that_look_like_one_speaker(first, second):
-    (pair,) = look_alikes([identity(first), identity(second), "somebody", "else"])
+    (pair,) = look_alikes([identity(first), identity(second), "anna", "bert"])
     assert set(pair) == {identity(first), identity(second)}
 
 

@@ -1,4 +1,4 @@
-"""Label sets: fixed orders, one vocabulary, and every corpus' words."""
+"""Label sets: fixed orders of classes, one vocabulary, and the words of every corpus."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def test_classes_and_their_order_never_change():
         (("boredom",), "bored"),
     ],
 )
-def test_one_name_for_what_corpora_call_differently(words, name):
+def test_synonyms_of_the_corpora_have_one_name(words, name):
     assert {canonical(word) for word in words} == {name}
 
 
-def test_a_synonym_is_no_name_and_leads_to_one():
+def test_synonyms_map_to_the_vocabulary_and_are_not_in_it():
     assert not set(SYNONYMS) & set(VOCABULARY)
     assert set(SYNONYMS.values()) <= set(VOCABULARY)
 
 
-def test_merges_and_words_that_are_left_out():
+def test_merged_and_excluded_words():
     assert [label_set("iemocap4").class_index(word) for word in ("neu", "hap", "exc", "sad", "ang", "fru", "xxx")] == [
         0,
         1,
@@ -66,16 +66,16 @@ def test_merges_and_words_that_are_left_out():
     assert label_set("basic7").class_index("contempt") is None
 
 
-def test_labelled_keeps_the_order_of_ids_and_says_when_nothing_is_left():
+def test_labelled_sorts_by_id_and_refuses_clips_without_any_class():
     clips = [Clip("b", "made", "anger", "s"), Clip("a", "made", "bored", "s"), Clip("c", "made", "happy", "s")]
     kept, classes = labelled(clips, label_set("basic6"))
     assert ([clip.clip_id for clip in kept], classes) == (["b", "c"], (0, 3))
-    with pytest.raises(ValueError, match=r"crema_d6 .* fits none of the 1 clips; their labels are \['bored'\]"):
+    with pytest.raises(ValueError, match=r"no clip of 1 has a class of label set crema_d6 .*; labels of the clips: \['bored'\]"):
         labelled(clips[1:2], label_set("crema_d6"))
 
 
-def test_a_set_that_leads_nowhere_is_refused():
-    with pytest.raises(ValueError, match=r"merges lead to \['angry'\]"):
+def test_a_merge_to_an_unknown_class_is_refused():
+    with pytest.raises(ValueError, match=r"merges map to \['angry'\]"):
         LabelSet("mine", ("happy", "sad"), {"contempt": "angry"})
     with pytest.raises(ValueError, match=r"\['anger'\] are not in the vocabulary"):
         LabelSet("mine", ("happy", "anger"))

@@ -1,4 +1,4 @@
-"""The launch files of docs/launch are what their interpreters take, and say nothing to run.py that it does not know."""
+"""The launch files of docs/launch are valid for their interpreters and set only existing config fields."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from test_configs import parse
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "launch"
 SCRIPTS = sorted(path for path in FOLDER.iterdir() if path.suffix in (".sh", ".sbatch"))
 FILES = sorted(FOLDER.iterdir())
-# What a launcher puts in when it runs.
+# Values that a launcher substitutes.
 VARIABLE = re.compile(r"\"?'?\$\{?\w+(:-\w+)?\}?'?\"?")
 
 
 def config_flags(path: Path) -> list[str]:
-    """The fields of the config that a file sets, variables replaced by a word or, where it is a number, by its default."""
+    """Return the config flags in a file, with variables replaced by a word, or by their default if it is a number."""
     text = VARIABLE.sub(lambda found: (found.group(1) or ":-word")[2:], path.read_text())
     return [flag.rstrip("'\"") for flag in re.findall(r"--config\.[\w.]+=[^\s\\]+", text)]
 
@@ -38,11 +38,11 @@ def test_every_field_of_the_config_exists_and_takes_the_value(path):
     flags = config_flags(path)
     assert len(flags) >= 4
     config = parse("configs/ravdess.py:gru_attention", *flags)
-    if path.name != "slurm_array.sbatch":  # whose runs have one process each
+    if path.name != "slurm_array.sbatch":  # its runs have one process each
         assert config.devices.distributed
 
 
-def test_the_job_set_is_one_indexed_job_whose_pods_share_a_disk():
+def test_the_job_set_is_one_indexed_job_with_a_disk_that_all_pods_share():
     documents = list(yaml.safe_load_all((FOLDER / "jobset.yaml").read_text()))
     assert [one["kind"] for one in documents] == ["ServiceAccount", "Role", "RoleBinding", "JobSet"]
     (job,) = documents[-1]["spec"]["replicatedJobs"]

@@ -1,4 +1,4 @@
-"""Passwords never reach a file: whatever the address looks like."""
+"""Passwords are hidden in every form of a database address."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from avemo_jax.redaction import redacted, redacted_tree
     ("text", "expected"),
     [
         ("postgresql+psycopg://me:s3cret@host:5432/db", "postgresql+psycopg://me:***@host:5432/db"),
-        ("postgresql://me:a@b:c@host/db", "postgresql://me:***@host/db"),  # unescaped, and hidden all the same
+        ("postgresql://me:a@b:c@host/db", "postgresql://me:***@host/db"),  # an unescaped @ in the password
         ("postgresql://me:a/b?c@host/db and x://u:p@h", "postgresql://me:***@host/db and x://u:***@h"),
         ("postgresql+psycopg://me@host:5432/db", "postgresql+psycopg://me@host:5432/db"),
         ("postgresql+psycopg://me@host/db?password=s3cret&sslmode=require", "postgresql+psycopg://me@host/db?password=***&sslmode=require"),
@@ -19,10 +19,10 @@ from avemo_jax.redaction import redacted, redacted_tree
         ("runs/ravdess:gru", "runs/ravdess:gru"),
     ],
 )
-def test_a_password_is_hidden_and_nothing_else(text, expected):
+def test_only_passwords_are_hidden(text, expected):
     assert redacted(text) == expected
 
 
-def test_a_tree_keeps_its_types():
+def test_types_in_a_tree_are_unchanged():
     tree = {"a": {"b": "x://u:p@h", "c": 3}, "d": ("x://u:p@h", None), "e": ["plain"]}
     assert redacted_tree(tree) == {"a": {"b": "x://u:***@h", "c": 3}, "d": ("x://u:***@h", None), "e": ["plain"]}

@@ -1,4 +1,4 @@
-"""The lock holds a version of every direct dependency, inside the range that requirements.txt states."""
+"""requirements.lock has a version of every direct dependency within the range in requirements.txt."""
 
 from __future__ import annotations
 

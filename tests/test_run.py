@@ -1,4 +1,4 @@
-"""The command line: a mistake is answered by a sentence; the folder of a run's corpus need not be given again."""
+"""The command line: a mistake gives a one-sentence error, and a run stores the folder of its corpus."""
 
 import json
 import subprocess

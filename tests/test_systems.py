@@ -1,4 +1,4 @@
-"""Every corpus with every system that it can have: networks of all stages can be made of its views, by shape alone."""
+"""Every corpus with every system that fits it: the networks of all stages can be initialised from its views, by shapes alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from data_prep.views.segments import check_same_cut
 CORPORA = sorted(
     path.stem for path in (Path(__file__).resolve().parents[1] / "configs").glob("*.py") if path.stem not in ("__init__", "base")
 )
-NUM_STEPS, NUM_CLASSES = 3, 8  # of all, so that corpora share what is traced
+NUM_STEPS, NUM_CLASSES = 3, 8  # the same for all corpora, so that they share traced networks
 Steps = dict[str, tuple[tuple[int, ...], str]]
 
 
@@ -65,7 +65,7 @@ def steps_of(experiment: Experiment) -> Steps:
 
 @functools.cache
 def initialised(net: EmotionNet, steps: tuple[tuple[str, tuple[int, ...], str], ...]) -> tuple[Any, Any]:
-    """Shapes of the logits and of the variables."""
+    """Return the shapes of the logits and of the variables."""
     batch = {"mask": jax.ShapeDtypeStruct((2,), np.dtype(bool))}
     for stream, shape, dtype in steps:
         batch[stream] = jax.ShapeDtypeStruct((2, NUM_STEPS, *shape), np.dtype(dtype))
@@ -96,7 +96,7 @@ def test_networks_of_all_stages_can_be_made(name, tmp_path):
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
-def test_the_system_that_a_corpus_starts_with_is_one_of_its_own(corpus, tmp_path):
+def test_the_default_system_of_a_corpus_is_one_of_its_systems(corpus, tmp_path):
     module = importlib.import_module(f"configs.{corpus}")
     names = {experiment_of(f"{corpus}:{system}", tmp_path).system.name for system in module.SYSTEMS}
     assert experiment_of(corpus, tmp_path).system.name in names
@@ -110,8 +110,8 @@ def num_params(name: str, stage: str, folder: Path) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
-def test_parameters_are_as_many_as_the_documents_say(tmp_path):
-    """D's audio net in full; the others by hand from the widths that the documents give."""
+def test_numbers_of_parameters_are_those_of_the_documents(tmp_path):
+    """The documents state the number for D's audio network; the others are computed by hand from the widths in the documents."""
     assert num_params("ravdess:stacking:audio", "audio", tmp_path) == 395_783
     assert num_params("ravdess:stacking", "audio", tmp_path) == 395_783
     stacked = num_params("ravdess:stacking", "stacked", tmp_path)
@@ -125,8 +125,8 @@ def test_parameters_are_as_many_as_the_documents_say(tmp_path):
     assert num_params("mixed_images:image_cnn", "video", tmp_path) == convolutions + 6 * 6 * 256 * 512 + 512 + 512 * 7 + 7
 
 
-def test_encoders_that_a_system_names_take_its_views(tmp_path):
-    """Features are as wide as the documents say."""
+def test_encoders_of_a_system_accept_its_views(tmp_path):
+    """Features have the width in the documents."""
     widths = {
         "ravdess:contextual_temporal": {"audio": (128,), "video": (2048,)},
         "ravdess:contextual_temporal:both": {"audio": (128,), "video": (2048 + 1024,)},
@@ -143,7 +143,7 @@ def test_encoders_that_a_system_names_take_its_views(tmp_path):
 
 
 def test_no_shipped_system_trains_an_encoder_by_default():
-    """Published systems use frozen encoders; a config has to ask for one that is trained with the network."""
+    """Published systems use frozen encoders; a config must choose an encoder that is trained with the network."""
     for name in systems.SYSTEMS:
         experiment = parse(importlib.import_module("configs.demo").get_config(name).to_dict())
         assert all(trained_encoder(experiment, stream) is None for stream in experiment.system.streams)

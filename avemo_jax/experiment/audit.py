@@ -25,7 +25,7 @@ from avemo_jax.protocols.audit.facts import (
     audit_lost,
     audit_stacks,
 )
-from avemo_jax.protocols.audit.findings import Finding, check_allowed, judge, worst_first
+from avemo_jax.protocols.audit.findings import Finding, check_allowed, mark_allowed, worst_first
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
 from avemo_jax.protocols.audit.predictions import audit_predictions
 from avemo_jax.protocols.folds import FoldTable
@@ -97,9 +97,9 @@ def _with_severity(plan: GridPlan, findings: Sequence[Finding], table: FoldTable
     """Return findings about one protocol, or about all, with their severity and what allows them."""
     allow = plan.experiment.protocol.allow_leaks
     if table is None:
-        return judge(findings, allow=allow)
+        return mark_allowed(findings, allow=allow)
     named = [dataclasses.replace(finding, protocol=table.protocol) for finding in findings] if plan.folds.joined else findings
-    return judge(named, allow=allow, implied=table.implies, protocol=table.protocol)
+    return mark_allowed(named, allow=allow, implied=table.implies, protocol=table.protocol)
 
 
 def write_audit(run: RunDirectory, findings: Sequence[Finding]) -> None:

@@ -119,7 +119,7 @@ def _baseline(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findin
 
 def _facts(plan: GridPlan, table: FoldTable, findings: list[Finding]) -> dict[str, Any]:
     experiment = plan.experiment
-    flagged = [finding.name for finding in findings if finding.is_worn and finding.protocol in ("", table.protocol)]
+    flagged = [finding.name for finding in findings if finding.is_flagged and finding.protocol in ("", table.protocol)]
     return {
         "corpus": experiment.corpus.name,
         "system": experiment.system.name,

@@ -10,7 +10,7 @@ from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.config import Experiment
 from avemo_jax.identity import RULE
-from avemo_jax.protocols.audit.findings import Finding, check_allowed, format_findings, judge, listed, number_of
+from avemo_jax.protocols.audit.findings import Finding, check_allowed, format_findings, listed, mark_allowed, number_of
 from avemo_jax.protocols.audit.split_list import SplitList, SplitListError, audit_split_list, read_split_list
 
 
@@ -59,13 +59,13 @@ def audit_lists(
     entries, everything = [], []
     for path in paths:
         split = read_split_list(Path(path), given, known_names)
-        findings = judge(_find(experiment, split, compare), allow=experiment.protocol.allow_leaks)
+        findings = mark_allowed(_find(experiment, split, compare), allow=experiment.protocol.allow_leaks)
         print(_format(split), format_findings(findings), sep="\n")
         entries.append(
             {
                 "list": path,
                 "columns": dict(split.columns),
-                "told_by_names": split.told_by_names,
+                "read_from_names": split.read_from_names,
                 "identities": {"compared": RULE, "joined": {role: list(map(list, names)) for role, names in split.joined.items()}},
                 "findings": [finding.as_dict() for finding in findings],
             }
@@ -122,8 +122,8 @@ def _format(split: SplitList) -> str:
     sizes = ", ".join(f"{fold.name} {len(fold.train)}/{len(fold.validation)}/{len(fold.test)}" for fold in split.folds)
     promise = "; each clip is tested once" if split.each_once else ""
     lines = [f"{split.path}: {number_of(len(split.items), 'clip')} ({used}){promise}", f"train/validation/test: {sizes}"]
-    if split.told_by_names:
-        lines.append(f"no column has them: {split.told_by_names}")
+    if split.read_from_names:
+        lines.append(f"read from names: {split.read_from_names}")
     lines.append(RULE)
     for role, names in split.joined.items():
         lines.append(f"joined spellings of {number_of(len(names), role)}: {listed([' = '.join(several) for several in names], 3)}")

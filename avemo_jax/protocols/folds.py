@@ -1,4 +1,4 @@
-"""Folds: which clips train, which choose the epoch, which are tested."""
+"""Make the folds of a protocol: train, validation and test parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARTS = ("train", "validation", "test")
 
 
 class LeakError(ValueError):
-    """A fold table that must not be trained on: parts that share speakers or clips, that are empty or that leave clips out."""
+    """Folds that are refused for training: parts share speakers or clips, a part is empty, or a clip is in no part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,15 +42,15 @@ class FoldTable:
     Attributes:
       protocol: its name.
       folds: in order.
-      groups_by: what the test part shares with no other part: "speaker", "session", "sentence", an attribute of the clips, or "" where
-        clips are drawn one by one.
-      note: where the folds come from and how the validation part was chosen.
+      groups_by: groups that the test part does not share with other parts: "speaker", "session", "sentence" or an attribute of the clips;
+        "" if clips are drawn one by one.
+      note: source of the folds, and the rule of the validation part.
       each_clip_once: every clip is in the test part of exactly one fold (cross-validation); False for a single split.
-      validation_by: what the train and the validation part do not share, where that is not `groups_by`: of two speakers, one tested,
-        both parts are of the other one and hold different sentences. Then the epoch is chosen on a speaker that the net has heard,
-        which makes the choice poorer and no number better: the test part is as unseen as `groups_by` says. "" means `groups_by`.
-      groups_differ: how the corpus on disk is not the one that the protocol was made for; None where it is.
-      joined: tables of one protocol each whose folds, one table after another, are the folds of this one; empty for a table of one.
+      validation_by: groups that the train and the validation part do not share, if they are not `groups_by`, else "". Example: one of two
+        speakers is tested, and both other parts are of the other speaker, with different sentences. The epoch is then chosen on a known
+        speaker, which makes the choice poorer but no test result better, because the test part still shares no `groups_by`.
+      groups_differ: how the corpus on disk differs from the one that the protocol names, or None.
+      joined: tables of one protocol each; their folds in order are the folds of this table. Empty for a table of one protocol.
     """
 
     protocol: str
@@ -64,32 +64,32 @@ class FoldTable:
 
     @property
     def tables(self) -> tuple[FoldTable, ...]:
-        """The tables of one protocol each that this one is joined of: itself, where it is of one."""
+        """Return the joined tables of one protocol each, or this table alone if it has one protocol."""
         return self.joined or (self,)
 
     def table_of(self, fold: int) -> FoldTable:
-        """The table that the fold of that index is from."""
+        """Return the table of one protocol to which the fold with this index belongs."""
         return next(table for table, folds in self.spans() if fold in folds)
 
     def spans(self) -> list[tuple[FoldTable, range]]:
-        """Each table of one protocol, and the indices of its folds in this one."""
+        """Return each table of one protocol with the indices of its folds in this table."""
         starts = [0, *itertools.accumulate(len(table.folds) for table in self.tables)]
         return [(table, range(start, start + len(table.folds))) for table, start in zip(self.tables, starts, strict=False)]
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """SHA-256 over the folds' names and clip ids; equal folds, equal hash."""
+        """Return the SHA-256 over the folds' names and clip ids."""
         content = [[fold.name, *(list(getattr(fold, part)) for part in PARTS)] for fold in self.folds]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     @property
     def speaker_independent(self) -> bool:
-        """Whether no speaker of a test part is in another part of its fold (a session's speakers belong to it alone)."""
+        """Return whether no speaker of a test part is in another part of its fold (no speaker is in two sessions)."""
         return self.groups_by in ("speaker", "session")
 
     @property
     def implies(self) -> tuple[str, ...]:
-        """Findings of the leak audit that choosing this protocol by its name allows, because it is made so; every table wears them."""
+        """Return the findings of the leak audit that choosing this protocol allows, because it consists of them; every table lists them."""
         if self.speaker_independent:
             return ()
         speakers = ("speaker_in_two_parts", "speakers_look_alike")
@@ -99,23 +99,23 @@ class FoldTable:
 def make_folds(
     name: str, clips: Sequence[Clip], labels: Sequence[int], *, num_folds: int = 5, seed: int = 0, groups_may_differ: bool = False
 ) -> FoldTable:
-    """Make the folds of a protocol over clips; the order of the clips does not matter.
+    """Return the folds of a protocol over clips, in any order.
 
     Args:
       name: a protocol of `protocol_names`.
-      clips: all clips of the experiment, of one corpus where the protocol is a published table.
+      clips: all clips of the experiment; of one corpus if the protocol is a published table.
       labels: class index of each clip; random and stratified protocols balance them.
       num_folds: of `random_k` and `speaker_k`.
-      seed: of the shuffles, where the protocol has any.
-      groups_may_differ: take a corpus that lacks speakers or sessions which the protocol names; the leak audit then says so. Those
-        that it does not name are tested where each group is a fold of its own, and are refused where they would never be tested.
+      seed: of the shuffles of random and stratified protocols.
+      groups_may_differ: accept a corpus that lacks speakers or sessions which the protocol names; the leak audit then reports it. Groups
+        that the protocol does not name are tested if each group is a fold, and refused if they would never be tested.
 
     Returns:
       A table that has passed `check_folds`.
 
     Raises:
-      ValueError: no such protocol, or it does not fit these clips; the message lists those that do.
-      LeakError: the folds fail their own promise.
+      ValueError: the protocol is unknown or does not fit these clips; the message lists the protocols that fit.
+      LeakError: `check_folds` found a leak.
     """
     if len(clips) != len(labels):
         raise ValueError(f"expected one label a clip, got {len(clips)} clips and {len(labels)} labels")
@@ -131,20 +131,20 @@ def make_folds(
         table = _ANY[name](name, clips, np.asarray(labels), num_folds, seed)
     else:
         owners = sorted({entry.corpus for entry in named.NAMED if entry.name == name} | set(_OWNERS.get(name, ())))
-        reason = f"is made for {' and '.join(owners)}, and the clips are of {corpus}" if owners else "is not known"
-        raise ValueError(f"protocol {name!r} {reason}; those that fit: {', '.join(protocol_names(corpus))}")
+        reason = f"is for {' and '.join(owners)}, and the clips are of {corpus}" if owners else "is unknown"
+        raise ValueError(f"protocol {name!r} {reason}; protocols for this corpus: {', '.join(protocol_names(corpus))}")
     if table.groups_differ and not groups_may_differ:
         raise ValueError(
-            f"{table.groups_differ.detail}. Complete the corpus, use speaker_k, which takes the speakers as they are, or, where what is "
-            f"missing was never recorded (RAVDESS song has no actor 18), go on without it by "
-            f"--config.protocol.allow_leaks=\"('groups_differ',)\", which every table then wears"
+            f"{table.groups_differ.detail}. Complete the corpus, use speaker_k, which accepts any speakers, or, if the missing ones were "
+            f"never recorded (RAVDESS song has no actor 18), continue with --config.protocol.allow_leaks=\"('groups_differ',)\"; every "
+            f"table will then list this"
         )
     check_folds(table, clips)
     return table
 
 
 def in_one_spelling(clips: Sequence[Clip]) -> list[Clip]:
-    """The clips with one spelling for each speaker, session and sentence, the first one, so that protocols group them as what they are."""
+    """Return the clips with one spelling for each speaker, session and sentence, the first one, so that protocols group them correctly."""
     first = {field: first_spellings(getattr(clip, field) for clip in clips) for field in ("speaker", "session", "sentence")}
 
     def respelled(clip: Clip) -> Clip:
@@ -156,10 +156,10 @@ def in_one_spelling(clips: Sequence[Clip]) -> list[Clip]:
 
 
 def join_tables(tables: Sequence[FoldTable]) -> FoldTable:
-    """All folds of several protocols as one grid; results are told apart again by `FoldTable.spans`.
+    """Return one table with all folds of several protocols; `FoldTable.spans` separates them again.
 
     Raises:
-      ValueError: one protocol twice.
+      ValueError: a protocol is named twice.
     """
     names = [table.protocol for table in tables]
     if len(set(names)) != len(names):
@@ -177,11 +177,11 @@ def protocol_names(corpus: str) -> tuple[str, ...]:
 
 
 def check_folds(table: FoldTable, clips: Sequence[Clip]) -> None:
-    """Check that a fold table keeps the promises of its protocol.
+    """Check that a fold table has the properties of its protocol.
 
     Raises:
-      LeakError: speakers, sessions, sentences or clips in two parts of a fold that must not share them; an empty part; a clip in no part;
-        where each clip is to be tested once, clips tested never or twice. Names them.
+      LeakError: two parts of a fold share clips, or speakers, sessions or sentences that the protocol separates; a part is empty; a clip
+        is in no part; a clip is tested never or twice although the protocol tests each once. The message names them.
     """
     by_id = {clip.clip_id: clip for clip in clips}
     for fold in table.folds:
@@ -192,7 +192,7 @@ def check_folds(table: FoldTable, clips: Sequence[Clip]) -> None:
         twice = sorted(clip_id for clip_id, count in tested.items() if count > 1)
         for names, what in ((never, "in no test part"), (twice, "in the test parts of several folds")):
             if names:
-                raise LeakError(f"protocol {table.protocol} promises to test each clip once, but {_listed(names)} {what}")
+                raise LeakError(f"protocol {table.protocol} tests each clip once, but these are {what}: {_listed(names)}")
 
 
 def _check_fold(table: FoldTable, fold: Fold, by_id: dict[str, Clip]) -> None:
@@ -209,7 +209,7 @@ def _check_fold(table: FoldTable, fold: Fold, by_id: dict[str, Clip]) -> None:
         if shared := sorted(parts[first] & parts[second]):
             raise LeakError(f"{where}: clips in both the {first} and the {second} part: {_listed(shared)}")
         groups_by = table.groups_by if second == "test" or not table.validation_by else table.validation_by
-        # A session protocol promises unseen speakers too.
+        # A session protocol separates speakers too.
         for attribute in {"": (), "session": ("session", "speaker")}.get(groups_by, (groups_by,)):
             known = first_spellings(clip.group(attribute) for clip in by_id.values())
             group_of = {clip_id: known.get(clip.group(attribute), "") for clip_id, clip in by_id.items()}
@@ -227,7 +227,7 @@ def _corpus(clips: Sequence[Clip]) -> str:
 
 
 def _fold(name: str, clips: Sequence[Clip], validation: Sequence[bool], test: Sequence[bool]) -> Fold:
-    """Make a fold from a flag a clip for two of the parts; all other clips train."""
+    """Return a fold from one flag a clip for validation and test; all other clips train."""
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     for clip, validates, tests in zip(clips, validation, test, strict=True):
         parts["test" if tests else "validation" if validates else "train"].append(clip.clip_id)
@@ -235,14 +235,14 @@ def _fold(name: str, clips: Sequence[Clip], validation: Sequence[bool], test: Se
 
 
 def _numbered(count: int) -> list[str]:
-    """fold1 ... fold5, or fold01 ... fold10: names that sort in order and that no reader of a CSV takes for numbers."""
+    """Return fold1 ... fold5, or fold01 ... fold10: names that sort in order and that no CSV reader parses as numbers."""
     return [f"fold{index:0{len(str(count))}}" for index in range(1, count + 1)]
 
 
 def _grouped(
     name: str, clips: Sequence[Clip], groups_by: str, rows: Iterable[tuple[str, named.Group, named.Group]], note: str, **fields: Any
 ) -> FoldTable:
-    """Make a table from rows of (fold name, validation groups, test groups)."""
+    """Return a table from rows of (fold name, validation groups, test groups)."""
     group_of = _groups_of(name, clips, groups_by)
     folds = [
         _fold(fold_name, clips, [group in validation for group in group_of], [group in test for group in group_of])
@@ -252,29 +252,31 @@ def _grouped(
 
 
 def _groups_of(name: str, clips: Sequence[Clip], by: str) -> list[str]:
-    """The group of each clip, or ValueError where the corpus does not say it of all of them."""
-    if unsaid := [clip.clip_id for clip in clips if not clip.group(by)]:
-        raise ValueError(f"protocol {name} goes by {by}, and the corpus does not say the {by} of {len(unsaid)} clips: {_listed(unsaid)}")
+    """Return the group of each clip, or raise ValueError if a clip has none."""
+    if unknown := [clip.clip_id for clip in clips if not clip.group(by)]:
+        raise ValueError(
+            f"protocol {name} needs the {by} of every clip, and the corpus does not state it for {len(unknown)} clips: {_listed(unknown)}"
+        )
     return [clip.group(by) for clip in clips]
 
 
 def _held_out(name: str, clips: Sequence[Clip], by: str) -> set[str]:
-    """Every fifth value in natural order, for validation."""
+    """Return every fifth value in natural order, for validation."""
     return set(sorted(set(_groups_of(name, clips, by)), key=named.natural_order)[4::5])
 
 
 def _genders(clips: Sequence[Clip]) -> dict[str, str]:
-    """Speaker -> gender, in natural order of the speakers."""
+    """Return speaker -> gender, in natural order of the speakers."""
     return {clip.speaker: clip.gender for clip in sorted(clips, key=lambda clip: named.natural_order(clip.speaker))}
 
 
 def _one_of_each_gender(speakers: Sequence[str], genders: dict[str, str]) -> named.Group:
-    """The first speaker of each gender among these, or the first two where they are of one gender."""
+    """Return the first speaker of each gender, or the first two if all are of one gender."""
     first = {genders[speaker]: speaker for speaker in reversed(speakers)}
     return tuple(first.values()) if len(first) > 1 else tuple(speakers[:2])
 
 
-_ONE_OF_EACH = "validation is the first speaker of each gender of the next fold's group (its first two where it has one gender)"
+_ONE_OF_EACH = "validation is the first speaker of each gender of the next fold's group (its first two if it has one gender)"
 
 
 def _published(table: named.NamedFolds, clips: Sequence[Clip]) -> FoldTable:
@@ -312,13 +314,13 @@ def _loso(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, 
     known = named.GROUPS.get((corpus, "speaker"))
     differ = named.compare_groups(name, corpus, "speaker", known, speakers) if known else None
     if len(speakers) < 3:
-        raise ValueError(f"protocol {name} needs 3 speakers or more to train, validate and test apart, and the clips have {len(speakers)}")
+        raise ValueError(f"protocol {name} needs at least 3 speakers, one for each part, and the clips have {len(speakers)}")
     rows = []
     for index, speaker in enumerate(speakers):
         following = (*speakers[index + 1 :], *speakers[:index])
         several = len({genders[other] for other in following}) > 1 and len(speakers) > 3
         rows.append((f"speaker_{speaker}", _one_of_each_gender(following, genders) if several else following[:1], (speaker,)))
-    note = "one speaker tested a fold; validation is the next speaker of each gender (the next speaker where all are of one gender)"
+    note = "the test part is one speaker; validation is the next speaker of each gender (the next speaker if all are of one gender)"
     return _grouped(name, clips, "speaker", rows, note, groups_differ=differ)
 
 
@@ -331,27 +333,27 @@ def _speaker10(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: 
         if len(partners) != 1:
             raise ValueError(f"protocol {name} expects 2 speakers a session, and session {session_of[speaker]} has {len(partners) + 1}")
         rows.append((f"speaker_{speaker}", (partners[0],), (speaker,)))
-    note = "one speaker tested a fold; validation is the other speaker of the session"
+    note = "the test part is one speaker; validation is the other speaker of the session"
     return _grouped(name, clips, "speaker", rows, note, groups_differ=differ)
 
 
 def _next_group(name: str, clips: Sequence[Clip], groups_by: str, num_folds: int, note: str) -> FoldTable:
-    """Deal the groups in natural order out to the folds, one after the other; validation is the next fold's test part."""
+    """Return a table whose folds take the groups in turn, in natural order; validation is the next fold's test part."""
     groups = sorted(set(_groups_of(name, clips, groups_by)), key=named.natural_order)
     if len(groups) < num_folds:
-        raise ValueError(f"protocol {name} deals {groups_by}s out to {num_folds} folds, and the clips have {len(groups)}")
+        raise ValueError(f"protocol {name} needs at least {num_folds} {groups_by}s, one for each fold, and the clips have {len(groups)}")
     dealt = [tuple(groups[start::num_folds]) for start in range(num_folds)]
     rows = zip(_numbered(num_folds), [*dealt[1:], dealt[0]], dealt, strict=True)
     return _grouped(name, clips, groups_by, rows, f"{note}; validation is the next fold's test part")
 
 
 def _subject10(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
-    note = "subjects in order of their numbers, dealt out to ten folds one after the other (step of ten)"
+    note = "ten folds that take the subjects in turn, in order of their numbers (step of ten)"
     return _next_group(name, clips, "speaker", 10, note)
 
 
 def _text_independent(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
-    note = f"{len({clip.sentence for clip in clips})} sentences in order, dealt out to five folds; speakers are in all parts"
+    note = f"{len({clip.sentence for clip in clips})} sentences, which five folds take in turn, in order; speakers are in all parts"
     return _next_group(name, clips, "sentence", 5, note)
 
 
@@ -360,12 +362,12 @@ def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: 
     genders = _genders(clips)
     if num_folds < 3 or num_folds > len(genders):
         raise ValueError(
-            f"protocol {name} needs 3 folds or more (train, validation and test have different speakers) and at most one a speaker: "
-            f"got num_folds={num_folds} and {len(genders)} speakers; set --config.protocol.num_folds"
+            f"protocol {name} needs at least 3 folds, because train, validation and test have different speakers, and at most as many as "
+            f"speakers: got num_folds={num_folds} and {len(genders)} speakers; set --config.protocol.num_folds"
         )
-    from sklearn.model_selection import StratifiedGroupKFold  # late, here and below: it takes a second, and only some protocols draw
+    from sklearn.model_selection import StratifiedGroupKFold  # imported late, because it takes a second and few protocols use it
 
-    # Labels and genders are balanced together: one stratum for each pair.
+    # One stratum for each pair of label and gender balances both.
     strata = [f"{label}-{clip.gender}" for label, clip in zip(labels, clips, strict=True)]
     splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
     try:
@@ -391,8 +393,8 @@ def _random_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: i
     smallest = min(Counter(labels.tolist()).values())
     if not 3 <= num_folds <= smallest:
         raise ValueError(
-            f"protocol {name} needs 3 folds or more and at most one a clip of the smallest class: got {num_folds} folds and "
-            f"{smallest} clips; set --config.protocol.num_folds with random_k"
+            f"protocol {name} needs at least 3 folds, and at most as many as clips of the smallest class: got {num_folds} folds and "
+            f"{smallest} clips; use random_k with another --config.protocol.num_folds"
         )
     from sklearn.model_selection import StratifiedKFold
 
@@ -410,7 +412,7 @@ def _random_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: i
     return FoldTable(name, tuple(folds), "", note)
 
 
-# (validation, test) shares of the whole.
+# Protocol -> shares of (validation, test) clips.
 _HOLDOUTS = {"holdout_50_25_25": (0.25, 0.25), "holdout_80_20": (0.1, 0.2), "holdout": (0.1, 0.2)}
 
 
@@ -446,7 +448,7 @@ _ANY: dict[str, _Maker] = {
 }
 
 
-# Rules that are made for some corpora alone.
+# Protocols for some corpora only.
 _OWNERS = {"speaker10": ("iemocap",), "subject10": ("ck48", "ck_plus"), "text_independent": ("crema_d", "emodb", "tess")}
 
 

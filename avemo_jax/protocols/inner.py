@@ -1,6 +1,6 @@
-"""Parts within parts: what a stage that joins others is fitted on, apart from what those were trained on.
+"""Divide a part of a fold again, for stages that are fitted on the outputs of other stages: stacked networks, fusion weights.
 
-Groups that the protocol keeps apart between training and validation (speakers, sessions, sentences) are kept apart here too.
+Groups that the protocol separates between training and validation (speakers, sessions, sentences) stay separate here too.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.protocols.folds import Fold, FoldTable, in_one_spelling
 
-_STACK_PARTS = 5  # one of so many parts of the validation clips selects, the others train a stacked net
+_STACK_PARTS = 5  # one fifth of the validation clips selects the epoch of a stacked network, the others train it
 
 
 def inner_folds(table: FoldTable, fold: Fold, clips: Sequence[Clip], labels: Sequence[int], num_folds: int) -> tuple[tuple[str, ...], ...]:
-    """Divide the training part of a fold: every clip is in exactly one inner test part, predicted by a net that trained on the others.
+    """Return the inner test parts of a fold's training part; a network that is trained on the other inner parts predicts each of them.
 
     Args:
       clips, labels: of the experiment.
-      num_folds: inner folds.
+      num_folds: number of inner folds.
 
     Returns:
-      `num_folds` tuples of clip ids, sorted.
+      `num_folds` tuples of sorted clip ids; every clip of the training part is in exactly one.
 
     Raises:
-      ValueError: fewer than two inner folds, or the training part has fewer groups or too few clips of a class.
+      ValueError: `num_folds` is below two, or the training part has fewer groups, or too few clips of a class.
     """
     if num_folds < 2:
         raise ValueError(f"late.num_inner_folds must be 2 or more, got {num_folds}")
@@ -34,12 +34,12 @@ def inner_folds(table: FoldTable, fold: Fold, clips: Sequence[Clip], labels: Seq
 
 
 def stacking_parts(table: FoldTable, fold: Fold, clips: Sequence[Clip], labels: Sequence[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Divide the validation part of a fold: four fifths train a stacked net, the rest selects its epoch.
+    """Divide the validation part of a fold: four fifths train a stacked network, the rest selects its epoch.
 
-    Where the part has fewer than five groups, one group selects.
+    If the part has fewer than five groups, one group selects.
 
     Returns:
-      (clip ids to train on, clip ids to select by), each sorted.
+      (clip ids that train, clip ids that select), each sorted.
 
     Raises:
       ValueError: the validation part cannot be divided.
@@ -50,7 +50,7 @@ def stacking_parts(table: FoldTable, fold: Fold, clips: Sequence[Clip], labels: 
 
 
 def _num_groups(table: FoldTable, clip_ids: Sequence[str], clips: Sequence[Clip]) -> int | None:
-    """Groups of a part, None where the protocol draws clips one by one."""
+    """Return the number of groups of a part, or None if the protocol draws clips one by one."""
     if not _groups_by(table):
         return None
     wanted = set(clip_ids)
@@ -58,7 +58,7 @@ def _num_groups(table: FoldTable, clip_ids: Sequence[str], clips: Sequence[Clip]
 
 
 def _groups_by(table: FoldTable) -> str:
-    """What the training and the validation part do not share."""
+    """Return the attribute by which the protocol separates the training and the validation part."""
     return table.validation_by or table.groups_by
 
 
@@ -71,10 +71,10 @@ def _divided(
     num_groups = _num_groups(table, clip_ids, clips)
     if num_groups is not None and num_groups < num_parts:
         raise ValueError(
-            f"{wanted_by}: the part has {num_groups} {_groups_by(table)}s and {num_parts} parts that share none are wanted; ask for fewer "
-            f"or choose a protocol other than {table.protocol}"
+            f"{wanted_by}: {num_parts} parts that share no {_groups_by(table)} are needed, and there are {num_groups} "
+            f"{_groups_by(table)}s; use fewer parts or a protocol other than {table.protocol}"
         )
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # late: it takes a second
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # imported here, because it takes a second
 
     try:
         if num_groups is None:
@@ -86,5 +86,5 @@ def _divided(
         raise ValueError(f"{wanted_by}: {len(rows)} clips of protocol {table.protocol} cannot be divided ({error})") from error
     parts = tuple(tuple(sorted(rows[index][0].clip_id for index in test)) for _, test in splits)
     if not all(parts):
-        raise ValueError(f"{wanted_by}: dividing {len(rows)} clips of protocol {table.protocol} leaves a part empty; ask for fewer parts")
+        raise ValueError(f"{wanted_by}: dividing {len(rows)} clips of protocol {table.protocol} leaves a part empty; use fewer parts")
     return parts

@@ -1,8 +1,8 @@
-"""Published fold tables as data: which speakers or sessions make up each part.
+"""Published fold tables as data: the speakers, sessions or sentences of each part.
 
-A group is named by its canonical name (`canonical`), so that "Actor_01", "01" and "s1" are all speaker "1". To add a table, add an
-entry to `NAMED`. `GROUPS` says what a complete corpus has; it is needed for single splits, whose training part no table names, and for
-protocols that take the groups as they come (`loso`, `speaker10`).
+Groups have canonical names (`canonical`), so that "Actor_01", "01" and "s1" are all speaker "1". To add a table, add an entry to `NAMED`.
+`GROUPS` lists the groups of a complete corpus; single splits need it, because no table names their training part, and so do protocols
+without a table (`loso`, `speaker10`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class NamedFolds:
     """The groups of a published protocol.
 
     Attributes:
-      corpus: corpus it is for.
-      name: what configs call it.
-      groups_by: what its groups are: "speaker", "session" or "sentence", or an attribute such as "usage" (`Clip.group`).
-      test: groups of the test part, a tuple a fold.
-      validation: groups of the validation part, a tuple a fold; None where none was published (then `folds` states its rule).
-      note: source, and what is worth knowing.
-      validation_by: where so few groups are left beside the test part that none can be spared: what is held out of the training
-        groups for validation instead, every fifth of its values in natural order. "" where the validation part has groups of its own.
+      corpus: for which the protocol was published.
+      name: of the protocol in configs.
+      groups_by: kind of the groups: "speaker", "session", "sentence", or an attribute such as "usage" (`Clip.group`).
+      test: groups of the test part, one tuple a fold.
+      validation: groups of the validation part, one tuple a fold; None if none were published (`folds` then states the rule).
+      note: source and peculiarities.
+      validation_by: attribute of which every fifth value, in natural order, is held out of the training groups for validation, because
+        too few groups are left to hold out a whole one; "" if the validation part has its own groups.
     """
 
     corpus: str
@@ -41,13 +41,13 @@ class NamedFolds:
 
 
 def canonical(name: str) -> str:
-    """Return the number a name ends with, without leading zeros ("Actor_01" -> "1"), or the name itself where it ends with none."""
+    """Return the number at the end of a name without leading zeros ("Actor_01" -> "1"), or the name itself if it ends with none."""
     digits = re.search(r"\d+$", identity(name))
     return str(int(digits.group())) if digits else name
 
 
 def natural_order(name: str) -> tuple[float, str]:
-    """Sorting key: by number where the canonical name is one, then by name."""
+    """Return a sorting key: by number if the canonical name is one, then by name."""
     number = canonical(name)
     return (float(number) if number.isdecimal() else float("inf"), name)
 
@@ -112,7 +112,7 @@ NAMED: tuple[NamedFolds, ...] = (
         groups_by="session",
         test=tuple(_numbers(session) for session in range(1, 6)),
         validation=tuple(_numbers(session % 5 + 1) for session in range(1, 6)),
-        note="one session tested a fold; validation is the next session, so both of its speakers are unseen",
+        note="the test part is one session; validation is the next session, so that both of its speakers are unseen",
     ),
     NamedFolds(
         corpus="ravdess",
@@ -121,7 +121,7 @@ NAMED: tuple[NamedFolds, ...] = (
         test=(("1",), ("2",)),
         validation=None,
         validation_by="speaker",
-        note="one of the two sentences tested, the other trained on; all speakers are in both parts",
+        note="the test part is one of the two sentences, the other one trains; all speakers are in both parts",
     ),
     NamedFolds(
         corpus="crema_d",
@@ -137,8 +137,8 @@ NAMED: tuple[NamedFolds, ...] = (
         groups_by="speaker",
         test=((*_span(1, 5), *_span(7, 10)), _span(11, 19), _span(20, 28), _span(29, 37), _span(38, 44)),
         validation=(_numbers(13, 14, 15), _numbers(20, 21, 22), _numbers(29, 30, 31), _numbers(38, 39, 40), _numbers(1, 2, 3)),
-        note="five folds over subjects in order, without subject 6, who was never cut into sentences; validation is our choice, three "
-        "subjects of the next fold's group",
+        note="five folds over subjects in order, without subject 6, as the corpus has no single sentences of this subject; validation is "
+        "our choice, three subjects of the next fold's group",
     ),
     NamedFolds(
         corpus="enterface",
@@ -146,7 +146,7 @@ NAMED: tuple[NamedFolds, ...] = (
         groups_by="sentence",
         test=tuple(_numbers(number) for number in range(1, 6)),
         validation=tuple(_numbers(number % 5 + 1) for number in range(1, 6)),
-        note="the sentence of one number tested for every emotion, the next one validated on; all subjects are in all parts",
+        note="the test part is the sentence of one number for every emotion, validation is the next number; all subjects are in all parts",
     ),
     NamedFolds(
         corpus="fer2013",
@@ -154,8 +154,8 @@ NAMED: tuple[NamedFolds, ...] = (
         groups_by="usage",
         test=(("PrivateTest",),),
         validation=(("PublicTest",),),
-        note="the table's own column Usage: Training, PublicTest to validate, PrivateTest to test; who is seen is not known, and some "
-        "faces are in several parts",
+        note="the table's column Usage: Training, PublicTest to validate, PrivateTest to test; the persons are unknown, and some faces are "
+        "in several parts",
     ),
     NamedFolds(
         corpus="tess",
@@ -164,11 +164,11 @@ NAMED: tuple[NamedFolds, ...] = (
         test=(("OAF",), ("YAF",)),
         validation=None,
         validation_by="sentence",
-        note="one of the two speakers tested, the other trained on, and the other way round; both speak the same words",
+        note="two folds: one of the two speakers is the test part, the other one trains; both speak the same words",
     ),
 )
 
-# The groups that a complete corpus has.
+# The groups of a complete corpus.
 GROUPS: dict[tuple[str, str], Group] = {
     ("ravdess", "speaker"): _span(1, 24),
     ("iemocap", "session"): _span(1, 5),
@@ -183,7 +183,7 @@ GROUPS: dict[tuple[str, str], Group] = {
     ("savee", "speaker"): ("DC", "JE", "JK", "KL"),
     ("tess", "speaker"): ("OAF", "YAF"),
 }
-# Those of them that the owner's own archive lacks in some sources.
+# Groups of them that some archives of the owner lack.
 MAY_LACK: dict[tuple[str, str], Group] = {("enterface", "speaker"): ("12",)}
 
 
@@ -193,26 +193,31 @@ def named_folds(corpus: str, name: str) -> NamedFolds | None:
 
 
 def expected_groups(table: NamedFolds) -> Group:
-    """Return the groups a corpus must have for a table: all that the corpus is known to have, else all that the table tests."""
+    """Return the groups that a corpus must have for a table: those in `GROUPS`, else all groups that the table tests."""
     return GROUPS.get((table.corpus, table.groups_by)) or tuple(group for part in table.test for group in part)
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupsDiffer:
-    """How the groups of a corpus on disk are not those that a protocol names: a sentence, and the names it is about."""
+    """Differences between the groups of a corpus on disk and those that a protocol names.
+
+    Attributes:
+      detail: a sentence with both numbers and the names.
+      names: missing groups, then extra ones.
+    """
 
     detail: str
     names: Group
 
 
 def compare_groups(protocol: str, corpus: str, groups_by: str, expected: Iterable[str], found: Iterable[str]) -> GroupsDiffer | None:
-    """Compare the speakers or sessions of a corpus on disk with those that a protocol names; None where they are the same."""
+    """Return how the speakers or sessions of a corpus on disk differ from those that a protocol names, or None."""
     wanted, present = set(expected), {canonical(name) for name in found}
     missing = sorted(wanted - present - set(MAY_LACK.get((corpus, groups_by), ())), key=natural_order)
     extra = sorted(present - wanted, key=natural_order)
     if not missing and not extra:
         return None
-    texts = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("not among them", extra)) if names]
+    texts = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("extra", extra)) if names]
     named = f"protocol {protocol} names {len(wanted)} {groups_by}s of {corpus}"
-    detail = f"{named}, and the clips at hand have {len(present)} ({'; '.join(texts)})"
+    detail = f"{named}, and the clips have {len(present)} ({'; '.join(texts)})"
     return GroupsDiffer(detail, (*missing, *extra))

@@ -64,11 +64,11 @@ def test_a_clean_plan_has_no_findings(prepared):
 def test_a_corpus_without_some_of_its_speakers_is_refused_unless_that_is_allowed_and_then_flagged(prepared):
     rml = tuple(dataclasses.replace(clip, corpus="rml") for clip in prepared.clips)  # speakers s0 to s7, where RML has 1 to 8
     corpus = dataclasses.replace(prepared, clips=rml, sets={"audio": prepared.sets["audio"]})
-    with pytest.raises(ValueError, match=r"missing: 8; not among them: 0\)"):
+    with pytest.raises(ValueError, match=r"missing: 8; extra: 0\)"):
         plan_of(corpus, protocol__name="loso")
     plan = plan_of(corpus, protocol__name="loso", protocol__allow_leaks=("groups_differ",))
     (finding,) = [finding for finding in audit(plan, corpus) if finding.name == "groups_differ"]
-    assert finding.allowed_by == "protocol.allow_leaks" and finding.is_worn and finding.examples == ("8", "0")
+    assert finding.allowed_by == "protocol.allow_leaks" and finding.is_flagged and finding.examples == ("8", "0")
 
 
 def test_leaks_are_flagged_and_information_is_not(prepared):
@@ -76,7 +76,7 @@ def test_leaks_are_flagged_and_information_is_not(prepared):
     findings = audit(plan, dataclasses.replace(prepared, shared_media=None))
     assert names(findings) == ["speaker_in_two_parts", "selected_on_test", "clips_lost", "media_not_compared"]
     assert findings[0].allowed_by == "protocol random_k"
-    assert [finding.is_worn for finding in findings] == [True, True, False, False]
+    assert [finding.is_flagged for finding in findings] == [True, True, False, False]
     refuse(findings)
 
 
@@ -86,7 +86,7 @@ def test_a_duplicate_recording_stops_the_run_unless_allowed(prepared, tmp_path):
     with pytest.raises(LeakError, match=r"near_duplicate_in_two_parts.*s0-happy-0(.|\n)*allow_leaks="):
         train_grid(small_config(tmp_path / "run", protocol__name="loso"), alone)
     written = json.loads((tmp_path / "run" / "audit.json").read_text())
-    assert written[0]["finding"] == "near_duplicate_in_two_parts" and written[0]["severity"] == "fails" and written[0]["allowed_by"] == ""
+    assert written[0]["finding"] == "near_duplicate_in_two_parts" and written[0]["severity"] == "error" and written[0]["allowed_by"] == ""
     assert not (tmp_path / "run" / "checkpoints").exists()
     allowed = small_config(tmp_path / "run", protocol__name="loso", protocol__allow_leaks=("near_duplicate_in_two_parts",))
     findings = audit(make_plan(allowed, alone), alone)
@@ -104,7 +104,7 @@ def test_normalisation_by_speaker_is_done_and_flagged(prepared):
         np.testing.assert_allclose(own.mean(axis=0), 0, atol=1e-5)
         np.testing.assert_allclose(own.std(axis=0), 1, atol=1e-4)
     findings = audit(plan, dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]}))
-    assert names(findings) == ["transductive"] and findings[0].is_worn and not findings[0].stops
+    assert names(findings) == ["transductive"] and findings[0].is_flagged and not findings[0].stops
     assert "transductive" not in names(audit(plan_of(prepared, streams__video__per_speaker=True), prepared))  # a stream that is not in use
     with pytest.raises(ValueError, match="needs all examples in memory"):
         plan_of(prepared, streams__audio__per_speaker=True, devices__feed="stream")
@@ -115,7 +115,7 @@ def test_a_column_that_gives_the_answer_away_is_flagged_where_it_is_allowed(prep
     columns = TableColumns(("AU01", "emotion"), {"emotion": "the class (the same in all clips of one class)"})
     alone = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]}, table_columns={"audio": columns})
     (finding,) = audit(plan, alone)
-    assert finding.name == "column_is_no_feature" and finding.is_worn and not finding.stops
+    assert finding.name == "column_is_no_feature" and finding.is_flagged and not finding.stops
     assert finding.allowed_by == "views.table.allow_columns" and "'emotion' looks like the class" in finding.detail
     assert run_hashes(plan, alone)["table_columns"] == {"audio": ["AU01", "emotion"]}
     clean = dataclasses.replace(alone, table_columns={"audio": TableColumns(("AU01",))})

@@ -1,4 +1,4 @@
-"""The tiny demo, trained once a session for all tests that need a finished run."""
+"""Fixtures: the tiny demo, trained once a session for all tests that need a finished run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from demo_run import DemoRun
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory) -> Path:
-    """Folder for the corpus and the prepared sets that all runs share."""
+    """Return the folder with the corpus and the prepared sets of all runs."""
     return tmp_path_factory.mktemp("demo")
 
 
 @pytest.fixture(scope="session")
 def trained(shelf):
-    """Return the finished run of a system of `demo_run.STREAMS`, and what it printed; trains it on the first call."""
+    """Return a function: a system of `demo_run.STREAMS` -> its finished run and output; the first call trains it."""
     printed: dict[str, str] = {}
 
     def finished(system: str) -> tuple[DemoRun, str]:

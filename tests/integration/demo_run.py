@@ -1,4 +1,4 @@
-"""The demo at the smallest size that still has folds, started as a user starts it: `python run.py ...` in a process of its own."""
+"""The demo at the smallest size that still has folds, started from the command line: `python run.py ...` in a separate process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TINY = {
 }
 TINY_SOUND = {"context_units": (4,), "dense_units": (4,)}
 TINY_PICTURES = TINY_SOUND | {"encoder_units": "(4,)"}
-# System of the demo -> its streams, and what shrinks each.
+# System of the demo -> its streams, with the fields that make each small.
 STREAMS = {
     "audio": {"audio": TINY_SOUND},
     "video": {"video": TINY_PICTURES},
@@ -61,20 +61,20 @@ class DemoRun:
         return [sys.executable, str(ROOT / "run.py"), f"--config={ROOT / 'configs' / 'demo.py'}:{self.system}", *flags, *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start it without waiting; its stdout has what it prints."""
+        """Start it and return the process, with its output in `stdout`."""
         return subprocess.Popen(
             self.command(*arguments), cwd=self.workdir.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
     def __call__(self, *arguments: str) -> str:
-        """Run it, which must succeed; returns what it printed."""
+        """Run it, assert that it succeeds, and return its output."""
         process = self.start(*arguments)
         printed, _ = process.communicate()
         assert process.returncode == 0, printed
         return printed
 
     def refuse(self, *arguments: str) -> str:
-        """Run it, which must fail with a message and without a traceback; returns what it printed."""
+        """Run it, assert that it fails with a message and without a traceback, and return its output."""
         process = self.start(*arguments)
         printed, _ = process.communicate()
         assert process.returncode not in (0, None) and process.returncode > 0, printed
@@ -85,7 +85,7 @@ class DemoRun:
         return (self.workdir / name).read_bytes()
 
     def outcome(self) -> dict[str, Any]:
-        """Return all results of training: predictions, metrics without the clock, and every array of the last checkpoints."""
+        """Return all results of training: predictions, metrics without times, and every array of the last checkpoints."""
         rows = [json.loads(line) for line in self.file("metrics.jsonl").splitlines()]
         return {
             "predictions.csv": self.file("predictions.csv"),
@@ -95,7 +95,7 @@ class DemoRun:
 
 
 def checkpoint_arrays(workdir: Path) -> dict[str, bytes]:
-    """Bytes of every array of every stage's newest checkpoint, by name."""
+    """Return name -> bytes of every array of every stage's newest checkpoint."""
     import orbax.checkpoint as ocp
 
     arrays = {}
@@ -109,5 +109,5 @@ def checkpoint_arrays(workdir: Path) -> dict[str, bytes]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Content of every file below a folder."""
+    """Return path -> content of every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

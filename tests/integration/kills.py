@@ -1,9 +1,9 @@
-"""Kill a run with SIGKILL again and again, start it again, and compare what comes out with a run that nobody disturbed.
+"""Kill a run with SIGKILL repeatedly, restart it each time, and compare its results with those of an uninterrupted run.
 
 python tests/integration/kills.py [NUM_KILLS [SEED]]
 
-The moments are drawn from a seed, over the whole run and, so that short phases are met too, over preparation and training by
-themselves. When a run gets to its end its outcome is compared, and the next one begins from nothing.
+The moments are drawn from a seed: over the whole run, and over preparation and training separately, so that short phases are hit too.
+When a run finishes, its results are compared, and the next run starts from scratch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from demo_run import DemoRun
 
 NUM_EPOCHS = 40
 CHANGES = {"train.num_epochs": NUM_EPOCHS, "protocol.baseline": False, "train.tensorboard": False}
-# What a run prints when a phase begins: that is where the clock of a kill starts.
+# Phase -> what a run prints when the phase begins; the delay of a kill counts from there.
 ANCHORS = {"start": "", "preparation": r"clips to prepare", "training": r"audio: +\d+%"}
 
 
@@ -33,13 +33,13 @@ def kills(folder: Path, num_kills: int, *, seed: int = 0, say: Callable[[str], N
     """Kill runs `num_kills` times.
 
     Args:
-      folder: an empty one to work in.
-      num_kills: in all.
+      folder: an empty folder for the runs.
+      num_kills: total number of kills.
       seed: of the moments.
-      say: takes a line for every run and every kill.
+      say: called with a line for every run and every kill.
 
     Raises:
-      AssertionError: a restart failed, or a run that was killed ended otherwise than the straight one.
+      AssertionError: a restart failed, or the results of a killed run differ from those of the uninterrupted one.
     """
     straight = DemoRun(folder / "straight", folder / "straight" / "run", "audio", CHANGES)
     straight.shelf.mkdir(parents=True)
@@ -59,7 +59,7 @@ def kills(folder: Path, num_kills: int, *, seed: int = 0, say: Callable[[str], N
             anchor = chance.choice(["training"] * 2 + (["start"] if _is_prepared(run) else ["start", "preparation"]))
             delay_s = chance.uniform(0, seconds[anchor])
             ended = not _kill(run, anchor, delay_s)
-            if ended:  # the machine has become faster than the straight run knew it: aim earlier
+            if ended:  # this run was faster than the uninterrupted one was: kill earlier
                 seconds = {name: value * 0.6 for name, value in seconds.items()}
             else:
                 done, own = done + 1, own + 1
@@ -67,17 +67,17 @@ def kills(folder: Path, num_kills: int, *, seed: int = 0, say: Callable[[str], N
         if not ended:
             run()
         found = run.outcome()
-        assert _names(run) == _names(straight), f"run {number}, killed {own} times, has other files than the straight run"
+        assert _names(run) == _names(straight), f"run {number}, killed {own} times, has other files than the uninterrupted run"
         for name in expected:
-            assert found[name] == expected[name], f"run {number}, killed {own} times: {name} differs from the straight run's"
+            assert found[name] == expected[name], f"run {number}, killed {own} times: {name} differs from the uninterrupted run's"
         say(
             f"run {number}, killed {own} times: predictions.csv, {len(found['metrics.jsonl'])} rows of metrics and "
-            f"{len(found['checkpoints'])} arrays of the last checkpoint are those of the straight run, bit for bit"
+            f"{len(found['checkpoints'])} arrays of the last checkpoint equal those of the uninterrupted run, bit for bit"
         )
 
 
 def _seconds_of_phases(run: DemoRun) -> dict[str, float]:
-    """Run to the end; how long it takes from each anchor to the beginning of the next one, from the start to the end."""
+    """Run to the end; return phase -> seconds: of the whole run ("start"), of preparation, and of training until the end."""
     process = run.start()
     began = {"start": time.monotonic()}
     printed = []
@@ -97,7 +97,7 @@ def _seconds_of_phases(run: DemoRun) -> dict[str, float]:
 
 
 def _kill(run: DemoRun, anchor: str, delay_s: float) -> bool:
-    """Start a run and kill it some time after it has printed the anchor; False where it came to its end before that."""
+    """Start a run and kill it `delay_s` after it printed the anchor; return False if it finished before."""
     process = run.start()
     assert process.stdout is not None
     printed = ""
@@ -121,13 +121,13 @@ def _is_prepared(run: DemoRun) -> bool:
 
 
 def _names(run: DemoRun) -> list[str]:
-    """Files and folders of the run, its checkpoints and the prepared sets: nothing half-made is left, nothing lacks."""
+    """Return the names of all files and folders of the run, its checkpoints and the prepared sets."""
     places = (run.workdir, run.workdir / "checkpoints" / "audio", run.shelf / "prepared")
     return sorted(str(path.relative_to(run.shelf)) for place in places for path in place.iterdir())
 
 
 def _state(run: DemoRun) -> str:
-    """What a killed run has left on disk."""
+    """Return a description of the files of a killed run."""
     if not _is_prepared(run):
         staged = len(list((run.shelf / "prepared").glob("*.partial/staging/*.zip")))
         return f"in preparation, {staged} clips staged"

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own, from the programs that the system has: on a free port, with a password, gone afterwards."""
+"""A temporary PostgreSQL server for a test, from the installed programs: on a free port, with a password, removed afterwards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PASSWORD = "s3cret-of-the-test"
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """Start a server and give its address; skips where there is none, or nobody but root to run it as."""
+    """Start a server and yield its address; skip if PostgreSQL is not installed, or if root is the only user who could run it."""
     programs = _programs()
     if programs is None:
         pytest.skip("no PostgreSQL server is installed (Debian: apt install postgresql)")
@@ -70,7 +70,7 @@ def postgresql() -> Iterator[str]:
 
 
 def _programs() -> Path | None:
-    """The folder of initdb and postgres: Debian keeps it off the path."""
+    """Return the folder of initdb and postgres, which is not in PATH on Debian."""
     found = shutil.which("initdb")
     folders = [Path(found).resolve().parent] if found else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name.zfill(4), reverse=True)

@@ -1,8 +1,8 @@
-"""Kill random processes of a run that several share, with SIGKILL, start it again, and compare with a run of one that nobody disturbed.
+"""Kill random processes of a run of several with SIGKILL, restart it, and compare with an uninterrupted run of one process.
 
 python tests/integration/process_kills.py [NUM_KILLS [SEED]]
 
-Every start has a number of processes that is drawn anew. The processes that are left have to end by themselves, within the heartbeat time.
+Every start draws a new number of processes. The remaining processes must end by themselves, within the heartbeat time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from small_experiment import BOTH, rows_of, small_corpus
 ROOT = Path(__file__).resolve().parents[2]
 HEARTBEAT_S = 5
 NUM_EPOCHS = 6
-# A stage that builds on others; nothing that was trained may be lost or be looked for in the wrong place.
-# Compiled programs are stored where the tests store theirs, and not with each run.
+# Compiled programs go to the cache of all tests instead of one for each run. The stage "fused" starts from the weights of the others, which
+# every process must find.
 SYSTEM = {"system__streams": BOTH, "devices__compilation_cache": False}
 FIELDS = SYSTEM | {"train__stages": (*BOTH, "fused"), "train__num_epochs": NUM_EPOCHS}
 
@@ -38,7 +38,7 @@ FIELDS = SYSTEM | {"train__stages": (*BOTH, "fused"), "train__num_epochs": NUM_E
 def start(
     sets: Path, workdir: Path, fields: dict[str, Any], *, num_processes: int = 1, num_devices: int = 1, epoch_s: float = 0.0
 ) -> list[subprocess.Popen]:
-    """Start a run as that many processes, each with that many virtual devices."""
+    """Start a run with this number of processes and of virtual devices a process."""
     workdir.parent.mkdir(parents=True, exist_ok=True)
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={num_devices}"
     env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
@@ -66,7 +66,7 @@ def start(
 
 
 def finish(processes: list[subprocess.Popen], workdir: Path, expected: int = 0) -> None:
-    """Wait for all; every one has to end with the expected code."""
+    """Wait for all processes; each must end with the expected exit code."""
     try:
         codes = [process.wait(timeout=400) for process in processes]
     finally:
@@ -77,7 +77,7 @@ def finish(processes: list[subprocess.Popen], workdir: Path, expected: int = 0) 
 
 
 def outcome(workdir: Path) -> dict[str, Any]:
-    """What training has decided: predictions, and metrics without the clock."""
+    """Return the results of training: predictions, and metrics without times."""
     return {"predictions.csv": (workdir / "predictions.csv").read_bytes(), "metrics.jsonl": rows_of(workdir)}
 
 
@@ -85,7 +85,7 @@ def kills(folder: Path, num_kills: int, *, seed: int = 0, say: Callable[[str], N
     """Kill processes `num_kills` times.
 
     Raises:
-      AssertionError: the others did not end in time, a restart failed, or a run ended otherwise than the straight one.
+      AssertionError: the others did not end in time, a restart failed, or results differ from those of the uninterrupted run.
     """
     sets = folder / "sets"
     sets.mkdir()
@@ -106,7 +106,7 @@ def kills(folder: Path, num_kills: int, *, seed: int = 0, say: Callable[[str], N
                 time.sleep(0.02)
             time.sleep(chance.uniform(0, 0.3))
             victim = chance.randrange(count)
-            if any(process.poll() is not None for process in processes):  # it came to its end before that
+            if any(process.poll() is not None for process in processes):  # finished before the kill
                 finish(processes, workdir)
                 break
             processes[victim].kill()
@@ -114,22 +114,22 @@ def kills(folder: Path, num_kills: int, *, seed: int = 0, say: Callable[[str], N
             others = [process for process in processes if process is not processes[victim]]
             codes = [process.wait(timeout=400) for process in others]
             seconds = time.monotonic() - killed
-            # Where the others had left already, when the results were gathered, they have ended well.
+            # Processes that had finished their share before the kill end with code 0.
             assert victim == 0 or all(codes) or all(code == 0 for code in codes[1:]), codes
             done, own = done + 1, own + 1
             say(f"kill {done}: process {victim} of {count} at {_saved(workdir)} checkpoints; the others ended after {seconds:.1f} s")
-            assert seconds < 3 * HEARTBEAT_S + 10, f"the others lived on for {seconds:.0f} s"
+            assert seconds < 3 * HEARTBEAT_S + 10, f"the others ended only after {seconds:.0f} s"
             if _saved(workdir) - saved > 8 and chance.random() < 0.3:
                 break
         finish(start(sets, workdir, FIELDS, num_processes=2), workdir)
         found = outcome(workdir)
         for name in expected:
-            assert found[name] == expected[name], f"run {number}, killed {own} times: {name} differs from the straight run's"
-        say(f"run {number}, killed {own} times: predictions.csv and {len(found['metrics.jsonl'])} rows of metrics as in the straight run")
+            assert found[name] == expected[name], f"run {number}, killed {own} times: {name} differs from the uninterrupted run's"
+        say(f"run {number}, killed {own} times: predictions.csv and {len(found['metrics.jsonl'])} rows of metrics as in the uninterrupted run")
 
 
 def _saved(workdir: Path) -> int:
-    """A count of checkpoints that only grows: the newest epoch of every batch, added up."""
+    """Return the sum of the newest saved epochs over all shares and stages; it never decreases."""
     newest: dict[Path, int] = {}
     for path in workdir.glob("checkpoints/*/*/manifest.json"):
         if path.parent.name.isdigit():

@@ -1,7 +1,7 @@
-"""A small search in a process of its own: python searching_process.py train|alone|search WORKDIR SETS [ADDRESS]
+"""A small search in a separate process: python searching_process.py train|alone|search WORKDIR SETS [ADDRESS]
 
-`train` is a whole run, `alone` its search and no more, `search` adds to the search of a run. SETS is the folder that `small_corpus` has
-written, WORKDIR the run directory.
+`train` is a complete run, `alone` only its search, `search` joins the search of another run. SETS is a folder of `small_corpus`, WORKDIR
+the run directory.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ FIELDS: dict[str, Any] = {
     "search__num_settings": NUM_SETTINGS,
     "search__batch": BATCH,
     "search__lease_s": 2.0,
-    "devices__compilation_cache": False,  # the tests have one for all
+    "devices__compilation_cache": False,  # all tests share one cache
 }
 
 
 def start(mode: str, workdir: Path, sets: Path, address: str = "") -> subprocess.Popen:
-    """Start it without waiting; what it prints goes to a file beside the run directory."""
+    """Start it and return the process; its output goes to a log file next to the run directory."""
     arguments = [mode, str(workdir), str(sets), address]
     with workdir.with_name(f"{workdir.name}.log").open("a") as log:
         return subprocess.Popen([sys.executable, __file__, *arguments], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
 
 
 def kill(process: subprocess.Popen) -> None:
-    """Kill it as a power cut would, which has to find it alive."""
+    """Kill it with SIGKILL; it must still be running."""
     assert process.poll() is None, "it came to its end before it was killed"
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
@@ -41,7 +41,7 @@ def kill(process: subprocess.Popen) -> None:
 
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    import conftest  # noqa: F401  (the compiler's settings of all tests)
+    import conftest  # noqa: F401  (sets the compiler options of all tests)
     from small_experiment import small_clips, small_config
 
     from avemo_jax.data.prepared import PreparedCorpus, PreparedSet

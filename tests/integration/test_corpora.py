@@ -1,4 +1,4 @@
-"""A corpus of each kind from its owner's layout on, as docs/corpora.md lists them: sound, films, stills joined from three roots."""
+"""Train on one corpus of each kind in docs/corpora.md from the owner's layout: audio, video, and stills of three joined corpora."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(config: str, workdir: Path, *, mode: str = "train", **fields: object) ->
 
 
 def noise(level: float, rng: np.random.Generator) -> np.ndarray:
-    """A second of noise, the same in no two files."""
+    """Return one second of noise, different in every file."""
     return np.clip(rng.normal(0, level, RATE_HZ), -1, 1).astype(np.float32)
 
 
@@ -44,7 +44,7 @@ def picture(path: Path, level: int, size_px: int, rng: np.random.Generator) -> N
     Image.fromarray(np.clip(rng.normal(level, 10, (size_px, size_px)), 0, 255).astype(np.uint8)).save(path)
 
 
-def test_sound_across_two_speakers(tmp_path):
+def test_audio_corpus_with_a_cross_speaker_protocol(tmp_path):
     root, rng = tmp_path / "TESS", np.random.default_rng(0)
     for speaker in ("OAF", "YAF"):
         for number, emotion in enumerate(tess.EMOTIONS):
@@ -62,7 +62,7 @@ def test_sound_across_two_speakers(tmp_path):
         assert {(row["fold"], row["speaker"]) for row in csv.DictReader(stream)} == {("fold1", "OAF"), ("fold2", "YAF")}
 
 
-def test_films_are_prepared_from_both_of_their_streams(tmp_path):
+def test_video_corpus_with_both_streams(tmp_path):
     root, rng = tmp_path / "eNTERFACE05", np.random.default_rng(0)
     for subject, sentence in ((1, 1), (11, 2)):
         for emotion in enterface.EMOTIONS:
@@ -79,7 +79,7 @@ def test_films_are_prepared_from_both_of_their_streams(tmp_path):
         assert json.loads((directory / "damage.json").read_text()) == {}
 
 
-def test_stills_of_three_corpora_in_one(tmp_path):
+def test_stills_of_three_joined_corpora(tmp_path):
     rng = np.random.default_rng(0)
     for number, code in enumerate(jaffe.EMOTIONS):
         for model in jaffe.MODELS[:4]:
@@ -102,14 +102,14 @@ def test_stills_of_three_corpora_in_one(tmp_path):
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    # 28 + 84 + 28 pictures, less the 12 of contempt, which the seven basic classes leave out.
+    # 28 + 84 + 28 pictures without the 12 of contempt, which is not in the seven basic classes.
     assert (results["num_clips"], results["num_undecodable"], results["leaks"]) == (128, 0, [])
     with (tmp_path / "run" / "predictions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len({row["clip"] for row in rows}) == 128 and {row["speaker"].partition(":")[0] for row in rows} == {"jaffe", "ck48", "cfe"}
 
 
-def test_a_system_that_does_not_fit_says_why(tmp_path):
+def test_a_system_that_does_not_fit_the_corpus_is_refused(tmp_path):
     finished = run("jaffe.py:gru_attention", tmp_path / "run", corpus__root=tmp_path)
     message = "system gru_attention needs sound, and jaffe has pictures and no sound; systems that fit it: image_cnn"
     assert finished.returncode == 1 and message in finished.stderr

@@ -1,4 +1,4 @@
-"""Damaged clips among good ones: each is named and counted, none is dropped, and the others do not notice."""
+"""Damaged clips among good ones: each is named and counted, none is dropped, and the prepared data of the others is unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from avemo_jax.data.prepared import PreparedSet
 pytestmark = pytest.mark.slow
 
 RATE_HZ = 16000
-# Clip -> what is wrong with its sound, and with its picture.
+# Clip -> kinds of damage of its sound and of its picture.
 PLANTED = {
     "01-02-01-01-01-01": ("truncated", "truncated"),
     "01-03-01-01-01-02": ("empty", "empty"),
@@ -30,7 +30,7 @@ PLANTED = {
 
 
 def damage(clip: str, path) -> None:
-    """Replace a good clip by one that is broken in the way that PLANTED names."""
+    """Replace a good clip by one with the damage in PLANTED."""
     faces = frames(path)
     kind = next(kind for kind in PLANTED[clip] if kind)
     path.unlink()
@@ -55,7 +55,7 @@ def frames(path) -> list[np.ndarray]:
 
 
 def prepared_set(run: DemoRun, stream: str) -> PreparedSet:
-    """Return the set that a run was trained on; other tests leave sets of the same view on the shelf."""
+    """Return the prepared set of a run; the shelf also has sets of the same view from other tests."""
     key = json.loads(run.file("run.json"))["prepared_keys"][stream]
     (directory,) = (run.shelf / "prepared").glob(f"*-{key[:12]}")
     return PreparedSet.open(directory)
@@ -71,13 +71,13 @@ def examples_of(prepared: PreparedSet, without) -> dict:
 
 @pytest.fixture(scope="module")
 def damaged(trained, tmp_path_factory):
-    """A run on a copy of the demo corpus with PLANTED in it, and what it printed."""
+    """Return a run on a copy of the demo corpus with the clips of PLANTED, and its output."""
     whole, _ = trained("audio_video")
     folder = tmp_path_factory.mktemp("damaged")
     shutil.copytree(whole.shelf / "corpus", folder / "corpus")
     for clip in PLANTED:
         damage(clip, folder / "corpus" / f"Actor_{clip[-2:]}" / f"01-{clip}.mp4")
-    # Two of the broken films have the same sound, which the leak audit would rightly stop at.
+    # Two of the damaged videos have the same sound, which the leak audit would report as an error.
     corpus = {"corpus.name": "ravdess", "corpus.root": folder / "corpus", "protocol.near_duplicates": False}
     run = DemoRun(whole.shelf, folder / "run", "audio_video", corpus | {"protocol.baseline": False, "train.tensorboard": False})
     return run, run()
@@ -89,11 +89,11 @@ def test_every_damaged_clip_is_named_with_its_kind(damaged):
         found = {clip: entry.kind for clip, entry in prepared_set(run, stream).damage.items()}
         assert found == {clip: kinds[place] for clip, kinds in PLANTED.items() if kinds[place]}
     for clip, kinds in PLANTED.items():
-        named = [line for line in printed.splitlines() if clip in line]
-        assert all(any(kind in line for line in named) for kind in kinds if kind), named
+        lines = [line for line in printed.splitlines() if clip in line]
+        assert all(any(kind in line for line in lines) for kind in kinds if kind), lines
 
 
-def test_every_clip_is_counted_and_judged(damaged):
+def test_every_clip_is_counted_and_predicted(damaged):
     run, printed = damaged
     results = json.loads(run.file("results.json"))
     assert (results["num_clips"], results["num_undecodable"], results["num_without_face"]) == (NUM_CLIPS, 4, 1)
@@ -103,7 +103,7 @@ def test_every_clip_is_counted_and_judged(damaged):
 
 
 @pytest.mark.parametrize("stream", ["audio", "video"])
-def test_the_other_clips_are_prepared_as_ever(damaged, trained, stream):
+def test_the_other_clips_are_prepared_as_without_damage(damaged, trained, stream):
     run, _ = damaged
     whole, _ = trained("audio_video")
     found, expected = (examples_of(prepared_set(one, stream), PLANTED) for one in (run, whole))

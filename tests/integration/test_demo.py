@@ -1,4 +1,4 @@
-"""The demo as a user runs it: every modality, every mode, every way to stop it and to get it wrong."""
+"""The demo from the command line: every stream, every mode, stops by signals, and mistakes."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def results_of(run: DemoRun) -> dict:
 
 
 def without_clock(results):
-    """Results, those of the baseline in them included, but for the seconds they took."""
+    """Return the results, including those of the baseline, without seconds."""
     return {name: without_clock(one) for name, one in results.items() if name != "seconds"} if isinstance(results, dict) else results
 
 
 @pytest.mark.parametrize("streams", list(STAGES))
-def test_a_run_leaves_what_the_contract_names(trained, streams):
+def test_a_run_writes_all_files_of_the_contract(trained, streams):
     run, printed = trained(streams)
     names = {path.name for path in run.workdir.iterdir()}
     assert names - MAY_BE_THERE == CONTRACT
@@ -135,13 +135,13 @@ def test_a_mistake_gets_one_clear_error(shelf, tmp_path, arguments, expected):
 
 
 @pytest.mark.parametrize("mode", ["evaluate", "report", "predict"])
-def test_modes_that_need_a_run_say_so(shelf, trained, tmp_path, mode):
+def test_modes_that_need_a_run_fail_without_one(shelf, trained, tmp_path, mode):
     trained("audio")
     printed = DemoRun(shelf, tmp_path / "run").refuse(f"--mode={mode}", "--input=clip.mp4")
     assert "train it first" in printed
 
 
-def test_predict_takes_a_clip_of_the_corpus(trained, tmp_path):
+def test_predict_on_a_clip_of_the_corpus(trained, tmp_path):
     run, _ = trained("audio_video")
     film = run.shelf / "corpus" / "Actor_01" / "01-01-05-01-01-01-01.mp4"
     printed = run("--mode=predict", f"--input={film}", f"--output={tmp_path}")
@@ -153,13 +153,13 @@ def test_predict_takes_a_clip_of_the_corpus(trained, tmp_path):
     assert [row["file"] for row in csv.DictReader((tmp_path / "predictions.csv").open())] == [str(film)] * (1 + len(one["segments"]))
 
 
-# An epoch takes some 20 ms: of fewer, a busy machine has done all before the signal is sent.
+# An epoch takes about 20 ms. With fewer epochs, training may finish before a slow host sends the signal.
 LONG = {"train.num_epochs": 150, "train.checkpoint_every_epochs": 150, "protocol.baseline": False, "train.tensorboard": False}
 
 
 @pytest.fixture(scope="module")
 def straight_outcome(trained, shelf, tmp_path_factory):
-    """Outcome of the long run that nobody stops."""
+    """Return the results of an uninterrupted long run."""
     trained("audio")  # prepares and compiles
     run = DemoRun(shelf, tmp_path_factory.mktemp("long") / "straight", "audio", LONG)
     run()
@@ -167,7 +167,7 @@ def straight_outcome(trained, shelf, tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_run_saves_and_goes_on(straight_outcome, shelf, tmp_path, number):
+def test_a_stopped_run_saves_and_resumes(straight_outcome, shelf, tmp_path, number):
     run = DemoRun(shelf, tmp_path / "run", "audio", LONG)
     process = run.start()
     printed = ""
@@ -198,7 +198,7 @@ def test_the_stream_feed_gives_the_numbers_of_the_resident_one(trained, shelf, t
     assert "byte for byte" in run("--mode=evaluate") and run.file("predictions.csv") == before
 
 
-def test_a_flipped_bit_is_named_and_costs_nothing_but_time(trained, tmp_path):
+def test_a_flipped_bit_is_reported_and_does_not_change_the_results(trained, tmp_path):
     finished, _ = trained("audio")
     shutil.copytree(finished.workdir, tmp_path / "run")
     run = DemoRun(finished.shelf, tmp_path / "run")
@@ -212,7 +212,7 @@ def test_a_flipped_bit_is_named_and_costs_nothing_but_time(trained, tmp_path):
 
 
 def flip_a_bit(step: Path) -> str:
-    """Change one bit in the middle of the largest file of a checkpoint; returns the file's name."""
+    """Change one bit in the middle of the largest file of a checkpoint and return the file's name."""
     file = max((path for path in step.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 16

@@ -47,7 +47,7 @@ def make_corpus(root: Path) -> int:
 
 
 def side_by_side(session: int, word: int) -> np.ndarray:
-    """Both actors' halves: the left one bright where the right one is dark, by word; each session has a pattern of its own."""
+    """Return a picture of both actors: the word sets the brightness, inverted in the right half; each session has its own pattern."""
     blocks = np.random.default_rng(session).integers(-20, 20, (6, 12)).repeat(8, axis=0).repeat(8, axis=1)[..., None]
     halves = np.repeat([20 + 40 * word, 220 - 40 * word], 48)[None, :, None]
     return np.broadcast_to(np.clip(halves + blocks, 0, 255), (48, 96, 3)).astype(np.uint8)

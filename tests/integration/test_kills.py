@@ -1,4 +1,4 @@
-"""SIGKILL at random moments costs time and nothing else; `python tests/integration/kills.py 20` kills more often and prints each kill."""
+"""SIGKILL at random moments does not change the results. `python tests/integration/kills.py 20` tests more moments and prints them."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from kills import kills
 pytestmark = pytest.mark.slow
 
 
-def test_a_killed_run_ends_as_a_straight_one(tmp_path):
+def test_a_killed_run_has_the_results_of_an_uninterrupted_one(tmp_path):
     kills(tmp_path, int(os.environ.get("NUM_KILLS", "2")))

@@ -1,4 +1,4 @@
-"""Every published system from media to a finished run on the demo corpus: all of its stages, at the smallest size that still runs them."""
+"""Every published system from media to a finished run on the demo corpus, with all stages, at the smallest size that runs them."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ SMALL = {
     "fusion.num_units": 4,
 }
 SMALL_STREAM = {"context_units": (4,), "dense_units": (4,)}
-# VGG19 costs nearly the same however small its pictures are, so B looks at two or three segments of a clip in place of five.
+# VGG19 takes nearly the same time for small pictures, so B has two or three segments a clip instead of five.
 SMALL_B = {
     "streams.video.frame_units": 512,
     "encoders.vgg19.end_point": "global_avg",
     "encoders.vgg19.resize_px": 32,
     "views.speech_segments.shift_frames": 100,
 }
-# What shrinks a system further; VGG19's fully connected layers and I3D are held to their references elsewhere. So are the parts of the
-# variants that are not run here, since the gate has half an hour: a second view beside the first, and B's segments.
+# System -> further fields that make it small. Parity tests elsewhere cover VGG19's fully connected layers and I3D. Unit tests cover the
+# variants that are not run here to save time: a second view of a stream, and B's segments.
 OWN: dict[str, dict[str, Any]] = {
     "handcrafted_late_fusion": {"views.hog.rate_fps": 2.0, "views.faces.size_px": 112},
     "vgg19_lstm_attention": SMALL_B,
@@ -66,7 +66,7 @@ AUDIO_VISUAL = [
 
 
 def small(system: str, shelf: Path) -> Experiment:
-    """Return the demo with a system, shrunk, in a folder of its own beside the shared corpus and prepared sets."""
+    """Return a small demo of a system with its own run directory and the shared corpus and prepared sets."""
     experiment = parse(demo.get_config(system).to_dict())
     places = {"workdir": str(shelf / system), "corpus.root": str(shelf / "corpus"), "prepared_dir": str(shelf / "prepared")}
     narrow = {f"streams.{stream}.{name}": value for stream in experiment.system.streams for name, value in SMALL_STREAM.items()}
@@ -75,13 +75,13 @@ def small(system: str, shelf: Path) -> Experiment:
 
 @pytest.fixture(scope="module")
 def finished(shelf):
-    """Return a function: system -> its experiment and results; trains it on the first call."""
+    """Return a function: system -> its experiment and results; the first call trains it."""
     made: dict[str, tuple[Experiment, dict[str, Any]]] = {}
 
     def of(system: str) -> tuple[Experiment, dict[str, Any]]:
         if system not in made:
             experiment = small(system, shelf)
-            api.make_features(experiment)  # here and not in a process of its own, which other tests watch
+            api.make_features(experiment)  # in this process; other tests cover the separate one
             made[system] = experiment, train(experiment, api.prepare(experiment))
         return made[system]
 
@@ -106,7 +106,7 @@ def test_a_system_runs_through_all_of_its_stages(system, finished):
 
 
 @pytest.mark.parametrize("system", ["handcrafted_late_fusion", "stacking", "vgg19_lstm_attention"])
-def test_evaluate_gives_the_same_bytes(system, finished):
+def test_evaluate_writes_the_same_bytes(system, finished):
     if system not in systems.SYSTEMS:
         pytest.skip(f"{system} is not there")
     experiment, _ = finished(system)
@@ -116,7 +116,7 @@ def test_evaluate_gives_the_same_bytes(system, finished):
 
 
 @pytest.mark.parametrize("system", ["contextual_temporal", "handcrafted_late_fusion", "vgg19_lstm_attention", "stacking"])
-def test_new_media_is_predicted_as_the_corpus_was(system, finished, tmp_path):
+def test_predictions_of_new_media_equal_those_of_the_corpus(system, finished, tmp_path):
     if system not in systems.SYSTEMS:
         pytest.skip(f"{system} is not there")
     experiment, _ = finished(system)
@@ -126,5 +126,5 @@ def test_new_media_is_predicted_as_the_corpus_was(system, finished, tmp_path):
     assert all(abs(sum(segment.probabilities) - 1) < 1e-5 for segment in predicted.segments)
 
 
-def test_every_system_is_named_in_the_demo():
+def test_every_system_is_in_the_demo():
     assert set(systems.SYSTEMS) <= set(importlib.import_module("configs.demo").SYSTEMS)

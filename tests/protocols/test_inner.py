@@ -1,4 +1,4 @@
-"""Parts within parts: every clip in one of them, no group in two, and never a clip of the test part."""
+"""Inner folds and stacking parts: every clip is in one of them, no group is in two, and no clip is of the test part."""
 
 import pytest
 
@@ -10,7 +10,7 @@ EMOTIONS = ("neutral", "happy", "sad", "angry")
 
 
 def corpus(num_speakers: int = 12, num_takes: int = 2) -> tuple[list[Clip], list[int]]:
-    """Speakers x emotions x takes; the take is the sentence, and an attribute besides."""
+    """Return speakers x emotions x takes; the take is both the sentence and an attribute."""
     clips = [
         Clip(
             clip_id=f"s{speaker:02d}-{emotion}-{take}",
@@ -32,7 +32,7 @@ def groups_of(clip_ids, clips, by: str = "speaker") -> set[str]:
 
 
 def by_attribute(clips) -> FoldTable:
-    """One fold of a protocol that groups by an attribute of the corpus: the last two takes tested, the two before them for validation."""
+    """Return one fold of a protocol that groups by an attribute: the last two takes are tested, the two before them validate."""
     parts = [sorted(clip.clip_id for clip in clips if int(clip.attributes["round"]) in takes) for takes in (range(4), (4, 5), (6, 7))]
     return FoldTable("by_round", (Fold("rounds", *map(tuple, parts)),), groups_by="round", note="")
 
@@ -52,7 +52,7 @@ def test_inner_folds_divide_the_training_part(protocol, by):
             assert {clip_id.split("-")[1] for clip_id in part} == set(EMOTIONS)
 
 
-def test_inner_folds_follow_from_the_clips_alone():
+def test_inner_folds_are_deterministic():
     clips, labels = corpus()
     table = make_folds("speaker_k", clips, labels, num_folds=4)
     first = [inner_folds(table, fold, clips, labels, 3) for fold in table.folds]
@@ -74,7 +74,7 @@ def test_stacking_parts_are_disjoint_and_of_the_validation_part(protocol):
             assert len(select) == pytest.approx(len(fold.validation) / 5, abs=1)
 
 
-def test_few_validation_speakers_leave_one_to_select_by():
+def test_of_few_validation_speakers_one_selects():
     clips, labels = corpus(num_speakers=8)
     table = make_folds("speaker_k", clips, labels, num_folds=4)
     fold = table.folds[0]
@@ -83,8 +83,8 @@ def test_few_validation_speakers_leave_one_to_select_by():
     assert len(groups_of(train, clips)) == len(groups_of(select, clips)) == 1
 
 
-def test_where_one_speaker_trains_sentences_are_kept_apart():
-    """Of two speakers one is tested: training and validation are of the other one, and hold different sentences."""
+def test_with_one_training_speaker_inner_parts_share_no_sentences():
+    """One of two speakers is tested; the other one trains and validates, with different sentences."""
     clips, labels = corpus(num_speakers=2, num_takes=12)
     train, validation, test = (
         tuple(clip.clip_id for clip in clips if clip.speaker == speaker and (int(clip.attributes["round"]) % 4 == 3) == held)
@@ -99,15 +99,15 @@ def test_where_one_speaker_trains_sentences_are_kept_apart():
     assert not groups_of(train, clips, "sentence") & groups_of(select, clips, "sentence")
 
 
-def test_what_cannot_be_divided_says_why():
+def test_errors_of_parts_that_cannot_be_divided():
     clips, labels = corpus(num_speakers=4)
     table = make_folds("loso", clips, labels)
     fold = table.folds[0]
     with pytest.raises(ValueError, match=r"late.num_inner_folds must be 2 or more, got 1"):
         inner_folds(table, fold, clips, labels, 1)
-    with pytest.raises(ValueError, match=r"late.num_inner_folds=3: the part has 2 speakers and 3 parts .* other than loso"):
+    with pytest.raises(ValueError, match=r"late.num_inner_folds=3: 3 parts that share no speaker .* are 2 speakers; .* other than loso"):
         inner_folds(table, fold, clips, labels, 3)
-    with pytest.raises(ValueError, match=r"the stage 'stacked': the part has 1 speakers and 2 parts"):
+    with pytest.raises(ValueError, match=r"the stage 'stacked': 2 parts that share no speaker .* there are 1 speakers"):
         stacking_parts(table, fold, clips, labels)
     drawn = make_folds("random_k", clips, labels, num_folds=4)
     with pytest.raises(ValueError, match=r"late.num_inner_folds=90: 16 clips of protocol random_k cannot be divided"):

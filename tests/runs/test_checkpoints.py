@@ -99,7 +99,7 @@ def test_the_next_save_removes_damaged_newer_steps_and_temporary_folders(checkpo
         ({"trials": OWNER["trials"][::-1]}, "trial 0: fold: expected 0, found 1"),
         (
             {"trials": [*OWNER["trials"][:1], {"fold": 1, "hyper": {"learning_rate": 0.2}}]},
-            "trial 1: hyper: expected {'learning_rate': 0.1}",
+            "trial 1: hyper: expected {'learning_rate': 0.1",
         ),
         ({"trials": OWNER["trials"] * 2}, "trials: expected 2, found 4"),
     ],

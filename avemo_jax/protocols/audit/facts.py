@@ -1,4 +1,4 @@
-"""The leak audit of what a run is made of beside its folds: groups on disk, stacks, encoders, what is fitted, clips lost on the way."""
+"""The leak audit of everything but the folds: groups on disk, stacked networks, encoders, fits, feature columns and lost clips."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from avemo_jax.protocols.folds import PARTS, Fold, FoldTable
 
 
 def audit_groups(table: FoldTable) -> list[Finding]:
-    """Say where the corpus on disk has not the speakers or sessions that a published protocol names."""
+    """Return a finding if the corpus on disk does not have the speakers or sessions that a published protocol names."""
     differ = table.groups_differ
     return [Finding("groups_differ", differ.detail, len(differ.names), differ.names)] if differ else []
 
 
 @dataclasses.dataclass(frozen=True)
 class StackUse:
-    """How a stacked network came by what it learns from.
+    """The training clips of a stacked network and of one of its base networks.
 
     Attributes:
       fold: name of the fold.
-      base, stack: names of the networks below and of the stacked one.
-      base_trained_on: clips that the base network was trained on; a mapping where predictions are out of fold: clip -> the clips that
-        the network which predicts it was trained on.
-      stack_learns_from: clips whose predictions the stacked network learns from.
+      base, stack: names of the base network and of the stacked one.
+      base_trained_on: clips on which the base network was trained; for out-of-fold predictions a mapping: clip -> the clips on which the
+        network that predicts it was trained.
+      stack_learns_from: clips with predictions on which the stacked network is trained.
     """
 
     fold: str
@@ -39,7 +39,7 @@ class StackUse:
 
 
 def audit_stacks(uses: Iterable[StackUse]) -> list[Finding]:
-    """Look for base networks that predict clips which they were trained on for a stacked network to learn from."""
+    """Return a finding if a stacked network learns from predictions of clips on which its base networks were trained."""
     found = []
     for use in uses:
         trained_on = use.base_trained_on
@@ -52,7 +52,7 @@ def audit_stacks(uses: Iterable[StackUse]) -> list[Finding]:
     if not found:
         return []
     clips = sorted(set(itertools.chain.from_iterable(seen for _, seen in found)))
-    detail = f"base networks predict {number_of(len(clips), 'clip')} that they were trained on, and the stack learns from it: " + listed(
+    detail = f"base networks predict {number_of(len(clips), 'clip')} of their own training part for the stacked network: " + listed(
         [where for where, _ in found], 3
     )
     return [Finding("stack_saw_clips", detail, len(clips), tuple(clips))]
@@ -60,19 +60,19 @@ def audit_stacks(uses: Iterable[StackUse]) -> list[Finding]:
 
 @dataclasses.dataclass(frozen=True)
 class EncoderUse:
-    """An encoder with published weights: its name, what it was trained on (None: its owner does not say)."""
+    """An encoder with published weights: its name, and the corpora on which it was trained (None if its owner does not state them)."""
 
     encoder: str
     trained_on: tuple[str, ...] | None
 
 
 def audit_encoders(uses: Iterable[EncoderUse], corpora: Iterable[str]) -> list[Finding]:
-    """Look for encoders that were trained on a corpus of the experiment."""
+    """Return findings for encoders that were trained on a corpus of the experiment, or on unknown corpora."""
     names = {_letters(corpus) for corpus in corpora}
     findings = []
     for use in dict.fromkeys(uses):
         if use.trained_on is None:
-            findings.append(Finding("encoder_training_unknown", f"the owner of {use.encoder} does not say what it was trained on"))
+            findings.append(Finding("encoder_training_unknown", f"the owner of {use.encoder} does not state on what it was trained"))
         elif both := sorted(name for name in use.trained_on if _letters(name) in names):
             detail = f"{use.encoder} was trained on {listed(both)}, which this experiment tests on"
             findings.append(Finding("encoder_saw_corpus", detail, len(both), tuple(both)))
@@ -80,13 +80,13 @@ def audit_encoders(uses: Iterable[EncoderUse], corpora: Iterable[str]) -> list[F
 
 
 def _letters(corpus: str) -> str:
-    """A corpus's name without separators: "CREMA-D" and "crema_d" are one."""
+    """Return a corpus's name without separators, so that "CREMA-D" equals "crema_d"."""
     return re.sub(r"[\W_]", "", identity(corpus))
 
 
 @dataclasses.dataclass(frozen=True)
 class FitUse:
-    """A check by `fits.changed_by`: what is fitted, in which fold, and what of it changed when clips changed that it must not see."""
+    """A result of `fits.changed_by`: what is fitted, in which fold, and the fitted values that changed with clips outside the part."""
 
     what: str
     fold: str
@@ -94,18 +94,18 @@ class FitUse:
 
 
 def audit_fits(uses: Iterable[FitUse]) -> list[Finding]:
-    """Name what was fitted on clips outside the part that it may see."""
+    """Return a finding if something was fitted on clips outside its training part."""
     wrong = [use for use in uses if use.changed]
     if not wrong:
         return []
     examples = tuple(f"{use.what} ({use.fold}: {listed(use.changed, 3)})" for use in wrong)
     what = list(dict.fromkeys(use.what for use in wrong))
-    detail = f"{listed(what)} changes when clips outside its part change, shown in {number_of(len(wrong), 'fold')}: {listed(examples, 3)}"
+    detail = f"{listed(what)} changes when clips outside its part change, in {number_of(len(wrong), 'fold')}: {listed(examples, 3)}"
     return [Finding("fitted_outside_training", detail, len(what), examples)]
 
 
 def audit_columns(allowed: Mapping[str, str]) -> list[Finding]:
-    """Report the columns of a feature table that are kept on purpose though they give something away.
+    """Return a finding for columns of a feature table that may reveal the label and that the config allows.
 
     Args:
       allowed: column -> what it looks like ("a row counter", "the class (...)").
@@ -113,15 +113,15 @@ def audit_columns(allowed: Mapping[str, str]) -> list[Finding]:
     if not allowed:
         return []
     examples = tuple(f"{column!r} looks like {what}" for column, what in allowed.items())
-    detail = f"{number_of(len(allowed), 'column')} of the feature table may give the answer away: {listed(examples)}"
+    detail = f"{number_of(len(allowed), 'column')} of the feature table may reveal the label: {listed(examples)}"
     return [Finding("column_is_no_feature", detail, len(allowed), examples, allowed_by="views.table.allow_columns")]
 
 
 def audit_lost(folds: Sequence[Fold], lost: Mapping[str, str]) -> list[Finding]:
-    """Count the clips that gave no or a doubtful example, by kind and part.
+    """Return a finding with the numbers of damaged clips, by kind of damage, and of those in test parts.
 
     Args:
-      lost: clip -> what is wrong with it ("undecodable", "no_face", ...).
+      lost: clip -> kind of damage ("undecodable", "no_face", ...).
     """
     named = {clip: kind for clip, kind in lost.items() if any(clip in getattr(fold, part) for fold in folds for part in PARTS)}
     if not named:
@@ -129,8 +129,8 @@ def audit_lost(folds: Sequence[Fold], lost: Mapping[str, str]) -> list[Finding]:
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(named.values()).items()))
     tested = {clip for fold in folds for clip in fold.test}
     detail = (
-        f"{number_of(len(named), 'clip')} lost on the way ({kinds}), {len(named.keys() & tested)} of them in test parts: they are in the "
-        f"denominator, judged without what is lost"
+        f"{number_of(len(named), 'clip')} damaged ({kinds}), {len(named.keys() & tested)} of them in test parts: they stay in the "
+        f"denominator and are predicted from the remaining data"
     )
     examples = tuple(f"{clip} ({kind})" for clip, kind in sorted(named.items()))
     return [Finding("clips_lost", detail, len(named), examples)]

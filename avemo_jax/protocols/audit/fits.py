@@ -1,4 +1,4 @@
-"""Showing that what is fitted does not depend on clips which it must not see: they are changed, and nothing may change by a single bit."""
+"""Test that a fit ignores the clips outside its training part: change them, fit again, and compare the results bit for bit."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def changed_by(fit: Callable[[Arrays], Any], arrays: Arrays, rows: np.ndarray, *, seed: int = 0) -> list[str]:
-    """Fit twice, the second time with other content in some rows, and name what came out different.
+    """Return the names of fitted values that differ when some rows of the data change.
 
     Args:
-      fit: from arrays to whatever is fitted: arrays, numbers, words, in mappings, sequences and dataclasses of any depth. Must draw no
-        random numbers of its own.
-      arrays: name -> (N, ...); every array gets other rows: labels and masks as well as features.
-      rows: (R,) int, the rows that must not be seen.
-      seed: of what takes their place: finite and far from what stood there.
+      fit: called with arrays; returns the fitted values: arrays, numbers and strings in mappings, sequences and dataclasses of any depth.
+        Must be deterministic.
+      arrays: name -> (N, ...); features, labels and masks. The rows change in every array.
+      rows: (R,) int, the rows that the fit must not use.
+      seed: of the replacement values, see `with_other_rows`.
 
     Returns:
-      The names of the leaves whose bytes differ, or whose shape or type does; empty where the rows do not matter.
+      The sorted names of the leaves with other bytes, shape or type; empty if the fit ignores the rows.
     """
     before, after = (dict(_leaves(fit(content))) for content in (arrays, with_other_rows(arrays, rows, seed=seed)))
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
 def with_other_rows(arrays: Arrays, rows: np.ndarray, *, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return the same arrays with other content in those rows, of the same type.
+    """Return copies of the arrays with other values of the same type in these rows.
 
-    Floats come from far away but stay finite. Integers (labels, pictures) lie between the smallest and the largest that occur, 0 counted
-    in, and every one of them changes; an array of zeros alone has no other value to take and stays as it is.
+    New floats are about 1000 times as large as the old ones, and finite. New integers (labels, pixels) lie between the smallest and the
+    largest value of the array, 0 included, and all of them differ from the old ones; an array of zeros stays unchanged, because its range
+    has one value.
     """
     random = np.random.default_rng(seed)
     changed = {}
@@ -51,10 +52,10 @@ def with_other_rows(arrays: Arrays, rows: np.ndarray, *, seed: int = 0) -> dict[
 
 
 def _other_integers(old: np.ndarray, low: int, high: int, random: np.random.Generator) -> np.ndarray:
-    """Draw integers of the same type from low to high, each another than the old one; the old ones where low is high."""
+    """Draw integers of the same type from low to high, each different from the old one; return the old ones if low equals high."""
     if low == high:
         return old
-    # Distances from low, modulo 2**64: the range of a type may be one more than its largest number (0 to 255 has 256).
+    # Distances from low, modulo 2**64, because a range may have more values than its type can count (0 to 255 has 256).
     start = np.uint64(low % 2**64)
     distance = old.astype(np.uint64) - start
     drawn = random.integers(0, high - low, old.shape, np.uint64)
@@ -62,7 +63,7 @@ def _other_integers(old: np.ndarray, low: int, high: int, random: np.random.Gene
 
 
 def _leaves(tree: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Every leaf as (dotted name, something that is equal where and only where the leaf is, byte for byte)."""
+    """Yield (dotted name, value) of every leaf; two values are equal if and only if type, shape and bytes of the leaves are."""
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         tree = {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
     if isinstance(tree, Mapping):

@@ -1,7 +1,7 @@
 """The leak audit of folds: what two parts share, and which clips are left out or counted twice.
 
-A pure function from clips, folds and pairs of equal media to findings; `findings.judge` then says what is allowed. Nothing here reads a
-file or a config, so that the same function audits a run of ours and a split list of anybody's.
+A pure function from clips, folds and pairs of equal media to findings; `findings.mark_allowed` then adds what the config allows. Nothing
+here reads a file or a config, so that the same function audits our runs and third-party split lists.
 """
 
 from __future__ import annotations
@@ -20,17 +20,23 @@ from avemo_jax.protocols.audit.findings import Finding, listed, number_of
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.named import natural_order
 
-# A corpus of so few sentences has them in all parts however it is divided.
+# With so few sentences, every split has all of them in all parts.
 FEW_SENTENCES = 20
-# Where a sentence is spoken by this share of the speakers (the middle sentence), everybody reads the same ones, and no split by speaker can
-# keep sentences apart. Improvised speech, film and scripts with roles stay far below.
+# If the median sentence is spoken by at least this share of the speakers, all speakers read the same sentences, and no split by speaker can
+# separate sentences. Improvised speech, film and scripts with roles are far below.
 READ_BY_ALL = 0.5
-_SMALLEST_OVERLAP_S = 0.05  # spans of one file that touch by no more than this do not overlap
+_SMALLEST_OVERLAP_S = 0.05  # spans of one file that overlap by at most this count as adjacent
 
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A stretch of a media file: path as the list names it, seconds (None: from the beginning, to the end), place in picture or table."""
+    """A segment of a media file.
+
+    Attributes:
+      path: as in the list or the corpus.
+      start_s, end_s: in seconds; None means the beginning or the end of the file.
+      region: "sound", or the region of the picture or the row of a table of pixels.
+    """
 
     path: str
     start_s: float | None = None
@@ -40,14 +46,14 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """What the audit knows of one clip, or of one row of a split list; "" where it is not known.
+    """A clip, or a row of a split list, as the audit sees it; "" for unknown fields.
 
     Attributes:
-      item_id: as folds name it.
-      speaker, sentence, label: as `Clip` has them.
-      recording: what it was cut from, where it is a segment or a frame of something longer.
-      corpus: whose it is, where several are joined.
-      media: the stretches of files that it is made of.
+      item_id: name of the item in the folds.
+      speaker, sentence, label: as in `Clip`.
+      recording: from which the item was cut, if it is a segment or a frame of something longer.
+      corpus: of the item.
+      media: segments of files of which it consists.
     """
 
     item_id: str
@@ -60,11 +66,11 @@ class Item:
 
 
 def items_of(clips: Sequence[Clip]) -> tuple[Item, ...]:
-    """What the audit knows of the clips of a corpus, or of several, whose speakers and sentences are not each other's."""
+    """Return the clips as items; with several corpora, speakers and sentences get the corpus as prefix."""
     several = len({identity(clip.corpus) for clip in clips}) > 1
 
     def of_corpus(clip: Clip, name: str) -> str:
-        is_named = not several or not name or name.startswith(f"{clip.corpus}:")  # joined corpora name their speakers so already
+        is_named = not several or not name or name.startswith(f"{clip.corpus}:")  # joined corpora have this prefix already
         return name if is_named else f"{clip.corpus} {name}"
 
     return tuple(
@@ -91,20 +97,20 @@ def items_of(clips: Sequence[Clip]) -> tuple[Item, ...]:
 def audit_folds(
     folds: Sequence[Fold], items: Sequence[Item], *, each_once: bool, shared_media: Sequence[SharedMedia] | None = None
 ) -> list[Finding]:
-    """Look for what two parts of a fold share, and for clips that are left out or counted twice.
+    """Return findings for everything that two parts of a fold share, and for clips that are left out or counted twice.
 
     Args:
-      folds: the parts may be empty, but for the test part.
-      items: everything that the folds divide.
+      folds: train and validation parts may be empty.
+      items: all items that the folds divide.
       each_once: the protocol tests every clip exactly once.
-      shared_media: pairs of clips that hold the same recording; None where nobody looked.
+      shared_media: pairs of clips that hold the same recording; None if media were not compared.
     """
     members = _Members(folds, items)
     findings = [
         *members.coverage(each_once=each_once),
         *members.shared("clip_in_two_parts", [item.item_id for item in items], "clip", by=clip_identity),
         *_clips_that_look_alike(members, items),
-        *members.shared("speaker_in_two_parts", [item.speaker for item in items], "speaker", spares_validation=True),
+        *members.shared("speaker_in_two_parts", [item.speaker for item in items], "speaker", info_without_test=True),
         *_speakers_that_look_alike(members, items),
         *_sentences(members, items),
         *_recordings(members, items),
@@ -112,16 +118,16 @@ def audit_folds(
     ]
     num_unknown = sum(not item.speaker for item in items)
     if num_unknown:
-        detail = f"{num_unknown} of {len(items)} clips have no speaker: nobody can say whether one of theirs is in two parts"
+        detail = f"{num_unknown} of {len(items)} clips have no speaker, so the audit cannot check whether that speaker is in two parts"
         findings.append(Finding("speakers_unknown", detail, num_unknown))
     if absent := [fold.name for fold in folds if not fold.validation]:
-        detail = f"no validation part in {listed(absent)}: what is chosen there is chosen on the training or on the test part"
+        detail = f"no validation part in {listed(absent)}: epochs and settings are chosen on the training or the test part there"
         findings.append(Finding("validation_absent", detail, len(absent)))
     return findings
 
 
 class _Members:
-    """Which items are in which part of which fold: (number of items, 3) bool a fold."""
+    """Membership of items in parts: (num_items, 3) bool for each fold."""
 
     def __init__(self, folds: Sequence[Fold], items: Sequence[Item]):
         self.folds, self.items = folds, items
@@ -143,17 +149,20 @@ class _Members:
         groups: Sequence[str],
         word: str,
         *,
-        spares_validation: bool = False,
+        info_without_test: bool = False,
         reason: str = "",
         by: Callable[[str], str] = identity,
     ) -> list[Finding]:
-        """A finding of that name if a group ("" is none), however it is spelled, has members in two parts of a fold.
+        """Return a finding of that name if a group, in any spelling, has members in two parts of a fold.
 
         Args:
-          spares_validation: it is only a note where no test part is concerned: a validation part that is too easy makes the choice poorer
-            and no number better.
-          reason: why it is only a note however that may be, "" where it is not.
-          by: what the spellings of one group share.
+          name: of the finding.
+          groups: group of each item; "" for none.
+          word: kind of group, for the message.
+          info_without_test: the finding is only info if no test part is concerned: a validation part that is too easy makes the choice
+            poorer but no test result better.
+          reason: why the finding is only info; "" if it is not.
+          by: maps all spellings of a group to one identity.
         """
         spelled = {key: " = ".join(several) for key, several in spellings(groups, by).items()}
         shown = np.asarray([spelled.get(by(group), "") for group in groups], dtype=object).astype(str)
@@ -172,22 +181,24 @@ class _Members:
                 where.setdefault(str(names[group]), f"{fold.name}: {parts}")
         if not where:
             return []
-        if spares_validation and not concerns_test:
+        if info_without_test and not concerns_test:
             reason = "no test part is concerned"
         examples = [f"{group} ({where[group]})" for group in sorted(where, key=natural_order)]
         folds = f"in {num_folds} of {number_of(len(self.folds), 'fold')}"
         detail = f"{number_of(len(where), word)} in two parts of a fold, {folds}: {listed(examples, 3)}{f'; {reason}' if reason else ''}"
-        return [Finding(name, detail, len(where), tuple(examples), "notes" if reason else "")]
+        return [Finding(name, detail, len(where), tuple(examples), "info" if reason else "")]
 
-    def alike(
+    def look_alikes(
         self, name: str, identities: Sequence[str], pairs: Iterable[tuple[str, str]], shown: Callable[[str], str], word: str
     ) -> list[Finding]:
-        """A finding of that name if two identities that are probably one are in different parts of a fold; a note where none is tested.
+        """Return a finding of that name if two identities that are probably one are in two parts of a fold; info if none of them is tested.
 
         Args:
-          identities: of what each item belongs to.
+          name: of the finding.
+          identities: identity of each item's speaker or clip.
           pairs: of identities that are probably one.
-          shown: spellings of an identity.
+          shown: returns the spellings of an identity, for the message.
+          word: kind of identity, for the message.
         """
         pairs = list(pairs)
         if not pairs:
@@ -210,10 +221,10 @@ class _Members:
         examples = [f"{pair} ({parts})" for pair, parts in where.items()]
         number = f"{number_of(len(where), 'pair')} of {word}s in two parts of a fold that look like one {word}"
         reason = "" if concerns_test else "; no test part is concerned"
-        return [Finding(name, f"{number}: {listed(examples, 3)}{reason}", len(where), tuple(examples), "notes" if reason else "")]
+        return [Finding(name, f"{number}: {listed(examples, 3)}{reason}", len(where), tuple(examples), "info" if reason else "")]
 
     def pairs(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
-        """Of pairs of rows: (P,) whether both are used in some fold, and for those ever apart where they are."""
+        """Return for P pairs of rows: (P,) bool, both are in some fold; and pair -> fold and parts of those that are in two parts."""
         together = np.zeros(len(first), bool)
         where: dict[int, str] = {}
         for fold, inside in zip(self.folds, self.of, strict=True):
@@ -226,22 +237,22 @@ class _Members:
         return together, where
 
     def coverage(self, *, each_once: bool) -> list[Finding]:
-        """Clips that are nowhere, never tested, tested twice, or not of the corpus."""
+        """Return findings for clips that are in no part, never tested, tested twice, or not in the corpus."""
         findings = []
         if self.unknown:
             examples = [f"{item_id} ({where})" for item_id, where in self.unknown.items()]
             detail = f"{number_of(len(examples), 'clip')} of the folds that the corpus does not have: {listed(examples, 3)}"
             findings.append(Finding("clip_dropped", detail, len(examples), tuple(examples)))
-        nowhere: dict[str, str] = {}
+        in_no_part: dict[str, str] = {}
         times_tested = np.zeros(len(self.items), int)
         for fold, inside in zip(self.folds, self.of, strict=True):
             times_tested += inside[:, PARTS.index("test")]
             for row in np.flatnonzero(~inside.any(axis=1)).tolist():
-                nowhere.setdefault(self.items[row].item_id, fold.name)
-        if nowhere:
-            examples = [f"{item_id} ({fold})" for item_id, fold in nowhere.items()]
-            detail = f"{number_of(len(nowhere), 'clip')} in no part of a fold: {listed(examples, 3)}"
-            findings.append(Finding("clip_dropped", detail, len(nowhere), tuple(examples)))
+                in_no_part.setdefault(self.items[row].item_id, fold.name)
+        if in_no_part:
+            examples = [f"{item_id} ({fold})" for item_id, fold in in_no_part.items()]
+            detail = f"{number_of(len(in_no_part), 'clip')} in no part of a fold: {listed(examples, 3)}"
+            findings.append(Finding("clip_dropped", detail, len(in_no_part), tuple(examples)))
         if each_once:
             for name, wrong, what in (
                 ("clip_dropped", times_tested == 0, "in no test part, though the protocol tests each clip once"),
@@ -254,13 +265,13 @@ class _Members:
 
 
 def _speakers_that_look_alike(members: _Members, items: Sequence[Item]) -> list[Finding]:
-    """Speakers of one corpus, or of two that have the same first word in their names, whose names differ by little."""
+    """Compare speakers with similar names, of one corpus or of two corpora with the same first word in their names."""
 
     def corpus(item: Item) -> str:
         word = re.search(r"[^\W\d_]+", identity(item.corpus))
         return word.group() if word else identity(item.corpus)
 
-    def name(item: Item) -> str:  # items of several corpora have the corpus before the speaker's own name
+    def name(item: Item) -> str:  # with several corpora the speaker's name has the corpus as prefix
         return item.speaker.removeprefix(item.corpus).lstrip(": ") if item.corpus else item.speaker
 
     of_corpus: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -271,16 +282,16 @@ def _speakers_that_look_alike(members: _Members, items: Sequence[Item]) -> list[
             same_name.append(speaker)
     pairs = []
     for corpus_word, named in of_corpus.items():
-        if corpus_word:  # speakers of no corpus may be of any
+        if corpus_word:  # speakers without a corpus may belong to any
             named = {one: [*named.get(one, ()), *of_corpus.get("", {}).get(one, ())] for one in {*named, *of_corpus.get("", {})}}
-        pairs += [pair for same in named.values() for pair in itertools.combinations(same, 2)]  # of one name in two such corpora
+        pairs += [pair for same in named.values() for pair in itertools.combinations(same, 2)]  # the same name in two such corpora
         pairs += [pair for first, second in look_alikes(named) for pair in itertools.product(named[first], named[second])]
     spelled = spellings(item.speaker for item in items)
-    return members.alike("speakers_look_alike", speakers, pairs, lambda one: " = ".join(spelled[one]), "speaker")
+    return members.look_alikes("speakers_look_alike", speakers, pairs, lambda one: " = ".join(spelled[one]), "speaker")
 
 
 def _clips_that_look_alike(members: _Members, items: Sequence[Item]) -> list[Finding]:
-    """Clips of which one is named with folders and one without, but for those of different speakers."""
+    """Compare clips of which one is named with folders and one without, unless their speakers differ."""
     clips = [clip_identity(item.item_id) for item in items]
     speaker_of = {clip: identity(item.speaker) for clip, item in zip(clips, items, strict=True)}
 
@@ -289,24 +300,25 @@ def _clips_that_look_alike(members: _Members, items: Sequence[Item]) -> list[Fin
 
     pairs = [pair for pair in folders_differ(clips) if may_be_one(*pair)]
     spelled = spellings((item.item_id for item in items), clip_identity)
-    return members.alike("clips_look_alike", clips, pairs, lambda one: " = ".join(spelled[one]), "clip")
+    return members.look_alikes("clips_look_alike", clips, pairs, lambda one: " = ".join(spelled[one]), "clip")
 
 
 def _sentences(members: _Members, items: Sequence[Item]) -> list[Finding]:
-    """Sentences in two parts; corpus by corpus, for one may have a few that all read and another many that each reads alone."""
+    """Return findings for sentences in two parts; each corpus has its own severity, see `_why_sentences_are_shared`."""
     corpora = [identity(item.corpus) for item in items]
     reasons = {
-        corpus: _sentences_are_shared([item for item, of in zip(items, corpora, strict=True) if of == corpus]) for corpus in set(corpora)
+        corpus: _why_sentences_are_shared([item for item, of in zip(items, corpora, strict=True) if of == corpus])
+        for corpus in set(corpora)
     }
     findings = []
     for reason in sorted(set(reasons.values())):
         sentences = [item.sentence if reasons[corpus] == reason else "" for item, corpus in zip(items, corpora, strict=True)]
-        findings += members.shared("sentence_in_two_parts", sentences, "sentence", spares_validation=True, reason=reason)
+        findings += members.shared("sentence_in_two_parts", sentences, "sentence", info_without_test=True, reason=reason)
     return findings
 
 
-def _sentences_are_shared(items: Sequence[Item]) -> str:
-    """Why no split could keep the sentences of these apart, "" where one could."""
+def _why_sentences_are_shared(items: Sequence[Item]) -> str:
+    """Return why no split could separate the sentences of these items, or "" if a split could."""
     speakers_of: dict[str, set[str]] = defaultdict(set)
     for item in items:
         if item.sentence:
@@ -314,23 +326,23 @@ def _sentences_are_shared(items: Sequence[Item]) -> str:
     num_speakers = len({identity(item.speaker) for item in items if item.sentence})
     few = len(speakers_of) <= FEW_SENTENCES
     read_by_all = num_speakers > 1 and np.median([len(speakers) for speakers in speakers_of.values()] or [0]) >= READ_BY_ALL * num_speakers
-    return f"the corpus has only {len(speakers_of)}" if few else "every speaker reads the same ones" if read_by_all else ""
+    return f"the corpus has only {len(speakers_of)} sentences" if few else "every speaker reads the same ones" if read_by_all else ""
 
 
 def _recordings(members: _Members, items: Sequence[Item]) -> list[Finding]:
-    """Pieces of one recording in two parts: by the recording's name, and by spans of one file that overlap."""
+    """Return a finding for segments of one recording in two parts, by the recording's name or by overlapping spans of one file."""
     named = members.shared("segments_in_two_parts", [item.recording for item in items], "recording", by=clip_identity)
-    return named or members.shared("segments_in_two_parts", _overlapping(items), "stretch of a file")
+    return named or members.shared("segments_in_two_parts", _overlapping(items), "segment of a file")
 
 
 def _overlapping(items: Sequence[Item]) -> list[str]:
-    """Name of the stretch that each item lies in; "" where no other item overlaps with it, or where both have the very same span."""
+    """Return for each item a name of the overlapping spans to which it belongs; "" if it overlaps none, or only equal spans."""
     spans: dict[tuple[str, str], dict[tuple[float, float], list[int]]] = defaultdict(lambda: defaultdict(list))
     for row, item in enumerate(items):
         for span in set(item.media):
             whole = (span.start_s or 0.0, np.inf if span.end_s is None else span.end_s)
             spans[span.path, span.region][whole].append(row)
-    stretch = [""] * len(items)
+    names = [""] * len(items)
     for (path, _), rows_of in spans.items():
         reached = -np.inf
         group: list[tuple[float, float]] = []
@@ -338,11 +350,11 @@ def _overlapping(items: Sequence[Item]) -> list[str]:
             if start_s >= reached - _SMALLEST_OVERLAP_S:
                 if len(group) > 1:
                     for row in itertools.chain.from_iterable(rows_of[span] for span in group):
-                        stretch[row] = f"{path} from {group[0][0]:g} s"
+                        names[row] = f"{path} from {group[0][0]:g} s"
                 group = []
             group.append((start_s, end_s))
             reached = max(reached, end_s)
-    return stretch
+    return names
 
 
 def _media(members: _Members, items: Sequence[Item], shared_media: Sequence[SharedMedia] | None) -> list[Finding]:
@@ -370,10 +382,10 @@ def _media(members: _Members, items: Sequence[Item], shared_media: Sequence[Shar
             examples = tuple(f"{pairs[i].first} and {pairs[i].second} ({at}; {pairs[i].detail})" for i, at in where.items())
             detail = f"{number_of(len(where), 'pair')} of clips with {word} in two parts of a fold: {listed(examples, 2)}"
             findings.append(Finding(name, detail, len(where), examples))
-        if kept := [pairs[i] for i in np.flatnonzero(together).tolist() if i not in where]:
-            examples = tuple(f"{pair.first} and {pair.second} ({pair.detail})" for pair in kept)
-            detail = f"{number_of(len(kept), 'pair')} of clips with {word}, always in one part: {listed(examples, 2)}"
-            findings.append(Finding("duplicates_in_one_part", detail, len(kept), examples))
+        if in_one_part := [pairs[i] for i in np.flatnonzero(together).tolist() if i not in where]:
+            examples = tuple(f"{pair.first} and {pair.second} ({pair.detail})" for pair in in_one_part)
+            detail = f"{number_of(len(in_one_part), 'pair')} of clips with {word}, always in one part: {listed(examples, 2)}"
+            findings.append(Finding("duplicates_in_one_part", detail, len(in_one_part), examples))
     if shared_media is None:
-        findings.append(Finding("media_not_compared", "near-duplicate media were not looked for"))
+        findings.append(Finding("media_not_compared", "the audit did not search for near-duplicate media"))
     return findings

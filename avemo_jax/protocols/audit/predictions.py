@@ -1,4 +1,4 @@
-"""The leak audit of results: predictions against the folds and labels that they are meant to be of."""
+"""The leak audit of predictions: compare them with the folds and labels of the run."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def audit_predictions(
     label: Sequence[str],
     predicted_classes: Sequence[str],
 ) -> list[Finding]:
-    """Compare the rows of predictions with the folds: each test clip once for each seed, nothing dropped, nothing else, labels as they are.
+    """Check that the predictions have each test clip once a seed, no other clips, and the labels and classes of the corpus.
 
     Args:
-      folds: of the plan.
-      labels: clip -> its class, for all clips of the experiment.
-      classes: of the label set, in order.
-      seeds: that were trained.
+      folds: of the protocol.
+      labels: clip -> class name, for all clips of the experiment.
+      classes: class names of the label set, in order.
+      seeds: of the run.
       clip, fold, seed, label: (N,) columns of predictions.csv; labels as class names.
-      predicted_classes: what its p_<class> columns are of.
+      predicted_classes: class names of the p_<class> columns.
     """
     findings = []
     if tuple(classes) != tuple(predicted_classes):
@@ -45,7 +45,7 @@ def audit_predictions(
     for name, wrong, what in (
         ("clip_dropped", sorted(expected - found.keys()), "of the test parts without a prediction"),
         ("clip_counted_twice", sorted(key for key, count in found.items() if count > 1), "predicted more than once"),
-        ("prediction_outside_test_part", sorted(found.keys() - expected), "predicted that are not in the test part of the fold"),
+        ("prediction_outside_test_part", sorted(found.keys() - expected), "predicted but not in the test part of the fold"),
     ):
         if wrong:
             examples = tuple(f"{one} ({where}, seed {number})" for one, where, number in wrong[: NUM_EXAMPLES + 1])
@@ -54,6 +54,6 @@ def audit_predictions(
             findings.append(Finding(name, detail, num_clips, examples))
     if changed:
         examples = tuple(f"{one} is {labels[one]}" for one in changed)
-        detail = f"{number_of(len(changed), 'clip')} with another label than the corpus gives: {listed(examples, 3)}"
+        detail = f"{number_of(len(changed), 'clip')} with another label than in the corpus: {listed(examples, 3)}"
         findings.append(Finding("label_changed", detail, len(changed), examples))
     return findings

@@ -1,11 +1,11 @@
-"""Anybody's split list: a CSV that says of each clip which part of which fold it is in, read into what the leak audit looks at.
+"""Third-party split lists: read a CSV of clips with their folds and parts into items and folds for the leak audit.
 
-Columns are recognised by their names or told (role=column). Four layouts are understood:
+Columns are recognised by their names or given (role=column). Four layouts are supported:
 
     part                  one split: train, validation or test in every row
     fold                  cross-validation: the fold in which a clip is tested; it trains in all others
-    fold and part         a row for every clip and fold
-    fold1, fold2, ...     a column a fold, a part in every cell
+    fold and part         one row for every clip and fold
+    fold1, fold2, ...     one column a fold, a part in every cell
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.named import natural_order
 
-# Role -> names by which a column is recognised, the likeliest first; compared without case, blanks, "-" and "_".
+# Role -> names by which a column is recognised, the most likely first; compared without case, blanks, "-" and "_".
 ROLES: dict[str, tuple[str, ...]] = {
     "clip": ("clip", "clip_id", "utterance", "utterance_id", "utt", "utt_id", "id", "name", "sample", "key"),
     "path": ("path", "file", "filename", "file_name", "filepath", "audio", "wav", "video", "image", "media", "audio_path", "video_path"),
@@ -52,12 +52,12 @@ _VIDEO_SUFFIXES = (
     *(".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff"),
 )
 _PIECE = re.compile(r"(.+?)[\s_.-]*(?:seg|segment|frame|frm|chunk|crop|window|win|patch)[\s_-]*\d+(?:\.\w+)?", re.IGNORECASE)
-# Where so many clips are tested exactly once, a list of several folds means to test each once.
-_MOSTLY = 0.9
+# If at least this share of the clips is tested exactly once, a list of several folds is a cross-validation that tests each clip once.
+_SHARE_TESTED_ONCE = 0.9
 
 
 class SplitListError(ValueError):
-    """A file that is no split list; the message says what was expected, what was found and how to mend it."""
+    """An invalid split list; the message states what was expected, what was found and how to fix it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,13 +67,13 @@ class SplitList:
     Attributes:
       path: of the CSV.
       items: its clips, or their segments, in order of first mention.
-      folds: in natural order; the validation part may be empty, and so may the training part of a list that names none.
-      each_once: it means to test every clip exactly once.
+      folds: in natural order; the validation part may be empty, and the training part if the list names none.
+      each_once: the list is a cross-validation that tests every clip exactly once.
       columns: role -> column.
-      repeated: items that a fold's test part has several times.
-      labels_of: item -> labels, of those that have several.
-      joined: role -> names that are spelled in several ways, each with its spellings.
-      told_by_names: the corpora whose naming rules told speakers or sentences, and which of these.
+      repeated: items that are several times in the test part of a fold.
+      labels_of: item -> labels, for items with several labels.
+      joined: role -> names with several spellings, each as a tuple of its spellings.
+      read_from_names: which of speaker and sentence were read from names by the naming rules of which corpora, as text; "" if none.
     """
 
     path: Path
@@ -84,10 +84,10 @@ class SplitList:
     repeated: tuple[str, ...]
     labels_of: Mapping[str, tuple[str, ...]]
     joined: Mapping[str, tuple[tuple[str, ...], ...]] = dataclasses.field(default_factory=dict)
-    told_by_names: str = ""
+    read_from_names: str = ""
 
     def clips(self) -> tuple[Clip, ...]:
-        """The items that name a media file, as clips, for a comparison of their media."""
+        """Return the items with a media file as clips, for a comparison of their media."""
         return tuple(
             Clip(
                 clip_id=item.item_id,
@@ -106,87 +106,87 @@ class SplitList:
 def read_split_list(
     path: Path, columns: Mapping[str, str] | None = None, known_names: Callable[[Iterable[str]], Mapping[str, Clip]] | None = None
 ) -> SplitList:
-    """Read a split list.
+    """Return the split list in a CSV file.
 
     Args:
       path: CSV with a header; fields are separated by commas, semicolons or tabs.
-      columns: role -> column, for those that have names of their own.
-      known_names: from names of clips or files to what those say that follow a corpus's naming rules; used for speakers and sentences
-        where no column has them.
+      columns: role -> column, for columns that are not recognised by name.
+      known_names: parses names of clips or files by the naming rules of known corpora; used for speakers and sentences that no column
+        has.
 
     Raises:
-      SplitListError: the file is no table, a column is missing, or a row does not say what it should, with its line.
+      SplitListError: the file is no table, a column is missing, or a row is invalid; the message names the line.
     """
     header, rows = _read(Path(path))
     found, fold_columns = _columns(path, header, dict(columns or {}))
     cells: dict[str, list[str]] = {role: [row[column] for _, row in rows] for role, column in found.items() if role in _NAMES}
     same = {role: _files(names) if role in ("clip", "path") else identity for role, names in cells.items()}
     spelled = {role: first_spellings(cells[role], same[role]) for role in cells if role in ("clip", "path", "fold")}
-    things: dict[tuple[str, str, float | None, float | None], dict[str, str]] = {}
+    entries: dict[tuple[str, str, float | None, float | None], dict[str, str]] = {}
     parts_of: dict[str, dict[str, list[tuple[str, str, float | None, float | None]]]] = defaultdict(lambda: {part: [] for part in PARTS})
     labels: dict[tuple, dict[str, str]] = defaultdict(dict)  # label's identity -> its first spelling
     for line, row in rows:
         cell = {role: spelled[role].get(row[column], "") if role in spelled else row[column] for role, column in found.items()}
         clip = cell.get("clip") or cell.get("path") or ""
         if not clip:
-            raise SplitListError(f"{path}, line {line}: the row names no clip (columns {_said(found, 'clip', 'path')})")
-        thing = (clip, cell.get("path", ""), _seconds(path, line, cell, "start"), _seconds(path, line, cell, "end"))
+            raise SplitListError(f"{path}, line {line}: the row names no clip (columns {_quoted_columns(found, 'clip', 'path')})")
+        entry = (clip, cell.get("path", ""), _seconds(path, line, cell, "start"), _seconds(path, line, cell, "end"))
         if cell.get("label"):
-            labels[thing].setdefault(identity(cell["label"]), cell["label"])
+            labels[entry].setdefault(identity(cell["label"]), cell["label"])
         facts = {role: cell.get(role, "") for role in _FACTS}
-        known = things.setdefault(thing, facts)
+        known = entries.setdefault(entry, facts)
         for role, value in facts.items():
             if value and known[role] and identity(value) != identity(known[role]):
-                raise SplitListError(f"{path}, line {line}: clip {clip} has {role} {value!r} here and {known[role]!r} above")
+                raise SplitListError(f"{path}, line {line}: clip {clip} has {role} {value!r}, and {known[role]!r} in an earlier row")
             known[role] = known[role] or value
         for fold, part in _places(path, line, row, cell, fold_columns, found):
             if part:
-                parts_of[fold][part].append(thing)
+                parts_of[fold][part].append(entry)
             else:
                 parts_of[fold]  # a fold in which no clip is tested is still a fold
-    names = _names(list(things))
-    told = _tell(things, found, known_names) if known_names else ""
+    names = _names(list(entries))
+    read_from_names = _add_facts_from_names(entries, found, known_names) if known_names else ""
     if "fold" in found and "part" not in found:
-        _train_on_the_others(parts_of, list(things))
+        _train_on_the_others(parts_of, list(entries))
     folds = tuple(
-        Fold(name, **{part: tuple(dict.fromkeys(names[thing] for thing in things_in)) for part, things_in in parts_of[name].items()})
+        Fold(name, **{part: tuple(dict.fromkeys(names[entry] for entry in entries_in)) for part, entries_in in parts_of[name].items()})
         for name in sorted(parts_of, key=natural_order)
     )
     if not any(fold.test for fold in folds):
-        raise SplitListError(f"{path}: no clip is in a test part; say which column tells it: --columns=part=NAME or --columns=fold=NAME")
+        raise SplitListError(f"{path}: no clip is in a test part; name the column: --columns=part=NAME or --columns=fold=NAME")
     tested = Counter(name for fold in folds for name in fold.test)
-    each_once = len(folds) > 1 and sum(count == 1 for count in tested.values()) >= _MOSTLY * len(things)
-    repeated = sorted({names[thing] for parts in parts_of.values() for thing, count in Counter(parts["test"]).items() if count > 1})
-    corpora = {identity(facts["corpus"]) for facts in things.values()} - {""}
-    items = tuple(_item(names[thing], thing, facts, labels[thing], several=len(corpora) > 1) for thing, facts in things.items())
-    several = {names[thing]: tuple(words.values()) for thing, words in labels.items() if len(words) > 1}
+    each_once = len(folds) > 1 and sum(count == 1 for count in tested.values()) >= _SHARE_TESTED_ONCE * len(entries)
+    repeated = sorted({names[entry] for parts in parts_of.values() for entry, count in Counter(parts["test"]).items() if count > 1})
+    corpora = {identity(facts["corpus"]) for facts in entries.values()} - {""}
+    items = tuple(_item(names[entry], entry, facts, labels[entry], several=len(corpora) > 1) for entry, facts in entries.items())
+    several = {names[entry]: tuple(words.values()) for entry, words in labels.items() if len(words) > 1}
     columns_found = found | {"folds": ", ".join(fold_columns)}
     joined = {role: pairs for role, names in cells.items() if (pairs := joined_spellings(names, same[role]))}
-    return SplitList(Path(path), items, folds, each_once, columns_found, tuple(repeated), several, joined, told)
+    return SplitList(Path(path), items, folds, each_once, columns_found, tuple(repeated), several, joined, read_from_names)
 
 
-def _tell(
-    things: Mapping[tuple, dict[str, str]], found: Mapping[str, str], known_names: Callable[[Iterable[str]], Mapping[str, Clip]]
+def _add_facts_from_names(
+    entries: Mapping[tuple, dict[str, str]], found: Mapping[str, str], known_names: Callable[[Iterable[str]], Mapping[str, Clip]]
 ) -> str:
-    """Put in what the names of clips or their files tell of facts that no column has; returns which, and by which corpora's rules."""
+    """Add facts that no column has and that names of clips or files contain; return which facts, and the corpora of the naming rules."""
     absent = [role for role in ("speaker", "sentence", "corpus") if role not in found]
     clips: Mapping[str, Clip] = {}
-    for names in dict.fromkeys(tuple(thing[place] for thing in things if thing[place]) for place in (1, 0)):  # a file says more than an id
+    for names in dict.fromkeys(tuple(entry[place] for entry in entries if entry[place]) for place in (1, 0)):  # files first
         clips = clips or known_names(names)
-    of_thing = {thing: clip for thing in things if (clip := clips.get(thing[1]) or clips.get(thing[0]))}
-    num_files = Counter((clip.corpus, clip.clip_id) for clip in of_thing.values())
-    told: set[str] = set()
-    for thing, clip in of_thing.items():
-        told |= {role for role in absent if role != "corpus" and getattr(clip, role)}
-        things[thing].update({role: getattr(clip, role) for role in absent})
-        if num_files[clip.corpus, clip.clip_id] > 1:  # its film and its sound
-            things[thing]["recording"] = things[thing]["recording"] or f"{clip.corpus} {clip.clip_id}"
+    of_entry = {entry: clip for entry in entries if (clip := clips.get(entry[1]) or clips.get(entry[0]))}
+    num_files = Counter((clip.corpus, clip.clip_id) for clip in of_entry.values())
+    added: set[str] = set()
+    for entry, clip in of_entry.items():
+        added |= {role for role in absent if role != "corpus" and getattr(clip, role)}
+        entries[entry].update({role: getattr(clip, role) for role in absent})
+        if num_files[clip.corpus, clip.clip_id] > 1:  # video and audio of one clip
+            entries[entry]["recording"] = entries[entry]["recording"] or f"{clip.corpus} {clip.clip_id}"
     corpora = " and ".join(sorted({clip.corpus for clip in clips.values()}))
-    return f"{' and '.join(sorted(told))}, read off names of {corpora}" if told else ""
+    return f"{' and '.join(sorted(added))} (naming rules of {corpora})" if added else ""
 
 
 def _files(names: Iterable[str]) -> Callable[[str], str]:
-    """Identity of clips or files: other kinds of file of one clip are apart, a name without a suffix is the clip's first file."""
+    """Return an identity of clips or files: files of different types differ, and a name without a suffix is the clip's first file."""
     suffixes: dict[str, dict[str, None]] = defaultdict(dict)
     for name in names:
         if suffix := media_suffix(name):
@@ -202,11 +202,11 @@ def _files(names: Iterable[str]) -> Callable[[str], str]:
 def audit_split_list(
     split: SplitList, *, shared_media: Sequence[SharedMedia] | None = None, not_compared: Mapping[str, str] | None = None
 ) -> list[Finding]:
-    """What the leak audit finds in a split list.
+    """Return the findings of the leak audit for a split list.
 
     Args:
-      shared_media: pairs of items that hold the same recording, None where nobody looked.
-      not_compared: item -> why its media were not looked at.
+      shared_media: pairs of items that hold the same recording; None if media were not compared.
+      not_compared: item -> reason why its media were not compared.
     """
     findings = audit_folds(split.folds, split.items, each_once=split.each_once, shared_media=shared_media)
     if split.repeated:
@@ -224,13 +224,13 @@ def audit_split_list(
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Header, and (line, column -> value) of each row that is not empty."""
+    """Return the header, and (line, column -> value) of each row that is not empty."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise SplitListError(f"{path}: there is no such file") from None
+        raise SplitListError(f"{path}: no such file") from None
     except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise SplitListError(f"{path}: expected a CSV in UTF-8, got something else ({error})") from error
+        raise SplitListError(f"{path}: expected a CSV file in UTF-8 ({error})") from error
     lines = text.splitlines()
     if not lines or not lines[0].strip():
         raise SplitListError(f"{path}: expected a header in the first line, the file is empty")
@@ -239,10 +239,10 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         table = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
-        raise SplitListError(f"{path}: this is no CSV ({error})") from error
+        raise SplitListError(f"{path}: invalid CSV ({error})") from error
     header = table[0][1]
     if doubled := [name for name, count in Counter(header).items() if count > 1]:
-        raise SplitListError(f"{path}: the header names {listed(doubled)} twice; columns need names of their own")
+        raise SplitListError(f"{path}: the header names {listed(doubled)} twice; column names must be unique")
     rows = []
     for line, row in table[1:]:
         if not any(row):
@@ -251,29 +251,29 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
             raise SplitListError(f"{path}, line {line}: expected {len(header)} fields as in the header, got {len(row)}: {row}")
         rows.append((line, dict(zip(header, row, strict=True))))
     if not rows:
-        raise SplitListError(f"{path}: there are no rows below the header {', '.join(header)}")
+        raise SplitListError(f"{path}: expected rows below the header {', '.join(header)}, found none")
     return header, rows
 
 
-def _columns(path: Path, header: Sequence[str], told: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Role -> column, and the columns that are a fold each."""
-    if unknown := sorted(set(told) - set(ROLES)):
-        raise SplitListError(f"--columns knows no role {', '.join(unknown)}; roles are {', '.join(ROLES)}")
-    if absent := sorted(set(told.values()) - set(header)):
+def _columns(path: Path, header: Sequence[str], given: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return role -> column, and the columns with one fold each."""
+    if unknown := sorted(set(given) - set(ROLES)):
+        raise SplitListError(f"--columns has an unknown role {', '.join(unknown)}; expected {', '.join(ROLES)}")
+    if absent := sorted(set(given.values()) - set(header)):
         raise SplitListError(f"{path} has no column {', '.join(absent)}; it has {', '.join(header)}")
-    by_word = {re.sub(r"[\s_-]", "", name).lower(): name for name in reversed(header) if name not in told.values()}
-    found = dict(told)
+    by_word = {re.sub(r"[\s_-]", "", name).lower(): name for name in reversed(header) if name not in given.values()}
+    found = dict(given)
     for role, words in ROLES.items():
         matching = (by_word[word] for one in words if (word := one.replace("_", "")) in by_word)
         if role not in found and (column := next(matching, None)) is not None:
             found[role] = column
     wide = tuple(name for name in header if _FOLD_COLUMN.fullmatch(re.sub(r"[\s_-]", "", name).lower()) and name not in found.values())
     if "clip" not in found and "path" not in found:
-        raise SplitListError(f"{path}: no column names the clip, of {', '.join(header)}; say which: --columns=clip=NAME")
+        raise SplitListError(f"{path}: no column of {', '.join(header)} is known to name the clip; set --columns=clip=NAME")
     if "part" not in found and "fold" not in found and not wide:
         raise SplitListError(
-            f"{path}: no column tells the part or the fold, of {', '.join(header)}; say which: --columns=part=NAME (train, validation or "
-            "test in every row) or --columns=fold=NAME (where the clip is tested)"
+            f"{path}: no column of {', '.join(header)} is known to hold the part or the fold; set --columns=part=NAME (train, validation "
+            "or test in every row) or --columns=fold=NAME (the fold in which the clip is tested)"
         )
     return found, wide if "part" not in found else ()
 
@@ -281,12 +281,12 @@ def _columns(path: Path, header: Sequence[str], told: dict[str, str]) -> tuple[d
 def _places(
     path: Path, line: int, row: Mapping[str, str], cell: Mapping[str, str], fold_columns: Sequence[str], found: Mapping[str, str]
 ) -> list[tuple[str, str]]:
-    """(fold, part) of a row, "" for none."""
+    """Return (fold, part) pairs of a row; a part is "" for none."""
     if fold_columns:
         return [(column, _part(path, line, row[column])) for column in fold_columns]
     if "part" not in cell:
         if not cell["fold"]:
-            raise SplitListError(f"{path}, line {line}: column {found['fold']!r} is empty; it tells the fold in which the clip is tested")
+            raise SplitListError(f"{path}, line {line}: expected the test fold of the clip in column {found['fold']!r}, found nothing")
         return [(f"fold {cell['fold']}", "test")]
     fold = f"fold {cell['fold']}" if cell.get("fold") else "split"
     return [(fold, _part(path, line, cell["part"]))]
@@ -296,7 +296,7 @@ def _part(path: Path, line: int, word: str) -> str:
     canonical = re.sub(r"[\s_/-]", "", word).lower()
     if canonical not in PART_WORDS:
         known = ", ".join(word for word in PART_WORDS if word)
-        raise SplitListError(f"{path}, line {line}: {word!r} is no part; known words: {known}")
+        raise SplitListError(f"{path}, line {line}: {word!r} is no part; expected one of: {known}")
     return PART_WORDS[canonical]
 
 
@@ -308,30 +308,30 @@ def _seconds(path: Path, line: int, cell: Mapping[str, str], role: str) -> float
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise SplitListError(f"{path}, line {line}: expected seconds as {role}, got {cell[role]!r}")
+        raise SplitListError(f"{path}, line {line}: expected {role} in seconds, got {cell[role]!r}")
     return value
 
 
-def _train_on_the_others(parts_of: Mapping[str, dict[str, list]], things: Sequence[tuple]) -> None:
+def _train_on_the_others(parts_of: Mapping[str, dict[str, list]], entries: Sequence[tuple]) -> None:
     for parts in parts_of.values():
         tested = set(parts["test"])
-        parts["train"] = [thing for thing in things if thing not in tested]
+        parts["train"] = [entry for entry in entries if entry not in tested]
 
 
-def _names(things: Sequence[tuple]) -> dict[tuple, str]:
-    """A name of its own for each thing: the clip's, and where it has several segments or files their number behind it."""
-    count = Counter(thing[0] for thing in things)
+def _names(entries: Sequence[tuple]) -> dict[tuple, str]:
+    """Return a unique name for each entry: the clip's name, with a number appended if it has several segments or files."""
+    count = Counter(entry[0] for entry in entries)
     seen: Counter[str] = Counter()
     names = {}
-    for thing in things:
-        seen[thing[0]] += 1
-        names[thing] = thing[0] if count[thing[0]] == 1 else f"{thing[0]}#{seen[thing[0]]}"
+    for entry in entries:
+        seen[entry[0]] += 1
+        names[entry] = entry[0] if count[entry[0]] == 1 else f"{entry[0]}#{seen[entry[0]]}"
     return names
 
 
-def _item(name: str, thing: tuple, facts: Mapping[str, str], labels: Mapping[str, str], *, several: bool) -> Item:
-    """The item of a thing; in a list of several corpora the speakers and sentences of one are not those of another."""
-    clip, path, start_s, end_s = thing
+def _item(name: str, entry: tuple, facts: Mapping[str, str], labels: Mapping[str, str], *, several: bool) -> Item:
+    """Return the item of a entry; in a list of several corpora, speakers and sentences get the corpus as prefix."""
+    clip, path, start_s, end_s = entry
 
     def of_corpus(value: str) -> str:
         return f"{facts['corpus']} {value}" if several and value else value
@@ -348,10 +348,10 @@ def _item(name: str, thing: tuple, facts: Mapping[str, str], labels: Mapping[str
 
 
 def _cut_from(clip: str) -> str:
-    """What "talk_seg03.wav" was cut from, "" where a name does not say that it is a piece."""
+    """Return the recording of which a clip is a segment, "talk" for "talk_seg03.wav"; "" if its name is not that of a segment."""
     piece = _PIECE.fullmatch(clip)
     return piece.group(1) if piece else ""
 
 
-def _said(found: Mapping[str, str], *roles: str) -> str:
+def _quoted_columns(found: Mapping[str, str], *roles: str) -> str:
     return " and ".join(repr(found[role]) for role in roles if role in found)

@@ -101,7 +101,7 @@ def test_protocols_with_and_without_subject_12(tmp_path, with_twelve):
 def test_the_uncut_subject_is_in_no_published_table(tmp_path):
     clips = load_clips("enterface", complete(tmp_path), unsegmented=True)
     labels = [enterface.EMOTIONS.index(clip.label) for clip in clips]
-    with pytest.raises(ValueError, match="not among them: 6"):
+    with pytest.raises(ValueError, match="extra: 6"):
         make_folds("subject5", clips, labels)
-    with pytest.raises(ValueError, match="does not say the sentence of 6 clips: s6_an"):
+    with pytest.raises(ValueError, match="does not state it for 6 clips: s6_an"):
         make_folds("text_independent", clips, labels)

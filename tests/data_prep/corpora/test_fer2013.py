@@ -40,8 +40,8 @@ def test_every_row_is_a_clip_with_the_owner_s_counts(tmp_path):
     assert [(len(fold.train), len(fold.validation), len(fold.test)) for fold in table.folds] == [(28709, 3589, 3589)]
     assert not table.speaker_independent and not table.each_clip_once
     found = {finding.name: finding.severity for finding in audit_folds(table.folds, items_of(clips), each_once=False, shared_media=())}
-    assert found == {"speakers_unknown": "notes"}
-    with pytest.raises(ValueError, match="loso goes by speaker, and the corpus does not say the speaker of 35887 clips"):
+    assert found == {"speakers_unknown": "info"}
+    with pytest.raises(ValueError, match="loso needs the speaker of every clip, and the corpus does not state it for 35887 clips"):
         make_folds("loso", clips, [0] * len(clips))
 
 

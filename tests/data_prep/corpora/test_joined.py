@@ -53,10 +53,10 @@ def test_folds_go_by_speaker(roots):
         found = audit_folds(table.folds, items_of(clips), each_once=True)
         # RAVDESS has two sentences, SAVEE many that all of its speakers read: neither makes the other's a leak.
         assert {(finding.name, finding.severity) for finding in found if finding.name != "media_not_compared"} == {
-            ("sentence_in_two_parts", "notes")
+            ("sentence_in_two_parts", "info")
         }
     with pytest.raises(
-        ValueError, match=r"'luna5' is made for ravdess, and the clips are of ravdess\+savee; those that fit: loso, speaker_k"
+        ValueError, match=r"'luna5' is for ravdess, and the clips are of ravdess\+savee; protocols for this corpus: loso, speaker_k"
     ):
         make_folds("luna5", clips, labels)
 

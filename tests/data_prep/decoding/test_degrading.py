@@ -83,8 +83,8 @@ def test_conditions_are_read_and_wrong_ones_told():
     ]
     for wrong, message in (
         ("hiss:3", "holds 'hiss:3'; expected one of noise:DB, codec:KBIT/S, occlusion:SHARE, frame_drop:SHARE, missing:audio or"),
-        ("occlusion:1.5", "the amount of occlusion is in share, from 0 to 0.9"),
-        ("noise:loud", "the amount of noise is in dB"),
+        ("occlusion:1.5", "expected the amount of occlusion in share, from 0 to 0.9"),
+        ("noise:loud", "expected the amount of noise in dB"),
         ("missing:smell", "expected one of"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""What takes the place of clips that must not be seen: other content of the same type, whatever the type."""
+"""The replacement values of clips that a fit must not use: different, and of the same type, for every type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROWS = np.arange(50, 100)
 
 
 def spanning(dtype: str) -> np.ndarray:
-    """(100, 30) integers that hold the smallest and the largest number of their type."""
+    """Return (100, 30) integers that include the smallest and the largest number of their type."""
     limits = np.iinfo(dtype)
     values = np.random.default_rng(0).integers(limits.min, limits.max, (100, 30), dtype, endpoint=True)
     values[0, 0], values[-1, -1] = limits.min, limits.max
@@ -29,7 +29,7 @@ def test_every_integer_of_a_full_range_changes_and_keeps_its_type(dtype):
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
-def test_labels_become_other_labels_that_occur(dtype):
+def test_labels_change_to_other_existing_labels(dtype):
     before = (np.arange(100) % 3).astype(dtype)
     after = with_other_rows({"label": before}, ROWS)["label"]
     assert (after[ROWS] != before[ROWS]).all() and set(after[ROWS].tolist()) == {0, 1, 2}
@@ -43,14 +43,14 @@ def test_negative_integers_stay_between_the_smallest_and_the_largest(dtype):
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
-def test_an_array_of_zeros_stays_and_another_constant_changes(dtype):
+def test_an_array_of_zeros_is_unchanged_and_another_constant_changes(dtype):
     zeros, sevens = (np.full(100, value, dtype) for value in (0, 7))
     changed = with_other_rows({"zeros": zeros, "sevens": sevens}, ROWS)
     np.testing.assert_array_equal(changed["zeros"], zeros)
     assert changed["sevens"].dtype == dtype and (changed["sevens"][ROWS] < 7).all()
 
 
-def test_one_pixel_of_one_picture_that_must_not_be_seen_is_seen():
+def test_a_fit_on_one_pixel_of_an_excluded_picture_is_detected():
     arrays = {"video": spanning("uint8"), "label": np.arange(100) % 4}
     assert changed_by(lambda data: data["video"][99, 29], arrays, ROWS) == [""]
     assert changed_by(lambda data: data["video"][:50].sum(), arrays, ROWS) == []

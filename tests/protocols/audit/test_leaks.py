@@ -1,4 +1,4 @@
-"""Planted leaks are caught, each by its name; clean cohorts raise no alarm."""
+"""Every kind of leak is planted and found by its name; clean cohorts have no errors or warnings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from avemo_jax.protocols.audit.facts import (
     audit_lost,
     audit_stacks,
 )
-from avemo_jax.protocols.audit.findings import FINDINGS, Finding, check_allowed, format_findings, judge, refuse
+from avemo_jax.protocols.audit.findings import FINDINGS, Finding, check_allowed, format_findings, mark_allowed, refuse
 from avemo_jax.protocols.audit.fits import changed_by
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds, items_of
 from avemo_jax.protocols.audit.predictions import audit_predictions
@@ -34,7 +34,7 @@ EMOTIONS = ("angry", "happy", "sad")
 def cohort(
     num_speakers: int, num_sentences: int, num_takes: int, *, own_sentences: bool = False, speakers: str = "s", seed: int | None = None
 ) -> list[Clip]:
-    """Every speaker says every sentence in every emotion, or sentences of its own; with a seed, a tenth of the clips is missing."""
+    """Return a cohort: every speaker says every sentence, or its own sentences, in every emotion; with a seed, about 10 % are missing."""
     clips = [
         Clip(
             clip_id=f"{speakers}{speaker}-{sentence}-{emotion}-{take}",
@@ -60,8 +60,8 @@ def found_in(folds, items, *, each_once=True, shared_media=()) -> list[Finding]:
     return audit_folds(folds, items, each_once=each_once, shared_media=shared_media)
 
 
-def alarms(findings) -> set[str]:
-    return {finding.name for finding in findings if finding.severity != "notes"}
+def flagged(findings) -> set[str]:
+    return {finding.name for finding in findings if finding.severity != "info"}
 
 
 def changed_fold(fold: Fold, **changes) -> Fold:
@@ -69,7 +69,7 @@ def changed_fold(fold: Fold, **changes) -> Fold:
 
 
 class Planted:
-    """One method a planted leak; each returns the findings of the audit that is to catch it."""
+    """One method for each planted leak; it returns the findings of the audit that must find it."""
 
     def __init__(self):
         self.clips = cohort(6, 3, 2)
@@ -90,7 +90,7 @@ class Planted:
     def a_validation_speaker_tested(self):
         return self.folds(validation=self.fold.validation[1:], test=(*self.fold.test, self.fold.validation[0]))
 
-    def one_speaker_under_two_names_told_apart_by_the_corpus(self):
+    def two_names_that_the_corpus_states_as_one_speaker(self):
         clips = [dataclasses.replace(clip, speaker="s0") if clip.speaker in ("s1", "s2") else clip for clip in self.clips]
         return self.folds(clips=clips)
 
@@ -108,7 +108,7 @@ class Planted:
         items = [Item("a01.wav"), Item("DC/a01.wav"), Item("x.wav")]
         return found_in([Fold("fold1", ("a01.wav",), ("x.wav",), ("DC/a01.wav",))], items, each_once=False)
 
-    def random_folds_that_claim_to_be_by_speaker(self):
+    def random_folds_instead_of_speaker_folds(self):
         return found_in(table_of("random_k", self.clips, num_folds=3).folds, items_of(self.clips))
 
     def sentences_of_improvised_speech_in_two_parts(self):
@@ -214,7 +214,7 @@ class Planted:
     def a_training_clip_among_the_predictions(self):
         return self.predictions(lambda rows: [*rows, [self.fold.train[0], self.fold.name, 0, "angry"]])
 
-    def a_label_mended_after_the_fact(self):
+    def a_label_that_was_changed_later(self):
         return self.predictions(lambda rows: [[*rows[0][:3], "happy" if rows[0][3] != "happy" else "sad"], *rows[1:]])
 
     def a_class_left_out(self):
@@ -225,11 +225,11 @@ PLANTED = {
     "a_speaker_moved_from_test_to_train": "speaker_in_two_parts",
     "one_clip_of_a_training_speaker_tested": "speaker_in_two_parts",
     "a_validation_speaker_tested": "speaker_in_two_parts",
-    "one_speaker_under_two_names_told_apart_by_the_corpus": "speaker_in_two_parts",
+    "two_names_that_the_corpus_states_as_one_speaker": "speaker_in_two_parts",
     "one_speaker_spelled_in_two_ways": "speaker_in_two_parts",
     "two_names_that_look_like_one_speaker": "speakers_look_alike",
     "a_clip_named_with_and_without_its_folder": "clips_look_alike",
-    "random_folds_that_claim_to_be_by_speaker": "speaker_in_two_parts",
+    "random_folds_instead_of_speaker_folds": "speaker_in_two_parts",
     "sentences_of_improvised_speech_in_two_parts": "sentence_in_two_parts",
     "a_clip_in_train_and_test": "clip_in_two_parts",
     "a_clip_in_train_and_validation": "clip_in_two_parts",
@@ -254,31 +254,31 @@ PLANTED = {
     "a_seed_without_predictions": "clip_dropped",
     "a_clip_predicted_twice": "clip_counted_twice",
     "a_training_clip_among_the_predictions": "prediction_outside_test_part",
-    "a_label_mended_after_the_fact": "label_changed",
+    "a_label_that_was_changed_later": "label_changed",
     "a_class_left_out": "classes_differ",
 }
 
 
 @pytest.mark.parametrize(("leak", "name"), PLANTED.items())
-def test_planted_leaks_are_caught(leak, name):
+def test_planted_leaks_are_found(leak, name):
     findings = getattr(Planted(), leak)()
     caught = [finding for finding in findings if finding.name == name]
     assert len(caught) == 1 and caught[0].stops and caught[0].count >= 1 and caught[0].examples, findings
     with pytest.raises(LeakError, match=rf"{name}.*\n.*--config\.protocol\.allow_leaks=.*{name}"):
         refuse(caught)
-    refuse(judge(caught, allow=(name,)))
+    refuse(mark_allowed(caught, allow=(name,)))
 
 
-def test_every_finding_that_fails_has_been_planted():
-    assert {name for name, kind in FINDINGS.items() if kind.severity == "fails"} == set(PLANTED.values())
+def test_every_kind_of_error_is_planted():
+    assert {name for name, kind in FINDINGS.items() if kind.severity == "error"} == set(PLANTED.values())
     assert len(PLANTED) >= 25
 
 
-def test_nothing_is_found_where_nothing_was_planted():
+def test_nothing_is_found_without_a_leak():
     planted = Planted()
-    assert alarms(planted.folds()) == set()
+    assert flagged(planted.folds()) == set()
     assert planted.predictions(lambda rows: rows) == []
-    assert alarms(planted.fitted("scaler", lambda data, train: StandardScaler().fit(data["x"][train]).mean_)) == set()
+    assert flagged(planted.fitted("scaler", lambda data, train: StandardScaler().fit(data["x"][train]).mean_)) == set()
     assert audit_stacks([StackUse("fold1", "audio", "stacked", planted.fold.train[:9], planted.fold.train[9:])]) == []
     halves = planted.fold.train[::2], planted.fold.train[1::2]
     out_of_fold = {clip: halves[1 - number] for number in range(2) for clip in halves[number]}
@@ -287,19 +287,19 @@ def test_nothing_is_found_where_nothing_was_planted():
     assert audit_groups(table_of("speaker_k", cohort(6, 4, 1))) == []
 
 
-def test_a_thousand_clean_cohorts_raise_no_alarm():
+def test_a_thousand_clean_cohorts_have_no_errors_or_warnings():
     random = np.random.default_rng(0)
     for number in range(1000):
         num_speakers, num_sentences, num_takes = (int(random.integers(low, high)) for low, high in ((6, 10), (2, 6), (1, 3)))
         clips = cohort(num_speakers, num_sentences, num_takes, own_sentences=number % 3 == 0, seed=number)
         table = table_of(("speaker_k", "loso")[number % 2], clips, num_folds=3, seed=number)
-        # Utterances side by side in one file, and two equal recordings of one speaker, are no leaks either.
+        # Adjacent utterances in one file, and two equal recordings of one speaker, are no leaks either.
         clips = [
             dataclasses.replace(clip, audio=f"{clip.speaker}.wav", start_s=5.0 * row, end_s=5.0 * row + 5) for row, clip in enumerate(clips)
         ]
         equal = [SharedMedia(clips[0].clip_id, clips[1].clip_id, "sound", "")] if clips[0].speaker == clips[1].speaker else []
-        findings = judge(found_in(table.folds, items_of(clips), shared_media=equal))
-        assert alarms(findings) == set(), (number, table.protocol, findings)
+        findings = mark_allowed(found_in(table.folds, items_of(clips), shared_media=equal))
+        assert flagged(findings) == set(), (number, table.protocol, findings)
 
 
 def _always_in_one_part(table, pairs) -> bool:
@@ -311,63 +311,63 @@ def _always_in_one_part(table, pairs) -> bool:
     )
 
 
-def test_a_protocol_allows_what_its_name_says_and_nothing_else():
+def test_a_protocol_allows_the_leaks_that_it_implies_and_no_others():
     clips = cohort(6, 3, 2)
     table = table_of("random_k", clips, num_folds=3)
     leaking = [*table.folds[0].train, table.folds[0].test[0]]
     folds = (changed_fold(table.folds[0], train=leaking), *table.folds[1:])
-    findings = judge(found_in(folds, items_of(clips)), implied=table.implies, protocol="random_k")
+    findings = mark_allowed(found_in(folds, items_of(clips)), implied=table.implies, protocol="random_k")
     by_name = {finding.name: finding for finding in findings}
-    assert by_name["speaker_in_two_parts"].allowed_by == "protocol random_k" and by_name["speaker_in_two_parts"].is_worn
+    assert by_name["speaker_in_two_parts"].allowed_by == "protocol random_k" and by_name["speaker_in_two_parts"].is_flagged
     assert by_name["clip_in_two_parts"].stops
-    assert findings[0].name == "clip_in_two_parts"  # the worst first
+    assert findings[0].name == "clip_in_two_parts"  # the most severe first
     assert table_of("speaker_k", clips, num_folds=3).implies == table_of("loso", clips).implies == ()
     with pytest.raises(LeakError) as refused:
         refuse(findings)
     assert "speaker_in_two_parts" not in str(refused.value)
 
 
-def test_folds_keep_a_speaker_together_however_it_is_spelled():
+def test_all_spellings_of_a_speaker_are_in_one_part():
     clips = cohort(6, 3, 2, speakers="")
     mixed = [dataclasses.replace(clip, speaker=f"0{clip.speaker}.0") if row % 2 else clip for row, clip in enumerate(clips)]
     for name in ("speaker_k", "loso"):
         table = table_of(name, mixed, num_folds=3)
         assert len(table.folds) == {"speaker_k": 3, "loso": 6}[name] and table.folds == table_of(name, clips, num_folds=3).folds
-        assert alarms(found_in(table.folds, items_of(mixed))) == set()
+        assert flagged(found_in(table.folds, items_of(mixed))) == set()
 
 
-def test_a_few_sentences_or_read_ones_are_noted_and_others_fail():
+def test_shared_sentences_are_info_if_few_or_read_by_all_and_an_error_otherwise():
     def severity(clips, protocol):
         found = found_in(table_of(protocol, clips, num_folds=3).folds, items_of(clips))
         return [finding.severity for finding in found if finding.name == "sentence_in_two_parts"]
 
-    assert severity(cohort(6, 3, 2), "speaker_k") == ["notes"]  # three sentences
-    assert severity(cohort(6, 30, 1), "speaker_k") == ["notes"]  # thirty, and everybody reads all
-    assert severity(cohort(6, 8, 2, own_sentences=True), "speaker_k") == []  # each speaker has its own
+    assert severity(cohort(6, 3, 2), "speaker_k") == ["info"]  # three sentences
+    assert severity(cohort(6, 30, 1), "speaker_k") == ["info"]  # thirty, and every speaker reads all
+    assert severity(cohort(6, 8, 2, own_sentences=True), "speaker_k") == []  # each speaker has own sentences
     shared_by_two = [
         dataclasses.replace(clip, sentence=f"{int(clip.speaker[1:]) // 2}-{clip.sentence}") for clip in cohort(12, 8, 1)
-    ]  # dialogues in pairs, pairs divided
-    assert severity(shared_by_two, "loso") == ["fails"]
+    ]  # dialogues of pairs of speakers, which the folds separate
+    assert severity(shared_by_two, "loso") == ["error"]
 
 
-def test_a_validation_part_that_shares_speakers_with_training_is_noted():
+def test_a_validation_part_that_shares_speakers_with_training_is_info():
     clips = cohort(3, 4, 2)
     speaker = {clip.clip_id: clip.speaker for clip in clips}
     known = [clip for clip in speaker if speaker[clip] != "s2"]
     fold = Fold("fold1", tuple(known[::2]), tuple(known[1::2]), tuple(clip for clip in speaker if speaker[clip] == "s2"))
     by_name = {finding.name: finding for finding in found_in([fold], items_of(clips), each_once=False)}
-    assert by_name["speaker_in_two_parts"].severity == "notes" and "no test part is concerned" in by_name["speaker_in_two_parts"].detail
+    assert by_name["speaker_in_two_parts"].severity == "info" and "no test part is concerned" in by_name["speaker_in_two_parts"].detail
 
 
-def test_what_is_not_known_is_said():
+def test_unknown_facts_are_reported_as_info():
     items = [Item(str(row), speaker="" if row else "s0") for row in range(3)]
     findings = audit_folds([Fold("fold1", ("0", "1"), (), ("2",))], items, each_once=False)
     assert {finding.name for finding in findings} == {"speakers_unknown", "validation_absent", "media_not_compared"}
-    assert not any(finding.is_worn for finding in findings)
+    assert not any(finding.is_flagged for finding in findings)
     assert [finding.name for finding in audit_encoders([EncoderUse("face_expression", None)], ["jaffe"])] == ["encoder_training_unknown"]
 
 
-def test_duplicates_in_one_part_are_noted():
+def test_duplicates_in_one_part_are_info():
     planted = Planted()
     pair = next(
         pair
@@ -375,10 +375,10 @@ def test_duplicates_in_one_part_are_noted():
         if _always_in_one_part(planted.table, [pair := SharedMedia(one, other, "bytes", "equal")])
     )
     findings = [finding for finding in planted.folds(shared_media=[pair]) if finding.name == "duplicates_in_one_part"]
-    assert len(findings) == 1 and findings[0].severity == "notes" and pair.first in findings[0].detail
+    assert len(findings) == 1 and findings[0].severity == "info" and pair.first in findings[0].detail
 
 
-def test_lost_clips_are_counted_and_said():
+def test_damaged_clips_are_counted_by_kind():
     planted = Planted()
     lost = {planted.fold.test[0]: "no_face", planted.fold.test[1]: "undecodable", "elsewhere": "no_face"}
     (finding,) = audit_lost([planted.fold], lost)
@@ -386,7 +386,7 @@ def test_lost_clips_are_counted_and_said():
     assert audit_lost([planted.fold], {}) == []
 
 
-def test_changed_bits_are_seen_in_every_kind_of_leaf():
+def test_changed_by_compares_every_type_of_leaf():
     arrays = {"x": np.arange(6.0), "flag": np.zeros(6, bool), "label": np.arange(6) % 2}
     rows = np.array([4, 5])
     seen = {
@@ -399,33 +399,33 @@ def test_changed_bits_are_seen_in_every_kind_of_leaf():
     assert changed_by(seen["order"], arrays, rows) == [""]
     for fit in seen.values():
         assert changed_by(lambda data, fit=fit: fit({name: values[:4] for name, values in data.items()}), arrays, rows) == []
-    assert arrays["x"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]  # what is handed in stays as it is
-    # A weight of zero is a way not to see a row: what takes its place is finite.
+    assert arrays["x"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]  # the input is not modified
+    # A fit may exclude rows by a weight of zero, so their new values must be finite.
     assert changed_by(lambda data: (data["x"] * np.array([1, 1, 1, 1, 0, 0])).sum(), arrays, rows) == []
 
 
-def test_only_findings_that_fail_can_be_allowed():
+def test_only_errors_can_be_allowed():
     check_allowed(("speaker_in_two_parts",))
     for wrong in ("speaker", "transductive", 0.001):
-        with pytest.raises(ValueError, match=rf"names {wrong}; the findings that can be allowed: speaker_in_two_parts"):
+        with pytest.raises(ValueError, match=rf"names {wrong}; expected names of these findings: speaker_in_two_parts"):
             check_allowed((wrong,))
     with pytest.raises(ValueError, match="unknown finding"):
         Finding("nope", "")
 
 
 def test_findings_as_text_and_as_json():
-    findings = judge(
+    findings = mark_allowed(
         [Finding("speaker_in_two_parts", "two"), Finding("selected_on_test", "so"), Finding("clips_lost", "one")],
         allow=("speaker_in_two_parts",),
     )
     text = format_findings(findings)
     assert "speaker_in_two_parts (allowed by protocol.allow_leaks): two" in text and text.endswith(
-        "0 fail, 2 worn in every table, the rest are notes"
+        "0 stop the run, 2 flagged in every table, 1 info"
     )
     assert format_findings([]) == "no findings"
     assert findings[0].as_dict() == {
         "finding": "speaker_in_two_parts",
-        "severity": "fails",
+        "severity": "error",
         "allowed_by": "protocol.allow_leaks",
         "detail": "two",
         "count": 1,

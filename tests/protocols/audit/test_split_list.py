@@ -1,4 +1,4 @@
-"""Anybody's split list: every layout is read, every leak in it found by name, a broken one told what is wrong with it."""
+"""Third-party split lists: every layout is read, every leak is found by name, and errors of invalid lists name the mistake."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def folds_of(path, columns=None):
     }
 
 
-def fails(path, columns=None, **options):
+def stopping(path, columns=None, **options):
     return {finding.name for finding in audit_split_list(read_split_list(path, columns), **options) if finding.stops}
 
 
@@ -49,14 +49,14 @@ def test_one_split(tmp_path):
     assert [clip.audio for clip in split.clips()] == ["a.wav", "b.wav", "c.wav", "d.wav"]
 
 
-def test_folds_in_which_clips_are_tested(tmp_path):
+def test_a_column_with_the_fold_in_which_a_clip_is_tested(tmp_path):
     path = written(tmp_path, "clip;fold;speaker\na;2;x\nb;10;y\nc;2;x\nd;1;z\n")
     assert folds_of(path) == {
         "fold 1": {"train": ["a", "b", "c"], "validation": [], "test": ["d"]},
         "fold 2": {"train": ["b", "d"], "validation": [], "test": ["a", "c"]},
         "fold 10": {"train": ["a", "c", "d"], "validation": [], "test": ["b"]},
     }
-    assert read_split_list(path).each_once and fails(path) == set()
+    assert read_split_list(path).each_once and stopping(path) == set()
 
 
 def test_a_row_for_every_clip_and_fold(tmp_path):
@@ -74,12 +74,12 @@ def test_a_column_a_fold(tmp_path):
     }
 
 
-def test_columns_with_names_of_their_own_are_told(tmp_path):
+def test_columns_with_other_names_can_be_given(tmp_path):
     path = written(tmp_path, "take,who,where\na,x,train\nb,x,test\n")
-    with pytest.raises(SplitListError, match="no column names the clip, of take, who, where; say which: --columns=clip=NAME"):
+    with pytest.raises(SplitListError, match="no column of take, who, where is known to name the clip; set --columns=clip=NAME"):
         read_split_list(path)
     columns = {"clip": "take", "speaker": "who", "part": "where"}
-    assert fails(path, columns) == {"speaker_in_two_parts"}
+    assert stopping(path, columns) == {"speaker_in_two_parts"}
 
 
 @pytest.mark.parametrize(
@@ -101,63 +101,63 @@ def test_columns_with_names_of_their_own_are_told(tmp_path):
     ],
 )
 def test_leaks_in_lists_are_found(tmp_path, text, name):
-    assert fails(written(tmp_path, text)) == {name}
+    assert stopping(written(tmp_path, text)) == {name}
 
 
-def test_unrelated_sentences_fail_and_read_ones_are_noted(tmp_path):
+def test_shared_sentences_are_an_error_unless_all_speakers_read_them(tmp_path):
     own = "".join(f"t{n},s{n},text {n % 60},train\n" for n in range(90)) + "last,z,text 7,test\n"
-    assert fails(written(tmp_path, "clip,speaker,sentence,part\n" + own)) == {"sentence_in_two_parts"}
+    assert stopping(written(tmp_path, "clip,speaker,sentence,part\n" + own)) == {"sentence_in_two_parts"}
     read = "".join(f"s{who}-{n},s{who},text {n},{'test' if who == 3 else 'train'}\n" for who in range(4) for n in range(60))
-    assert fails(written(tmp_path, "clip,speaker,sentence,part\n" + read)) == set()
+    assert stopping(written(tmp_path, "clip,speaker,sentence,part\n" + read)) == set()
 
 
-def test_what_is_odd_but_no_leak_is_noted(tmp_path):
+def test_findings_that_are_no_leak_are_info(tmp_path):
     path = written(tmp_path, "clip,label,part\na,happy,train\nb,sad,test\nb,happy,test\n")
     names = {finding.name for finding in audit_split_list(read_split_list(path))}
     assert {"labels_disagree", "speakers_unknown", "validation_absent", "media_not_compared"} <= names
 
 
-def test_shared_media_are_held_against_the_parts(tmp_path):
+def test_shared_media_in_two_parts_are_found(tmp_path):
     path = written(tmp_path, "path,part\na.wav,train\nb.wav,test\n")
-    assert fails(path, shared_media=[SharedMedia("a.wav", "b.wav", "sound", "")]) == {"near_duplicate_in_two_parts"}
+    assert stopping(path, shared_media=[SharedMedia("a.wav", "b.wav", "sound", "")]) == {"near_duplicate_in_two_parts"}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "the file is empty"),
-        ("clip,part\n", "no rows below the header"),
+        ("clip,part\n", "expected rows below the header"),
         ("clip,clip,part\na,b,train\n", "the header names clip twice"),
         ("clip,part\na,train\nb\n", "line 3: expected 2 fields as in the header, got 1"),
-        ("clip,part\na,train\nb,somewhere\n", "line 3: 'somewhere' is no part; known words: train, training"),
+        ("clip,part\na,train\nb,somewhere\n", "line 3: 'somewhere' is no part; expected one of: train, training"),
         ("clip,part\n,train\n", "line 2: the row names no clip"),
-        ("clip,speaker\na,b\n", "no column tells the part or the fold, of clip, speaker"),
-        ("clip,fold\na,\n", "line 2: column 'fold' is empty"),
+        ("clip,speaker\na,b\n", "no column of clip, speaker is known to hold the part or the fold"),
+        ("clip,fold\na,\n", "line 2: expected the test fold of the clip in column 'fold', found nothing"),
         ("clip,part\na,train\nb,val\n", "no clip is in a test part"),
-        ("clip,start,part\na,soon,test\n", "line 2: expected seconds as start, got 'soon'"),
-        ("clip,speaker,fold,part\na,x,1,train\na,y,2,test\n", "line 3: clip a has speaker 'y' here and 'x' above"),
-        ('clip,part\n"a,train\n', "this is no CSV"),
+        ("clip,start,part\na,soon,test\n", "line 2: expected start in seconds, got 'soon'"),
+        ("clip,speaker,fold,part\na,x,1,train\na,y,2,test\n", "line 3: clip a has speaker 'y', and 'x' in an earlier row"),
+        ('clip,part\n"a,train\n', "invalid CSV"),
     ],
 )
-def test_broken_lists_are_told_what_is_wrong(tmp_path, text, message):
+def test_errors_of_invalid_lists_name_the_mistake(tmp_path, text, message):
     with pytest.raises(SplitListError, match=message):
         read_split_list(written(tmp_path, text))
 
 
-def test_no_table_at_all(tmp_path):
-    with pytest.raises(SplitListError, match="there is no such file"):
+def test_files_that_are_no_table_are_refused(tmp_path):
+    with pytest.raises(SplitListError, match="no such file"):
         read_split_list(tmp_path / "absent.csv")
     (tmp_path / "sound.wav").write_bytes(b"RIFF\xff\xfe\x00")
-    with pytest.raises(SplitListError, match="expected a CSV in UTF-8"):
+    with pytest.raises(SplitListError, match="expected a CSV file in UTF-8"):
         read_split_list(tmp_path / "sound.wav")
     path = written(tmp_path, "clip,part\na,test\n")
     with pytest.raises(SplitListError, match="has no column who; it has clip, part"):
         read_split_list(path, {"speaker": "who"})
-    with pytest.raises(SplitListError, match="knows no role mood; roles are clip, path"):
+    with pytest.raises(SplitListError, match="has an unknown role mood; expected clip, path"):
         read_split_list(path, {"mood": "part"})
 
 
-def test_media_are_looked_for_beside_the_list_and_below_the_root(tmp_path, capsys):
+def test_media_are_found_in_the_folder_of_the_list_and_below_the_root(tmp_path, capsys):
     (tmp_path / "media").mkdir()
     (tmp_path / "lists").mkdir()
     for name in ("a.wav", "b.wav", "dropped.wav"):
@@ -177,7 +177,7 @@ def test_media_are_looked_for_beside_the_list_and_below_the_root(tmp_path, capsy
     assert by_name["media_not_listed"].examples == ("dropped.wav",) and by_name["media_not_compared"].count == 1
     (entry,) = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert entry["list"] == str(path) and entry["findings"][0]["finding"] == "same_bytes_in_two_parts"
-    assert "same_bytes_in_two_parts (FAILS)" in capsys.readouterr().out
+    assert "same_bytes_in_two_parts (error)" in capsys.readouterr().out
     allowed = dataclasses.replace(config, protocol=Protocol(allow_leaks=("same_bytes_in_two_parts",)))
     assert not any(finding.stops for finding in audit_lists(allowed, [str(path)], [], compare))
     assert [finding.name for finding in audit_lists(CONFIG, [str(path)], [], compare) if finding.count == 3][-1] == "media_not_compared"
@@ -185,8 +185,8 @@ def test_media_are_looked_for_beside_the_list_and_below_the_root(tmp_path, capsy
         audit_lists(config, [str(path)], ["speaker"], compare)
 
 
-def test_the_command_line_says_it_and_exits_with_1(tmp_path):
-    """Real files, one of them twice: found by the command as a user gives it, without a corpus, without training."""
+def test_the_command_line_prints_errors_and_exits_with_1(tmp_path):
+    """A duplicate among real files is found by the command, without a corpus and without training."""
     random = np.random.default_rng(0)
     for name in ("a", "b", "c"):
         soundfile.write(tmp_path / f"{name}.wav", 0.1 * random.normal(size=8000) * np.hanning(8000), 8000)
@@ -199,11 +199,11 @@ def test_the_command_line_says_it_and_exits_with_1(tmp_path):
 
     done = command(f"--output={tmp_path}/out")
     assert done.returncode == 1, done.stderr
-    assert "same_bytes_in_two_parts (FAILS): 1 pair" in done.stdout and "4 clips" in done.stdout
+    assert "same_bytes_in_two_parts (error): 1 pair" in done.stdout and "4 clips" in done.stdout
     assert json.loads((tmp_path / "out" / "audit.json").read_text())[0]["findings"][0]["examples"]
     path.write_text(path.read_text().replace("copy.wav,3,test", "copy.wav,1,train"))
     done = command()
-    assert done.returncode == 0 and "duplicates_in_one_part (note)" in done.stdout, done.stderr
+    assert done.returncode == 0 and "duplicates_in_one_part (info)" in done.stdout, done.stderr
     path.write_text("path,part\na.wav,somewhere\n")
     done = command()
     assert done.returncode == 1 and "Traceback" not in done.stderr
