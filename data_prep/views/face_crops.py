@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
+from data_prep.views.face_boxes import Box, Detector
 from data_prep.views.pictures import resized
-
-
-@dataclasses.dataclass(frozen=True)
-class Box:
-    """A face in an image.
-
-    Attributes:
-      x: left edge in px.
-      y: upper edge in px.
-      width: in px.
-      height: in px.
-      score: of the detector, higher is surer; Haar gives 1 to every face.
-    """
-
-    x: float
-    y: float
-    width: float
-    height: float
-    score: float = 1.0
-
-    @property
-    def area(self) -> float:
-        return self.width * self.height
-
-
-class Detector(Protocol):
-    """Finds faces: image (H, W, 3) uint8 RGB -> boxes, largest first."""
-
-    def detect(self, image: np.ndarray) -> list[Box]: ...
 
 
 class LooksForFaces(Protocol):

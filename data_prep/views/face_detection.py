@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from avemo_jax.pretrained.assets import FACE_DETECTORS
-from data_prep.views.face_crops import Box, Detector
+from data_prep.views.face_boxes import Box, Detector
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from data_prep.decoding.frame_times import at_rate
-from data_prep.views.face_crops import Detector, detector_of, filled_from_nearest, largest_face
+from data_prep.views.face_boxes import Detector
+from data_prep.views.face_crops import detector_of, filled_from_nearest, largest_face
 from data_prep.views.parameters import check_margin, check_positive
 from data_prep.views.pictures import to_gray
 from data_prep.views.segments import ViewSegment, is_long_enough, usable_segments

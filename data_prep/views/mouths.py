@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from data_prep.views.face_crops import Box, Detector, crop_face
+from data_prep.views.face_boxes import Box, Detector
+from data_prep.views.face_crops import crop_face
 from data_prep.views.faces import Faces
 from data_prep.views.pictures import resized
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from data_prep.decoding.frame_times import at_rate
-from data_prep.views.face_crops import Box, crop_face, detector_of
+from data_prep.views.face_boxes import Box
+from data_prep.views.face_crops import crop_face, detector_of
 from data_prep.views.parameters import check_crop, check_margin, check_positive
 from data_prep.views.pictures import crop_centre, reduced, resized
 from data_prep.views.segments import ViewSegment, is_long_enough

@@ -9,7 +9,8 @@ import pytest
 from shared_data import shared_data
 
 from data_prep.decoding.films import stream_frames
-from data_prep.views.face_crops import Box, crop_face
+from data_prep.views.face_boxes import Box
+from data_prep.views.face_crops import crop_face
 from data_prep.views.face_detection import HaarDetector, make_detector
 
 CLIPS = (

@@ -9,7 +9,7 @@ from shared_data import shared_data
 from data_prep.decoding.films import stream_frames
 from data_prep.decoding.media import Frame
 from data_prep.views import face_detection
-from data_prep.views.face_crops import Box
+from data_prep.views.face_boxes import Box
 from data_prep.views.faces import Faces
 from data_prep.views.hog import Hog
 

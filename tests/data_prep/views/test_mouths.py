@@ -10,7 +10,7 @@ from data_prep.corpora import load_clips
 from data_prep.decoding.media import Frame
 from data_prep.sets.staging import clip_frames
 from data_prep.views import face_detection, make_view
-from data_prep.views.face_crops import Box
+from data_prep.views.face_boxes import Box
 from data_prep.views.mouths import Mouths
 
 

@@ -19,7 +19,7 @@ from data_prep.live import LiveViews
 from data_prep.sets import prepare
 from data_prep.sets.staging import StageTask, stage_media
 from data_prep.views import face_detection
-from data_prep.views.face_crops import Box
+from data_prep.views.face_boxes import Box
 from data_prep.views.speech_faces import SpeechFaces, frames_between
 from data_prep.views.speech_segments import SpeechSegments
 

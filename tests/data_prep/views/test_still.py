@@ -11,7 +11,7 @@ from written_media import numbered_images, write_video
 from data_prep.decoding.films import stream_frames
 from data_prep.decoding.media import Frame
 from data_prep.views import face_detection
-from data_prep.views.face_crops import Box
+from data_prep.views.face_boxes import Box
 from data_prep.views.still import Still
 
 

@@ -15,7 +15,7 @@ from data_prep.decoding.films import stream_frames
 from data_prep.decoding.media import Frame
 from data_prep.sets.prepare import prepare_view
 from data_prep.views import face_detection
-from data_prep.views.face_crops import Box
+from data_prep.views.face_boxes import Box
 from data_prep.views.flow_windows import FlowWindows
 from data_prep.views.frame_windows import FrameWindows
 
