@@ -221,7 +221,7 @@ def test_a_finished_branch_works_in_training_as_outside():
     branch = BranchSpec(context_units=(4, 4), context_batch_norm=True, context_dropout=True, dense_units=(3,))
     fusion = FusionSpec(batch_norm=False)
     batch = _batch() | {"video": _batch()["audio"], "video_mask": _batch()["audio_mask"]}
-    net = EmotionNet(8, {"audio": branch, "video": branch}, fusion, held=("audio", "video"))
+    net = EmotionNet(8, {"audio": branch, "video": branch}, fusion, frozen=("audio", "video"))
     variables = filled_variables(net, batch, train=False)
     logits, updated = net.apply(variables, batch, train=True, rngs={"dropout": jax.random.key(0)}, mutable=["batch_stats"])
     np.testing.assert_allclose(logits, net.apply(variables, batch, train=False), atol=1e-6)
@@ -258,6 +258,6 @@ def test_impossible_nets_say_why():
         EmotionNet(8, {})
     with pytest.raises(ValueError, match="fusion None"):
         EmotionNet(8, {"audio": AUDIO, "video": VIDEO})
-    for name in ("fusion", "head", "audio_head", "apply", "held", "network"):
+    for name in ("fusion", "head", "audio_head", "apply", "frozen", "network"):
         with pytest.raises(ValueError, match=f"another use for the name '{name}'; rename the stream"):
             EmotionNet(8, {name: AUDIO})
