@@ -171,7 +171,6 @@ def conv3x3(x: jax.Array, channels: int, *, winograd: bool, name: str) -> jax.Ar
     Args:
       winograd: whether the kernel is transformed where the layer is wide enough (`transform_kernels`), for frozen use.
     """
-
     if winograd and pays((3, 3), x.shape[-1], channels):
         return TransformedConv(channels, (3, 3), name=name)(x)
     return nn.Conv(channels, (3, 3), kernel_init=nn.initializers.he_normal(), name=name)(x)

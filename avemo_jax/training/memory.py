@@ -138,7 +138,6 @@ def _peak(jaxpr: Any) -> int:
 
 def traces_inside(eqn: Any) -> list[Any]:
     """Return the traces inside an operation, such as the body of a loop or of a called function."""
-
     found = []
     for value in eqn.params.values():
         for one in value if isinstance(value, tuple | list) else (value,):

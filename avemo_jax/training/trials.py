@@ -83,7 +83,6 @@ def trial_groups(trials: Sequence[Trial]) -> list[list[int]]:
 def make_inputs(trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[TrialInputs]:
     """Return the inputs of each trial: its hyper-parameters and its rows.
 
-
     Args:
       parts: (training rows, selection rows) of each trial; they are padded to equal length.
     """
