@@ -211,7 +211,6 @@ def _weights(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
 
 def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> tuple[PreparedCorpus, Any]:
     """Return the corpus with the views of its streams, and the store of prepared sets that are derived from them."""
-
     from data_prep.prepare_corpus import prepare_corpus
     from data_prep.sets.derived import DerivedSets
     from data_prep.sets.on_beam import beam_of

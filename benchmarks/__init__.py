@@ -1,1 +1,1 @@
-"""Measurements beside the product: timings against other frameworks, simulations of its statistics."""
+"""Benchmarks: timings against other frameworks, and simulations of the statistics."""

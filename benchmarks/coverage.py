@@ -1,11 +1,11 @@
-"""How often intervals hold the true value, and how often paired tests cry wolf, on simulated speakers.
+"""Coverage of confidence intervals and false-positive rates of paired tests, on simulated speakers.
 
     python -m benchmarks.coverage                     prints the tables of docs/statistics.md, writes docs/coverage.svg
     python -m benchmarks.coverage --num_cohorts=200   the same, coarser
 
-A cohort is a corpus that one trained system has predicted: G speakers of RAVDESS's 60 clips (4 neutral, 8 of each other class). Speakers
-differ: each has a skill, and one for each class, drawn from normal distributions, that move the log-odds of its clips' being predicted
-right. The true value is that of infinitely many speakers. An interval at 95 % should hold it in 95 of 100 cohorts.
+A cohort is a corpus that one trained system has predicted: G speakers with RAVDESS's 60 clips each (4 neutral, 8 of each other class).
+Speakers differ: each has a skill, and one for each class, drawn from normal distributions, which shift the log-odds of correct predictions
+of its clips. The true value is that of infinitely many speakers. An interval at 95 % should contain it in 95 of 100 cohorts.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from avemo_jax.evaluation.statistics import draw_speakers, speaker_bootstrap
 CLIPS = np.array([4, 8, 8, 8, 8, 8, 8, 8])  # of one speaker, by class
 NUM_CLASSES, NUM_CLIPS = len(CLIPS), int(CLIPS.sum())
 LABEL = np.repeat(np.arange(NUM_CLASSES), CLIPS)
-EASE = np.array([0.3, 1.0, -0.4, -0.8, 1.2, 0.1, 0.6, 0.9])  # log-odds of being right, by class
-CLIP_DEVIATION = 1.0  # of a clip's own log-odds
-# Where errors of a class go: rows sum to 1, nothing on the diagonal.
+EASE = np.array([0.3, 1.0, -0.4, -0.8, 1.2, 0.1, 0.6, 0.9])  # log-odds of a correct prediction, by class
+CLIP_DEVIATION = 1.0  # standard deviation of the log-odds between clips
+# Probabilities of the predicted class of an error, by true class: rows sum to 1, with zeros on the diagonal.
 ERRORS = np.random.default_rng(5).dirichlet(np.ones(NUM_CLASSES - 1), NUM_CLASSES)
 ERRORS = np.stack([np.insert(row, index, 0.0) for index, row in enumerate(ERRORS)])
 NUM_RESAMPLES = 1000
@@ -37,45 +37,45 @@ NUM_RESAMPLES = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Population:
-    """Speakers of one kind: deviation of their skill in log-odds, and how much better the system is than EASE states."""
+    """Speakers of one kind: standard deviation of their skill in log-odds, and a shift of the system's log-odds from EASE."""
 
     skill_deviation: float
     ease: float = 0.0
 
     def log_odds(self, generator: np.random.Generator, num_speakers: int) -> np.ndarray:
-        """(num_speakers, NUM_CLIPS) log-odds that each clip is predicted correctly."""
+        """Return (num_speakers, NUM_CLIPS) log-odds of a correct prediction of each clip."""
         skill = generator.normal(0, self.skill_deviation, (num_speakers, 1))
         skill = skill + generator.normal(0, self.skill_deviation / 2, (num_speakers, NUM_CLASSES))
         return EASE[LABEL] + self.ease + skill[:, LABEL] + generator.normal(0, CLIP_DEVIATION, (num_speakers, NUM_CLIPS))
 
     def expected_confusion(self) -> np.ndarray:
-        """(K, K) mean confusion matrix of a speaker, by Gauss-Hermite quadrature over everything that is normal."""
+        """Return the mean confusion matrix (K, K) of a speaker, by Gauss-Hermite quadrature over the normal distributions."""
         nodes, weights = np.polynomial.hermite_e.hermegauss(101)
         deviation = np.sqrt(self.skill_deviation**2 * 1.25 + CLIP_DEVIATION**2)
         recall = expit(EASE[:, None] + self.ease + deviation * nodes) @ weights / weights.sum()
         return CLIPS[:, None] * (recall[:, None] * np.eye(NUM_CLASSES) + (1 - recall[:, None]) * ERRORS)
 
     def expected_bins(self, num_speakers: int = 40_000) -> np.ndarray:
-        """(NUM_ECE_BINS, 3) calibration bins of very many speakers."""
-        return bins_of(*draw_predictions(np.random.default_rng(7), self.log_odds(np.random.default_rng(8), num_speakers))[1:]).sum(0)
+        """Return the calibration bins (NUM_ECE_BINS, 3) of very many speakers."""
+        return bins_of(*predict(np.random.default_rng(7), self.log_odds(np.random.default_rng(8), num_speakers))[1:]).sum(0)
 
 
-def draw_predictions(generator: np.random.Generator, log_odds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Judge clips with these (G, NUM_CLIPS) log-odds of being right: their prediction, whether it is right, and its confidence."""
+def predict(generator: np.random.Generator, log_odds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return, for log-odds (G, NUM_CLIPS) of a correct prediction of each clip: prediction, whether it is correct, its confidence."""
     right = generator.random(log_odds.shape) < expit(log_odds)
     wrong = (generator.random(log_odds.shape)[..., None] > ERRORS.cumsum(1)[LABEL]).sum(-1)
-    confidence = np.clip(expit(1.4 * log_odds + generator.normal(0, 0.5, log_odds.shape)), 1 / NUM_CLASSES, 1)  # too sure
+    confidence = np.clip(expit(1.4 * log_odds + generator.normal(0, 0.5, log_odds.shape)), 1 / NUM_CLASSES, 1)  # overconfident
     return np.where(right, LABEL, np.minimum(wrong, NUM_CLASSES - 1)), right, confidence
 
 
 def confusion_of(predicted: np.ndarray) -> np.ndarray:
-    """(G, NUM_CLIPS) predictions to (G, K, K) counts."""
+    """Return the confusion counts (G, K, K) of predictions (G, NUM_CLIPS)."""
     cell = np.arange(len(predicted))[:, None] * NUM_CLASSES**2 + LABEL * NUM_CLASSES + predicted
     return np.bincount(cell.ravel(), minlength=len(predicted) * NUM_CLASSES**2).reshape(-1, NUM_CLASSES, NUM_CLASSES)
 
 
 def bins_of(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """(G, NUM_CLIPS) of each to (G, NUM_ECE_BINS, 3) calibration bins, as `metrics.calibration_bins` has them."""
+    """Return calibration bins (G, NUM_ECE_BINS, 3), as `metrics.calibration_bins`, of correctness and confidence (G, NUM_CLIPS)."""
     index = np.clip(np.ceil(confidence * NUM_ECE_BINS).astype(int) - 1, 0, NUM_ECE_BINS - 1)
     cell = (np.arange(len(right))[:, None] * NUM_ECE_BINS + index).ravel()
     size = len(right) * NUM_ECE_BINS
@@ -84,13 +84,13 @@ def bins_of(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
 
 
 def percentile(sums: np.ndarray, metric: Callable, seed: int) -> tuple[float, float]:
-    """The plain percentile interval over speakers."""
+    """Return the percentile interval over speakers."""
     values = metric(np.tensordot(draw_speakers(len(sums), NUM_RESAMPLES, seed), sums, axes=1))
     return tuple(np.quantile(values, [0.025, 0.975]))
 
 
 def bca(sums: np.ndarray, metric: Callable, seed: int) -> tuple[float, float]:
-    """Bias-corrected and accelerated percentiles over speakers (Efron and Tibshirani 1993, section 14.3)."""
+    """Return the bias-corrected and accelerated interval over speakers (Efron and Tibshirani 1993, section 14.3)."""
     total = sums.sum(0)
     estimate, values = metric(total[None])[0], metric(np.tensordot(draw_speakers(len(sums), NUM_RESAMPLES, seed), sums, axes=1))
     without = metric(total - sums)
@@ -103,13 +103,13 @@ def bca(sums: np.ndarray, metric: Callable, seed: int) -> tuple[float, float]:
 
 
 def ours(sums: np.ndarray, metric: Callable, seed: int) -> tuple[float, float]:
-    """The product's interval."""
+    """Return the interval of this project."""
     scale = "error" if metric is ece_from_bins else "share"
     return speaker_bootstrap(sums, metric, scale=scale, num_resamples=NUM_RESAMPLES, seed=seed)
 
 
 def clip_level(sums: np.ndarray, metric: Callable, seed: int) -> tuple[float, float]:
-    """Percentiles of a bootstrap that draws clips, as if they were independent; of confusion matrices alone."""
+    """Return the percentile interval of a bootstrap that draws clips as if they were independent; only for confusion matrices."""
     counts = sums.sum(0)
     drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts.ravel() / counts.sum(), size=NUM_RESAMPLES)
     return tuple(np.quantile(metric(drawn.reshape(-1, *counts.shape)), [0.025, 0.975]))
@@ -127,14 +127,14 @@ def coverage(
     methods: Sequence[str] = tuple(METHODS),
     seed: int = 0,
 ) -> dict[tuple[str, str], float]:
-    """Shares of cohorts with an interval that holds the true value: {(metric, method): share}; of ECE no clip-level one."""
+    """Return (metric, method) -> share of cohorts with the true value inside the interval; the calibration error has no clip-level one."""
     generator = np.random.default_rng(seed)
     truth = {name: metric_named(name).value(population.expected_confusion()) for name in metrics if name != "ece"}
     if "ece" in metrics:
         truth["ece"] = ece_from_bins(population.expected_bins())
     held = {(name, method): 0 for name in metrics for method in methods if (name, method) != ("ece", "clip level")}
     for cohort in range(num_cohorts):
-        predicted, right, confidence = draw_predictions(generator, population.log_odds(generator, num_speakers))
+        predicted, right, confidence = predict(generator, population.log_odds(generator, num_speakers))
         counts, bins = confusion_of(predicted), bins_of(right, confidence)
         for name, method in held:
             sums, metric = (bins, ece_from_bins) if name == "ece" else (counts, metric_named(name).value)
@@ -144,15 +144,15 @@ def coverage(
 
 
 def false_positives(population: Population, num_speakers: int, num_cohorts: int, *, seed: int = 0) -> tuple[float, float]:
-    """Shares of cohorts in which two systems that are equally good, each with speakers of its own taste, differ with p under 0.05.
+    """Return the shares of cohorts in which two equally good systems, with independent skills on each speaker, differ with p < 0.05.
 
     Returns:
-      By the paired bootstrap over speakers of UAR, and by exact McNemar over clips.
+      The share by the paired bootstrap of UAR over speakers, and the share by the exact McNemar test over clips.
     """
     generator = np.random.default_rng(seed)
     over_speakers = over_clips = 0
     for cohort in range(num_cohorts):
-        both = [draw_predictions(generator, population.log_odds(generator, num_speakers)) for _ in range(2)]
+        both = [predict(generator, population.log_odds(generator, num_speakers)) for _ in range(2)]
         first, second = (confusion_of(predicted) for predicted, _, _ in both)
         difference = paired_bootstrap(first, second, metric_named("uar").value, num_resamples=NUM_RESAMPLES, seed=cohort)
         over_speakers += difference.p < 0.05
@@ -232,7 +232,7 @@ def draw(shares: dict[tuple[str, int], list[float]], path: Path) -> None:
                 line = [100 * shares[kind, number][index] for number in numbers]
                 axes.plot(numbers, line, style, label=method, color=("#0b62b0", "#b3470a", "#4f7a1d", "#555555")[index], markersize=4)
             axes.set_xscale("log")
-            axes.set_xticks(numbers, ["" if number == 10 else str(number) for number in numbers])  # 8 and 10 lie too near
+            axes.set_xticks(numbers, ["" if number == 10 else str(number) for number in numbers])  # the labels 8 and 10 would overlap
             axes.minorticks_off()
             axes.set_ylim(20, 101)
             axes.set_title(kind, fontsize=9)

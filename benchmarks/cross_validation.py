@@ -1,15 +1,15 @@
-"""A cross-validation: our engine against the same network in PyTorch and in Keras, trained fold after fold.
+"""Benchmark of a cross-validation: our engine against the same network in PyTorch and in Keras, trained fold after fold.
 
     python -m benchmarks.cross_validation                             all systems
     python -m benchmarks.cross_validation --system a2                 one of them
-    python -m benchmarks.cross_validation --execution vmap_scan       another way to run trials and steps
+    python -m benchmarks.cross_validation --execution vmap_scan       another execution of trials and steps
     KERAS_BACKEND=torch python -m benchmarks.cross_validation         Keras on another backend than TensorFlow
 
 Every side does the same work: one epoch of all folds, that is, shuffled batches with dropout, gradient clipping and the optimiser's step,
-and probabilities of the validation part. Sides take turns in one process (A B A B) after one epoch each that compiles and warms up. Printed
-are the median seconds of an epoch of all folds, the median over rounds of the ratio of a round's two times with its least and largest, the
-rate of each side's arithmetic, the same as a share of the rate of large matrix products, which are a side of each round themselves, and
-the peak memory of the process.
+and probabilities of the validation part. Sides take turns in one process (A B A B) after one epoch each for compilation. Printed are the
+median seconds of an epoch of all folds; the ratio of a round's two times, as the median over rounds with least and largest; the arithmetic
+rate of each side; this rate as a share of that of large matrix products, which are measured in each round too; and the peak memory of the
+process.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class System:
     """One network on both sides.
 
     Attributes:
-      config: config of `configs/` and the system after the colon.
-      shapes: stream -> steps and numbers of a step, of every example.
-      num_folds: of the cross-validation.
-      stage: the stage of training that is timed.
+      config: config of `configs/`, a colon, and the system.
+      shapes: stream -> shape of every example, its steps first.
+      num_folds: number of folds of the cross-validation.
+      stage: name of the training stage that is timed.
       twin: name of its twins in `benchmarks.twins_torch` and `benchmarks.twins_keras`.
     """
 
@@ -60,8 +60,8 @@ def main() -> None:
     parser.add_argument("--system", choices=SYSTEMS, action="append", help="may be given several times; all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clips", type=int, default=1440)
-    parser.add_argument("--folds", type=int, default=0, help="0: each system's own number")
-    parser.add_argument("--execution", default="auto", help="as config.devices.execution")
+    parser.add_argument("--folds", type=int, default=0, help="number of folds; 0: that of each system")
+    parser.add_argument("--execution", default="auto", help="same values as --config.devices.execution")
     arguments = parser.parse_args()
     products = None
     for name in arguments.system or SYSTEMS:

@@ -1,14 +1,14 @@
-"""Frozen encoders: ours against Keras and PyTorch, the same weights and inputs, in one process, turn by turn (A B A B).
+"""Benchmark of frozen encoders: ours against Keras and PyTorch with the same weights and inputs, in turns in one process (A B A B).
 
     python -m benchmarks.encoders                          all of them
     python -m benchmarks.encoders --net vgg16 --rounds 9
     KERAS_BACKEND=torch python -m benchmarks.encoders      Keras on another backend than TensorFlow, as one process has one of them
-    python -m benchmarks.encoders --give_back              ours as glibc's allocator is by default
-    XLA_FLAGS=... python -m benchmarks.encoders            what a flag is worth
+    python -m benchmarks.encoders --give_back              ours with the default settings of glibc's allocator
+    XLA_FLAGS=... python -m benchmarks.encoders            the effect of a flag
 
-Prints for each net and side the median time of a batch, inputs per second, the median over rounds of the ratio of a round's times with
-its least and largest, and the largest difference to our outputs, as a part of the largest one. Side "plain" is ours without Winograd's
-transforms (avemo_jax/models/winograd.py): its ratio is their gain. PyTorch alone has no InceptionV3; Keras on it has.
+Prints for each net and side the median time of a batch, inputs per second, the ratio of a round's times to ours (median over rounds, least
+and largest), and the largest difference from our outputs, relative to their largest value. The side "plain" is ours without Winograd's
+transforms (avemo_jax/models/winograd.py), so its ratio is their gain. The PyTorch side has no InceptionV3; Keras on PyTorch has.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Net(NamedTuple):
     """One net on all sides.
 
     Attributes:
-      batch: of inputs.
-      spec: our encoder.
-      variables: its weights.
+      batch: batch of inputs.
+      spec: spec of our encoder.
+      variables: weights of our encoder.
       model: the net in Keras.
-      is_chain: its layers follow one another, so that PyTorch has it too.
+      is_chain: whether its layers form a chain, which can be converted to PyTorch.
     """
 
     batch: np.ndarray
@@ -58,7 +58,7 @@ class Net(NamedTuple):
 
 
 def inception_v3(batch_size: int) -> Net:
-    """Pictures of 299 px to 2048 numbers."""
+    """Return InceptionV3: pictures of 299 px to 2048 features."""
     model = keras.applications.InceptionV3(weights=None, include_top=False, input_shape=(299, 299, 3), pooling="avg")
     batch = np.random.default_rng(0).uniform(-1, 1, (batch_size, 299, 299, 3)).astype(np.float32)
     spec = EncoderSpec("inception_v3")
@@ -66,7 +66,7 @@ def inception_v3(batch_size: int) -> Net:
 
 
 def vgg16(batch_size: int) -> Net:
-    """Pictures of 224 px to the 4096 numbers of fc7."""
+    """Return VGG16: pictures of 224 px to the 4096 features of fc7."""
     model = keras.applications.VGG16(weights=None)
     batch = np.random.default_rng(0).normal(0, 60, (batch_size, 224, 224, 3)).astype(np.float32)
     spec = EncoderSpec("vgg16")
@@ -74,7 +74,7 @@ def vgg16(batch_size: int) -> Net:
 
 
 def vgg16_48(batch_size: int) -> Net:
-    """Faces of 48 px to the 512 numbers of the averaged last pooling."""
+    """Return VGG16 on faces of 48 px, to the 512 features of the averaged last pooling."""
     model = keras.applications.VGG16(weights=None, include_top=False, input_shape=(48, 48, 3), pooling="avg")
     batch = np.random.default_rng(0).normal(0, 60, (batch_size, 48, 48, 3)).astype(np.float32)
     spec = EncoderSpec("vgg16", "global_avg")
@@ -82,7 +82,7 @@ def vgg16_48(batch_size: int) -> Net:
 
 
 def vggish(batch_size: int) -> Net:
-    """Log-mel patches to 128 numbers; Keras has no such model, so its layers are put together here."""
+    """Return VGGish: log-mel patches to 128 features; Keras has no such model, so it is built here from Keras layers."""
     layers = keras.layers
     names = ["conv1", "conv2", "conv3_1", "conv3_2", "conv4_1", "conv4_2", "fc1_1", "fc1_2", "fc2"]
     inputs = x = keras.Input((96, 64, 1))
@@ -102,7 +102,7 @@ NETS = {"inception_v3": (inception_v3, 16), "vgg16": (vgg16, 8), "vgg16_48": (vg
 
 
 def _through_a_file(model: Any, spec: EncoderSpec, batch: np.ndarray) -> dict[str, Any]:
-    """The weights of a Keras model as our variables, by the way that published ones come."""
+    """Return the weights of a Keras model as our variables, saved to a file and read like published weights."""
     like = spec.variable_shapes(batch.shape[1:], str(batch.dtype))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.weights.h5"
@@ -114,10 +114,10 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 
 def _ours(net: Net) -> Run:
-    """As a run encodes a corpus."""
+    """Return our side, which encodes as a run encodes a corpus."""
 
     def steps_of(batch: np.ndarray) -> np.ndarray:
-        return batch[..., 0] if net.spec.record.input_rank == 2 else batch  # a spectrogram is a picture of one channel to the others
+        return batch[..., 0] if net.spec.record.input_rank == 2 else batch  # the other sides have an axis of channels
 
     steps = steps_of(net.batch)
     encode = FrozenEncoder(net.spec, net.variables, steps.shape[1:], str(steps.dtype)).compiled
@@ -125,7 +125,7 @@ def _ours(net: Net) -> Run:
 
 
 def _plain(net: Net) -> Run:
-    """Ours with plain kernels, as accelerators have them."""
+    """Return our side with plain kernels, as on accelerators."""
     shape = net.batch.shape[1:-1] if net.spec.record.input_rank == 2 else net.batch.shape[1:]
     module, variables = net.spec.frozen_module(net.variables, shape, str(net.batch.dtype), "gpu")
     on_device, encode = jax.device_put(variables), jax.jit(module.apply)
@@ -133,7 +133,7 @@ def _plain(net: Net) -> Run:
 
 
 def _keras(net: Net) -> Run:
-    """Keras' fastest way for repeated batches: its call, on TensorFlow as one graph."""
+    """Return Keras' side: the model's call, which is fastest for repeated batches, on TensorFlow as one graph."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -158,24 +158,24 @@ def _torch(net: Net) -> Run:
 
 
 def sides_of(net: Net) -> dict[str, Run]:
-    """Functions from a batch to features on the host, "ours" first."""
+    """Return name of a side -> function from a batch to features on the host, "ours" first."""
     sides = {"ours": _ours(net)} | ({"plain": _plain(net)} if net.spec.record.winograd else {})
     sides |= {f"keras-{keras.backend.backend()}": _keras(net)}
     return sides | ({"torch": _torch(net)} if net.is_chain else {})
 
 
 class Timing(NamedTuple):
-    """Seconds of a batch in each round, and the largest difference to our outputs as a part of the largest of them."""
+    """Seconds of a batch in each round, and the largest difference from our outputs relative to their largest value."""
 
     seconds: list[float]
     difference: float
 
 
 def measure(net: Net, num_rounds: int, *, keeps: bool = True) -> dict[str, Timing]:
-    """Time all sides turn by turn, after a first call of each that compiles.
+    """Return the timings of all sides, measured in turns after a first call of each, which compiles.
 
     Args:
-      keeps: our sides keep freed memory, as `FrozenEncoder` has it; the others have the allocator as it is by default.
+      keeps: whether our sides keep freed memory, as in a run; the other sides have the allocator's default settings.
     """
     sides = sides_of(net)
     outputs = {side: run(net.batch) for side, run in sides.items()}
@@ -186,7 +186,7 @@ def measure(net: Net, num_rounds: int, *, keeps: bool = True) -> dict[str, Timin
             if side in ("ours", "plain") and keeps:
                 keep_freed_memory()
             rest()
-            run(net.batch)  # a corpus is many batches: memory that the side before gave back is fetched, and its own threads are awake
+            run(net.batch)  # warms up: allocates the memory that the previous side gave back, and wakes the threads, as in a corpus
             start = time.perf_counter()
             run(net.batch)
             seconds[side].append(time.perf_counter() - start)
@@ -204,11 +204,11 @@ def _row(name: str, batch_size: int, side: str, timing: Timing, ours: Timing) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", choices=NETS, action="append", help="may be given several times; all by default")
-    parser.add_argument("--batch_size", type=int, default=0, help="0: each net's own")
+    parser.add_argument("--batch_size", type=int, default=0, help="batch size; 0: that of each net")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--give_back", action="store_true", help="our side gives freed memory back too")
+    parser.add_argument("--give_back", action="store_true", help="our sides give freed memory back to the system too")
     arguments = parser.parse_args()
-    os.environ.setdefault("XLA_FLAGS", compiler_flags())  # as the process has in which a run makes its features
+    os.environ.setdefault("XLA_FLAGS", compiler_flags())  # as in the process that makes features for a run
     if not arguments.give_back:
         keep_freed_memory()  # before threads start
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, keras {keras.__version__}, torch {torch.__version__}")

@@ -1,11 +1,11 @@
-"""Length buckets: an epoch on clips of very different lengths, with batches of all lengths and with classes of length.
+"""Benchmark of length buckets: an epoch on clips of very different lengths, without and with length classes.
 
     python -m benchmarks.lengths
     python -m benchmarks.lengths --clips 480 --folds 4 --buckets 1 4
 
-E's audio network on features of utterances as long as IEMOCAP's: 0.6 to 30 s, on average 4.5 s (Busso et al. 2008), drawn from a
-log-normal distribution, at 23.4 steps a second. Takes turns (A B A B) after a first epoch each, with its seconds, compilation included,
-beside the median of the later ones and the median ratio of a round's times with its least and largest.
+E's audio network on random features of utterances as long as IEMOCAP's: 0.6 to 30 s, on average 4.5 s (Busso et al. 2008), drawn from a
+log-normal distribution, at 23.4 steps a second. The settings take turns (A B A B) after a first epoch each. Printed are the seconds of the
+first epoch, compilation included, the median of the later ones, and the ratio of a round's times (median, least and largest).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STEPS_PER_S, LONGEST_S = 23.4, 30.0
 
 
 def utterance_steps(num_clips: int) -> np.ndarray:
-    """Steps of each utterance, (num_clips,)."""
+    """Return the number of steps of each utterance, (num_clips,)."""
     seconds = np.random.default_rng(0).lognormal(np.log(3.6), 0.65, num_clips).clip(0.6, LONGEST_S)
     return np.ceil(seconds * STEPS_PER_S).astype(int)
 
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=240)
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--buckets", type=int, nargs="+", default=[1, 2, 4, 8], help="numbers of classes; the first is compared with")
+    parser.add_argument("--buckets", type=int, nargs="+", default=[1, 2, 4, 8], help="numbers of length classes, the first as reference")
     arguments = parser.parse_args()
     steps = utterance_steps(arguments.clips)
     shape = (int(steps.max()), 13)

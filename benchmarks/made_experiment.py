@@ -1,4 +1,4 @@
-"""An experiment on made-up arrays: networks and recipes of a real config, without media or prepared sets."""
+"""An experiment on random arrays, with the networks and recipes of a real config but without media or prepared sets."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def plan(
     lengths: Mapping[str, np.ndarray] | None = None,
     **fields: Any,
 ) -> GridPlan:
-    """GridPlan a run of `configs/ravdess.py:<system>` on `num_clips` examples of random numbers.
+    """Return the plan of a run of `configs/ravdess.py:<system>` on `num_clips` examples of random numbers.
 
     Args:
       shapes: stream -> (T, ...), steps and the shape of a step.
-      lengths: stream -> (num_clips,), how many steps of each clip are real; all of a stream that is not named.
-      fields: of the config, with underscores doubled for dots: train__batch_size=16.
+      lengths: stream -> (num_clips,), number of real steps of each clip; all steps are real in a stream that is not named.
+      fields: fields of the config, with two underscores for each dot: train__batch_size=16.
     """
     given = {name.replace("__", "."): value for name, value in fields.items()}
     changes = {"protocol.name": "random_k", "protocol.num_folds": num_folds, "devices.execution": execution} | given
@@ -84,22 +84,22 @@ def plan(
 
 
 def laid_out(plan: GridPlan, stage_name: str) -> tuple[Stage, Program, Any]:
-    """The stage, the program of all its trials, which are one batch, and their lanes.
+    """Return a stage, the program of all its trials, which are one group, and their lanes.
 
     Raises:
-      ValueError: trials that differ in more than numbers.
+      ValueError: the trials need several programs.
     """
     stage = next(one for one in plan.stages if one.name == stage_name)
     trials = plan.grid.trials_of(stage)
     if len(trial_groups(trials)) != 1:
-        raise ValueError("trials that differ in numbers alone are one batch")
+        raise ValueError("expected trials of one program, got several; sweep hyper-parameters that do not change the program")
     inputs = plan.inputs(stage, trials)
     program = program_of(plan, stage, trials, inputs)
     return stage, program, program.lanes(inputs)
 
 
 def one_more_epoch(plan: GridPlan, program: Program, lanes: Any) -> Callable[[], float]:
-    """A function that trains one more epoch of all trials and returns their mean validation loss."""
+    """Return a function that trains one more epoch of all trials and returns their mean validation loss."""
     states = [fresh_states(plan, program, lanes)]
 
     def epoch() -> float:
@@ -110,19 +110,19 @@ def one_more_epoch(plan: GridPlan, program: Program, lanes: Any) -> Callable[[],
 
 
 def parts_of(plan: GridPlan, stage: Stage) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows of the training part and of the part that selects, of each trial."""
+    """Return the rows of the training part and of the selection part of each trial."""
     return [(one.train_index[: one.train_count], one.select_index[: one.select_count]) for one in plan.inputs(stage, plan.trials)]
 
 
 def fresh_states(plan: GridPlan, program: Program, lanes: Any) -> Any:
-    """States of all trials before their first epoch."""
+    """Return the states of all trials before their first epoch."""
     return program.init(lanes, program.lanes([NO_WARM_START] * len(plan.trials)))
 
 
 def product_flops(plan: GridPlan, stage: Stage) -> float:
-    """Floating-point operations of the matrix products in one epoch of all trials: training steps, and the validation part.
+    """Return the floating-point operations of matrix products in one epoch of all trials: training steps, and the validation part.
 
-    Of a convolution, those that the network asks for: the zeros that `ProductConv` multiplies in vain are not counted.
+    For a convolution they are those of its definition, without the products with zeros in `ProductConv`.
     """
     with mock.patch.object(cnn, "columns_at_once", lambda channels: 1):
         return every_product_flops(plan, stage)
@@ -154,7 +154,7 @@ def every_product_flops(plan: GridPlan, stage: Stage) -> float:
 
 
 def count_products(jaxpr: Any) -> float:
-    """Multiplications and additions of all products in a program, the bodies of loops as often as they run."""
+    """Return the number of multiplications and additions of all products in a program; bodies of loops count as often as they run."""
     total = 0.0
     for equation in jaxpr.eqns:
         if equation.primitive.name == "dot_general":

@@ -1,4 +1,4 @@
-"""What this machine's matrix products reach: the yardstick that shares of a peak are measured by."""
+"""The rate of large matrix products on this device, the reference for shares of the peak."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import jax.numpy as jnp
 
 
 class Products(NamedTuple):
-    """Large matrix products as a side of a comparison: a function that makes them, and how many operations they are."""
+    """Large matrix products as a side of a comparison: a function that computes them, and its number of operations."""
 
     run: Callable[[], float]
     flops: float
 
 
 def matrix_products(*, num_turns: int = 16) -> Products:
-    """Float32 products of two square matrices, 2048 on a CPU and 8192 on an accelerator, `num_turns` one after another.
+    """Return float32 products of two square matrices of size 2048 on a CPU or 8192 on an accelerator, `num_turns` one after another.
 
-    XLA's own product on all cores; `--xla_cpu_multi_thread_eigen=false`, under which trials run one a core, would halve it, so as many
+    Trials run one a core with `--xla_cpu_multi_thread_eigen=false`, under which a single product would reach only half the rate, so as many
     products run side by side as the host has cores.
     """
     on_cpu = jax.default_backend() == "cpu"

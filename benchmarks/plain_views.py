@@ -1,7 +1,7 @@
-"""Views as one writes them in an afternoon: OpenCV, librosa and a loop over files, the same work as data_prep's views of the same names.
+"""Plain versions of data_prep's views, with OpenCV, librosa and a loop over files: the reference of `benchmarks.preparing`.
 
-No limits, no damage report, no resuming, no cut into segments (the clips at hand are shorter than one): the side that
-`benchmarks.preparing` times against. Sound of films is decoded with PyAV, since librosa reads none of them without a program of FFmpeg's.
+They compute the same values but have no limits, damage report, resuming or segments (the benchmark's clips are shorter than one segment).
+Sound of films is decoded with PyAV, since librosa cannot read it without the FFmpeg program.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RATE_FPS = 7.5
 
 
 def sound(path: Path, rate_hz: int) -> np.ndarray:
-    """The sound of a file, (S,) float32 mono."""
+    """Return the sound of a file, (S,) float32 mono."""
     if path.suffix == ".wav":
         return librosa.load(path, sr=rate_hz)[0]
     with av.open(str(path)) as container:
@@ -32,7 +32,7 @@ def sound(path: Path, rate_hz: int) -> np.ndarray:
 
 
 def pictures(path: Path) -> tuple[list[np.ndarray], float]:
-    """All frames of a film, (H, W, 3) uint8 RGB, and their rate in frames/s."""
+    """Return all frames of a film, (H, W, 3) uint8 RGB, and their rate in frames/s."""
     capture, frames = cv2.VideoCapture(str(path)), []
     rate_fps = capture.get(cv2.CAP_PROP_FPS)
     while True:
@@ -43,14 +43,14 @@ def pictures(path: Path) -> tuple[list[np.ndarray], float]:
 
 
 def at_rate(path: Path) -> list[np.ndarray]:
-    """The frames nearest to the multiples of 1 / RATE_FPS."""
+    """Return the frames nearest to the multiples of 1 / RATE_FPS."""
     frames, rate_fps = pictures(path)
     num_steps = 1 + int((len(frames) - 1) / rate_fps * RATE_FPS + 1e-6)
     return [frames[math.ceil(step / RATE_FPS * rate_fps - 0.5)] for step in range(num_steps)]
 
 
 def frames(path: Path, size_px: int = 64) -> np.ndarray:
-    """Whole frames, (T, size_px, size_px, 3) uint8: hardly more than decoding."""
+    """Return whole frames, (T, size_px, size_px, 3) uint8; almost all of the time is decoding."""
     return np.stack([cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA) for image in at_rate(path)])
 
 
@@ -60,7 +60,7 @@ def _cascade() -> cv2.CascadeClassifier:
 
 
 def faces(path: Path, size_px: int = 48, margin: float = 0.1) -> np.ndarray:
-    """The largest face of each frame by Haar's cascade, (T, size_px, size_px, 3) uint8."""
+    """Return the largest face of each frame by a Haar cascade, (T, size_px, size_px, 3) uint8."""
     crops: list[np.ndarray | None] = []
     for image in at_rate(path):
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -81,7 +81,7 @@ def faces(path: Path, size_px: int = 48, margin: float = 0.1) -> np.ndarray:
 
 
 def keyframes(path: Path, num_frames: int = 16, size_px: int = 299) -> np.ndarray:
-    """Key frames by the five steps of system A (see `KeyFrames`), (num_frames, size_px, size_px, 3) uint8."""
+    """Return key frames by the five steps of system A (see `KeyFrames`), (num_frames, size_px, size_px, 3) uint8."""
     original, _ = pictures(path)
     shrinks = size_px < max(original[0].shape)
     images = [cv2.resize(one, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR) for one in original]
@@ -107,12 +107,12 @@ def keyframes(path: Path, num_frames: int = 16, size_px: int = 299) -> np.ndarra
 
 
 def mel(path: Path) -> np.ndarray:
-    """Mel spectrum in dB, (T, 64) float32."""
+    """Return the mel spectrum in dB, (T, 64) float32."""
     samples = sound(path, 48000)
     power = librosa.feature.melspectrogram(y=samples, sr=48000, n_fft=4096, hop_length=2048, n_mels=64, fmin=50, fmax=8000)
     return librosa.power_to_db(power, top_db=None).T
 
 
 def mfcc(path: Path) -> np.ndarray:
-    """Cepstral coefficients, (T, 13) float32."""
+    """Return cepstral coefficients, (T, 13) float32."""
     return librosa.feature.mfcc(y=sound(path, 48000), sr=48000, n_mfcc=13, n_fft=4096, hop_length=2048).T

@@ -1,21 +1,21 @@
-"""How long the prediction of one clip takes: a process started for it (`--mode=predict`), and one that runs already.
+"""Benchmark of the latency of predicting one clip, in a new process (`--mode=predict`) and in a running one.
 
     python -m benchmarks.predict                                     the demo's audio, audio_video, and A2 with random encoders
     python -m benchmarks.predict --system audio_video --rounds 9
 
-For each system a small demo corpus is made and a run of one epoch trained on it, since what its networks predict does not matter here. A
-new process for each round then predicts clips one after another and reports the seconds of each phase; all rounds but "first" find what an
-earlier one compiled in the compilation cache.
+For each system a run of one epoch is trained on a small demo corpus, since the quality of its predictions does not matter here. In each
+round a new process then predicts clips one after another and reports the seconds of each phase; all rounds except "first" find compiled
+programs of an earlier round in the compilation cache.
 
 Prints for each system a row "first" (with an empty cache), the median of the other rounds "cold", and the median of "warm" clips in a
 process that has predicted clips of all lengths before; in seconds:
 
     import     the interpreter and its libraries
     restore    the config, encoders, checkpoint, networks
-    views      decoding and the views of the clip, with the libraries that they load first
-    encoders   frozen encoders over the views, compiled or read from the cache first
-    networks   all fold models, compiled or read from the cache first
-    all        of it; of a cold start by the clock of the process that started it
+    views      decoding and the views of the clip, including the import of their libraries
+    encoders   frozen encoders over the views, including their compilation or reading from the cache
+    networks   all fold models, including their compilation or reading from the cache
+    all        the whole prediction; for a new process by the clock of the process that started it
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def demo_experiment(system: str, folder: Path, *, num_actors: int, num_takes: in
 def predict_clips(experiment: Experiment, files: Sequence[str], started_s: float) -> list[dict[str, float]]:
     """Predict clips one after another, as the mode `predict` does; return the seconds of the phases of each.
 
-    The first clip's hold import and restoring, and `all` since `started_s` in time.time(); the others' are those of a running process.
+    For the first clip they include importing and restoring, and `all` counts from `started_s` in time.time().
     """
-    import run  # noqa: F401  # what the command imports, and nothing later than it does
+    import run  # noqa: F401  # the same imports at the same time as the command
     from avemo_jax import api
     from avemo_jax.experiment.backend import set_up_backend
     from avemo_jax.experiment.ensemble import load_ensemble
@@ -93,7 +93,7 @@ def predict_clips(experiment: Experiment, files: Sequence[str], started_s: float
 
 
 class _Opened:
-    """Recordings with all views of a file made at once, before they are opened, so that making them can be timed by itself."""
+    """Recordings that make all views of a file before it is opened, so that making them can be timed separately."""
 
     def __init__(self, recordings: Any):
         self._recordings = recordings
@@ -109,7 +109,7 @@ class _Opened:
 
 
 def in_new_process(experiment: Experiment, files: Sequence[str]) -> list[dict[str, float]]:
-    """Return `predict_clips` of a process started for it."""
+    """Return the result of `predict_clips` in a new process."""
     environment = os.environ | {"PYTHONPATH": str(_ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
     task = {"config": to_plain(experiment), "files": files, "started": time.time()}
     command = [sys.executable, "-m", "benchmarks.predict", "--predict", json.dumps(task)]
@@ -133,14 +133,14 @@ def measure(experiment: Experiment, files: Sequence[str], num_rounds: int) -> It
 
 
 def format_row(system: str, name: str, phases: Sequence[Mapping[str, float]]) -> str:
-    """Medians of each phase, and of all of it with the least and the largest."""
+    """Return a row with the median of each phase, and the median, least and largest of the whole prediction."""
     medians = [f"{statistics.median(one[phase] for one in phases):9.3f}" for phase in PHASES]
     whole = sorted(one["all"] for one in phases)
     return f"{system:20} {name:6} {len(phases):3} {' '.join(medians)} {statistics.median(whole):8.3f} ({whole[0]:.3f}-{whole[-1]:.3f})"
 
 
 def compare(system: str, folder: Path, *, num_actors: int, num_takes: int, num_clips: int, num_rounds: int) -> Iterator[str]:
-    """Make a run of a system and yield its rows."""
+    """Train a run of a system and yield its rows."""
     experiment = demo_experiment(system, folder, num_actors=num_actors, num_takes=num_takes)
     if not (experiment.run_directory / "results.json").is_file():
         train_in_new_process(experiment)
@@ -151,7 +151,7 @@ def compare(system: str, folder: Path, *, num_actors: int, num_takes: int, num_c
 
 
 def train_in_new_process(experiment: Experiment) -> None:
-    """Train in a process of its own, so that this one stays free of JAX's threads."""
+    """Train in a separate process, so that this one has no threads of JAX."""
     command = [sys.executable, "-m", "benchmarks.predict", "--train", json.dumps(to_plain(experiment))]
     done = subprocess.run(command, cwd=_ROOT, env=os.environ | {"PYTHONPATH": str(_ROOT)}, capture_output=True, text=True)
     if done.returncode:
@@ -160,12 +160,12 @@ def train_in_new_process(experiment: Experiment) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--system", action="append", help=f"of configs/demo.py, may be given several times; default {', '.join(SYSTEMS)}")
+    parser.add_argument("--system", action="append", help=f"of configs/demo.py; may be given several times; default {', '.join(SYSTEMS)}")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--clips", type=int, default=4, help="that each process predicts, twice")
+    parser.add_argument("--clips", type=int, default=4, help="number of clips that each process predicts, twice")
     parser.add_argument("--actors", type=int, default=4)
     parser.add_argument("--takes", type=int, default=2)
-    parser.add_argument("--folder", type=Path, help="where corpus and runs are made, and found again; default: a temporary one")
+    parser.add_argument("--folder", type=Path, help="folder of corpora and runs, which are used again; default: a temporary one")
     parser.add_argument("--train", help=argparse.SUPPRESS)
     parser.add_argument("--predict", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -1,17 +1,17 @@
-"""Preparing a corpus: our prepared sets with two workers against the same views written plainly in one process, turn by turn (A B A B).
+"""Benchmark of preparing a corpus: our prepared sets with two workers against plain code in one process, in turns (A B A B).
 
     python -m benchmarks.preparing                                                 the demo corpus, made where it is missing
-    python -m benchmarks.preparing --corpus ravdess=/data/RAVDESS --part mel       another one; parts it has no media for are left out
+    python -m benchmarks.preparing --corpus ravdess=/data/RAVDESS --part mel       another one; parts without media are left out
     python -m benchmarks.preparing --clips 48 --rounds 5
 
-What is timed on our side is `prepare_view` from clips to a finished set: content hashes of the media, decoding with its checks, the view,
-staging, writing, reading back, waiting for the disk. On the other: `plain_views` in a loop, each clip saved with np.save. Libraries are
-loaded on both sides before the clock starts; what that takes our workers stands beneath the table.
+Our side is `prepare_view` from clips to a finished set: content hashes of the media, decoding with its checks, the view, staging, writing,
+reading back, waiting for the disk. The other side is `plain_views` in a loop, with each clip saved by np.save. Libraries are loaded on both
+sides before the time is taken; the start of our workers is printed below the table.
 
-Prints for each part the median clips per second of either side, the median over rounds of the ratio of a round's two times with its least
-and largest, processor milliseconds of a clip (of all processes and threads), peak resident memory (ours of this process and its workers,
-plain of this process), and the mean absolute difference of the two sides' values as a part of their range. Ends with an error where one
-and two workers write different bytes, or the sides differ by more than 1 % of the range.
+Prints for each part the median clips per second of both sides; the ratio of a round's two times (median over rounds, least and largest);
+processor milliseconds of a clip (of all processes and threads); peak resident memory (ours of this process and its workers, plain of this
+process); and the mean absolute difference of the two sides' values relative to their range. Ends with an error where one and two workers
+write different bytes, or the sides differ by more than 1 % of the range.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TOLERANCE = 0.01
 
 
 class Part(NamedTuple):
-    """One view on both sides: ours by name and parameters, theirs as a function of a file."""
+    """One view on both sides: ours by name and parameters, the plain one as a function of a file."""
 
     view: str
     params: Mapping[str, Any]
@@ -62,12 +62,12 @@ HEADER = (
     f"{'part':10} {'clips':>5} {'ours /s':>9} {'plain /s':>9} {'plain / ours':>18} {'ours ms':>9} {'plain ms':>9} {'ours MiB':>9} "
     f"{'plain MiB':>9} {'difference':>11}"
 )
-# Options that `load_clips` takes of a corpus.
+# Name of a corpus -> its options for `load_clips`.
 OPTIONS: dict[str, dict[str, Any]] = {"synthetic": {"num_actors": 12, "num_takes": 3, "seed": 0}, "ravdess": {"channel": "speech"}}
 
 
 class Corpus(NamedTuple):
-    """Clips and the folder that their media lie in."""
+    """Clips and the folder of their media."""
 
     name: str
     root: Path
@@ -75,7 +75,7 @@ class Corpus(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was measured of one part: seconds of each round, peak bytes, processor time of a round, difference as a part of the range."""
+    """Measurements of one part: seconds of each round, peak bytes, processor time of a round, difference relative to the range."""
 
     ours_s: list[float]
     plain_s: list[float]
@@ -101,7 +101,7 @@ def ours(part: Part, corpus: Corpus, directory: Path, num_workers: int, pool: Wo
 
 
 def plain(part: Part, corpus: Corpus, directory: Path) -> None:
-    """The other side: file after file."""
+    """Compute a part with plain code, file after file."""
     directory.mkdir()
     for clip in corpus.clips:
         np.save(directory / f"{clip.clip_id}.npy", part.plain(corpus.root / getattr(clip, part.medium)))
@@ -109,7 +109,7 @@ def plain(part: Part, corpus: Corpus, directory: Path) -> None:
 
 @contextmanager
 def peak_memory(*, with_workers: bool, every_s: float = 0.05) -> Iterator[list[int]]:
-    """Watch the resident memory of this process, with that of its workers or without; the list holds the largest sum in bytes."""
+    """Measure the resident memory of this process, with or without its workers; yield a list with the largest sum in bytes."""
     peak, is_over = [0], threading.Event()
 
     def watch() -> None:
@@ -134,7 +134,7 @@ def _resident_bytes(pid: int | None) -> int:
 
 
 def processor_s() -> float:
-    """Processor time of this process and the workers that live, in s."""
+    """Return the processor time of this process and its running workers in s."""
     ticks = 0
     for pid in (os.getpid(), *(child.pid for child in multiprocessing.active_children())):
         try:
@@ -146,10 +146,10 @@ def processor_s() -> float:
 
 
 def difference(part: Part, prepared: PreparedSet, directory: Path) -> float:
-    """Mean absolute difference of the values of all clips, as a part of the range of the plain ones.
+    """Return the mean absolute difference of the values of all clips, relative to the range of the plain ones.
 
     Raises:
-      ValueError: a clip has other shapes on the two sides, or is not there.
+      ValueError: a clip has different shapes on the two sides, or our side lacks it.
     """
     total, num_values, least, largest = 0.0, 0, np.inf, -np.inf
     seen = set()
@@ -179,7 +179,7 @@ def check_same_bytes(one: Path, other: Path) -> None:
 
 
 def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_workers: int, pool: WorkerPool) -> Row:
-    """Time a part on both sides in turns, in folders below `folder`, and compare what they made.
+    """Return the measurements of a part on both sides, in turns, in folders below `folder`; compare their outputs.
 
     Raises:
       ValueError: the outputs differ (see `difference`, `check_same_bytes`).
@@ -194,7 +194,7 @@ def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_worke
             lambda place: plain(part, corpus, place),
         )
         for side, run in enumerate(sides):
-            os.sync()  # ours waits until its set is on the disk, and must not wait for what the other side has left in memory
+            os.sync()  # our side waits until its set is on disk, and must not also wait for unwritten data of the other side
             with peak_memory(with_workers=side == 0) as peak:
                 start, spent = time.perf_counter(), processor_s()
                 found = run(folder / f"{side}-{number}")
@@ -209,7 +209,7 @@ def measure(part: Part, corpus: Corpus, folder: Path, num_rounds: int, num_worke
 
 
 def start_up(part: Part, corpus: Corpus, directory: Path, num_workers: int, pool: WorkerPool) -> float:
-    """Seconds until workers have their libraries and have prepared one clip each; and the plain side has loaded its own."""
+    """Return the seconds until our workers have loaded their libraries and prepared one clip each; load those of the plain side too."""
     few = corpus._replace(clips=corpus.clips[: 2 * num_workers])
     start = time.perf_counter()
     ours(part, few, directory / "few", num_workers, pool)
@@ -251,12 +251,12 @@ def compare(corpus: Corpus, names: Iterable[str], num_rounds: int, num_workers: 
 
 
 def _rounds(rows: Sequence[Row], side: str) -> list[tuple[float, ...]]:
-    """The seconds of all parts, round by round."""
+    """Return the seconds of all parts, round by round."""
     return list(zip(*(getattr(row, side) for row in rows), strict=True))
 
 
 def read_corpus(text: str, most: int) -> Corpus:
-    """NAME=FOLDER as a corpus of at most that many clips, spread evenly over all; 0: all."""
+    """Return the corpus NAME=FOLDER with at most `most` clips, spread evenly over all of them; 0: all."""
     name, _, root = text.partition("=")
     clips = load_clips(name, root, **OPTIONS.get(name, {}))
     places = np.linspace(0, len(clips) - 1, min(most, len(clips)) if most else len(clips)).round().astype(int)
@@ -267,10 +267,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", action="append", help="NAME=FOLDER, may be given several times; default synthetic=corpora/synthetic")
     parser.add_argument("--part", choices=PARTS, action="append", help="may be given several times; all by default")
-    parser.add_argument("--clips", type=int, default=0, help="of each corpus, spread over it; 0: all")
+    parser.add_argument("--clips", type=int, default=0, help="number of clips of each corpus, spread evenly over it; 0: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--opencv_threads", type=int, default=0, help="of the plain side; 0: as OpenCV chooses, one a core")
+    parser.add_argument("--opencv_threads", type=int, default=0, help="OpenCV threads of the plain side; 0: its default, one a core")
     arguments = parser.parse_args()
     if arguments.opencv_threads:
         cv2.setNumThreads(arguments.opencv_threads)

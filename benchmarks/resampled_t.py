@@ -1,11 +1,11 @@
-"""How often t-tests over folds find a difference where there is none: the naive one, and the corrected one.
+"""False-positive rates of t-tests over folds, the naive one and the corrected one, on simulated corpora.
 
     python -m benchmarks.resampled_t                      prints the table of docs/statistics.md, writes docs/resampled_t.svg
     python -m benchmarks.resampled_t --num_corpora=300    the same, coarser
 
-Two systems see the same clips through different windows: each has features of its own, equally telling and independent given the class and
-the speaker, and a nearest-mean classifier. So over corpora neither is better, and a test at 5 % should find a difference in 5 of 100. Folds
-share most of their training clips, which the naive test does not know.
+Two systems predict the same clips from different features, which are equally informative and independent given class and speaker, with a
+nearest-mean classifier each. Over many corpora neither is better, so a test at 5 % should find a difference in 5 of 100. Folds share most
+of their training clips, which the naive test ignores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NUM_FEATURES, DISTANCE, SPEAKER_DEVIATION = 12, 0.5, 0.4
 
 
 def draw_corpus(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (N,) of two classes, and features (2, N, D), one set a system."""
+    """Return labels (N,) of two classes, and features (2, N, D), one set for each system."""
     label = generator.integers(0, 2, NUM_CLIPS)
     side = np.where(label, DISTANCE / 2, -DISTANCE / 2)[:, None]
     speaker = generator.normal(0, SPEAKER_DEVIATION, (2, NUM_SPEAKERS, NUM_FEATURES))
@@ -35,22 +35,22 @@ def draw_corpus(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
 
 
 def folds_of_clips(generator: np.random.Generator, num_folds: int = 10) -> np.ndarray:
-    """Test parts of a cross-validation over clips: (num_folds, N) bool."""
+    """Return the test parts of a cross-validation over clips, (num_folds, N) bool."""
     return np.arange(num_folds)[:, None] == generator.permutation(NUM_CLIPS) % num_folds
 
 
 def folds_of_speakers(generator: np.random.Generator, num_folds: int = 5) -> np.ndarray:
-    """Test parts of a cross-validation over speakers, as luna5 has it: (num_folds, N) bool."""
+    """Return the test parts of a cross-validation over speakers, as in the protocol luna5, (num_folds, N) bool."""
     return np.arange(num_folds)[:, None] == (generator.permutation(NUM_SPEAKERS) % num_folds)[SPEAKER]
 
 
 def random_parts(generator: np.random.Generator, num_parts: int = 15, share: float = 0.2) -> np.ndarray:
-    """Test parts drawn anew each time, as Nadeau and Bengio have them: (num_parts, N) bool."""
+    """Return independently drawn test parts, as in Nadeau and Bengio, (num_parts, N) bool."""
     return generator.random((num_parts, NUM_CLIPS)).argsort(axis=1) < share * NUM_CLIPS
 
 
 def folds_of_clips_again(generator: np.random.Generator, num_times: int = 10) -> np.ndarray:
-    """Test parts of ten cross-validations over clips, one after another."""
+    """Return the test parts of `num_times` cross-validations over clips, one after another."""
     return np.concatenate([folds_of_clips(generator) for _ in range(num_times)])
 
 
@@ -63,7 +63,7 @@ PROTOCOLS = {
 
 
 def differences(label: np.ndarray, features: np.ndarray, tests: np.ndarray) -> np.ndarray:
-    """Accuracy of the first system minus that of the second in each test part: (num_folds,)."""
+    """Return the accuracy of the first system minus that of the second in each test part, (num_folds,)."""
     correct = []
     for own in features:
         means = [((~tests & (label == index)) @ own) / (~tests & (label == index)).sum(1, keepdims=True) for index in (0, 1)]
@@ -74,7 +74,7 @@ def differences(label: np.ndarray, features: np.ndarray, tests: np.ndarray) -> n
 
 
 def p_values(values: np.ndarray, tests: np.ndarray) -> tuple[float, float]:
-    """Two-sided p of the naive paired t-test over folds, and of the corrected one."""
+    """Return the two-sided p of the naive paired t-test over folds, and of the corrected one."""
     corrected = corrected_resampled_t(values, num_train=(~tests).sum(1).mean(), num_test=tests.sum(1).mean()).p
     naive = 1.0 if np.ptp(values) == 0 and values[0] == 0 else float(ttest_1samp(values, 0.0).pvalue)
     assert corrected is not None  # there are several folds
@@ -82,7 +82,7 @@ def p_values(values: np.ndarray, tests: np.ndarray) -> tuple[float, float]:
 
 
 def false_positives(protocol: str, num_corpora: int, *, level: float = 0.05, seed: int = 0) -> tuple[float, float]:
-    """Shares of corpora in which the naive and the corrected test find a difference that is none."""
+    """Return the false-positive rates of the naive and of the corrected test."""
     generator = np.random.default_rng(seed)
     found = np.zeros(2)
     for _ in range(num_corpora):

@@ -1,10 +1,10 @@
-"""Show that a change moved no number: the same small runs before and after, and their predictions compared byte for byte.
+"""Check that a change of code changes no result: the same small runs before and after it, with predictions compared byte for byte.
 
     python -m benchmarks.same_numbers --record FOLDER     # at the commit before
     python -m benchmarks.same_numbers --against FOLDER    # at the commit after; exit code 1 where a file differs
 
-Every published system trains through all of its stages on a small synthetic corpus, beside the three demo runs, a sweep, a search and the
-classical SVM. Both commits have to run on the same machine: another processor rounds differently. `make same-numbers` does all of it.
+The runs are every published system with all of its stages on a small synthetic corpus, three demo runs, a sweep, a search and the classical
+SVM. Both commits must run on the same computer, since processors round differently. `make same-numbers` does all of it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SMALL = (
 )
 _NARROW = ("streams.audio.context_units=(4,)", "streams.video.context_units=(4,)")
 _JOINED = (*_NARROW, "fusion.width=4", "fusion.num_units=4")
-# Run -> (config, what it overrides beside SMALL).
+# Run -> (config, its overrides in addition to SMALL).
 RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "a1_late": ("handcrafted_late_fusion", (*_JOINED, "views.hog.rate_fps=2.0", "views.faces.size_px=112")),
     "a2": ("contextual_temporal", _JOINED),
@@ -84,7 +84,7 @@ def run_all(folder: Path, work: Path) -> None:
 
 
 def differences(before: Path, after: Path) -> list[str]:
-    """Names of the runs with predictions that differ, or that only one of the two folders has."""
+    """Return the names of runs with different predictions, or that only one of the two folders has."""
     names = {path.stem for folder in (before, after) for path in folder.glob("*.csv")}
     return sorted(name for name in names if _content(before / f"{name}.csv") != _content(after / f"{name}.csv"))
 

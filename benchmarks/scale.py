@@ -1,11 +1,10 @@
-"""What more trials and more clips cost: the measured parts of a finished run multiplied out, and the planning of large grids tried.
+"""The cost of more trials and clips: extrapolated from measurements of a finished run, and measured for the planning of large grids.
 
     python -m benchmarks.scale RUN_DIRECTORY [PREPARED_SET_DIRECTORY]
 
-Measured of the run: seconds and checkpoint bytes of a trial, bytes of its rows, bytes of a prediction; of the set: bytes of a clip.
-Time grows with trials times clips, so a row of the first table is a multiplication and no measurement, for one process of the machine
-that made the run. The second table is measured: folds, trials and the indices of their parts are really made, up to the size at which the
-indices alone pass a limit.
+Measured in the run: seconds and checkpoint bytes of a trial, bytes of its rows, bytes of a prediction; in the set: bytes of a clip. Time
+grows with trials times clips, so the first table is extrapolated, for one process on the computer of the run. The second table is measured:
+folds, trials and the indices of their parts are made, up to the size at which the indices exceed a limit.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ INDEX_LIMIT_BYTES = 4 << 30
 
 
 def parts_of(run: Path) -> dict[str, float]:
-    """Measured parts of a finished run: what one trial and one clip take."""
+    """Return the measurements of a finished run: time and bytes of one trial and one clip."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     results = json.loads((run / "results.json").read_text())
     num_trials = len({row["trial"] for row in rows})
@@ -54,13 +53,13 @@ def print_products(parts: dict[str, float], clip_bytes: float) -> None:
     for trials in TRIALS:
         for clips in CLIPS:
             seconds = trials * parts["trial_s"] * clips / parts["clips"]
-            # Of ten folds each clip is predicted once a seed and setting: a tenth of the trials.
+            # With ten folds, each clip is predicted by a tenth of the trials.
             disk = trials * (parts["checkpoint_bytes"] + parts["row_bytes"]) + trials / 10 * clips * parts["prediction_bytes"]
             print(f"{trials:8} {clips:10} {_duration(seconds):>14} {_size(disk):>12} {_size(clips * clip_bytes):>19}")
 
 
 def print_planning() -> None:
-    """Print how long folds, trials and their indices take to make, and what the indices hold."""
+    """Print the time to make folds, trials and their indices, and the bytes of the indices."""
     print(f"{'trials':>8} {'clips':>10} {'folds s':>9} {'trials s':>9} {'indices s':>10} {'indices':>10}")
     for clips in CLIPS[:4]:
         labels = [CLASSES[i % len(CLASSES)] for i in range(clips)]
@@ -108,7 +107,7 @@ def _size(count: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("prepared_set", type=Path, nargs="?", help="directory of a prepared set; without it a clip is taken as 11 kB")
+    parser.add_argument("prepared_set", type=Path, nargs="?", help="directory of a prepared set; without it a clip counts as 11 kB")
     arguments = parser.parse_args()
     parts = parts_of(arguments.run)
     clip_bytes = _bytes_below(arguments.prepared_set) / parts["clips"] if arguments.prepared_set else 11e3

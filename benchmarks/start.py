@@ -1,10 +1,10 @@
-"""From the start of a process to the end of its first epoch: what imports, compilation and the compilation cache cost.
+"""Benchmark of the start of a process up to its first epoch: the time of imports, compilation and the compilation cache.
 
     python -m benchmarks.start                           the small audio net, E's audio net and A2's fused network
     python -m benchmarks.start --system gru_attention --rounds 5
 
-Each row is the median over new processes: "fresh" keeps no compiled program, "cached" finds those of a process before it. Columns are
-seconds: importing, laying out trials and data, the first epoch (compilation or the reading of the cache included), and a later epoch.
+Each row is the median over new processes: "fresh" without a compilation cache, "cached" with the programs of an earlier process. Columns
+are seconds: imports, planning trials and data, the first epoch (with compilation or reading of the cache), and a later epoch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PHASES = ("import", "plan", "first epoch", "later epoch")
 
 
 def one_process(system: str, num_clips: int, cache: str) -> dict[str, float]:
-    """Seconds of each phase, measured inside a new process."""
+    """Return the seconds of each phase, measured inside this new process."""
     marks = [time.perf_counter()]
     from typing import Any
 

@@ -1,4 +1,4 @@
-"""The tf.data feed: what it delivers by itself, and how long an encoder that is trained along waits for it.
+"""Benchmark of the tf.data feed: its rate by itself, and the time that training of an encoder waits for it.
 
     python -m benchmarks.stream                              InceptionV3 at 299 px, all of it trained
     python -m benchmarks.stream --feed_only                  the feed alone
@@ -6,11 +6,11 @@
 
 A prepared set of drawn faces is made, as `--config.views.still` makes one, and read with `devices.feed=stream`.
 
-Prints of the feed, which has nothing to do but to read, decompress, pad and copy: pictures and MB per second, processor time of a picture,
-and from that how many cores would feed 1000 pictures a second. Then, for training steps without and with augmentation (which is part of
-the compiled step, not of the feed): seconds of an epoch (its training steps and the validation part), pictures per second, and the stall:
-the share of that time in which the loops waited for their next batch, whether or not the device still had something to do meanwhile.
-The median over rounds, with the least and the largest.
+Prints for the feed alone, which reads, decompresses, pads and copies: pictures and MB per second, processor time of a picture, and the
+number of cores for 1000 pictures a second. Then, for training steps without and with augmentation (which is part of the compiled step, not
+of the feed): seconds of an epoch (its training steps and the validation part), pictures per second, and the stall, which is the share of
+that time in which the loops waited for their next batch, whether or not the device was still busy. Each is the median over rounds, the
+stall with its least and largest.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ AUGMENTED = {"max_rotate_deg": 10.0, "max_zoom": 0.1, "max_shift": 0.1, "flip": 
 
 
 class Feed(NamedTuple):
-    """What the feed did by itself: seconds by the clock and of processor time, for so many pictures of so many bytes."""
+    """Measurement of the feed alone: wall-clock and processor seconds, number of pictures and bytes of each."""
 
     wall_s: float
     cpu_s: float
@@ -60,7 +60,7 @@ class Feed(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """An epoch: its seconds, those spent waiting for batches, and pictures seen."""
+    """Measurement of an epoch: its seconds, the seconds spent waiting for batches, and the number of pictures."""
 
     seconds: float
     waited_s: float
@@ -68,7 +68,7 @@ class Steps(NamedTuple):
 
 
 def drawn_corpus(folder: Path, *, num_examples: int, size_px: int, gray: bool) -> PreparedCorpus:
-    """A prepared set of one drawn face a clip, (size_px, size_px, 3) uint8 or grey, of eight speakers and emotions in turn."""
+    """Return a prepared set with one drawn face a clip, (size_px, size_px, 3) uint8 or grey, with eight speakers and emotions in turn."""
     emotions = label_set(LABELS).classes
     clips, staged = [], []
     for number in range(num_examples):
@@ -96,7 +96,7 @@ def drawn_corpus(folder: Path, *, num_examples: int, size_px: int, gray: bool) -
 
 
 def tuned_experiment(folder: Path, *, encoder: str, end_point: str, batch_size: int, augmentation: Mapping[str, Any]) -> Experiment:
-    """Return the experiment of a picture network whose encoder is trained along, from disk; end_point "": the encoder's usual one."""
+    """Return the experiment of a picture network with a trained encoder, fed from disk; end_point "" is the encoder's default one."""
     config = base.get_config()
     network = {
         "encoder": encoder,
@@ -120,7 +120,7 @@ def tuned_experiment(folder: Path, *, encoder: str, end_point: str, batch_size: 
 
 
 def feed_alone(stream: StreamedSet, *, batch_size: int, num_pictures: int) -> Feed:
-    """Read at least so many pictures in batches and do nothing with them."""
+    """Return the measurement of reading at least `num_pictures` pictures in batches, without using them."""
     rows = np.arange(len(stream.arrays["clip"]), dtype=np.int32)
     order = np.resize(rows, -(-num_pictures // batch_size) * batch_size)
     step_shape, dtype = stream.step_of("video")
@@ -132,7 +132,7 @@ def feed_alone(stream: StreamedSet, *, batch_size: int, num_pictures: int) -> Fe
 
 
 class Watched:
-    """A stream that notes how long whoever asks for the next batch waits for it."""
+    """A stream that measures how long its caller waits for each batch."""
 
     def __init__(self, stream: StreamedSet):
         self._stream = stream
@@ -154,7 +154,7 @@ class Watched:
 
 
 def epochs(plan: GridPlan, num_rounds: int) -> Iterator[Steps]:
-    """Train one trial; yield an epoch a round, after one that compiles."""
+    """Train one trial; yield the measurement of an epoch in each round, after a first one that compiles."""
     stage, trial = plan.stages[0], plan.trials[0]
     inputs = plan.inputs(stage, [trial])
     mesh = make_mesh(data_shards=1)
@@ -190,12 +190,12 @@ def format_steps(name: str, rounds: list[Steps]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="inception_v3")
-    parser.add_argument("--end_point", default="", help="layer of the encoder that the network ends at; default: its usual one")
+    parser.add_argument("--end_point", default="", help="end point of the encoder; default: that of its record")
     parser.add_argument("--size_px", type=int, default=299)
     parser.add_argument("--gray", action="store_true")
     parser.add_argument("--examples", type=int, default=64)
     parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--pictures", type=int, default=2048, help="that the feed reads in a round of its own")
+    parser.add_argument("--pictures", type=int, default=2048, help="number of pictures that the feed alone reads in a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--feed_only", action="store_true")
     arguments = parser.parse_args()
@@ -206,7 +206,7 @@ def main() -> None:
 def measure(
     *, encoder: str, end_point: str, size_px: int, gray: bool, examples: int, batch_size: int, pictures: int, rounds: int, feed_only: bool
 ) -> Iterator[str]:
-    """Yield the lines of the report; arguments as those of the command."""
+    """Yield the lines of the report; the arguments are those of the command."""
     machine = f"{len(os.sched_getaffinity(0))} cores, {jax.devices()[0].device_kind}"
     yield f"{machine}; {encoder} at {size_px} px, batches of {batch_size}, {rounds} rounds"
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,12 +1,12 @@
-"""A sweep: ten folds of sixteen hyper-parameter settings, against the ten folds of one setting, in one compiled program each.
+"""Benchmark of a sweep: ten folds of sixteen settings against ten folds of one setting, in one compiled program each.
 
     python -m benchmarks.sweep                                        A2's fused network
     python -m benchmarks.sweep --system small_audio --epochs 5        another one
-    python -m benchmarks.sweep --execution vmap_scan                  another way to run trials and steps
+    python -m benchmarks.sweep --execution vmap_scan                  another execution of trials and steps
 
-Settings differ in the learning rate, which is an array over trials. Printed are seconds from the start to the end of the given number of
-epochs, compilation included, the ratio of the two, the ratio of their epochs alone, the programs that were compiled for an epoch, and the
-peak memory of the process. The compilation cache is not used.
+Settings differ in the learning rate, which is an array over trials. Printed are the seconds of the given number of epochs, compilation
+included, the ratio of the two sides, the ratio of their epochs alone, the number of programs compiled for an epoch, and the peak memory of
+the process. The compilation cache is not used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SYSTEMS: dict[str, tuple[str, dict[str, tuple[int, ...]], str]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds until the first epoch was done, seconds of each epoch after it, and how many programs an epoch was compiled to."""
+    """Seconds until the end of the first epoch, seconds of each later epoch, and the number of programs compiled for an epoch."""
 
     first_s: float
     epochs_s: list[float]
@@ -45,7 +45,7 @@ class Timing:
 
 
 def timed(plan: GridPlan, stage_name: str, num_epochs: int) -> Timing:
-    """Train all trials of a plan for some epochs."""
+    """Return the timing of training all trials of a plan for some epochs."""
     start = time.perf_counter()
     _, program, lanes = made_experiment.laid_out(plan, stage_name)
     states = made_experiment.fresh_states(plan, program, lanes)
@@ -63,7 +63,7 @@ def timed(plan: GridPlan, stage_name: str, num_epochs: int) -> Timing:
         if not np.all(np.isfinite(losses)):
             raise ValueError(f"validation losses are not finite: {losses}")
     jax.monitoring.unregister_event_duration_listener(listen)
-    num_compiles = sum(name.endswith("jaxpr_to_mlir_module_duration") for name in compiled)  # also where a cache has it
+    num_compiles = sum(name.endswith("jaxpr_to_mlir_module_duration") for name in compiled)  # also counted where a cache has the program
     return Timing(marks[0] - start, list(np.diff(marks)), num_compiles)
 
 
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=10)
     parser.add_argument("--clips", type=int, default=1440)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--execution", default="auto", help="as config.devices.execution")
+    parser.add_argument("--execution", default="auto", help="same values as --config.devices.execution")
     arguments = parser.parse_args()
     system, shapes, stage = SYSTEMS[arguments.system]
     made = {"num_clips": arguments.clips, "num_folds": arguments.folds, "execution": arguments.execution}

@@ -1,4 +1,4 @@
-"""Sides of a comparison taking turns, what each waits for before its own, and how two of them are set against each other."""
+"""Measurement of the sides of a comparison in turns, and the ratio of their times."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _PAUSE_S = 0.5
 
 
 def rest() -> None:
-    """Let threads of the side before come to rest: TensorFlow's above all look for work for a while, on the cores of the next side."""
+    """Wait until threads of the previous side are idle: those of TensorFlow spin for a while and take cores from the next side."""
     time.sleep(_PAUSE_S)
 
 
 def measure(sides: dict[str, Callable[[], float]], num_rounds: int) -> dict[str, list[float]]:
-    """Seconds of each round of each side, turn by turn, after one call of each that is not counted.
+    """Return the seconds of each round of each side, measured in turns after one call of each that is not counted.
 
     Raises:
-      ValueError: what a side returns, a loss, is not finite.
+      ValueError: the loss that a side returns is not finite.
     """
     losses = {name: [epoch()] for name, epoch in sides.items()}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -36,6 +36,6 @@ def measure(sides: dict[str, Callable[[], float]], num_rounds: int) -> dict[str,
 
 
 def format_ratio(taken: Sequence[float], other: Sequence[float]) -> str:
-    """Median over rounds of how often the other's time of a round goes into what was taken, with its least and largest."""
+    """Return the ratio of `taken` to `other` in each round as its median over rounds, with the least and largest."""
     ratios = sorted(a / b for a, b in zip(taken, other, strict=True))
     return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"

@@ -1,4 +1,4 @@
-"""The networks of `benchmarks.cross_validation` as a Keras user writes them, trained fold after fold with `fit`."""
+"""The networks of `benchmarks.cross_validation` in idiomatic Keras, trained fold after fold with `fit`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.made_experiment import parts_of
 
 
 def contextual_temporal(audio: Any, video: Any, dropout_rate: float) -> Any:
-    """A2's fused network: a GRU over each stream, both at one width and length, a GRU over the two."""
+    """Return A2's fused network: a GRU over each stream, both brought to one width and length, and a GRU over the two."""
     nearest = ((2 * np.arange(video.shape[1]) + 1) * audio.shape[1]) // (2 * video.shape[1])
     audio = layers.Dense(128, "tanh")(layers.GRU(256, return_sequences=True)(audio))
     video = layers.Dense(128, "tanh")(layers.GRU(256, return_sequences=True)(video))
@@ -29,7 +29,7 @@ def contextual_temporal(audio: Any, video: Any, dropout_rate: float) -> Any:
 
 
 def gru_attention(x: Any, dropout_rate: float) -> Any:
-    """E's audio network: three GRU layers with batch norm between them, attention over time, a dense layer, batch norm."""
+    """Return E's audio network: three GRU layers with batch norm between them, attention over time, a dense layer, batch norm."""
     for _ in range(2):
         x = layers.Dropout(dropout_rate)(layers.BatchNormalization()(layers.GRU(256, return_sequences=True)(x)))
     x, last = layers.GRU(256, return_sequences=True, return_state=True)(x)
@@ -37,7 +37,7 @@ def gru_attention(x: Any, dropout_rate: float) -> Any:
 
 
 def small_cnn(x: Any, dropout_rate: float) -> Any:
-    """Our small network of pictures: three blocks of convolution, pooling and layer norm on each frame, a GRU, attention."""
+    """Return our small network of pictures: three blocks of convolution, pooling and layer norm on each frame, a GRU, attention."""
     pictures = keras.Sequential()
     for width in (8, 16, 32):
         pictures.add(layers.Conv2D(width, 3, padding="same"))
@@ -51,7 +51,7 @@ def small_cnn(x: Any, dropout_rate: float) -> Any:
 
 
 def _attended(x: Any, last: Any, width: int, dropout_rate: float) -> Any:
-    """Attention over time, asked by the last state; dropout, a dense layer, batch norm, dropout."""
+    """Return attention over time, queried by the last state, followed by dropout, a dense layer, batch norm, dropout."""
     state, steps = layers.Dense(1, use_bias=False)(last), layers.Dense(1, use_bias=False)(x)
     weights = layers.Softmax(axis=1)(layers.Activation("tanh")(steps + layers.Reshape((1, 1))(state)))
     x = layers.Dropout(dropout_rate)(layers.Dot(axes=1)([x, weights]))
@@ -63,13 +63,13 @@ TWINS = {"ContextualTemporal": contextual_temporal, "GRUAttention": gru_attentio
 
 
 def model(twin: str, shapes: Sequence[tuple[int, ...]], num_classes: int, dropout_rate: float) -> Any:
-    """A twin for streams of the given shapes, (T, ...); its outputs are logits."""
+    """Return a twin network with logits as its outputs, for streams of the given shapes (T, ...)."""
     inputs = [keras.Input(shape) for shape in shapes]
     return keras.Model(inputs, layers.Dense(num_classes)(TWINS[twin](*inputs, dropout_rate)))
 
 
 def fold_after_fold(twin: str, plan: GridPlan, stage: Stage) -> Callable[[], float]:
-    """A function that trains one more epoch of each fold, one after another, and returns the mean validation loss."""
+    """Return a function that trains one more epoch of each fold, one after another, and returns the mean validation loss."""
     recipe, train = plan.recipe(stage, plan.trials[0]), plan.experiment.train
     arrays = plan.data.arrays
     streams = [np.asarray(arrays[name], np.float32) for name in stage.streams]

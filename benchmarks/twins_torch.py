@@ -1,4 +1,4 @@
-"""The networks of `benchmarks.cross_validation` as a PyTorch user writes and trains them; and encoders with weights of Keras."""
+"""The networks of `benchmarks.cross_validation` in idiomatic PyTorch, and encoders with the weights of Keras models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.made_experiment import parts_of
 
 
 class ContextualTemporal(nn.Module):
-    """A2's fused network: a GRU over each stream, both at one width and length, a GRU over the two."""
+    """A2's fused network: a GRU over each stream, both brought to one width and length, and a GRU over the two."""
 
     def __init__(self, num_classes: int, dropout_rate: float):
         super().__init__()
@@ -81,7 +81,7 @@ TWINS = {"ContextualTemporal": ContextualTemporal, "GRUAttention": GRUAttention,
 
 
 def fold_after_fold(twin: str, plan: GridPlan, stage: Stage) -> Callable[[], float]:
-    """A function that trains one more epoch of each fold, one after another, and returns the mean validation loss."""
+    """Return a function that trains one more epoch of each fold, one after another, and returns the mean validation loss."""
     recipe, train = plan.recipe(stage, plan.trials[0]), plan.experiment.train
     arrays = plan.data.arrays
     streams = [torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in stage.streams]
@@ -124,7 +124,7 @@ class _FlattenChannelsLast(nn.Module):
 
 
 def encoder_from_keras(model: Any) -> nn.Module:
-    """A chain of Keras layers with its weights, for inputs (N, C, H, W).
+    """Return a chain of Keras layers with its weights as a PyTorch module, for inputs (N, C, H, W).
 
     Raises:
       ValueError: a layer other than convolution with ReLU, max-pooling by 2, flattening, averaging over positions or dense.

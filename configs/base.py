@@ -91,7 +91,6 @@ def _parameters(view: type) -> dict[str, Any]:
 
 def _type(hint: Any) -> type:
     """Return T for T and for `T | None`."""
-
     return next(kind for kind in (typing.get_args(hint) or (hint,)) if kind is not type(None))
 
 

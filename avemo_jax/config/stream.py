@@ -28,7 +28,6 @@ class Augmentation:
       max_shift: largest shift of pictures, as a share of their height and width; 0 is off.
       flip: mirror pictures left to right, with a probability of one half.
 
-
     Source: Park et al. 2019, SpecAugment, section 2 (masks); Jaitly and Hinton 2013, Vocal tract length perturbation, section 3.
     Differs: the warp is linear over the whole band and has an offset.
     """

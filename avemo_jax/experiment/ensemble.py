@@ -96,7 +96,6 @@ def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMe
 
 def _with_stored_lengths(experiment: Experiment, stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config as plain values with the training run's `segment_s`, because the network does not depend on it."""
-
     given = json.loads(json.dumps(to_plain(experiment)))
     for name, params in given["views"].items():
         if "segment_s" in params:

@@ -1,4 +1,4 @@
-"""From steps to one vector: attention, mean, last step, mean and deviation. All of them respect the mask."""
+"""Pooling of steps into one vector: attention, mean, last step, mean and deviation. Masked steps have no effect on any of them."""
 
 from __future__ import annotations
 
@@ -10,38 +10,40 @@ POOLINGS = ("attention", "mean", "last", "mean_std", "attention_mean_std", "flat
 
 
 def masked_softmax(scores: jax.Array, mask: jax.Array) -> jax.Array:
-    """Softmax of scores (..., T) over the steps where mask (..., T) is True; zeros elsewhere, and everywhere where none is."""
+    """Return the softmax of scores (..., T) over the steps where mask (..., T) is True; zeros elsewhere and in rows without a real step."""
     # A large finite number, not -inf: rows without a real step must give zeros and zero gradients, not NaN.
     weights = jax.nn.softmax(jnp.where(mask, scores, -1e9), axis=-1)
     return jnp.where(mask, weights, 0)
 
 
 def masked_mean(x: jax.Array, mask: jax.Array) -> jax.Array:
-    """Mean of x (B, T, D) over the steps where mask (B, T) is True, (B, D); zeros where there is none."""
+    """Return the mean of x (B, T, D) over the steps where mask (B, T) is True, (B, D); zeros where there is none."""
     return weighted_sum(mask / jnp.maximum(jnp.sum(mask, axis=-1, keepdims=True), 1), x)
 
 
 def weighted_sum(weights: jax.Array, x: jax.Array) -> jax.Array:
-    """Sum of x (B, T, D) over T with weights (B, T), (B, D)."""
+    """Return the sum of x (B, T, D) over T with weights (B, T), (B, D)."""
     return jnp.einsum("bt,btd->bd", weights.astype(x.dtype), x)
 
 
 def last_step(x: jax.Array, mask: jax.Array) -> jax.Array:
-    """The last real step of x (B, T, D) by mask (B, T), (B, D); zeros where there is none."""
+    """Return the last real step of x (B, T, D) by mask (B, T), (B, D); zeros where there is none."""
     steps_from_here = jnp.cumsum(mask[:, ::-1], axis=-1)[:, ::-1]
     return weighted_sum(mask & (steps_from_here == 1), x)
 
 
 class Pooling(nn.Module):
-    """Pool steps to one vector.
+    """Pooling of steps into one vector.
 
     Attributes:
       kind: "attention": weights a = softmax over steps of s_i = tanh(W_c h + W_x x_i), pooled = sum a_i x_i, with h the last
-          recurrent state; "mean"; "last": h itself; "mean_std": mean and standard deviation side by side, 2 D wide;
-          "attention_mean_std": attention's sum beside both, 3 D wide; "flatten": the first `num_steps` steps side by side.
-      attention_units: 0: a score is one number, as the text has it; n: tanh gives n numbers, and a learned vector their sum
-          (Bahdanau et al. 2015, arXiv 1409.0473, appendix A.1.2), which lets weights differ by more than tanh's range does (e^2).
-      num_steps: of "flatten"; fewer steps are padded with zeros.
+          recurrent state; "mean"; "last": h itself; "mean_std": mean and standard deviation concatenated, 2 D wide;
+          "attention_mean_std": the attention's sum, mean and deviation concatenated, 3 D wide; "flatten": the first `num_steps` steps
+          concatenated.
+      attention_units: width of the hidden layer of scores. 0: a score is one number, as in the text; n: tanh gives n numbers, and the
+          score is their sum weighted by a learned vector (Bahdanau et al. 2015, arXiv 1409.0473, appendix A.1.2), so that weights can
+          differ by more than tanh's range allows (e^2).
+      num_steps: number of steps of "flatten"; fewer steps are padded with zeros.
 
     Source: thesis of system E, section 2.6.1, eq. 2.28 to 2.30. Choice: the text calls s_i "the attention score" of a step and
     shows no further product, so W_c and W_x map to one number; its h_(t-1), the state of a decoder that the system lacks, is the
@@ -75,7 +77,7 @@ class Pooling(nn.Module):
             return jnp.concatenate([attended, _mean_std(x, mask)], axis=-1), weights
         if self.kind == "flatten":
             if self.num_steps < 1:
-                raise ValueError(f"pooling 'flatten' lays pooling_steps steps side by side, got {self.num_steps}; set it to 1 or more")
+                raise ValueError(f"pooling 'flatten' needs pooling_steps of at least 1, got {self.num_steps}; set it to 1 or more")
             real = jnp.where(mask[..., None], x, 0)[:, : self.num_steps]
             real = jnp.pad(real, ((0, 0), (0, self.num_steps - real.shape[1]), (0, 0)))
             return real.reshape(len(real), -1), None
@@ -94,4 +96,4 @@ class Pooling(nn.Module):
 def _mean_std(x, mask):
     mean = masked_mean(x, mask)
     variance = masked_mean(jnp.square(x - mean[:, None]), mask)
-    return jnp.concatenate([mean, jnp.sqrt(variance + 1e-5)], axis=-1)  # not below 1e-5: the root's slope is infinite at 0
+    return jnp.concatenate([mean, jnp.sqrt(variance + 1e-5)], axis=-1)  # at least 1e-5, as the gradient of the root is infinite at 0

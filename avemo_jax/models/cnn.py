@@ -1,7 +1,7 @@
 """Small convolutional encoders of images and spectrogram patches, trained from scratch.
 
-On CPU, XLA runs a convolution inside a compiled loop (`scan`, and so a whole epoch as one program) about 50 times slower than
-outside; a matrix product over shifted slices of the picture gives the same numbers and stays fast there.
+On CPU, XLA runs a convolution inside a compiled loop (`scan`, and so in an epoch that is one program) about 50 times slower than
+outside; a matrix product over shifted slices of the picture gives the same results and stays fast there.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-_FEWEST_ROWS = 1024  # of a product in a kernel's gradient
+_FEWEST_ROWS = 1024  # rows of one matrix product in a kernel's gradient
 
 
 class ProductConv(nn.Module):
     """3 x 3 convolution, stride 1, zero padding to the same size, as one matrix product for groups of neighbouring columns.
 
-    A product takes the 3 x (g + 2) inputs that g columns of the output look at and gives these g columns, so its kernel is banded: some
-    of its entries are zero and multiplied in vain, but inputs are copied out (g + 2) / g times a row of the kernel instead of three times.
-    On CPU the time of a narrow convolution is that of these copies.
+    A product takes the 3 x (g + 2) inputs of g output columns and gives these g columns. Its kernel is banded: products with its zeros are
+    wasted, but inputs are copied (g + 2) / g times for each row of the kernel instead of three times, and on CPU these copies take most of
+    the time of a narrow convolution.
 
-    Parameters as `flax.linen.Conv` has them: kernel (3, 3, C, C'), bias (C',).
+    It has the parameters of `flax.linen.Conv`: kernel (3, 3, C, C'), bias (C',).
     """
 
     num_channels: int
@@ -41,22 +41,22 @@ class ProductConv(nn.Module):
         following = [x[:, :, first : first + wide : group] for first in (group, group + 1)]
         columns = jnp.concatenate([own, *following], axis=-1)
         patches = jnp.concatenate([columns[:, row : row + height] for row in range(3)], axis=-1)
-        # (3, g + 2, C, g, C'): the kernel moves on by a column of the input with each column of the output
+        # (3, g + 2, C, g, C'): for each column of the output the kernel moves by one column of the input
         banded = jnp.stack([jnp.pad(kernel, ((0, 0), (at, group - 1 - at), (0, 0), (0, 0))) for at in range(group)], axis=3)
         product = _product_of_images(patches, banded.reshape(-1, group * self.num_channels))
         return product.reshape(num_images, height, wide, self.num_channels)[:, :, :width] + bias
 
 
 def columns_at_once(channels: int) -> int:
-    """Columns of the output in one product, by measurement: the wider the input, the dearer are products with zeros."""
+    """Return the number of output columns in one product, by measurement: with more channels, products with zeros cost more."""
     return 4 if channels <= 4 else 2 if channels <= 32 else 1
 
 
 @jax.custom_vjp
 def _product_of_images(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x (N, H, W, K) @ kernel (K, M), (N, H, W, M); the kernel's gradient is made of products of some images each.
+    """Return x (N, H, W, K) @ kernel (K, M), (N, H, W, M), with a kernel gradient that is a sum of products over a few images each.
 
-    One product over all rows, a hundred thousand of them for a few dozen of outputs, is slow on CPU.
+    A single product over all rows, a hundred thousand of them for a few dozen outputs, is slow on CPU.
     """
     return x @ kernel
 
@@ -78,7 +78,7 @@ _product_of_images.defvjp(_product_and_operands, _gradients_of_product)
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """Largest of each 2 x 2 window of x (N, H, W, C), (N, H // 2, W // 2, C); an odd last row or column is dropped."""
+    """Return the maximum of each 2 x 2 window of x (N, H, W, C), (N, H // 2, W // 2, C); an odd last row or column is dropped."""
     num_images, height, width, channels = x.shape
     half_height, half_width = height // 2, width // 2
     rows = x[:, : 2 * half_height, : 2 * half_width].reshape(num_images, half_height, 2, 2 * half_width, channels)
@@ -89,11 +89,11 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
 class CNN(nn.Module):
     """Blocks of 3 x 3 convolution, 2 x 2 max-pooling, layer norm over the whole picture, ReLU; then the mean over positions.
 
-    The norm is of each picture alone, so padded steps and other examples change nothing; it comes after the pooling, where it
-    costs a quarter.
+    The norm is over each picture alone, so padded steps and other examples have no effect; it follows the pooling, where it takes a
+    quarter of the time.
 
     Attributes:
-      channels: of the blocks, one a block.
+      channels: number of channels of each block.
     """
 
     channels: Sequence[int]
@@ -114,19 +114,20 @@ class CNN(nn.Module):
 class ConvPool(nn.Module):
     """Blocks of 3 x 3 convolution, ReLU, 2 x 2 max-pooling, flattened: system C's image network up to its dense layer.
 
-    Source: document C, section on the image model. The convolution is a matrix product, for the reason given above.
+    Source: document C, section on the image model. The convolution is a matrix product, for the reason in the docstring of this module.
 
     Attributes:
-      channels: of the blocks, one a block.
+      channels: number of channels of each block.
     """
 
     channels: Sequence[int]
 
     @nn.compact
     def __call__(self, x: jax.Array, drop: Callable[[jax.Array], jax.Array] | None = None) -> jax.Array:
-        """Encode pictures (N, H, W, C) or patches (N, H, W), uint8 taken as [0, 1] or float as it is, to (N, H' W' C').
+        """Encode pictures (N, H, W, C) or patches (N, H, W), uint8 scaled to [0, 1] or float unscaled, to (N, H' W' C').
 
-        `drop`, where given, follows each block.
+        Args:
+          drop: dropout after each block; None for none.
         """
         if jnp.issubdtype(x.dtype, jnp.integer):
             x = x.astype(jnp.float32) / 255

@@ -1,4 +1,4 @@
-"""The block that Inception networks are made of: convolution, batch norm without scale, ReLU; and folding the norm away."""
+"""The convolution block of Inception networks (convolution, batch norm without scale, ReLU), and the folding of its norm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EPSILON = 1e-3  # of all batch norms
 
 
 def product_if_pointwise(x, kernel, strides, padding, **options):
-    """A 1 x 1 convolution as a matrix product: the same numbers, and on CPU faster than XLA's convolution."""
+    """Return a convolution; one with a 1 x 1 kernel as a matrix product, which on CPU is faster than XLA's convolution."""
     if set(kernel.shape[:-2]) == {1} and set(strides) == {1}:
         return jnp.matmul(x, kernel.reshape(kernel.shape[-2:]), precision=options.get("precision"))
     return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
@@ -31,12 +31,12 @@ class ConvBlock(nn.Module):
 
     Attributes:
       channels: C'.
-      size: of the kernel, an axis each.
-      stride: along every axis.
-      padding: "SAME", as TensorFlow pads, or "VALID".
-      folded: the batch norm is folded into the convolution; for frozen use.
-      winograd: the kernel is a transformed one where that pays (`winograd.transform_kernels`), folded; for frozen use.
-      momentum: what moving statistics keep of themselves in a step.
+      size: size of the kernel along each axis.
+      stride: stride along every axis.
+      padding: "SAME", as in TensorFlow, or "VALID".
+      folded: whether the batch norm is folded into the convolution, for frozen use.
+      winograd: whether the folded kernel is transformed where the layer is wide enough (`winograd.transform_kernels`), for frozen use.
+      momentum: decay per step of the moving statistics.
     """
 
     channels: int
@@ -49,7 +49,7 @@ class ConvBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Map x (N, ..., C), as many axes between as `size` has."""
+        """Map x (N, ..., C), with one spatial axis for each of `size`, to (N, ..., C')."""
         slides = self.stride == 1 and self.padding == "SAME"
         if self.winograd and self.folded and slides and winograd.pays(self.size, x.shape[-1], self.channels):
             return nn.relu(winograd.TransformedConv(self.channels, self.size, name="conv")(x))
@@ -69,7 +69,7 @@ class ConvBlock(nn.Module):
 
 
 def fold_batch_norm(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Fold the batch norms of all `ConvBlock`s of a network into its convolutions: the variables of the same net with folded=True."""
+    """Return the variables of a network with the batch norms of all `ConvBlock`s folded, for the same network with folded=True."""
     params = traverse_util.flatten_dict(dict(variables["params"]))
     statistics = traverse_util.flatten_dict(dict(variables["batch_stats"]))
     folds = {}

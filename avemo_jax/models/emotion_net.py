@@ -1,4 +1,4 @@
-"""The network of a trial: one branch a stream (encoder, temporal context, pooling), fusion, classes."""
+"""The network of a trial: one branch for each stream (encoder, temporal context, pooling), fusion, classes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from avemo_jax.models.recurrent import ACTIVATIONS, RecurrentStack
 from avemo_jax.models.sequence_cnn import SequenceCNN
 from avemo_jax.models.time_conv import TimeConv, spread_over_neighbours
 
-ENCODERS = ("none", "mlp", "cnn", "conv_pool")  # beside those with published weights
+ENCODERS = ("none", "mlp", "cnn", "conv_pool")  # without published weights
 LAYERS = ("concatenated", "weighted")
 FRAME_CONTEXTS = ("none", "gru", "lstm")
 CONTEXTS = ("gru", "lstm", "conv", "none")
@@ -33,10 +33,10 @@ CONTEXTS = ("gru", "lstm", "conv", "none")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BranchSpec(BranchConfig):
-    """One stream of the network, checked; fields and defaults are those of `config.Branch`.
+    """The branch of one stream, with checked values; fields and defaults are those of `config.Branch`.
 
     Attributes:
-      encoder_spec: of an encoder with published weights that is trained with the network.
+      encoder_spec: spec of the encoder with published weights that is trained with the network; None for other encoders.
     """
 
     encoder_spec: EncoderSpec | None = None
@@ -49,7 +49,7 @@ class BranchSpec(BranchConfig):
     def __post_init__(self):
         _expect("encoder", self.encoder, (*ENCODERS, *PUBLISHED_ENCODERS))
         if (self.encoder in PUBLISHED_ENCODERS) != (self.encoder_spec is not None):
-            raise ValueError(f"encoder {self.encoder!r}: an encoder with published weights has an encoder_spec and no other has")
+            raise ValueError(f"encoder {self.encoder!r}: expected an encoder_spec exactly for encoders with published weights")
         _expect("layers", self.layers, LAYERS)
         _expect("frame_context", self.frame_context, FRAME_CONTEXTS)
         _expect("context", self.context, CONTEXTS)
@@ -64,7 +64,7 @@ def _expect(what: str, found: str, known: tuple[str, ...]) -> None:
 
 
 class _Dropout:
-    """Dropout of one rate with a fresh key at each use while training, nothing otherwise."""
+    """Dropout of one rate, with a new random key at each use; outside training it does nothing."""
 
     def __init__(self, module: nn.Module, rate: float | jax.Array, train: bool):
         self._module, self._rate, self._train = module, rate, train
@@ -74,18 +74,18 @@ class _Dropout:
 
 
 class Encoder(nn.Module):
-    """Turn the steps of a view into vectors."""
+    """Encoder of the steps of a view into vectors."""
 
     spec: BranchSpec
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array, drop) -> tuple[jax.Array, jax.Array]:
-        """Encode x (B, T, ...) with mask (B, T) to (B, T', D) and its mask (B, T'); T' = T but with an encoder of sequences."""
+        """Encode x (B, T, ...) with mask (B, T) to (B, T', D) and its mask (B, T'); T' = T except for encoders of sequences."""
         spec, steps = self.spec, x.shape[:2]
         if spec.encoder in PUBLISHED_ENCODERS:
-            assert spec.encoder_spec is not None  # so says the spec itself
-            # Batch norms stay at their moving statistics in training too: those of a small batch of frames that resemble each other are
-            # poor ones, and padded steps would be in them.
+            assert spec.encoder_spec is not None  # checked by BranchSpec
+            # Batch norms use their moving statistics in training too: statistics of a small batch of similar frames are poor estimates, and
+            # they would include padded steps.
             x, mask = encode(spec.encoder_spec.module(name=spec.encoder), spec.encoder_spec, x, mask)
             steps = mask.shape
         elif spec.encoder in ("cnn", "conv_pool"):
@@ -105,9 +105,9 @@ class Encoder(nn.Module):
         return x, mask
 
     def _last_of_frames(self, x: jax.Array, mask: jax.Array) -> jax.Array:
-        """(B, T, F, D) to (B, T, D'): the last state over the frames of each step."""
+        """Map x (B, T, F, D) to the last recurrent state over the frames of each step, (B, T, D')."""
         if x.ndim != 4:
-            raise ValueError(f"frame_context takes steps of several frames, (B, T, F, D), got {x.shape}; set its frame_context to none")
+            raise ValueError(f"frame_context expects steps of several frames, (B, T, F, D), got {x.shape}; set frame_context=none")
         num_frames, width = x.shape[2:]
         real = jnp.broadcast_to(mask.reshape(-1, 1), (mask.size, num_frames))
         stack = RecurrentStack(self.spec.frame_context, (self.spec.frame_units,), name="frames")
@@ -115,7 +115,7 @@ class Encoder(nn.Module):
 
 
 class Context(nn.Module):
-    """Encoder of each step, convolution over time, recurrent layers: what fusions of steps take of a branch."""
+    """The part of a branch before pooling: encoder of each step, convolution over time, recurrent layers."""
 
     spec: BranchSpec
 
@@ -128,7 +128,7 @@ class Context(nn.Module):
         """
         spec = self.spec
         real = mask.reshape(*mask.shape, *(1,) * (x.ndim - 2))
-        x, mask = Encoder(spec, name="encoder")(jnp.where(real, x, 0), mask, drop)  # what lies in padded steps, NaN even, goes no further
+        x, mask = Encoder(spec, name="encoder")(jnp.where(real, x, 0), mask, drop)  # values of padded steps, even NaN, have no effect
         if spec.time_conv_channels:
             conv = TimeConv(spec.time_conv_channels, spec.time_conv_width_steps, spec.time_conv_stride_steps, name="time_conv")
             x, mask = conv(x, mask, examples, train=train)
@@ -151,7 +151,7 @@ class Context(nn.Module):
 
 
 class Branch(nn.Module):
-    """One stream: steps with their context and, where a vector is wanted, pooling and a dense ReLU layer."""
+    """The branch of one stream: steps with their context and, for a pooled output, pooling and dense ReLU layers."""
 
     spec: BranchSpec
 
@@ -182,19 +182,19 @@ class Branch(nn.Module):
 
 
 def _stride_steps(spec: BranchSpec) -> int:
-    """Steps of the view that become one of the context."""
+    """Return the number of steps of the view in one step of the context."""
     return (spec.time_conv_stride_steps if spec.time_conv_channels else 1) * (2 ** len(spec.context_units) if spec.context == "conv" else 1)
 
 
 def _dense_layers(x: jax.Array, units: tuple[int, ...], drop) -> jax.Array:
-    """ReLU layers `dense0`, `dense1`, ... with dropout between them; what follows the last one has its own."""
+    """Return x after ReLU layers `dense0`, `dense1`, ... with dropout between them, but not after the last one."""
     for index, width in enumerate(units):
         x = nn.relu(nn.Dense(width, name=f"dense{index}")(drop(x) if index else x))
     return x
 
 
 class _Head(nn.Module):
-    """Batch norm (of single-stream nets), dense ReLU layers (of fused nets), dropout, classes."""
+    """Batch norm (of single-stream networks), dense ReLU layers (of fused networks), dropout, classes."""
 
     num_classes: int
     batch_norm: bool
@@ -211,26 +211,26 @@ class _Head(nn.Module):
 class EmotionNet(nn.Module):
     """A single-stream network, or a fused one where there are several streams.
 
-    Collections "params" and "batch_stats" have at their top level the branches, by the names of the streams; for single-stream nets
-    "<stream>_head", for fused nets "fusion" and "head". A fused net takes its branches over from single-stream nets by those names
-    (`take_over`); what belongs to a single-stream net alone, batch norm included, is in its head.
-    Collection "intermediates" gets the weights of attention: {"attention": {<stream>: (B, T)}}, for streams that are pooled by attention
-    alone; "dot_attention" and "token_attention" over segments give those over the steps of the last stream as "fusion".
+    The collections "params" and "batch_stats" have at their top level the branches, by the names of the streams; in addition,
+    single-stream networks have "<stream>_head", fused networks "fusion" and "head". A fused network takes its branches over from
+    single-stream networks by these names (`take_over`); layers that only a single-stream network has, such as its batch norm, are in its
+    head. The collection "intermediates" has the attention weights {"attention": {<stream>: (B, T)}} of streams with attention pooling, and
+    as "fusion" those of "dot_attention", or of "token_attention" over segments, over the steps of the last stream.
 
     Attributes:
       num_classes: K.
-      streams: (name, branch) of each stream, in the order in which the fusion takes them; a mapping becomes such a tuple.
-      fusion: how several branches become one; unused with one stream.
-      held: streams whose branch is finished: it works in training as it does outside, without dropout and batch statistics.
+      streams: (name, branch) of each stream, in the order in which the fusion takes them; a mapping is converted to such a tuple.
+      fusion: how several branches are joined; unused with one stream.
+      frozen: streams with a frozen branch, which is computed in training as in prediction, without dropout and batch statistics.
 
     Raises:
-      ValueError: no stream, several without a fusion, or a name that the network has another use for.
+      ValueError: no stream, several without a fusion, or a stream name that is reserved.
     """
 
     num_classes: int
     streams: tuple[tuple[str, BranchSpec], ...] | Mapping[str, BranchSpec]
     fusion: FusionSpec | None = None
-    held: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self):
         object.__setattr__(self, "streams", tuple(dict(self.streams).items()))  # networks are compared and hashed
@@ -239,7 +239,7 @@ class EmotionNet(nn.Module):
             raise ValueError(f"expected one stream, or several and a fusion; got streams {names} and fusion {self.fusion}")
         for name in names:
             if name in _OTHER_PARAMETERS or name.endswith("_head") or hasattr(_Network, name) or name in _Network.__dataclass_fields__:
-                raise ValueError(f"the network has another use for the name {name!r}; rename the stream")
+                raise ValueError(f"the network reserves the name {name!r} for other parameters; rename the stream")
         super().__post_init__()
 
     @property
@@ -248,17 +248,17 @@ class EmotionNet(nn.Module):
         return tuple(dict(self.streams))
 
     def setup(self):
-        # The names of streams in the tree may not collide with fields of a module; the inner one has as few as there can be.
-        self.network = _Network(self.num_classes, tuple(dict(self.streams).items()), self.fusion, self.held)
+        # Names of streams in the parameter tree must not collide with fields of a module, so the inner module has as few as possible.
+        self.network = _Network(self.num_classes, tuple(dict(self.streams).items()), self.fusion, self.frozen)
         nn.share_scope(self, self.network)
 
     def __call__(self, batch: Mapping[str, jax.Array], *, train: bool, dropout_rate: float | jax.Array = 0.0) -> jax.Array:
-        """Logits (B, K) float32 of a batch.
+        """Return the logits (B, K) float32 of a batch.
 
         Args:
           batch: for each stream its values by its name, (B, T, ...), and `<stream>_mask` (B, T) bool; `mask` (B,) bool, True
-            where the example is real (all are where it is absent). Other keys are ignored.
-          train: batch norm by the batch's statistics (collection "batch_stats" must be mutable), and dropout (rng "dropout").
+            where the example is real; without it all examples are real. Other keys are ignored.
+          train: True for batch norm with the batch's statistics (collection "batch_stats" must be mutable) and dropout (rng "dropout").
           dropout_rate: in [0, 1), a number or a scalar array; unused where train is False.
         """
         return self.network(batch, train=train, dropout_rate=dropout_rate)
@@ -268,12 +268,12 @@ _OTHER_PARAMETERS = ("fusion", "head", "network")
 
 
 class _Network(nn.Module):
-    """`EmotionNet` without fields of the names that its parameter tree has."""
+    """The layers of `EmotionNet`, in a module without fields that are named as its parameters."""
 
     num_classes: int
     branches: tuple[tuple[str, BranchSpec], ...]
     fusion_spec: FusionSpec | None
-    held: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(self, batch, *, train: bool, dropout_rate) -> jax.Array:
@@ -283,11 +283,11 @@ class _Network(nn.Module):
         examples = batch.get("mask", jnp.ones(len(batch[f"{names[0]}_mask"]), bool))
         outputs, masks, attention = [], [], {}
         for name, spec in self.branches:
-            learns = train and name not in self.held
-            dropped = drop if learns else _Dropout(self, 0.0, train=False)
+            train_branch = train and name not in self.frozen
+            branch_drop = drop if train_branch else _Dropout(self, 0.0, train=False)
             pooled = fusion is None or fusion.pooled
             branch = Branch(spec, name=name)
-            output, mask, weights = branch(batch[name], batch[f"{name}_mask"], examples, dropped, train=learns, pooled=pooled)
+            output, mask, weights = branch(batch[name], batch[f"{name}_mask"], examples, branch_drop, train=train_branch, pooled=pooled)
             outputs.append(output)
             masks.append(mask)
             if weights is not None:
@@ -305,18 +305,18 @@ class _Network(nn.Module):
 
 
 def take_over(collection: Mapping[str, Any], earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Replace the branches of a fused net by those of trained single-stream nets.
+    """Return a fused network's collection with its branches replaced by those of trained single-stream networks.
 
     Args:
-      collection: the fused net's "params" or "batch_stats".
-      earlier: stream name -> the same collection of the single-stream net of that name. What it has and the fused net lacks (its
-        head; its pooling where the fusion takes steps) is left behind.
+      collection: the fused network's "params" or "batch_stats".
+      earlier: stream name -> the same collection of that stream's single-stream network. Leaves that the fused network lacks (its head; its
+        pooling where the fusion takes steps) are ignored.
 
     Returns:
-      A new collection of the structure of the first.
+      A new collection with the structure of `collection`.
 
     Raises:
-      ValueError: an earlier net lacks a leaf of the branch, or has it in another shape, named.
+      ValueError: an earlier network lacks a leaf of the branch, or has it in another shape; the message names the leaf.
     """
     flat = traverse_util.flatten_dict(dict(collection))
     for stream, other in earlier.items():
@@ -327,7 +327,7 @@ def take_over(collection: Mapping[str, Any], earlier: Mapping[str, Mapping[str, 
             if path not in trained or trained[path].shape != flat[path].shape:
                 found = trained[path].shape if path in trained else "nothing"
                 raise ValueError(
-                    f"the fused net expects {'/'.join(path)} of shape {flat[path].shape} from the {stream} net and finds {found}; "
+                    f"the fused network expects {'/'.join(path)} of shape {flat[path].shape} from the {stream} network, found {found}; "
                     f"give both stages the same streams.{stream} fields"
                 )
             flat[path] = trained[path]
@@ -335,22 +335,22 @@ def take_over(collection: Mapping[str, Any], earlier: Mapping[str, Mapping[str, 
 
 
 def overlay(collection: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a part of a tree in place of what the tree has there, leaf by leaf.
+    """Return a tree with the leaves of `part` in place of its own.
 
     Raises:
-      ValueError: a leaf of the part is not in the tree, or has another shape there, named.
+      ValueError: a leaf of `part` is not in the tree or has another shape there; the message names the leaf.
     """
     flat = traverse_util.flatten_dict(dict(collection))
     for path, leaf in traverse_util.flatten_dict(dict(part)).items():
         if path not in flat or flat[path].shape != leaf.shape:
-            found = flat[path].shape if path in flat else "nothing of that name"
-            raise ValueError(f"weights for {'/'.join(path)} have shape {leaf.shape}, and the network has {found} there")
+            found = f"shape {flat[path].shape}" if path in flat else "no parameter of that name"
+            raise ValueError(f"weights for {'/'.join(path)} have shape {leaf.shape}, but the network has {found}")
         flat[path] = leaf
     return traverse_util.unflatten_dict(flat)
 
 
 def attention_weights(net: EmotionNet, variables: Mapping[str, Any], batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-    """Attention over time, stream name -> (B, T) summing to one over real steps; empty where nothing is pooled by attention."""
+    """Return stream name -> attention weights (B, T), which sum to one over real steps; empty without attention pooling."""
     apply = jax.jit(functools.partial(net.apply, train=False, mutable=["intermediates"]))
     _, collected = apply(variables, batch)
     return dict(collected.get("intermediates", {}).get("attention", {}))

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 
 
 class LayerWeighting(nn.Module):
-    """The mean over an axis of layers with learned weights that sum to one; at the start all layers weigh the same.
+    """The mean over an axis of layers with learned weights that sum to one; initially all layers have equal weights.
 
-    Parameter `logits` (L,), zeros at the start; the weights are their softmax.
+    Parameter `logits` (L,), initially zeros; the weights are their softmax.
 
     Source: Yang et al. 2021, SUPERB: Speech processing Universal PERformance Benchmark, arXiv 2105.01051, the weighted sum of layers.
     """
@@ -24,8 +24,8 @@ class LayerWeighting(nn.Module):
         """
         if x.ndim != 4:
             raise ValueError(
-                f"layers='weighted' takes features of several layers, (B, T, L, D), got {x.shape}; set encoders.<name>.layers to 'all' or "
-                "to several, or the stream's layers to 'concatenated'"
+                f"layers='weighted' expects features of several layers, (B, T, L, D), got {x.shape}; set encoders.<name>.layers to several "
+                "layers or 'all', or streams.<name>.layers=concatenated"
             )
         weights = nn.softmax(self.param("logits", nn.initializers.zeros, (x.shape[2],)))
         return jnp.einsum("btld,l->btd", x, weights)

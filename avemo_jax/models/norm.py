@@ -1,4 +1,4 @@
-"""Batch norm that padded examples do not touch, and dropout whose rate may differ from trial to trial."""
+"""Batch norm without the statistics of padded examples, and dropout with a rate that may differ from trial to trial."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import jax.numpy as jnp
 
 
 class BatchNorm(nn.Module):
-    """Batch norm over examples (and steps), with the statistics of the real ones alone.
+    """Batch norm over examples (and steps), with the statistics of real ones alone.
 
     Parameters `scale`, `bias` (D,); collection "batch_stats" with `mean`, `var` (D,), as in Flax and Keras.
 
-    Source: Ioffe and Szegedy 2015. Differs: a batch without a real example leaves the moving statistics as they are, where
-    `flax.linen.BatchNorm` with an empty mask gives NaN; folds of different sizes in one batch of trials need this.
+    Source: Ioffe and Szegedy 2015. Differs: a batch without a real example does not change the moving statistics, where
+    `flax.linen.BatchNorm` with an empty mask gives NaN; trial groups with folds of different sizes need this.
 
     Attributes:
-      momentum: what moving statistics keep of themselves in a step; 0.9 follows in the few hundred steps that small corpora allow.
-      epsilon: added to the variance; Keras' value.
+      momentum: decay per step of the moving statistics; with 0.9 they converge within the few hundred steps of small corpora.
+      epsilon: constant added to the variance; Keras' value.
     """
 
     momentum: float = 0.9
@@ -48,9 +48,9 @@ class BatchNorm(nn.Module):
 
 
 def dropout(x: jax.Array, rate: float | jax.Array, key: jax.Array) -> jax.Array:
-    """Zero each element of x with probability `rate` in [0, 1) and scale the others by 1 / (1 - rate).
+    """Return x with each element zeroed with probability `rate` in [0, 1), and the others scaled by 1 / (1 - rate).
 
-    `flax.linen.Dropout` compares its rate with 0 and so needs a Python number; here it may be an array over trials.
+    `rate` may be a traced array over trials; `flax.linen.Dropout` compares it with 0 and so needs a Python number.
     """
     keep = jax.random.uniform(key, x.shape) >= rate
     return jnp.where(keep, x / (1 - rate), 0)

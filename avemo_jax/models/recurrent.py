@@ -1,15 +1,15 @@
 """GRU and LSTM layers: the input projection of all steps as one matrix product, then a scan over the recurrence.
 
-A padded step carries the state through unchanged and outputs zeros, so the reversed direction of a bidirectional layer begins
-at the last real step, and no output depends on how far a batch is padded.
+A padded step leaves the state unchanged and outputs zeros, so the reversed direction of a bidirectional layer begins at the last real step,
+and no output depends on the padding of the batch.
 
 Layout of the parameters of one direction with D inputs and H units:
 
     gru    kernel (D, 3H)   recurrent_kernel (H, 3H)   bias (3H,)   recurrent_bias (H,)   gates: update z, reset r, candidate n
     lstm   kernel (D, 4H)   recurrent_kernel (H, 4H)   bias (4H,)                         gates: input i, forget f, cell g, output o
 
-Keras has the same gate order; torch has r, z, n for the GRU. Both keep a second bias of full width; all of it but the part inside
-the reset product (`recurrent_bias`) adds to the first and is left out here.
+Keras has the same gate order; torch has r, z, n for the GRU. Both have a second bias of full width; except for the part inside the reset
+product (`recurrent_bias`) it only adds to the first, and is left out here.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ ACTIVATIONS = ("tanh", "linear")
 
 
 def _orthogonal_gates(num_gates: int) -> Callable[..., jax.Array]:
-    """Each gate's recurrent matrix orthogonal by itself."""
+    """Return an initialiser with an orthogonal recurrent matrix for each gate."""
 
     def init(key, shape, dtype=jnp.float32):
         num_units = shape[0]
 
-        # Of trials that are drawn side by side one after another: jaxlib 0.10 spreads a batch of QR decompositions over the pool of threads
-        # that they run on and waits there, and as many of them as there are threads wait for ever.
+        # Sequential over trials: jaxlib 0.10 distributes a batch of QR decompositions over the same thread pool that runs them and waits
+        # there, so that as many of them as there are threads deadlock.
         @jax.custom_batching.sequential_vmap
         def orthogonal(gate_key):
             return nn.initializers.orthogonal()(gate_key, (num_units, num_units), dtype)
@@ -42,9 +42,9 @@ def _orthogonal_gates(num_gates: int) -> Callable[..., jax.Array]:
 
 
 def _scan_steps(step, carry, projected: jax.Array, mask: jax.Array, reverse: bool, unroll: int):
-    """Scan `step(carry, x) -> carry` over axis 1 of projected (B, T, G), carrying through where mask (B, T) is False.
+    """Scan `step(carry, x) -> carry` over axis 1 of projected (B, T, G), with an unchanged carry where mask (B, T) is False.
 
-    Returns the carry after the last real step and the first element of the carry after each step, (B, T, H), zero at padded steps.
+    Return the carry after the last real step and the first element of the carry after each step, (B, T, H), zero at padded steps.
     """
 
     def masked_step(carry, inputs):
@@ -58,11 +58,12 @@ def _scan_steps(step, carry, projected: jax.Array, mask: jax.Array, reverse: boo
     return carry, jnp.where(mask[:, :, None], outputs.swapaxes(0, 1), 0)
 
 
-def _held_apart(x: jax.Array, index: jax.Array) -> jax.Array:
-    """A step's row of a scanned array as a value of its own, not as a part of what is done with it.
+def _unfused(x: jax.Array, index: jax.Array) -> jax.Array:
+    """Return a step's row of a scanned array, not fused with the operations that use it.
 
-    XLA on CPU would look for the row anew at every element of a step that keeps nothing for a backward pass, in loops that then are not
-    vectorised. It drops its own barrier before it fuses; a condition that always holds, and that it cannot know of, stays.
+    In a step that stores nothing for a backward pass, XLA on CPU would fuse the row and compute its address again for every element, in
+    loops that are then not vectorised. XLA removes an optimization barrier before fusion, but not a condition that it cannot know to be
+    always True.
     """
 
     def on_cpu(x, index):
@@ -73,10 +74,10 @@ def _held_apart(x: jax.Array, index: jax.Array) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def gru_recurrence(projected: jax.Array, kernel: jax.Array, bias: jax.Array, mask: jax.Array, unroll: int) -> jax.Array:
-    """States of a GRU whose reset gate comes after the recurrent product, (T, B, H); a padded step repeats the state before it.
+    """Return the states (T, B, H) of a GRU with the reset gate after the recurrent product; a padded step repeats the state before it.
 
-    Its own backward pass: what autodiff would do with the scan adds a product to the kernel's gradient at every step; here the steps
-    leave their gate gradients, and the kernel's gradient is one product over all of them.
+    It has a custom backward pass: autodiff of the scan would add a product to the kernel's gradient at every step; here the steps store
+    their gate gradients, and the kernel's gradient is one product over all of them.
 
     Args:
       projected: (T, B, 3H) float32, input projection with its bias.
@@ -85,7 +86,7 @@ def gru_recurrence(projected: jax.Array, kernel: jax.Array, bias: jax.Array, mas
       mask: (T, B) bool.
       unroll: steps in one iteration of the compiled loop.
     """
-    return _gru_forward(projected, kernel, bias, mask, unroll, row=_held_apart)[0]
+    return _gru_forward(projected, kernel, bias, mask, unroll, row=_unfused)[0]
 
 
 def _gru_forward(projected, kernel, bias, mask, unroll, row=lambda x, index: x):
@@ -102,12 +103,12 @@ def _gru_forward(projected, kernel, bias, mask, unroll, row=lambda x, index: x):
         return after, (after, state, z, r, inner, candidate)
 
     start = jnp.zeros((projected.shape[1], units), projected.dtype)
-    _, (states, *kept) = jax.lax.scan(step, start, (jnp.arange(len(mask)), projected, mask), unroll=unroll)
-    return states, (*kept, kernel, mask)
+    _, (states, *residuals) = jax.lax.scan(step, start, (jnp.arange(len(mask)), projected, mask), unroll=unroll)
+    return states, (*residuals, kernel, mask)
 
 
-def _gru_backward(unroll, kept, gradient):
-    before, z, r, inner, candidate, kernel, mask = kept
+def _gru_backward(unroll, residuals, gradient):
+    before, z, r, inner, candidate, kernel, mask = residuals
     units = kernel.shape[0]
 
     def step(d_state, inputs):
@@ -187,7 +188,7 @@ class LSTM(nn.Module):
 
     Attributes:
       num_units: H.
-      activation: "tanh", or "linear", which leaves both out (Keras' activation="linear": system C).
+      activation: "tanh", or "linear", which leaves both tanh out (Keras' activation="linear": system C).
       reverse: run from the last real step to the first.
       unroll: steps of the recurrence in one iteration of the compiled loop; changes speed, not results.
     """
@@ -221,10 +222,10 @@ class RecurrentStack(nn.Module):
 
     Attributes:
       cell: "gru" or "lstm".
-      units: H of each layer, of one direction.
-      bidirectional: each layer runs both ways and its outputs are concatenated: widths are 2 H.
+      units: H of each layer and direction.
+      bidirectional: whether each layer runs in both directions, with outputs concatenated to width 2 H.
       reset_after, unroll: see `GRU`.
-      activation: of LSTM layers, one of ACTIVATIONS; see `LSTM`.
+      activation: activation of LSTM layers, one of ACTIVATIONS; see `LSTM`.
     """
 
     cell: str
@@ -240,7 +241,8 @@ class RecurrentStack(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         """Map x (B, T, D) with mask (B, T) bool to the top layer's outputs (B, T, D') and its last states (B, D').
 
-        `between(outputs, index)` is what the outputs of every layer but the top one go through on their way up.
+        Args:
+          between: function of the outputs of every layer except the top one, and its index, before the next layer; None for none.
 
         Raises:
           ValueError: an unknown cell, a GRU without tanh, or no layer.
@@ -252,7 +254,7 @@ class RecurrentStack(nn.Module):
                 f"expected the activation of a {self.cell} among {ACTIVATIONS}, 'linear' for an lstm alone; got {self.activation!r}"
             )
         if not self.units:
-            raise ValueError("expected one recurrent layer or more, got units=(); context 'none' has none")
+            raise ValueError("expected at least one recurrent layer, got units=(); for a stream without any, set context=none")
         for index, num_units in enumerate(self.units):
             if index and between is not None:
                 x = between(x, index - 1)

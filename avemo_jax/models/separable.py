@@ -8,14 +8,14 @@ import jax.numpy as jnp
 
 
 def depthwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """Convolve each channel with its own kernel, padded as TensorFlow's "SAME" is.
+    """Return the convolution of each channel with its own kernel, with TensorFlow's padding "SAME".
 
-    A sum over shifted pictures: XLA's grouped convolution takes 10 to 100 times as long on CPU, and must not stand in a loop there.
+    It is a sum over shifted pictures: XLA's grouped convolution takes 10 to 100 times as long on CPU, above all in a compiled loop.
 
     Args:
       x: (N, H, W, C).
       kernel: (height, width, C).
-      stride: along H and W.
+      stride: stride along H and W.
 
     Returns:
       (N, ceil(H / stride), ceil(W / stride), C).
@@ -38,12 +38,12 @@ def depthwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Arra
 class SeparableConv(nn.Module):
     """3 x 3 convolution of each channel by itself, then a product over channels.
 
-    Parameters `depthwise` (3, 3, C), `pointwise` (C, C'), and `bias` (C',) where it has one.
+    Parameters `depthwise` (3, 3, C), `pointwise` (C, C'), and with `use_bias` also `bias` (C',).
 
     Attributes:
       channels: C'.
-      stride: of the first convolution.
-      use_bias: a bias after the product.
+      stride: stride of the depthwise convolution.
+      use_bias: whether a bias is added after the product.
     """
 
     channels: int

@@ -15,14 +15,14 @@ from avemo_jax.models.cnn import ProductConv, max_pool_2x2
 class SequenceCNN(nn.Module):
     """2-D convolutions, each followed by an activation and 2 x 2 max-pooling, over the picture (T, D) of a clip's features.
 
-    Padded steps are zero before every convolution, as the border of a picture is, so that how far a batch is padded changes nothing.
+    Padded steps are zero before every convolution, like the border of a picture, so that the padding of a batch has no effect.
 
     Source: thesis of system A, sections 2.1.4 (sound) and 3.1 (picture: ReLU and ELU in alternate layers), figures 2.2 and 3.1.3. Choice:
-    the text says nothing of the size of kernels or of how many there are: 3 x 3 and a field.
+    the text states neither the size nor the number of kernels; the size here is 3 x 3, the number a config field.
 
     Attributes:
-      channels: of the convolutions, one a layer.
-      alternate_elu: the second, fourth, ... layer has ELU; else all have ReLU.
+      channels: number of channels of each layer.
+      alternate_elu: whether the second, fourth, ... layer has ELU; all others have ReLU.
     """
 
     channels: Sequence[int]
@@ -39,8 +39,8 @@ class SequenceCNN(nn.Module):
             picture = jnp.where(mask[:, :, None, None], picture, 0)
             picture = ProductConv(num_channels, name=f"conv{index}")(picture)
             picture = nn.elu(picture) if self.alternate_elu and index % 2 else nn.relu(picture)
-            # An odd end is padded, so that the last real step and the last feature are not lost. The activations are at
-            # least -1 and what is padded must never win, so it is lower still.
+            # Odd lengths are padded, so that max-pooling does not drop the last real step or feature. The padding is below -1, the least
+            # value of the activations, so that it is never the maximum.
             odd = ((0, 0), (0, picture.shape[1] % 2), (0, picture.shape[2] % 2), (0, 0))
             picture = jnp.where(mask[:, :, None, None], picture, -2)
             picture = max_pool_2x2(jnp.pad(picture, odd, constant_values=-2))

@@ -16,8 +16,8 @@ class TimeConv(nn.Module):
 
     Attributes:
       num_channels: C'.
-      width_steps: of the kernel, odd.
-      stride_steps: neighbours that become one step; 2 halves the steps of the recurrent layers.
+      width_steps: width of the kernel, odd.
+      stride_steps: number of neighbouring steps that are averaged into one; 2 halves the steps of the recurrent layers.
     """
 
     num_channels: int
@@ -42,7 +42,10 @@ class TimeConv(nn.Module):
 
 
 def mean_of_neighbours(x: jax.Array, mask: jax.Array, stride_steps: int) -> tuple[jax.Array, jax.Array]:
-    """Mean over the real ones of each `stride_steps` neighbours of x (B, T, D): (B, T', D) and mask (B, T'), T' = ceil(T / stride)."""
+    """Return the mean over the real steps of each `stride_steps` neighbours of x (B, T, D), (B, T', D), and the mask (B, T').
+
+    T' = ceil(T / stride).
+    """
     short = -x.shape[1] % stride_steps
     x, mask = jnp.pad(x, ((0, 0), (0, short), (0, 0))), jnp.pad(mask, ((0, 0), (0, short)))
     groups = mask.reshape(len(x), -1, stride_steps)
@@ -52,7 +55,7 @@ def mean_of_neighbours(x: jax.Array, mask: jax.Array, stride_steps: int) -> tupl
 
 
 def spread_over_neighbours(weights: jax.Array, mask: jax.Array, stride_steps: int) -> jax.Array:
-    """Share weights (B, T') of groups equally among their real steps mask (B, T): (B, T), with the same sum."""
+    """Return the weights (B, T') of groups divided equally among their real steps, by mask (B, T): (B, T), with the same sum."""
     short = -mask.shape[1] % stride_steps
     groups = jnp.pad(mask, ((0, 0), (0, short))).reshape(len(mask), -1, stride_steps)
     shares = groups / jnp.maximum(jnp.sum(groups, axis=-1, keepdims=True), 1) * weights[..., None]

@@ -49,7 +49,6 @@ def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes
 
 def _follow(experiment: Experiment, prepared: PreparedCorpus, processes: Processes) -> None:
     """Train the shares of a process that is not the primary one."""
-
     processes.barrier("opened")
     run = follow_run(experiment.run_directory, experiment)
     plan = make_plan(experiment, prepared)

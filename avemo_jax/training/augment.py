@@ -1,4 +1,4 @@
-"""Augmentation of features and pictures inside the training step: pure functions of padded arrays, their mask and a key."""
+"""Augmentation of features and pictures inside the training step: pure functions of padded arrays, their mask and a random key."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import jax.numpy as jnp
 
 from avemo_jax.config import Augmentation
 
-# An offset of the warp in bands for each unit of `max_warp`: at the usual 64 bands as far as the factor moves band 20.
+# Offset of the warp in bands for each unit of `max_warp`: as far as the factor moves band 20.
 _WARP_OFFSET_BANDS = 20.0
 
 
 def disturb_view(values: jax.Array, mask: jax.Array, key: jax.Array, settings: Augmentation) -> tuple[jax.Array, jax.Array]:
-    """Disturb the view itself, before any statistics: tempo and vocal tract of sequences, position and size of what pictures show.
+    """Return an augmented view, before standardisation: tempo and vocal tract of sequences, position and size of pictures.
 
     Args:
-      values: (B, T, D) or (B, T, ..., H, W, C) as the view has them; patches (B, T, F, M) come back as they are.
+      values: (B, T, D) or (B, T, ..., H, W, C), the values of the view; patches (B, T, F, M) are returned unchanged.
       mask: (B, T) bool, real steps first.
 
     Returns:
-      values and mask of the same shapes; a clip that would grow past T steps is cut there.
+      Values and mask of the same shapes; a clip that would become longer than T steps is cut.
     """
     if values.ndim >= 5:
         return _disturb_pictures(values, key, settings), mask
@@ -46,7 +46,7 @@ def disturb_view(values: jax.Array, mask: jax.Array, key: jax.Array, settings: A
 
 
 def _disturb_pictures(values: jax.Array, key: jax.Array, settings: Augmentation) -> jax.Array:
-    """Turn, zoom, move and mirror pictures (B, T, ..., H, W, C), those of one example alike; the type stays."""
+    """Return pictures (B, T, ..., H, W, C) rotated, zoomed, shifted and mirrored, all of one example alike, in the same dtype."""
     if not (settings.max_rotate_deg or settings.max_zoom or settings.max_shift or settings.flip):
         return values
     batch, keys = values.shape[0], jax.random.split(key, 4)
@@ -61,7 +61,7 @@ def _disturb_pictures(values: jax.Array, key: jax.Array, settings: Augmentation)
 
 
 def _moved(pictures: jax.Array, angle: jax.Array, zoom: jax.Array, shift: jax.Array, mirror: jax.Array) -> jax.Array:
-    """Pictures (..., H, W, C) enlarged, turned clockwise by radians, mirrored (-1) or not (1), moved down and right by `shift` (2,)."""
+    """Return pictures (..., H, W, C) enlarged, rotated clockwise by radians, mirrored (-1) or not (1), moved down and right by `shift`."""
     height, width = pictures.shape[-3:-1]
     rows, columns = jnp.meshgrid(jnp.arange(height) - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2, indexing="ij")
     rows, columns = rows - shift[0] * height, (columns - shift[1] * width) * mirror
@@ -72,27 +72,27 @@ def _moved(pictures: jax.Array, angle: jax.Array, zoom: jax.Array, shift: jax.Ar
 
 
 def _read_pixels(pictures: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
-    """Pictures (..., H, W, C) read at fractional places (H, W) by bilinear interpolation."""
+    """Return pictures (..., H, W, C) sampled at fractional positions (H, W) by bilinear interpolation."""
     top, left = jnp.floor(row).astype(jnp.int32), jnp.floor(column).astype(jnp.int32)
     below, right = jnp.minimum(top + 1, pictures.shape[-3] - 1), jnp.minimum(left + 1, pictures.shape[-2] - 1)
-    down, along = (row - top)[..., None], (column - left)[..., None]
-    upper = pictures[..., top, left, :] * (1 - along) + pictures[..., top, right, :] * along
-    lower = pictures[..., below, left, :] * (1 - along) + pictures[..., below, right, :] * along
+    down, across = (row - top)[..., None], (column - left)[..., None]
+    upper = pictures[..., top, left, :] * (1 - across) + pictures[..., top, right, :] * across
+    lower = pictures[..., below, left, :] * (1 - across) + pictures[..., below, right, :] * across
     return upper * (1 - down) + lower * down
 
 
 def _read_rows(rows: jax.Array, position: jax.Array) -> jax.Array:
-    """Rows (T, D) read at fractional positions (N,) by linear interpolation, (N, D)."""
+    """Return rows (T, D) sampled at fractional positions (N,) by linear interpolation, (N, D)."""
     low = jnp.floor(position).astype(jnp.int32)
     share = (position - low)[:, None]
     return rows[low] * (1 - share) + rows[jnp.minimum(low + 1, rows.shape[0] - 1)] * share
 
 
 def disturb_features(values: jax.Array, mask: jax.Array, key: jax.Array, settings: Augmentation) -> jax.Array:
-    """Disturb features as the network takes them: noise, offsets, masks; padded steps stay zero.
+    """Return augmented input features of the network: noise, offsets, masks; padded steps stay zero.
 
-    Sequences (B, T, D) are masked over steps and features, patches (B, T, F, M) over the frames and bands of each patch. Pictures come
-    back as they are.
+    Sequences (B, T, D) are masked over steps and features, patches (B, T, F, M) over the frames and bands of each patch. Pictures are
+    returned unchanged.
     """
     if values.ndim == 4:
         flat = values.reshape(-1, *values.shape[2:])
@@ -118,7 +118,7 @@ def disturb_features(values: jax.Array, mask: jax.Array, key: jax.Array, setting
 
 
 def _span(key: jax.Array, shape: tuple[int, int], length: jax.Array, largest: float) -> jax.Array:
-    """One random run of True a row, of at most `largest` of the row's length."""
+    """Return one random run of True in each row, of at most the share `largest` of the row's length."""
     width_key, start_key = jax.random.split(key)
     width = jax.random.uniform(width_key, (shape[0], 1)) * largest * length
     start = jax.random.uniform(start_key, (shape[0], 1)) * (length - width)
@@ -129,16 +129,16 @@ def _span(key: jax.Array, shape: tuple[int, int], length: jax.Array, largest: fl
 def mixup(
     batch: dict[str, jax.Array], target: jax.Array, alpha: jax.Array, key: jax.Array, streams: Sequence[str]
 ) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Blend every example with another of the batch, inputs of all `streams` and targets (B, K) alike; `alpha` 0 leaves both as they are.
+    """Return the batch and its targets (B, K), each example blended with another one in all `streams`; unchanged where `alpha` is 0.
 
-    Source: Zhang et al. 2018, mixup, eq. 1. Differs: a step counts as real where either of the two clips has one. Integers stay
-    integers, rounded: networks scale pictures of 8-bit integers and take floats as they are.
+    Source: Zhang et al. 2018, mixup, eq. 1. Differs: a step counts as real where either of the two clips has one. Integers are rounded and
+    stay integers, because networks rescale 8-bit pictures but not floats.
     """
     share_key, order_key = jax.random.split(key)
     share = jax.random.beta(share_key, jnp.maximum(alpha, 1e-3), jnp.maximum(alpha, 1e-3))
     share = jnp.where(alpha > 0, jnp.maximum(share, 1 - share), 1.0)
     partner = jax.random.permutation(order_key, target.shape[0])
-    # A padding example (mask False) must not leak into a real one.
+    # A padding example (mask False) must not be blended into a real one.
     partner = jnp.where(batch["mask"][partner], partner, jnp.arange(target.shape[0]))
     mixed = dict(batch)
     for name in streams:

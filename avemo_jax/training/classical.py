@@ -1,7 +1,7 @@
-"""The classical baseline: functionals of a clip, standardised, into a support vector machine.
+"""The classical baseline: an SVM on standardised functionals of a clip.
 
-It stands beside every number of every network, on the same folds and under the same rule: what is fitted sees the training part, what is
-chosen sees the validation part, and the test part is predicted once.
+It is reported with the results of every network, on the same folds and by the same rule: parameters are fitted on the training part,
+hyper-parameters are selected on the validation part, and the test part is predicted once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class FittedSvm:
 
     Attributes:
       num_classes: K.
-      regularization: the C that was chosen.
-      temperature: the softmax temperature that was fitted.
-      validation_metric: the chosen machine's metric on the validation part.
-      class_shares: (K,) of the training part: what is said of a clip that has no features.
-      num_support_vectors: of the chosen machine.
+      regularization: the selected C.
+      temperature: the fitted softmax temperature.
+      validation_metric: metric of the selected SVM on the validation part.
+      class_shares: (K,) class frequencies of the training part, the prediction for a clip without features.
+      num_support_vectors: number of support vectors of the selected SVM.
     """
 
     num_classes: int
@@ -44,9 +44,9 @@ class FittedSvm:
     _model: Pipeline = dataclasses.field(repr=False)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """(N, D) to (N, K) float64, rows summing to 1; the largest is the machine's own prediction.
+        """Return probabilities (N, K) float64 for features (N, D); the most probable class is the SVM's own prediction.
 
-        A softmax of the one-against-rest decision values over the temperature; a class that the training part does not have gets 0.
+        They are the softmax of the one-against-rest decision values divided by the temperature; a class without training clips gets 0.
         """
         found = np.zeros((len(features), self.num_classes))
         if len(features):
@@ -65,9 +65,9 @@ def fit_svm(
     metric: str = "uar",
     regularizations: Sequence[float] = REGULARIZATIONS,
 ) -> FittedSvm:
-    """Fit the classical system on one fold.
+    """Return the classical system, fitted on one fold.
 
-    StandardScaler and an SVC with RBF kernel (gamma "scale") are fitted on the training part; C and the softmax temperature are chosen on
+    StandardScaler and an SVC with RBF kernel (gamma "scale") are fitted on the training part; C and the softmax temperature are selected on
     the validation part, C by `metric` (the smallest of equally good ones), the temperature by likelihood.
 
     Args:
@@ -75,13 +75,13 @@ def fit_svm(
       label: (N,) int class index.
       train, validation: int indices into the N clips.
       num_classes: K.
-      metric: name of a metric of `evaluation.metrics` that is made from a confusion matrix.
+      metric: name of a metric of `evaluation.metrics` that is computed from a confusion matrix.
       regularizations: values of C to try.
 
     Raises:
       ValueError: features that are not finite or not (N, D), an empty part, a training part of one class.
     """
-    from sklearn.pipeline import make_pipeline  # late: scikit-learn takes a second, and predicting fits no machine
+    from sklearn.pipeline import make_pipeline  # imported late: it takes a second, and prediction fits no SVM
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
@@ -104,13 +104,13 @@ def fit_svm(
 
 
 def _decision(model: Pipeline, features: np.ndarray) -> np.ndarray:
-    """Decision values (N, number of trained classes); for two classes scikit-learn gives one column, which becomes two."""
+    """Return decision values (N, number of trained classes); for two classes, scikit-learn's one column becomes two."""
     values = model.decision_function(features)
     return np.stack([-values, values], axis=1) if values.ndim == 1 else values
 
 
 def _fit_temperature(decision: np.ndarray, label: np.ndarray, classes: np.ndarray) -> float:
-    """Temperature of the greatest likelihood; clips of a class that was not trained on do not count."""
+    """Return the maximum-likelihood temperature; clips of a class without training clips are left out."""
     known = np.isin(label, classes)
     if not known.any():
         return 1.0
@@ -124,7 +124,7 @@ def _check(features: np.ndarray, label: np.ndarray, parts: dict[str, np.ndarray]
     if not np.isfinite(features[used]).all():
         rows = np.unique(used[~np.isfinite(features[used]).all(axis=1)])
         raise ValueError(
-            f"features of {len(rows)} clips are not finite, the first is row {rows[0]}; leave damaged clips out or mend the view"
+            f"features of {len(rows)} clips are not finite, the first is row {rows[0]}; leave damaged clips out or fix the view"
         )
     for name, indices in parts.items():
         if not len(indices):

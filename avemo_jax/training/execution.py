@@ -1,7 +1,7 @@
-"""How trials and steps are executed: the one place that decides, and the one place that compiles.
+"""The execution of trials and steps: its choice, and the compiled programs of resident examples.
 
 Trials run side by side (`vmap`) or one after another (`loop`); the steps of an epoch run inside one compiled loop (`scan`) or are
-dispatched one by one (`python`). The numbers are the same either way, to rounding; what is fast differs by backend and network.
+dispatched one by one (`python`). The results are the same up to rounding; which one is faster depends on backend and network.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ EVALUATION_BATCH = 64
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """trials: "vmap" or "loop"; steps: "scan" or "python"."""
+    """How trials and steps are executed.
+
+    Attributes:
+      trials: "vmap" (side by side) or "loop" (one after another).
+      steps: "scan" (one compiled loop) or "python" (dispatched one by one).
+    """
 
     trials: str
     steps: str
@@ -41,13 +46,13 @@ class Execution:
 
 
 def choose_execution(setting: str, *, backend: str, convolves: bool) -> Execution:
-    """Turn `config.devices.execution` into an Execution.
+    """Return the execution that `config.devices.execution` asks for.
 
     Args:
       setting: "auto", or "<trials>_<steps>".
       backend: `jax.default_backend()`.
-      convolves: whether the network holds a true convolution (VGGish, InceptionV3), which XLA on CPU runs some 50 times slower inside
-        a compiled loop (jax issue 12868).
+      convolves: whether the network has XLA convolutions (VGGish, InceptionV3), which on CPU are some 50 times slower inside a compiled
+        loop (jax issue 12868).
     """
     if setting != "auto":
         return Execution(*setting.split("_", 1)) if setting.count("_") == 1 else Execution(setting, "")
@@ -55,17 +60,17 @@ def choose_execution(setting: str, *, backend: str, convolves: bool) -> Executio
         return Execution("vmap", "scan")
     if convolves:
         return Execution("loop", "python")
-    # Side by side, the small products of five GRUs become batched products, which XLA on CPU runs no faster than one after another;
-    # and a trial that has stopped early costs nothing in a loop.
+    # XLA on CPU runs the batched products of trials side by side no faster than one trial after another, and in a loop a trial that has
+    # stopped early takes no time.
     return Execution("loop", "scan")
 
 
 class TrialProgram:
-    """A group of trials of equal shape, compiled.
+    """The compiled program of a group of trials of equal shape.
 
-    Holds no state of its own: every method takes the trials and returns them. `Lanes` are trials in the form of the execution: one
-    stacked tree on the mesh, or a list of trees. Where trials run side by side they are filled up to `num_lanes`, or to the most that there
-    have been, so that smaller groups run the same compiled program.
+    It has no state of trials: every method takes the trials and returns them. `Lanes` are trials in the form of the execution: one stacked
+    tree on the mesh, or a list of trees. Trials that run side by side are padded to `num_lanes`, or to the largest group so far, so that
+    smaller groups run the same compiled program.
     """
 
     def __init__(
@@ -82,11 +87,11 @@ class TrialProgram:
         self.execution = execution
         self._num_lanes = num_lanes
         self.mesh = mesh
-        # One after another, trials are spread over the devices, and what they share lies on each of them.
+        # Trials in a loop are spread over the devices, each of which has a copy of the shared data.
         self._meshes = parallel.trial_meshes(mesh) if execution.trials == "loop" else [mesh]
-        held = [parallel.place_everywhere(data, one) for one in self._meshes]
-        self._data = held[0]
-        self._data_on = {frozenset(one.devices.flat): copy for one, copy in zip(self._meshes, held, strict=True)}
+        copies = [parallel.place_everywhere(data, one) for one in self._meshes]
+        self._data = copies[0]
+        self._data_on = {frozenset(one.devices.flat): copy for one, copy in zip(self._meshes, copies, strict=True)}
         self._num_steps = num_steps
         self._threads = ThreadPoolExecutor(os.cpu_count())
         self._batch_size = recipe.batch_size
@@ -102,10 +107,10 @@ class TrialProgram:
             self._step = each(partial(_indexed_step, net, recipe, mesh=split_over), shared=2)
             self._end = each(partial(end_epoch, recipe), shared=1, donate=(2,))
 
-    # Lanes in and out.
+    # Conversion to lanes and back.
 
     def lanes(self, trials: Sequence[Any]) -> Any:
-        """Bring trees of one trial each into the form that this execution works on, idle copies filling up the mesh."""
+        """Return trees of one trial each as lanes, padded with copies of the last trial to fill the mesh."""
         if self.execution.trials == "loop":
             return [parallel.place_everywhere(trial, self._meshes[i % len(self._meshes)]) for i, trial in enumerate(trials)]
         self._num_lanes = max(self._num_lanes, len(trials))
@@ -114,28 +119,28 @@ class TrialProgram:
         return parallel.place_trials(jax.tree.map(lambda *leaves: np.stack(leaves), *padded), self.mesh)
 
     def trials(self, lanes: Any, num_trials: int) -> list[Any]:
-        """Fetch lanes as one tree of numpy arrays a trial."""
+        """Return lanes as one tree of numpy arrays a trial."""
         if self.execution.trials == "loop":
             return [jax.device_get(lane) for lane in lanes]
         host = parallel.to_host(lanes)
         return [jax.tree.map(lambda leaf, i=i: leaf[i], host) for i in range(num_trials)]
 
     def trial_shape(self, inputs: TrialInputs, warm: Any) -> TrialState:
-        """Shapes and types of one trial's state."""
+        """Return the shapes and types of one trial's state."""
         return jax.eval_shape(self._init_one, self._data, inputs, warm)
 
-    # Work on lanes.
+    # Functions of lanes.
 
     def init(self, inputs: Any, warm: Any) -> Any:
-        """Fresh trial states."""
+        """Return initial trial states."""
         return self._init(self._data, inputs, warm)
 
     def epoch(self, inputs: Any, states: Any) -> tuple[Any, Any]:
-        """Train all trials for one epoch; returns new states and EpochMetrics, on the devices. The states passed in are used up."""
+        """Train all trials for one epoch; return new states and EpochMetrics on the devices. The buffers of `states` are donated."""
         if self.execution.trials == "vmap":
             return self._epoch_of(inputs, states)
 
-        # One after another: a trial that has stopped costs nothing.
+        # A trial that has stopped is skipped.
         def one_epoch(trial):
             one, state = trial
             return jax.block_until_ready(self._epoch_of([one], [state])) if state.active else ([state], [IDLE])
@@ -149,7 +154,7 @@ class TrialProgram:
         return self._epoch_of_steps(inputs, states)
 
     def predict(self, states: Any, index: Any) -> Any:
-        """Probabilities by the best weights for the examples `index` (V,) of each trial, (V, K)."""
+        """Return the probabilities (V, K) of the examples `index` (V,) of each trial, by its best weights."""
         variables = self._map_host(lambda state: {"params": state.best.params, "batch_stats": state.best.batch_stats}, states)
         scalers = self._map_host(lambda state: state.scaler, states)
         return self._all_chunks(variables, scalers, index)
@@ -163,8 +168,8 @@ class TrialProgram:
             learner, sums = self._unzip(self._step(self._data, start, inputs, states, learner, sums, order, mask))
         weights = self._map_host(validated_variables, learner)
         scalers = self._map_host(lambda state: state.scaler, states)
-        posterior = self._all_chunks(weights, scalers, self._map_host(lambda one: one.select_index, inputs))
-        return self._unzip(self._end(self._data, inputs, states, learner, posterior, sums))
+        probabilities = self._all_chunks(weights, scalers, self._map_host(lambda one: one.select_index, inputs))
+        return self._unzip(self._end(self._data, inputs, states, learner, probabilities, sums))
 
     def _all_chunks(self, variables: Any, scalers: Any, index: Any) -> Any:
         if self.execution.steps == "scan":
@@ -181,7 +186,7 @@ class TrialProgram:
     # Mapping over trials.
 
     def _over_trials(self, function: Callable[..., Any], *, shared: int, donate: tuple[int, ...] = ()) -> Callable[..., Any]:
-        """Compile `function(*shared, *per_trial)` so that it takes lanes in place of each per-trial argument."""
+        """Return `function(*shared, *per_trial)` compiled, taking lanes in place of each per-trial argument."""
         if self.execution.trials == "vmap":
 
             def mapped(*arguments):
@@ -193,28 +198,28 @@ class TrialProgram:
 
         def one_after_another(*arguments):
             common, lanes = arguments[:shared], arguments[shared:]
-            return self._side_by_side(lambda lane: compiled(*self._beside(lane, common), *lane), zip(*lanes, strict=True))
+            return self._side_by_side(lambda lane: compiled(*self._on_devices_of(lane, common), *lane), zip(*lanes, strict=True))
 
         return one_after_another
 
-    def _beside(self, lane: Any, shared: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What all trials share, as the devices hold it that a lane lies on."""
+    def _on_devices_of(self, lane: Any, shared: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the shared arguments on the devices of a lane."""
         if len(self._data_on) == 1:
             return shared
         devices = next(leaf for leaf in jax.tree.leaves(lane) if isinstance(leaf, jax.Array)).sharding.device_set
         return tuple(self._data_on[frozenset(devices)] if one is self._data else one for one in shared)
 
     def _side_by_side(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """Apply `function` to every item, one thread a core: a small network keeps one core busy, and the others take other trials."""
+        """Return `function` of every item, computed in one thread a core, since a small network keeps only one core busy."""
         first, *rest = items
-        # The first call compiles; the others would otherwise compile the same program beside it.
+        # The first call compiles; the others wait for it, as they would otherwise compile the same program too.
         return [function(first), *self._threads.map(function, rest)]
 
     def _map_host(self, function: Callable[[Any], Any], lanes: Any) -> Any:
         return [function(lane) for lane in lanes] if isinstance(lanes, list) else function(lanes)
 
     def _unzip(self, result: Any) -> Any:
-        """A list of pairs as a pair of lists; anything else as it is."""
+        """Return a list of pairs as a pair of lists, and anything else unchanged."""
         return tuple(list(column) for column in zip(*result, strict=True)) if isinstance(result, list) else result
 
 
@@ -222,11 +227,12 @@ IDLE = EpochMetrics(*(np.float32(np.nan),) * 5, active=np.bool_(False), failed=n
 
 
 def validated_variables(learner: Learner) -> dict[str, Any]:
+    """Return the variables that are validated and stored: with the moving average of weights where there is one."""
     return {"params": learner.average or learner.params, "batch_stats": learner.batch_stats}
 
 
 def order_of_epoch(recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialState, *, num_steps: int) -> tuple[jax.Array, jax.Array]:
-    """The examples of an epoch's steps, one batch after another, and which of them are real."""
+    """Return the examples of an epoch, one batch after another, and which of them are real."""
     seed, size = inputs.hyper.seed, num_steps * recipe.batch_size
     order, real = steps.epoch_order(seed, state.epoch, inputs.train_index, inputs.train_count, size)
     return bucketed_epoch_order(recipe, data, seed, state.epoch, order, real)
@@ -235,7 +241,7 @@ def order_of_epoch(recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialS
 def step_on_batch(
     net: nn.Module, recipe: Recipe, mesh: Mesh | None, inputs: TrialInputs, state: TrialState, learner: Learner, sums: jax.Array, batch: Any
 ) -> tuple[Learner, jax.Array]:
-    """One step at the trial's current learning rate; `sums` (2,) adds up losses and examples of the epoch."""
+    """Return the learner after one step at the current learning rate, and `sums` (2,) of losses and examples in the epoch so far."""
     rate = steps.learning_rate_of(recipe, state, learner, inputs)
     learner, total, count = steps.train_step(net, recipe, learner, state.scaler, batch, inputs.hyper, rate, mesh=mesh)
     return learner, sums + jnp.stack([total, count])
@@ -247,15 +253,15 @@ def _indexed_step(net, recipe, data, start, inputs, state, learner, sums, order,
     return step_on_batch(net, recipe, mesh, inputs, state, learner, sums, steps.gather(data, index, real & state.active))
 
 
-def end_epoch(recipe: Recipe, data, inputs: TrialInputs, state: TrialState, learner: Learner, posterior, sums):
-    """`steps.end_epoch` with the mean of the losses that the steps added up."""
-    return steps.end_epoch(recipe, data, inputs, state, learner, posterior, sums[0] / jnp.maximum(sums[1], 1))
+def end_epoch(recipe: Recipe, data, inputs: TrialInputs, state: TrialState, learner: Learner, probabilities, sums):
+    """Return `steps.end_epoch` with the mean training loss from the epoch's `sums`."""
+    return steps.end_epoch(recipe, data, inputs, state, learner, probabilities, sums[0] / jnp.maximum(sums[1], 1))
 
 
 def _epoch(
     net: nn.Module, recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialState, *, num_steps: int, mesh: Mesh | None
 ) -> tuple[TrialState, EpochMetrics]:
-    """One epoch of one trial: the steps, the selection part, the update of its state."""
+    """Return the state and metrics of one trial after one epoch: its steps, the selection part, the update of the state."""
     order, mask = order_of_epoch(recipe, data, inputs, state, num_steps=num_steps)
 
     def body(carry, batch):
@@ -264,12 +270,12 @@ def _epoch(
 
     batches = (order.reshape(num_steps, -1), mask.reshape(num_steps, -1))
     (learner, sums), _ = jax.lax.scan(body, (state.learner, jnp.zeros(2)), batches)
-    posterior = _predict(net, recipe, data, validated_variables(learner), state.scaler, inputs.select_index, scan=True)
-    return end_epoch(recipe, data, inputs, state, learner, posterior, sums)
+    probabilities = _predict(net, recipe, data, validated_variables(learner), state.scaler, inputs.select_index, scan=True)
+    return end_epoch(recipe, data, inputs, state, learner, probabilities, sums)
 
 
 def _predict(net: nn.Module, recipe: Recipe, data: Any, variables: Any, scaler: Any, index: jax.Array, *, scan: bool) -> jax.Array:
-    """Probabilities (V, K); in chunks of EVALUATION_BATCH where `scan`, so that memory does not grow with the part."""
+    """Return probabilities (V, K), computed in chunks of EVALUATION_BATCH where `scan`, so that memory does not grow with the part."""
     predict = partial(steps.probabilities, net, recipe.streams, variables, scaler, data, limits=recipe.length_limits)
     if not scan:
         return predict(index)
@@ -278,6 +284,6 @@ def _predict(net: nn.Module, recipe: Recipe, data: Any, variables: Any, scaler: 
         place = by_class(recipe.length_limits, data, index)
         index = index[place]
     chunks = jnp.pad(index, (0, -size % EVALUATION_BATCH)).reshape(-1, EVALUATION_BATCH)
-    posterior = jax.lax.map(predict, chunks)
-    posterior = posterior.reshape(-1, posterior.shape[-1])[:size]
-    return posterior if place is None else posterior[jnp.argsort(place)]
+    probabilities = jax.lax.map(predict, chunks)
+    probabilities = probabilities.reshape(-1, probabilities.shape[-1])[:size]
+    return probabilities if place is None else probabilities[jnp.argsort(place)]

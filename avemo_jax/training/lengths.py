@@ -1,10 +1,10 @@
-"""Length buckets: batches of clips of similar length, cut behind the longest of them, in one compiled program.
+"""Length buckets: batches of clips of similar length, cut after the longest of them, in one compiled program.
 
 Resident arrays are padded to the longest clip of the corpus, and where a few clips are ten times as long as most, nearly all of a
-recurrence is padding. With `config.train.length_buckets` K, an epoch's shuffled examples are put in order of K classes of length before
-they are cut into batches, the batches are shuffled again, and the compiled step has K branches, of which each batch takes the shortest
-that holds it. Networks give the same for any padding; what changes is which examples share a batch, so 1, which leaves all of this out, is
-the default.
+recurrence is padding. With `config.train.length_buckets` K, an epoch's shuffled examples are sorted by K length classes before they are cut
+into batches, and the batches are shuffled again. The compiled step has K branches, one a length class; each batch takes the shortest branch
+that its examples fit into. The output of a network does not depend on padding, but the choice of examples that share a batch changes
+training, so the default is 1, without length classes.
 
 Where trials run side by side (`vmap`), as on accelerators by default, XLA computes all branches and nothing is gained.
 """
@@ -20,16 +20,15 @@ import numpy as np
 
 from avemo_jax.training.state import Recipe, trial_key
 
-Limits = tuple[tuple[str, tuple[int, ...]], ...]  # stream -> steps that examples of each class have at most, ascending
+Limits = tuple[tuple[str, tuple[int, ...]], ...]  # (stream, largest number of steps of each length class, ascending)
 
 
 def length_limits(lengths: Mapping[str, np.ndarray], num_steps: Mapping[str, int], num_buckets: int) -> Limits:
-    """Classes of length that hold equally many examples each, or fewer classes where many have one length; () for one class.
+    """Return length classes with equally many examples each, or fewer classes where many examples have one length; () for one class.
 
     Args:
       lengths: stream -> (N,) steps of each example up to the last real one.
-      num_steps: stream -> T, steps that every example is padded to. The length of an example is that of the stream whose share of its T
-        steps is the largest.
+      num_steps: stream -> T, steps that every example is padded to. The length of an example is its largest share of T in any stream.
       num_buckets: K, at least 1.
 
     Raises:
@@ -44,18 +43,18 @@ def length_limits(lengths: Mapping[str, np.ndarray], num_steps: Mapping[str, int
 
 
 def _reach(mask: Any) -> Any:
-    """Steps of (N, T) masks up to the last real one, (N,)."""
+    """Return the number of steps up to the last real one, (N,), of masks (N, T)."""
     return (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1)
 
 
 def bucket_of(limits: Limits, batch: Mapping[str, Any]) -> jax.Array:
-    """The class of length of each example of a batch, (B,) int32."""
+    """Return the length class of each example of a batch, (B,) int32."""
     needed = [jnp.searchsorted(jnp.asarray(steps), _reach(batch[f"{stream}_mask"])) for stream, steps in limits]
     return jnp.max(jnp.stack(needed), axis=0)
 
 
 def by_length(limits: Limits, batch: dict[str, Any], function: Callable[[dict[str, Any]], Any]) -> Any:
-    """`function` of the batch, cut behind the longest of its real examples; its result must have one shape however long they are."""
+    """Return `function` of the batch, cut after its longest real example; the shape of the result must not depend on the length."""
     if not limits:
         return function(batch)
 
@@ -68,7 +67,7 @@ def by_length(limits: Limits, batch: dict[str, Any], function: Callable[[dict[st
 
 
 def by_class(limits: Limits, data: Mapping[str, Any], index: jax.Array, real: jax.Array | None = None) -> jax.Array:
-    """Places (S,) that put the examples `index` (S,) of the resident set in order of their classes; those that are not `real` come last."""
+    """Return the permutation (S,) that sorts the examples `index` (S,) of the resident set by length class, padding (not `real`) last."""
     bucket = bucket_of(limits, {f"{stream}_mask": data[f"{stream}_mask"][index] for stream, _ in limits})
     return jnp.argsort(bucket if real is None else jnp.where(real, bucket, len(limits[0][1])), stable=True)
 
@@ -76,16 +75,16 @@ def by_class(limits: Limits, data: Mapping[str, Any], index: jax.Array, real: ja
 def bucketed_epoch_order(
     recipe: Recipe, data: Mapping[str, Any], seed: jax.Array, epoch: jax.Array, order: jax.Array, real: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """An epoch's order with examples of one class of length in the same batches, and batches in random order.
+    """Return an epoch's order with examples of one length class in the same batches, and the batches in random order.
 
-    A pure function of seed and epoch, as `epoch_order` is, and like it independent of padding.
+    It is a pure function of seed and epoch and does not depend on padding, like `epoch_order`.
 
     Args:
       data: the resident set.
-      order, real: (S,) shuffled examples, the real ones first, S a multiple of the batch size; as `epoch_order` gives them.
+      order, real: (S,) shuffled examples from `epoch_order`, the real ones first, S a multiple of the batch size.
 
     Returns:
-      the same examples, and which of them are real; batches without any come last.
+      The same examples, and which of them are real; batches without real examples come last.
     """
     if not recipe.length_limits:
         return order, real

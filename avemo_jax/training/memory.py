@@ -1,14 +1,14 @@
-"""How much device memory a batch of trials takes, estimated before anything is compiled, and how large a batch may be.
+"""The device memory of a trial group, estimated before anything is compiled, and the largest group that fits.
 
-Bytes of a batch of n trials on one device = shared + n x trial + (trials in a step at the same time) x step, where
+Bytes of a group of n trials on one device = shared + n x trial + (trials in a step at the same time) x step, where
 
     shared   the resident set, once
     trial    a trial's state: weights, optimiser, best weights, scaler
-    step     what one training step holds beyond them at its peak, and the state that it started from
+    step     the peak of all further values in one training step, and the state that it starts from
 
-The peak of a step is found on its trace: every value lives from the operation that makes it to the last one that reads it. What XLA
-allocates is larger, by transposed copies above all: 1.3 to 1.75 times of recurrent and dense networks on a CPU. The estimate takes the
-upper end, and tests/training/test_memory.py holds it against what the compiler reports. On a GPU it is not measured.
+The peak of a step is found on its trace: every value is live from the operation that computes it to the last one that reads it. XLA
+allocates more, mainly for transposed copies: on a CPU 1.3 to 1.75 times as much for recurrent and dense networks. The estimate uses the
+upper end, and tests/training/test_memory.py compares it with the compiler's report. On a GPU it is not measured.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from flax import linen as nn
 from avemo_jax.training import steps
 from avemo_jax.training.state import Recipe, TrialInputs, TrialState
 
-# Of what the device has: the rest is for the compiler's workspace, validation, and memory that has fallen into pieces.
+# Share of the device's memory that trials may use; the rest is for the compiler's workspace, validation and fragmentation.
 _SHARE = 0.85
 _XLA_OVER_TRACE = 1.75
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -35,25 +35,25 @@ _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.lim
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """Bytes that a batch of trials takes; see the head of this file."""
+    """Memory of a trial group in bytes; see the docstring of this module."""
 
     shared_bytes: int
     trial_bytes: int
     step_bytes: int
 
     def of_batch(self, num_trials: int, *, at_once: int, trial_shards: int = 1) -> int:
-        """Bytes on one device.
+        """Return the bytes on one device.
 
         Args:
-          num_trials: in the batch.
-          at_once: trials that are in a step at the same time, at most.
-          trial_shards: devices that the trials are spread over.
+          num_trials: number of trials in the group.
+          at_once: largest number of trials that are in a step at the same time.
+          trial_shards: number of devices that the trials are spread over.
         """
-        held = -(-num_trials // trial_shards)
-        return self.shared_bytes + held * self.trial_bytes + min(held, at_once) * self.step_bytes
+        on_device = -(-num_trials // trial_shards)
+        return self.shared_bytes + on_device * self.trial_bytes + min(on_device, at_once) * self.step_bytes
 
     def largest_batch(self, limit_bytes: int, num_trials: int, *, at_once: int, trial_shards: int = 1) -> int:
-        """The most trials, up to `num_trials`, that fit into `limit_bytes` of each device; at least one a device, fit or not."""
+        """Return the largest number of trials, up to `num_trials`, that fit into `limit_bytes` of each device; at least one a device."""
         low, high = min(trial_shards, num_trials), num_trials
         while low < high:
             middle = (low + high + 1) // 2
@@ -67,13 +67,13 @@ class Need:
 def estimate(
     net: nn.Module, recipe: Recipe, state: TrialState, inputs: TrialInputs, examples: Any, *, shared_bytes: int, data_shards: int = 1
 ) -> Need:
-    """Estimate what trials of a program take.
+    """Return an estimate of the memory of a program's trials.
 
     Args:
       state: shapes and types of a trial's state.
-      examples: stream -> shape and type of one example, with its mask; as in a batch, without the leading axis.
-      shared_bytes: of what lies on each device once.
-      data_shards: devices that share the batch of one trial.
+      examples: stream, and `<stream>_mask`, -> shape and type of one example, as in a batch without the leading axis.
+      shared_bytes: bytes on each device that all trials share.
+      data_shards: number of devices over which the batch of one trial is split.
     """
     size = -(-recipe.batch_size // data_shards)
     batch = {name: jax.ShapeDtypeStruct((size, *one.shape), one.dtype) for name, one in examples.items()}
@@ -88,10 +88,10 @@ def estimate(
 
 
 def device_bytes(memory_gib: float) -> int:
-    """Bytes that trials may take on one local device.
+    """Return the bytes that trials may use on one local device.
 
     Args:
-      memory_gib: `config.devices.memory_gib`; 0 asks the device, and on a CPU the machine and the limit of its container.
+      memory_gib: `config.devices.memory_gib`; 0 asks the device, or on a CPU the operating system and the limit of its container.
     """
     if memory_gib < 0:
         raise ValueError(f"config.devices.memory_gib must be 0 (ask the device) or more, got {memory_gib}")
@@ -104,7 +104,7 @@ def device_bytes(memory_gib: float) -> int:
 
 
 def tree_bytes(tree: Any) -> int:
-    """Bytes of all arrays of a tree."""
+    """Return the bytes of all arrays of a tree."""
     return sum(int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))
 
 
@@ -117,7 +117,7 @@ def _host_bytes() -> int:
 
 
 def _peak(jaxpr: Any) -> int:
-    """Most bytes that are live at the same time among the values that a trace makes; its arguments do not count."""
+    """Return the peak of live bytes among the values that a trace computes, without its arguments."""
     last_use = {id(var): index for index, eqn in enumerate(jaxpr.eqns) for var in eqn.invars}
     last_use |= {id(var): len(jaxpr.eqns) for var in jaxpr.outvars}
     live = peak = 0
@@ -137,7 +137,7 @@ def _peak(jaxpr: Any) -> int:
 
 
 def traces_inside(eqn: Any) -> list[Any]:
-    """Traces inside an operation: the body of a loop, a function that is called."""
+    """Return the traces inside an operation, such as the body of a loop or of a called function."""
     found = []
     for value in eqn.params.values():
         for one in value if isinstance(value, tuple | list) else (value,):

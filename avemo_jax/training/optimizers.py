@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules whose every number may differ from trial to trial.
+"""Optimisers and learning-rate schedules with hyper-parameters that may differ from trial to trial.
 
 An optax transformation is built inside the step from the trial's own hyper-parameters, which are traced: a sweep over them is an
 array axis and never a recompilation.
@@ -19,7 +19,7 @@ SCHEDULES = ("constant", "cosine", "plateau")
 
 @flax.struct.dataclass
 class Hyper:
-    """Hyper-parameters of a trial; float32 scalars, or (R,) arrays over trials, but for the seed, which is int32."""
+    """Hyper-parameters of a trial: float32 scalars, or (R,) arrays over trials; the seed is int32."""
 
     learning_rate: jax.Array
     momentum: jax.Array
@@ -55,13 +55,13 @@ def make_optimizer(name: str, hyper: Hyper, learning_rate: jax.Array, *, clip_no
 
 
 def _decayed(params: Any) -> Any:
-    # Biases and the scales of normalisation have one axis and are left alone: pulling them to zero only shifts the function.
+    # Biases and the scales of normalisation have one axis and are not decayed: that would shift the function instead of regularising it.
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
 @flax.struct.dataclass
 class Plateau:
-    """Where the plateau schedule stands: the factor on the learning rate, the best loss, and the epochs since it."""
+    """State of the plateau schedule: the factor on the learning rate, the best loss, and the number of epochs since it."""
 
     factor: jax.Array
     best_loss: jax.Array
@@ -72,7 +72,7 @@ class Plateau:
         return cls(factor=jnp.float32(1), best_loss=jnp.float32(jnp.inf), bad_epochs=jnp.int32(0))
 
     def after_epoch(self, loss: jax.Array, *, patience_epochs: int, factor: float) -> Plateau:
-        """Cut the learning rate when the validation loss has not improved for more than `patience_epochs` epochs."""
+        """Return the state after an epoch; the factor falls when the loss has not improved for more than `patience_epochs` epochs."""
         improved = loss < self.best_loss
         bad_epochs = jnp.where(improved, 0, self.bad_epochs + 1)
         cut = bad_epochs > patience_epochs
@@ -86,7 +86,7 @@ class Plateau:
 def learning_rate_at(
     schedule: str, base: jax.Array, step: jax.Array, *, total_steps: jax.Array, warmup_steps: jax.Array, plateau: Plateau
 ) -> jax.Array:
-    """Learning rate of a step: a linear warm-up, then the schedule. All numbers may be traced.
+    """Return the learning rate of a step: a linear warm-up, then the schedule. All numbers may be traced.
 
     Raises:
       ValueError: `schedule` is not one of SCHEDULES.

@@ -1,4 +1,4 @@
-"""From network, recipe and feed to the program that trains: the one place that asks whether examples are in memory or on disk."""
+"""The training program of a network, recipe and feed; no other module distinguishes examples in memory from examples on disk."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Program = TrialProgram | StreamProgram
 def make_program(
     net: nn.Module, recipe: Recipe, feed: Feed, execution: Execution, mesh: Mesh, *, num_steps: int, num_lanes: int = 0
 ) -> Program:
-    """Make the program that trains trials of one network and recipe on a feed; nothing is compiled yet.
+    """Return the program that trains trials of one network and recipe on a feed, not yet compiled.
 
     Args:
-      feed: with the streams of the recipe and no others.
+      feed: examples with exactly the streams of the recipe.
       execution: unused where examples are streamed: trials then run one after another.
-      num_steps: batches of an epoch.
-      num_lanes: trials that it is compiled for where they run side by side; fewer are filled up.
+      num_steps: number of batches in an epoch.
+      num_lanes: number of trials that it is compiled for, where they run side by side; fewer trials are padded to it.
 
     Raises:
       ValueError: the recipe has length buckets and the examples are streamed.
@@ -46,11 +46,11 @@ def make_program(
 
 
 def estimate_memory(net: nn.Module, recipe: Recipe, feed: Feed, inputs: TrialInputs, *, data_shards: int) -> memory.Need:
-    """Estimate the memory that trials of a program take; nothing is compiled and nothing put on a device.
+    """Return an estimate of the memory of a program's trials, without compiling or using a device.
 
     Args:
-      feed: with the streams of the recipe and no others.
-      data_shards: devices that share a batch where examples are in memory; streamed batches are shared by all.
+      feed: examples with exactly the streams of the recipe.
+      data_shards: number of devices over which a batch is split where examples are in memory; streamed batches are split over all.
     """
     rows = row_shapes(feed)
     return memory.estimate(
@@ -65,7 +65,7 @@ def estimate_memory(net: nn.Module, recipe: Recipe, feed: Feed, inputs: TrialInp
 
 
 def spread(feed: Feed, execution: Execution, *, num_trials: int, data_shards: int) -> dict[str, int]:
-    """How many trials are in a step at the same time (`at_once`), and over how many devices trials are spread (`trial_shards`)."""
+    """Return how many trials compute a step at the same time (`at_once`), and over how many devices they are spread (`trial_shards`)."""
     if not feed.is_resident:
         return {"at_once": 1, "trial_shards": 1}
     if execution.trials == "loop":
@@ -74,10 +74,10 @@ def spread(feed: Feed, execution: Execution, *, num_trials: int, data_shards: in
 
 
 def fit_scalers(recipe: Recipe, feed: Feed, arrays: Mapping[str, np.ndarray], num_train: int) -> dict[str, Any]:
-    """Scalers of the first `num_train` of some examples, by the function that training on this feed fits them with.
+    """Return the scalers of the first `num_train` of some examples, by the function that fits them in training on this feed.
 
     Args:
-      arrays: the examples, as a resident set has them.
+      arrays: the examples, with the keys of a resident set.
     """
     if feed.is_resident:
         return steps.fit_scalers(recipe, dict(arrays), jnp.arange(num_train), jnp.asarray(num_train))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array, *, by_step: bool = False) -> dict[str, jax.Array]:
-    """Mean and deviation of each feature over the real steps of the weighted examples.
+    """Return the mean and deviation of each feature over the real steps of the weighted examples.
 
     The feature axis is the last one: MFCC coefficient, mel band, colour channel. Everything else is averaged over.
 
@@ -15,13 +15,13 @@ def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array, *, by_step
       values: (N, T, ..., D), any numeric type.
       mask: (N, T) bool, True where a step is real.
       weight: (N,) float32, 1 for examples of the training part and 0 for all others, which then change no bit of the result.
-      by_step: each step has statistics of its own, for views with steps that are no points in time (system C's are coefficients).
+      by_step: whether each step has its own statistics, for views with steps that are no points in time (coefficients in system C).
 
     Returns:
       {"mean": (D,), "deviation": (D,)} float32, or (T, D) by step; a feature that does not vary has deviation 1.
     """
     if by_step:
-        # Steps take the place of examples' features, and what was a step is the only one.
+        # Each step is fitted as a sequence of one step.
         columns = [fit_scaler(values[:, t : t + 1], mask[:, t : t + 1], weight) for t in range(values.shape[1])]
         return jax.tree.map(lambda *rows: jnp.stack(rows), *columns)
     step_weight = weight[:, None] * mask
@@ -32,10 +32,10 @@ def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array, *, by_step
     total = jnp.maximum(step_weight.sum() * size, 1.0)
 
     def average(function):
-        # A weight of zero must hide even an infinite value, so values are selected, not multiplied away.
+        # A weight of zero must also remove infinite values, which a product with zero would turn into NaN.
         expanded = step_weight.reshape(step_weight.shape + (1,) * (values.ndim - 2))
-        kept = jnp.where(expanded > 0, function(values.astype(jnp.float32)), 0.0) * expanded
-        return kept.sum(axis=tuple(range(values.ndim - 1))) / total
+        weighted = jnp.where(expanded > 0, function(values.astype(jnp.float32)), 0.0) * expanded
+        return weighted.sum(axis=tuple(range(values.ndim - 1))) / total
 
     mean = average(lambda x: x)
     variance = average(lambda x: jnp.square(x - mean))
@@ -43,7 +43,7 @@ def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array, *, by_step
 
 
 def deviation_of(variance: jax.Array) -> jax.Array:
-    """Root of a variance; 1 for a feature that does not vary."""
+    """Return the root of a variance; 1 for a feature that does not vary."""
     return jnp.where(variance > 1e-10, jnp.sqrt(variance), 1.0)
 
 

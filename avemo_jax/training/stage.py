@@ -1,4 +1,4 @@
-"""Stages: rounds of training of which each may start from the weights of the ones before it."""
+"""Stages: rounds of training, each of which may start from the weights of earlier ones."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ class Stage:
     """One round of training.
 
     Attributes:
-      name: also the name of its checkpoints.
-      streams: its inputs, in the order of the system's streams.
+      name: name of the stage and of its checkpoints.
+      streams: names of its inputs, in the order of the system's streams.
       takes_over: streams with branches that start from the weights of an earlier stage, in the order of these stages.
       frozen: paths in the parameter tree; the leaves below them are not trained.
-      part: the clips that it is fitted on: the "train" part of a fold; "stack", most of the validation part, on which no earlier stage was
-        trained; "inner", predictions of the training part by trials that were not trained on it (no network); "svm", the train part (no
-        network either).
+      part: the data that it is fitted on: "train", the train part of a fold; "stack", most of the validation part, on which no earlier
+        stage was trained; "inner", out-of-fold predictions of the train part (no network); "svm", the train part (no network).
       from_joined: (stream, stage) of the branches that are taken over from a stage of several streams, such as ("image", "image+video");
-        the others come from the stage of the stream's own name.
+        the other branches are taken over from the stage with the name of the stream.
     """
 
     name: str
@@ -33,32 +32,33 @@ class Stage:
     from_joined: tuple[tuple[str, str], ...] = ()
 
     def source(self, stream: str) -> str:
-        """Return the earlier stage that a stream's branch is taken over from: the newest that trained it."""
+        """Return the name of the earlier stage that a stream's branch is taken over from: the last one that trained it."""
         return dict(self.from_joined).get(stream, stream)
 
 
-# The stages that are not named by the stream which they train.
+# Stages without the name of a stream.
 STAGES = ("fused", "stacked", "late", "svm")
 # Empty variables, used when no earlier stage exists, see `warm_start`.
 NO_WARM_START: Mapping[str, Any] = {"params": {}, "batch_stats": {}}
 
 
 def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier: bool) -> tuple[Stage, ...]:
-    """Turn `config.train.stages` into stages.
+    """Return the stages of `config.train.stages`.
 
-    A stage named as a stream trains it alone. "fused" trains all streams; the branches of those that have a stage before it start from
-    that stage's weights, which may be all streams, some, or none. "image+video" trains these streams together, as "fused" trains all; a
-    later stage takes their branches over from it, the newest stage that trained them. "stacked" takes all branches over, does not train
-    them, and learns from clips that they were not trained on (document D). "late" joins the predictions of the stages before it by a rule
-    that is fitted on their predictions of clips that they were not trained on (system A1). "svm" is the classical system on one stream and
-    the only stage.
+    A stage with the name of a stream trains that stream alone. "fused" trains all streams; branches that an earlier stage has trained start
+    from its weights. "image+video" trains these streams together in the same way, and later stages take their branches over from it.
+    "stacked" takes over all branches, freezes them, and is trained on clips that they were not trained on (document D). "late" joins the
+    predictions of the earlier stages by a rule that is fitted on their out-of-fold predictions (system A1). "svm" is the classical system
+    on one stream and must be the only stage.
 
     Args:
-      streams: of the system, in order.
+      names: names of the stages, in order.
+      streams: names of the system's streams, in order.
+      freeze_earlier: whether "fused" freezes the branches that it takes over.
 
     Raises:
-      ValueError: a name that is none of these; a stream that has the name of another stage or that the system lacks; a joining stage with
-        one stream, without the stages that it joins, or of all streams and not in the last place.
+      ValueError: an unknown stage; a stream with the name of a stage; a joining stage with only one stream, without the stages that it
+        joins, or of all streams but not in the last place.
     """
     streams = tuple(streams)
     if taken := [stream for stream in streams if stream in STAGES]:
@@ -100,7 +100,7 @@ def _joining_stage(name: str, streams: tuple[str, ...], earlier: Sequence[Stage]
 
 
 def _joined_part(name: str, streams: tuple[str, ...], earlier: Sequence[Stage]) -> Stage:
-    """Return a stage of some streams; it trains their branches further, also where "fused" leaves them as they are."""
+    """Return a stage of some streams; it trains the branches that it takes over, even if `freeze_earlier` is set."""
     named = name.split("+")
     if len(set(named)) != len(named) or not set(named) < set(streams):
         raise ValueError(
@@ -113,21 +113,21 @@ def _joined_part(name: str, streams: tuple[str, ...], earlier: Sequence[Stage]) 
 
 def _taken_over(streams: tuple[str, ...], earlier: Sequence[Stage]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
     """Return `Stage.takes_over` and `Stage.from_joined` of a stage of these streams after the stages `earlier`."""
-    newest = {stream: stage for stage in earlier for stream in stage.streams if stream in streams}
-    return tuple(newest), tuple((stream, stage.name) for stream, stage in newest.items() if len(stage.streams) > 1)
+    last = {stream: stage for stage in earlier for stream in stage.streams if stream in streams}
+    return tuple(last), tuple((stream, stage.name) for stream, stage in last.items() if len(stage.streams) > 1)
 
 
 def warm_start(
     stage: Stage, finished: Mapping[str, Sequence[TrialState]], num_trials: int, published: Mapping[str, Any] | None = None
 ) -> list[Any]:
-    """The variables that each trial of a stage starts from: the best weights of the same trial of the earlier stages.
+    """Return the variables that each trial of a stage starts from: the best weights of the same trial in the earlier stages.
 
     Args:
       finished: earlier stage -> the state of each trial.
-      published: {"params": ..., "batch_stats": ...}, weights of encoders that are trained with the network, at their paths in its tree;
-        left out for streams that the stage takes over, which have them already.
+      published: {"params": ..., "batch_stats": ...}, initial weights of encoders that are trained with the network, at their paths in its
+        tree; unused for streams that the stage takes over, which have trained weights.
     """
-    mine = {
+    encoders = {
         kind: {stream: tree for stream, tree in trees.items() if stream in stage.streams and stream not in stage.takes_over}
         for kind, trees in (published or {}).items()
     }
@@ -135,7 +135,7 @@ def warm_start(
         {
             "params": {stream: finished[stage.source(stream)][i].best.params for stream in stage.takes_over},
             "batch_stats": {stream: finished[stage.source(stream)][i].best.batch_stats for stream in stage.takes_over},
-            **({"published": mine} if any(mine.values()) else {}),
+            **({"published": encoders} if any(encoders.values()) else {}),
         }
         for i in range(num_trials)
     ]

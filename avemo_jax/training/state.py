@@ -1,4 +1,4 @@
-"""The recipe that the trials of one program share, and a trial's inputs and state."""
+"""The recipe of a program, and the inputs and state of a trial."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ STANDARDIZATIONS = ("features", "steps", "none")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StreamRecipe:
-    """How one stream is fed to the network; fields and defaults are those of `config.streams.<name>` but for `key_index`.
+    """The input of one stream to the network; fields and defaults are those of `config.streams.<name>`, except `key_index`.
 
     Attributes:
-      name: of the stream.
-      key_index: position of the stream among all streams of the system, by which its augmentation gets a random key of its own: the same
-        key in a stage that trains the stream alone and in one that trains all of them.
+      name: name of the stream.
+      key_index: position of the stream among all streams of the system. It selects the random key of the augmentation, which is so the same
+        in stages that train the stream alone and together with others.
       standardize: z-scoring with statistics of the training part: "features", one mean and deviation a feature; "steps", one a feature and
         step, for views with steps that are no points in time; "none".
-      num_cepstra: coefficients of the cosine transform that the step takes of log-mel frames; 0 uses the view as it is.
-      augmentation: of training examples.
+      num_cepstra: number of cepstral coefficients that the step computes from log-mel frames; 0 leaves the view unchanged.
+      augmentation: augmentation of training examples.
     """
 
     name: str
@@ -43,17 +43,17 @@ class StreamRecipe:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What trials of one compiled program share; anything here that changes starts another program.
+    """The values that trials of one compiled program share; another recipe needs another program.
 
-    The fields are those of `config.train` and `config.protocol` by the same names, but for:
+    The fields are those of `config.train` and `config.protocol` with the same names, except:
       num_classes: K.
-      num_clips: clips in the corpus; probabilities of segments are averaged into this many rows.
-      streams: those of the network, in order.
+      num_clips: number of clips of the corpus, into which the probabilities of segments are averaged.
+      streams: recipes of the network's streams, in order.
       frozen: paths in the parameter tree; the leaves below them are not trained.
-      segment_rule: how probabilities of a clip's segments become those of the clip, see `evaluation.metrics.segment_share`.
-      use_mixup: whether any trial mixes examples; False leaves the code out.
-      ema_decay: decay per step of the moving average of weights that is validated and kept; 0 keeps the weights themselves.
-      length_limits: classes of length that batches are made of, see `lengths`; () makes no difference between long and short.
+      segment_rule: how the probabilities of a clip's segments are combined, see `evaluation.metrics.segment_share`.
+      use_mixup: whether any trial uses mixup; with False it is not compiled.
+      ema_decay: decay per step of the moving average of weights, which is then validated and stored; 0 uses the weights themselves.
+      length_limits: length classes of the batches, see `lengths`; () has no length classes.
     """
 
     num_classes: int
@@ -91,15 +91,15 @@ class Recipe:
 
 @flax.struct.dataclass
 class TrialInputs:
-    """What differs between trials of one program; the engine stacks them along a leading trial axis.
+    """The inputs in which trials of one program differ; they are stacked along a leading trial axis.
 
     Attributes:
       hyper: hyper-parameters.
       train_index: (M,) int32, examples of the training part; entries from `train_count` on are padding.
       train_count: () int32.
-      select_index: (V,) int32, examples of the part that selects epochs; entries from `select_count` on are padding.
+      select_index: (V,) int32, examples of the selection part; entries from `select_count` on are padding.
       select_count: () int32.
-      fold: () int32, unused in training; it labels what is written.
+      fold: () int32, index of the fold; unused in training.
     """
 
     hyper: Hyper
@@ -112,12 +112,12 @@ class TrialInputs:
 
 @flax.struct.dataclass
 class Learner:
-    """What a training step changes.
+    """The variables that a training step changes.
 
     Attributes:
-      step: () int32, updates made.
+      step: () int32, number of updates so far.
       params, batch_stats, optimizer: variables of the network and of the optimiser.
-      average: moving average of `params` where the recipe keeps one, else an empty dict.
+      average: moving average of `params` where the recipe has an `ema_decay`, else an empty dict.
       failed: () bool, a loss or gradient was not finite; the trial is not trained any further.
     """
 
@@ -145,7 +145,7 @@ class TrialState:
     """A trial between two epochs: the content of a checkpoint.
 
     Attributes:
-      epoch: () int32, epochs finished.
+      epoch: () int32, number of finished epochs.
       learner: see Learner.
       best: see Best.
       plateau: state of the plateau schedule.
@@ -175,5 +175,5 @@ class EpochMetrics:
 
 
 def trial_key(seed: jax.Array, purpose: str) -> jax.Array:
-    """Random key of a trial for one purpose: "init", "order", "step" or "batches"."""
+    """Return the random key of a trial for one purpose: "init", "order", "step" or "batches"."""
     return jax.random.fold_in(jax.random.key(seed), jnp.uint32(("init", "order", "step", "batches").index(purpose)))

@@ -1,4 +1,4 @@
-"""The pure functions that training is made of, for one trial each; `execution.py` maps them over trials and steps.
+"""The pure functions of training, for one trial; `execution.py` maps them over trials and steps.
 
 `data` is the resident set: values (N, T, ...) of each stream by its name, `<stream>_mask` (N, T), `label` (N,), `clip` (N,) and `usable`
 (N,), with N examples. A batch has the same keys with B rows, and `mask` (B,) bool in place of `usable`: False for padding and for examples
@@ -32,11 +32,11 @@ Data = dict[str, Any]  # name -> array, on the host or on a device
 
 
 def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, warm: Any) -> TrialState:
-    """Start a trial: scaler from the training part, random weights, then the weights of earlier stages in their place.
+    """Return the initial state of a trial: its scaler, fitted on the training part, and random weights or those of earlier stages.
 
     Args:
-      warm: {"params": {...}, "batch_stats": {...}}, each stream -> the collection of the single-stream net that was trained before;
-        empty dicts for none. "published", where it is there, holds the same two for parts of the net's own tree: weights of encoders.
+      warm: {"params": {...}, "batch_stats": {...}}, each stream -> the collection of the trained single-stream network; empty dicts for
+        none. An optional key "published" has the same two collections with initial weights of encoders, in the network's own tree.
     """
     scaler = fit_scalers(recipe, data, inputs.train_index, inputs.train_count)
     example = gather(data, inputs.train_index[:2], jnp.ones(len(inputs.train_index[:2]), bool))
@@ -44,7 +44,7 @@ def init_trial(net: nn.Module, recipe: Recipe, data: Data, inputs: TrialInputs, 
 
 
 def trial_shape(net: nn.Module, recipe: Recipe, rows: Mapping[str, Any], inputs: TrialInputs, warm: Any) -> TrialState:
-    """Shapes and types of one trial's state; nothing is computed.
+    """Return the shapes and types of one trial's state, without computing it.
 
     Args:
       rows: stream, and `<stream>_mask`, -> shape and type of one example, as in a batch without its first axis.
@@ -57,18 +57,18 @@ def trial_shape(net: nn.Module, recipe: Recipe, rows: Mapping[str, Any], inputs:
 
 
 def fit_scalers(recipe: Recipe, data: Data, train_index: jax.Array, train_count: jax.Array) -> dict[str, Any]:
-    """Scaler of each standardised stream from the examples `train_index` (M,), of which the first `train_count` are real."""
+    """Return the scaler of each standardised stream, fitted on the examples `train_index` (M,), the first `train_count` of them real."""
     weight = jnp.zeros(data["label"].shape[0]).at[train_index].max((jnp.arange(train_index.shape[0]) < train_count).astype(jnp.float32))
-    seen = features(recipe.streams, data)
+    values = features(recipe.streams, data)
     return {
-        one.name: fit_scaler(seen[one.name], data[f"{one.name}_mask"], weight, by_step=one.standardize == "steps")
+        one.name: fit_scaler(values[one.name], data[f"{one.name}_mask"], weight, by_step=one.standardize == "steps")
         for one in recipe.streams
         if one.standardize != "none"
     }
 
 
 def start_trial(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, scaler: Any, example: Data) -> TrialState:
-    """The part of `init_trial` after the scaler: `example` is a batch of any content with the right shapes."""
+    """Return the initial state of a trial with a fitted scaler; of the batch `example` only the shapes are used."""
     variables = net.init({"params": trial_key(inputs.hyper.seed, "init")}, example, train=False, dropout_rate=0.0)
     params = take_over(variables["params"], warm["params"])
     batch_stats = take_over(variables.get("batch_stats", {}), warm["batch_stats"])
@@ -93,14 +93,14 @@ def start_trial(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, 
 
 
 def epoch_order(seed: jax.Array, epoch: jax.Array, index: jax.Array, count: jax.Array, padded_size: int) -> tuple[jax.Array, jax.Array]:
-    """Shuffle a part: a pure function of seed and epoch that does not depend on how much padding `index` carries.
+    """Shuffle the examples of a part, as a pure function of seed and epoch that does not depend on the padding of `index`.
 
     Returns:
       (padded_size,) int32 examples, the `count` real ones first, and (padded_size,) bool, True where an entry is real.
     """
     key = jax.random.fold_in(trial_key(seed, "order"), epoch)
     position = jnp.arange(index.shape[0])
-    # One draw a position, so that a longer padding does not change the draws of the real ones.
+    # One random draw a position, so that more padding does not change the draws of real examples.
     draw = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key, i)))(position)
     order = jnp.lexsort((draw, position >= count))
     shuffled = jnp.pad(index[order], (0, max(0, padded_size - index.shape[0])))[:padded_size]
@@ -108,7 +108,7 @@ def epoch_order(seed: jax.Array, epoch: jax.Array, index: jax.Array, count: jax.
 
 
 def gather(data: Data, index: jax.Array, mask: jax.Array) -> Data:
-    """Collect the rows `index` (B,) of the resident set as a batch."""
+    """Return the rows `index` (B,) of the resident set as a batch."""
     batch = {name: jnp.take(values, index, axis=0) for name, values in data.items() if name != "usable"}
     return batch | {"mask": mask & jnp.take(data["usable"], index)}
 
@@ -124,13 +124,13 @@ def train_step(
     *,
     mesh: Mesh | None = None,
 ) -> tuple[Learner, jax.Array, jax.Array]:
-    """One update of one trial on one batch, views as they are in the prepared set.
+    """Return the learner after one update on one batch of views from the prepared set.
 
-    A batch without a real example, or a learner that has failed, changes nothing: not the weights, not the statistics, not the step
-    count, so that a trial takes the same path whether it runs alone or beside longer ones.
+    A batch without a real example, or a learner that has failed, changes nothing, neither the weights nor the statistics nor the step
+    count, so that a trial gives the same results whether it runs alone or together with longer ones.
 
     Returns:
-      the learner, the sum of the losses over real examples, and their number.
+      The learner, the sum of the losses over real examples, and their number.
     """
     batch = split_batch(batch, mesh)
     dropout_key, augment_key, mixup_key = jax.random.split(jax.random.fold_in(trial_key(hyper.seed, "step"), learner.step), 3)
@@ -141,11 +141,11 @@ def train_step(
     weight = batch["mask"].astype(jnp.float32)
     count = weight.sum()
 
-    def loss_of(params, shown):
-        params = _held(params, recipe.frozen)  # what is frozen needs no backward pass
+    def loss_of(params, inputs):
+        params = _without_gradient(params, recipe.frozen)  # saves the backward pass of frozen parameters
         logits, updates = net.apply(
             {"params": params, "batch_stats": learner.batch_stats},
-            shown,
+            inputs,
             train=True,
             dropout_rate=hyper.dropout_rate,
             rngs={"dropout": dropout_key},
@@ -158,14 +158,15 @@ def train_step(
     (_, (total, batch_stats)), gradient = by_length(recipe.length_limits, batch, graded)
     optimizer = make_optimizer(recipe.optimizer, hyper, learning_rate, clip_norm=recipe.clip_norm)
     updates, optimizer_state = optimizer.update(gradient, learner.optimizer, learner.params)
-    updates = _without(updates, recipe.frozen)
+    updates = _zeroed(updates, recipe.frozen)
     params = optax.apply_updates(learner.params, updates)
     finite = jnp.isfinite(total) & jnp.isfinite(optax.tree.norm(gradient)) & jnp.isfinite(optax.tree.norm(updates))
     average = learner.average
     if recipe.ema_decay:
-        # The usual correction for a short history: the average follows closely at first.
+        # The usual correction for a short history: a smaller decay in the first steps.
         decay = jnp.minimum(recipe.ema_decay, (learner.step + 1) / (learner.step + 10))
-        average = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), average, params)  # what is frozen stays to the bit
+        # In this form the average of frozen parameters does not change by a bit.
+        average = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), average, params)
     trained = Learner(
         step=learner.step + 1, params=params, batch_stats=batch_stats, optimizer=optimizer_state, average=average, failed=jnp.bool_(False)
     )
@@ -175,7 +176,7 @@ def train_step(
 
 
 def augmented(recipe: Recipe, scaler: Any, batch: Data, key: jax.Array) -> Data:
-    """A training batch as the network takes it: views disturbed, features taken and standardised, features disturbed."""
+    """Return the network's input for a training batch: augmented views, their standardised features, and these augmented too."""
     keys = {one.name: jax.random.split(jax.random.fold_in(key, one.key_index)) for one in recipe.streams}
     for one in recipe.streams:
         values, mask = disturb_view(batch[one.name], batch[f"{one.name}_mask"], keys[one.name][0], one.augmentation)
@@ -188,7 +189,7 @@ def augmented(recipe: Recipe, scaler: Any, batch: Data, key: jax.Array) -> Data:
 
 
 def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs: TrialInputs) -> jax.Array:
-    """Learning rate of the next step of a trial."""
+    """Return the learning rate of the next step of a trial."""
     steps_per_epoch = -(-inputs.train_count // recipe.batch_size)
     return learning_rate_at(
         recipe.schedule,
@@ -203,26 +204,26 @@ def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs
 def probabilities(
     net: nn.Module, streams: Sequence[StreamRecipe], variables: Any, scaler: Any, data: Data, index: jax.Array, *, limits: Limits = ()
 ) -> jax.Array:
-    """Probabilities (B, K) float32 of the examples `index` (B,); `streams` and `limits` (`length_limits`) as in the Recipe."""
+    """Return probabilities (B, K) float32 of the examples `index` (B,); `streams` and `limits` (`length_limits`) as in the Recipe."""
     batch = gather(data, index, jnp.ones(index.shape[0], bool))
-    return by_length(limits, network_input(streams, scaler, batch), partial(posterior_of, net, variables))
+    return by_length(limits, network_input(streams, scaler, batch), partial(probabilities_of, net, variables))
 
 
-def posterior_of(net: nn.Module, variables: Any, batch: Data) -> jax.Array:
-    """Probabilities (B, K) float32 of a batch as `network_input` gives it."""
+def probabilities_of(net: nn.Module, variables: Any, batch: Data) -> jax.Array:
+    """Return probabilities (B, K) float32 of a batch from `network_input`."""
     logits: Any = net.apply(variables, batch, train=False, dropout_rate=0.0)
     return jax.nn.softmax(logits)
 
 
-def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: jax.Array, count: jax.Array) -> dict[str, jax.Array]:
-    """Measure every selectable metric of a part at clip level: probabilities of a clip's segments are averaged first.
+def validation_metrics(recipe: Recipe, data: Data, probabilities: jax.Array, index: jax.Array, count: jax.Array) -> dict[str, jax.Array]:
+    """Return every selectable metric of a part at clip level: the probabilities of a clip's segments are averaged first.
 
     Args:
-      posterior: (V, K) probabilities of the examples `index` (V,), padding from `count` on.
+      probabilities: (V, K) of the examples `index` (V,), padding from `count` on.
     """
     real = (jnp.arange(index.shape[0]) < count).astype(jnp.float32)
     clip, label = data["clip"][index], data["label"][index]
-    total = jax.ops.segment_sum(segment_share(posterior, recipe.segment_rule) * real[:, None], clip, recipe.num_clips)
+    total = jax.ops.segment_sum(segment_share(probabilities, recipe.segment_rule) * real[:, None], clip, recipe.num_clips)
     segments = jax.ops.segment_sum(real, clip, recipe.num_clips)
     clip_label = jax.ops.segment_max(jnp.where(real > 0, label, 0), clip, recipe.num_clips)
     present = (segments > 0).astype(jnp.float32)
@@ -233,32 +234,32 @@ def validation_metrics(recipe: Recipe, data: Data, posterior: jax.Array, index: 
 
 
 def end_epoch(
-    recipe: Recipe, data: Data, inputs: TrialInputs, state: TrialState, learner: Learner, posterior: jax.Array, train_loss: jax.Array
+    recipe: Recipe, data: Data, inputs: TrialInputs, state: TrialState, learner: Learner, probabilities: jax.Array, train_loss: jax.Array
 ) -> tuple[TrialState, EpochMetrics]:
-    """Update the trial state at the end of an epoch: metrics, plateau, best weights, early stop; a stopped trial stays as it is."""
-    metrics = validation_metrics(recipe, data, posterior, inputs.select_index, inputs.select_count)
+    """Return the trial state at the end of an epoch, with metrics, plateau, best weights and early stop; a stopped trial is unchanged."""
+    metrics = validation_metrics(recipe, data, probabilities, inputs.select_index, inputs.select_count)
     score = metric_named(recipe.metric).score(metrics[recipe.metric])
     best = state.best
     # Small validation parts give many equal scores; the loss decides between them.
     better = (score > best.metric) | ((score == best.metric) & (metrics["loss"] < best.loss))
-    kept = Best(
+    current = Best(
         metric=score,
         loss=metrics["loss"],
         epoch=state.epoch,
         params=learner.average if recipe.ema_decay else learner.params,
         batch_stats=learner.batch_stats,
     )
-    best = choose(better & ~learner.failed, kept, best)
-    waited = state.epoch - best.epoch
+    best = choose(better & ~learner.failed, current, best)
+    epochs_since_best = state.epoch - best.epoch
     patience = recipe.early_stop_patience_epochs
-    going_on = ~learner.failed & ((patience == 0) | (waited < patience))
+    active = ~learner.failed & ((patience == 0) | (epochs_since_best < patience))
     after = TrialState(
         epoch=state.epoch + 1,
         learner=learner,
         best=best,
         plateau=state.plateau.after_epoch(metrics["loss"], patience_epochs=recipe.plateau_patience_epochs, factor=recipe.plateau_factor),
         scaler=state.scaler,
-        active=going_on,
+        active=active,
     )
     record = EpochMetrics(
         train_loss=train_loss,
@@ -273,7 +274,7 @@ def end_epoch(
 
 
 def choose(condition: jax.Array, new: Any, old: Any) -> Any:
-    """`new` where the scalar condition holds, else `old`, leaf by leaf."""
+    """Return the tree `new` where the scalar condition is True, else `old`."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
@@ -285,11 +286,11 @@ def _where_frozen(change: Callable[[jax.Array], jax.Array], tree: dict[str, Any]
     return jax.tree_util.tree_map_with_path(one, tree)
 
 
-def _held(tree: dict[str, Any], frozen: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
-    """The tree, what lies below the frozen paths as constants."""
+def _without_gradient(tree: dict[str, Any], frozen: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
+    """Return the tree with the leaves below the frozen paths as constants."""
     return _where_frozen(jax.lax.stop_gradient, tree, frozen)
 
 
-def _without(tree: dict[str, Any], frozen: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
-    """The tree with zeros below the frozen paths."""
+def _zeroed(tree: dict[str, Any], frozen: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
+    """Return the tree with zeros below the frozen paths."""
     return _where_frozen(jnp.zeros_like, tree, frozen)

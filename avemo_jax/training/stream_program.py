@@ -1,4 +1,4 @@
-"""Training on a stream: one trial after another, batch by batch, each batch spread over all devices.
+"""Training with batches from disk: one trial after another, each batch split over all devices.
 
 Steps, order and the end of an epoch are those of `execution.TrialProgram`, behind the same methods; only the batches come from disk
 instead of from the devices' memory.
@@ -26,7 +26,7 @@ from avemo_jax.training.state import Learner, Recipe, StreamRecipe, TrialInputs,
 
 
 class StreamProgram:
-    """Trials that are fed by a tf.data stream. Methods as those of `execution.TrialProgram`; lanes are lists of trees."""
+    """The program of trials with tf.data batches. It has the methods of `execution.TrialProgram`; lanes are lists of trees."""
 
     def __init__(self, net: nn.Module, recipe: Recipe, data: StreamedSet, mesh: Mesh, num_steps: int):
         if recipe.length_limits:
@@ -35,28 +35,28 @@ class StreamProgram:
         self._recipe = recipe
         self._stream = data
         self._mesh = mesh
-        # Labels and clips of all examples are small; the end of an epoch needs them.
+        # Labels and clips of all examples are small, and the end of an epoch needs them.
         self._data = parallel.place_everywhere({"label": data.label, "clip": data.clip, "usable": data.usable}, mesh)
         self._init = jax.jit(partial(_start, net, recipe))
         self._order = jax.jit(partial(execution.order_of_epoch, recipe, self._data, num_steps=num_steps))
         self._step = jax.jit(partial(_step, net, recipe), donate_argnums=(2,))
-        self._posterior = jax.jit(partial(_posterior, net, recipe.streams))
+        self._probabilities = jax.jit(partial(_probabilities, net, recipe.streams))
         self._end = jax.jit(partial(execution.end_epoch, recipe))
 
     def lanes(self, trials: Sequence[Any]) -> list[Any]:
-        """Bring trees of one trial each to the devices, a whole copy on each."""
+        """Return trees of one trial each as lanes, with a whole copy on each device."""
         return [parallel.place_everywhere(trial, self._mesh) for trial in trials]
 
     def trials(self, lanes: list[Any], num_trials: int) -> list[Any]:
-        """Fetch lanes as one tree of numpy arrays a trial."""
+        """Return lanes as one tree of numpy arrays a trial."""
         return [jax.device_get(lane) for lane in lanes[:num_trials]]
 
     def trial_shape(self, inputs: TrialInputs, warm: Any) -> TrialState:
-        """Shapes and types of one trial's state."""
+        """Return the shapes and types of one trial's state."""
         return steps.trial_shape(self._net, self._recipe, row_shapes(self._stream), inputs, warm)
 
     def init(self, inputs: list[TrialInputs], warm: list[Any]) -> list[TrialState]:
-        """Fresh trial states; the scaler comes from one pass over each training part."""
+        """Return initial trial states; the scaler is fitted in one pass over each training part."""
         example = self._stream.load(np.zeros(2, np.int32)) | {"mask": np.ones(2, bool)}
         return [self._init(one, earlier, self._scalers(one), example) for one, earlier in zip(inputs, warm, strict=True)]
 
@@ -65,14 +65,14 @@ class StreamProgram:
         return fit_stream_scalers(self._recipe, self._stream.load, rows)
 
     def epoch(self, inputs: list[TrialInputs], states: list[TrialState]) -> tuple[list[TrialState], list[Any]]:
-        """Train all trials for one epoch; returns new states and EpochMetrics."""
+        """Train all trials for one epoch; return new states and EpochMetrics."""
         results = [
             self._epoch_of(one, state) if state.active else (state, execution.IDLE) for one, state in zip(inputs, states, strict=True)
         ]
         return [state for state, _ in results], [metrics for _, metrics in results]
 
     def predict(self, states: list[TrialState], index: list[Any]) -> list[np.ndarray]:
-        """Probabilities by the best weights for the examples `index` (V,) of each trial, (V, K)."""
+        """Return the probabilities (V, K) of the examples `index` (V,) of each trial, by its best weights."""
         return [
             self._all({"params": state.best.params, "batch_stats": state.best.batch_stats}, state.scaler, np.asarray(rows))
             for state, rows in zip(states, index, strict=True)
@@ -80,23 +80,23 @@ class StreamProgram:
 
     def _epoch_of(self, inputs: TrialInputs, state: TrialState) -> tuple[TrialState, Any]:
         order, real = (np.asarray(one) for one in self._order(inputs, state))
-        # A copy, since steps use up what they are given and the state is read again at the end.
+        # A copy, since a step donates its learner and the state is read again at the end.
         learner, sums = jax.tree.map(jnp.copy, state.learner), jnp.zeros(2)
         for batch in self._stream.batches(order, real, self._recipe.batch_size):
             learner, sums = self._step(inputs, state, (learner, sums), parallel.place_batch(batch, self._mesh))
-        posterior = self._all(execution.validated_variables(learner), state.scaler, np.asarray(inputs.select_index))
-        return self._end(self._data, inputs, state, learner, posterior, sums)
+        probabilities = self._all(execution.validated_variables(learner), state.scaler, np.asarray(inputs.select_index))
+        return self._end(self._data, inputs, state, learner, probabilities, sums)
 
     def _all(self, variables: Any, scaler: Any, rows: np.ndarray) -> np.ndarray:
         size = self._recipe.batch_size
         order = np.pad(rows, (0, -len(rows) % size)).astype(np.int32)
         batches = self._stream.batches(order, np.ones(len(order), bool), size)
-        posterior = [self._posterior(variables, scaler, parallel.place_batch(batch, self._mesh)) for batch in batches]
-        return np.concatenate([np.asarray(one) for one in posterior])[: len(rows)]
+        probabilities = [self._probabilities(variables, scaler, parallel.place_batch(batch, self._mesh)) for batch in batches]
+        return np.concatenate([np.asarray(one) for one in probabilities])[: len(rows)]
 
 
 def row_shapes(feed: Feed) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shape and type of one example of each stream and its mask, as in a batch without its first axis."""
+    """Return the shape and type of one example of each stream and its mask, as in a batch without its first axis."""
     rows = {}
     for name in feed.streams:
         step_shape, dtype = feed.step_of(name)
@@ -106,10 +106,10 @@ def row_shapes(feed: Feed) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def fit_stream_scalers(recipe: Recipe, load: Callable[[np.ndarray], Any], rows: np.ndarray) -> dict[str, Any]:
-    """Scaler of each standardised stream from the examples `rows`, from sums in float64 so that a long stream loses no digits.
+    """Return the scaler of each standardised stream, fitted on the examples `rows` with sums in float64, which lose no digits.
 
     Args:
-      load: reads rows (B,) as `StreamedSet.load` does.
+      load: function that loads rows (B,), as `StreamedSet.load` does.
     """
     by_step = {one.name: one.standardize == "steps" for one in recipe.streams if one.standardize != "none"}
     sums = {name: [0.0, 0.0, 0.0] for name in by_step}
@@ -139,5 +139,5 @@ def _step(
     return execution.step_on_batch(net, recipe, None, inputs, state, *carry, batch)
 
 
-def _posterior(net: nn.Module, streams: Sequence[StreamRecipe], variables: Any, scaler: Any, batch: steps.Data) -> jax.Array:
-    return steps.posterior_of(net, variables, network_input(streams, scaler, batch))
+def _probabilities(net: nn.Module, streams: Sequence[StreamRecipe], variables: Any, scaler: Any, batch: steps.Data) -> jax.Array:
+    return steps.probabilities_of(net, variables, network_input(streams, scaler, batch))

@@ -1,7 +1,7 @@
-"""The training loop: a group of trials, epoch after epoch, with checkpoints, rows of metrics and stops.
+"""The training loop of a trial group, with checkpoints, rows of metrics and stops.
 
-Resume beats warm start beats scratch: a stage continues from its newest whole checkpoint; without one it starts from the weights of earlier
-stages (`stage.warm_start`); without those from random ones.
+Resuming comes before a warm start, and a warm start before a start from scratch: a stage continues from its newest intact checkpoint;
+without one it starts from the weights of earlier stages (`stage.warm_start`); without those from random weights.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ def train_group(
     stop: Stop,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> list[TrialState]:
-    """Train a group of trials, which one compiled program holds, to the end of a stage.
+    """Train a group of trials of one compiled program to the end of a stage; return their states.
 
     Args:
-      warm: a trial's weights from earlier stages, as `steps.init_trial` takes them.
-      write_rows: takes rows of metrics.jsonl.
-      resume_rows: called once with the number of epochs that a checkpoint holds; later rows are to be deleted.
-      stop: read between epochs; once set, the state is saved and Preempted raised.
-      progress: called with epochs done, epochs in all, and a line of text.
+      warm: weights of earlier stages for each trial, in the form of `steps.init_trial`.
+      write_rows: called with new rows of metrics.jsonl.
+      resume_rows: called once with the number of epochs in the restored checkpoint, to delete later rows.
+      stop: stop request, read between epochs; once it is set, the state is saved and Preempted raised.
+      progress: called with the number of finished epochs, the number of all epochs, and a line of text.
 
     Returns:
       One state a trial, as numpy arrays, with its best and last weights.
 
     Raises:
-      Preempted: a stop was asked for; the state is saved.
+      Preempted: the process was asked to stop; the state is saved.
       ValueError: checkpoint_every_epochs is below 1.
     """
     if checkpoint_every_epochs < 1:
@@ -84,7 +84,7 @@ def train_group(
                 failed.add(trial.number)
                 LOG.warning(
                     "stage %s, trial %d (fold %d, seed %d): loss or gradient is not finite in epoch %d; the trial stops with its best "
-                    "weights so far, the others go on. A smaller train.learning_rate or train.clip_norm helps.",
+                    "weights so far, and the others continue. Reduce --config.train.learning_rate or --config.train.clip_norm.",
                     *(stage.name, trial.number, trial.fold, trial.seed, epoch),
                 )
         if rows:
@@ -92,14 +92,14 @@ def train_group(
             progress(epoch + 1, num_epochs, f"{len(rows)} of {len(trials)} trials, validation UAR {uar:.3f}")
         return any(one.active for one in records)
 
-    # Metrics of an epoch are read after the next one is dispatched, so that the devices never wait for the host.
+    # The metrics of an epoch are read after the next epoch is dispatched, so that the devices never wait for the host.
     pending: tuple[int, Any] | None = None
     for epoch in range(done, num_epochs):
         states, metrics = program.epoch(lanes, states)
         learning = pending is None or record(*pending)
         pending = (epoch, metrics)
         last = epoch + 1 == num_epochs or not learning
-        stopped_by = stop.signal_number  # read once: a signal that comes while the state is saved waits for the next epoch
+        stopped_by = stop.signal_number  # read only once: a signal that arrives while the state is saved counts for the next epoch
         if last or stopped_by is not None or (epoch + 1) % checkpoint_every_epochs == 0:
             learning = record(*pending) and learning
             pending = None

@@ -1,4 +1,4 @@
-"""Trials: all combinations of folds, seeds and settings, and the inputs that each is trained with."""
+"""Trials: all combinations of folds, seeds and settings, and their inputs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Trial:
     Attributes:
       number: position in the grid.
       fold: index of the fold.
-      seed: of weights, order, dropout.
-      setting: index of the hyper-parameter setting, 0 where nothing is swept.
+      seed: random seed of weights, order of examples and dropout.
+      setting: index of the setting, 0 where nothing is swept.
       hyper: hyper-parameter name -> value.
-      fields: (config field, value) of what is swept and changes the program; trials of equal fields form a group.
-      inner: index of the inner fold, a part of the training part that this trial is not trained on and predicts; -1 trains on all of it.
+      fields: (config field, value) of swept fields that change the program; trials with equal fields form a group.
+      inner: index of the inner fold, a part of the training part that this trial predicts and is not trained on; -1 for none.
     """
 
     number: int
@@ -44,15 +44,15 @@ def make_trials(
     sweep: Mapping[str, Sequence[float]],
     fields: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Trial]:
-    """All combinations of folds, seeds and swept values; folds turn fastest, then seeds, then numbers, then fields.
+    """Return all combinations of folds, seeds and swept values; folds vary fastest, then seeds, then numbers, then fields.
 
     Args:
-      hyper: value of each hyper-parameter where it is not swept.
-      sweep: hyper-parameter -> values to try, none where it is not swept.
-      fields: config field -> values to try; these change the program.
+      hyper: hyper-parameter -> value where it is not swept.
+      sweep: hyper-parameter -> values to try; empty where it is not swept.
+      fields: config field that changes the program -> values to try.
 
     Raises:
-      ValueError: no seed, or one twice.
+      ValueError: no seed, or a seed that is named twice.
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"train.seeds must name at least one seed and none twice, got {tuple(seeds)}")
@@ -67,13 +67,13 @@ def make_trials(
 
 
 def with_inner_trials(trials: Sequence[Trial], num_inner: int) -> list[Trial]:
-    """The trials, and after them for each of them one trial an inner fold."""
+    """Return the trials, followed by one trial for each of them and each inner fold."""
     inner = [dataclasses.replace(trial, inner=index) for trial in trials for index in range(num_inner)]
     return [*trials, *(dataclasses.replace(trial, number=len(trials) + offset) for offset, trial in enumerate(inner))]
 
 
 def trial_groups(trials: Sequence[Trial]) -> list[list[int]]:
-    """Positions of the trials that one compiled program trains together: those of equal fields, in order."""
+    """Return the positions of the trials of each program, which are those with equal fields, in order."""
     groups: dict[tuple[tuple[str, Any], ...], list[int]] = {}
     for position, trial in enumerate(trials):
         groups.setdefault(trial.fields, []).append(position)
@@ -81,7 +81,7 @@ def trial_groups(trials: Sequence[Trial]) -> list[list[int]]:
 
 
 def make_inputs(trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[TrialInputs]:
-    """Give each trial its hyper-parameters and its rows.
+    """Return the inputs of each trial: its hyper-parameters and its rows.
 
     Args:
       parts: (training rows, selection rows) of each trial; they are padded to equal length.

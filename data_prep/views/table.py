@@ -29,7 +29,6 @@ class Table:
       allow_columns: names of columns that are used as features although their name, their content or a constant value suggests that they
         are none; the leak audit reports those that could reveal the label or the speaker.
 
-
     Raises:
       ValueError: there is no such file or column, no feature, or a column that by its name is none and is neither dropped nor allowed.
     """

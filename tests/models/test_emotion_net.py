@@ -172,7 +172,7 @@ def test_a_fused_net_takes_its_branches_over(all_variables):
 
 
 def test_branches_that_differ_are_refused(all_variables):
-    with pytest.raises(ValueError, match=r"the fused net expects audio/.*from the audio net.*streams.audio fields"):
+    with pytest.raises(ValueError, match=r"the fused network expects audio/.*from the audio network.*streams.audio fields"):
         take_over(all_variables["concat"]["params"], {"audio": all_variables["audio"]["params"]})
 
 
@@ -221,7 +221,7 @@ def test_a_finished_branch_works_in_training_as_outside():
     branch = BranchSpec(context_units=(4, 4), context_batch_norm=True, context_dropout=True, dense_units=(3,))
     fusion = FusionSpec(batch_norm=False)
     batch = _batch() | {"video": _batch()["audio"], "video_mask": _batch()["audio_mask"]}
-    net = EmotionNet(8, {"audio": branch, "video": branch}, fusion, held=("audio", "video"))
+    net = EmotionNet(8, {"audio": branch, "video": branch}, fusion, frozen=("audio", "video"))
     variables = filled_variables(net, batch, train=False)
     logits, updated = net.apply(variables, batch, train=True, rngs={"dropout": jax.random.key(0)}, mutable=["batch_stats"])
     np.testing.assert_allclose(logits, net.apply(variables, batch, train=False), atol=1e-6)
@@ -232,7 +232,7 @@ def test_weights_are_laid_over_a_tree_by_name():
     tree = {"video": {"context": {"a": jnp.zeros(2), "b": jnp.zeros(3)}}}
     laid = overlay(tree, {"video": {"context": {"b": jnp.ones(3)}}})
     assert laid["video"]["context"]["b"].sum() == 3 and laid["video"]["context"]["a"].sum() == 0
-    with pytest.raises(ValueError, match=r"video/context/c .*nothing of that name"):
+    with pytest.raises(ValueError, match=r"video/context/c .*no parameter of that name"):
         overlay(tree, {"video": {"context": {"c": jnp.ones(3)}}})
     with pytest.raises(ValueError, match=r"video/context/a have shape \(3,\), and the network has \(2,\)"):
         overlay(tree, {"video": {"context": {"a": jnp.ones(3)}}})
@@ -258,6 +258,6 @@ def test_impossible_nets_say_why():
         EmotionNet(8, {})
     with pytest.raises(ValueError, match="fusion None"):
         EmotionNet(8, {"audio": AUDIO, "video": VIDEO})
-    for name in ("fusion", "head", "audio_head", "apply", "held", "network"):
-        with pytest.raises(ValueError, match=f"another use for the name '{name}'; rename the stream"):
+    for name in ("fusion", "head", "audio_head", "apply", "frozen", "network"):
+        with pytest.raises(ValueError, match=f"reserves the name '{name}'; rename the stream"):
             EmotionNet(8, {name: AUDIO})

@@ -183,7 +183,7 @@ def test_between_sees_all_layers_but_the_top_one():
 def test_impossible_stacks_say_why():
     with pytest.raises(ValueError, match=r"activation of a gru .*'linear' for an lstm alone; got 'linear'"):
         RecurrentStack("gru", (5,), activation="linear").init(jax.random.key(0), *_inputs())
-    with pytest.raises(ValueError, match=r"one recurrent layer or more, got units=\(\)"):
+    with pytest.raises(ValueError, match=r"at least one recurrent layer, got units=\(\)"):
         RecurrentStack("gru", ()).init(jax.random.key(0), *_inputs())
     with pytest.raises(ValueError, match=r"'gru' or 'lstm', got 'rnn'"):
         RecurrentStack("rnn", (5,)).init(jax.random.key(0), *_inputs())

@@ -55,9 +55,10 @@ def test_frozen_paths_stay_to_the_bit_whatever_decays_or_is_averaged(optimizer):
 
 
 def test_a_finished_branch_keeps_its_statistics_and_its_weights():
-    held = dataclasses.replace(TWO, held=("audio", "video"))
+    frozen = dataclasses.replace(TWO, frozen=("audio", "video"))
     recipe = changed(frozen=(("audio",), ("video",)), streams=BOTH)
-    before, after = trained(held, recipe)
+    before, after = trained(frozen, recipe)
+
     assert {path.split("/")[0] for path in moved(before.params, after.params)} == {"fusion", "head"}
     assert {path.split("/")[0] for path in moved(before.batch_stats, after.batch_stats)} == {"fusion"}
     # frozen alone is not finished: the branch's statistics would follow the batches
