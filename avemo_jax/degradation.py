@@ -13,7 +13,7 @@ KINDS: dict[str, tuple[str, str, tuple[float, float], str]] = {
     "frame_drop": ("video", "share", (0.0, 0.95), "this share of the frames is replaced by the frame before"),
 }
 MISSING = "missing"
-EACH_STREAM = "*"  # missing:* stands for each stream of the system in turn
+EACH_STREAM = "*"  # missing:* means each stream of the system in turn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,5 +63,5 @@ def parse_degradation(text: str) -> Degradation:
     except ValueError:
         amount = math.nan
     if not low <= amount <= high:
-        raise ValueError(f"robustness.conditions holds {text!r}; expected the amount of {kind} in {KINDS[kind][1]}, from {low:g} to {high:g}")
+        raise ValueError(f"robustness.conditions has {text!r}; expected the amount of {kind} in {KINDS[kind][1]}, from {low:g} to {high:g}")
     return Degradation(kind, amount)

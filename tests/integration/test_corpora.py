@@ -111,6 +111,6 @@ def test_stills_of_three_joined_corpora(tmp_path):
 
 def test_a_system_that_does_not_fit_the_corpus_is_refused(tmp_path):
     finished = run("jaffe.py:gru_attention", tmp_path / "run", corpus__root=tmp_path)
-    said = "system gru_attention needs sound, and jaffe has pictures and no sound; systems that fit it: image_cnn"
-    assert finished.returncode == 1 and said in finished.stderr
+    message = "system gru_attention needs sound, and jaffe has pictures and no sound; systems that fit it: image_cnn"
+    assert finished.returncode == 1 and message in finished.stderr
     assert "Traceback" not in finished.stderr

@@ -46,7 +46,7 @@ FINDINGS: dict[str, Kind] = {
     "segments_in_two_parts": Kind(
         "error", "segments or frames of one recording, or overlapping spans of one file, are in two parts of a fold"
     ),
-    "same_bytes_in_two_parts": Kind("error", "two clips whose media are the same bytes are in two parts of a fold"),
+    "same_bytes_in_two_parts": Kind("error", "two clips with identical media files are in two parts of a fold"),
     "near_duplicate_in_two_parts": Kind(
         "error", "two clips that hold the same recording (re-encoded, louder, trimmed) are in two parts of a fold"
     ),
