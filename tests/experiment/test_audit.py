@@ -250,4 +250,4 @@ def test_mode_audit_audits_predictions_too(prepared, tmp_path, capsys):
     write_predictions_csv(tmp_path / "predictions.csv", predictions_of(plan, skip=1))
     findings = audit_run(experiment, alone)
     assert names(findings) == ["clip_dropped"]
-    assert "clip_dropped (FAILS): 1 clip of the test parts without a prediction" in capsys.readouterr().out
+    assert "clip_dropped (error): 1 clip of the test parts without a prediction" in capsys.readouterr().out

@@ -193,7 +193,7 @@ def format_findings(findings: Sequence[Finding]) -> str:
     num_stopping = sum(finding.stops for finding in findings)
     num_flagged = sum(finding.is_flagged for finding in findings) - num_stopping
     num_info = len(findings) - num_stopping - num_flagged
-    lines.append(f"{len(findings)} findings: {num_stopping} stop the run, {num_flagged} flagged in every table, {num_info} info")
+    lines.append(f"{number_of(len(findings), 'finding')}: {num_stopping} stop the run, {num_flagged} flagged in every table, {num_info} info")
     return "\n".join(lines)
 
 
