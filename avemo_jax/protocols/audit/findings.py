@@ -193,7 +193,8 @@ def format_findings(findings: Sequence[Finding]) -> str:
     num_stopping = sum(finding.stops for finding in findings)
     num_flagged = sum(finding.is_flagged for finding in findings) - num_stopping
     num_info = len(findings) - num_stopping - num_flagged
-    lines.append(f"{number_of(len(findings), 'finding')}: {num_stopping} stop the run, {num_flagged} flagged in every table, {num_info} info")
+    total = number_of(len(findings), "finding")
+    lines.append(f"{total}: {num_stopping} stop the run, {num_flagged} flagged in every table, {num_info} info")
     return "\n".join(lines)
 
 
