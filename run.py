@@ -25,17 +25,21 @@ from avemo_jax.runs.preemption import Preempted
 from avemo_jax.runs.run_directory import complete
 
 CONFIG = config_flags.DEFINE_config_file(
-    "config", "configs/demo.py:audio_video", "experiment: corpus file, colon, system", lock_config=True
+    "config", "configs/demo.py:audio_video", "experiment: config file of a corpus, a colon, and a system", lock_config=True
 )
 INPUT = flags.DEFINE_list("input", [], "predict: media files, separated by commas; audit: third-party split lists (CSV)")
 OUTPUT = flags.DEFINE_string(
-    "output", None, "predict, compare, audit: folder for the results (default: beside the run; runs/compare-...; none for an audit)"
+    "output", None, "predict, compare, audit: folder for the results (default: in the run directory; runs/compare-...; none for an audit)"
 )
-COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column of a split list whose columns have names of their own, e.g. speaker=actor")
+COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column, for columns of a split list with other names, e.g. speaker=actor")
 RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas")
 PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "compare: third-party predictions, NAME=FILE;key=value;... (may be repeated)")
-ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: all systems have the same clips, or compare those that all have")
-FUSE = flags.DEFINE_list("fuse", [], "compare: what to fuse, NAME+NAME,...; default: all that have probabilities, together")
+ON = flags.DEFINE_enum(
+    "on", "all", ["all", "common"], "compare: require that all systems have the same clips, or compare on the clips that all of them have"
+)
+FUSE = flags.DEFINE_list(
+    "fuse", [], "compare: systems to join by late fusion, NAME+NAME,...; default: all systems that have probabilities, together"
+)
 
 
 def audit(experiment: Experiment) -> int:
@@ -44,7 +48,7 @@ def audit(experiment: Experiment) -> int:
     return int(any(finding.stops for finding in findings))
 
 
-# Mode -> what it does with the experiment; a mode returns the exit code, or nothing.
+# Mode -> function of the experiment, which returns the exit code, or None for success.
 MODES = {
     "train": lambda experiment: api.train(experiment) and None,
     "search": api.search,
@@ -57,11 +61,11 @@ MODES = {
     "report": api.report,
     "doctor": lambda experiment: int(not api.doctor(experiment)),
 }
-MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
+MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do with the experiment")
 
 
 def experiment_of_flags() -> Experiment:
-    """Return the experiment; where its run exists, fields that are unset (the corpus's folder) are those of the run."""
+    """Return the experiment of --config; fields that are unset (the corpus's folder) are read from its run where that exists."""
     plain = CONFIG.value.to_dict()
     experiment = parse(plain)
     path = experiment.run_directory / "config.json"
@@ -70,7 +74,7 @@ def experiment_of_flags() -> Experiment:
 
 
 def quiet_libraries() -> None:
-    """Show this project's messages, and the warnings of its libraries; --verbosity=1 shows everything."""
+    """Log this project's messages, and only warnings of its libraries; --verbosity=1 logs everything."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if logging.get_verbosity() <= logging.INFO:
         logging.set_verbosity(logging.WARNING)
@@ -87,15 +91,15 @@ def main(argv: list[str]) -> Any:
         return MODES[MODE.value](experiment_of_flags())
     except (Preempted, KeyboardInterrupt) as stop:
         number = stop.signal_number if isinstance(stop, Preempted) else signal.SIGINT
-        print(f"stopped by {signal.Signals(number).name}; the same command goes on from the newest checkpoint", file=sys.stderr)
+        print(f"stopped by {signal.Signals(number).name}; the same command continues from the newest checkpoint", file=sys.stderr)
         return 128 + number
     except (ValueError, OSError, RuntimeError) as error:
         logging.debug("%s", traceback.format_exc())
-        sys.exit(f"error: {error}\n(--verbosity=1 shows where)")
+        sys.exit(f"error: {error}\n(--verbosity=1 shows the traceback)")
 
 
 def parse_flags(argv: list[str]) -> list[str]:
-    """Read the flags; an unknown field of the config, or a value of another type, is a sentence and no traceback."""
+    """Parse the flags; for an unknown field of the config, or a value of a wrong type, exit with a message and no traceback."""
     if {"-h", "--help"} & set(argv[1:]):
         print(f"{__doc__}\n{flags.FLAGS.main_module_help()}\n\nFields of the config:\n{api.help_on_fields()}")
         sys.exit(0)

@@ -1,4 +1,4 @@
-"""What `run.py` does, from Python: each function takes an Experiment and joins `data_prep` (media to prepared sets) with the modes.
+"""The modes of `run.py` as Python functions, which take an Experiment and connect the modes with `data_prep`.
 
 from avemo_jax import api
 from avemo_jax.config import parse
@@ -21,14 +21,14 @@ from avemo_jax.evaluation.results import RunResults
 
 
 def prepare(experiment: Experiment, degradation: Degradation | None = None) -> PreparedCorpus:
-    """Return the corpus with the features of each stream, made where they are missing.
+    """Return the corpus with the features of each stream; missing ones are made.
 
     Args:
-      degradation: what happens to all media first, for the robustness panel.
+      degradation: degradation of all media before they are prepared, for the robustness panel.
 
     Raises:
-      ValueError: the config does not fit together, or does not fit the corpus.
-      FileNotFoundError, MissingAsset: the corpus or the weights of an encoder are not there.
+      ValueError: fields of the config contradict each other or do not fit the corpus.
+      FileNotFoundError, MissingAsset: the corpus or the weights of an encoder are missing.
     """
     from avemo_jax.experiment.backend import set_up_backend
     from avemo_jax.experiment.encoder_weights import fetch_used
@@ -58,7 +58,7 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None) -> P
 
 
 def make_features(experiment: Experiment, degradation: Degradation | None = None) -> None:
-    """Run the frozen encoders over the prepared views; in a process of its own, with compiler flags that suit large convolutions."""
+    """Run the frozen encoders over the prepared views; `prepare` calls it in a separate process with other compiler flags."""
     from avemo_jax.allocator import keep_freed_memory
     from avemo_jax.experiment.features import with_features
 
@@ -67,9 +67,9 @@ def make_features(experiment: Experiment, degradation: Degradation | None = None
 
 
 def train(experiment: Experiment) -> RunResults | None:
-    """Prepare what is missing, audit the folds, train the grid, evaluate and report; returns the results.
+    """Prepare the corpus, audit the folds, train the grid, evaluate and report; return the results.
 
-    A run that was stopped goes on from its checkpoints. Of several processes, those that are not the primary one return None.
+    A stopped run continues from its checkpoints. With several processes, only the primary one returns results, the others None.
     """
     from avemo_jax.modes.train import train
     from avemo_jax.runs.processes import join
@@ -80,30 +80,30 @@ def train(experiment: Experiment) -> RunResults | None:
 
 
 def evaluate(experiment: Experiment) -> RunResults:
-    """Restore a trained grid, predict the test parts again and report; returns the results."""
+    """Restore a trained grid, predict the test parts again and report; return the results."""
     from avemo_jax.modes.evaluate import evaluate
 
     return evaluate(experiment, prepare(experiment))
 
 
 def search(experiment: Experiment) -> None:
-    """Add settings to the search of a run that another process begins or has begun."""
+    """Join the search of a run, in addition to the process that trains the run."""
     from avemo_jax.experiment.searching import check_shared
     from avemo_jax.modes.search import join_search
 
-    check_shared(experiment)  # before hours go into preparing
+    check_shared(experiment)  # before preparing, which may take hours
     join_search(experiment, prepare(experiment))
 
 
 def audit(experiment: Experiment) -> list[Any]:
-    """Print and return what the leak audit finds in the folds of an experiment, and in predictions that are there."""
+    """Print and return the findings of the leak audit in the folds of an experiment, and in existing predictions."""
     from avemo_jax.modes.audit import audit_run
 
     return audit_run(experiment, prepare(experiment))
 
 
 def audit_lists(experiment: Experiment, paths: Sequence[str], columns: Sequence[str] = (), *, output: str | None = None) -> list[Any]:
-    """Print and return what the leak audit finds in third-party split lists (CSV)."""
+    """Print and return the findings of the leak audit in third-party split lists (CSV)."""
     from avemo_jax.modes import audit_lists as mode
     from data_prep.corpora.known_names import read_known_names
     from data_prep.duplicates.near_duplicates import compare_media
@@ -115,14 +115,14 @@ def audit_lists(experiment: Experiment, paths: Sequence[str], columns: Sequence[
 
 
 def robustness(experiment: Experiment) -> dict[str, Any]:
-    """Measure a finished run on degraded test clips; returns the content of robustness.json."""
+    """Measure a finished run on degraded test clips; return the content of robustness.json."""
     from avemo_jax.modes.robustness import measure_robustness
 
     return measure_robustness(experiment, prepare(experiment), lambda degradation: prepare(experiment, degradation))
 
 
 def predict(experiment: Experiment, files: Sequence[str], *, output: str | None = None) -> list[Any]:
-    """Predict media files with all networks of a finished run; returns one `RecordingPrediction` a file."""
+    """Predict media files with all networks of a finished run; return one `RecordingPrediction` a file."""
     from avemo_jax.modes.predict import predict
     from data_prep.live import LiveViews
 
@@ -148,15 +148,17 @@ def compare(
 
 
 def report(experiment: Experiment) -> None:
-    """Write report.html of a finished run anew."""
+    """Write report.html of a finished run again."""
     from avemo_jax.modes.report import report
 
     report(experiment)
 
 
 def doctor(experiment: Experiment) -> bool:
-    """Print what is installed and found, and how to fix each gap; returns whether nothing is missing."""
+    """Print what is installed and found, and how to install what is missing; return whether nothing is missing."""
+    from avemo_jax.config.listing import format_fields, list_changes
     from data_prep.doctor import doctor
+    from data_prep.views import VIEWS
 
     corpus = experiment.corpus
     text, is_whole = doctor(
@@ -168,6 +170,8 @@ def doctor(experiment: Experiment) -> bool:
         prepared_dir=experiment.prepared_dir,
     )
     print(text)
+    print("Fields that this config sets (--help lists all):")
+    print(format_fields(list_changes(experiment, VIEWS)))
     return is_whole
 
 
@@ -180,14 +184,14 @@ def help_on_fields() -> str:
 
 
 def views_in_use(experiment: Experiment) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Return name -> (view, its parameters) of all views that the system's streams are made of."""
+    """Return name -> (view, its parameters), for all views of the system's streams."""
     from avemo_jax.experiment.live_features import views_of
 
     return {name: (name, experiment.views[name]) for name in views_of(experiment)}
 
 
 def view_steps(experiment: Experiment) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return name -> shape and type of a step of the views that the system's streams are made of."""
+    """Return name -> (step shape, dtype), for all views of the system's streams."""
     from data_prep.views import make_view
 
     views = {name: make_view(name, **params) for name, (_, params) in views_in_use(experiment).items()}
@@ -195,18 +199,19 @@ def view_steps(experiment: Experiment) -> dict[str, tuple[tuple[int, ...], str]]
 
 
 def _weights(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
-    """Return encoder -> (what is found of its weights, how to fix what is missing), as far as its view can be made."""
+    """Return encoder -> (state of its weights, how to fix it or None); nothing where a view cannot be made."""
     from avemo_jax.experiment.encoder_weights import find_weights
 
     try:
         steps = view_steps(experiment)
     except (ValueError, OSError):
-        return {}  # the view's own line says it
+        return {}  # the doctor reports that view itself
     return find_weights(experiment, steps)
 
 
 def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> tuple[PreparedCorpus, Any]:
-    """Return the corpus with the views of its streams, and the store of sets that are derived from them."""
+    """Return the corpus with the views of its streams, and the store of prepared sets that are derived from them."""
+
     from data_prep.prepare_corpus import prepare_corpus
     from data_prep.sets.derived import DerivedSets
     from data_prep.sets.on_beam import beam_of

@@ -27,8 +27,8 @@ class Clip:
       audio: media file with the sound, relative to the corpus root, or None.
       video: media file with the picture, relative to the corpus root, or None. May be the same file as `audio`.
       start_s, end_s: span of the clip within its media files in seconds; None means the beginning or the end of the file.
-      video_start_s, video_end_s: span of the picture, if it is in another file than the sound (the wav of an utterance and the video of
-        the whole dialogue). If both are None, `start_s` and `end_s` apply to the picture too.
+      video_start_s, video_end_s: span of the picture, if it is in another file than the sound (e.g. the wav of an utterance and the video
+        of the whole dialogue). If both are None, `start_s` and `end_s` apply to the picture too.
       video_region: part of the picture that shows the speaker: "full", or the "left" or "right" half.
       gender: of the speaker: "female", "male" or "unknown".
       session: recording session; "" if the corpus has none.

@@ -63,5 +63,7 @@ def parse_degradation(text: str) -> Degradation:
     except ValueError:
         amount = math.nan
     if not low <= amount <= high:
-        raise ValueError(f"robustness.conditions has {text!r}; expected the amount of {kind} in {KINDS[kind][1]}, from {low:g} to {high:g}")
+        raise ValueError(
+            f"robustness.conditions holds {text!r}; expected the amount of {kind} in {KINDS[kind][1]}, from {low:g} to {high:g}"
+        )
     return Degradation(kind, amount)

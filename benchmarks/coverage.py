@@ -3,8 +3,8 @@
     python -m benchmarks.coverage                     prints the tables of docs/statistics.md, writes docs/coverage.svg
     python -m benchmarks.coverage --num_cohorts=200   the same, coarser
 
-A cohort is a corpus that one trained system has judged: G speakers of RAVDESS's 60 clips (4 neutral, 8 of each other class). Speakers
-differ: each has a skill, and one for each class, drawn from normal distributions, that move the log-odds of its clips' being judged
+A cohort is a corpus that one trained system has predicted: G speakers of RAVDESS's 60 clips (4 neutral, 8 of each other class). Speakers
+differ: each has a skill, and one for each class, drawn from normal distributions, that move the log-odds of its clips' being predicted
 right. The true value is that of infinitely many speakers. An interval at 95 % should hold it in 95 of 100 cohorts.
 """
 
@@ -37,13 +37,13 @@ NUM_RESAMPLES = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Population:
-    """Speakers of one kind: deviation of their skill in log-odds, and how much better the system is than EASE says."""
+    """Speakers of one kind: deviation of their skill in log-odds, and how much better the system is than EASE states."""
 
     skill_deviation: float
     ease: float = 0.0
 
     def log_odds(self, generator: np.random.Generator, num_speakers: int) -> np.ndarray:
-        """(num_speakers, NUM_CLIPS) log-odds of each clip's being judged right."""
+        """(num_speakers, NUM_CLIPS) log-odds that each clip is predicted correctly."""
         skill = generator.normal(0, self.skill_deviation, (num_speakers, 1))
         skill = skill + generator.normal(0, self.skill_deviation / 2, (num_speakers, NUM_CLASSES))
         return EASE[LABEL] + self.ease + skill[:, LABEL] + generator.normal(0, CLIP_DEVIATION, (num_speakers, NUM_CLIPS))
@@ -57,10 +57,10 @@ class Population:
 
     def expected_bins(self, num_speakers: int = 40_000) -> np.ndarray:
         """(NUM_ECE_BINS, 3) calibration bins of very many speakers."""
-        return bins_of(*judge(np.random.default_rng(7), self.log_odds(np.random.default_rng(8), num_speakers))[1:]).sum(0)
+        return bins_of(*draw_predictions(np.random.default_rng(7), self.log_odds(np.random.default_rng(8), num_speakers))[1:]).sum(0)
 
 
-def judge(generator: np.random.Generator, log_odds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw_predictions(generator: np.random.Generator, log_odds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Judge clips with these (G, NUM_CLIPS) log-odds of being right: their prediction, whether it is right, and its confidence."""
     right = generator.random(log_odds.shape) < expit(log_odds)
     wrong = (generator.random(log_odds.shape)[..., None] > ERRORS.cumsum(1)[LABEL]).sum(-1)
@@ -127,14 +127,14 @@ def coverage(
     methods: Sequence[str] = tuple(METHODS),
     seed: int = 0,
 ) -> dict[tuple[str, str], float]:
-    """Shares of cohorts whose interval holds the true value: {(metric, method): share}; of the calibration error no clip-level one."""
+    """Shares of cohorts with an interval that holds the true value: {(metric, method): share}; of ECE no clip-level one."""
     generator = np.random.default_rng(seed)
     truth = {name: metric_named(name).value(population.expected_confusion()) for name in metrics if name != "ece"}
     if "ece" in metrics:
         truth["ece"] = ece_from_bins(population.expected_bins())
     held = {(name, method): 0 for name in metrics for method in methods if (name, method) != ("ece", "clip level")}
     for cohort in range(num_cohorts):
-        predicted, right, confidence = judge(generator, population.log_odds(generator, num_speakers))
+        predicted, right, confidence = draw_predictions(generator, population.log_odds(generator, num_speakers))
         counts, bins = confusion_of(predicted), bins_of(right, confidence)
         for name, method in held:
             sums, metric = (bins, ece_from_bins) if name == "ece" else (counts, metric_named(name).value)
@@ -152,7 +152,7 @@ def false_positives(population: Population, num_speakers: int, num_cohorts: int,
     generator = np.random.default_rng(seed)
     over_speakers = over_clips = 0
     for cohort in range(num_cohorts):
-        both = [judge(generator, population.log_odds(generator, num_speakers)) for _ in range(2)]
+        both = [draw_predictions(generator, population.log_odds(generator, num_speakers)) for _ in range(2)]
         first, second = (confusion_of(predicted) for predicted, _, _ in both)
         difference = paired_bootstrap(first, second, metric_named("uar").value, num_resamples=NUM_RESAMPLES, seed=cohort)
         over_speakers += difference.p < 0.05
@@ -178,7 +178,7 @@ def main(arguments: list[str] | None = None) -> None:
     count = options.num_cohorts
     print(f"{count} cohorts a row: a share of 95 in 100 is known to ± {196 * np.sqrt(0.05 * 0.95 / count):.1f}")
 
-    heading("Cohorts whose 95 % interval of UAR holds the true value, in 100", "speakers are", "true UAR", "speakers", *METHODS)
+    heading("Cohorts with a 95 % interval of UAR that holds the true value, in 100", "speakers are", "true UAR", "speakers", *METHODS)
     shares: dict[tuple[str, int], list[float]] = {}
     for kind, population in POPULATIONS.items():
         level = metric_named("uar").value(population.expected_confusion())

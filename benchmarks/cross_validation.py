@@ -6,7 +6,7 @@
     KERAS_BACKEND=torch python -m benchmarks.cross_validation         Keras on another backend than TensorFlow
 
 Every side does the same work: one epoch of all folds, that is, shuffled batches with dropout, gradient clipping and the optimiser's step,
-and posteriors of the validation part. Sides take turns in one process (A B A B) after one epoch each that compiles and warms up. Printed
+and probabilities of the validation part. Sides take turns in one process (A B A B) after one epoch each that compiles and warms up. Printed
 are the median seconds of an epoch of all folds, the median over rounds of the ratio of a round's two times with its least and largest, the
 rate of each side's arithmetic, the same as a share of the rate of large matrix products, which are a side of each round themselves, and
 the peak memory of the process.

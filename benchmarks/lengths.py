@@ -4,7 +4,7 @@
     python -m benchmarks.lengths --clips 480 --folds 4 --buckets 1 4
 
 E's audio network on features of utterances as long as IEMOCAP's: 0.6 to 30 s, on average 4.5 s (Busso et al. 2008), drawn from a
-log-normal distribution, at 23.4 steps a second. Takes turns (A B A B) after a first epoch each, whose seconds, compilation included, stand
+log-normal distribution, at 23.4 steps a second. Takes turns (A B A B) after a first epoch each, with its seconds, compilation included,
 beside the median of the later ones and the median ratio of a round's times with its least and largest.
 """
 

@@ -125,10 +125,11 @@ def product_flops(plan: GridPlan, stage: Stage) -> float:
     Of a convolution, those that the network asks for: the zeros that `ProductConv` multiplies in vain are not counted.
     """
     with mock.patch.object(cnn, "columns_at_once", lambda channels: 1):
-        return _product_flops(plan, stage)
+        return every_product_flops(plan, stage)
 
 
-def _product_flops(plan: GridPlan, stage: Stage) -> float:
+def every_product_flops(plan: GridPlan, stage: Stage) -> float:
+    """As `product_flops`, with the zeros that `ProductConv` multiplies in vain."""
     trials = plan.grid.trials_of(stage)
     inputs = plan.inputs(stage, trials)
     net, recipe = plan.blueprint.net(stage, trials[0].fields), plan.recipe(stage, trials[0])
@@ -143,7 +144,7 @@ def _product_flops(plan: GridPlan, stage: Stage) -> float:
 
     def predict(data, state, index):
         variables = {"params": state.best.params, "batch_stats": state.best.batch_stats}
-        return steps.probabilities(net, recipe, variables, state.scaler, data, index)
+        return steps.probabilities(net, recipe.streams, variables, state.scaler, data, index)
 
     of_step = count_products(jax.make_jaxpr(step)(data, state, inputs[0], index, mask).jaxpr)
     of_batch = count_products(jax.make_jaxpr(predict)(data, state, index).jaxpr)

@@ -62,7 +62,7 @@ HEADER = (
     f"{'part':10} {'clips':>5} {'ours /s':>9} {'plain /s':>9} {'plain / ours':>18} {'ours ms':>9} {'plain ms':>9} {'ours MiB':>9} "
     f"{'plain MiB':>9} {'difference':>11}"
 )
-# What `load_clips` is told of a corpus, where it has options.
+# Options that `load_clips` takes of a corpus.
 OPTIONS: dict[str, dict[str, Any]] = {"synthetic": {"num_actors": 12, "num_takes": 3, "seed": 0}, "ravdess": {"channel": "speech"}}
 
 

@@ -84,7 +84,7 @@ def run_all(folder: Path, work: Path) -> None:
 
 
 def differences(before: Path, after: Path) -> list[str]:
-    """Names of the runs whose predictions differ, or that only one of the two folders has."""
+    """Names of the runs with predictions that differ, or that only one of the two folders has."""
     names = {path.stem for folder in (before, after) for path in folder.glob("*.csv")}
     return sorted(name for name in names if _content(before / f"{name}.csv") != _content(after / f"{name}.csv"))
 

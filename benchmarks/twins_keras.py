@@ -63,7 +63,7 @@ TWINS = {"ContextualTemporal": contextual_temporal, "GRUAttention": gru_attentio
 
 
 def model(twin: str, shapes: Sequence[tuple[int, ...]], num_classes: int, dropout_rate: float) -> Any:
-    """A twin for streams of the given shapes, (T, ...), whose outputs are logits."""
+    """A twin for streams of the given shapes, (T, ...); its outputs are logits."""
     inputs = [keras.Input(shape) for shape in shapes]
     return keras.Model(inputs, layers.Dense(num_classes)(TWINS[twin](*inputs, dropout_rate)))
 

@@ -1,6 +1,6 @@
 """The default experiment as a ConfigDict, which `configs/<corpus>.py` and `configs/systems/<system>.py` change.
 
-The fields, their defaults and their meaning stand in `avemo_jax/config` (and those of views in `data_prep/views`); --help lists them all.
+The fields, their defaults and their meaning are defined in `avemo_jax/config` (those of views in `data_prep/views`); --help lists them all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from data_prep.views.speech_cut import SpeechCut
 
 
 def get_config() -> ConfigDict:
-    """Return the default experiment, with every field that exists but for the streams, which a system adds."""
+    """Return the default experiment with all fields except the streams, which a system adds."""
     config = to_config_dict(Experiment())
     config.views = views()
     config.encoders = encoders()
@@ -44,10 +44,10 @@ def stream(**fields: Any) -> ConfigDict:
 
 
 def use(config: ConfigDict, variant: str, names: tuple[str, ...], **streams: ConfigDict) -> None:
-    """Name the system after its variant and give it the streams `names`, in the order in which the fusion takes them.
+    """Set the system's name to its variant and its streams to `names`, in the order in which the fusion takes them.
 
     Args:
-      streams: streams by name; those that are not in `names` are left out.
+      streams: name -> stream; those that are not in `names` are left out.
     """
     config.system.name = variant.replace(":", "_")
     config.system.streams = names
@@ -55,33 +55,33 @@ def use(config: ConfigDict, variant: str, names: tuple[str, ...], **streams: Con
 
 
 def to_config_dict(value: Any) -> ConfigDict:
-    """Return a dataclass as a ConfigDict; None stands there as a placeholder of the field's type."""
+    """Return a dataclass as a ConfigDict, with None as a placeholder of the field's type."""
     hints = typing.get_type_hints(type(value))
     config = ConfigDict()
     for field in dataclasses.fields(value):
-        held, hint = getattr(value, field.name), hints[field.name]
-        if dataclasses.is_dataclass(held):
-            config[field.name] = to_config_dict(held)
-        elif held is None:
+        content, hint = getattr(value, field.name), hints[field.name]
+        if dataclasses.is_dataclass(content):
+            config[field.name] = to_config_dict(content)
+        elif content is None:
             assert typing.get_origin(hint) is types.UnionType, f"{field.name} is None and has the type {hint}"
             config[field.name] = placeholder(typing.get_args(hint)[0])
         else:
-            config[field.name] = ConfigDict(held) if isinstance(held, Mapping) else held
+            config[field.name] = ConfigDict(content) if isinstance(content, Mapping) else content
     return config
 
 
 def views() -> ConfigDict:
-    """Parameters of every view, with the defaults and descriptions of its class in data_prep/views.
+    """Return the parameters of every view, with the defaults of its class in data_prep/views.
 
-    The parameters by which views of speech cut a clip are shared by them, so that segment n of the sound and of the picture is the same
-    moment: `--config.views.speech_segments.shift_frames=20` holds for `speech_faces` as well.
+    Views that cut a clip by speech share the parameters of the cut, so that segment n of the sound and of the picture cover the same
+    time: `--config.views.speech_segments.shift_frames=20` also sets it for `speech_faces`.
     """
     cut = {field.name: FieldReference(field.default) for field in dataclasses.fields(SpeechCut)}
     return ConfigDict({name: _parameters(view) | (cut if issubclass(view, SpeechCut) else {}) for name, view in VIEWS.items()})
 
 
 def _parameters(view: type) -> dict[str, Any]:
-    """Parameter -> default of a view; None, and a parameter without a default, become placeholders of the parameter's type."""
+    """Return parameter -> default of a view; None, and a parameter without a default, become placeholders of the parameter's type."""
     types = typing.get_type_hints(view)
     return {
         name: placeholder(_type(types[name])) if default in (None, dataclasses.MISSING) else default
@@ -90,7 +90,8 @@ def _parameters(view: type) -> dict[str, Any]:
 
 
 def _type(hint: Any) -> type:
-    """T of T or `T | None`."""
+    """Return T for T and for `T | None`."""
+
     return next(kind for kind in (typing.get_args(hint) or (hint,)) if kind is not type(None))
 
 

@@ -1,4 +1,4 @@
-"""RAVDESS (Livingstone and Russo 2018): 24 actors, two sentences, eight emotions; speech unless corpus.channel says otherwise.
+"""RAVDESS (Livingstone and Russo 2018): 24 actors, two sentences, eight emotions; speech, unless corpus.channel is set.
 
     python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/data/RAVDESS
 
@@ -16,7 +16,7 @@ def get_config(system: str = "gru_attention"):
     config.corpus.name = "ravdess"
     config.corpus.label_set = "ravdess8"
     config.protocol.name = "luna5"
-    # Actor 7's two takes of one happy sentence are the same file; random protocols may part them, and then every table says so.
+    # Actor 7's two takes of one happy sentence are the same file; a random protocol may put them into two parts; tables then list it.
     config.protocol.allow_leaks = ("same_bytes_in_two_parts",)
     systems.apply(config, system)
     return config

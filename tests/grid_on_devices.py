@@ -1,4 +1,4 @@
-"""Train the small grid on several devices, or as one of several processes, and save what came out; run by tests/training/test_parallel.py.
+"""Train the small grid on several devices, or as one of several processes, and save the results; run by tests/training/test_parallel.py.
 
 python grid_on_devices.py FOLDER NAME... [--coordinator=localhost:PORT --process=0 --num_processes=2]
 
@@ -27,7 +27,7 @@ def main() -> None:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(given.coordinator, given.num_processes, given.process)
 
-    from avemo_jax import parallel  # after the processes have found each other: importing must not start a backend
+    from avemo_jax import parallel  # after jax.distributed is initialised: importing must not start a backend
 
     for name in given.names:
         data_shards, execution = name.split("_", 1)
@@ -44,8 +44,8 @@ def results(mesh, execution: str) -> dict[str, np.ndarray]:
     one = program(execution, mesh=mesh)
     states, metrics = run(one, inputs)
     rows = one.lanes([np.arange(20, dtype=np.int32)] * len(inputs))
-    posteriors = one.trials(one.predict(one.lanes(states), rows), len(inputs))
-    return {f"leaf_{number:04d}": np.asarray(leaf) for number, leaf in enumerate(jax.tree.leaves((states, metrics, posteriors)))}
+    probabilities = one.trials(one.predict(one.lanes(states), rows), len(inputs))
+    return {f"leaf_{number:04d}": np.asarray(leaf) for number, leaf in enumerate(jax.tree.leaves((states, metrics, probabilities)))}
 
 
 if __name__ == "__main__":

@@ -30,7 +30,12 @@ GROUND = (
 # Room -> modules of the product that it may import, besides its own. The room of a module is the longest prefix of its name in this dict.
 ROOMS: dict[str, tuple[str, ...]] = {
     "run": PRODUCT,
-    "configs": ("avemo_jax.config", "avemo_jax.described", "avemo_jax.models.encoders", "data_prep.views"),  # config fields
+    "configs": (
+        "avemo_jax.config",
+        "avemo_jax.described",
+        "avemo_jax.models.encoders",
+        "data_prep.views",
+    ),  # fields come from their classes
     "data_prep": ("data_prep", *GROUND),
     "data_prep.corpora": ("data_prep.workers.pool", *GROUND),
     "data_prep.decoding": GROUND,

@@ -110,7 +110,7 @@ def test_an_unknown_field_is_refused_by_name():
 def test_header_states_what_the_experiment_reproduces(path):
     header = (ast.get_docstring(ast.parse(path.read_text())) or "").lower()
     missing = [word for word in ("protocol", "python run.py", f"configs/{path.name}") if word not in header]
-    assert not missing, f"the header of {path.name} says nothing of {missing}"
+    assert not missing, f"the header of {path.name} lacks {missing}"
 
 
 def test_encoders_are_those_of_the_networks():

@@ -45,8 +45,8 @@ def test_a_run_remembers_the_folder_of_its_corpus(tmp_path, monkeypatch):
 
 def test_frozen_encoders_run_in_a_process_that_keeps_freed_memory(tmp_path, monkeypatch):
     done: list[str] = []
-    monkeypatch.setattr("avemo_jax.allocator.keep_freed_memory", lambda: done.append("kept"))
+    monkeypatch.setattr("avemo_jax.allocator.keep_freed_memory", lambda: done.append("allocator set"))
     monkeypatch.setattr("data_prep.prepare_corpus.prepare_corpus", lambda *_, **__: done.append("prepared") or SimpleNamespace(clips=()))
     monkeypatch.setattr("avemo_jax.experiment.features.with_features", lambda *_: done.append("encoded"))
     api.make_features(Experiment(prepared_dir=str(tmp_path), protocol=Protocol(baseline=False)))
-    assert done == ["kept", "prepared", "encoded"]
+    assert done == ["allocator set", "prepared", "encoded"]

@@ -91,7 +91,7 @@ def test_networks_of_all_stages_can_be_made(name, tmp_path):
             logits, variables = network(own, stage, steps)
             assert (logits.shape, logits.dtype.name) == ((2, NUM_CLASSES), "float32")
             made[stage.name] = variables["params"]
-            take_over(made[stage.name], {earlier: made[earlier] for earlier in stage.takes_over})
+            take_over(made[stage.name], {stream: made[stage.source(stream)] for stream in stage.takes_over})
             assert {path[0] for path in stage.frozen} == set(make_net(own, stage, NUM_CLASSES).held)
 
 

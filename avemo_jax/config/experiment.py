@@ -1,7 +1,7 @@
-"""The config of an experiment as frozen dataclasses: the only place that says which fields there are, their defaults and their meaning.
+"""The config of an experiment as frozen dataclasses: the only place that defines the fields, their defaults and their meaning.
 
 `configs/base.py` makes the ConfigDict of the command line from these types, `parsing.parse` turns it back into them once. Units are
-suffixes of the names. Numbers that follow from others (steps of an epoch, the name of the work directory) are computed and are no fields.
+suffixes of the names. Numbers that follow from others (steps of an epoch, the name of the run directory) are computed and are no fields.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ ViewParameters = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """Which clips.
+    """The corpus and which of its clips are used.
 
     Attributes:
-      name: of the corpus, a module of data_prep/corpora; several joined by "+".
+      name: name of the corpus, a module of data_prep/corpora; several names are joined by "+".
       root: folder of the corpus as its owner distributes it; the synthetic corpus writes its own.
-      label_set: classes and what each emotion of the corpus counts as, see `avemo_jax.labels`.
-      label_target: what the labels are, stored with every result: "acted", "crowd" (raters' votes) or "found" (the source's own).
-      channel: RAVDESS: "speech", "song" or "all".
+      label_set: label set, which maps the emotions of the corpus to classes; see `avemo_jax.labels`.
+      label_target: origin of the labels, stored with every result: "acted" (the emotion that the actor was asked for), "crowd" (raters'
+        votes) or "found" (labels of the source of the media).
+      channel: RAVDESS: which recordings to read, "speech", "song" or "all".
       unsegmented: eNTERFACE'05: also read the recordings that hold all sentences of an emotion uncut (subject 6).
       first_frames: CK+: also read the first frame of each labelled sequence, as a neutral face (label set ck_plus8).
-      num_actors: synthetic corpus: speakers.
-      num_takes: synthetic corpus: clips of one actor and emotion.
-      seed: synthetic corpus.
+      num_actors: synthetic corpus: number of speakers.
+      num_takes: synthetic corpus: number of clips of each actor and emotion.
+      seed: synthetic corpus: random seed of its clips.
     """
 
     name: str = "synthetic"
@@ -49,13 +50,15 @@ class Corpus:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncoderSettings:
-    """How an encoder with published weights is used; which one a stream uses is `streams.<name>.encoder`.
+    """How an encoder with published weights is used; `streams.<name>.encoder` chooses the encoder of a stream.
 
     Attributes:
-      end_point: end point whose features are taken; "" takes the default of the encoder's record.
-      layers: layers taken in place of an end point, of encoders that have such: "" none, "6", "4,5,6" or "all".
-      resize_px: side that pictures are resized to inside the encoder; 0 leaves them as the view has them.
-      weights: "published", the owner's file in `weights_dir`; "random", one fixed draw; or the path of a file of the same kind.
+      end_point: end point that the features are read from; "" is the default of the encoder's record.
+      layers: layers that the features are read from in place of an end point, for encoders with several layers: "6", "4,5,6" or "all";
+        "" reads the end point.
+      resize_px: height and width in px that the encoder resizes pictures to; 0 keeps the size of the view.
+      weights: "published" reads the published file in `weights_dir`; "random" draws weights with a fixed seed; a path reads a file of the
+        published format.
     """
 
     end_point: str = ""
@@ -66,12 +69,13 @@ class EncoderSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class System:
-    """What a system is called and which streams it has.
+    """The name of a system and its streams.
 
     Attributes:
-      name: of the system, part of the work directory's name.
+      name: name of the system, part of the run directory's name.
       streams: names of the streams in use, keys of `config.streams`, in the order in which the fusion takes them.
-      segment_rule: how the segments of a clip become one prediction: "mean" of their probabilities, or their "vote" (system B).
+      segment_rule: how the predictions of a clip's segments are combined: "mean" averages their probabilities, "vote" counts their
+        predicted classes (system B).
     """
 
     name: str = ""
@@ -84,16 +88,17 @@ class Protocol:
     """Folds, selection and the leak audit.
 
     Attributes:
-      name: of the protocol, or several, e.g. "random10,luna5": one grid trains all and reports the gap; the last is the run's own.
-      num_folds: folds of the protocols that leave it open (random_k, speaker_k).
-      seed: of the shuffles that make folds, where the protocol has any.
-      select: part that epochs and settings are chosen on: "validation"; "test" reproduces how some published results were made, and
-        every number is then flagged.
-      metric: what early stopping and the best epoch look at on that part: "uar", "war" or "loss".
-      baseline: fit the classical baseline (functionals and SVM) on the same folds beside every result with sound.
-      allow_leaks: findings of the leak audit that may not stop the run, e.g. ("near_duplicate_in_two_parts",); every table then lists
-        them. What a protocol consists of (random10 draws clips and shares speakers) is allowed by choosing it by name.
-      near_duplicates: look for recordings that the corpus holds twice; 12 s for RAVDESS' 1,440 sounds on two cores, once.
+      name: name of the protocol, or several, e.g. "random10,luna5": one grid then trains the folds of all of them and reports the gap
+        between their results; the last one gives the run's main result.
+      num_folds: number of folds, for protocols with a free number of folds (random_k, speaker_k).
+      seed: random seed of the shuffles that make the folds, for protocols that shuffle.
+      select: selection part, on which epochs and settings are chosen: "validation" or "test". "test" reproduces how some published
+        results were made, and every result is then flagged.
+      metric: selection metric, by which early stopping and the best epoch are decided on the selection part: "uar", "war" or "loss".
+      baseline: fit the classical baseline (functionals and SVM) on the same folds and report it with every run that has sound.
+      allow_leaks: findings of the leak audit that do not stop the run, e.g. ("near_duplicate_in_two_parts",); every table then lists
+        them. Leaks that a protocol has by definition (random10 shares speakers between parts) are allowed by choosing that protocol.
+      near_duplicates: search the corpus for recordings that occur twice; takes 12 s for RAVDESS' 1,440 sounds on two cores, once.
     """
 
     name: str = "speaker_k"
@@ -108,10 +113,11 @@ class Protocol:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Robustness:
-    """What `--mode=robustness` does to test clips.
+    """The degradations of test clips that `--mode=robustness` measures.
 
     Attributes:
-      conditions: noise:DB, codec:KBIT/S, occlusion:SHARE, frame_drop:SHARE, missing:STREAM, where * stands for each stream in turn.
+      conditions: degradations of the test clips, one after another: noise:DB (signal-to-noise ratio), codec:KBIT/S, occlusion:SHARE,
+        frame_drop:SHARE, missing:STREAM; missing:* removes each stream in turn.
     """
 
     conditions: tuple[str, ...] = (
@@ -123,20 +129,22 @@ class Robustness:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Devices:
-    """Where and how trials run; none of it changes what is computed, but for `product_precision`.
+    """Where and how trials run; only `product_precision` changes what is computed.
 
     Attributes:
-      data_shards: devices that share one trial's batch; the others hold different trials.
-      execution: "auto" chooses by backend; or "<trials>_<steps>" of vmap|loop and scan|python.
-      product_precision: what accelerators multiply in: "bfloat16" or "tensorfloat32" (fast), "float32" (as a CPU does), or "default", the
-        backend's own. Weights, sums and the optimizer stay float32.
-      feed: "resident": arrays live on the devices; "stream": tf.data batches.
-      memory_gib: of each device, for trials; a trial group that needs more is split. 0 asks the device.
-      distributed: several processes share the grid, and JAX recognises them by SLURM, a TPU pod, Kubernetes or Open MPI.
-      coordinator: host:port of process 0, for processes that are launched plainly.
-      process: number of this process, from 0.
-      num_processes: how many there are.
-      heartbeat_s: seconds without a heartbeat of one process after which the others end (JAX's default).
+      data_shards: number of devices over which the batch of one trial is split; devices beyond that train other trials.
+      execution: how trials and steps are executed: "auto" chooses by backend; else "<trials>_<steps>", with trials vmap (side by side) or
+        loop (one after another) and steps scan (one compiled loop) or python (dispatched one by one), e.g. "loop_scan".
+      product_precision: precision of matrix products on accelerators: "bfloat16" or "tensorfloat32" (fast), "float32" (as on a CPU), or
+        "default", the backend's default. Weights, sums and the optimizer stay float32.
+      feed: where training batches come from: "resident" loads all examples into the devices' memory; "stream" reads batches from disk
+        with tf.data.
+      memory_gib: memory of each device for trials in GiB; a trial group that needs more is split. 0 asks the device.
+      distributed: share the grid among several processes that SLURM, a TPU pod, Kubernetes or Open MPI has started, as JAX detects.
+      coordinator: host:port of process 0, for processes that are started by hand; see `process` and `num_processes`.
+      process: number of this process, from 0, for processes that are started by hand.
+      num_processes: number of processes that share the grid, for processes that are started by hand.
+      heartbeat_s: seconds without a heartbeat of one process after which the others end.
       compilation_cache: store compiled programs in <prepared_dir>/xla; a second start then takes seconds.
     """
 
@@ -155,26 +163,27 @@ class Devices:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A whole experiment: corpus x system x protocol, and how it is trained.
+    """A whole experiment: a corpus, a system, a protocol, and how the system is trained.
 
     Attributes:
       workdir: run directory; default: runs/<corpus>-<system>-<protocol>.
-      prepared_dir: prepared sets of all corpora; all runs share them.
-      weights_dir: published weights of encoders; what is missing is fetched.
-      num_workers: processes that decode and make views; two fit a laptop.
-      beam_runner: Apache Beam's, such as "DirectRunner" or "FlinkRunner", in place of these processes; see docs/many_devices.md.
-      beam_options: of its pipelines, e.g. ("--flink_master=host:8081", "--parallelism=64").
-      corpus: which clips.
+      prepared_dir: folder of the prepared sets of all corpora, shared by all runs.
+      weights_dir: folder of published weights of encoders; missing files are downloaded into it.
+      num_workers: number of processes that decode media and make views; two suit a laptop.
+      beam_runner: Apache Beam runner that makes the views in place of these processes, such as "DirectRunner" or "FlinkRunner"; "" uses
+        none, see docs/many_devices.md.
+      beam_options: options of the Beam pipelines, e.g. ("--flink_master=host:8081", "--parallelism=64").
+      corpus: the corpus and which of its clips are used.
       views: name of a view -> its parameters; the streams name the views in use.
       encoders: name of an encoder -> how it is used.
       system: name and streams of the system.
       streams: name -> stream.
-      fusion: how the streams become one.
+      fusion: how the streams are joined.
       protocol: folds, selection and the leak audit.
       train: the recipe.
       late: the stage "late".
-      sweep: values to try.
-      search: adaptive search.
+      sweep: values that a sweep tries.
+      search: adaptive search of settings.
       robustness: conditions of `--mode=robustness`.
       devices: where and how trials run.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import textwrap
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from avemo_jax.config.experiment import EncoderSettings, Experiment
@@ -19,7 +19,7 @@ class ListedField(NamedTuple):
     """A field of the config.
 
     Attributes:
-      name: dotted, as the command line takes it after --config. Parts in <> stand for names that the config chooses.
+      name: dotted name, as the command line expects it after "--config."; parts in <> stand for names that the config chooses.
       default: its default value; `dataclasses.MISSING` where there is none.
       text: what it means, with its unit where the name does not have it as a suffix.
     """
@@ -43,7 +43,35 @@ def list_fields(views: Mapping[str, type]) -> Iterator[ListedField]:
     yield from _fields(Experiment, "", groups)
 
 
-def format_fields(fields: Iterator[ListedField]) -> str:
+def list_changes(experiment: Experiment, views: Mapping[str, type]) -> Iterator[ListedField]:
+    """Yield the fields of an experiment that differ from their defaults, with their value in place of the default.
+
+    Fields of views that no stream in use is made of are left out.
+    """
+    fields = {field.name: field for field in list_fields(views)}
+    used = {view for stream in experiment.streams_in_use.values() for view in (stream.view, stream.view_beside)}
+    for name, value in _values(experiment, ""):
+        group, _, rest = name.partition(".")
+        own, _, last = rest.partition(".")
+        if group == "views" and own not in used:
+            continue
+        known = fields[f"{group}.<name>.{last}" if group in ("streams", "encoders") else name]
+        if value != known.default:
+            yield ListedField(name, value, known.text)
+
+
+def _values(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of every field below a config type or a mapping of them."""
+    if dataclasses.is_dataclass(node):
+        node = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+    for name, value in node.items():
+        if dataclasses.is_dataclass(value) or isinstance(value, Mapping):
+            yield from _values(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def format_fields(fields: Iterable[ListedField]) -> str:
     """Return the fields as text, a field and its default on one line, its meaning indented below."""
     lines = []
     for name, default, text in fields:

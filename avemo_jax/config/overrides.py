@@ -1,4 +1,4 @@
-"""Fields of a config as text: what one stage does differently, and what a sweep or a search tries."""
+"""Fields of a config as text: overrides of one stage, and the values that a sweep or a search tries."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 from avemo_jax.config.experiment import Experiment
 from avemo_jax.config.parsing import nearest
 
-# (dotted name, value) of the fields that a trial has its own values of.
+# (dotted name, value) of each field that differs from the experiment's config.
 Changes = tuple[tuple[str, Any], ...]
-# What a sweep may try and a stage may do differently: the network and its recipe, and neither the data nor the grid.
+# Groups of fields that a sweep or a stage may change: the network and its recipe, but neither the data nor the grid.
 CHANGEABLE = ("streams", "fusion", "train")
 _OF_THE_DATA = ("view", "view_beside", "per_speaker")
 _OF_ALL_STAGES = ("seeds", "stages", "overrides", "freeze_earlier")
 _WITHOUT_NETWORK = ("late", "svm")
-# Nor does a sweep try how long training is.
+# A sweep may not change the length of training either.
 _NOT_SWEPT = (*_OF_ALL_STAGES, "num_epochs", "tensorboard", "checkpoint_every_epochs", "keep_checkpoints")
 
 
 def for_stage(experiment: Experiment, stage: str) -> Experiment:
-    """Return the config of one stage: `train.overrides`, such as "audio:train.num_epochs=100", put in.
+    """Return the config of one stage, with its `train.overrides`, such as "audio:train.num_epochs=100", applied.
 
     Raises:
-      ValueError: a text that is not of that form, a stage that the experiment lacks or that trains no network, a field that does not exist
-        or that all stages share, a value of another type.
+      ValueError: an override of another form, a stage that the experiment lacks or that trains no network, a field that does not exist or
+        that all stages share, a value of a wrong type.
     """
     changes = {}
     trained = tuple(name for name in experiment.train.stages if name not in _WITHOUT_NETWORK)
@@ -50,25 +50,25 @@ def swept_fields(experiment: Experiment) -> dict[str, tuple[Any, ...]]:
     """Return `sweep.fields`, such as "streams.audio.context_units=(512,)|(256,256)", as field -> values to try.
 
     Raises:
-      ValueError: a text that is not of that form, a field that does not exist or cannot be swept, or a value of another type.
+      ValueError: an entry of another form, a field that does not exist or cannot be swept, or a value of a wrong type.
     """
     axes: dict[str, tuple[Any, ...]] = {}
     for text in experiment.sweep.fields:
         name, values = _split(text, where="sweep.fields", form="field=value|value")
         if name in axes:
-            raise ValueError(f"sweep.fields names {name} twice; put all of its values behind one")
+            raise ValueError(f"sweep.fields names {name} twice; list all of its values in one entry, separated by |")
         axes[name] = values_to_try(experiment, name, values.split("|"), where="sweep.fields")
     return axes
 
 
 def values_to_try(experiment: Experiment, name: str, texts: Sequence[str], *, where: str) -> tuple[Any, ...]:
-    """Parse the values of a field that changes the compiled program.
+    """Return the parsed values of a field that changes the compiled program.
 
     Args:
-      where: field that names it, for messages.
+      where: config field that lists these values, for messages.
 
     Raises:
-      ValueError: the field does not exist or cannot be tried, or a value is of another type.
+      ValueError: the field does not exist or cannot be swept, or a value is of a wrong type.
     """
     if not _is_changeable(name, _NOT_SWEPT):
         raise ValueError(
@@ -81,15 +81,15 @@ def values_to_try(experiment: Experiment, name: str, texts: Sequence[str], *, wh
 
 
 def with_fields(experiment: Experiment, changes: Mapping[str, Any] | Changes) -> Experiment:
-    """Return the config with other values at dotted names."""
+    """Return the config with the values at these dotted names replaced."""
     return functools.reduce(lambda changed, pair: _with(changed, pair[0].split("."), pair[1]), dict(changes).items(), experiment)
 
 
 def parse_value(experiment: Experiment, name: str, text: str) -> Any:
-    """Parse a value of the type that the config's field of that dotted name has.
+    """Return a text parsed as a value of the config field `name` (dotted).
 
     Raises:
-      ValueError: there is no such field, or the text is of another type.
+      ValueError: there is no such field, or the text is of a wrong type.
     """
     current: Any = experiment
     for part in name.split("."):

@@ -1,4 +1,4 @@
-"""From nested plain values (a ConfigDict, a run's config.json) to the config's types, and back."""
+"""Conversion of nested plain values (a ConfigDict, a run's config.json) to the config's types, and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class ConfigError(ValueError):
-    """The config has an unknown field, or a value of another type than its field."""
+    """The config has an unknown field, or a value of a wrong type."""
 
 
 def parse(tree: Mapping[str, Any]) -> Experiment:
@@ -44,7 +44,7 @@ def to_plain(value: Any) -> Any:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` where a known name is close, else "" (for the end of a message)."""
+    """Return "; did you mean X?", the end of a message, where a known name is close; else ""."""
     found = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
 

@@ -7,25 +7,27 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How a stream is disturbed in training: sequences (B, T, D), spectrogram patches (B, T, F, M) or pictures (B, T, H, W, C).
+    """Augmentation of a stream in training: sequences (B, T, D), spectrogram patches (B, T, F, M) or pictures (B, T, H, W, C).
 
-    Zeros leave it as it is.
+    With all fields at 0 the stream is not augmented.
 
     Attributes:
-      max_stretch: largest change of tempo: the logarithm of the factor is uniform in [-max_stretch, max_stretch].
+      max_stretch: largest change of tempo; the logarithm of the factor is uniform in [-max_stretch, max_stretch]. 0 is off.
       max_warp: largest relative shift of the bands of a mel spectrum, which imitates another vocal tract; band k is read at
-        k (1 + max_warp u) + 20 max_warp v with u, v uniform in [-1, 1]. Only for views whose features are mel bands.
-      shift_deviation: deviation of one random offset a clip (of patches: a patch) and feature, which imitates another voice or
-        microphone, in units of the feature's own deviation.
-      noise_deviation: deviation of Gaussian noise added to every value, in the same units.
-      num_time_masks: SpecAugment: number of time masks.
-      max_time_mask: the longest of them, as a share of the clip.
-      num_feature_masks: SpecAugment: number of feature masks.
-      max_feature_mask: the widest of them, as a share of the features.
-      max_rotate_deg: pictures are rotated by up to so many degrees; all pictures of a clip alike, and the edge is repeated outside.
-      max_zoom: pictures are enlarged or reduced by a factor of up to 1 + max_zoom.
-      max_shift: pictures are moved by up to so large a share of their side.
-      flip: pictures are mirrored left to right half of the time.
+        k (1 + max_warp u) + 20 max_warp v with u, v uniform in [-1, 1]. Only for views of mel bands; 0 is off.
+      shift_deviation: standard deviation of a random offset of each feature, one offset a clip (a patch where the view has patches), in
+        units of the feature's standard deviation; it imitates another voice or microphone. 0 is off.
+      noise_deviation: standard deviation of Gaussian noise added to every value, in units of the feature's standard deviation; 0 is off.
+      num_time_masks: number of time masks of SpecAugment; 0 is off.
+      max_time_mask: length of the longest time mask, as a share of the clip.
+      num_feature_masks: number of feature masks of SpecAugment; 0 is off.
+      max_feature_mask: width of the widest feature mask, as a share of the features.
+      max_rotate_deg: largest rotation of pictures in degrees, the same for all pictures of a clip; edge pixels fill what is uncovered. 0
+        is off.
+      max_zoom: largest zoom of pictures; the factor is between 1 / (1 + max_zoom) and 1 + max_zoom. 0 is off.
+      max_shift: largest shift of pictures, as a share of their height and width; 0 is off.
+      flip: mirror pictures left to right, with a probability of one half.
+
 
     Source: Park et al. 2019, SpecAugment, section 2 (masks); Jaitly and Hinton 2013, Vocal tract length perturbation, section 3.
     Differs: the warp is linear over the whole band and has an offset.
@@ -50,27 +52,33 @@ class Branch:
     """The part of the network that belongs to one stream: from the steps of its view to one vector a clip.
 
     Attributes:
-      encoder: what turns a step of the view into a vector: "none", "mlp", "cnn" (ours), "conv_pool" (system C), or a name in
-        `config.encoders`.
-      layers: features of an encoder with several layers (encoders.<name>.layers): "concatenated", or "weighted", a learned weighted mean.
-      encoder_units: "mlp": widths of its layers; "cnn", "conv_pool": channels of its blocks.
-      frame_context: recurrent layer over the frames of a step that has several (system B): "none", "gru" or "lstm".
-      frame_units: units of that layer.
+      encoder: encoder, which turns each step of the view into a vector: "none", "mlp", "cnn" (small, trained from scratch), "conv_pool"
+        (system C), or the name of an encoder with published weights in `config.encoders`.
+      layers: how the features of several layers of an encoder (encoders.<name>.layers) are joined: "concatenated", or "weighted", a
+        learned weighted mean.
+      encoder_units: widths of the layers of the encoder "mlp", or channels of the blocks of "cnn" and "conv_pool".
+      frame_context: recurrent layer over the frames of each step, for views with several frames a step (system B): "none", "gru" or
+        "lstm".
+      frame_units: units of the recurrent layer `frame_context`.
       time_conv_channels: channels of a convolution over time before the context, with batch norm and ReLU; 0 leaves it out.
-      time_conv_width_steps: width of that convolution.
-      time_conv_stride_steps: neighbouring steps averaged into one; 2 halves the number of recurrent steps.
-      context: temporal context: "gru", "lstm", "conv" (2-D over steps x features, system A1) or "none".
-      context_units: of its layers: recurrent units, or channels.
-      context_activation: LSTM: "tanh" or "linear" (system C); "conv": "relu" or "relu_elu", in alternate layers (system A1).
-      bidirectional: recurrent layers run in both directions.
-      reset_after: reset gate after the recurrent product (cuDNN, Keras, torch); False is Cho et al. 2014.
+      time_conv_width_steps: width in steps of the convolution over time.
+      time_conv_stride_steps: number of neighbouring steps that are averaged into one after the convolution over time; 2 halves the number
+        of recurrent steps.
+      context: layers that model temporal context: "gru", "lstm", "conv" (2-D over steps x features, system A1) or "none".
+      context_units: size of each context layer: recurrent units of "gru" and "lstm", channels of "conv".
+      context_activation: activation of the context layers: of "lstm" "tanh" or "linear" (system C); of "conv" "relu", or "relu_elu", which
+        alternates (system A1).
+      bidirectional: run recurrent layers in both directions.
+      reset_after: apply the GRU's reset gate after the recurrent product, as cuDNN, Keras and torch do; False applies it before, as Cho et
+        al. 2014.
       context_batch_norm: batch norm between recurrent layers; three layers of 256 units learn faster with it.
-      context_dropout: dropout around and between recurrent layers too, at `train.dropout_rate`.
-      pooling: over steps: "attention" (system E), "mean", "last", "mean_std", "attention_mean_std" or "flatten" (system D's MFCC).
-      pooling_steps: "flatten": number of steps laid side by side; shorter clips are padded with zeros, longer ones cut.
-      attention_units: 0: a score is one number (system E); n: a learned sum of n (Bahdanau).
-      dense_units: ReLU layers after pooling, dropout between them; () leaves them out.
-      batch_norm: batch norm before the classes of a network of this stream alone.
+      context_dropout: dropout also before, between and after the context layers, at `train.dropout_rate`.
+      pooling: how the steps are pooled into one vector: "attention" (system E), "mean", "last", "mean_std", "attention_mean_std" or
+        "flatten" (system D's MFCC).
+      pooling_steps: number of steps that the pooling "flatten" concatenates; shorter clips are padded with zeros, longer ones are cut.
+      attention_units: width of the hidden layer of attention scores (Bahdanau); 0 computes each score without one (system E).
+      dense_units: widths of the ReLU layers after pooling, with dropout between them; () leaves them out.
+      batch_norm: batch norm before the layer of classes, in networks of this stream alone.
     """
 
     encoder: str = "none"
@@ -100,18 +108,20 @@ class Stream(Branch):
     """One named input of a system: its view, its encoder, its branch of the network, its augmentation.
 
     Attributes:
-      view: the view that the stream is made of; its parameters are `views.<view>`.
-      view_beside: a second view whose features stand beside those of the first, step by step, nearest in time; "" for none.
-      per_speaker: z-score the features speaker by speaker with all clips of a speaker, test clips included. Worth 7 to 15 points of UAR
-        on acted corpora; every result is then marked transductive.
-      num_cepstra: cepstral coefficients that the training step takes of a view of log-mel frames, after augmentation; 0 uses the view
-        as it is.
-      augmentation: how the stream is disturbed in training.
-      standardize: z-score with statistics of the fold's training part alone: each of the "features", each feature at each of the "steps"
-        (system C, where the steps are coefficients), or "none". An encoder that is trained with the network takes its view as it is.
-      encoder_trained_from: of an encoder in `config.encoders`: "" leaves it frozen (it runs once and its features are stored); "all", or
-        the end point from which on it is trained with the network.
-      encoder_beside: frozen encoder of `view_beside`; "none" takes that view as it is.
+      view: name of the view that the stream is made of; its parameters are `views.<view>`.
+      view_beside: name of a second view, which is concatenated with the first: to each step of the first, the second's step nearest in
+        time; "" for none.
+      per_speaker: z-score the features of each speaker with all clips of that speaker, test clips included. It gains 7 to 15 points of
+        UAR on acted corpora; every result is then flagged as transductive.
+      num_cepstra: number of cepstral coefficients computed from a view of log-mel frames in the training step, after augmentation; 0
+        leaves the view unchanged.
+      augmentation: augmentation of the stream in training.
+      standardize: z-scoring with statistics of the fold's training part alone: "features", one mean and deviation a feature; "steps", one
+        a feature and step (system C, where the steps are coefficients); "none". Without effect where the encoder is trained with the
+        network.
+      encoder_trained_from: which part of an encoder with published weights is trained with the network: "" none (the encoder is frozen, it
+        runs once and its features are stored), "all", or the layers after an end point on, which is named here.
+      encoder_beside: frozen encoder that `view_beside` goes through; "none" leaves that view unchanged.
     """
 
     view: str = ""
@@ -126,15 +136,16 @@ class Stream(Branch):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """How the streams become one, see `avemo_jax.models.fusion`.
+    """How the streams are joined, see `avemo_jax.models.fusion`.
 
     Attributes:
-      kind: "concat" (systems C, D, E), "tanh_gru" (A2), "dot_attention" (A3) or "token_attention" (B).
-      width: common width of the streams in A2 and A3; width of the layer of scores in B; unused by "concat".
-      num_units: units of the GRU of "tanh_gru".
-      batch_norm: "concat": batch norm between concatenation and classes.
-      tokens: what "token_attention" attends over: the "modalities" of a segment, or the "segments" of a clip.
-      dense_units: ReLU layers between fusion and classes (system D: 256).
+      kind: fusion layer: "concat" (systems C, D, E), "tanh_gru" (A2), "dot_attention" (A3) or "token_attention" (B).
+      width: width that "tanh_gru" and "dot_attention" bring all streams to, or width of the hidden layer of scores of "token_attention";
+        unused by "concat".
+      num_units: units of the GRU of the fusion "tanh_gru".
+      batch_norm: batch norm after the fusion "concat".
+      tokens: what the fusion "token_attention" attends over: the "modalities" (streams) of each segment, or the "segments" of a clip.
+      dense_units: widths of the ReLU layers between fusion and classes (system D: 256); () leaves them out.
     """
 
     kind: str = "concat"

@@ -13,30 +13,32 @@ class Train:
     """The training recipe.
 
     Attributes:
-      stages: in order. The name of a stream trains it alone; "fused" trains all streams, from where the stages before it ended; several
-        names, "image+video", train these streams together in the same way; "stacked" trains on clips that the stages before it have not
-        seen; "late" joins their predictions by a rule; "svm" is the classical system, alone.
-      freeze_earlier: "fused" leaves the weights that it takes over as they are.
-      overrides: what one stage does differently, e.g. ("audio:train.num_epochs=100", "audio:train.batch_size=512").
-      seeds: of weights, order and dropout; each is a run of the whole cross-validation.
+      stages: stages of training, in order: the name of a stream trains that stream alone; "fused" trains all streams, starting from the
+        weights of the earlier stages; several names, "image+video", train these streams together in the same way; "stacked" trains the
+        fusion on clips that the earlier stages were not trained on; "late" joins the predictions of the earlier stages by a fitted rule;
+        "svm" is the classical system, as the only stage.
+      freeze_earlier: freeze the weights that the stage "fused" takes over from earlier stages.
+      overrides: fields that differ in one stage, e.g. ("audio:train.num_epochs=100", "audio:train.batch_size=512").
+      seeds: random seeds of weights, order of examples and dropout; the whole cross-validation is run once for each.
       num_epochs: epochs of each stage.
-      batch_size: examples a step.
-      optimizer: "adam" (decoupled weight decay), "adamax" or "sgd".
-      learning_rate: at its highest.
-      momentum: momentum of SGD, first decay of Adam.
-      weight_decay: decoupled.
-      dropout_rate: in [0, 1).
-      label_smoothing: share of the target that is spread over all classes.
-      mixup_alpha: of mixup's beta distribution; 0 turns mixup off.
-      clip_norm: largest global norm of a gradient; recurrent networks need one.
-      schedule: "constant", "cosine" or "plateau".
-      warmup_epochs: epochs over which the learning rate rises from 0.
-      plateau_patience_epochs: "plateau": epochs without a better validation loss before the rate falls.
-      plateau_factor: "plateau": what the rate is multiplied by.
+      batch_size: examples in a training step.
+      optimizer: "adam" (with decoupled weight decay), "adamax" or "sgd".
+      learning_rate: learning rate after the warm-up, which is its highest value.
+      momentum: momentum of SGD, or first decay rate of Adam and Adamax.
+      weight_decay: decoupled weight decay.
+      dropout_rate: share of the units that dropout zeroes, in [0, 1).
+      label_smoothing: share of the target that is spread evenly over all classes.
+      mixup_alpha: parameter of mixup's beta distribution; 0 turns mixup off.
+      clip_norm: largest global norm of the gradient, above which it is scaled down.
+      schedule: schedule of the learning rate after the warm-up: "constant", "cosine" or "plateau".
+      warmup_epochs: epochs over which the learning rate rises linearly from 0.
+      plateau_patience_epochs: epochs without a better validation loss before the schedule "plateau" lowers the learning rate.
+      plateau_factor: factor by which the schedule "plateau" multiplies the learning rate.
       early_stop_patience_epochs: epochs without a better selection metric before a trial stops; 0 trains all epochs.
-      ema_decay: decay a step of the moving average of weights that is validated and stored; 0 uses the weights themselves.
-      length_buckets: classes of length that batches are made of, see docs/performance.md; 1 mixes all lengths, as published.
-      tensorboard: write curves through clu, where TensorFlow is installed.
+      ema_decay: decay per step of the moving average of weights, which is then validated and stored; 0 uses the weights themselves.
+      length_buckets: number of length classes; each batch holds clips of one class, see docs/performance.md. 1 mixes all lengths, as
+        published.
+      tensorboard: write training curves for TensorBoard through clu, where TensorFlow is installed.
       checkpoint_every_epochs: epochs between checkpoints.
       keep_checkpoints: number of newest checkpoints that stay on disk.
     """
@@ -72,8 +74,10 @@ class Late:
     """Late fusion, the stage "late".
 
     Attributes:
-      rule: "weighted_product" (system A1) or "logistic" (stacking without held-out clips, beside system D's).
-      num_inner_folds: parts of the training part; each is predicted by networks that have not seen it, and the rule is fitted on that.
+      rule: rule that joins the predictions: "weighted_product" (system A1) or "logistic" (logistic regression, an alternative to system
+        D's stacking that needs no held-out clips).
+      num_inner_folds: number of inner folds of the training part; the rule is fitted on predictions of each by networks that were not
+        trained on it.
     """
 
     rule: str = "weighted_product"
@@ -82,17 +86,17 @@ class Late:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """Values to try, e.g. learning_rate=(1e-3, 3e-3); () takes the single value of `train`.
+    """Values that a sweep tries, e.g. learning_rate=(1e-3, 3e-3); with () a number has the single value of `train`.
 
     Attributes:
-      learning_rate: values to try.
-      momentum: values to try.
-      weight_decay: values to try.
-      dropout_rate: values to try.
-      label_smoothing: values to try.
-      mixup_alpha: values to try.
-      fields: fields that change the compiled program, e.g. ("streams.audio.context_units=(512,)|(256,256,256)",
-        "streams.audio.pooling=attention|last").
+      learning_rate: values of train.learning_rate to try; () takes its single value.
+      momentum: values of train.momentum to try; () takes its single value.
+      weight_decay: values of train.weight_decay to try; () takes its single value.
+      dropout_rate: values of train.dropout_rate to try; () takes its single value.
+      label_smoothing: values of train.label_smoothing to try; () takes its single value.
+      mixup_alpha: values of train.mixup_alpha to try; () takes its single value.
+      fields: other fields and their values to try, each value compiled as a program of its own, e.g.
+        ("streams.audio.context_units=(512,)|(256,256,256)", "streams.audio.pooling=attention|last").
     """
 
     learning_rate: tuple[float, ...] = ()
@@ -109,15 +113,17 @@ class Search:
     """Adaptive search in place of a sweep, see docs/sweeps.md.
 
     Attributes:
-      space: what is searched, e.g. ("learning_rate=1e-4..1e-2 log", "dropout_rate=0.1..0.6", "streams.audio.pooling=attention|last"); ()
-        searches nothing.
-      num_settings: settings of each fold. A fold has a search of its own, judged by its own validation part alone.
-      batch: settings of each fold that are proposed and trained together; larger batches learn less from each other.
-      sampler: "tpe" (Optuna's; random until 10 settings are finished) or "random".
-      seed: of the sampler.
-      storage: "" is search.db in the work directory; for many processes a server, postgresql+psycopg://user@host/database.
-      name: of the search in its storage; "" is <corpus>-<system>-<protocol>.
-      lease_s: a process without a heartbeat for so many seconds loses its settings to others.
+      space: fields that are searched and their ranges, e.g. ("learning_rate=1e-4..1e-2 log", "dropout_rate=0.1..0.6",
+        "streams.audio.pooling=attention|last"); () searches nothing.
+      num_settings: number of settings that the search tries in each fold. Each fold is searched by itself, on its own selection part.
+      batch: number of settings of each fold that are proposed and trained together; with larger batches fewer proposals can use earlier
+        results.
+      sampler: sampler of settings: "tpe" (Optuna's; random until 10 settings are finished) or "random".
+      seed: random seed of the sampler.
+      storage: database of the search: "" is search.db in the run directory; several processes need a server,
+        postgresql+psycopg://user@host/database.
+      name: name of the search in its storage; "" is <corpus>-<system>-<protocol>.
+      lease_s: seconds without a heartbeat after which the settings of a process are given to other processes.
     """
 
     space: tuple[str, ...] = ()

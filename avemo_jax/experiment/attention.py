@@ -17,9 +17,9 @@ from avemo_jax.training.frontend import network_input
 
 
 def write_attention_examples(plan: GridPlan, outcome: Outcome, path: Path, folds: Container[int]) -> bool:
-    """Write attention over time for the first test clip of each class of the first of these folds; return whether there was any to write.
+    """Write attention over time for the first test clip of each class, in the first of these folds.
 
-    Networks that pool in another way have none.
+    Return whether the file was written: networks without attention pooling have no weights to write.
     """
     if not isinstance(outcome, NetworkOutcome):
         return False

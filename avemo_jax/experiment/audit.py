@@ -1,4 +1,4 @@
-"""The leak audit of a run: of its plan before anything is trained, of its predictions when they are there."""
+"""The leak audit of a run: of its plan before training, and of its predictions afterwards."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from avemo_jax.runs.run_directory import RunDirectory
 
 
 def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
-    """What there is to find before training, each with what allows it, the worst first; `findings.refuse` stops a run by it.
+    """Return the findings of the leak audit before training, the worst first; `findings.refuse` stops a run because of them.
 
     Raises:
-      ValueError: protocol.allow_leaks names what cannot be allowed.
+      ValueError: protocol.allow_leaks names a finding that cannot be allowed.
     """
-    check_allowed(plan.experiment.protocol.allow_leaks)  # before the work, not after it
-    kept = {clip.clip_id for clip in plan.clips}
-    lost = {clip: one.kind for found in prepared.sets.values() for clip, one in found.damage.items() if clip in kept}
+    check_allowed(plan.experiment.protocol.allow_leaks)  # first, because the audit takes long
+    used = {clip.clip_id for clip in plan.clips}
+    lost = {clip: one.kind for found in prepared.sets.values() for clip, one in found.damage.items() if clip in used}
     items = items_of(plan.clips)
     of_folds = [
         finding
         for table in plan.folds.tables
-        for finding in _judged(
+        for finding in _with_severity(
             plan,
             [
                 *audit_groups(table),
@@ -66,17 +66,17 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
     if normalized := [name for name, stream in plan.experiment.streams_in_use.items() if stream.per_speaker]:
         detail = f"each speaker's {' and '.join(normalized)} is z-scored with all clips of the speaker, those of the test part too"
         findings.append(Finding("transductive", detail))
-    return worst_first([*of_folds, *_judged(plan, findings)])
+    return worst_first([*of_folds, *_with_severity(plan, findings)])
 
 
 def audit_results(
     plan: GridPlan, predictions: Predictions, fits: Sequence[FitUse] = (), *, table: FoldTable | None = None
 ) -> list[Finding]:
-    """What there is to find in predictions: rows that are missing, too many or not of the folds, labels that are not the corpus's.
+    """Return the findings of the leak audit in predictions: rows that are missing, duplicate or outside the folds, and wrong labels.
 
     Args:
-      table: the protocol that the predictions are of, where the plan has several.
-      fits: what was fitted on the outputs of trained networks, as `fit_probes.late_fits` gives it.
+      table: fold table of the predictions, where the plan has several protocols.
+      fits: everything that was fitted on the outputs of trained networks, from `fit_probes.late_fits`.
     """
     classes, table = plan.blueprint.labels.classes, table or plan.folds
     found = audit_predictions(
@@ -90,11 +90,11 @@ def audit_results(
         label=[predictions.classes[index] for index in predictions.label],
         predicted_classes=predictions.classes,
     )
-    return _judged(plan, [*found, *audit_fits(fits)], table)
+    return _with_severity(plan, [*found, *audit_fits(fits)], table)
 
 
-def _judged(plan: GridPlan, findings: Sequence[Finding], table: FoldTable | None = None) -> list[Finding]:
-    """Findings about one protocol, or about all."""
+def _with_severity(plan: GridPlan, findings: Sequence[Finding], table: FoldTable | None = None) -> list[Finding]:
+    """Return findings about one protocol, or about all, with their severity and what allows them."""
     allow = plan.experiment.protocol.allow_leaks
     if table is None:
         return mark_allowed(findings, allow=allow)
@@ -108,7 +108,7 @@ def write_audit(run: RunDirectory, findings: Sequence[Finding]) -> None:
 
 
 def stack_uses(plan: GridPlan) -> Iterator[StackUse]:
-    """Every stage that learns from the outputs of earlier ones, fold by fold, with what those were trained on."""
+    """Yield, fold by fold, each stage that is fitted on the outputs of an earlier one, with the training clips of both."""
     for stage in plan.stages:
         if stage.part not in ("stack", "inner"):
             continue
@@ -126,7 +126,7 @@ def stack_uses(plan: GridPlan) -> Iterator[StackUse]:
 
 
 def encoder_uses(plan: GridPlan) -> Iterator[EncoderUse]:
-    """Every encoder that starts from weights which somebody trained; a file of one's own may have been trained on anything."""
+    """Yield every encoder with pretrained weights and the corpora that it was trained on: None for a user's file, which are unknown."""
     experiment = plan.experiment
     for stream in experiment.system.streams:
         inside = trained_encoder(experiment, stream)

@@ -1,4 +1,4 @@
-"""How XLA compiles, chosen before anything is compiled; the same choice in every mode gives the same bits."""
+"""Settings of XLA, made before anything is compiled; every mode makes the same ones, so that results agree to the bit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from avemo_jax.config import Experiment
 from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.experiment.networks import trained_encoder
 
-# `devices.product_precision` -> JAX's name. JAX's own "bfloat16" means no more than "the fastest", which a GPU takes for tensorfloat32.
+# `devices.product_precision` -> JAX's name. "bfloat16" of JAX itself only asks for the fastest kind, which on a GPU is tensorfloat32.
 PRECISIONS = {"default": None, "bfloat16": "BF16_BF16_F32", "tensorfloat32": "tensorfloat32", "float32": "float32"}
 
 
@@ -20,7 +20,7 @@ def set_up_backend(experiment: Experiment, *, encodes: bool = False) -> None:
     """Set precision, compilation cache and compiler flags.
 
     Args:
-      encodes: frozen encoders run in this process too, as they do on new media.
+      encodes: whether frozen encoders run in this process too, as they do for new media.
 
     Raises:
       ValueError: an unknown `devices.product_precision`.
@@ -34,7 +34,7 @@ def set_up_backend(experiment: Experiment, *, encodes: bool = False) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     if encodes:
         keep_freed_memory()
-    # On CPU trials run in threads of their own, and small products split over all cores take 1.5 times as long in all.
+    # On CPU trials run in parallel threads, and splitting small products over all cores makes the whole 1.5 times slower.
     flag = compiler_flags() if encodes else "" if convolves(experiment) else "--xla_cpu_multi_thread_eigen=false"
     if flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()

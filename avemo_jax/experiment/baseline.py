@@ -17,7 +17,13 @@ from avemo_jax.training.classical import fit_svm
 def baseline_predictions(
     plan: GridPlan, functionals: PreparedSet, folds: Sequence[Fold], *, tested: PreparedSet | None = None
 ) -> Predictions:
-    """Fit and test the SVM on functionals, fold after fold; clips without functionals get the training part's class frequencies."""
+    """Return the predictions of SVMs on functionals, one fitted on each fold.
+
+    Clips without functionals get the class frequencies of the training part.
+
+    Args:
+      tested: functionals of the test parts, where they differ from those that are fitted on; default: `functionals`.
+    """
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     features, has_features = functionals_of(plan, functionals)
     test_features, has_test_features = (features, has_features) if tested is None else functionals_of(plan, tested)
@@ -34,7 +40,7 @@ def baseline_predictions(
 
 
 def functionals_of(plan: GridPlan, functionals: PreparedSet) -> tuple[np.ndarray, np.ndarray]:
-    """Functionals of each clip, (C, D), the mean over its segments, and whether it has any, (C,) bool."""
+    """Return the functionals of each clip, (C, D), the mean over its segments, and whether it has any, (C,) bool."""
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     examples = [example for example in functionals.examples() if example.clip_id in row_of]
     values = np.concatenate([example.values[:1] for example in examples])

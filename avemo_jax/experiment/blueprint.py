@@ -1,4 +1,4 @@
-"""Networks and recipes of an experiment, worked out from its config and the shapes of its features: no clip is needed.
+"""Networks and recipes of an experiment, derived from its config and the shapes of its features alone, without any clip.
 
 Training, evaluation and prediction on new media build the same networks from the same blueprint.
 """
@@ -27,11 +27,11 @@ from avemo_jax.training.trials import Trial, make_inputs
 
 @dataclasses.dataclass(frozen=True)
 class Blueprint:
-    """What networks and recipes follow from.
+    """Everything that determines the networks and recipes of a run.
 
     Attributes:
       experiment: the config.
-      variation: what the trials differ in.
+      variation: swept or searched values, in which the trials differ.
       labels: label set.
       stages: in order.
       steps: stream -> shape and type of one step of its features.
@@ -51,7 +51,7 @@ class Blueprint:
         return len(self.labels.classes)
 
     def experiment_of(self, stage: Stage, fields: Changes = ()) -> Experiment:
-        """Return the config of one stage: `train.overrides` and swept fields put in."""
+        """Return the config of one stage, with its `train.overrides` and the swept fields applied."""
         key = (stage.name, fields)
         if key not in self._experiments:
             self._experiments[key] = with_fields(for_stage(self.experiment, stage.name), fields)
@@ -65,8 +65,8 @@ class Blueprint:
         """Return the recipe of a stage.
 
         Args:
-          num_clips: clips of the corpus; probabilities of segments are averaged into so many rows.
-          length_limits: classes of length that batches are made of.
+          num_clips: number of clips of the corpus, into which the probabilities of segments are averaged.
+          length_limits: length classes of the batches, see `training.lengths`.
         """
         experiment = self.experiment_of(stage, fields)
         train = experiment.train
@@ -80,13 +80,13 @@ class Blueprint:
             metric=experiment.protocol.metric,
             segment_rule=experiment.system.segment_rule,
             streams=tuple(_stream_recipe(name, experiment.streams[name], order.index(name)) for name in stage.streams),
-            frozen=(*stage.frozen, *self._held(stage, experiment)),
+            frozen=(*stage.frozen, *self._frozen_modules(stage, experiment)),
             use_mixup=any(alpha > 0 for alpha in alphas) or any(axis.name == "mixup_alpha" for axis in self.variation.axes),
             length_limits=length_limits,
         )
 
     def state_shape(self, stage: Stage, trial: Trial) -> TrialState:
-        """Return shapes and types of a trial's state, as checkpoints hold it."""
+        """Return the shapes and types of a trial's state, as in its checkpoints."""
         (inputs,) = make_inputs([trial], [(np.zeros(1, np.int32), np.zeros(1, np.int32))])
         rows: dict[str, Any] = {}
         for name in stage.streams:
@@ -95,12 +95,12 @@ class Blueprint:
             rows[f"{name}_mask"] = jax.ShapeDtypeStruct((self.num_steps[name],), np.bool_)
         return trial_shape(self.net(stage, trial.fields), self.recipe(stage, trial.fields, num_clips=1), rows, inputs, NO_WARM_START)
 
-    def _held(self, stage: Stage, experiment: Experiment) -> list[tuple[str, ...]]:
-        """Paths of modules of encoders that are trained along, which lie before the end point from which on they are trained."""
-        held: list[tuple[str, ...]] = []
+    def _frozen_modules(self, stage: Stage, experiment: Experiment) -> list[tuple[str, ...]]:
+        """Return the paths of the frozen modules of encoders that are trained with the network."""
+        paths: list[tuple[str, ...]] = []
         for name in stage.streams:
-            held += networks.held_parameters(experiment, name, *self.steps[name])
-        return held
+            paths += networks.held_parameters(experiment, name, *self.steps[name])
+        return paths
 
 
 def _stream_recipe(name: str, stream: Stream, key_index: int) -> StreamRecipe:

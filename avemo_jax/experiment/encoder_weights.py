@@ -23,14 +23,14 @@ LOG = logging.getLogger(__name__)
 
 
 def encoder_variables(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
-    """Variables of an encoder up to its end point, as a tree of arrays.
+    """Return the variables of an encoder up to its end point, as a tree of arrays.
 
     Args:
       name: key of `config.encoders`, where `weights` is "published", "random" (one fixed draw) or the path of a file.
-      step_shape, dtype: of the view.
+      step_shape, dtype: of the view's steps.
 
     Raises:
-      MissingAsset: the published file is not in `config.weights_dir` (`fetch_used` fetches it); the message states which to put where.
+      MissingAsset: the published file is not in `config.weights_dir` (`fetch_used` downloads it); the message names the file and its place.
       ValueError: a file that is damaged or does not fit.
       FileNotFoundError: there is no such file.
     """
@@ -42,7 +42,7 @@ def encoder_variables(experiment: Experiment, name: str, step_shape: tuple[int, 
 
 
 def weights_digest(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> str:
-    """Identify the weights of an encoder: "random", or the SHA-256 of the files that they are read from.
+    """Return an identifier of an encoder's weights: "random", or the SHA-256 of the files that they are read from.
 
     Raises:
       MissingAsset, FileNotFoundError: as `encoder_variables`.
@@ -55,7 +55,7 @@ def weights_digest(experiment: Experiment, name: str, step_shape: tuple[int, ...
 
 
 def random_variables(spec: EncoderSpec, step_shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
-    """One fixed draw of an encoder's variables: for tests, for the demo, and as a baseline of published weights.
+    """Return variables of an encoder drawn with a fixed seed: for tests, for the demo, and as a baseline of published weights.
 
     Kernels are normal with He's deviation, variances and scales are ones, all else is zero. The module's own `init` would compile the
     whole network first, which takes longer than encoding a small corpus.
@@ -79,7 +79,7 @@ def fetch_missing(name: str, shapes: Any, weights_dir: Path) -> None:
     """Download the published files of an encoder that are missing.
 
     Raises:
-      MissingAsset: there is no network; the message states which file to put where.
+      MissingAsset: there is no network; the message names the missing file and its place.
     """
     for asset in assets_needed(find_encoder(name).weights, shapes, weights_dir):
         try:
@@ -89,7 +89,7 @@ def fetch_missing(name: str, shapes: Any, weights_dir: Path) -> None:
 
 
 def used_encoders(experiment: Experiment) -> dict[str, str]:
-    """The encoders with published weights that the system's streams use, frozen or trained -> the view of each."""
+    """Return encoder -> its view, for the encoders with published weights that the system's streams use, frozen or trained."""
     used = {}
     for stream in experiment.streams_in_use.values():
         for encoder, view in ((stream.encoder, stream.view), (stream.encoder_beside, stream.view_beside)):
@@ -99,13 +99,13 @@ def used_encoders(experiment: Experiment) -> dict[str, str]:
 
 
 def fetch_used(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
-    """Download the published weights that the system's encoders lack, so that a run does not fail for want of them after hours.
+    """Download missing published weights of the system's encoders before the run begins, which would otherwise fail hours later.
 
     Args:
       steps: view -> (step_shape, dtype).
 
     Raises:
-      MissingAsset: there is no network; the message states which file to put where.
+      MissingAsset: there is no network; the message names the missing file and its place.
     """
     for name, view in used_encoders(experiment).items():
         if experiment.encoders[name].weights == PUBLISHED:
@@ -113,7 +113,7 @@ def fetch_used(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...]
 
 
 def find_weights(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, tuple[str, str | None]]:
-    """The state of the weights of each encoder in use: name -> (what was found, how to fix it where they are missing).
+    """Return name -> (state of the weights, how to fix it or None), for each encoder in use.
 
     Args:
       steps: view -> (step_shape, dtype).
@@ -125,12 +125,12 @@ def find_weights(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ..
             digest = weights_digest(experiment, name, *steps[view])
             found[name] = (f"weights {source}" if source == RANDOM else f"weights {source}, SHA-256 {digest[:12]}...", None)
         except (MissingAsset, OSError, ValueError) as error:
-            found[name] = (f"weights {source}: not there, or damaged", str(error))
+            found[name] = (f"weights {source}: missing or damaged", str(error))
     return found
 
 
 def published_weights(experiment: Experiment, stage: Stage, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, Any]:
-    """Return the weights of the encoders that are trained with a stage's network, at their paths in its tree; see `warm_start`.
+    """Return the initial weights of the encoders that a stage trains with its network, at their paths in its tree; see `warm_start`.
 
     Args:
       steps: stream -> (step_shape, dtype).

@@ -24,7 +24,7 @@ from avemo_jax.training.state import TrialState
 def load_ensemble(
     experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
 ) -> Ensemble:
-    """Restore a finished run; of several settings the one chosen on validation for each fold and seed.
+    """Return the networks of a finished run; of several settings the one selected on validation for each fold and seed.
 
     Args:
       steps: stream -> (step_shape, dtype) of the networks' inputs.
@@ -32,9 +32,9 @@ def load_ensemble(
 
     Raises:
       FileNotFoundError: the directory has no finished training.
-      ConfigMismatch: it holds a run of another config, or of an earlier version.
-      DamagedCheckpoint: no checkpoint is whole.
-      ValueError: the run is of the classical system, whose SVMs are not stored.
+      ConfigMismatch: the directory holds a run of another config, or of an earlier version.
+      DamagedCheckpoint: all checkpoints are damaged.
+      ValueError: the run is of the classical system, which stores no SVMs.
     """
     workdir = experiment.run_directory
     again = f"train it first: python run.py --config=... --mode=train (looked in {workdir})"
@@ -45,22 +45,22 @@ def load_ensemble(
         raise ConfigMismatch(f"{workdir} holds a run of another config:\n  " + "\n  ".join(differences))
     facts = json.loads((workdir / "run.json").read_text())
     if "num_trials" not in facts or "num_steps" not in facts:
-        raise FileNotFoundError(f"the run in {workdir} has not begun to train; {again}")
+        raise FileNotFoundError(f"training has not started in {workdir}; {again}")
     variation, stages = variation_of(experiment), stages_of(experiment)
     if stages[-1].part == "svm":
-        raise ValueError(f"the SVMs of {experiment.system.name} are fitted anew in each run and not stored; predict with a network")
+        raise ValueError(f"the SVMs of {experiment.system.name} are not stored with a run; predict with a system that trains a network")
     num_folds = facts["num_trials"] // len(make_grid(experiment, variation, stages, 1).trials)
     grid = chosen_grid(experiment, variation, make_grid(experiment, variation, stages, num_folds), workdir)
     labels = label_set(experiment.corpus.label_set)
     blueprint = Blueprint(experiment, variation, labels, stages, steps=steps, num_steps=facts["num_steps"])
     members = _members(blueprint, grid, workdir)
     if not members:
-        raise FileNotFoundError(f"no trial of the run in {workdir} has learnt anything; see its metrics.jsonl, and {again}")
+        raise FileNotFoundError(f"all trials of the run in {workdir} failed in their first epoch; see its metrics.jsonl, and {again}")
     return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s)
 
 
 def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMember]:
-    """Return one member a fold and seed, without the trials that failed in their first epoch."""
+    """Return one ensemble member for each fold and seed, without the trials that failed in their first epoch."""
     last = grid.stages[-1]
     rules = read_late(workdir) if last.part == "inner" else []
     stages = [stage for stage in grid.stages if stage.name in last.takes_over] if rules else [last]
@@ -95,7 +95,8 @@ def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMe
 
 
 def _with_stored_lengths(experiment: Experiment, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config as plain values, segments as long as in training: shorter ones give a finer timeline and change no network."""
+    """Return the config as plain values with the training run's `segment_s`, because the network does not depend on it."""
+
     given = json.loads(json.dumps(to_plain(experiment)))
     for name, params in given["views"].items():
         if "segment_s" in params:

@@ -1,7 +1,8 @@
 """The features of streams: frozen encoders run once over the views of a corpus, and their features are prepared sets.
 
-A stream's features come from one view or two. The second stands beside the first, its steps repeated to those of the first, nearest in
-time: I3D beside InceptionV3, landmarks beside HOG. Each view goes through its encoder, or is used unchanged.
+A stream's features come from one view or two. The second is concatenated with the first, which gives the steps: to each of them, the
+second's step nearest in time. Examples are I3D with InceptionV3, and landmarks with HOG. Each view goes through its encoder, or is used
+unchanged.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from avemo_jax.experiment.networks import encoder_spec, is_frozen
 from avemo_jax.models.encoders.spec import EncoderSpec
 
-_VERSION = 5  # of the features that this module makes of a view
+_VERSION = 5  # of the features; a new version makes them again
 
 
-# XLA_FLAGS for frozen encoders on CPU, by version of JAX. XLA hands chains of products and elementwise steps to a second library (YNN),
-# and JAX 0.10 has newer emitters of loops; the large networks with published weights take longer in both, pooling above all, while
-# recurrent networks are faster. To see their gain, run `python -m benchmarks.encoders` with XLA_FLAGS of your own, which replace these.
-# Versions that are not listed need none, or have not been measured: XLA ends a process that is given a flag unknown to its version.
+# XLA_FLAGS for frozen encoders on CPU, by version of JAX. XLA passes chains of products and elementwise operations to a second library
+# (YNN), and JAX 0.10 has newer loop emitters; both slow down the large networks with published weights, pooling above all, while they speed
+# up recurrent networks. To measure the gain, run `python -m benchmarks.encoders` with other XLA_FLAGS, which replace these. Versions that
+# are not listed need none, or have not been measured: XLA ends a process that is given a flag unknown to its version.
 _NO_SECOND_LIBRARY = "--xla_cpu_experimental_ynn_fusion_type="
 FLAGS_BY_JAX = {(0, 10): f"{_NO_SECOND_LIBRARY} --xla_cpu_use_fusion_emitters=false", (0, 11): _NO_SECOND_LIBRARY}
 
 
 def compiler_flags() -> str:
-    """XLA_FLAGS that suit frozen encoders on CPU; to be set before JAX has started a backend."""
+    """Return the XLA_FLAGS for frozen encoders on CPU; they must be set before JAX has started a backend."""
     return FLAGS_BY_JAX.get(jax.__version_info__[:2], "")
 
 
@@ -50,7 +51,7 @@ class Store(Protocol):
     """A store of derived sets on disk: `data_prep.sets.derived.DerivedSets`."""
 
     def find(self, name: str, key: str) -> PreparedSet | None:
-        """The finished set of that name and key, or None."""
+        """Return the finished set of that name and key, or None."""
 
     def make(
         self,
@@ -62,14 +63,14 @@ class Store(Protocol):
         step_shape: tuple[int, ...],
         examples_of: Callable[[frozenset[str]], Iterator[Example]],
     ) -> PreparedSet:
-        """Write the examples that `examples_of(remaining clips)` yields, in order of clips, as a set in place of `source`."""
+        """Write the examples that `examples_of(remaining clips)` yields, in order of clips, as a set that replaces `source`; return it."""
 
 
 def sources_of(experiment: Experiment, stream: str) -> tuple[Source, ...]:
-    """The views of a stream, and the frozen encoder of each.
+    """Return the views of a stream, and the frozen encoder of each.
 
     Raises:
-      ValueError: an encoder that is not in `config.encoders`, or one for a second view where no second view is named.
+      ValueError: an encoder that is not in `config.encoders`, or an encoder_beside without a view_beside.
     """
     own = experiment.streams[stream]
     sources = [Source(own.view, own.encoder if is_frozen(own) else None)]
@@ -77,19 +78,19 @@ def sources_of(experiment: Experiment, stream: str) -> tuple[Source, ...]:
         sources.append(Source(own.view_beside, None if own.encoder_beside == "none" else encoder_spec(experiment, own.encoder_beside).name))
     elif own.encoder_beside != "none":
         raise ValueError(
-            f"streams.{stream}.encoder_beside={own.encoder_beside!r} is of a second view; name one in streams.{stream}.view_beside"
+            f"streams.{stream}.encoder_beside={own.encoder_beside!r} needs a second view; set --config.streams.{stream}.view_beside"
         )
     return tuple(sources)
 
 
 def needs_making(experiment: Experiment, stream: str) -> bool:
-    """Whether a stream's features are more than its view."""
+    """Return whether a stream's features differ from its view, because it has an encoder or a second view."""
     sources = sources_of(experiment, stream)
     return len(sources) > 1 or sources[0].encoder is not None
 
 
 def feature_step(experiment: Experiment, stream: str, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> tuple[tuple[int, ...], str]:
-    """Shape and type of one step of a stream's features, from those of its views."""
+    """Return the shape and type of one step of a stream's features, from those of its views."""
     if not needs_making(experiment, stream):
         return steps[experiment.streams[stream].view]
     shapes = _part_shapes(experiment, stream, steps)
@@ -99,7 +100,7 @@ def feature_step(experiment: Experiment, stream: str, steps: Mapping[str, tuple[
 
 
 def part_widths(experiment: Experiment, stream: str, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> tuple[int, ...]:
-    """Numbers a step that each view of a stream contributes."""
+    """Return how many features a step each view of a stream contributes."""
     return tuple(int(np.prod(shape)) for shape in _part_shapes(experiment, stream, steps))
 
 
@@ -111,7 +112,7 @@ def _part_shapes(experiment: Experiment, stream: str, steps: Mapping[str, tuple[
 
 
 def with_features(experiment: Experiment, prepared: PreparedCorpus, store: Store) -> PreparedCorpus:
-    """Replace the views of each stream by its features: those of an earlier run where they exist, else made now.
+    """Return the corpus with the features of each stream in place of its views: those of an earlier run, or made now.
 
     Raises:
       MissingAsset, ValueError, FileNotFoundError: see `encoder_variables`.
@@ -121,7 +122,7 @@ def with_features(experiment: Experiment, prepared: PreparedCorpus, store: Store
 
 
 def are_made(experiment: Experiment, prepared: PreparedCorpus, store: Store) -> bool:
-    """Whether all features exist already, so that no encoder needs to run.
+    """Return whether all features exist already, so that no encoder needs to run.
 
     Raises:
       MissingAsset, FileNotFoundError: see `encoder_variables`.
@@ -175,7 +176,7 @@ def _features_of(experiment: Experiment, stream: str, prepared: PreparedCorpus, 
 
 
 def frozen_encoder(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> FrozenEncoder:
-    """Build an encoder with the weights that the config names, for steps of a view."""
+    """Return an encoder with the weights that the config names, for steps of a view."""
     return FrozenEncoder(encoder_spec(experiment, name), encoder_variables(experiment, name, step_shape, dtype), step_shape, dtype)
 
 
@@ -196,7 +197,7 @@ def _name(inputs: Sequence[_Input]) -> str:
 
 
 def _key(inputs: Sequence[_Input]) -> str:
-    """SHA-256 over everything that the features follow from."""
+    """Return the SHA-256 of everything that determines the features."""
     return hashlib.sha256(json.dumps([_described(inputs), _VERSION], sort_keys=True).encode()).hexdigest()
 
 
@@ -213,13 +214,13 @@ def _described(inputs: Sequence[_Input]) -> list[dict[str, Any]]:
 
 
 def joined(first: Iterable[Example], second: Iterable[Example], *, widths: tuple[int, ...]) -> Iterator[Example]:
-    """Put the features of two sets of the same segments side by side, steps of the second nearest in time to those of the first.
+    """Yield the features of two sets of the same segments concatenated: to each step of the first, the second's step nearest in time.
 
     A segment that the second lacks, or in which it has no real step, gets zeros for its part; a segment that the first lacks is left out.
 
     Args:
-      first, second: in order of clips and segments; their steps may differ in number.
-      widths: numbers a step of each.
+      first, second: in order of clips and segments; their numbers of steps may differ.
+      widths: features a step of each.
     """
     others = iter(second)
     other = next(others, None)

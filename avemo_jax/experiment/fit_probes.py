@@ -1,7 +1,7 @@
-"""Showing that what a run fits does not depend on clips outside its part: some of them are changed, and it is fitted once more.
+"""Probes for leaks in everything that a run fits: clips outside the training part are changed, and the fit must not change.
 
-A few examples of each part do: what a fit depends on does not depend on how many there are. The functions that fit are those that the run
-itself calls.
+A few examples of each part suffice, since a fit depends on the same parts whatever their size. The probes call the same functions as the
+run itself.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from avemo_jax.training.stage import Stage
 from avemo_jax.training.trials import Trial
 
 _EXAMPLES_A_PART = 48
-_LARGEST_BYTES = 8 << 20  # of what is copied and changed at a time
+_LARGEST_BYTES = 8 << 20  # of the examples that are copied and changed together
 _CLIPS_A_CLASS = 6
 
 
 def plan_fits(plan: GridPlan, prepared: PreparedCorpus) -> Iterator[FitUse]:
-    """Probe everything that is fitted on views: the scalers of every stage and fold, the SVMs, the baseline."""
+    """Yield the probes of everything that is fitted on views: the scalers of every stage and fold, the SVMs, the baseline."""
     firsts: dict[int, Trial] = {}
     for trial in plan.trials:
         firsts.setdefault(trial.fold, trial)
@@ -48,9 +48,9 @@ def plan_fits(plan: GridPlan, prepared: PreparedCorpus) -> Iterator[FitUse]:
 
 
 def late_fits(plan: GridPlan, outcome: LateOutcome) -> Iterator[FitUse]:
-    """Probe the weights of late fusion: fitted once more while the networks below say something else of every test clip."""
-    scrambled: list[Any] = [_ReversedOnTest(plan, one) for one in outcome.earlier]
-    again = fit_late(plan, outcome.stage, scrambled)
+    """Yield the probes of late fusion: its weights, fitted again with changed probabilities of every test clip."""
+    reversed_outcomes: list[Any] = [_ReversedOnTest(plan, one) for one in outcome.earlier]
+    again = fit_late(plan, outcome.stage, reversed_outcomes)
     for fold, part in enumerate(plan.folds.folds):
         own = [position for position, trial in enumerate(plan.trials) if trial.fold == fold]
         changed = [position for position in own if again.joiners[position].to_json() != outcome.joiners[position].to_json()]
@@ -58,7 +58,7 @@ def late_fits(plan: GridPlan, outcome: LateOutcome) -> Iterator[FitUse]:
 
 
 class _ReversedOnTest:
-    """A stage's outcome with its probabilities in reverse order on the test part of a trial's fold."""
+    """A stage's outcome with the probabilities in reverse order of classes on the test part of a trial's fold."""
 
     def __init__(self, plan: GridPlan, outcome: NetworkOutcome):
         self.stage, self._plan, self._outcome = outcome.stage, plan, outcome
@@ -80,7 +80,7 @@ def _probe_scalers(plan: GridPlan, stage: Stage, trial: Trial) -> FitUse | None:
     train = data.examples_of(plan.part_clips(stage, trial)[0])
     train = train[data.usable[train]]
     others = np.setdiff1d(np.arange(len(data.clip)), train)
-    arrays, num_train = _a_few(data, train, others)
+    arrays, num_train = _sample(data, train, others)
 
     def fit(content: Arrays) -> Any:
         return fit_scalers(recipe, data, content, num_train)
@@ -89,8 +89,8 @@ def _probe_scalers(plan: GridPlan, stage: Stage, trial: Trial) -> FitUse | None:
     return FitUse(f"the scaler of stage {stage.name}", plan.folds.folds[trial.fold].name, tuple(changed))
 
 
-def _a_few(data: Feed, train: np.ndarray, others: np.ndarray) -> tuple[dict[str, np.ndarray], int]:
-    """Return arrays of some training examples and some others after them, and the number of the first."""
+def _sample(data: Feed, train: np.ndarray, others: np.ndarray) -> tuple[dict[str, np.ndarray], int]:
+    """Return the arrays of some training examples, followed by some others, and the number of training examples."""
     one = data.load(train[:1])
     size = max(sum(values.nbytes for values in one.values()), 1)
     most = int(np.clip(_LARGEST_BYTES // size // 2, 2, _EXAMPLES_A_PART))
@@ -100,9 +100,10 @@ def _a_few(data: Feed, train: np.ndarray, others: np.ndarray) -> tuple[dict[str,
 
 
 def _probe_svm(plan: GridPlan, trial: Trial, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray) -> FitUse:
-    """Fit a support vector machine on some clips of each class, with the test clips as they are and otherwise.
+    """Return the probe of an SVM: fitted on some clips of each class, with the test clips unchanged and changed.
 
     Args:
+      what: name of the fitted SVM, for the finding.
       features, usable, clip: (N, D), (N,) bool, (N,) position in plan.clips of each row.
     """
     fold = plan.folds.folds[trial.fold]
@@ -114,7 +115,7 @@ def _probe_svm(plan: GridPlan, trial: Trial, what: str, features: np.ndarray, us
         of_class = [np.flatnonzero(inside & (label == index))[:_CLIPS_A_CLASS] for index in range(plan.blueprint.num_classes)]
         rows[part] = np.concatenate(of_class)
     if not len(rows["validation"]) or len(np.unique(label[rows["train"]])) < 2:
-        return FitUse(what, fold.name, ())  # too few to fit; the fit itself says so
+        return FitUse(what, fold.name, ())  # too few to fit, for which the fit of the run itself raises an error
     order = np.concatenate(list(rows.values()))
     start = np.cumsum([0, *(len(one) for one in rows.values())])
     train, validation, test = (np.arange(start[index], start[index + 1]) for index in range(3))

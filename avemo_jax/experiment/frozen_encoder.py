@@ -18,7 +18,7 @@ from avemo_jax.models.encoders.spec import EncoderSpec
 
 _BATCH_BYTES = 9 << 20  # of a batch's inputs as float32, 8 pictures of 299 px; the activations take some fifty times as much
 _LARGEST_BATCH = 64
-_BATCHES_AHEAD = 8  # of segments, which are read before the first of them is encoded, to be sorted by length
+_BATCHES_AHEAD = 8  # batches of segments that are read together, so that they can be grouped by length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FrozenEncoder:
 
     Attributes:
       spec: the encoder.
-      variables: its variables, not folded.
+      variables: variables of the encoder, with batch norms that are not folded into convolutions.
       step_shape, dtype: of the view's steps.
     """
 
@@ -37,15 +37,15 @@ class FrozenEncoder:
     dtype: str
 
     def run(self, examples: Iterable[Example], *, is_short: bool = False) -> Iterator[Example]:
-        """Encode examples in order; steps of the features that are not real are zero.
+        """Yield the features of examples, in order; padded steps are zero.
 
         An encoder of steps gives as many steps as the example has, an encoder of sequences as many as its record's `times` gives. The
-        features of an example depend on nothing but the example.
+        features of an example depend on that example alone.
 
         Args:
           examples: of steps of one shape.
-          is_short: only a few examples follow, and the last batch may be smaller than the others. Batches of one size give the same bits
-            wherever an interrupted preparation is resumed.
+          is_short: True for a few examples, where the last batch may be smaller than the others. With False all batches have one size, so
+            that an interrupted preparation gives the same bits wherever it is resumed.
 
         Raises:
           ValueError: an encoder of sequences gives fewer steps than its record states, or an example has no times.
@@ -91,13 +91,13 @@ class FrozenEncoder:
         yield from finished()
 
     def _run_sequences(self, examples: Iterator[Example], is_short: bool) -> Iterator[Example]:
-        """Encode whole segments, those of about one length together."""
+        """Encode whole segments, those of similar length together."""
         while chunk := self._chunk(examples, 1 if is_short else _BATCHES_AHEAD):
-            alike = defaultdict(list)
+            of_length = defaultdict(list)
             for index, example in enumerate(chunk):
-                alike[self._padded_length(len(example.mask))].append(index)
+                of_length[self._padded_length(len(example.mask))].append(index)
             found: dict[int, Example] = {}
-            for length, indices in alike.items():
+            for length, indices in of_length.items():
                 size = self._num_segments(length)
                 for start in range(0, len(indices), size):
                     batch = indices[start : start + size]
@@ -106,7 +106,7 @@ class FrozenEncoder:
             yield from (found[index] for index in range(len(chunk)))
 
     def _chunk(self, examples: Iterator[Example], num_batches: int) -> list[Example]:
-        """The next examples, of as many bytes as so many batches have."""
+        """Return the next examples, about `num_batches` batches of them by their bytes."""
         chunk: list[Example] = []
         left_bytes = num_batches * _BATCH_BYTES
         for example in itertools.islice(examples, num_batches * _LARGEST_BATCH):
@@ -128,30 +128,32 @@ class FrozenEncoder:
     def _segment_of(self, example: Example, features: np.ndarray, mask: np.ndarray) -> Example:
         """Cut the padding off the features of one example."""
         if len(example.times_s) != len(example.mask):
-            raise ValueError(f"encoder {self.spec.name} takes steps with times, and {example.clip_id} has none; prepare its view anew")
+            raise ValueError(
+                f"encoder {self.spec.name} expects steps with times, but {example.clip_id} has none; delete and prepare its view again"
+            )
         times_s = self.spec.record.feature_times(example.times_s)
         if len(times_s) > len(mask):
             raise ValueError(
-                f"encoder {self.spec.name}: its record gives {len(times_s)} times for {len(example.mask)} steps, its module {len(mask)} "
-                f"features for {self._padded_length(len(example.mask))} with padding; make `times` and the module agree"
+                f"encoder {self.spec.name}: its record gives {len(times_s)} times for {len(example.mask)} steps, but its module gives only "
+                f"{len(mask)} features for these steps padded to {self._padded_length(len(example.mask))}; correct `times` or the module"
             )
         return Example(example.clip_id, example.segment, features[: len(times_s)].copy(), mask[: len(times_s)].copy(), times_s)
 
     def _padded_length(self, num_steps: int) -> int:
-        """The length that a segment is padded to: up to a quarter more steps, so that few lengths are compiled.
+        """Return the length that a segment is padded to: up to a quarter more steps, so that few lengths are compiled.
 
-        It follows from the segment alone, and so do the bits of its features.
+        It depends on the segment alone, so that the bits of its features do, too.
         """
         unit = 1 << max(num_steps.bit_length() - 3, 0)
         return max(-(-num_steps // unit) * unit, self.spec.record.fewest_steps)
 
     def _num_segments(self, length: int) -> int:
-        """Segments of that length that are encoded together."""
+        """Return how many segments of that length are encoded together."""
         return _most_in_a_batch(length * int(np.prod(self.step_shape)))
 
     @property
     def batch_size(self) -> int:
-        """Steps that an encoder of steps encodes together: a power of two, so that a segment of 16 key frames fills whole batches."""
+        """Number of steps that an encoder of steps encodes together: a power of two, so that a segment of 16 key frames fills batches."""
         return _most_in_a_batch(int(np.prod(self.step_shape)))
 
     @property
@@ -160,9 +162,9 @@ class FrozenEncoder:
 
     @functools.cached_property
     def compiled(self) -> Callable[..., Any]:
-        """The compiled encoder with its weights on the device; a program for each shape.
+        """The encoder as a compiled function with its weights on the device; it is compiled once for each shape.
 
-        Of an encoder of steps: steps (N, *step_shape) -> features (N, *feature_shape). Of an encoder of sequences: values
+        For an encoder of steps: steps (N, *step_shape) -> features (N, *feature_shape). For an encoder of sequences: values
         (B, T, *step_shape) and mask (B, T) -> `Encoded`.
         """
         module, variables = self.spec.frozen_module(self.variables, self.step_shape, self.dtype, jax.default_backend())
@@ -177,13 +179,13 @@ class FrozenEncoder:
 
 
 def _most_in_a_batch(num_values: int) -> int:
-    """The largest power of two of inputs of so many values that make a batch."""
+    """Return the size of a batch of inputs with `num_values` values each: the largest power of two within the limits."""
     most = max(1, min(_LARGEST_BATCH, _BATCH_BYTES // (4 * num_values)))
     return 1 << (most.bit_length() - 1)
 
 
 def _power_of_two(count: int) -> int:
-    """The smallest power of two that is not below the count."""
+    """Return the smallest power of two that is not below the count."""
     return 1 << (count - 1).bit_length()
 
 

@@ -1,4 +1,4 @@
-"""The trials of a run: which there are, and which of them a stage trains."""
+"""All trials of a run, and the trials of each stage."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Grid:
 
     Attributes:
       stages: in order.
-      trials: folds turn fastest, then seeds, then settings.
-      num_inner: inner folds of each fold, where a later stage learns from predictions of clips that the trials before it have not seen.
+      trials: folds vary fastest, then seeds, then settings.
+      num_inner: number of inner folds of each fold, where a later stage is fitted on out-of-fold predictions of earlier ones; else 0.
     """
 
     stages: tuple[Stage, ...]
@@ -26,22 +26,22 @@ class Grid:
     num_inner: int = 0
 
     def trials_of(self, stage: Stage) -> list[Trial]:
-        """Return the trials that a stage trains: where there are inner folds, one more for each of them."""
+        """Return the trials that a stage trains: those of the grid, and where there are inner folds one for each of these."""
         if self.num_inner and stage.part == "train" and stage is not self.stages[-1]:
             return with_inner_trials(self.trials, self.num_inner)
         return list(self.trials)
 
     def position_in_grid(self, position: int) -> int:
-        """Return the position among `trials` of the trial that a stage's trial belongs to; trials of inner folds follow the grid."""
-        own = len(self.trials)
-        return position if position < own else (position - own) // self.num_inner
+        """Return the position among `trials` of a stage's trial; for a trial of an inner fold, that of the trial that it belongs to."""
+        num_trials = len(self.trials)
+        return position if position < num_trials else (position - num_trials) // self.num_inner
 
 
 def make_grid(experiment: Experiment, variation: Variation, stages: Sequence[Stage], num_folds: int) -> Grid:
-    """Return the grid that a config asks for.
+    """Return the grid of an experiment.
 
     Raises:
-      ValueError: no seed, or one twice.
+      ValueError: no seed, or a seed that is named twice.
     """
     trials = make_trials(
         num_folds=num_folds,
@@ -55,5 +55,5 @@ def make_grid(experiment: Experiment, variation: Variation, stages: Sequence[Sta
 
 
 def stages_of(experiment: Experiment) -> tuple[Stage, ...]:
-    """Return the stages that a config asks for."""
+    """Return the stages of an experiment."""
     return make_stages(experiment.train.stages, experiment.system.streams, freeze_earlier=experiment.train.freeze_earlier)

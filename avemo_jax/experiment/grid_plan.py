@@ -1,4 +1,4 @@
-"""The plan of a run: folds, trials, and which clips each trial trains on, selects by and is tested on; worked out before training."""
+"""The plan of a run, made before training: folds, trials, and the clips that each trial is trained, selected and tested on."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from avemo_jax.training.trials import Trial, make_inputs
 
 @dataclasses.dataclass(frozen=True)
 class GridPlan:
-    """A run, ready to be trained or evaluated.
+    """The plan of a run, from which it is trained or evaluated.
 
     Attributes:
       blueprint: networks and recipes.
       grid: all trials.
-      clips, classes: the labelled clips, sorted by id, and the class of each.
-      folds: fold table; of several protocols, where the config names several, one after another.
+      clips, classes: the labelled clips, sorted by id, and the class index of each.
+      folds: fold table; where the config names several protocols, their folds one after another.
       data: all examples of the streams in use.
-      num_undecodable, num_without_face: clips without an example, and clips in which no face was found.
-      inner: of each fold, the training clips of each inner fold's own test part; empty where no stage asks for any.
+      num_undecodable, num_without_face: number of clips without an example, and of clips in which no face was found.
+      inner: for each fold, the clips of the test part of each inner fold; empty where no stage needs inner folds.
     """
 
     blueprint: Blueprint
@@ -69,10 +69,12 @@ class GridPlan:
         return self.blueprint.recipe(stage, trial.fields, num_clips=len(self.clips), length_limits=limits)
 
     def inputs(self, stage: Stage, trials: Sequence[Trial]) -> list[TrialInputs]:
-        """Return what each of these trials of a stage trains on and selects by; examples with nothing in the stage's streams are left out.
+        """Return the training and selection examples and the hyper-parameters of these trials of a stage.
+
+        Training examples without a real step in the stage's streams are left out.
 
         Raises:
-          ValueError: no training clip of a fold has anything in the stage's streams.
+          ValueError: no training clip of a fold has a real step in the stage's streams.
         """
         data = self.data.only(stage.streams)
         parts = []
@@ -82,9 +84,12 @@ class GridPlan:
             rows = rows[data.usable[rows]]
             if not len(rows):
                 fold = self.folds.folds[trial.fold].name
-                raise ValueError(f"protocol {self.folds.protocol}, fold {fold}: no training clip has anything in {stage.streams}")
+                raise ValueError(
+                    f"protocol {self.folds.protocol}, fold {fold}: expected training clips with data in the streams {stage.streams}, found "
+                    "none; choose other views, or check the media of the corpus"
+                )
             parts.append((rows, data.examples_of(select)))
-        # What neither a sweep nor a search varies may differ from stage to stage.
+        # Hyper-parameters that are neither swept nor searched may differ between stages.
         own = self.blueprint.experiment_of(stage).train
         varied = self.blueprint.variation.varied_numbers
         return make_inputs(
@@ -98,7 +103,7 @@ class GridPlan:
         )
 
     def part_clips(self, stage: Stage, trial: Trial) -> tuple[Sequence[str], Sequence[str]]:
-        """Return the clips that a trial of a stage trains on, and those that it selects epochs, weights and settings by."""
+        """Return the clips that a trial of a stage is trained on, and those on which its epochs, weights and settings are selected."""
         fold = self.folds.folds[trial.fold]
         selection = self.experiment.protocol.select
         if stage.part == "stack":
@@ -111,7 +116,7 @@ class GridPlan:
         return train, getattr(fold, selection)
 
     def validation_clips(self, stage: Stage, trial: Trial) -> Sequence[str]:
-        """Return the clips of the validation part that a trial of a stage is not trained on, whatever it selects by."""
+        """Return the clips of the validation part that a trial of a stage is not trained on, whichever part it selects on."""
         return self._stacking_parts(trial)[1] if stage.part == "stack" else self.folds.folds[trial.fold].validation
 
     def test_rows(self, trial: Trial) -> np.ndarray:
@@ -129,11 +134,11 @@ class GridPlan:
 
 
 def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
-    """Work out a run.
+    """Return the plan of a run.
 
     Raises:
-      ValueError: the config does not fit together or does not fit the corpus.
-      LeakError: the folds share what the protocol promises to keep apart.
+      ValueError: fields of the config contradict each other or do not fit the corpus.
+      LeakError: parts of a fold share speakers or clips, are empty or leave clips out.
     """
     check_experiment(experiment)
     variation, stages = variation_of(experiment), stages_of(experiment)
@@ -144,7 +149,7 @@ def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
     grid = make_grid(experiment, variation, stages, len(folds.folds))
     inner = [inner_folds(table, fold, clips, classes, grid.num_inner) for table in folds.tables for fold in table.folds if grid.num_inner]
     used = {clip.clip_id for clip in clips}
-    # (clip, kind): damage of a clip's picture must not hide damage of its sound.
+    # Pairs (clip, kind), because a clip may have damage of several kinds, in its sound and in its picture.
     damaged = {(clip_id, one.kind) for found in prepared.sets.values() for clip_id, one in found.damage.items() if clip_id in used}
     return GridPlan(
         blueprint=Blueprint(
@@ -167,10 +172,10 @@ def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
 
 
 def load_data(experiment: Experiment, clips: Sequence[Clip], classes: Sequence[int], prepared: PreparedCorpus) -> Feed:
-    """Return all examples of the streams in use; z-scored speaker by speaker where a stream asks for it.
+    """Return all examples of the streams in use, z-scored by speaker where `streams.<name>.per_speaker` is set.
 
     Raises:
-      ValueError: a stream that is to be z-scored by speaker stays on disk, is of pictures, or has a clip without a speaker.
+      ValueError: a stream that is to be z-scored by speaker is streamed from disk, has pictures, or has a clip without a speaker.
     """
     data = open_feed(experiment.devices.feed, clips, classes, prepared.sets)
     names = tuple(name for name, stream in experiment.streams_in_use.items() if stream.per_speaker)
@@ -178,11 +183,11 @@ def load_data(experiment: Experiment, clips: Sequence[Clip], classes: Sequence[i
 
 
 def check_experiment(experiment: Experiment) -> None:
-    """Check all of a config that can be checked without the corpus, before hours go into preparing or training.
+    """Check everything in a config that can be checked without the corpus, before hours of preparing and training.
 
     Raises:
-      ValueError: a value that there is not; stages, overrides, sweeps and searches that do not go together; or one of them changes what a
-        stream's features are made of, which all trials share.
+      ValueError: an unknown value; stages, overrides, sweeps and searches that contradict each other; or one of them changes the encoder or
+        view of a stream's features, which all trials share.
     """
     if experiment.protocol.select not in ("validation", "test"):
         raise ValueError(f"protocol.select must be 'validation' or 'test', got {experiment.protocol.select!r}")
@@ -194,7 +199,10 @@ def check_experiment(experiment: Experiment) -> None:
         own = experiment.search
         check_search(num_settings=own.num_settings, batch=own.batch, sampler=own.sampler, lease_s=own.lease_s)
         if "svm" in experiment.train.stages:
-            raise ValueError("search.space is for networks: the stage 'svm' tries its own few numbers on the validation part")
+            raise ValueError(
+                "search.space searches fields of networks, and the stage 'svm' has none (it selects its C on the validation part itself); "
+                'set --config.search.space="()"'
+            )
     blueprint = Blueprint(experiment, variation, label_set(experiment.corpus.label_set), stages, {}, {})
     shared = {stream: sources_of(experiment, stream) for stream in experiment.system.streams}
     for stage in stages:
@@ -208,7 +216,7 @@ def check_experiment(experiment: Experiment) -> None:
                 if sources_of(own_experiment, stream) != shared[stream]:
                     raise ValueError(
                         f"a sweep, search or train.overrides changes the frozen encoder of the {stream} stream (streams.{stream}.encoder, "
-                        "encoder_trained_from or encoder_beside); its features are made once for all trials, so make it two experiments"
+                        "encoder_trained_from or encoder_beside), but its features are made once for all trials; run separate experiments"
                     )
 
 

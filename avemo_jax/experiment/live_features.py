@@ -1,4 +1,4 @@
-"""The streams of a system from new media: views go through the frozen encoders while the file is read."""
+"""The streams of a system for new media: views go through the frozen encoders while the file is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Recordings(Protocol):
 
     @property
     def views(self) -> Mapping[str, tuple[tuple[int, ...], str]]:
-        """View -> (step_shape, dtype)."""
+        """Name of a view -> (step_shape, dtype)."""
 
     @property
     def segment_s(self) -> float:
@@ -27,10 +27,10 @@ class Recordings(Protocol):
 
     @property
     def step_s(self) -> float | None:
-        """None where segments follow each other, else the length of a step in s; see Ensemble."""
+        """None where segments follow each other without overlap, else the length of a step in s; see `Ensemble`."""
 
     def open(self, path: Path) -> tuple[Mapping[str, Iterable[Segment]], list[Damage]]:
-        """Return the views of a file, and a list that is filled with its damage while they are read."""
+        """Return the views of a file, and a list to which its damage is added while the views are read."""
 
 
 def views_of(experiment: Experiment) -> tuple[str, ...]:
@@ -39,18 +39,18 @@ def views_of(experiment: Experiment) -> tuple[str, ...]:
 
 
 def encodes(experiment: Experiment) -> bool:
-    """Return whether any stream is made by a frozen encoder."""
+    """Return whether any stream has a frozen encoder."""
     return any(source.encoder is not None for stream in experiment.system.streams for source in sources_of(experiment, stream))
 
 
 class LiveFeatures:
-    """The streams of a system, made of any media file.
+    """The streams of a system for any media file.
 
     Attributes:
       steps: stream -> (step_shape, dtype) of the networks' inputs.
 
     Raises:
-      MissingAsset, ValueError: the weights of an encoder are not there or do not fit.
+      MissingAsset, ValueError: the weights of an encoder are missing or do not fit.
     """
 
     def __init__(self, experiment: Experiment, recordings: Recordings):
@@ -66,7 +66,7 @@ class LiveFeatures:
         self._widths = {stream: part_widths(experiment, stream, recordings.views) for stream in self._sources}
 
     def open(self, path: Path) -> tuple[dict[str, Iterator[Segment]], list[Damage]]:
-        """Return the streams of a file, made while they are read, and a list that is filled with its damage."""
+        """Return the streams of a file, computed while they are read, and a list to which its damage is added."""
         views, problems = self._recordings.open(path)
         wanted = [one.view for sources in self._sources.values() for one in sources]
         copies = {view: list(itertools.tee(_numbered(pieces), wanted.count(view))) for view, pieces in views.items()}
@@ -81,5 +81,5 @@ class LiveFeatures:
 
 
 def _numbered(pieces: Iterable[Segment]) -> Iterator[Example]:
-    """Number the segments, as `joined` expects."""
+    """Yield the segments as numbered examples, as `joined` expects."""
     return (Example("", number, piece.values, piece.mask, piece.times_s) for number, piece in enumerate(pieces))

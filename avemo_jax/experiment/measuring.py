@@ -1,4 +1,4 @@
-"""From trained stages to a measured run: predictions, results, baseline and report."""
+"""Evaluation of a trained run: predictions, results, baseline and report."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ LOG = logging.getLogger(__name__)
 def measure_run(
     plan: GridPlan, run: RunDirectory, prepared: PreparedCorpus, outcomes: Sequence[Outcome], findings: list[Finding]
 ) -> RunResults:
-    """Predict the test parts, write predictions, results and report, and print the table.
+    """Predict the test parts, write predictions, results and report, and print the table; return the results.
 
-    Of several protocols the last one is the run's own; the others stand beside it.
+    Where the config names several protocols, the main results are those of the last one, and `RunResults.protocols` has those of all.
     """
     outcome = outcomes[-1]
     spans = plan.folds.spans()
@@ -86,7 +86,7 @@ def measure_run(
 
 
 def predictions_name(plan: GridPlan, table: FoldTable) -> str:
-    """File of a protocol's predictions: predictions.csv for the run's own, which is the last one that the config names."""
+    """Return the file name of a protocol's predictions: predictions.csv for the last protocol, which gives the main results."""
     return "predictions.csv" if table is plan.folds.tables[-1] else f"predictions-{table.protocol}.csv"
 
 
@@ -104,14 +104,14 @@ def _protocol_result(results: RunResults, table: FoldTable) -> ProtocolResult:
 
 
 def _baseline(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findings: list[Finding]) -> RunResults | None:
-    """The classical baseline's results on the same folds; None where there is no sound, or a fold is too poor to fit it on."""
-    if prepared.functionals is None or plan.stages[-1].part == "svm":  # which is this very row
+    """Return the classical baseline's results on the same folds; None where there is no sound, or where it cannot be fitted."""
+    if prepared.functionals is None or plan.stages[-1].part == "svm":  # the system is the baseline itself
         return None
     started = time.perf_counter()
     try:
         predictions = baseline_predictions(plan, prepared.functionals, table.folds)
     except ValueError as error:
-        LOG.warning("no row of the classical baseline: %s", error)
+        LOG.warning("the classical baseline is left out: %s", error)
         return None
     facts = _facts(plan, table, findings) | {"system": "functionals_svm"}
     return summarise(predictions, RunFacts(**facts, num_params=0, seconds=time.perf_counter() - started))
@@ -136,7 +136,7 @@ def _facts(plan: GridPlan, table: FoldTable, findings: list[Finding]) -> dict[st
 
 
 def run_hashes(plan: GridPlan, prepared: PreparedCorpus) -> dict[str, Any]:
-    """What a run is tied to: its prepared sets, its folds, its grid."""
+    """Return the facts that a run directory must agree with: hashes of its prepared sets and folds, and the size of its grid."""
     return {
         "prepared_sets": {stream: one.manifest.content_hash for stream, one in prepared.sets.items()},
         "prepared_keys": {stream: one.manifest.key for stream, one in prepared.sets.items()},

@@ -1,4 +1,4 @@
-"""How many trials fit into a device's memory together, and so how a run is cut into trial groups."""
+"""The size of trial groups: as many trials as fit into a device's memory together."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from avemo_jax.training.trials import Trial, trial_groups
 
 
 def make_layout(plan: GridPlan, needs: Mapping[str, Sequence[memory.Need]], *, num_processes: int) -> Layout:
-    """Cut a run that begins.
+    """Return the layout of a new run.
 
     Args:
-      needs: stage -> what a trial of each of its programs needs, from `estimate_needs`.
-      num_processes: that share it; there are no more shares than trials.
+      needs: stage -> memory of a trial of each of its programs, from `estimate_needs`.
+      num_processes: number of processes that share the run; there are at most as many shares as trials.
     """
     num_shares = min(num_processes, len(plan.trials)) if any(map(is_network, plan.stages)) else 1
     unlimited = Layout(num_shares)
@@ -34,14 +34,14 @@ def make_layout(plan: GridPlan, needs: Mapping[str, Sequence[memory.Need]], *, n
 
 
 def execution_of(plan: GridPlan, stage: Stage, trial: Trial) -> Execution:
-    """Return how the trials of a program are executed."""
+    """Return the execution of a program's trials."""
     experiment = plan.blueprint.experiment_of(stage, trial.fields)
     convolves = any(trained_encoder(experiment, stream) for stream in stage.streams)
     return choose_execution(plan.experiment.devices.execution, backend=jax.default_backend(), convolves=convolves)
 
 
 def estimate_needs(plan: GridPlan) -> dict[str, list[memory.Need]]:
-    """Return stage -> what a trial of each of its programs needs; nothing is compiled and nothing put on a device."""
+    """Return stage -> memory of a trial of each of its programs, without compiling or using a device."""
     needs: dict[str, list[memory.Need]] = {}
     for stage in filter(is_network, plan.stages):
         trials = plan.grid.trials_of(stage)
@@ -50,7 +50,7 @@ def estimate_needs(plan: GridPlan) -> dict[str, list[memory.Need]]:
 
 
 def estimate_need(plan: GridPlan, stage: Stage, trial: Trial) -> memory.Need:
-    """Return what a trial of a stage needs."""
+    """Return the memory of a trial of a stage."""
     (inputs,) = plan.inputs(stage, [trial])
     net, recipe = plan.blueprint.net(stage, trial.fields), plan.recipe(stage, trial)
     return programs.estimate_memory(net, recipe, plan.data.only(stage.streams), inputs, data_shards=plan.experiment.devices.data_shards)
@@ -63,7 +63,7 @@ def num_fitting(plan: GridPlan, stage: Stage, need: memory.Need, num_trials: int
 
 
 def spread(plan: GridPlan, stage: Stage) -> dict[str, int]:
-    """Return how many trials are in a step at the same time, and over how many devices trials are spread."""
+    """Return how many trials compute a step at the same time, and over how many devices trials are spread."""
     trials = plan.grid.trials_of(stage)
     return programs.spread(
         plan.data, execution_of(plan, stage, trials[0]), num_trials=len(trials), data_shards=plan.experiment.devices.data_shards

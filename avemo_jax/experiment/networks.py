@@ -1,4 +1,4 @@
-"""From the config to networks: the branches, their fusion, the encoders that are frozen and those that are trained with the network."""
+"""Networks from the config: branches, fusion, frozen encoders, and encoders that are trained with the network."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ def trained_encoder(experiment: Experiment, name: str) -> EncoderSpec | None:
     """Return the encoder with published weights that is trained inside the network of the stream `name`, or None.
 
     Raises:
-      ValueError: encoder_trained_from where there is no such encoder, or not one of its end points up to the one that is used.
+      ValueError: encoder_trained_from is set for an encoder without published weights, or names no end point up to the one that is used.
     """
     stream = experiment.streams[name]
     start = stream.encoder_trained_from
     if stream.encoder not in ENCODERS:
         if start:
             raise ValueError(
-                f"streams.{name}.encoder_trained_from={start!r} is for encoders with published weights ({', '.join(ENCODERS)}); "
-                f"streams.{name}.encoder is {stream.encoder!r}"
+                f"streams.{name}.encoder_trained_from={start!r} needs an encoder with published weights ({', '.join(ENCODERS)}), got "
+                f"streams.{name}.encoder={stream.encoder!r}"
             )
         return None
     if not start:
         return None
     spec = encoder_spec(experiment, stream.encoder)
     points = spec.record.end_points
-    points = points[: points.index(spec.features) + 1]  # what lies beyond has no weights
+    points = points[: points.index(spec.features) + 1]  # later layers are no part of the network
     if start != "all" and start not in points:
         raise ValueError(f"streams.{name}.encoder_trained_from must be 'all' or one of {points} of {spec.name}, got {start!r}")
     return spec
 
 
 def held_parameters(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> tuple[tuple[str, ...], ...]:
-    """Return the paths of the modules of a trained encoder that lie before `encoder_trained_from` and so stay as they are."""
+    """Return the paths of the frozen modules of a trained encoder: those up to the end point before `encoder_trained_from`."""
     spec = trained_encoder(experiment, name)
     start = experiment.streams[name].encoder_trained_from
     if spec is None or start == "all":
@@ -71,12 +71,12 @@ def held_parameters(experiment: Experiment, name: str, step_shape: tuple[int, ..
 
 
 def encoder_path(stream: str, spec: EncoderSpec) -> tuple[str, ...]:
-    """Return where a stream's network has its encoder in the parameter tree."""
+    """Return the path of a stream's encoder in the parameter tree of its network."""
     return (stream, "context", "encoder", spec.name)
 
 
 def standardization(name: str, stream: Stream) -> str:
-    """Return what a stream is z-scored by; an encoder inside the network expects its view as it is.
+    """Return how a stream is z-scored; "none" for an encoder inside the network, which expects the values of its view.
 
     Raises:
       ValueError: an unknown kind.
@@ -89,8 +89,8 @@ def standardization(name: str, stream: Stream) -> str:
 def make_net(experiment: Experiment, stage: Stage, num_classes: int) -> EmotionNet:
     """Return the network of a stage."""
     branches = {name: _branch(experiment, name) for name in stage.streams}
-    held = tuple(name for name in stage.streams if (name,) in stage.frozen)
-    return EmotionNet(num_classes, streams=branches, fusion=FusionSpec.of(experiment.fusion), held=held)
+    frozen = tuple(name for name in stage.streams if (name,) in stage.frozen)
+    return EmotionNet(num_classes, streams=branches, fusion=FusionSpec.of(experiment.fusion), held=frozen)
 
 
 def _branch(experiment: Experiment, name: str) -> BranchSpec:

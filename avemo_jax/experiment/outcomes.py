@@ -1,4 +1,4 @@
-"""Finished stages: probabilities of any examples by each of their trials, whatever kind of stage it is."""
+"""Finished stages of every kind, with one interface: the probabilities of any examples by each of their trials."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from avemo_jax.training.stage import Stage
 from avemo_jax.training.state import TrialState
 from avemo_jax.training.trials import Trial
 
-_ROWS_AT_ONCE = 1024  # examples that are averaged together
+_ROWS_AT_ONCE = 1024  # examples that are loaded together
 
 
 class Outcome(Protocol):
-    """A finished stage. Positions are those of `plan.trials`, and beyond them those of trials of inner folds."""
+    """A finished stage; positions are those of `plan.trials`, followed by those of trials of inner folds."""
 
     @property
     def stage(self) -> Stage: ...
 
     @property
     def num_params(self) -> int:
-        """Parameters of one trial's model, of the largest where a sweep changes their number."""
+        """Number of parameters of one trial's model; of the largest one where a sweep changes the number."""
 
     def score(self, position: int) -> float:
         """Return the selection metric of a trial, higher is better."""
@@ -58,7 +58,7 @@ class NetworkOutcome:
 
     @functools.cached_property
     def state_of(self) -> dict[int, TrialState]:
-        """State of each trial by its position; of one process's share alone where it is all that there is."""
+        """State of each trial by its position; only of this process's trials before those of other processes are read."""
         return dict(pair for group in self.groups for pair in zip(group.positions, group.states, strict=True))
 
     @functools.cached_property
@@ -91,7 +91,7 @@ class NetworkOutcome:
 
 @dataclasses.dataclass(frozen=True)
 class LateOutcome:
-    """Earlier stages whose probabilities are joined by a fitted rule, one a trial."""
+    """Earlier stages and, for each trial, the fitted rule that joins their probabilities."""
 
     stage: Stage
     earlier: Sequence[NetworkOutcome]
@@ -119,7 +119,7 @@ class LateOutcome:
 
 @dataclasses.dataclass(frozen=True)
 class SvmOutcome:
-    """The classical system: one machine a fold; seeds change nothing."""
+    """The classical system: one SVM a fold, which does not depend on the seed."""
 
     stage: Stage
     svms: Sequence[FittedSvm]
@@ -144,7 +144,7 @@ class SvmOutcome:
 
 
 def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) -> LateOutcome:
-    """Fit the rule of each trial on predictions of training clips by the trials of inner folds, which have not seen them.
+    """Return late fusion, with the rule of each trial fitted on out-of-fold predictions of the training part by the inner folds' trials.
 
     The test part is not used: weights are fitted on the training part, and the score is that of the selection part.
     """
@@ -152,11 +152,11 @@ def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) ->
     joiners, scores = [], []
     num_inner = len(plan.inner[0])
     for position, trial in enumerate(plan.trials):
-        unseen = [plan.data.examples_of(clip_ids) for clip_ids in plan.inner[trial.fold]]
+        out_of_fold = [plan.data.examples_of(clip_ids) for clip_ids in plan.inner[trial.fold]]
+        # The trials of a stage are in the order of `with_inner_trials`: first the grid, then the inner folds of each of its trials.
         inner = [len(plan.trials) + position * num_inner + index for index in range(num_inner)]
-        # A stage's own trials lie in the order of `with_inner_trials`: first the grid, then the inner folds of each of its trials.
-        probabilities = [np.concatenate(one.probabilities(inner, unseen)) for one in earlier]
-        joiners.append(fit_rule(rule, *_clip_level(plan, np.concatenate(unseen), probabilities), metric=metric))
+        probabilities = [np.concatenate(one.probabilities(inner, out_of_fold)) for one in earlier]
+        joiners.append(fit_rule(rule, *_clip_level(plan, np.concatenate(out_of_fold), probabilities), metric=metric))
         select = plan.data.examples_of(plan.part_clips(stage, trial)[1])
         selected = [one.probabilities([position], [select])[0] for one in earlier]
         label, (joined,) = _clip_level(plan, select, [joiners[-1].join(selected)])
@@ -165,12 +165,12 @@ def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) ->
 
 
 def restore_late(stage: Stage, earlier: Sequence[NetworkOutcome], content: Sequence[Mapping[str, Any]]) -> LateOutcome:
-    """Return the outcome that `LateOutcome.as_json` has written."""
+    """Return the outcome from the content that `LateOutcome.as_json` has written."""
     return LateOutcome(stage, earlier, [rule_from_json(one) for one in content], [float(one["score"]) for one in content])
 
 
 def fit_svms(plan: GridPlan, stage: Stage) -> SvmOutcome:
-    """Fit the classical system: the mean over an example's real steps into a support vector machine, fold after fold.
+    """Return the classical system: for each fold an SVM fitted on the means over each example's real steps.
 
     Raises:
       ValueError: a fold cannot be fitted.
@@ -208,7 +208,7 @@ def svm_features(plan: GridPlan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counted(metric: str) -> str:
-    """Return the metric by which SVMs are selected: `metric`, or UAR where `metric` is one of probabilities."""
+    """Return the metric by which SVMs are selected: `metric`, or UAR where `metric` needs probabilities."""
     return "uar" if metric_named(metric).from_confusion is None else metric
 
 

@@ -1,4 +1,4 @@
-"""The plan of a run as people read it before it starts."""
+"""The plan of a run as text, which is logged before the run starts."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from avemo_jax.training.trials import trial_groups
 def describe_plan(
     plan: GridPlan, layout: Layout, needs: Mapping[str, Sequence[memory.Need]], rows: Sequence[Mapping[str, Any]], *, num_processes: int
 ) -> str:
-    """Return for each stage its trials, groups, programs, memory, and the time that is left.
+    """Return, for each stage, its trials, groups, programs, memory, and the time that is left, as text.
 
     Args:
-      needs: stage -> what a trial of each of its programs needs.
-      rows: of metrics.jsonl, as far as there are any; a run that is resumed knows by them how long an epoch takes.
-      num_processes: processes at hand.
+      needs: stage -> memory of a trial of each of its programs.
+      rows: existing rows of metrics.jsonl, from which a resumed run estimates the time of an epoch.
+      num_processes: number of processes that share the run.
     """
     limit = memory.device_bytes(plan.experiment.devices.memory_gib)
     folds, seeds, settings = (len({getattr(trial, name) for trial in plan.trials}) for name in ("fold", "seed", "setting"))
     lines = [f"plan: {len(plan.trials)} trials ({folds} folds x {seeds} seeds x {settings} settings)"]
     if layout.num_shares > 1 or num_processes > 1:
         sizes = np.bincount(list(shares_of(plan.trials, layout.num_shares).values())).tolist()
-        idle = "" if num_processes <= layout.num_shares else f"; {num_processes - layout.num_shares} of them have nothing to train"
+        idle = "" if num_processes <= layout.num_shares else f"; {num_processes - layout.num_shares} of them are idle"
         lines[0] += f" in {layout.num_shares} shares of {format_range(sizes)} over {num_processes} processes{idle}"
     for stage in plan.stages:
         if not is_network(stage):
@@ -46,7 +46,7 @@ def describe_plan(
             for group in groups
             if group.program == tuple(program)
         )
-        over = "" if num_bytes <= limit else " (MORE than there is; a smaller train.batch_size or more devices would help)"
+        over = "" if num_bytes <= limit else " (MORE than available; reduce --config.train.batch_size or use more devices)"
         lines.append(
             f"  {stage.name}: {len(trials)} trials in {count_of(len(groups), 'group')} of {format_range([one.size for one in groups])} "
             f"({count_of(num_programs, 'program')} to compile); about {num_bytes / 2**30:.2g} of {limit / 2**30:.2g} GiB a device{over}; "
@@ -65,4 +65,4 @@ def _time_left(plan: GridPlan, stage: Stage, rows: Sequence[Mapping[str, Any]], 
     if left <= 0:
         return "trained"
     seconds = left * float(np.median([row["seconds"] for row in own])) / num_busy
-    return f"at most {format_duration(seconds)} left, by the epochs that are done"
+    return f"at most {format_duration(seconds)} left, from the time of the finished epochs"

@@ -1,4 +1,4 @@
-"""From the probabilities of trials to the predictions of a run."""
+"""Predictions of a run from the probabilities of its trials."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from avemo_jax.training.trials import Trial
 
 
 def chosen_trials(trials: Sequence[Trial], score: Callable[[int], float]) -> list[int]:
-    """Positions of one trial for each (fold, seed): of several settings the one with the best selection metric."""
+    """Return the positions of one trial for each (fold, seed): of several settings the one with the best selection metric."""
     best: dict[tuple[int, int], int] = {}
     for position, trial in enumerate(trials):
-        rival = best.get((trial.fold, trial.seed))
-        if rival is None or score(position) > score(rival):
+        leading = best.get((trial.fold, trial.seed))
+        if leading is None or score(position) > score(leading):
             best[trial.fold, trial.seed] = position
     return sorted(best.values())
 
@@ -26,10 +26,10 @@ def chosen_trials(trials: Sequence[Trial], score: Callable[[int], float]) -> lis
 def predict_tests(
     plan: GridPlan, outcome: Outcome, positions: Sequence[int] | None = None, *, folds: Container[int] | None = None
 ) -> Predictions:
-    """Predict the test part of every fold with the best weights of its chosen trial, or of the trials at these positions.
+    """Return predictions of the test part of every fold, with the best weights of its chosen trial or of the trials at `positions`.
 
     Args:
-      folds: indices of the folds to predict, all where None.
+      folds: indices of the folds to predict; all where None.
     """
     chosen = chosen_trials(plan.trials, outcome.score) if positions is None else list(positions)
     chosen = [position for position in chosen if folds is None or plan.trials[position].fold in folds]
@@ -39,10 +39,10 @@ def predict_tests(
 def predict_tests_and_validation(
     plan: GridPlan, outcome: Outcome, *, folds: Container[int] | None = None
 ) -> tuple[Predictions, Predictions]:
-    """Predict the test part of every fold, as `predict_tests`, and what its trial may be calibrated on: its validation part."""
+    """Return predictions of the test part of every fold, as `predict_tests`, and of its validation part, for calibration."""
     chosen = [position for position in chosen_trials(plan.trials, outcome.score) if folds is None or plan.trials[position].fold in folds]
     trials = [plan.trials[position] for position in chosen]
-    # Together, so that nothing is compiled twice.
+    # Both parts are predicted together, so that nothing is compiled twice.
     rows = [np.concatenate([plan.test_rows(trial), plan.data.examples_of(plan.validation_clips(outcome.stage, trial))]) for trial in trials]
     predictions = predict_parts(plan, outcome, chosen, rows)
     is_tested = np.zeros(len(predictions.clip), dtype=bool)
@@ -52,7 +52,7 @@ def predict_tests_and_validation(
 
 
 def predict_parts(plan: GridPlan, outcome: Outcome, positions: Sequence[int], rows: Sequence[np.ndarray]) -> Predictions:
-    """Predict the examples `rows` with each of these trials, clip by clip."""
+    """Return predictions, clip by clip, of the examples `rows` by each of these trials."""
     clip = plan.data.clip
     clip_probabilities = []
     for position, own, values in zip(positions, rows, outcome.probabilities(positions, rows), strict=True):

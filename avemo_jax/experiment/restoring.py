@@ -1,4 +1,4 @@
-"""Trained states of a run, read from its checkpoints: networks are known from the blueprint, so no corpus is needed."""
+"""Trained states of a run, read from its checkpoints; the blueprint defines the networks, so no corpus is needed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def restore_states(blueprint: Blueprint, grid: Grid, stage: Stage, workdir: Path
 
     Raises:
       FileNotFoundError: training has not finished.
-      DamagedCheckpoint: no checkpoint of the stage is whole.
-      ForeignCheckpoint: one belongs to another run, stage, epoch or trials.
+      DamagedCheckpoint: all checkpoints of the stage are damaged.
+      ForeignCheckpoint: a checkpoint belongs to another run, stage, epoch or trials.
     """
     train = blueprint.experiment_of(stage).train
     trials = grid.trials_of(stage)
@@ -47,7 +47,7 @@ def restore_states(blueprint: Blueprint, grid: Grid, stage: Stage, workdir: Path
 
 
 def stored_groups(grid: Grid, stage: Stage, workdir: Path) -> list[TrialGroup]:
-    """Return the trial groups of a stage as the run was cut when it began."""
+    """Return the trial groups of a stage, by the layout that was stored when the run began."""
     path = workdir / "run.json"
     return stage_groups(grid, stage, layout_of(json.loads(path.read_text()) if path.is_file() else {}))
 
@@ -65,6 +65,9 @@ def read_late(workdir: Path) -> list[Mapping[str, Any]]:
 
 
 def open_checkpoints(workdir: Path, name: str, trials: Sequence[Trial], *, keep: int) -> Checkpoints:
-    """Return the checkpoints of a trial group, tied to the run and to these trials; the clips of a fold are in the run's fold hash."""
+    """Return the checkpoints of a trial group, which store the run and these trials as their owner.
+
+    The owner needs no clips, because the run's fold hash covers the clips of each fold.
+    """
     own = [dataclasses.asdict(trial) | {"hyper": {key: float(value) for key, value in trial.hyper.items()}} for trial in trials]
     return Checkpoints(workdir / "checkpoints" / name, keep=keep, warn=LOG.warning, owner=read_owner(workdir) | {"trials": own})

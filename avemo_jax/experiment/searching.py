@@ -1,8 +1,8 @@
-"""Adaptive search within an experiment: each fold looks for its own setting, and the grid is then trained with what was chosen.
+"""Adaptive search within an experiment: each fold searches for its own setting, and the grid is then trained with the chosen settings.
 
-A round's settings of all folds and seeds are one batch of trials of one program, compiled once, or where that does not fit into memory
-several of equal size. Systems of several stages are searched as they are swept: a setting holds in all stages, and is judged by the last
-one.
+The settings of all folds and seeds in a round are one trial group of one program, which is compiled once, or several groups of equal size
+where that does not fit into memory. In systems of several stages, a setting holds in all stages, and its value is the selection metric of
+the last one.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ from avemo_jax.training.trials import Trial, trial_groups
 
 LOG = logging.getLogger(__name__)
 SEARCH_FILE = "search.json"
-Kind = tuple[str, tuple[tuple[str, Any], ...]]  # what decides about a program: the stage, and fields that change shapes
+Kind = tuple[str, tuple[tuple[str, Any], ...]]  # identifies a program: the stage, and the fields that change it
 
 
 def search(plan: GridPlan, run: RunDirectory, hashes: Mapping[str, Any]) -> GridPlan:
-    """Search what is left of a run's search, write search.json, and give the plan with each fold's chosen setting.
+    """Finish a run's search, write search.json, and return the plan with each fold's chosen setting.
 
-    A plan that searches nothing comes back as it is, and a search that is finished is read.
+    A plan without a search is returned unchanged, and a finished search is read from search.json.
 
     Args:
-      hashes: what the run is tied to, see `run_hashes`.
+      hashes: facts that the stored search must agree with, see `run_hashes`.
     """
     if not plan.blueprint.variation.axes:
         return plan
@@ -67,30 +67,30 @@ def search(plan: GridPlan, run: RunDirectory, hashes: Mapping[str, Any]) -> Grid
 
 
 def add_to_search(plan: GridPlan, hashes: Mapping[str, Any]) -> None:
-    """Work on a search beside other processes, until all of it is finished; writes nothing but into its storage."""
+    """Work on a search together with other processes until it is finished; write only to its storage."""
     check_shared(plan.experiment)
     _search(plan, plan.experiment.search.storage, hashes)
-    LOG.info("the search is finished; the run that it belongs to trains what was chosen")
+    LOG.info("the search is finished; its run trains the chosen settings")
 
 
 def check_shared(experiment: Experiment) -> None:
-    """Check that a config has a search that several processes may share.
+    """Check that a config has a search that several processes can share.
 
     Raises:
-      ValueError: there is nothing to search, or its storage serves one process.
+      ValueError: search.space is empty, or the storage supports only one process.
     """
     address = experiment.search.storage
     if not variation_of(experiment).axes:
-        raise ValueError("nothing to search: --config.search.space is empty, e.g. \"('learning_rate=1e-4..1e-2 log',)\"")
+        raise ValueError("nothing to search: --config.search.space is empty; set it, for example to \"('learning_rate=1e-4..1e-2 log',)\"")
     if not address or is_single_process(address):
         raise ValueError(
-            "--mode=search adds to a search that several processes share, and SQLite serves one; start a server and set "
-            "--config.search.storage=postgresql+psycopg://user@host/database, or search alone with --mode=train"
+            "--mode=search joins a search that several processes share, and SQLite supports only one; start a server and set "
+            "--config.search.storage=postgresql+psycopg://user@host/database, or search in one process with --mode=train"
         )
 
 
 def with_chosen(plan: GridPlan, workdir: Path) -> GridPlan:
-    """Return the plan with the settings that a finished search chose; a plan that searches nothing is returned as it is.
+    """Return the plan with the settings that a finished search chose; a plan without a search is returned unchanged.
 
     Raises:
       FileNotFoundError: the search has not finished.
@@ -113,10 +113,10 @@ def chosen_grid(experiment: Experiment, variation: Variation, grid: Grid, workdi
 
 
 def summarise_search(plan: GridPlan, workdir: Path, folds: Container[int]) -> tuple[SearchResult, ...]:
-    """Return the setting that each fold's search selected, with its validation score; () where nothing is searched.
+    """Return the setting that each fold's search selected, with its selection metric; () where nothing is searched.
 
     Args:
-      folds: indices of the folds that count.
+      folds: indices of the folds to include.
     """
     if not plan.blueprint.variation.axes:
         return ()
@@ -141,11 +141,11 @@ def summarise_search(plan: GridPlan, workdir: Path, folds: Container[int]) -> tu
 
 
 def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str, Any]:
-    """Work on the search until it is finished; its content of search.json."""
+    """Work on the search until it is finished; return the content of search.json."""
     if jax.process_count() > 1:
         raise ValueError(
-            "a search runs in one JAX process; many of them join one search with --mode=search and a storage that all of them reach, "
-            "without jax.distributed"
+            "a search cannot run in several processes of jax.distributed; start processes without it (devices.distributed=False) that join "
+            "one search with --mode=search and a search.storage that all of them reach"
         )
     own, axes = plan.experiment.search, plan.blueprint.variation.axes
     folds = range(len(plan.folds.folds))
@@ -166,7 +166,7 @@ def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str
         found = [studies.settings(fold) for fold in folds]
     for fold, settings in zip(plan.folds.folds, found, strict=True):
         if _finite(chosen(settings).value) is None:
-            LOG.warning("fold %s: no setting of the search has learnt anything; smaller learning rates may", fold.name)
+            LOG.warning("fold %s: all settings of the search have failed; search smaller learning rates", fold.name)
     facts = {name: to_plain(getattr(own, name)) for name in ("space", "num_settings", "batch", "sampler", "seed")}
     return facts | {
         "storage": redacted(own.storage) or "search.db",
@@ -186,11 +186,11 @@ def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str
 
 
 class Trainer:
-    """Trains rounds of settings, each with the programs of the rounds before it.
+    """Trains rounds of settings; compiled programs are used again in later rounds.
 
     Args:
-      stop: read between epochs.
-      bar: of finished settings.
+      stop: stop request, read between epochs.
+      bar: progress bar of finished settings.
     """
 
     def __init__(self, plan: GridPlan, stop: StopRequest, bar: tqdm):
@@ -203,21 +203,21 @@ class Trainer:
         self._num_finished: int | None = None
 
     def finished(self, count: int) -> None:
-        """Show how many settings are finished, by all processes.
+        """Show how many settings all processes together have finished.
 
         Raises:
-          Preempted: a stop was asked for.
+          Preempted: the process was asked to stop.
         """
         if self._stop.signal_number is not None:
             raise Preempted(self._stop.signal_number)
         if self._num_finished is None:
-            self._bar.initial = count  # time left is worked out from what is done from here on
+            self._bar.initial = count  # the time left is estimated from later progress alone
         self._num_finished = count
         self._bar.n = count
         self._bar.refresh()
 
     def train(self, number: int, asked: Sequence[Setting]) -> dict[tuple[int, int], float]:
-        """Value of each setting, the mean over seeds of what its fold's selection part said, by (fold, slot)."""
+        """Return (fold, slot) -> value of the setting: its selection metric, averaged over seeds."""
         seeds = self._plan.experiment.train.seeds
         pairs = [(one, seed) for one in asked for seed in seeds]
         base = self._plan.trials[0]
@@ -274,7 +274,7 @@ class Trainer:
         return NetworkOutcome(stage, trained)
 
     def _in_memory(self, plan: GridPlan, stage: Stage, trials: Sequence[Trial], group: Sequence[int]) -> list[Sequence[int]]:
-        """The trials of one program, cut into batches that fit into memory."""
+        """Return the trials of one program, cut into groups that fit into memory."""
         first = trials[group[0]]
         kind = _kind(stage, first)
         if kind not in self._needs:
@@ -282,7 +282,7 @@ class Trainer:
         return in_pieces(group, num_fitting(plan, stage, self._needs[kind], len(group)))
 
     def _one_a_fold(self, like: Trial) -> list[Trial]:
-        """A trial of each fold, so that parts are padded to one length whichever folds a round has left."""
+        """Return a trial of each fold, so that parts are padded to the same length whichever folds a round has."""
         return [dataclasses.replace(like, fold=fold, inner=-1) for fold in range(len(self._plan.folds.folds))]
 
     def _published(self, plan: GridPlan, stage: Stage, trials: Sequence[Trial]) -> Any:
@@ -309,7 +309,7 @@ def _with_values(experiment: Experiment, axes: Sequence[Any], trial: Trial, valu
 
 
 def _without_storage(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the config without the fields that say where the search is stored and how its processes share it."""
+    """Return the config without the fields of the search's storage and of how its processes share it."""
     return config | {"search": {name: value for name, value in config["search"].items() if name not in ("storage", "name", "lease_s")}}
 
 

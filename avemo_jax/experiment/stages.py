@@ -35,10 +35,10 @@ LOG = logging.getLogger(__name__)
 
 
 def train_stages(plan: GridPlan, run: RunDirectory, processes: Processes = SINGLE_PROCESS) -> list[Outcome]:
-    """Train all stages, or what is left of them; returns their outcomes, in order.
+    """Train all stages, or continue their training; return their outcomes, in order.
 
-    Of several processes each trains its shares. The primary process then reads what the others have written and returns the outcomes of all
-    trials; the others return none.
+    With several processes, each trains its shares. The primary process then reads the checkpoints of the others and returns the outcomes of
+    all trials; the others return none.
     """
     layout = _settle_layout(plan, run, processes)
     finished: dict[str, NetworkOutcome] = {}
@@ -66,7 +66,7 @@ def train_stages(plan: GridPlan, run: RunDirectory, processes: Processes = SINGL
 
 
 def restore_stages(plan: GridPlan, workdir: Path) -> list[Outcome]:
-    """Restore all stages from the run directory; trains nothing.
+    """Return the outcomes of all stages, restored from the run directory without training.
 
     Raises:
       FileNotFoundError, DamagedCheckpoint, ForeignCheckpoint: as `restore_last`.
@@ -76,19 +76,19 @@ def restore_stages(plan: GridPlan, workdir: Path) -> list[Outcome]:
 
 
 def restore_last(plan: GridPlan, workdir: Path, earlier: Sequence[NetworkOutcome] | None = None) -> Outcome:
-    """Restore what the last stage needs to predict.
+    """Return the outcome of the last stage, restored from the run directory.
 
     Args:
-      earlier: the stages before it where they are restored already.
+      earlier: the stages before it, where they have been restored already.
 
     Raises:
       FileNotFoundError: training has not finished.
-      DamagedCheckpoint: no checkpoint of a stage is whole.
-      ForeignCheckpoint: one belongs to another run, stage, epoch or trials.
+      DamagedCheckpoint: all checkpoints of a stage are damaged.
+      ForeignCheckpoint: a checkpoint belongs to another run, stage, epoch or trials.
     """
     last = plan.stages[-1]
     if last.part == "svm":
-        return fit_svms(plan, last)  # seconds, and the same machines
+        return fit_svms(plan, last)  # not stored: fitting takes seconds and gives the same SVMs
     if last.part != "inner":
         return _restore_network(plan, last, workdir)
     rules = read_late(workdir)
@@ -98,7 +98,7 @@ def restore_last(plan: GridPlan, workdir: Path, earlier: Sequence[NetworkOutcome
 
 
 class Programs:
-    """The compiled programs of a stage: groups that differ in their trials alone share one, so that it is compiled once."""
+    """The compiled programs of a stage; groups that differ only in their trials share one, which is compiled once."""
 
     def __init__(self, plan: GridPlan, stage: Stage):
         self._plan, self._stage = plan, stage
@@ -110,7 +110,7 @@ class Programs:
         key = (group.program, group.size)
         if key not in self._made:
             trials = [self._trials[position] for position in group.program]
-            inputs = self._plan.inputs(self._stage, trials)  # of all trials of the program, which are padded to one length
+            inputs = self._plan.inputs(self._stage, trials)  # all trials of the program, so that they are padded to one length
             program = program_of(self._plan, self._stage, trials, inputs, num_lanes=group.size)
             self._made[key] = program, dict(zip(group.program, inputs, strict=True))
         program, inputs_of = self._made[key]
@@ -118,10 +118,10 @@ class Programs:
 
 
 def program_of(plan: GridPlan, stage: Stage, trials: Sequence[Trial], inputs: Sequence[TrialInputs], *, num_lanes: int = 0) -> Program:
-    """Return the program of trials that share all that changes a program.
+    """Return the program of these trials, which must have equal fields.
 
     Args:
-      num_lanes: trials that it is compiled for, where they run side by side; fewer are filled up.
+      num_lanes: number of trials that it is compiled for, where they run side by side; fewer trials are padded to it.
     """
     recipe = plan.recipe(stage, trials[0])
     return make_program(
@@ -136,13 +136,13 @@ def program_of(plan: GridPlan, stage: Stage, trials: Sequence[Trial], inputs: Se
 
 
 def _settle_layout(plan: GridPlan, run: RunDirectory, processes: Processes) -> Layout:
-    """Return how the run is cut, as it was when it began; logs what is to be done."""
+    """Return the layout of the run, the stored one where it is resumed; log the plan."""
     if processes.is_primary:
         needs = estimate_needs(plan)
         facts = run.read_json("run.json") if run.has("run.json") else {}
-        begun = "layout" in facts
-        layout = layout_of(facts) if begun else make_layout(plan, needs, num_processes=processes.count)
-        if not begun:
+        is_resumed = "layout" in facts
+        layout = layout_of(facts) if is_resumed else make_layout(plan, needs, num_processes=processes.count)
+        if not is_resumed:
             run.write_run_json(layout=layout.as_dict())
         LOG.info("%s", describe_plan(plan, layout, needs, _rows(run, layout), num_processes=processes.count))
     processes.barrier("planned")
@@ -155,7 +155,7 @@ def _rows(run: RunDirectory, layout: Layout) -> list[dict[str, Any]]:
 
 
 def _join_rows(plan: GridPlan, run: RunDirectory, layout: Layout) -> None:
-    """Write the rows of all shares into metrics.jsonl, in the order in which one process with all trials in one group writes them."""
+    """Write the rows of all shares into metrics.jsonl, in the order in which a single process with one group would write them."""
     order: dict[tuple[str, int], tuple[int, int]] = {}
     for place, stage in enumerate(filter(is_network, plan.stages)):
         trials = plan.grid.trials_of(stage)
@@ -168,7 +168,7 @@ def _join_rows(plan: GridPlan, run: RunDirectory, layout: Layout) -> None:
 def _train_network(
     plan: GridPlan, stage: Stage, run: RunDirectory, finished: dict[str, NetworkOutcome], layout: Layout, processes: Processes
 ) -> NetworkOutcome:
-    """Train the groups of a stage that are this process's."""
+    """Train this process's groups of a stage."""
     trials = plan.grid.trials_of(stage)
     states = {name: outcome.state_of for name, outcome in finished.items()}
     train = plan.blueprint.experiment_of(stage).train
@@ -195,7 +195,7 @@ def _train_network(
             def resume_rows(epochs, rows=rows, numbers=frozenset(trial.number for trial in group_trials), number=number):
                 run.keep_rows(stage.name, numbers, epochs, rows)
                 bar.n = number * train.num_epochs + epochs
-                bar.initial += epochs  # so that the time left is that of what is trained now
+                bar.initial += epochs  # the time left is estimated from the epochs that are trained now
 
             trained = train_group(
                 stage=stage,
@@ -219,11 +219,11 @@ def _train_network(
 
 def _completed(plan: GridPlan, outcome: NetworkOutcome, workdir: Path, layout: Layout) -> NetworkOutcome:
     """Return the outcome with the groups that other processes have trained."""
-    there = {tuple(group.positions): group for group in outcome.groups}
+    trained = {tuple(group.positions): group for group in outcome.groups}
     wanted = stage_groups(plan.grid, outcome.stage, layout)
-    missing = [one for one in wanted if one.positions not in there]
-    there |= {tuple(group.positions): group for group in _restore_groups(plan, outcome.stage, workdir, missing)}
-    return NetworkOutcome(outcome.stage, [there[one.positions] for one in wanted])
+    missing = [one for one in wanted if one.positions not in trained]
+    trained |= {tuple(group.positions): group for group in _restore_groups(plan, outcome.stage, workdir, missing)}
+    return NetworkOutcome(outcome.stage, [trained[one.positions] for one in wanted])
 
 
 def _restore_network(plan: GridPlan, stage: Stage, workdir: Path) -> NetworkOutcome:

@@ -1,4 +1,4 @@
-"""Results of a run beside its own: every stage, and every swept setting."""
+"""Further results of a run: of every stage, and of every swept setting."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from avemo_jax.experiment.predictions import predict_tests
 
 
 def summarise_stages(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int]) -> tuple[StageResult, ...]:
-    """Measure each stage of several, on the settings that were selected on validation for it; () for one stage.
+    """Return the metrics of each stage, with the settings selected on validation for it; () where there is only one stage.
 
     Args:
-      folds: indices of the folds that count.
+      folds: indices of the folds to include.
     """
     if len(outcomes) == 1:
         return ()
@@ -31,13 +31,13 @@ def summarise_stages(plan: GridPlan, outcomes: Sequence[Outcome], folds: Contain
 
 
 def summarise_settings(plan: GridPlan, outcome: Outcome, folds: Container[int]) -> tuple[SettingResult, ...]:
-    """Measure each swept setting on the same folds; () where nothing is swept.
+    """Return the metrics of each swept setting on the same folds; () where nothing is swept.
 
-    The run's own result is that of the settings selected on validation, fold by fold. Selecting a row by its test metrics would be
+    The run's main result is that of the settings selected on validation, fold by fold. Choosing a setting by these test metrics would be
     selection on the test part.
 
     Args:
-      folds: indices of the folds that count.
+      folds: indices of the folds to include.
     """
     swept = plan.blueprint.variation.numbers
     settings = sorted({trial.setting for trial in plan.trials})

@@ -1,9 +1,9 @@
-"""Which trials are trained together, and by which process.
+"""Trial groups: which trials are trained together, and by which process.
 
-A run is cut into shares, one a process, each with all stages of its trials, so that a stage finds the weights of the stages before it where
-it is trained. A stage's part of a share is one trial group, or where that does not fit into memory several of equal size, with one
-compiled program for all of them. How a run is cut is written into run.json when it begins, so that another number of processes can resume
-it and one can evaluate it; neither changes the numbers of any trial.
+A run is divided into shares, one a process. A share has all stages of its trials, so that each process has the weights of earlier stages
+that it starts from. A stage of a share is one trial group, or where that does not fit into memory several groups of equal size with one
+compiled program. This layout is written to run.json when the run begins, so that any number of processes can resume it and a single one can
+evaluate it; the layout changes no result.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from avemo_jax.training.trials import Trial, trial_groups
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How the trials of a run are cut.
+    """How the trials of a run are divided into shares and trial groups.
 
     Attributes:
-      num_shares: parts that are given to processes.
-      trials_per_group: stage -> trials that a group holds at most; a stage that is not named has no limit.
+      num_shares: number of shares, each trained by one process.
+      trials_per_group: stage -> largest number of trials in a group; a stage that is not named has no limit.
     """
 
     num_shares: int = 1
@@ -38,14 +38,14 @@ class Layout:
 
 @dataclasses.dataclass(frozen=True)
 class TrialGroup:
-    """Trials of a stage that one compiled program trains together; a group has checkpoints of its own.
+    """Trials of a stage that one compiled program trains together; each group has its own checkpoints.
 
     Attributes:
-      positions: among the stage's trials.
-      program: positions of all trials of the stage that the same program could train.
-      share: the part of the run that they belong to.
-      size: trials that the program is compiled for; the last group of several may hold fewer.
-      name: of its folder of checkpoints.
+      positions: positions of its trials among the stage's trials.
+      program: positions of all trials of the stage with the same program.
+      share: number of the share that it belongs to.
+      size: number of trials that the program is compiled for; the last of several groups may have fewer.
+      name: name of its folder of checkpoints.
     """
 
     positions: tuple[int, ...]
@@ -56,18 +56,18 @@ class TrialGroup:
 
 
 def layout_of(facts: Mapping[str, Any]) -> Layout:
-    """Return the layout that a run.json holds; the default where it holds none."""
+    """Return the layout in the content of run.json; the default layout where it has none."""
     stored = facts.get("layout", {})
     return Layout(stored.get("num_shares", 1), stored.get("trials_per_group", {}))
 
 
 def is_network(stage: Stage) -> bool:
-    """Return whether a stage trains a network; the others are fitted in seconds, by the primary process."""
+    """Return whether a stage trains a network; the other stages are fitted by the primary process, in seconds."""
     return stage.part not in ("inner", "svm")
 
 
 def stage_groups(grid: Grid, stage: Stage, layout: Layout) -> list[TrialGroup]:
-    """Return the trial groups of a stage, program after program, and within a program share after share."""
+    """Return the trial groups of a stage, ordered by program, then by share."""
     share_of = shares_of(grid.trials, layout.num_shares)
     pieces = []
     for program in trial_groups(grid.trials_of(stage)):
@@ -82,7 +82,7 @@ def stage_groups(grid: Grid, stage: Stage, layout: Layout) -> list[TrialGroup]:
 
 
 def in_pieces(positions: Sequence[int], most: int) -> list[Sequence[int]]:
-    """Cut positions into as few pieces of at most `most` as there can be, of equal size but for the last."""
+    """Return the positions in the fewest pieces of at most `most`, of equal size except the last."""
     if not positions:
         return []
     size = -(-len(positions) // -(-len(positions) // most))
@@ -90,11 +90,11 @@ def in_pieces(positions: Sequence[int], most: int) -> list[Sequence[int]]:
 
 
 def shares_of(trials: Sequence[Trial], num_shares: int) -> dict[int, int]:
-    """Return the share of each position of the grid: shares of nearly equal size, trials of one program beside each other."""
+    """Return position in the grid -> share: shares have nearly equal sizes, and trials of one program are in as few shares as possible."""
     order = [position for group in trial_groups(trials) for position in group]
     return {position: int(share) for share, own in enumerate(np.array_split(order, num_shares)) for position in own}
 
 
 def rows_file(layout: Layout, share: int) -> Path:
-    """Return the file of a share's rows while it is trained, in the run directory: each process writes a file of its own."""
+    """Return the path, in the run directory, of a share's rows during training: each process writes its own file."""
     return Path("metrics.jsonl") if layout.num_shares == 1 else Path("rows") / f"{share}.jsonl"

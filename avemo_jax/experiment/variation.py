@@ -1,4 +1,4 @@
-"""What differs between the trials of a grid: swept numbers, swept fields, or the axes of an adaptive search; parsed once."""
+"""The values in which trials of a grid differ: swept numbers, swept fields, or the axes of an adaptive search; parsed once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from avemo_jax.search.space import Axis, parse_space
 
 @dataclasses.dataclass(frozen=True)
 class Variation:
-    """What the trials of a grid differ in, beside fold and seed.
+    """The values in which trials of a grid differ, in addition to fold and seed.
 
     Attributes:
-      numbers: hyper-parameter -> values that a sweep tries; those that are not swept are absent.
+      numbers: hyper-parameter -> values that a sweep tries; hyper-parameters that are not swept are absent.
       fields: field that changes the compiled program -> values that a sweep tries.
-      axes: of an adaptive search; empty where nothing is searched.
+      axes: axes of an adaptive search; empty where nothing is searched.
     """
 
     numbers: Mapping[str, tuple[float, ...]]
@@ -28,15 +28,15 @@ class Variation:
 
     @property
     def varied_numbers(self) -> set[str]:
-        """Hyper-parameters that are swept or searched; they are the same in all stages."""
+        """Names of the hyper-parameters that are swept or searched; a trial has the same values of these in all stages."""
         return set(self.numbers) | {axis.name for axis in self.axes if not axis.is_field}
 
 
 def variation_of(experiment: Experiment) -> Variation:
-    """Parse what a config sweeps or searches.
+    """Return the parsed sweep or search of a config.
 
     Raises:
-      ValueError: a text of another form, an unknown field, or a sweep beside a search.
+      ValueError: an entry of another form, an unknown field, or a sweep together with a search.
     """
     numbers = {name: values for name in SWEPT if (values := getattr(experiment.sweep, name))}
     fields = swept_fields(experiment)
@@ -53,7 +53,7 @@ def variation_of(experiment: Experiment) -> Variation:
 
 
 def tried_changes(experiment: Experiment, variation: Variation) -> list[Changes]:
-    """Return every combination of fields that a sweep or a search tries; one empty combination where none is tried."""
+    """Return every combination of fields that a sweep or a search tries; one empty combination where there are no such fields."""
     searched = {
         axis.name: tuple(parse_value(experiment, axis.name, text) for text in axis.choices) for axis in variation.axes if axis.is_field
     }

@@ -1,4 +1,4 @@
-"""From the views of a recording to emotions: views in, probabilities out, by all trained nets of a run together."""
+"""Prediction of new recordings: from their streams to probabilities, by the ensemble of all trained networks of a run."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from avemo_jax.training.steps import probabilities
 Item = TypeVar("Item")
 
 _MOST_SEGMENTS = 16
-_BATCH_BYTES = 32 << 20  # of a batch's values as float32; what a network makes of them is some multiple of it
+_BATCH_BYTES = 32 << 20  # of a batch's values as float32; the activations of a network take a multiple of it
 
 
 class Segment(Protocol):
-    """One segment of a view: values (T,) + step_shape, mask (T,) bool, times_s (T,) float32 from the start of the recording."""
+    """One segment of a stream: values (T,) + step_shape, mask (T,) bool, times_s (T,) float32 from the start of the recording."""
 
     @property
     def values(self) -> np.ndarray: ...
@@ -39,13 +39,13 @@ Row = dict[str, Segment | None]  # stream -> its segment, None where the stream 
 
 @dataclasses.dataclass(frozen=True)
 class TrainedNet:
-    """One trained net.
+    """One trained network.
 
     Attributes:
-      net: the network; members of equal nets share what is compiled.
-      variables: "params" and "batch_stats".
+      net: the network; members with equal networks share one compiled program.
+      variables: its collections "params" and "batch_stats".
       scaler: stream -> {"mean", "deviation"}.
-      streams: of the Recipe that it was trained with.
+      streams: recipes of its streams, from the Recipe that it was trained with.
     """
 
     net: nn.Module
@@ -56,7 +56,7 @@ class TrainedNet:
 
 @dataclasses.dataclass(frozen=True)
 class EnsembleMember:
-    """Trained nets of one trial and how their probabilities become one: a single net, or one a stream and the rule that joins them."""
+    """The trained networks of one trial, and the rule that joins their probabilities: a single network, or one network a stream."""
 
     nets: Sequence[TrainedNet]
     join: Callable[[Sequence[np.ndarray]], np.ndarray] = operator.itemgetter(0)
@@ -67,10 +67,10 @@ class SegmentPrediction:
     """Prediction of one segment.
 
     Attributes:
-      start_s, end_s: its span of the recording, which may overlap its neighbours'; the last one of segments that follow each other ends at
-        its last step.
+      start_s, end_s: start and end in the recording; segments may overlap. Where they follow each other, the last one ends at its last
+        step.
       probabilities: (K,) float64, mean over the members.
-      without: streams that had nothing in it (no face; sound that ends before the picture).
+      without: streams without a real step in the segment (no face; sound that ends before the picture).
     """
 
     start_s: float
@@ -80,21 +80,19 @@ class SegmentPrediction:
 
 
 def clip_probabilities(segments: Sequence[SegmentPrediction], rule: str = "mean") -> np.ndarray:
-    """Probabilities (K,) float64 of a recording from those of its segments, as a run has them of a clip
-    (`evaluation.results.aggregate_segments`)."""
+    """Return the probabilities (K,) float64 of a recording from those of its segments, combined as a run combines those of a clip."""
     return np.mean([segment_share(segment.probabilities, rule) for segment in segments], axis=0)
 
 
 class Ensemble:
-    """Trials that predict together: the mean of their probabilities.
+    """An ensemble of trials, which predicts the mean of their probabilities.
 
     Args:
       members: at least one.
       classes: K class names.
-      views: stream -> (step_shape, dtype) of what it takes.
+      views: stream -> (step_shape, dtype) of its steps.
       segment_s: length of a segment.
-      step_s: None where segments follow each other; where they lie as their times say and may overlap, the length of a step, of which
-        times_s tells the middle.
+      step_s: None where segments follow each other; else, where segments may overlap, the length of a step, with its middle in `times_s`.
 
     Raises:
       ValueError: there is no member.
@@ -110,18 +108,18 @@ class Ensemble:
         step_s: float | None = None,
     ):
         if not members:
-            raise ValueError("an ensemble needs at least one trained net, got none")
+            raise ValueError("an ensemble needs at least one member, got none")
         self.classes = classes
         self.num_members = len(members)
         self._views = dict(views)
         self._segment_s = segment_s
         self._step_s = step_s
-        # Compiled once for each net and shape, and shared by all members of that net; their weights stay on the device.
-        posterior = functools.cache(lambda net, streams: jax.jit(functools.partial(probabilities, net, streams)))
+        # Compiled once for each network and shape, and shared by all members with that network; their weights stay on the device.
+        predictor = functools.cache(lambda net, streams: jax.jit(functools.partial(probabilities, net, streams)))
         self._members = [
             (
                 member.join,
-                [(posterior(one.net, one.streams), *jax.device_put((dict(one.variables), dict(one.scaler)))) for one in member.nets],
+                [(predictor(one.net, one.streams), *jax.device_put((dict(one.variables), dict(one.scaler)))) for one in member.nets],
             )
             for member in members
         ]
@@ -129,27 +127,26 @@ class Ensemble:
     def predict(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[SegmentPrediction]:
         """Yield the prediction of every segment of one recording, in order.
 
-        No more than a batch of segments is in memory, however long the recording is. Streams are joined segment by segment; one that ends
-        before the others is empty from there on.
+        Only one batch of segments is in memory, however long the recording is. Streams are joined segment by segment; a stream that ends
+        before the others counts as empty in later segments.
 
         Args:
-          streams: each of `views` -> its segments.
+          streams: name of each stream in `views` -> its segments.
 
         Raises:
-          ValueError: a stream is missing, or its segments are not of the shape that the nets were trained on.
+          ValueError: a stream is missing, or its steps differ in shape from those that the networks were trained on.
         """
         if set(streams) != set(self._views):
-            raise ValueError(f"the system takes the streams {sorted(self._views)}, got {sorted(streams)}")
+            raise ValueError(f"the system expects the streams {sorted(self._views)}, got {sorted(streams)}")
         number = 0
         for (batch, size), is_last in _with_last(self._batches(streams)):
-            posteriors = self._mean_posterior(batch, size)
-            for row, posterior in zip(batch, posteriors, strict=True):
+            for row, mean in zip(batch, self._mean_probabilities(batch, size), strict=True):
                 span_s = self._span_s(row, number, is_last=is_last and row is batch[-1])
-                yield SegmentPrediction(*span_s, posterior, tuple(name for name, one in row.items() if not _is_real(one)))
+                yield SegmentPrediction(*span_s, mean, tuple(name for name, one in row.items() if not _is_real(one)))
                 number += 1
 
     def _span_s(self, row: Row, number: int, *, is_last: bool) -> tuple[float, float]:
-        """Start and end of a segment."""
+        """Return the start and end of a segment."""
         if self._step_s is not None:
             times_s = np.concatenate([one.times_s for one in row.values() if one is not None])
             return float(times_s.min()) - self._step_s / 2, float(times_s.max()) + self._step_s / 2
@@ -159,27 +156,27 @@ class Ensemble:
         return start_s, start_s + self._segment_s
 
     def _batches(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[tuple[list[Row], int]]:
-        """Join the streams and group what belongs together into batches; the size each is padded to fits the memory."""
+        """Yield batches of rows, each with the segments of all streams, and the size that a batch is padded to."""
         joined = itertools.zip_longest(*(streams[name] for name in self._views))
         rows: Iterator[Row] = (dict(zip(self._views, segments, strict=True)) for segments in joined)
         for first in rows:
             num_bytes = sum(4 * one.values.size for one in first.values() if one is not None)
             most = min(_MOST_SEGMENTS, max(1, _BATCH_BYTES // max(num_bytes, 1)))
             batch = [first, *itertools.islice(rows, most - 1)]
-            # Two sizes keep the number of programs to compile small, and a single clip need not wait for a large one.
+            # Only two sizes, so that few programs are compiled, and a single clip does not compute a large batch.
             yield batch, 1 if len(batch) == 1 else most
 
-    def _mean_posterior(self, batch: list[Row], size: int) -> np.ndarray:
-        """(len(batch), K) float64."""
+    def _mean_probabilities(self, batch: list[Row], size: int) -> np.ndarray:
+        """Return the probabilities (len(batch), K) float64, the mean over the members."""
         data = {"usable": np.ones(size, bool)}
         for name, (step_shape, dtype) in self._views.items():
             data |= self._padded(name, [row[name] for row in batch], size, step_shape, dtype)
         index = np.arange(size)
-        posteriors = [
-            join([np.asarray(posterior(variables, scaler, data, index), np.float64) for posterior, variables, scaler in nets])
+        of_members = [
+            join([np.asarray(predictor(variables, scaler, data, index), np.float64) for predictor, variables, scaler in nets])
             for join, nets in self._members
         ]
-        return np.mean(posteriors, axis=0)[: len(batch)]
+        return np.mean(of_members, axis=0)[: len(batch)]
 
     def _padded(
         self, name: str, segments: list[Segment | None], size: int, step_shape: tuple[int, ...], dtype: str
@@ -198,7 +195,7 @@ class Ensemble:
 
 
 def _padded_length(num_steps: int) -> int:
-    """Short lengths as they are, longer ones up to a multiple of 32: padded steps change no number, and each length is compiled."""
+    """Return the length to pad to: above 16 steps the next multiple of 32, since each length is compiled and padding changes no result."""
     return num_steps if num_steps <= 16 else -(-num_steps // 32) * 32
 
 
@@ -207,10 +204,10 @@ def _is_real(segment: Segment | None) -> TypeGuard[Segment]:
 
 
 def _with_last(items: Iterable[Item]) -> Iterator[tuple[Item, bool]]:
-    """Pair each item with whether it is the last."""
+    """Yield each item and whether it is the last."""
     items = iter(items)
-    for held in items:
+    for previous in items:
         for item in items:
-            yield held, False
-            held = item
-        yield held, True
+            yield previous, False
+            previous = item
+        yield previous, True

@@ -22,9 +22,9 @@ class RecordingPrediction:
     """The prediction of a run for one media file.
 
     Attributes:
-      file: as it was asked for.
-      segments: none where nothing could be decoded.
-      problems: what is wrong with the file.
+      file: path of the file, as it was given.
+      segments: predictions of its segments; empty where nothing could be decoded.
+      problems: damage of the file.
     """
 
     file: str
@@ -33,7 +33,7 @@ class RecordingPrediction:
 
 
 def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], rule: str = "mean") -> str:
-    """What the terminal shows of one file: its label, all probabilities, the timeline, what is wrong with it."""
+    """Return the prediction of one file as text: its class, all probabilities, the timeline, and the file's damage."""
     lines = [prediction.file]
     if prediction.segments:
         mean = clip_probabilities(prediction.segments, rule)
@@ -47,7 +47,10 @@ def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], r
 
 
 def write_csv(path: Path, predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str = "mean") -> None:
-    """Write file,segment,start_s,end_s,predicted,problem,p_<class>...: a row a file, its segment empty, then one a segment."""
+    """Write a CSV file with the columns file,segment,start_s,end_s,predicted,problem,p_<class>...
+
+    Each file has one row for all of it, with an empty segment, followed by one row a segment.
+    """
     with atomic_file(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["file", "segment", "start_s", "end_s", "predicted", "problem", *(f"p_{name}" for name in classes)])
@@ -65,6 +68,7 @@ def write_csv(path: Path, predictions: Sequence[RecordingPrediction], classes: S
 
 
 def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) -> dict[str, Any]:
+    """Return the entry of one file in predictions.json."""
     problems = [dataclasses.asdict(problem) for problem in prediction.problems]
     if not prediction.segments:
         return {"file": prediction.file, "predicted": None, "problems": problems}

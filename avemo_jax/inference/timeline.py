@@ -1,4 +1,4 @@
-"""Emotions over time: the segments of a recording as a table for people and as rows for programs."""
+"""Emotions over time: the segments of a recording joined into spans of equal label, and their table as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BAR_WIDTH = 20
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A stretch of time with one label; probability is its mean over the segments, weighted by their length."""
+    """A span of time with one label; `probability` is the mean over its segments, weighted by their length."""
 
     start_s: float
     end_s: float
@@ -23,7 +23,7 @@ class Span:
 
 
 def spans(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list[Span]:
-    """Join neighbouring segments of equal label; segments that overlap meet in the middle of it."""
+    """Return the spans of a recording: neighbouring segments of equal label joined, with overlaps divided in the middle."""
     found: list[Span] = []
     for segment in segments:
         best = int(np.argmax(segment.probabilities))
@@ -40,13 +40,13 @@ def spans(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list
 
 def _joined(before: Span, after: Span) -> Span:
     lengths = (before.end_s - before.start_s, after.end_s - after.start_s)
-    # A last segment of a single step has no length; it then weighs nothing.
+    # A last segment of a single step has no length, and so no weight.
     share = lengths[0] / sum(lengths) if sum(lengths) > 0 else 0.5
     return Span(before.start_s, after.end_s, before.label, share * before.probability + (1 - share) * after.probability)
 
 
 def format_timeline(found: Iterable[Span]) -> str:
-    """A line a span: from, to, label, probability and a bar as long as it is sure."""
+    """Return one line a span: start, end, label, probability, and the probability as a bar."""
     rows = [(f"{clock(span.start_s)} - {clock(span.end_s)}", span) for span in found]
     width = max((len(span.label) for _, span in rows), default=0)
     return "\n".join(
@@ -55,7 +55,7 @@ def format_timeline(found: Iterable[Span]) -> str:
 
 
 def clock(time_s: float) -> str:
-    """Seconds as m:ss.s or h:mm:ss.s."""
+    """Return seconds as m:ss.s or h:mm:ss.s."""
     tenths = round(time_s * 10)
     hours, minutes, seconds = tenths // 36000, tenths // 600 % 60, tenths % 600 / 10
     return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"

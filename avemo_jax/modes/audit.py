@@ -1,4 +1,4 @@
-"""The mode `audit`: look for leaks in the folds, and in predictions that are there, without training."""
+"""The mode `audit`: the leak audit of the folds, and of existing predictions, without training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from avemo_jax.protocols.audit.findings import Finding, format_findings, worst_f
 
 
 def audit_run(experiment: Experiment, prepared: PreparedCorpus) -> list[Finding]:
-    """Print the folds and what the leak audit finds in them; predictions that are there are audited too."""
+    """Print the folds and the findings of the leak audit in them and in existing predictions; return the findings."""
     plan = make_plan(experiment, prepared)
     findings = audit(plan, prepared)
     for table in plan.folds.tables:
@@ -21,7 +21,7 @@ def audit_run(experiment: Experiment, prepared: PreparedCorpus) -> list[Finding]
         print(f"{table.note}\nfold hash {table.content_hash}")
         path = experiment.run_directory / predictions_name(plan, table)
         if path.is_file():
-            print(f"(with {path})")
+            print(f"also audited: {path}")
             findings += audit_results(plan, read_predictions_csv(path), table=table)
     findings = worst_first(findings)
     print(format_findings(findings))

@@ -1,4 +1,4 @@
-"""`--mode=audit --input=splits.csv`: the leak audit of third-party split lists, without training and without a known corpus."""
+"""The mode `audit` with `--input=splits.csv`: the leak audit of third-party split lists, without training and without a known corpus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from avemo_jax.protocols.audit.split_list import SplitList, SplitListError, audi
 
 
 class Comparison(Protocol):
-    """What a comparison of media found: `data_prep.duplicates.near_duplicates.Comparison`."""
+    """The result of a comparison of media: `data_prep.duplicates.near_duplicates.Comparison`."""
 
     @property
     def pairs(self) -> tuple[SharedMedia, ...]: ...
@@ -36,15 +36,15 @@ def audit_lists(
     known_names: Callable[[Iterable[str]], Mapping[str, Clip]] | None = None,
     output: str | None = None,
 ) -> list[Finding]:
-    """Audit split lists, print what is found, and write audit.json where asked.
+    """Audit split lists, print the findings, and write audit.json where `output` is given.
 
-    Media that a list names are looked for beside it and below `corpus.root`, and compared where they are found.
+    Media that a list names are searched for in the list's folder and in `corpus.root`, and compared where they are found.
 
     Args:
-      experiment: its `protocol.allow_leaks`, `protocol.near_duplicates` and `corpus.root` count.
+      experiment: config, of which `protocol.allow_leaks`, `protocol.near_duplicates` and `corpus.root` are used.
       paths: CSV files.
-      columns: role=column, see `split_list.ROLES`.
-      compare: of clips and the folder that their paths are relative to.
+      columns: entries role=column, see `split_list.ROLES`.
+      compare: function that compares the media of clips, given the clips and the folder that their paths are relative to.
       known_names: see `read_split_list`.
       output: folder for audit.json.
 
@@ -52,7 +52,7 @@ def audit_lists(
       The findings of all lists.
 
     Raises:
-      SplitListError, ValueError: a list, a column or a leave that is none, in a sentence.
+      SplitListError, ValueError: a list cannot be read, a column is missing, or a finding cannot be allowed.
     """
     check_allowed(experiment.protocol.allow_leaks)
     given = dict(_role_and_column(one) for one in columns)
@@ -90,7 +90,7 @@ def _find(experiment: Experiment, split: SplitList, compare: Callable[[Sequence[
 
 
 def _media_root(split: SplitList, root: str | None) -> Path | None:
-    """Of the list's own folder and the corpus root the one below which more of its media lie; None where none do."""
+    """Return the list's own folder or the corpus root, whichever has more of its media; None where neither has any."""
     paths = [span.path for item in split.items for span in item.media]
     places = [split.path.parent, *([Path(root)] if root else [])]
     count, place = max((sum((place / path).is_file() for path in paths), -order) for order, place in enumerate(places))
@@ -98,14 +98,14 @@ def _media_root(split: SplitList, root: str | None) -> Path | None:
 
 
 def _unlisted(split: SplitList, root: Path) -> list[Finding]:
-    """Media of the kinds that the list names, in the folders that it names, but not in the list: clips may have been dropped."""
+    """Return a finding about media files that the list does not name, in its folders and of its types: clips may have been dropped."""
     named = {(root / span.path).resolve() for item in split.items for span in item.media}
-    kinds, folders = {path.suffix.lower() for path in named}, sorted({path.parent for path in named})
-    there = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.suffix.lower() in kinds)
-    others = tuple(path.name for path in there if path not in named and path.is_file())
+    suffixes, folders = {path.suffix.lower() for path in named}, sorted({path.parent for path in named})
+    existing = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes)
+    others = tuple(path.name for path in existing if path not in named and path.is_file())
     if not others:
         return []
-    detail = f"{number_of(len(others), 'file')} beside those of the list that it does not name: {listed(others, 3)}"
+    detail = f"{number_of(len(others), 'file')} in the folders of the list that it does not name: {listed(others, 3)}"
     return [Finding("media_not_listed", detail, len(others), others)]
 
 
@@ -117,7 +117,7 @@ def _role_and_column(one: str) -> tuple[str, str]:
 
 
 def _format(split: SplitList) -> str:
-    """Name, columns and sizes of a list, and how its names were compared."""
+    """Return the name, columns and sizes of a list, and how its names were compared, as text."""
     used = ", ".join(f"{role} from {column!r}" for role, column in split.columns.items() if column)
     sizes = ", ".join(f"{fold.name} {len(fold.train)}/{len(fold.validation)}/{len(fold.test)}" for fold in split.folds)
     promise = "; each clip is tested once" if split.each_once else ""

@@ -1,4 +1,4 @@
-"""The mode `evaluate`: restore a trained grid from its checkpoints, predict again, and report. Trains nothing."""
+"""The mode `evaluate`: restore a trained grid from its checkpoints, predict again, and report, without training."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ LOG = logging.getLogger(__name__)
 
 
 def evaluate(experiment: Experiment, prepared: PreparedCorpus) -> RunResults:
-    """Predict the test parts with the stored weights, and report. Returns the results.
+    """Return the results of a trained run: predict the test parts with the stored weights, and write the report.
 
     Raises:
       FileNotFoundError: the run directory has no finished training.
-      ChangedPredictions: its predictions were changed since they were written.
+      ChangedPredictions: its predictions have been changed since they were written.
       DamagedCheckpoint, ForeignCheckpoint: see `restore_stages`.
     """
     set_up_backend(experiment)
@@ -43,7 +43,7 @@ def evaluate(experiment: Experiment, prepared: PreparedCorpus) -> RunResults:
         results = measure_run(plan, run, prepared, outcomes, findings)
         if before is not None:
             if before == (run.path / "predictions.csv").read_bytes():
-                LOG.info("predictions.csv is byte for byte what it was")
+                LOG.info("predictions.csv is unchanged, byte for byte")
             else:
-                LOG.warning("predictions.csv was written anew and is NOT what it was before: devices or versions differ")
+                LOG.warning("predictions.csv has CHANGED: the devices or the versions of libraries differ from those of the earlier run")
         return results

@@ -1,4 +1,4 @@
-"""The mode `predict`: emotions of new recordings, by all networks of a finished run together."""
+"""The mode `predict`: emotions of new recordings, predicted by the ensemble of all networks of a finished run."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from avemo_jax.inference.recording import RecordingPrediction, as_json, format_p
 def predict(
     experiment: Experiment, files: Sequence[str], recordings: Recordings, *, output: Path | None = None
 ) -> list[RecordingPrediction]:
-    """Predict media files, print the predictions, and write predictions.json and predictions.csv.
+    """Predict media files, print the predictions, write predictions.json and predictions.csv, and return the predictions.
 
     Args:
       experiment: config of a finished run. Views may have another `segment_s` than in training: shorter segments give a finer timeline.
-      files: media files; one that cannot be decoded is reported and costs the others nothing.
-      recordings: makes the views.
+      files: media files; a file that cannot be decoded is reported, and the others are still predicted.
+      recordings: source of the views.
       output: folder for the two files; default: `predict` in the run directory.
 
     Raises:
@@ -31,7 +31,7 @@ def predict(
       FileNotFoundError, ConfigMismatch: there is no finished run of this config.
     """
     if not files:
-        raise ValueError("nothing to predict; name media files with --input=clip.mp4,other.wav")
+        raise ValueError("no files to predict; name media files with --input=clip.mp4,other.wav")
     set_up_backend(experiment, encodes=encodes(experiment))
     features = LiveFeatures(experiment, recordings)
     ensemble = load_ensemble(experiment, features.steps, recordings.segment_s, recordings.step_s)
@@ -40,7 +40,7 @@ def predict(
     for file in files:
         streams, problems = features.open(Path(file))
         segments = tuple(tqdm(ensemble.predict(streams), desc=Path(file).name, unit="segment", leave=False, disable=None))
-        problems = list(dict.fromkeys(problems))  # several streams may have met the same one
+        problems = list(dict.fromkeys(problems))  # several streams may report the same damage
         found.append(RecordingPrediction(file, segments, tuple(problems)))
         print(format_prediction(found[-1], ensemble.classes, rule))
     output = experiment.run_directory / "predict" if output is None else Path(output)

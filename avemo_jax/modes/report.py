@@ -1,4 +1,4 @@
-"""The mode `report`: write report.html anew from the files of the run directory."""
+"""The mode `report`: write report.html again from the files of the run directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The robustness panel: the trained networks of a run on test clips with noise, a codec, hidden or lost pictures, or without a stream.
+"""The mode `robustness`: trained networks on test clips with noise, a codec, occlusion or dropped frames, or without a stream.
 
 Nothing is trained or fitted again: weights, scalers and fusion rules are those of the checkpoints.
 """
@@ -43,16 +43,17 @@ def measure_robustness(
     """Measure a finished run under every condition of `robustness.conditions`; write robustness.json and the report.
 
     Args:
-      prepared: the corpus as it is.
-      degraded: the corpus as it is under a condition of a medium.
+      prepared: the undegraded corpus.
+      degraded: function that returns the corpus with a degradation of its sound or picture.
 
     Returns:
-      The content of robustness.json: `clean` and one entry for each condition: metrics with intervals over speakers, the difference from
-      clean with its paired interval, the classical baseline likewise, clips lost; and `left_out` with the reason.
+      The content of robustness.json: `clean`, and `conditions` with one entry each: metrics with intervals over speakers, their paired
+      difference from clean with its interval, the same for the classical baseline, and the number of lost clips; `left_out` lists the
+      conditions that were not measured, with the reason.
 
     Raises:
       FileNotFoundError: the run has not finished.
-      ValueError: a condition that is none.
+      ValueError: an unknown condition.
     """
     conditions = conditions_of(experiment)
     set_up_backend(experiment)
@@ -77,19 +78,19 @@ def measure_robustness(
                 left_out.append({"condition": str(condition), "reason": reason})
                 continue
             LOG.info("%s ...", condition)
-            there = prepared if condition.kind == MISSING else degraded(condition)
-            worse = dataclasses.replace(plan, data=plan.data.without(condition.stream) if condition.stream else _data_of(plan, there))
+            corpus = prepared if condition.kind == MISSING else degraded(condition)
+            worse = dataclasses.replace(plan, data=plan.data.without(condition.stream) if condition.stream else _data_of(plan, corpus))
             predictions = predict_tests(worse, _restored(plan, worse, run), folds=folds)
             entry = {"condition": str(condition), "kind": condition.kind, "amount": condition.amount, "stream": condition.modality}
             entry |= {
                 "unit": "" if condition.stream else KINDS[condition.kind][1],
-                "num_lost": _num_lost(plan, there, condition, modality_of),
+                "num_lost": _num_lost(plan, corpus, condition, modality_of),
             }
-            own = _measure(predictions, clean)
-            beside = None
+            measured = _measure(predictions, clean)
+            baseline_measured = None
             if baseline is not None and condition.kind != MISSING and condition.modality == "audio":
-                beside = _measure(_baseline(plan, prepared.functionals, there.functionals, table), baseline)
-            entries.append(entry | own | {"baseline": beside})
+                baseline_measured = _measure(_baseline(plan, prepared.functionals, corpus.functionals, table), baseline)
+            entries.append(entry | measured | {"baseline": baseline_measured})
         results = read_results(run.path)
         facts = {
             name: to_json(getattr(results, name))
@@ -111,7 +112,7 @@ def conditions_of(experiment: Experiment) -> list[Degradation]:
     """Return the conditions to measure; "missing:*" stands for each stream of the system in turn.
 
     Raises:
-      ValueError: a condition that does not exist, or a stream that the system does not have.
+      ValueError: an unknown condition, or a stream that the system does not have.
     """
     streams = experiment.system.streams
     conditions = []
@@ -119,7 +120,9 @@ def conditions_of(experiment: Experiment) -> list[Degradation]:
         condition = parse_degradation(text)
         names = streams if condition.stream == EACH_STREAM else (condition.stream,)
         if condition.kind == MISSING and (unknown := [name for name in names if name not in streams]):
-            raise ValueError(f"robustness.conditions holds {text!r}, but the system has the streams {', '.join(streams)}, not {unknown[0]}")
+            raise ValueError(
+                f"robustness.conditions names {text!r}, but the system has no stream {unknown[0]!r}; its streams: {', '.join(streams)}"
+            )
         conditions += [dataclasses.replace(condition, stream=name) for name in names]
     return conditions
 
@@ -128,33 +131,33 @@ def _why_not(experiment: Experiment, condition: Degradation, modality_of: Mappin
     """Return why a condition cannot be measured with this system, "" where it can.
 
     Args:
-      modality_of: stream -> medium that its view is made of, without the streams that are tables of features.
+      modality_of: stream -> medium of its view, without streams that are feature tables.
     """
     if condition.kind == MISSING:
-        return "" if len(experiment.system.streams) > 1 else f"the system has no stream but {condition.stream}"
+        return "" if len(experiment.system.streams) > 1 else f"{condition.stream} is the only stream of the system"
     if condition.modality not in modality_of.values():
-        return f"no stream of the system is made of {condition.modality}"
+        return f"no stream of the system uses {condition.modality}"
     return ""
 
 
-def _restored(plan: GridPlan, shown: GridPlan, run: RunDirectory) -> Outcome:
-    """What the run has trained, ready to judge the examples of the plan `shown`; machines are fitted on those of `plan`."""
+def _restored(plan: GridPlan, degraded: GridPlan, run: RunDirectory) -> Outcome:
+    """Return the trained networks, or the SVMs fitted on the examples of `plan`, for prediction of the examples of `degraded`."""
     last = plan.stages[-1]
     if last.part != "svm":
-        return restore_last(shown, run.path)
+        return restore_last(degraded, run.path)
     fitted: SvmOutcome = fit_svms(plan, last)
-    features, usable = svm_features(shown, last)
+    features, usable = svm_features(degraded, last)
     return dataclasses.replace(fitted, features=features, usable=usable)
 
 
 def _data_of(plan: GridPlan, prepared: PreparedCorpus) -> Feed:
-    """Return the examples of a degraded corpus, at least as long as those that networks were trained on."""
+    """Return the examples of a degraded corpus, padded at least to the length that networks were trained on."""
     data = load_data(plan.experiment, plan.clips, plan.classes, prepared)
     return data.padded_to({stream: plan.data.num_steps(stream) for stream in data.streams})
 
 
 def _num_lost(plan: GridPlan, prepared: PreparedCorpus, condition: Degradation, modality_of: Mapping[str, str]) -> int:
-    """Return the number of clips of which a condition leaves nothing in a stream that it concerns; they stay in the denominator."""
+    """Return the number of clips without a usable step in a degraded stream; the metrics still count these clips."""
     used = {clip.clip_id for clip in plan.clips}
     if condition.kind == MISSING:
         return len(used)
@@ -168,17 +171,17 @@ def _baseline(plan: GridPlan, fitted_on: PreparedSet | None, tested: PreparedSet
     try:
         return baseline_predictions(plan, fitted_on, table.folds, tested=tested)
     except ValueError as error:
-        LOG.warning("no row of the classical baseline: %s", error)
+        LOG.warning("the classical baseline is left out: %s", error)
         return None
 
 
 def _measure(predictions: Predictions | None, clean: Predictions | None) -> dict[str, Any]:
-    """{"metrics": {"uar": {"pooled", "ci95"}, ...}, "difference": {"uar": {"difference", "ci95", "p"}, ...}}, the latter from clean."""
+    """Return {"metrics": {"uar": {"pooled", "ci95"}, ...}, "difference": {"uar": {"difference", "ci95", "p"}, ...}}, paired with clean."""
     assert predictions is not None
     sums = speaker_sums(predictions)
     metrics = {metric.name: to_json(pooled_with_interval(metric, sums)) for metric in primary_metrics()}
     if clean is None:
         return {"metrics": metrics}
-    beside = speaker_sums(clean)
-    gaps = {metric.name: to_json(paired_bootstrap(sums, beside, metric.value)) for metric in primary_metrics()}
-    return {"metrics": metrics, "difference": gaps}
+    clean_sums = speaker_sums(clean)
+    differences = {metric.name: to_json(paired_bootstrap(sums, clean_sums, metric.value)) for metric in primary_metrics()}
+    return {"metrics": metrics, "difference": differences}

@@ -1,4 +1,4 @@
-"""The mode `search`: work on the search of a run that another process begins or has begun."""
+"""The mode `search`: join the search of a run, in addition to the process that trains the run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from avemo_jax.protocols.audit.findings import refuse
 
 
 def join_search(experiment: Experiment, prepared: PreparedCorpus) -> None:
-    """Add settings to a search on the storage that all processes reach; needs no run directory.
+    """Train settings of a search in a storage that all processes reach; no run directory is needed.
 
     Raises:
-      Preempted: the process was asked to stop; others take over what it had begun.
-      ValueError: nothing is searched, its storage serves one process, or it has another experiment's search of that name.
+      Preempted: the process was asked to stop; other processes take over its unfinished settings.
+      ValueError: search.space is empty, the storage supports only one process, or it has a search of that name of another experiment.
     """
     set_up_backend(experiment)
     plan = make_plan(experiment, prepared)

@@ -1,4 +1,4 @@
-"""The mode `train`: prepare what is missing, audit the folds, train the grid or what is left of it, evaluate and report."""
+"""The mode `train`: audit the folds, train the grid or continue its training, evaluate and report."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from avemo_jax.runs.run_directory import follow_run, open_run
 
 
 def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes = SINGLE_PROCESS) -> RunResults | None:
-    """Train the grid, evaluate and report. Returns the results.
+    """Train the grid, evaluate and report; return the results.
 
-    Of several processes, the primary one does what is to be done once; the others train their shares and return None.
+    With several processes, the primary one also plans, evaluates and reports; the others only train their shares and return None.
 
     Raises:
-      Preempted: the run was asked to stop and has saved.
-      ChangedPredictions: the run has finished before, and its predictions were changed since.
+      Preempted: the run was asked to stop, and its state is saved.
+      ChangedPredictions: the predictions of an earlier, finished run have been changed since they were written.
       ConfigMismatch, LeakError, ValueError: see `open_run` and `make_plan`.
     """
     set_up_backend(experiment)
@@ -48,7 +48,8 @@ def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes
 
 
 def _follow(experiment: Experiment, prepared: PreparedCorpus, processes: Processes) -> None:
-    """Train the shares of a process that is not the primary one, of the same experiment."""
+    """Train the shares of a process that is not the primary one."""
+
     processes.barrier("opened")
     run = follow_run(experiment.run_directory, experiment)
     plan = make_plan(experiment, prepared)

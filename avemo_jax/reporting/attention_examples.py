@@ -58,7 +58,7 @@ def write_attention(path: Path, **arrays: np.ndarray) -> None:
 
 
 def attention_examples(path: Path, predictions: Predictions | None) -> list[dict[str, Any]]:
-    """Return what the page shows of each clip of attention.npz: charts, key frames, prediction; [] where there is no such file."""
+    """Return what the page shows of each clip: charts and key frames of each stream, prediction; [] where there is no attention.npz."""
     if not path.is_file():
         return []
     with np.load(path, allow_pickle=False) as archive:
@@ -79,12 +79,13 @@ def attention_examples(path: Path, predictions: Predictions | None) -> list[dict
             charts.append({"stream": stream, "svg": weight_chart(times_s[stream], weights[stream], title=title, style=style, end_s=end_s)})
             if f"{stream}_keyframes" in arrays:
                 pictures = arrays[f"{stream}_keyframes"][row][real[stream]]
-                frames += [
+                own = [
                     {"source": _data_address(picture), "time_s": float(time_s), "weight": float(weight)}
                     for picture, time_s, weight in zip(pictures, times_s[stream], weights[stream], strict=True)
                 ]
+                frames.append({"stream": stream, "frames": _evenly_spaced(own, _NUM_FRAMES)})
         prediction = _prediction_of(predictions, clip_id, str(arrays["fold"][row]), int(arrays["seed"][row]))
-        clips.append({"clip": clip_id, "charts": charts, "frames": _evenly_spaced(frames, _NUM_FRAMES), "prediction": prediction})
+        clips.append({"clip": clip_id, "charts": charts, "frames": frames, "prediction": prediction})
     return clips
 
 

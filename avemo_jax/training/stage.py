@@ -48,9 +48,10 @@ def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier:
 
     A stage named as a stream trains it alone. "fused" trains all streams; the branches of those that have a stage before it start from
     that stage's weights, which may be all streams, some, or none. "image+video" trains these streams together, as "fused" trains all; a
-    later stage takes their branches over from it, the newest stage that trained them. "stacked" takes all branches over, does not train them, and learns from
-    clips that they were not trained on (document D). "late" joins the predictions of the stages before it by a rule that is fitted on their
-    predictions of clips that they were not trained on (system A1). "svm" is the classical system on one stream and the only stage.
+    later stage takes their branches over from it, the newest stage that trained them. "stacked" takes all branches over, does not train
+    them, and learns from clips that they were not trained on (document D). "late" joins the predictions of the stages before it by a rule
+    that is fitted on their predictions of clips that they were not trained on (system A1). "svm" is the classical system on one stream and
+    the only stage.
 
     Args:
       streams: of the system, in order.

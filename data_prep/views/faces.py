@@ -26,14 +26,15 @@ class Faces:
     that has one (B's rule). A segment without any face is one step of zeros, masked out.
 
     Attributes:
-      rate_fps: steps a second.
-      size_px: height and width of a step.
-      gray: one channel in place of three.
-      segment_s: length of a segment in s; longer clips are cut.
-      max_frames: most steps of a segment, later ones are cut off (D also tried 45); 0 is no limit.
-      detector: face detector: "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need files.
-      detector_path: file of the detector; Haar needs none.
-      margin: added around the face at each side, as a part of its longer side; 0.1 suits all detectors and the landmark network.
+      rate_fps: number of steps per second.
+      size_px: height and width of a step in px.
+      gray: convert pictures to grey, with one channel in place of three.
+      segment_s: length of a segment in s; longer clips are cut into several segments.
+      max_frames: largest number of steps of a segment (D also tried 45); later steps are dropped. 0 is no limit.
+      detector: face detector: "haar", "haar_coarse" (scale factor 1.3 and 5 neighbours, as in D), "yunet" or "res10"; the last two need a
+        file, see detector_path.
+      detector_path: model file of the face detector; "haar" and "haar_coarse" need none.
+      margin: margin added at each side of the face, as a share of its longer side; 0.1 suits all detectors and the landmark network.
 
     Source: B (every frame, 227 px, res10), D (45 frames/s, 48 px, grey, "haar_coarse") and E (7.5 frames/s, 48 px).
     """

@@ -28,8 +28,10 @@ class FlowWindows(Windows):
     for the other parameters.
 
     Attributes:
-      method: "dis" (dense inverse search) takes a second for 5 s of 224 px; "tvl1", the published kind, takes a minute.
-      clip_px: flow of a larger extent is cut off, per axis: [-1, 1] stands for [-20, 20] px from frame to frame, as published.
+      method: optical flow algorithm: "dis" (dense inverse search) takes a second for 5 s of 224 px; "tvl1", the published one, takes a
+        minute.
+      clip_px: largest flow along each axis in px from frame to frame, to which larger flow is clipped; [-1, 1] stands for [-20, 20] px, as
+        published.
 
     Source: Carreira and Zisserman 2017, section 3.1. Differs: DIS unless method="tvl1"; the published code is not known to the last
     parameter.

@@ -22,9 +22,9 @@ class Frames:
     """Whole frames at a fixed rate: each step is the nearest frame in time, resized whatever its proportions.
 
     Attributes:
-      rate_fps: steps a second.
-      size_px: height and width of a step.
-      segment_s: length of a segment in s; longer clips are cut.
+      rate_fps: number of steps per second.
+      size_px: height and width of a step in px.
+      segment_s: length of a segment in s; longer clips are cut into several segments.
     """
 
     rate_fps: float = 7.5

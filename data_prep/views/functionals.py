@@ -29,7 +29,7 @@ class Functionals:
     absolute change from frame to frame, standard deviation of that change. The spectrum is VGGish's.
 
     Attributes:
-      segment_s: length of a segment in s; longer clips are cut.
+      segment_s: length of a segment in s; longer clips are cut into several segments.
     """
 
     name: ClassVar[str] = "functionals"

@@ -52,20 +52,21 @@ class Handcrafted:
     Silence gives 0 for all but cepstra. No feature depends on another segment or clip.
 
     Attributes:
-      sample_rate_hz: of the analysis; other media are resampled.
-      window_ms: length of a frame.
-      hop_ms: distance of frames.
-      pre_emphasis: share of the sample before that is subtracted from a sample.
-      num_cepstra: of the MFCC, without the zeroth; with the log energy and both derivatives, 12 give the 39 numbers of the thesis.
-      num_mels: mel bands of the MFCC.
-      f0_min_hz: lowest pitch that is looked for.
-      f0_max_hz: highest pitch that is looked for.
-      f0_window_ms: window of pYIN; at least two periods of f0_min_hz.
-      f0_step_semitones: grid of pYIN's pitches. Time grows with the square of their number: 0.2 is three times as fast as librosa's 0.1;
-        RAVDESS takes two and a half minutes on two cores.
-      num_formants: formants of a frame, from the lowest.
-      rolloff: share of the magnitudes below spectral_rolloff.
-      segment_s: length of a segment in s; longer clips are cut.
+      sample_rate_hz: sample rate of the analysis in Hz; media of another rate are resampled.
+      window_ms: length of a frame in ms.
+      hop_ms: time between successive frames in ms.
+      pre_emphasis: coefficient of the pre-emphasis: the share of the previous sample that is subtracted from each sample.
+      num_cepstra: number of cepstral coefficients of the MFCC, without the zeroth; with the log energy and both derivatives, 12 give the 39
+        numbers of the thesis.
+      num_mels: number of mel bands of the MFCC.
+      f0_min_hz: lowest pitch of the pitch search in Hz.
+      f0_max_hz: highest pitch of the pitch search in Hz.
+      f0_window_ms: analysis window of pYIN in ms; at least two periods of f0_min_hz.
+      f0_step_semitones: spacing of pYIN's pitch candidates in semitones. The time grows with the square of their number: 0.2 is three times
+        as fast as librosa's 0.1; RAVDESS takes two and a half minutes on two cores.
+      num_formants: number of formants of a frame, from the lowest.
+      rolloff: share of the spectral magnitude that lies below the feature spectral_rolloff.
+      segment_s: length of a segment in s; longer clips are cut into several segments.
 
     Source: A, section 2.1.3 and Table 2.1.
     Differs: 12 cepstra and the log energy, times three, where the thesis says 16 cepstra and 39 numbers, which does not add up. Short-term

@@ -28,17 +28,17 @@ class Hog:
     2 x 2) on faces of 64 px: D = 1764.
 
     Attributes:
-      rate_fps: steps a second.
-      size_px: height and width of the face, a whole number of cells.
-      orientations: directions of the gradient, without sign; 9, 8 and 2 are the numbers of Dalal and Triggs.
-      pixels_per_cell: height and width of a cell in px.
-      cells_per_block: height and width of a block in cells.
-      segment_s: length of a segment in s; longer clips are cut.
-      max_frames: most steps of a segment, later ones are cut off; 0 is no limit.
-      detector: face detector: "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need files. The
-        thesis has SSD, "res10".
-      detector_path: file of the detector; Haar needs none.
-      margin: added around the face at each side, as a part of its longer side.
+      rate_fps: number of steps per second.
+      size_px: height and width of the face crop in px, a whole number of cells.
+      orientations: number of unsigned gradient directions; Dalal and Triggs have 9.
+      pixels_per_cell: height and width of a cell in px; Dalal and Triggs have 8.
+      cells_per_block: height and width of a block in cells; Dalal and Triggs have 2.
+      segment_s: length of a segment in s; longer clips are cut into several segments.
+      max_frames: largest number of steps of a segment; later steps are dropped. 0 is no limit.
+      detector: face detector: "haar", "haar_coarse" (scale factor 1.3 and 5 neighbours, as in D), "yunet" or "res10" (SSD, as in the
+        thesis); the last two need a file, see detector_path.
+      detector_path: model file of the face detector; "haar" and "haar_coarse" need none.
+      margin: margin added at each side of the face, as a share of its longer side.
 
     Source: A, section 3.1 (SSD for the face: "res10"); Dalal and Triggs 2005.
     """

@@ -42,14 +42,15 @@ class KeyFrames:
     measures are taken on the picture reduced to size_px. A segment is held reduced: 40 MB for 5 s at 30 frames/s and 299 px.
 
     Attributes:
-      num_frames: K, the key frames of a segment.
-      size_px: height and width of a step; the whole frame is resized to it, whatever its proportions.
-      segment_s: length of a segment in s; longer clips are cut.
-      face_crop: show the square around the largest face instead of the whole frame. A key frame without a face shows the nearest one
-        with a face; the mask is False throughout where no key frame has one.
-      detector: face detector: "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need files.
-      detector_path: file of the detector; Haar needs none.
-      margin: added around a face at each side, as a part of its longer side; 0.1 suits all detectors and the landmark network.
+      num_frames: number of key frames of a segment.
+      size_px: height and width of a step in px; the whole frame is resized to it, without regard to its aspect ratio.
+      segment_s: length of a segment in s; longer clips are cut into several segments.
+      face_crop: crop the square around the largest face instead of using the whole frame. A key frame without a face is replaced by the
+        nearest one with a face; a segment in which no key frame has a face is masked out.
+      detector: face detector: "haar", "haar_coarse" (scale factor 1.3 and 5 neighbours, as in D), "yunet" or "res10"; the last two need a
+        file, see detector_path.
+      detector_path: model file of the face detector; "haar" and "haar_coarse" need none.
+      margin: margin added at each side of a face, as a share of its longer side; 0.1 suits all detectors and the landmark network.
 
     Source: A, section 3.2.1.
     """

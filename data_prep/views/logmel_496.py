@@ -17,7 +17,7 @@ class Logmel496:
     """One log-mel picture of a segment: 5 s padded with silence give one step of (496, 64).
 
     Attributes:
-      segment_s: length of a segment in s; longer clips are cut.
+      segment_s: length of a segment in s; longer clips are cut into several segments.
 
     Source: D; Hershey et al. 2017, section 2, for the spectrum.
     """

@@ -19,8 +19,8 @@ class LogmelPatches:
     A segment shorter than segment_s is padded with silence; patches that hold no sound of the clip at all are masked.
 
     Attributes:
-      num_patches: patches of a segment, 0.96 s each.
-      segment_s: length of a segment in s; longer clips are cut.
+      num_patches: number of patches of a segment, 0.96 s each.
+      segment_s: length of a segment in s; longer clips are cut into several segments.
 
     Source: Hershey et al. 2017, section 2; A (5 patches of a clip of 5 s).
     """

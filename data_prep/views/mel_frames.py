@@ -21,20 +21,20 @@ class MelFrames:
     window is padded to one.
 
     Attributes:
-      num_deltas: derivatives that follow the features, each over 9 frames: 0, 1 (the first) or 2 (the second as well).
-      sample_rate_hz: of the analysis; other media are resampled.
-      window_ms: length of an analysis window; 85.333 ms are 4096 samples at 48 kHz.
-      hop_ms: distance of analysis windows; 42.667 ms are 2048 samples at 48 kHz.
+      num_deltas: number of derivatives appended to the features, each over 9 frames: 0, 1 (the first) or 2 (the first and the second).
+      sample_rate_hz: sample rate of the analysis in Hz; media of another rate are resampled.
+      window_ms: length of an analysis window in ms; 85.333 ms are 4096 samples at 48 kHz.
+      hop_ms: time between successive analysis windows in ms; 42.667 ms are 2048 samples at 48 kHz.
       num_mels: number of mel bands.
-      min_hz: lower edge of the mel bands.
-      max_hz: upper edge of the mel bands; 0 stands for half the sample rate.
-      range_db: levels further below the loudest of the segment are raised to this distance; 0 leaves them.
-      trim_db: ends of the segment that stay further below its loudest frame are cut off, but for one frame before and two after;
-        0 cuts nothing.
-      padded_s: shorter segments are padded with silence to this length, for networks that need equally many frames (D: 5.0); 0 leaves
-        them.
-      max_frames: most frames of a segment after trimming, later ones are cut off; 0 is no limit.
-      segment_s: length of a segment in s; longer clips are cut, and the predictions for their segments joined.
+      min_hz: lower edge of the mel bands in Hz.
+      max_hz: upper edge of the mel bands in Hz; 0 stands for half the sample rate.
+      range_db: dynamic range in dB; levels further below the loudest of the segment are raised to that limit. 0 is no limit.
+      trim_db: level in dB below the loudest frame of the segment; quieter frames at both ends are cut off, except one before and two
+        after the rest. 0 cuts nothing.
+      padded_s: length in s to which shorter segments are padded with silence, for networks that need a fixed number of frames (D: 5.0);
+        0 does not pad.
+      max_frames: largest number of frames of a segment after trimming; later frames are dropped. 0 is no limit.
+      segment_s: length of a segment in s; longer clips are cut into several segments, and their predictions are combined.
     """
 
     modality: ClassVar[str] = "audio"

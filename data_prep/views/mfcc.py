@@ -18,7 +18,7 @@ class Mfcc(MelFrames):
     The defaults are librosa's (128 bands up to half the sample rate, 80 dB) with windows and hops of 4096 and 2048 samples at 48 kHz.
 
     Attributes:
-      num_coefficients: of the cosine transform, the zeroth included; num_mels of them lose nothing.
+      num_coefficients: number of coefficients of the cosine transform, the zeroth included; with num_mels of them nothing is lost.
     """
 
     name: ClassVar[str] = "mfcc"

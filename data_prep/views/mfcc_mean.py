@@ -20,12 +20,12 @@ class MfccMean:
     paper gives only "40 MFCC"; all other defaults are librosa's.
 
     Attributes:
-      num_coefficients: of the cosine transform, the zeroth included.
-      sample_rate_hz: of the analysis; other media are resampled.
-      window_ms: length of an analysis window; 92.88 ms are 2048 samples at 22,050 Hz.
-      hop_ms: distance of analysis windows; 23.22 ms are 512 samples at 22,050 Hz.
+      num_coefficients: number of coefficients of the cosine transform, the zeroth included.
+      sample_rate_hz: sample rate of the analysis in Hz; media of another rate are resampled.
+      window_ms: length of an analysis window in ms; 92.88 ms are 2048 samples at 22,050 Hz.
+      hop_ms: time between successive analysis windows in ms; 23.22 ms are 512 samples at 22,050 Hz.
       num_mels: number of mel bands.
-      segment_s: length of a segment in s; longer clips are cut.
+      segment_s: length of a segment in s; longer clips are cut into several segments.
 
     Source: C, section 5.1.2.
     """

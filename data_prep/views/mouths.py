@@ -21,12 +21,12 @@ class Mouths(Faces):
     the mouth within the square.
 
     Attributes:
-      size_px: height and width of a step.
-      margin: added around the region at each side, as a part of the region's longer side.
-      left: left edge of the region, as a part of the width of the face's box.
-      right: right edge of the region, as a part of the width of the face's box.
-      top: upper edge of the region, as a part of the height of the face's box.
-      bottom: lower edge of the region, as a part of the height of the face's box.
+      size_px: height and width of a step in px.
+      margin: margin added at each side of the mouth region, as a share of its longer side.
+      left: left edge of the mouth region, as a share of the width of the face's box.
+      right: right edge of the mouth region, as a share of the width of the face's box.
+      top: upper edge of the mouth region, as a share of the height of the face's box.
+      bottom: lower edge of the mouth region, as a share of the height of the face's box.
     """
 
     size_px: int = 32

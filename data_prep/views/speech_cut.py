@@ -35,22 +35,22 @@ class SpeechCut:
     whole segment are left out. A span shorter than a segment grows at both ends as far as there is sound.
 
     Attributes:
-      sample_rate_hz: of the analysis; other media are resampled.
-      window_ms: length of an analysis frame.
-      hop_ms: distance of analysis frames.
+      sample_rate_hz: sample rate of the analysis in Hz; media of another rate are resampled.
+      window_ms: length of an analysis frame in ms.
+      hop_ms: time between successive analysis frames in ms.
       segment_frames: length of a segment in analysis frames; with the defaults 63 x 10 + 25 = 655 ms.
-      shift_frames: distance of segments in analysis frames.
-      speech_window_ms: speech activity: length of the windows that are active or not.
-      speech_hop_ms: speech activity: distance of these windows.
-      speech_min_hz: speech activity: lower edge of the speech band.
-      speech_max_hz: speech activity: upper edge of the speech band.
-      speech_threshold: speech activity: least share of a window's energy in the speech band that makes it active.
-      speech_before_s: speech activity: margin ahead of the first active window.
-      speech_after_s: speech activity: margin behind the last active window.
-      segments_per_example: 1 makes every segment an example of one step; n joins n neighbours; 0 makes all segments of a piece the steps of
-        one example, for networks that attend over the segments of a clip.
-      segment_s: longer clips are cut into pieces of this length in s first, each with a speech activity of its own. It bounds memory, which
-        20 faces of 227 px a segment fill.
+      shift_frames: distance between the starts of successive segments in analysis frames.
+      speech_window_ms: speech activity: length in ms of the windows that are classified as active or not.
+      speech_hop_ms: speech activity: time between successive windows in ms.
+      speech_min_hz: speech activity: lower edge of the speech band in Hz.
+      speech_max_hz: speech activity: upper edge of the speech band in Hz.
+      speech_threshold: speech activity: share of a window's energy that must lie in the speech band for the window to be active.
+      speech_before_s: speech activity: margin in s before the first active window.
+      speech_after_s: speech activity: margin in s after the last active window.
+      segments_per_example: number of neighbouring segments that form one example, as its steps; 0 joins all segments of a piece, for
+        networks that attend over the segments of a clip.
+      segment_s: length in s of the pieces that longer clips are first cut into; speech activity is detected in each piece by itself. It
+        bounds the memory, as a segment can hold 20 faces of 227 px.
     """
 
     modality: ClassVar[str]

@@ -27,12 +27,12 @@ class SpeechFaces(SpeechCut):
     frame; a piece without any face is masked out.
 
     Attributes:
-      num_frames: frames of a step.
-      size_px: height and width of a face.
-      detector: face detector: "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need files. The
-        paper's is "res10".
-      detector_path: file of the detector; Haar needs none.
-      margin: added around a face at each side, as a part of its longer side.
+      num_frames: number of frames of a step.
+      size_px: height and width of a face crop in px.
+      detector: face detector: "haar", "haar_coarse" (scale factor 1.3 and 5 neighbours, as in D), "yunet" or "res10" (as in the paper);
+        the last two need a file, see detector_path.
+      detector_path: model file of the face detector; "haar" and "haar_coarse" need none.
+      margin: margin added at each side of a face, as a share of its longer side.
 
     Source: B, section 3.3.
     """

@@ -26,9 +26,9 @@ class SpeechSegments(SpeechCut):
     of steps has it.
 
     Attributes:
-      num_mels: mel bands (librosa's), as many as cepstral coefficients.
-      min_hz: lower edge of the mel bands.
-      max_hz: upper edge of the mel bands.
+      num_mels: number of mel bands (librosa's) and of cepstral coefficients.
+      min_hz: lower edge of the mel bands in Hz.
+      max_hz: upper edge of the mel bands in Hz.
 
     Source: B, section 3.2.
     """

@@ -29,16 +29,17 @@ class Still:
     ones is taken.
 
     Attributes:
-      num_frames: steps of a segment of a film, evenly spaced; a picture is one.
-      size_px: height and width of a step; C also names 88.
-      gray: one channel in place of three.
-      crop: "whole" frames are resized whatever their proportions; "centre" shows the largest square in their middle; "face" the square
-        around the largest face. A step without a face shows the nearest one with a face; the mask is False throughout where none has one.
-      segment_s: length of a segment in s; longer films are cut.
-      detector: face detector of crop="face": "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need
-        files.
-      detector_path: file of the detector; Haar needs none.
-      margin: added around the face at each side, as a part of its longer side.
+      num_frames: number of steps of a segment of a film, evenly spaced; a picture has one step.
+      size_px: height and width of a step in px; C also names 88.
+      gray: convert pictures to grey, with one channel in place of three.
+      crop: part of the frame that is used: "whole", the whole frame without regard to its aspect ratio; "centre", the largest square in the
+        middle; "face", the square around the largest face. A step without a face is replaced by the nearest one with a face; a segment in
+        which no step has a face is masked out.
+      segment_s: length of a segment in s; longer films are cut into several segments.
+      detector: face detector of crop="face": "haar", "haar_coarse" (scale factor 1.3 and 5 neighbours, as in D), "yunet" or "res10"; the
+        last two need a file, see detector_path.
+      detector_path: model file of the face detector; "haar" and "haar_coarse" need none.
+      margin: margin added at each side of the face, as a share of its longer side.
 
     Source: C (48 px and 88 px, stills and frames of films).
     """

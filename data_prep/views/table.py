@@ -23,11 +23,12 @@ class Table:
     Features are all columns but the one that names the clip, those of `drop_columns`, and those that have the same cell in every row.
 
     Attributes:
-      path: CSV file in UTF-8 with a header line.
-      clip_column: the column that names the clip.
-      drop_columns: columns that are left out and not read: an index, labels, text.
-      allow_columns: columns that are kept though they look like no feature, by name (see `named_like`), by content or because they never
-        change; the leak audit reports those that give something away.
+      path: path of the CSV file, in UTF-8 with a header line.
+      clip_column: name of the column with the clip id.
+      drop_columns: names of columns that are not read, such as an index, labels or text.
+      allow_columns: names of columns that are used as features although their name, their content or a constant value suggests that they
+        are none; the leak audit reports those that could reveal the label or the speaker.
+
 
     Raises:
       ValueError: there is no such file or column, no feature, or a column that by its name is none and is neither dropped nor allowed.

@@ -45,17 +45,18 @@ class Windows:
     only one. A segment without any face is one step of zeros, masked out.
 
     Attributes:
-      rate_fps: frames a second, the nearest in time each; I3D is published for 25.
-      num_frames: frames of a step; 25 are a second.
-      size_px: height and width of a frame; I3D is published for 224.
-      crop: "centre" is the square of 7/8 of the shorter side in the middle, as published (224 of 256 px); "whole" the whole frame, whatever
-        its proportions; "face" one square for all of a segment, so that it does not shake: around the median of the largest faces found in
-        five frames a second.
-      segment_s: length of a segment in s; longer clips are cut. With crop="face" its frames are held at 640 px, 90 MB for 5 s.
-      detector: face detector of crop="face": "haar", "haar_coarse" (D's factor 1.3 and 5 neighbours), "yunet" or "res10"; the last two need
-        files.
-      detector_path: file of the detector; Haar needs none.
-      margin: added around the face at each side, as a part of its longer side.
+      rate_fps: number of frames per second, each the nearest in time; I3D is published for 25.
+      num_frames: number of frames of a step; at the default rate, 25 are one second.
+      size_px: height and width of a frame in px; I3D is published for 224.
+      crop: part of the frame that is used: "centre", a square in the middle with 7/8 of the shorter side, as published (224 of 256 px);
+        "whole", the whole frame without regard to its aspect ratio; "face", one square for a whole segment, so that it does not shake,
+        around the median of the largest faces found in five frames a second.
+      segment_s: length of a segment in s; longer clips are cut into several segments. With crop="face" its frames are in memory at 640 px,
+        90 MB for 5 s.
+      detector: face detector of crop="face": "haar", "haar_coarse" (scale factor 1.3 and 5 neighbours, as in D), "yunet" or "res10"; the
+        last two need a file, see detector_path.
+      detector_path: model file of the face detector; "haar" and "haar_coarse" need none.
+      margin: margin added at each side of the face, as a share of its longer side.
     """
 
     rate_fps: float = 25.0

@@ -6,13 +6,24 @@ import numpy as np
 import pytest
 
 from avemo_jax.evaluation.metrics import calibration_bins, confusion, metric_named
-from benchmarks.coverage import CLIPS, EASE, LABEL, NUM_CLASSES, Population, bins_of, confusion_of, coverage, false_positives, judge
+from benchmarks.coverage import (
+    CLIPS,
+    EASE,
+    LABEL,
+    NUM_CLASSES,
+    Population,
+    bins_of,
+    confusion_of,
+    coverage,
+    draw_predictions,
+    false_positives,
+)
 
 
 def test_cohorts_average_to_the_expected_confusion():
     population = Population(0.7, 0.5)
     generator = np.random.default_rng(0)
-    predicted, right, _ = judge(generator, population.log_odds(generator, 20_000))
+    predicted, right, _ = draw_predictions(generator, population.log_odds(generator, 20_000))
     assert ((predicted == LABEL) == right).all()
     found = confusion_of(predicted).mean(0)
     np.testing.assert_array_equal(confusion_of(predicted).sum((1, 2)), CLIPS.sum())
@@ -27,7 +38,7 @@ def test_expected_recall_by_hand():
 
 def test_counts_are_those_of_the_product():
     generator = np.random.default_rng(1)
-    predicted, right, confidence = judge(generator, Population(1.0).log_odds(generator, 3))
+    predicted, right, confidence = draw_predictions(generator, Population(1.0).log_odds(generator, 3))
     np.testing.assert_array_equal(confusion_of(predicted)[1], confusion(LABEL, predicted[1], NUM_CLASSES))
     confidence = np.maximum(confidence, 0.126)  # an eighth would tie with the rest
     rest = (1 - confidence[1]) / (NUM_CLASSES - 1)

@@ -37,21 +37,6 @@ def test_twins_have_as_many_parameters(name):
     assert ours == sum(int(np.prod(one.shape)) for one in keras_twin.trainable_variables) - surplus
 
 
-def test_products_are_counted_as_they_run():
-    def loop(x, w):
-        return jax.lax.scan(lambda carry, _: (carry @ w, None), x, None, length=5)[0]
-
-    jaxpr = jax.make_jaxpr(loop)(np.zeros((3, 4), np.float32), np.zeros((4, 4), np.float32)).jaxpr
-    assert made_experiment.count_products(jaxpr) == 5 * 2 * 3 * 4 * 4
-
-
-def test_zeros_that_a_convolution_multiplies_in_vain_are_not_counted():
-    system = cross_validation.SYSTEMS["small_cnn"]
-    plan = made_experiment.plan(system.config, SMALL["small_cnn"], num_clips=48, num_folds=3)
-    stage = next(one for one in plan.stages if one.name == system.stage)
-    assert made_experiment.product_flops(plan, stage) < made_experiment._product_flops(plan, stage)
-
-
 def test_it_prints_a_row_a_side(monkeypatch, capsys):
     monkeypatch.setitem(
         cross_validation.SYSTEMS, "small_cnn", cross_validation.System("small_video", SMALL["small_cnn"], 3, "video", "SmallCNN")

@@ -22,13 +22,13 @@ def test_folds_of_speakers_share_none():
 
 
 def test_nearest_mean_by_hand():
-    """One feature that tells everything, one that tells nothing: 1 minus the share of the larger class, fold by fold."""
+    """One feature that is the class, one that is constant: 1 minus the share of the larger class, fold by fold."""
     label = np.array([0, 1] * (NUM_CLIPS // 2))
-    told = np.repeat((2.0 * label - 1)[:, None], 3, axis=1)
-    constant = np.ones_like(told)  # scores are 0, which is not over 0: class 0
+    perfect = np.repeat((2.0 * label - 1)[:, None], 3, axis=1)
+    constant = np.ones_like(perfect)  # scores are 0, which is not over 0: class 0
     tests = np.arange(4)[:, None] == np.arange(NUM_CLIPS) // (NUM_CLIPS // 4)
-    np.testing.assert_allclose(differences(label, np.stack([told, constant]), tests), 0.5)
-    np.testing.assert_allclose(differences(label, np.stack([told, told]), tests), 0)
+    np.testing.assert_allclose(differences(label, np.stack([perfect, constant]), tests), 0.5)
+    np.testing.assert_allclose(differences(label, np.stack([perfect, perfect]), tests), 0)
 
 
 def test_neither_system_is_better():

@@ -14,7 +14,7 @@ BOTH = {"streams": AUDIO | {"video": Stream(view="faces")}, "system.streams": ("
 
 
 def config(**fields):
-    return with_fields(Experiment(streams=AUDIO), {"system.streams": ("audio",), **fields})
+    return with_fields(Experiment(streams=AUDIO), {"system.streams": ("audio",), "train.stages": ("audio",), **fields})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from avemo_jax.config import ConfigError, Experiment, Stream, parse, to_plain
-from avemo_jax.config.listing import format_fields, list_fields
+from avemo_jax.config.listing import format_fields, list_changes, list_fields
 from avemo_jax.described import described_fields
 from configs import base, demo, systems
 from data_prep.views import VIEWS
@@ -71,3 +71,10 @@ def test_help_lists_every_field_with_its_default():
     assert listed["train.num_epochs"] == 60 and listed["streams.<name>.pooling"] == "attention" and listed["views.mfcc.num_mels"] == 128
     assert listed["streams.<name>.augmentation.flip"] is False and listed["encoders.<name>.weights"] == "published"
     assert "  --config.train.num_epochs=60\n        epochs of each stage." in format_fields(list_fields(VIEWS))
+
+
+def test_the_fields_that_a_config_sets_are_listed_with_their_values():
+    experiment = parse(demo.get_config("audio").to_dict())
+    changed = {field.name: field.default for field in list_changes(experiment, VIEWS)}
+    assert changed["streams.audio.view"] == "mfcc" and changed["views.mfcc.num_coefficients"] == 20 and changed["train.batch_size"] == 16
+    assert "train.momentum" not in changed and not any(name.startswith("views.faces") for name in changed)

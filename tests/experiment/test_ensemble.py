@@ -17,7 +17,7 @@ def test_a_directory_without_a_finished_run_is_refused(tmp_path):
         load_ensemble(experiment, {"audio": STEP}, 10.0, None)
     with open_run(experiment.run_directory, experiment) as run:
         run.write_run_json()
-    with pytest.raises(FileNotFoundError, match="has not begun to train"):
+    with pytest.raises(FileNotFoundError, match="training has not started"):
         load_ensemble(experiment, {"audio": STEP}, 10.0, None)
     with pytest.raises(ConfigMismatch, match=r"train\.num_epochs: stored 2, given 3"):
         load_ensemble(small_config(tmp_path / "run", train__num_epochs=3), {"audio": STEP}, 10.0, None)

@@ -298,7 +298,7 @@ def test_a_view_beside_another_becomes_one_set_of_both(faces, straight, tmp_path
 
 
 def test_sources_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match=r"encoder_beside='vggish' is of a second view; name one in streams.video.view_beside"):
+    with pytest.raises(ValueError, match=r"encoder_beside='vggish' needs a second view; set --config.streams.video.view_beside"):
         sources_of(config(streams__video__encoder_beside="vggish"), "video")
     with pytest.raises(ValueError, match=r"expected an encoder among .*, got 'resnet'"):
         sources_of(config(streams__video__view_beside="hog", streams__video__encoder_beside="resnet"), "video")

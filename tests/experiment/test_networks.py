@@ -90,7 +90,7 @@ def test_weights_of_a_trained_encoder_are_those_of_the_frozen_one():
 
 
 def test_an_encoder_that_cannot_be_trained_is_refused():
-    with pytest.raises(ValueError, match=r"encoder_trained_from='all' is for encoders with published weights .*encoder is 'cnn'"):
+    with pytest.raises(ValueError, match=r"encoder_trained_from='all' needs an encoder with published weights .*encoder='cnn'"):
         trained_encoder(config(streams__video__encoder="cnn", streams__video__encoder_trained_from="all"), "video")
     with pytest.raises(ValueError, match=r"must be 'all' or one of \('stem', .*'features'\) of mini_xception, got 'block9'"):
         trained_encoder(config(streams__video__encoder_trained_from="block9"), "video")

@@ -233,7 +233,7 @@ def test_no_password_is_written(finished):
         ({"search__batch": 0}, r"search\.batch must be at least 1, got 0"),
         ({"search__sampler": "grid"}, r"search\.sampler must be one of \('tpe', 'random'\), got 'grid'"),
         ({"search__lease_s": 0.0}, r"search\.lease_s must be above 0"),
-        ({"train__stages": ("svm",)}, "search.space is for networks"),
+        ({"train__stages": ("svm",)}, "search.space searches fields of networks"),
         ({"search__space": ("streams.audio.encoder=none|vggish",)}, "a sweep, search or train.overrides changes the frozen encoder"),
     ],
 )

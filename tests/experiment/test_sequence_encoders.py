@@ -248,7 +248,7 @@ def test_encoders_that_do_not_fit_are_refused(logmel, tmp_path, monkeypatch):
         EncoderSpec("halving").leading((2, 4))
     encoder = make_frozen_encoder(config(), "halving", STEP, "float32")
     timeless = dataclasses.replace(next(logmel.examples()), times_s=np.zeros(0, np.float32))
-    with pytest.raises(ValueError, match="takes steps with times, and c0 has none"):
+    with pytest.raises(ValueError, match="expects steps with times, but c0 has none"):
         list(encoder.run([timeless]))
     (tmp_path / "code" / "wrong_encoder.py").write_text(
         "import dataclasses, halving_encoder\n"

@@ -306,7 +306,7 @@ def test_the_classical_system_is_a_system(finished, restored):
     means = [values[mask].mean(axis=0) for values, mask in zip(arrays["audio"], arrays["audio_mask"], strict=True)]
     np.testing.assert_allclose(outcome.features, means, rtol=1e-5)
     assert len({id(svm) for svm in outcome.svms}) == NUM_FOLDS
-    with pytest.raises(ValueError, match="SVMs of small are fitted anew in each run and not stored"):
+    with pytest.raises(ValueError, match="SVMs of small are not stored with a run"):
         load_ensemble(config, {"audio": STEP}, 10.0, None)
 
 

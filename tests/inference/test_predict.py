@@ -170,5 +170,5 @@ def test_wrong_streams_and_shapes_are_refused(net, members, ensemble):
     narrow = Piece(np.zeros((2, 3), np.float32), np.ones(2, bool), np.zeros(2, np.float32))
     with pytest.raises(ValueError, match=r"audio stream was trained on steps of shape \(4,\), got \(3,\)"):
         list(ensemble.predict({"audio": [narrow], "video": pieces("video", 1)}))
-    with pytest.raises(ValueError, match="at least one trained net"):
+    with pytest.raises(ValueError, match="at least one member"):
         Ensemble([], classes=CLASSES, views=VIEWS, segment_s=1.0)

@@ -125,7 +125,7 @@ def kills(folder: Path, num_kills: int, *, seed: int = 0, say: Callable[[str], N
         found = outcome(workdir)
         for name in expected:
             assert found[name] == expected[name], f"run {number}, killed {own} times: {name} differs from the uninterrupted run's"
-        say(f"run {number}, killed {own} times: predictions.csv and {len(found['metrics.jsonl'])} rows of metrics are equal")
+        say(f"run {number}, killed {own} times: predictions.csv and {len(found['metrics.jsonl'])} rows of metrics are the same")
 
 
 def _saved(workdir: Path) -> int:

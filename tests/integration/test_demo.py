@@ -96,11 +96,11 @@ def test_evaluate_restores_and_trains_nothing(trained, streams):
 
 def test_a_finished_run_started_again_changes_nothing(trained):
     run, _ = trained("audio")
-    names = ("config.json", "audit.json", "metrics.jsonl", "predictions.csv")
-    before, checkpoints = [run.file(name) for name in names], files_of(run.workdir / "checkpoints")
+    files = ("config.json", "audit.json", "metrics.jsonl", "predictions.csv")
+    before, checkpoints = [run.file(name) for name in files], files_of(run.workdir / "checkpoints")
     results = results_of(run)
     run()
-    assert [run.file(name) for name in names] == before and files_of(run.workdir / "checkpoints") == checkpoints
+    assert [run.file(name) for name in files] == before and files_of(run.workdir / "checkpoints") == checkpoints
     assert without_clock(results_of(run)) == without_clock(results)
 
 

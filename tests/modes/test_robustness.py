@@ -79,8 +79,8 @@ def test_the_classical_system_under_noise(corpora, tmp_path, capsys):
     assert mild["difference"]["uar"]["difference"] > -0.1 and hard["difference"]["uar"]["difference"] < -0.3
     assert hard["difference"]["uar"]["ci95"][1] < 0 and hard["num_lost"] == 1
     assert {one["condition"]: one["reason"] for one in panel["left_out"]} == {
-        "occlusion 0.3 share": "no stream of the system is made of video",
-        "no audio": "the system has no stream but audio",
+        "occlusion 0.3 share": "no stream of the system uses video",
+        "no audio": "audio is the only stream of the system",
     }
     assert json.loads((tmp_path / "run" / "robustness.json").read_text()) == panel
     text = capsys.readouterr().out

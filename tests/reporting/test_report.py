@@ -174,6 +174,19 @@ def test_charts_and_frames_are_inline(page):
     assert ids and len(set(ids)) == len(ids)
 
 
+def test_each_stream_of_pictures_has_a_row_of_its_own(tmp_path):
+    times_s, weights = np.arange(20, dtype=np.float32)[None], np.full((1, 20), 0.05)
+    arrays: dict[str, np.ndarray] = {"clip": np.array(["clip000"]), "fold": np.array(["fold1"]), "seed": np.array([0])}
+    for stream in ("face", "mouth"):
+        own = {"weights": weights, "times_s": times_s, "keyframes": np.zeros((1, 20, 8, 8, 3), np.uint8)}
+        arrays |= {f"{stream}_{name}": values for name, values in own.items()}
+    directory = write_run(tmp_path)
+    write_attention(directory / "attention.npz", **arrays)
+    pictures = [attributes["alt"] for tag, attributes in Page(write_report(directory).read_text()).tags if tag == "img"]
+    assert [text.split(" at ")[0] for text in pictures] == ["face"] * 16 + ["mouth"] * 16  # 16 of 20, with both ends
+    assert (pictures[0], pictures[15], pictures[16]) == ("face at 0.00 s", "face at 19.00 s", "mouth at 0.00 s")
+
+
 def test_text_from_files_is_escaped(page):
     assert "alert(1)" in page.text  # seen as text; test_page_needs_nothing_else knows that it is no script
 

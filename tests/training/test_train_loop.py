@@ -20,7 +20,7 @@ def train(directory, *, num_epochs=3, stop=None, every=10, rows=None, resumed=No
         warm=[NOTHING] * len(trials),
         program=program(),
         num_epochs=num_epochs,
-        checkpoints=Checkpoints(directory, keep=2, warn=print),
+        checkpoints=Checkpoints(directory, keep=2, warn=print, owner={"run_id": "this"}),
         checkpoint_every_epochs=every,
         write_rows=(rows if rows is not None else []).extend,
         resume_rows=(resumed if resumed is not None else []).append,

@@ -172,7 +172,7 @@ class TestFaces:
         np.testing.assert_array_equal(first.values, whole.values[:7])
         np.testing.assert_array_equal(second.values, whole.values[30:37])
         assert first.num_seen == second.num_seen == 7 and marked.num_calls == 60 + 14
-        with pytest.raises(ValueError, match=r"config\.views\.faces\.max_frames must be 0 \(all\) or above, got -1"):
+        with pytest.raises(ValueError, match=r"config\.views\.faces\.max_frames must be 0 \(no limit\) or above, got -1"):
             Faces(max_frames=-1)
 
     def test_max_frames_does_not_make_a_tail_short(self, marked):
