@@ -13,7 +13,7 @@ KINDS: dict[str, tuple[str, str, tuple[float, float], str]] = {
     "frame_drop": ("video", "share", (0.0, 0.95), "this share of the frames is replaced by the frame before"),
 }
 MISSING = "missing"
-EACH_STREAM = "*"  # missing:* stands for each stream of the system in turn
+EACH_STREAM = "*"  # missing:* means each stream of the system in turn
 
 
 @dataclasses.dataclass(frozen=True)

@@ -68,8 +68,8 @@ def test_merged_and_excluded_words():
 
 def test_labelled_sorts_by_id_and_refuses_clips_without_any_class():
     clips = [Clip("b", "made", "anger", "s"), Clip("a", "made", "bored", "s"), Clip("c", "made", "happy", "s")]
-    kept, classes = labelled(clips, label_set("basic6"))
-    assert ([clip.clip_id for clip in kept], classes) == (["b", "c"], (0, 3))
+    found, classes = labelled(clips, label_set("basic6"))
+    assert ([clip.clip_id for clip in found], classes) == (["b", "c"], (0, 3))
     with pytest.raises(ValueError, match=r"no clip of 1 has a class of label set crema_d6 .*; labels of the clips: \['bored'\]"):
         labelled(clips[1:2], label_set("crema_d6"))
 

@@ -39,14 +39,14 @@ def listen() -> Iterator[StopRequest]:
     """Turn SIGTERM and SIGINT into a stop request that the training loop checks between epochs; a second Ctrl-C interrupts at once."""
     request = StopRequest()
 
-    def note(signal_number, _frame):
+    def handle(signal_number, _frame):
         if request and signal_number == signal.SIGINT:
             raise KeyboardInterrupt
         request.signal_number = signal_number
 
     try:
-        previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # only the main thread may set signal handlers; a notebook server runs code in another one
+        previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # only the main thread may set signal handlers; a handlebook server runs code in another one
         yield request
         return
     try:

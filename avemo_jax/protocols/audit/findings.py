@@ -46,7 +46,7 @@ FINDINGS: dict[str, Kind] = {
     "segments_in_two_parts": Kind(
         "error", "segments or frames of one recording, or overlapping spans of one file, are in two parts of a fold"
     ),
-    "same_bytes_in_two_parts": Kind("error", "two clips whose media are the same bytes are in two parts of a fold"),
+    "same_bytes_in_two_parts": Kind("error", "two clips with identical media files are in two parts of a fold"),
     "near_duplicate_in_two_parts": Kind(
         "error", "two clips that hold the same recording (re-encoded, louder, trimmed) are in two parts of a fold"
     ),
@@ -193,7 +193,8 @@ def format_findings(findings: Sequence[Finding]) -> str:
     num_stopping = sum(finding.stops for finding in findings)
     num_flagged = sum(finding.is_flagged for finding in findings) - num_stopping
     num_info = len(findings) - num_stopping - num_flagged
-    lines.append(f"{len(findings)} findings: {num_stopping} stop the run, {num_flagged} flagged in every table, {num_info} info")
+    total = number_of(len(findings), "finding")
+    lines.append(f"{total}: {num_stopping} stop the run, {num_flagged} flagged in every table, {num_info} info")
     return "\n".join(lines)
 
 

@@ -218,7 +218,7 @@ def audit_split_list(
         findings.append(Finding("labels_disagree", detail, len(examples), examples))
     if not_compared:
         examples = tuple(f"{name}: {why}" for name, why in not_compared.items())
-        detail = f"{number_of(len(examples), 'clip')} whose media were not compared: {listed(examples, 2)}"
+        detail = f"media of {number_of(len(examples), 'clip')} were not compared: {listed(examples, 2)}"
         findings.append(Finding("media_not_compared", detail, len(examples), examples))
     return findings
 

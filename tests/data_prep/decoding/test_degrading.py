@@ -82,10 +82,10 @@ def test_conditions_are_read_and_wrong_ones_told():
         "no video",
     ]
     for wrong, message in (
-        ("hiss:3", "holds 'hiss:3'; expected one of noise:DB, codec:KBIT/S, occlusion:SHARE, frame_drop:SHARE, missing:audio or"),
+        ("hiss:3", "holds 'hiss:3'; expected one of noise:DB, codec:KBIT/S, occlusion:SHARE, frame_drop:SHARE or missing:STREAM"),
         ("occlusion:1.5", "expected the amount of occlusion in share, from 0 to 0.9"),
         ("noise:loud", "expected the amount of noise in dB"),
-        ("missing:smell", "expected one of"),
+        ("missing:", "expected one of"),
     ):
         with pytest.raises(ValueError, match=message):
             parse_degradation(wrong)

@@ -57,8 +57,8 @@ def test_names_that_look_like_one_speaker_are_an_error_that_can_be_allowed(tmp_p
     together = written(tmp_path, f"clip,speaker,part\na,{first},train\nb,zoe,test\nc,{second},train\n")
     assert stopping(together) == set()
     no_test = written(tmp_path, f"clip,speaker,part\na,{first},train\nb,zoe,test\nc,{second},val\n")
-    (note,) = [one for one in audit_split_list(read_split_list(no_test)) if one.name == "speakers_look_alike"]
-    assert note.severity == "info"
+    (finding,) = [one for one in audit_split_list(read_split_list(no_test)) if one.name == "speakers_look_alike"]
+    assert finding.severity == "info"
 
 
 @pytest.mark.parametrize(
