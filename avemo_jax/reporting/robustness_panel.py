@@ -37,7 +37,7 @@ def panel_table(panel: Mapping[str, Any]) -> Table:
     columns += [Column(f"baseline {metrics[0].title}", _pooled), Column("clips lost")]
     left_out = "; ".join(f"{one['condition']} left out: {one['reason']}" for one in panel["left_out"])
     note = (
-        f"{panel['system']} on {panel['corpus']}, protocol {panel['protocol']}, the same checkpoints, in %: pooled [95 % interval over "
+        f"the checkpoints of {panel['system']} on {panel['corpus']}, protocol {panel['protocol']}, in %: pooled [95 % interval over "
         "speakers]; Δ is the difference from clean in points, paired over speakers. The classical baseline is fitted on clean sound"
     )
     return Table("robustness", "Robustness", columns, rows, f"{note}. {left_out}" if left_out else note)
