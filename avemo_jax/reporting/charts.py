@@ -135,6 +135,7 @@ def interval_chart(
       level: (name, x) of a vertical line to compare with.
     """
     with _style({"axes.grid.axis": "x"}):
+        x_name = x_name if level is None else f"{x_name} (dotted: {level[0]})"
         figure, axes = _figure(height=_TOP + _BOTTOM + 40 * len(rows), x_name=x_name, y_name="", num_y_ticks=1)
         axes.set_yticks([])
         for place, row in enumerate(rows):
@@ -144,10 +145,8 @@ def interval_chart(
             marker = "D" if row.low is None else "o"
             axes.plot([row.value], [place + 0.7], marker, color=colour, markersize=7, clip_on=False)
             axes.annotate(row.text, (0, place + 0.42), xycoords=("axes fraction", "data"), xytext=(2, 0), textcoords="offset points")
-        if level is not None:
-            name, x = level
-            axes.axvline(x, color=_INK, linestyle=(0, (2, 4)), linewidth=1)
-            axes.annotate(name, (x, 0), xycoords=("data", "axes fraction"), xytext=(3, 3), textcoords="offset points")
+        if level is not None:  # beside each interval, and not through the texts
+            axes.vlines([level[1]] * len(rows), np.arange(len(rows)) + 0.55, np.arange(len(rows)) + 0.85, colors=_INK, linestyles=":")
         axes.set_xlim(*x_range)
         axes.set_ylim(len(rows), 0)
         # The texts need the whole width, and there is no axis on the left.

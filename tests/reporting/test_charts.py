@@ -126,7 +126,7 @@ def test_intervals_are_drawn_at_their_numbers():
     # 380 wide with margins of 14; rows are 40 high from 8 down, their values at seven tenths.
     np.testing.assert_allclose(line, [[14 + 352 * 0.5, 8 + 28], [14 + 352 * 0.75, 8 + 28]], atol=0.01)
     assert not drawn(svg, "stroke: var(--second); stroke-width: 2.5")  # published numbers have no interval
-    assert {"60.0 [50.0, 75.0]  ours", "90.0  published", "chance", "UAR, %"} <= {text.replace("\xa0", " ") for text in texts(svg)}
+    assert {"60.0 [50.0, 75.0]  ours", "90.0  published", "UAR, % (dotted: chance)"} <= {text.replace("\xa0", " ") for text in texts(svg)}
     assert ElementTree.fromstring(svg).get("viewBox") == "0 0 380 126"
 
 
