@@ -33,7 +33,7 @@ def apply(config: ConfigDict, variant: str) -> None:
     audio = base.stream(view="handcrafted", context_activation="relu", **convolutional)
     if not variant.endswith(":audio_features"):
         audio.view_beside, audio.encoder_beside = "logmel_patches", "vggish"
-    # HOG beside landmarks, of the same pictures: the landmark net takes the square that HOG is taken of, at its own size.
+    # HOG and landmarks are computed from the same square around the face, each at its own size.
     video = base.stream(view="hog", view_beside="faces", encoder_beside="face_landmarks", context_activation="relu_elu", **convolutional)
     for view in ("handcrafted", "hog", "faces"):
         config.views[view].segment_s = config.views.logmel_patches.segment_s

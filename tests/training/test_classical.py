@@ -20,7 +20,7 @@ PARTS = {"train": np.arange(0, 60), "validation": np.arange(60, 90)}
 
 
 def fitted(features: np.ndarray, label: np.ndarray, test: slice = slice(90, None), **arguments) -> tuple[FittedSvm, np.ndarray]:
-    """A machine, and what it says of the test part."""
+    """Return an SVM and its probabilities of the test part."""
     machine = fit_svm(features, label, **({**PARTS, "num_classes": 3} | arguments))
     return machine, machine.probabilities(features[test])
 
@@ -35,7 +35,7 @@ def test_separable_classes_are_told_apart():
     assert result.regularization == 0.3  # the smallest of equally good ones
 
 
-def test_the_most_probable_class_is_the_machines_own():
+def test_the_most_probable_class_is_the_prediction_of_the_svm():
     features, label = clouds()
     _, said = fitted(features, label, regularizations=(1.0,))
     scaler = StandardScaler().fit(features[:60])
@@ -43,7 +43,7 @@ def test_the_most_probable_class_is_the_machines_own():
     np.testing.assert_array_equal(said.argmax(axis=1), own)
 
 
-def test_two_classes_and_a_class_that_is_never_seen():
+def test_two_classes_and_a_class_without_training_clips():
     features, label = clouds(num_classes=2, spread=0.05)
     _, said = fitted(features, label * 2, num_classes=4)
     assert said.shape == (30, 4)
@@ -51,7 +51,7 @@ def test_two_classes_and_a_class_that_is_never_seen():
     np.testing.assert_array_equal(said.argmax(axis=1), label[90:] * 2)
 
 
-def test_test_features_and_labels_change_nothing_that_is_fitted():
+def test_the_fit_does_not_depend_on_features_and_labels_of_the_test_part():
     features, label = clouds()
     before, said_before = fitted(features, label)
     changed, shuffled = features.copy(), label.copy()
@@ -70,7 +70,7 @@ def test_temperature_calibrates():
     assert said.max(axis=1).mean() == pytest.approx(accuracy, abs=0.06)
 
 
-def test_what_cannot_be_fitted_is_refused():
+def test_unusable_features_and_parts_are_refused():
     features, label = clouds()
     with pytest.raises(ValueError, match="the validation part is empty"):
         fitted(features, label, validation=np.array([], dtype=int))
