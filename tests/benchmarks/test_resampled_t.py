@@ -24,11 +24,11 @@ def test_folds_of_speakers_share_none():
 def test_nearest_mean_by_hand():
     """One informative feature against a constant one: in each fold the difference is 1 minus the share of class 0."""
     label = np.array([0, 1] * (NUM_CLIPS // 2))
-    told = np.repeat((2.0 * label - 1)[:, None], 3, axis=1)
-    constant = np.ones_like(told)  # scores are 0, which is not over 0: class 0
+    informative = np.repeat((2.0 * label - 1)[:, None], 3, axis=1)
+    constant = np.ones_like(informative)  # scores are 0, which is not over 0: class 0
     tests = np.arange(4)[:, None] == np.arange(NUM_CLIPS) // (NUM_CLIPS // 4)
-    np.testing.assert_allclose(differences(label, np.stack([told, constant]), tests), 0.5)
-    np.testing.assert_allclose(differences(label, np.stack([told, told]), tests), 0)
+    np.testing.assert_allclose(differences(label, np.stack([informative, constant]), tests), 0.5)
+    np.testing.assert_allclose(differences(label, np.stack([informative, informative]), tests), 0)
 
 
 def test_neither_system_is_better():

@@ -34,10 +34,10 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
     config = demo_of(system, compilation_cache=False)
     assert encodes(config) == has_encoder
     monkeypatch.setenv("XLA_FLAGS", "")
-    kept: list[bool] = []
-    monkeypatch.setattr(backend, "keep_freed_memory", lambda: kept.append(True))
+    calls: list[bool] = []
+    monkeypatch.setattr(backend, "keep_freed_memory", lambda: calls.append(True))
     set_up_backend(config, encodes=encodes(config))
-    assert bool(kept) == has_encoder
+    assert bool(calls) == has_encoder
     assert (ONE_CORE in os.environ["XLA_FLAGS"]) != has_encoder
     assert (compiler_flags() in os.environ["XLA_FLAGS"]) == (has_encoder or not compiler_flags())
     set_up_backend(config)

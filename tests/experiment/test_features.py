@@ -159,7 +159,7 @@ def test_features_are_a_prepared_set_with_the_damage_of_the_view(faces, straight
 
 
 class EmptyStore:
-    """A store without sets; it records the keys that are looked for."""
+    """A store without sets; it records the requested keys."""
 
     def __init__(self):
         self.keys: list[str] = []

@@ -53,16 +53,16 @@ def test_an_encoder_is_frozen_unless_it_is_trained():
 @pytest.mark.parametrize("start", ["all", "stem", "block2", "block4"])
 def test_modules_before_the_first_trained_end_point_are_frozen(start):
     made = config(streams__video__encoder_trained_from=start)
-    held = held_parameters(made, "video", *STEP)
+    frozen = held_parameters(made, "video", *STEP)
     paths = parameters(made)
     root = ("video", "context", "encoder", "mini_xception")
     parts = {path[4] for path in paths if path[:4] == root}
     assert parts == {"stem", "block1", "block2", "block3", "block4"}
-    is_held = {path: any(path[: len(prefix)] == prefix for prefix in held) for path in paths}
+    is_frozen_path = {path: any(path[: len(prefix)] == prefix for prefix in frozen) for path in paths}
     expected = {"all": set(), "stem": set(), "block2": {"stem", "block1"}, "block4": {"stem", "block1", "block2", "block3"}}[start]
-    assert {path[4] for path, one in is_held.items() if one} == expected
-    assert all(is_held[path] == (path[:4] == root and path[4] in expected) for path in paths)
-    assert all(any(path[: len(prefix)] == prefix for path in paths) for prefix in held), "a held path that is none of the net's"
+    assert {path[4] for path, one in is_frozen_path.items() if one} == expected
+    assert all(is_frozen_path[path] == (path[:4] == root and path[4] in expected) for path in paths)
+    assert all(any(path[: len(prefix)] == prefix for path in paths) for prefix in frozen), "a frozen path that the net does not have"
 
 
 def test_a_config_read_back_from_json_makes_the_same_net():

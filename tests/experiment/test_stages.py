@@ -85,14 +85,14 @@ def restored(finished):
 def test_evaluate_gives_the_same_bytes_and_trains_nothing(name, finished):
     config, corpus, results = finished(name)
     workdir = config.run_directory
-    kept = [path for path in ("predictions.csv", "metrics.jsonl", "late.json") if (workdir / path).exists()]
-    before = {path: (workdir / path).read_bytes() for path in kept}
+    files = [path for path in ("predictions.csv", "metrics.jsonl", "late.json") if (workdir / path).exists()]
+    before = {path: (workdir / path).read_bytes() for path in files}
     (workdir / "predictions.csv").unlink()
     again = evaluate_run(config, corpus).to_json()
-    assert {path: (workdir / path).read_bytes() for path in kept} == before
+    assert {path: (workdir / path).read_bytes() for path in files} == before
     for part in ("metrics", "stages", "settings", "per_fold"):
         assert again.get(part) == results.get(part)
-    assert ("late.json" in kept) == (name in ("weighted_product", "logistic"))
+    assert ("late.json" in files) == (name in ("weighted_product", "logistic"))
 
 
 def test_the_stacked_net_trains_on_clips_that_no_stage_has_trained_on(restored, finished):

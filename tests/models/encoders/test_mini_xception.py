@@ -41,7 +41,7 @@ def test_faces_are_converted_to_grey_resized_and_scaled_inside():
     np.testing.assert_allclose(net.apply(variables, rgb), expected, atol=1e-4)
     whole = rgb[:, :, :, :1]
     np.testing.assert_allclose(net.apply(variables, whole), net.apply(variables, np.repeat(whole, 3, axis=-1)), atol=1e-4)
-    enlarged = np.kron(whole, np.ones((1, 2, 2, 1), np.uint8))  # each pixel four times, so that resizing restores the picture except at the edges
+    enlarged = np.kron(whole, np.ones((1, 2, 2, 1), np.uint8))  # resizing restores the picture except at its edges
     found = net.apply(variables, enlarged)
     assert found.shape == expected.shape and np.corrcoef(np.ravel(found), np.ravel(net.apply(variables, whole)))[0, 1] > 0.9
 
