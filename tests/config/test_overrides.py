@@ -138,7 +138,7 @@ def test_an_impossible_sweep_is_refused(texts, message):
     ],
 )
 def test_the_encoder_and_view_of_features_are_the_same_for_all_trials(changes):
-    with pytest.raises(ValueError, match=r"frozen encoder of the audio stream .* two experiments"):
+    with pytest.raises(ValueError, match=r"frozen encoder of the audio stream .* separate experiments"):
         check_experiment(config(**{"streams.audio.encoder": "vggish", **changes}))
 
 

@@ -119,8 +119,8 @@ def test_tanh_gru_matches_all_streams_to_the_steps_of_the_last():
 def test_a_stream_cannot_have_the_name_of_a_layer():
     assert set(FUSIONS) == {"concat", "tanh_gru", "dot_attention", "token_attention"}
     with pytest.raises(ValueError, match=r"'tanh_gru' has a layer named 'context'.*rename the stream"):
-        FusionSpec("tanh_gru").module(("audio", "context"), "fusion")
-    FusionSpec("concat").module(("audio", "context"), "fusion")
+        FusionSpec(kind="tanh_gru").module(("audio", "context"), "fusion")
+    FusionSpec(kind="concat").module(("audio", "context"), "fusion")
 
 
 # Two examples with two segments of two features; the second segment of the first has no picture, that of the second has no stream.

@@ -14,7 +14,7 @@ SEQUENCE = BranchSpec(context_units=(4,), dense_units=(8,))
 DENSE = BranchSpec(encoder="mlp", encoder_units=(4,), context="none", pooling="mean", dense_units=())
 BRANCHES = {"text": SEQUENCE, "video": DENSE, "action_units": SEQUENCE}
 FUSED = {kind: EmotionNet(5, BRANCHES, FusionSpec(kind, width=3, num_units=4, dense_units=(6,))) for kind in FUSIONS}
-FUSED["segments"] = EmotionNet(5, BRANCHES, FusionSpec("token_attention", width=3, tokens="segments"))
+FUSED["segments"] = EmotionNet(5, BRANCHES, FusionSpec(kind="token_attention", width=3, tokens="segments"))
 
 
 def batch_of(seed=0):

@@ -123,7 +123,7 @@ def test_networks_without_one_of_their_streams_and_the_baseline(corpora, tmp_pat
 def test_a_missing_stream_is_named_or_stands_for_each_in_turn(tmp_path):
     three = config(tmp_path, system__streams=THREE, robustness__conditions=("noise:20", "missing:*", "missing:mouth"))
     assert [one.text for one in conditions_of(three)] == ["noise:20", "missing:audio", "missing:video", "missing:mouth", "missing:mouth"]
-    with pytest.raises(ValueError, match=r"holds 'missing:face', but the system has the streams audio, video, mouth, not face"):
+    with pytest.raises(ValueError, match=r"names 'missing:face', but the system has no stream 'face'; its streams: audio, video, mouth"):
         conditions_of(config(tmp_path, system__streams=THREE, robustness__conditions=("missing:face",)))
     with pytest.raises(ValueError, match=r"no stream 'video'; its streams: audio"):  # a stream that is defined and not in use
         conditions_of(config(tmp_path, robustness__conditions=("missing:video",)))

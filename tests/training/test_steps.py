@@ -80,7 +80,7 @@ def test_published_weights_replace_the_random_ones():
         assert moved(one.params, other.params) == {"audio/dense0/kernel"}
         assert moved(one.batch_stats, other.batch_stats) == {"audio/context/time_conv/norm/mean"}
     np.testing.assert_array_equal(laid.learner.average["audio"]["dense0"]["kernel"], kernel)
-    with pytest.raises(ValueError, match=r"audio/dense0/kernel have shape \(2, 4\), and the network has \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"audio/dense0/kernel have shape \(2, 4\), but the network has shape \(3, 4\)"):
         start(NOTHING | {"published": {"params": {"audio": {"dense0": {"kernel": kernel[:2]}}}}})
 
 
