@@ -132,15 +132,15 @@ def coverage(
     truth = {name: metric_named(name).value(population.expected_confusion()) for name in metrics if name != "ece"}
     if "ece" in metrics:
         truth["ece"] = ece_from_bins(population.expected_bins())
-    held = {(name, method): 0 for name in metrics for method in methods if (name, method) != ("ece", "clip level")}
+    counts = {(name, method): 0 for name in metrics for method in methods if (name, method) != ("ece", "clip level")}
     for cohort in range(num_cohorts):
         predicted, right, confidence = predict(generator, population.log_odds(generator, num_speakers))
         counts, bins = confusion_of(predicted), bins_of(right, confidence)
-        for name, method in held:
+        for name, method in counts:
             sums, metric = (bins, ece_from_bins) if name == "ece" else (counts, metric_named(name).value)
             low, high = METHODS[method](sums, metric, cohort)
-            held[name, method] += low <= truth[name] <= high
-    return {key: count / num_cohorts for key, count in held.items()}
+            counts[name, method] += low <= truth[name] <= high
+    return {key: count / num_cohorts for key, count in counts.items()}
 
 
 def false_positives(population: Population, num_speakers: int, num_cohorts: int, *, seed: int = 0) -> tuple[float, float]:
@@ -178,7 +178,7 @@ def main(arguments: list[str] | None = None) -> None:
     count = options.num_cohorts
     print(f"{count} cohorts a row: a share of 95 in 100 is known to ± {196 * np.sqrt(0.05 * 0.95 / count):.1f}")
 
-    heading("Cohorts with a 95 % interval of UAR that holds the true value, in 100", "speakers are", "true UAR", "speakers", *METHODS)
+    heading("Cohorts with the true value inside the 95 % interval of UAR, in 100", "speakers are", "true UAR", "speakers", *METHODS)
     shares: dict[tuple[str, int], list[float]] = {}
     for kind, population in POPULATIONS.items():
         level = metric_named("uar").value(population.expected_confusion())

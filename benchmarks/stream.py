@@ -207,8 +207,8 @@ def measure(
     *, encoder: str, end_point: str, size_px: int, gray: bool, examples: int, batch_size: int, pictures: int, rounds: int, feed_only: bool
 ) -> Iterator[str]:
     """Yield the lines of the report; the arguments are those of the command."""
-    machine = f"{len(os.sched_getaffinity(0))} cores, {jax.devices()[0].device_kind}"
-    yield f"{machine}; {encoder} at {size_px} px, batches of {batch_size}, {rounds} rounds"
+    hardware = f"{len(os.sched_getaffinity(0))} cores, {jax.devices()[0].device_kind}"
+    yield f"{hardware}; {encoder} at {size_px} px, batches of {batch_size}, {rounds} rounds"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         drawn = drawn_corpus(folder, num_examples=examples, size_px=size_px, gray=gray)

@@ -25,5 +25,5 @@ def get_config(system: str = "audio_video"):
     config.protocol.num_folds = 4
     systems.apply(config, SMALL.get(system, system))
     for encoder in config.encoders.values():
-        encoder.weights = "random"  # nothing needs to be fetched to see a system work
+        encoder.weights = "random"  # no weights to download for a demonstration
     return config

@@ -18,7 +18,7 @@ def get_config(system: str = "image_cnn"):
     config.corpus.label_set = "basic7"
     config.corpus.label_target = "found"
     config.protocol.name = "official"
-    # The owner's parts are known to share pictures that are nearly the same; every table lists it.
+    # The owner's parts are known to share pictures that are nearly the same; every table lists this leak.
     config.protocol.allow_leaks = ("near_duplicate_in_two_parts",)
     systems.apply(config, system, has=HAS)
     return config

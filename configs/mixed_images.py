@@ -21,5 +21,5 @@ def get_config(system: str = "image_cnn"):
     config.corpus.label_set = "basic7"
     config.protocol.name = "speaker_k"
     systems.apply(config, system, has=HAS)
-    config.views.still.crop = "centre"  # CFE's pictures are 1000 x 750, the others square; C does not say how it made them so
+    config.views.still.crop = "centre"  # CFE's pictures are 1000 x 750, the others square; C does not state how it cropped them
     return config

@@ -16,7 +16,7 @@ def get_config(system: str = "gru_attention"):
     config.corpus.name = "ravdess"
     config.corpus.label_set = "ravdess8"
     config.protocol.name = "luna5"
-    # Actor 7's two takes of one happy sentence are the same file; a random protocol may put them into two parts; tables then list it.
+    # Actor 7's two takes of one happy sentence are the same file; where a random protocol separates them, every table lists the leak.
     config.protocol.allow_leaks = ("same_bytes_in_two_parts",)
     systems.apply(config, system)
     return config

@@ -228,10 +228,10 @@ def joined(first: Iterable[Example], second: Iterable[Example], *, widths: tuple
         while other is not None and (other.clip_id, other.segment) < (example.clip_id, example.segment):
             other = next(others, None)
         own = example.values.reshape(len(example.mask), -1).astype(np.float32)
-        beside = np.zeros((len(own), widths[1]), np.float32)
+        second_values = np.zeros((len(own), widths[1]), np.float32)
         if other is not None and (other.clip_id, other.segment) == (example.clip_id, example.segment) and other.mask.any():
             real = np.flatnonzero(other.mask)
             nearest = real[np.abs(example.times_s[:, None] - other.times_s[real]).argmin(axis=1)]
-            beside = other.values[nearest].reshape(len(own), -1).astype(np.float32)
-        values = np.where(example.mask[:, None], np.concatenate([own, beside], axis=1), 0)
+            second_values = other.values[nearest].reshape(len(own), -1).astype(np.float32)
+        values = np.where(example.mask[:, None], np.concatenate([own, second_values], axis=1), 0)
         yield Example(example.clip_id, example.segment, values.astype(np.float32), example.mask, example.times_s)

@@ -216,10 +216,10 @@ class Trainer:
         self._bar.n = count
         self._bar.refresh()
 
-    def train(self, number: int, asked: Sequence[Setting]) -> dict[tuple[int, int], float]:
+    def train(self, number: int, settings: Sequence[Setting]) -> dict[tuple[int, int], float]:
         """Return (fold, slot) -> value of the setting: its selection metric, averaged over seeds."""
         seeds = self._plan.experiment.train.seeds
-        pairs = [(one, seed) for one in asked for seed in seeds]
+        pairs = [(one, seed) for one in settings for seed in seeds]
         base = self._plan.trials[0]
         trials = tuple(
             _with_values(self._plan.experiment, self._axes, Trial(position, one.fold, seed, one.slot, base.hyper), one.values)
@@ -233,7 +233,7 @@ class Trainer:
                 outcome = fit_late(plan, stage, [finished[name] for name in stage.takes_over])
             else:
                 share = (index / len(plan.stages), 1 / len(plan.stages))
-                outcome = finished[stage.name] = self._train_stage(plan, stage, finished, self._progress(number, len(asked), share))
+                outcome = finished[stage.name] = self._train_stage(plan, stage, finished, self._progress(number, len(settings), share))
         assert outcome is not None
         scores: dict[tuple[int, int], list[float]] = {}
         for position, trial in enumerate(trials):

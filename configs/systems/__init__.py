@@ -1,4 +1,4 @@
-"""The systems: each changes the config of a corpus into one of that system, on any corpus with the media that it needs.
+"""The systems; each changes the config of a corpus with the necessary media into the config of that system on the corpus.
 
 A system is a module with VARIANTS (name -> media that it needs) and `apply(config, variant)`. A name is the system's own, or with a colon
 the system's and one of its variants: `stacking`, `stacking:audio`. Media are "audio", "video" (moving pictures) and "still" (an image; a
@@ -45,15 +45,15 @@ STILLS = ("still",)
 
 
 def fitting(has: Collection[str]) -> tuple[str, ...]:
-    """Names of the systems that a corpus of these modalities can have."""
+    """Return the names of the systems for a corpus with these media."""
     return tuple(name for name, needs in NEEDS.items() if set(needs) <= set(has))
 
 
 def apply(config: ConfigDict, system: str, *, has: Collection[str] = FILM) -> None:
-    """Turn the config of a corpus, which has these modalities, into one of that system.
+    """Change the config of a corpus, which has the media `has`, into the config of that system.
 
     Raises:
-      ValueError: there is no such system, with those there are; or the corpus lacks what it needs, with those that fit.
+      ValueError: there is no such system, or the corpus lacks media that it needs; the message lists the possible systems.
     """
     if system not in SYSTEMS:
         raise ValueError(f"unknown system {system!r} (after the colon of --config); known: {', '.join(SYSTEMS)}")

@@ -1,6 +1,6 @@
-"""The classical baseline as a system: statistics over time of log-mel bands, standardised, into a support vector machine.
+"""The classical baseline as a system: an SVM on standardised statistics over time of log-mel bands.
 
-No published system. It stands beside every audio result; here it has a report of its own. See docs/systems/functionals_svm.md.
+No published system. It is the baseline of every result with sound; as a system it has its own report. See docs/systems/functionals_svm.md.
 
     python run.py --config=configs/ravdess.py:functionals_svm --config.corpus.root=FOLDER
 """

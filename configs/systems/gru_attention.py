@@ -30,7 +30,7 @@ VARIANTS = {
     "gru_attention:audio_ablation": ("audio",),
     "gru_attention:video_ablation": ("video",),
     "gru_attention_small": ("audio",),
-    "gru_attention_action_units": ("audio",),  # and a table
+    "gru_attention_action_units": ("audio",),  # and a feature table
 }
 
 
@@ -62,10 +62,10 @@ def apply(config: ConfigDict, variant: str) -> None:
 
 def _paper(config: ConfigDict, variant: str) -> None:
     config.views.mfcc.trim_db = 30.0
-    config.views.mfcc.max_frames = 64  # 2.7 s, longer than nine in ten trimmed clips
+    config.views.mfcc.max_frames = 64  # 2.7 s, longer than nine in ten clips after trimming
     config.views.faces.rate_fps = 7.5
     config.views.faces.size_px = 48
-    config.encoders.vgg16.end_point = "global_avg"  # of 48 pixels the last pooling leaves one position
+    config.encoders.vgg16.end_point = "global_avg"  # the last pooling has a single position at 48 px
     audio = base.stream(view="mfcc", context_units=(256, 256, 256), context_batch_norm=True, context_dropout=True, dense_units=(256,))
     video = base.stream(view="faces", encoder="vgg16", context_units=(512,), dense_units=(256,))
     base.use(config, variant, VARIANTS[variant], audio=audio, video=video)

@@ -5,9 +5,9 @@ neither author nor title), method 1: Table 2.1, sections 2.1 and 3.1. Published 
 docs/systems/handcrafted_late_fusion.md.
 
 handcrafted_late_fusion                 both networks, and weights estimated by cross-validation on the training part
-handcrafted_late_fusion:audio           features of Table 2.1 beside VGGish's embedding (its "transfer encoding layer")
+handcrafted_late_fusion:audio           features of Table 2.1 with VGGish's embedding (its "transfer encoding layer")
 handcrafted_late_fusion:audio_features  features of Table 2.1 alone: needs no weights
-handcrafted_late_fusion:video           HOG of the face beside 68 landmarks
+handcrafted_late_fusion:video           HOG of the face with 68 landmarks
 
     python run.py --config=configs/ravdess.py:handcrafted_late_fusion:audio_features --config.corpus.root=FOLDER
 
@@ -33,7 +33,7 @@ def apply(config: ConfigDict, variant: str) -> None:
     audio = base.stream(view="handcrafted", context_activation="relu", **convolutional)
     if not variant.endswith(":audio_features"):
         audio.view_beside, audio.encoder_beside = "logmel_patches", "vggish"
-    # HOG beside landmarks, of the same pictures: the landmark net takes the square that HOG is taken of, at its own size.
+    # HOG and landmarks are computed from the same square around the face, each at its own size.
     video = base.stream(view="hog", view_beside="faces", encoder_beside="face_landmarks", context_activation="relu_elu", **convolutional)
     for view in ("handcrafted", "hog", "faces"):
         config.views[view].segment_s = config.views.logmel_patches.segment_s

@@ -57,7 +57,7 @@ def _audio(config: ConfigDict, kind: str) -> ConfigDict:
         config.views.mfcc.segment_s = config.views.mfcc.padded_s = 5.0
         config.views.mfcc.max_frames = 0
         audio.pooling = "flatten"
-        audio.pooling_steps = 118  # of 42.667 ms in 5 s
+        audio.pooling_steps = 118  # 5 s in steps of 42.667 ms
     else:
         audio.view = "logmel_496"
         audio.encoder = "vggish"

@@ -23,7 +23,7 @@ _BOTH = ("audio", "video")
 VARIANTS = {
     "vgg19_lstm_attention": _BOTH,
     "vgg19_lstm_attention:audio": ("audio",),
-    "vgg19_lstm_attention:video": _BOTH,  # speech activity is heard, not seen
+    "vgg19_lstm_attention:video": _BOTH,  # speech activity is detected in the sound
     "vgg19_lstm_attention:segments": _BOTH,
 }
 
@@ -44,7 +44,7 @@ def apply(config: ConfigDict, variant: str) -> None:
     config.fusion.tokens = "segments" if kind == "segments" else "modalities"
     config.fusion.width = 512
     config.train.stages = (*_BOTH, "fused") if config.system.streams == _BOTH else config.system.streams
-    config.train.freeze_earlier = True  # feature nets first, then the resulting features go through attention
+    config.train.freeze_earlier = True  # the attention is trained on features of finished networks
     config.train.batch_size = 64
     config.train.num_epochs = 30
     config.train.learning_rate = 1e-4

@@ -124,6 +124,6 @@ class Table:
         if not math.isfinite(number):
             raise ValueError(
                 f"{self.path} line {line}, column {column}: expected a finite number, found {cell!r}; "
-                "mend the cell, or leave the column out with --config.views.table.drop_columns"
+                "fix the cell, or leave the column out with --config.views.table.drop_columns"
             )
         return number

@@ -1,4 +1,4 @@
-"""The benchmark against PyTorch and Keras: all sides are the same network, and what it prints is there."""
+"""The benchmark against PyTorch and Keras: all sides have the same network, and it prints all rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_twins_have_as_many_parameters(name):
     ours = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
     twin = twins_torch.TWINS[system.twin](8, 0.0)
     theirs = sum(one.numel() for one in twin.parameters())
-    # torch keeps a second bias of 3 H in a GRU, of which we keep the H that do not add to the first.
+    # A GRU of torch has a second bias of 3 H; ours has only its H values that do not add to the first.
     surplus = sum(2 * layer.hidden_size for layer in twin.modules() if isinstance(layer, twins_torch.nn.GRU))
     assert ours == theirs - surplus
     keras_twin = twins_keras.model(system.twin, tuple(SMALL[name].values()), 8, 0.0)

@@ -1,4 +1,4 @@
-"""The benchmark of length buckets: utterances of the lengths it speaks of, and a row a number of classes."""
+"""The benchmark of length buckets: utterances of the stated lengths, and one row for each number of classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks import lengths, made_experiment
 
 
-def test_utterances_are_as_long_as_it_says():
+def test_utterances_have_the_stated_lengths():
     seconds = lengths.utterance_steps(20000) / lengths.STEPS_PER_S
     assert abs(seconds.mean() - 4.5) < 0.1 and seconds.min() >= 0.6 and seconds.max() <= lengths.LONGEST_S + 1
 

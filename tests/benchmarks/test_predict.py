@@ -1,4 +1,4 @@
-"""The latency benchmark at its smallest: phases of one process add up, and a run that was just trained can be timed."""
+"""The latency benchmark at its smallest size: the phases of a process add up, and a new run can be timed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_row_by_hand():
     assert format_row("audio", "cold", phases).split() == ["audio", "cold", "3", *["2.000"] * 5, "10.000", "(5.000-15.000)"]
 
 
-def test_first_is_without_what_was_compiled_and_cold_with_it(tmp_path, monkeypatch):
+def test_first_has_an_empty_compilation_cache_and_cold_a_full_one(tmp_path, monkeypatch):
     cache, seen = tmp_path / "xla", []
     cache.mkdir()
 

@@ -1,4 +1,4 @@
-"""The comparison with plain code at its smallest: the same work, counted right, and what differs is noticed."""
+"""The comparison with plain code at its smallest size: both sides do the same work, and differences are detected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_both_sides_do_the_same_work(corpus, tmp_path, name, monkeypatch):
     assert difference(part, prepared, tmp_path / "plain") < 1e-6
 
 
-def test_what_differs_is_noticed(corpus, tmp_path, monkeypatch):
+def test_differences_are_detected(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "data_prep.sets.prepare.run_tasks", lambda function, tasks, **_: ((key, function(task)) for key, task in tasks.items())
     )

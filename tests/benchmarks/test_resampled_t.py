@@ -22,13 +22,13 @@ def test_folds_of_speakers_share_none():
 
 
 def test_nearest_mean_by_hand():
-    """One feature that is the class, one that is constant: 1 minus the share of the larger class, fold by fold."""
+    """One informative feature against a constant one: in each fold the difference is 1 minus the share of class 0."""
     label = np.array([0, 1] * (NUM_CLIPS // 2))
-    perfect = np.repeat((2.0 * label - 1)[:, None], 3, axis=1)
-    constant = np.ones_like(perfect)  # scores are 0, which is not over 0: class 0
+    informative = np.repeat((2.0 * label - 1)[:, None], 3, axis=1)
+    constant = np.ones_like(informative)  # scores are 0, which is not over 0: class 0
     tests = np.arange(4)[:, None] == np.arange(NUM_CLIPS) // (NUM_CLIPS // 4)
-    np.testing.assert_allclose(differences(label, np.stack([perfect, constant]), tests), 0.5)
-    np.testing.assert_allclose(differences(label, np.stack([perfect, perfect]), tests), 0)
+    np.testing.assert_allclose(differences(label, np.stack([informative, constant]), tests), 0.5)
+    np.testing.assert_allclose(differences(label, np.stack([informative, informative]), tests), 0)
 
 
 def test_neither_system_is_better():
@@ -45,6 +45,6 @@ def test_systems_that_are_one_have_no_difference():
     assert p_values(np.zeros(5), tests) == (1.0, 1.0)
 
 
-def test_the_corrected_test_keeps_its_word_and_the_naive_one_does_not():
+def test_the_corrected_test_has_its_stated_level_and_the_naive_one_does_not():
     naive, corrected = false_positives("15 random parts of a fifth", 300)
     assert naive > 0.2 and corrected < 0.09

@@ -1,4 +1,4 @@
-"""The page of scale: parts are read from a run as they are there, and sizes are multiplied out of them."""
+"""The benchmark of scale: measurements are read from a run, and sizes are extrapolated from them."""
 
 from __future__ import annotations
 

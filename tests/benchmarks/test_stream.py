@@ -1,4 +1,4 @@
-"""The feed's benchmark at its smallest: every picture is read, waiting is counted, and the lines say what was counted."""
+"""The benchmark of the feed at its smallest size: every picture is read, waiting is measured, and the lines have these numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from avemo_jax.data.stream import open_stream
 from benchmarks.stream import Feed, Steps, Watched, drawn_corpus, feed_alone, format_feed, format_steps, measure
 
 
-def test_the_feed_reads_what_was_drawn(tmp_path):
+def test_the_feed_reads_the_drawn_pictures(tmp_path):
     corpus = drawn_corpus(tmp_path, num_examples=5, size_px=12, gray=False)
     stream = open_stream(corpus.clips, [0] * 5, corpus.sets)
     feed = feed_alone(stream, batch_size=4, num_pictures=9)

@@ -1,4 +1,4 @@
-"""The benchmark of sweeps: many settings are one program, and what it prints is there."""
+"""The benchmark of sweeps: many settings share one program, and it prints all rows."""
 
 from __future__ import annotations
 

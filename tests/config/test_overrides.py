@@ -1,4 +1,4 @@
-"""Fields as text: every type is parsed, every mistake is named, and a stage or a setting changes what it names and nothing else."""
+"""Fields as text: every type is parsed, every mistake is named, and a stage or a setting changes only the fields that it names."""
 
 import pytest
 
@@ -31,10 +31,10 @@ def config(**fields):
         ("streams.audio.dense_units", "()", ()),
         ("streams.audio.encoder_trained_from", "block3", "block3"),
         ("streams.audio.augmentation.max_stretch", "0.2", 0.2),
-        ("corpus.root", "/data", "/data"),  # unset as yet
+        ("corpus.root", "/data", "/data"),  # unset by default
     ],
 )
-def test_text_is_read_as_the_field_is(name, text, value):
+def test_text_is_parsed_as_the_type_of_the_field(name, text, value):
     found = parse_value(config(), name, text)
     assert found == value and type(found) is type(value)
 
@@ -90,13 +90,13 @@ def test_a_stage_differs_in_its_own_overrides_alone():
         ("audio:streams.audio.view=mfcc", "names streams.audio.view, which all stages share"),
     ],
 )
-def test_an_override_that_would_do_nothing_is_refused(text, message):
+def test_an_override_without_effect_is_refused(text, message):
     made = config(**BOTH, **{"train.stages": ("audio", "video", "late"), "train.overrides": (text,)})
     with pytest.raises(ValueError, match=message):
         check_experiment(made)
 
 
-def test_swept_fields_are_all_combinations_and_turn_slowest():
+def test_swept_fields_are_all_combinations_and_vary_slowest():
     fields = ("streams.audio.context_units=(4,)|(8,8)", "streams.audio.pooling= attention | last ")
     made = config(**{"sweep.fields": fields, "sweep.learning_rate": (0.1, 0.2)})
     assert swept_fields(made) == {"streams.audio.context_units": ((4,), (8, 8)), "streams.audio.pooling": ("attention", "last")}
@@ -124,7 +124,7 @@ def test_swept_fields_are_all_combinations_and_turn_slowest():
         (("streams.audio.pooling=last", "streams.audio.pooling=mean"), "names streams.audio.pooling twice"),
     ],
 )
-def test_a_sweep_that_cannot_be_is_refused(texts, message):
+def test_an_impossible_sweep_is_refused(texts, message):
     with pytest.raises(ValueError, match=message):
         check_experiment(config(**{"sweep.fields": texts}))
 
@@ -137,12 +137,12 @@ def test_a_sweep_that_cannot_be_is_refused(texts, message):
         {"train.overrides": ("audio:streams.audio.encoder_trained_from=all",)},
     ],
 )
-def test_what_features_are_made_of_is_the_same_for_all_trials(changes):
-    with pytest.raises(ValueError, match=r"frozen encoder of the audio stream .* two experiments"):
+def test_the_encoder_and_view_of_features_are_the_same_for_all_trials(changes):
+    with pytest.raises(ValueError, match=r"frozen encoder of the audio stream .* separate experiments"):
         check_experiment(config(**{"streams.audio.encoder": "vggish", **changes}))
 
 
-def test_what_is_trained_along_may_be_swept():
+def test_an_encoder_that_is_trained_with_the_network_may_be_swept():
     made = config(**{"streams.audio.encoder": "vggish", "streams.audio.encoder_trained_from": "all"})
     check_experiment(
         with_fields(made, {"sweep.fields": ("streams.audio.encoder_trained_from=all|conv4_2", "streams.audio.dense_units=()|(8,)")})

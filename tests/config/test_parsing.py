@@ -44,12 +44,12 @@ def test_the_default_config_dict_is_the_default_experiment():
         ),
     ],
 )
-def test_what_is_wrong_is_named(tree, message):
+def test_mistakes_are_named(tree, message):
     with pytest.raises(ConfigError, match=message):
         parse(tree)
 
 
-def test_whole_numbers_are_taken_for_real_ones_and_lists_for_tuples():
+def test_integers_are_accepted_for_floats_and_lists_for_tuples():
     experiment = parse({"train": {"learning_rate": 1, "seeds": [0, 1]}, "corpus": {"root": None}})
     assert experiment.train.learning_rate == 1.0 and type(experiment.train.learning_rate) is float
     assert experiment.train.seeds == (0, 1) and experiment.corpus.root is None

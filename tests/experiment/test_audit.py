@@ -1,4 +1,4 @@
-"""The audit of a run: clean plans pass, faults planted in the engine and in its results are found, and leaks stop the run."""
+"""The audit of a run: clean plans pass, bugs injected into the engine and its results are found, and leaks stop the run."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_duplicate_recording_stops_the_run_unless_allowed(prepared, tmp_path):
     allowed = small_config(tmp_path / "run", protocol__name="loso", protocol__allow_leaks=("near_duplicate_in_two_parts",))
     findings = audit(make_plan(allowed, alone), alone)
     assert names(findings) == ["near_duplicate_in_two_parts"] and findings[0].allowed_by == "protocol.allow_leaks"
-    with open_run(tmp_path / "run", allowed):  # allowing a finding afterwards makes no other run
+    with open_run(tmp_path / "run", allowed):  # allowing a finding afterwards does not make it another run
         pass
 
 
@@ -110,7 +110,7 @@ def test_normalisation_by_speaker_is_done_and_flagged(prepared):
         plan_of(prepared, streams__audio__per_speaker=True, devices__feed="stream")
 
 
-def test_a_column_that_gives_the_answer_away_is_flagged_where_it_is_allowed(prepared):
+def test_an_allowed_column_that_reveals_the_label_is_flagged(prepared):
     plan = plan_of(prepared)
     columns = TableColumns(("AU01", "emotion"), {"emotion": "the class (the same in all clips of one class)"})
     alone = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]}, table_columns={"audio": columns})
@@ -143,7 +143,7 @@ def test_a_scaler_fitted_on_everything_is_found(prepared, monkeypatch, feed):
 
 
 @pytest.mark.parametrize("feed", ["resident", "stream"])
-def test_pictures_that_are_not_standardised_are_probed_beside_a_standardised_stream(prepared, tmp_path, feed):
+def test_a_standardised_stream_is_probed_together_with_pictures_that_are_not(prepared, tmp_path, feed):
     def pictures(i):
         values = spanning_pictures(np.random.default_rng(i).integers(0, 256, (2, 6, 6, 1)))
         return [ViewSegment(values, np.ones(2, bool), np.arange(2, dtype=np.float32), 2)]
@@ -194,20 +194,20 @@ def test_fusion_weights_do_not_depend_on_the_test_part(prepared, rule):
     fixed = [FixedOutcome(stage, len(plan.data.clip), seed) for seed, stage in enumerate(bases)]
     uses = list(late_fits(plan, fit_late(plan, late, fixed)))
     assert [use.fold for use in uses] == [fold.name for fold in plan.folds.folds] and not any(use.changed for use in uses)
-    # Planted: the first fold's weights are fitted on its own test part.
+    # Injected bug: the first fold's weights are fitted on its own test part.
     test = plan.folds.folds[0].test
     leaky = dataclasses.replace(plan, inner=((test[::2], test[1::2]), *plan.inner[1:]))
     uses = list(late_fits(leaky, fit_late(leaky, late, fixed)))
     assert [bool(use.changed) for use in uses] == [True, False, False]
 
 
-def test_stacks_learn_from_unseen_predictions_alone(prepared, monkeypatch):
+def test_stacks_are_trained_only_on_predictions_of_clips_that_the_base_networks_have_not_seen(prepared, monkeypatch):
     late = plan_of(prepared, **LATE)
     assert {(use.base, use.stack) for use in stack_uses(late)} == {("audio", "late"), ("video", "late")}
     stacked = plan_of(prepared, **LATE | {"train__stages": (*BOTH, "stacked"), "protocol__name": "random_k"})
     assert len(list(stack_uses(stacked))) == 2 * 3
     assert not {"stack_saw_clips"} & set(names(audit(late, prepared) + audit(stacked, prepared)))
-    # Planted: the stacked stage learns from the training part, as the stages below it do.
+    # Injected bug: the stacked stage is trained on the training part, like the earlier stages.
     honest = GridPlan.part_clips
     monkeypatch.setattr(GridPlan, "part_clips", lambda self, stage, trial: honest(self, self.stages[0], trial))
     (found,) = [finding for finding in audit(stacked, prepared) if finding.stops]

@@ -1,4 +1,4 @@
-"""On how many cores XLA spreads a product: one where trials share the cores, all where large convolutions run."""
+"""Settings of XLA: the number of cores of a product (one where trials share the cores, all for large convolutions), and precision."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
     config = demo_of(system, compilation_cache=False)
     assert encodes(config) == has_encoder
     monkeypatch.setenv("XLA_FLAGS", "")
-    kept: list[bool] = []
-    monkeypatch.setattr(backend, "keep_freed_memory", lambda: kept.append(True))
+    calls: list[bool] = []
+    monkeypatch.setattr(backend, "keep_freed_memory", lambda: calls.append(True))
     set_up_backend(config, encodes=encodes(config))
-    assert bool(kept) == has_encoder
+    assert bool(calls) == has_encoder
     assert (ONE_CORE in os.environ["XLA_FLAGS"]) != has_encoder
     assert (compiler_flags() in os.environ["XLA_FLAGS"]) == (has_encoder or not compiler_flags())
     set_up_backend(config)
@@ -45,7 +45,7 @@ def test_predict_encodes_on_all_cores_and_training_shares_them(system, has_encod
 
 
 def test_flags_are_of_supported_versions_of_jax():
-    """A line of FLAGS_BY_JAX is no longer needed once requirements.txt supports its version no more."""
+    """An entry of FLAGS_BY_JAX is obsolete once requirements.txt no longer supports its version."""
     (supported,) = (Requirement(line.split("#")[0]) for line in REQUIREMENTS.read_text().splitlines() if re.match(r"jax\b", line))
     assert [version for version in FLAGS_BY_JAX if not supported.specifier.contains(f"{version[0]}.{version[1]}.999")] == []
 
@@ -59,7 +59,7 @@ def test_flags_are_of_supported_versions_of_jax():
         ("float32", "precision = [HIGHEST, HIGHEST]"),
     ],
 )
-def test_products_are_compiled_in_the_precision_that_is_asked_for(precision, lowered, monkeypatch):
+def test_products_are_compiled_in_the_configured_precision(precision, lowered, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     config = demo_of("audio", compilation_cache=False, product_precision=precision)
     try:

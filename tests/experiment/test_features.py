@@ -1,4 +1,4 @@
-"""Frozen encoders run once: in order, each step as if alone, stored under a key of all that they follow from, resumed after a stop."""
+"""Frozen encoders run once: in order, each step independent of others, stored under a key of all inputs, resumed after a stop."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SEGMENTS = {
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    """Four steps a batch: the segments above fill batches over their ends, and leave an odd one."""
+    """Four steps a batch: batches extend over the ends of the segments above, and the last one is not full."""
     monkeypatch.setattr(frozen_encoder, "_LARGEST_BATCH", 4)
 
 
@@ -83,7 +83,7 @@ def encoder() -> FrozenEncoder:
 
 @pytest.fixture(scope="module")
 def one_by_one(encoder):
-    """Features of single pictures by the unfolded module itself."""
+    """Features of single pictures by the module without folded batch norms."""
     apply = jax.jit(lambda picture: encoder.spec.module().apply(encoder.variables, picture[None])[0])
     return lambda values: np.stack([np.asarray(apply(picture)) for picture in values])
 
@@ -94,7 +94,7 @@ def corpus_of(prepared) -> PreparedCorpus:
 
 @pytest.fixture(scope="module")
 def straight(faces, tmp_path_factory):
-    """The features of all clips, made in one go."""
+    """The features of all clips, made without an interruption."""
     folder = tmp_path_factory.mktemp("straight")
     return with_features(config(), corpus_of(faces), DerivedSets(folder, "made", CLIPS)).sets["video"]
 
@@ -142,7 +142,7 @@ def test_an_example_comes_as_soon_as_its_batch_is_full(faces, encoder):
     assert pulled == ["c0", "c0"]
 
 
-def test_nothing_gives_nothing(encoder):
+def test_no_examples_give_no_features(encoder):
     assert list(encoder.run(iter([]))) == []
 
 
@@ -159,7 +159,7 @@ def test_features_are_a_prepared_set_with_the_damage_of_the_view(faces, straight
 
 
 class EmptyStore:
-    """A store without sets; it records the keys that are looked for."""
+    """A store without sets; it records the requested keys."""
 
     def __init__(self):
         self.keys: list[str] = []
@@ -238,7 +238,7 @@ def step(number: int, *, clip: str = "a", segment: int = 0, width: int = 1, time
     return Example(clip, segment, values, mask, np.asarray(times_s, np.float32))
 
 
-def test_second_views_stand_beside_the_first_nearest_in_time():
+def test_a_second_view_is_joined_to_the_first_by_the_nearest_times():
     first = [
         step(0, times_s=(0.0, 1.0, 2.0), mask=[True, True, False]),
         step(10, segment=1),
@@ -247,7 +247,7 @@ def test_second_views_stand_beside_the_first_nearest_in_time():
     ]
     second = [
         step(100, width=2, times_s=(0.1, 0.6, 0.9), mask=[True, True, False]),  # the nearest to 1.0 is no real step
-        step(200, clip="b", width=2),  # which the first lacks
+        step(200, clip="b", width=2),  # a clip that the first view lacks
         step(300, clip="d", width=2, mask=[False]),
     ]
     found = list(joined(first, second, widths=(1, 2)))
@@ -259,13 +259,13 @@ def test_second_views_stand_beside_the_first_nearest_in_time():
     np.testing.assert_array_equal(found[0].mask, [True, True, False])
 
 
-def test_pictures_beside_numbers_are_flattened():
+def test_pictures_are_flattened_when_joined_to_features():
     (one,) = joined([Example("a", 0, np.ones((1, 2, 2), np.uint8), np.ones(1, bool), np.zeros(1, np.float32))], [step(5)], widths=(4, 1))
     np.testing.assert_array_equal(one.values, [[1, 1, 1, 1, 5]])
 
 
-def test_a_view_beside_another_becomes_one_set_of_both(faces, straight, tmp_path):
-    """HOG-like numbers as they are, with the encoder's features of the faces beside them."""
+def test_two_views_become_one_set_of_joined_features(faces, straight, tmp_path):
+    """HOG-like features without an encoder, joined with the encoder's features of the faces."""
     plain = write_set(
         tmp_path,
         CLIPS,
@@ -289,7 +289,7 @@ def test_a_view_beside_another_becomes_one_set_of_both(faces, straight, tmp_path
     made = both.sets["video"]
     assert made.manifest.view == f"hog+faces.{NAME}" and made.manifest.step_shape == (3 + WIDTH,) and both.beside == {}
     found = {one.clip_id: one for one in made.examples()}
-    assert set(found) == {"c0", "c1", "c2", "c3", "c4"}  # c5 is lost where the first view lacks it
+    assert set(found) == {"c0", "c1", "c2", "c3", "c4"}  # c5 is lost, since the first view lacks it
     alone = {one.clip_id: one for one in straight.examples() if one.segment == 0}
     np.testing.assert_array_equal(found["c0"].values[:, :3], 0)
     np.testing.assert_allclose(found["c0"].values[:, 3:], alone["c0"].values[:2], atol=1e-5)

@@ -1,4 +1,4 @@
-"""An encoder trained with its network: held weights stay to the bit, the others move, from disk as from memory."""
+"""An encoder trained with its network: frozen weights stay bit for bit, the others change, with both kinds of feed."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def tuned(pictures, tmp_path_factory):
     return train
 
 
-def test_held_weights_stay_and_others_move(tuned):
+def test_frozen_weights_stay_and_others_change(tuned):
     config, plan, outcome = tuned("stream")
     assert isinstance(plan.data, StreamedSet)
     before = encoder_variables(config, "mini_xception", STEP, "uint8")
@@ -86,12 +86,12 @@ def test_held_weights_stay_and_others_move(tuned):
     assert moved == {"block2"} and {name.split("/")[0] for name in after["params"]} == {"stem", "block1", "block2"}
     kernels = [name for name in after["params"] if name.startswith("block2/") and not name.endswith(("mean", "var"))]
     assert all(not np.array_equal(flat(before["params"])[name], after["params"][name]) for name in kernels)
-    # the published moving statistics stay: those of a few frames that resemble each other are poor ones
+    # the published moving statistics stay, as those of a few similar frames would be poor estimates
     assert all(np.array_equal(leaf, after["batch_stats"][name]) for name, leaf in flat(before["batch_stats"]).items())
     assert int(state.learner.step) == 1 and "video" not in state.scaler
 
 
-def test_from_disk_as_from_memory(tuned):
+def test_feeds_from_disk_and_from_memory_give_equal_results(tuned):
     (_, plan, streamed), (_, _, resident) = tuned("stream"), tuned("resident")
     for one, other in zip(flat(streamed.states[0].learner.params).values(), flat(resident.states[0].learner.params).values(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
@@ -99,7 +99,7 @@ def test_from_disk_as_from_memory(tuned):
     np.testing.assert_allclose(streamed.probabilities([0], rows)[0], resident.probabilities([0], rows)[0], atol=1e-3)
 
 
-def test_an_ensemble_of_a_tuned_net_takes_pictures_as_they_are(tuned, pictures):
+def test_an_ensemble_with_a_trained_encoder_takes_the_pictures_of_the_view(tuned, pictures):
     config, plan, outcome = tuned("stream")
     ensemble = load_ensemble(config, {"video": (STEP, "uint8")}, 10.0, None)
     clip_id = pictures.clips[1].clip_id
@@ -133,7 +133,7 @@ def drawn(tmp_path_factory) -> PreparedCorpus:
 
 
 def test_training_the_encoder_improves_on_leaving_it_frozen(drawn, tmp_path):
-    """Faces that neither has seen, both read from disk; the encoder starts from one random draw in both."""
+    """On faces that neither was trained on, both read from disk; the encoder starts from the same random weights in both."""
     recipe = {
         "system__streams": ("video",),
         "streams__video__view": "still",

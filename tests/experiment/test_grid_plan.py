@@ -1,4 +1,4 @@
-"""The plan of a run: which clips each trial trains on, selects by and is tested on, and which are counted."""
+"""The plan of a run: the clips that each trial is trained, selected and tested on, and the counts of lost clips."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ LOST = "s1-happy-0"
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Six speakers x four emotions x two takes, and one clip with an emotion that no label set has; one clip is lost."""
+    """Six speakers x four emotions x two takes, one of them lost, and one clip with an emotion that no label set has."""
     clips = [*small_clips(num_speakers=6), Clip(clip_id="zz", corpus="made", label="bored", speaker="s0", gender="male")]
 
     def segments_of(i):

@@ -1,4 +1,4 @@
-"""Features made of a media file while it is read are those of its prepared clip."""
+"""Features of a media file, computed while it is read, equal those of its prepared clip."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_live_features_are_the_prepared_ones(tmp_path):
-    """Sound as it is; pictures through an encoder, and beside them other pictures through the same one: three views in all."""
+    """Sound without an encoder, and two views of pictures through the same encoder, joined: three views in all."""
     config = small_config(
         system__streams=BOTH,
         streams__video__view="frames",

@@ -1,4 +1,4 @@
-"""From the config to networks: which encoders are frozen, which are trained along, and from where on."""
+"""Networks from the config: which encoders are frozen, which are trained with the network, and from which end point."""
 
 import json
 
@@ -44,25 +44,25 @@ def test_an_encoder_is_frozen_unless_it_is_trained():
     assert [is_frozen(one.streams["video"]) for one in (frozen, tuned, own)] == [True, False, False]
     assert trained_encoder(frozen, "video") is None and trained_encoder(own, "video") is None
     assert trained_encoder(tuned, "video").name == "mini_xception"
-    # An encoder inside the network takes pictures as they are.
+    # An encoder inside the network expects pictures that are not standardised.
     assert [standardization("video", one.streams["video"]) for one in (frozen, tuned, own)] == ["features", "none", "features"]
     (branch,) = dict(make_net(frozen, stages_of(frozen)[0], 4).streams).values()
-    assert branch.encoder == "none"  # the features are made already
+    assert branch.encoder == "none"  # a frozen encoder is no part of the network
 
 
 @pytest.mark.parametrize("start", ["all", "stem", "block2", "block4"])
-def test_modules_before_the_first_trained_end_point_are_held(start):
+def test_modules_before_the_first_trained_end_point_are_frozen(start):
     made = config(streams__video__encoder_trained_from=start)
-    held = held_parameters(made, "video", *STEP)
+    frozen = held_parameters(made, "video", *STEP)
     paths = parameters(made)
     root = ("video", "context", "encoder", "mini_xception")
     parts = {path[4] for path in paths if path[:4] == root}
     assert parts == {"stem", "block1", "block2", "block3", "block4"}
-    is_held = {path: any(path[: len(prefix)] == prefix for prefix in held) for path in paths}
+    is_frozen_path = {path: any(path[: len(prefix)] == prefix for prefix in frozen) for path in paths}
     expected = {"all": set(), "stem": set(), "block2": {"stem", "block1"}, "block4": {"stem", "block1", "block2", "block3"}}[start]
-    assert {path[4] for path, one in is_held.items() if one} == expected
-    assert all(is_held[path] == (path[:4] == root and path[4] in expected) for path in paths)
-    assert all(any(path[: len(prefix)] == prefix for path in paths) for prefix in held), "a held path that is none of the net's"
+    assert {path[4] for path, one in is_frozen_path.items() if one} == expected
+    assert all(is_frozen_path[path] == (path[:4] == root and path[4] in expected) for path in paths)
+    assert all(any(path[: len(prefix)] == prefix for path in paths) for prefix in frozen), "a frozen path that the net does not have"
 
 
 def test_a_config_read_back_from_json_makes_the_same_net():
@@ -73,7 +73,7 @@ def test_a_config_read_back_from_json_makes_the_same_net():
 
 
 def test_weights_of_a_trained_encoder_are_those_of_the_frozen_one():
-    """Random weights too, so that training and freezing are compared from the same start."""
+    """This holds for random weights too, so that trained and frozen encoders start from the same weights."""
     made = config(streams__video__encoder_trained_from="block3")
     published = published_weights(made, stages_of(made)[0], {"video": STEP})
     variables = encoder_variables(config(), "mini_xception", *STEP)

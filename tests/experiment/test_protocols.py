@@ -52,7 +52,7 @@ def test_folds_of_several_protocols_follow_each_other_each_under_its_own_rules(p
     table = plan.folds.table_of(4)
     train, _ = stacking_parts(table, plan.folds.folds[4], plan.clips, plan.classes)
     speaker = {clip.clip_id: clip.speaker for clip in plan.clips}
-    assert table.protocol == "speaker_k" and len({speaker[clip] for clip in train}) == 1  # of two speakers one trains the stack
+    assert table.protocol == "speaker_k" and len({speaker[clip] for clip in train}) == 1  # the stack is trained on one of two speakers
     with pytest.raises(ValueError, match=r"name no protocol twice, got speaker_k, speaker_k"):
         make_plan(small_config(protocol__name="speaker_k,speaker_k"), prepared)
 
@@ -100,7 +100,7 @@ def test_the_gap_is_measured_and_shown(prepared, tmp_path, capsys):
     with pytest.raises(ComparisonError, match=r"was run under random_k, speaker_k; expected one of these after the colon, got 'luna5'"):
         read_run(tmp_path / "run:luna5")
 
-    # Evaluating again finds the same, and the audit looks at both files.
+    # Evaluating again gives the same results, and the audit reads both files.
     before = (tmp_path / "run" / "predictions-random_k.csv").read_bytes()
     again = evaluate(experiment, prepared).to_json()
     assert (tmp_path / "run" / "predictions-random_k.csv").read_bytes() == before
@@ -152,7 +152,7 @@ def test_the_work_directory_of_several_protocols_has_no_comma():
     assert str(small_config(protocol__name=TWO).run_directory) == "runs/made-small-random_k+speaker_k"
 
 
-def test_one_protocol_is_as_it_was(prepared):
+def test_a_single_protocol_has_no_joined_folds(prepared):
     plan = make_plan(small_config(protocol__name="speaker_k"), prepared)
     assert plan.folds.joined == () and plan.folds.tables == (plan.folds,)
     assert dataclasses.replace(plan.folds).content_hash == plan.folds.content_hash

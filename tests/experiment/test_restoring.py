@@ -1,4 +1,4 @@
-"""A finished run restores its own checkpoints only: those of other runs or epochs, and changed predictions, are errors."""
+"""A finished run restores only its own checkpoints: those of other runs or epochs, and changed predictions, are errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def corpus(tmp_path_factory) -> PreparedCorpus:
 
 @pytest.fixture(scope="module")
 def finished(corpus, tmp_path_factory) -> tuple[Path, Path]:
-    """Two runs of one config in all but their seed, which changes neither name nor shape of anything in them."""
+    """Two runs with configs that differ only in the seed, so that all names and shapes in them are equal."""
     folder = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
         train_grid(config(folder / str(seed), seed), corpus)
@@ -50,7 +50,7 @@ def change_json(path: Path, change) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_the_step_of_another_run_is_an_error_in_every_mode(workdir, finished, corpus):
+def test_the_checkpoint_of_another_run_is_an_error_in_every_mode(workdir, finished, corpus):
     before = (workdir / "predictions.csv").read_bytes()
     step = workdir / "checkpoints" / "audio" / "2"
     shutil.rmtree(step)
@@ -66,7 +66,7 @@ def test_the_step_of_another_run_is_an_error_in_every_mode(workdir, finished, co
     assert (workdir / "predictions.csv").read_bytes() == before
 
 
-def test_an_earlier_step_under_the_name_of_the_last_is_an_error(workdir, corpus):
+def test_an_earlier_checkpoint_under_the_name_of_the_last_is_an_error(workdir, corpus):
     steps = workdir / "checkpoints" / "audio"
     shutil.rmtree(steps / "2")
     (steps / "1").rename(steps / "2")

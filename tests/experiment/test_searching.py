@@ -1,4 +1,4 @@
-"""A search within an experiment: each fold searches alone, all are trained together, then the grid is trained with the chosen settings."""
+"""A search within an experiment: each fold is searched by itself, all are trained together, and then the chosen settings are trained."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SEARCHED: dict[str, Any] = {
     "devices__compilation_cache": False,  # the tests have one for all
 }
 pytestmark = pytest.mark.slow
-ADDRESS = "postgresql+psycopg://me:s3cret@host/db"  # there is none: the tests open a file in its place
+ADDRESS = "postgresql+psycopg://me:s3cret@host/db"  # no server has this address: the tests open a file in its place
 TOGETHER = {"devices__execution": "vmap_scan"}
 
 
@@ -73,7 +73,7 @@ def found_in(workdir: Path | str) -> dict[str, Any]:
 
 
 def searched(plan: GridPlan, folder: Path) -> dict[str, Any]:
-    """Content of search.json of a search alone."""
+    """Return the content of search.json of a search without the training of the grid."""
     folder.mkdir(exist_ok=True)
     search(plan, RunDirectory(folder), {})
     return found_in(folder)
@@ -96,7 +96,7 @@ def test_a_round_is_cut_to_memory_and_finds_the_same(corpus, tmp_path, monkeypat
     assert found[0.0] == found[1e-6]
 
 
-def test_the_grid_is_trained_with_what_each_fold_chose(finished, corpus):
+def test_the_grid_is_trained_with_the_setting_that_each_fold_chose(finished, corpus):
     config, _, _ = finished
     workdir = Path(config.workdir)
     found = found_in(workdir)
@@ -111,13 +111,13 @@ def test_the_grid_is_trained_with_what_each_fold_chose(finished, corpus):
         own = [position for position, trial in enumerate(plan.trials) if trial.fold == fold["index"]]
         for position in own:
             assert {name: plan.trials[position].hyper[name] for name in best["tried"]} == best["tried"]
-        # Trained again with the same seeds it has the score of the search, the mean over them.
+        # Trained again with the same seeds, its mean score over them is that of the search.
         assert np.mean([outcome.score(position) for position in own]) == pytest.approx(best["validation"])
     assert len({trial.hyper["learning_rate"] for trial in plan.trials}) == NUM_FOLDS
-    assert {row["trial"] for row in rows_of(workdir)} == set(range(NUM_FOLDS * 2))  # the grid's alone
+    assert {row["trial"] for row in rows_of(workdir)} == set(range(NUM_FOLDS * 2))  # only those of the grid
 
 
-def test_results_and_report_show_what_was_chosen(finished):
+def test_results_and_report_show_the_chosen_settings(finished):
     config, results, _ = finished
     written = check_results(results.to_json())
     found = found_in(config.workdir)
@@ -159,7 +159,7 @@ def test_an_unfinished_search_is_named(corpus, tmp_path):
 
 
 def poisoned(plan: GridPlan, part: str, fold: int) -> GridPlan:
-    """The plan with other labels and other features of one part of a fold."""
+    """Return the plan with changed labels and features of one part of a fold."""
     rows = plan.data.examples_of(getattr(plan.folds.folds[fold], part))
     arrays = {name: np.array(values) for name, values in plan.data.arrays.items()}
     arrays["audio"][rows] = arrays["audio"][rows][..., ::-1] * -7
@@ -168,7 +168,7 @@ def poisoned(plan: GridPlan, part: str, fold: int) -> GridPlan:
 
 
 def test_a_search_does_not_depend_on_the_test_part(corpus, tmp_path):
-    """Labels and features of a fold's test part are changed, which other folds validate and train on: nothing of the fold moves."""
+    """The labels and features of a fold's test part, on which other folds train and validate, are changed; the fold's search is not."""
     changed = {"search__num_settings": 12, "search__batch": 6, "search__space": SPACE[:1], "train__seeds": (0,), "train__num_epochs": 1}
     config = small_config(tmp_path / "run", **SEARCHED | changed)
     plan = make_plan(config, corpus)
@@ -176,7 +176,7 @@ def test_a_search_does_not_depend_on_the_test_part(corpus, tmp_path):
     assert set(plan.folds.folds[0].test) & validated
     straight = searched(plan, tmp_path / "straight")
     tested, validation = (searched(poisoned(plan, part, 0), tmp_path / part) for part in ("test", "validation"))
-    assert tested["folds"][0] == straight["folds"][0]  # which is the same search twice, of one process each
+    assert tested["folds"][0] == straight["folds"][0]  # the same search, run twice by one process each
     assert tested["folds"][1] != straight["folds"][1]
     assert validation["folds"][0] != straight["folds"][0]
 
@@ -197,7 +197,7 @@ def test_a_field_that_changes_the_program_is_searched_too(corpus, tmp_path):
 
 
 def test_a_joined_system_is_searched_through_all_its_stages(both, tmp_path):
-    """A setting holds in every stage, also in those of the inner folds, and is judged by the rule that joins them."""
+    """A setting holds in every stage, also in the trials of inner folds, and its score is that of the joined predictions."""
     fields = {"system__streams": BOTH, "train__stages": (*BOTH, "late"), "search__num_settings": 2, "train__seeds": (0,)}
     fields |= {"train__num_epochs": 1, "search__space": SPACE[:1]}
     planned = make_plan(small_config(tmp_path / "run", **SEARCHED | fields), both)
@@ -210,14 +210,14 @@ def test_a_joined_system_is_searched_through_all_its_stages(both, tmp_path):
 
 
 def test_no_password_is_written(finished):
-    """The address was used with its password, and no file of the run nor the storage has it."""
+    """The address was used with its password, but neither the files of the run nor the storage contain it."""
     config, _, _ = finished
     workdir = Path(config.workdir)
     paths = [path for path in workdir.parent.rglob("*") if path.is_file()]
     assert {"config.json", "run.json", "search.json", "report.html", "other.db"} <= {path.name for path in paths}
     assert not [path for path in paths if b"s3cret" in path.read_bytes()]
     assert found_in(workdir)["storage"] == "postgresql+psycopg://me:***@host/db"
-    with open_run(workdir, config):  # the same config, for all its hidden password
+    with open_run(workdir, config):  # counts as the same config, although the stored one has no password
         pass
 
 

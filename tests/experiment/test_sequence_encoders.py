@@ -1,4 +1,4 @@
-"""An encoder is added as one module and one line, here one that takes whole segments and gives half as many steps, of two layers.
+"""An encoder of sequences, added as one module and one registry line; it gives half as many steps and has two layers.
 
 It runs frozen over a prepared set and over new media, and inside a network, where it is trained.
 """
@@ -46,7 +46,7 @@ class Halving(nn.Module):
         x, found = values, {}
         for name, stride in (("first", 2), ("second", 1)):
             x = nn.tanh(nn.Conv(6, (3,), (stride,), ((1, 1),), name=name)(x))
-            x = found[name] = jnp.where(mask[..., None], x, 0)  # so that what lies behind a segment changes nothing in it
+            x = found[name] = jnp.where(mask[..., None], x, 0)  # so that padding after a segment has no effect on it
             if name == self.end_point:
                 break
         return jnp.stack([found[name] for name in self.layers], axis=2) if self.layers else x, mask
@@ -75,7 +75,7 @@ CLIPS = tuple(Clip(clip_id=name, corpus="made", label="happy", speaker=name) for
 
 @pytest.fixture(autouse=True)
 def halving(tmp_path, monkeypatch):
-    """The encoder, as its author adds it; two segments of 16 steps make a batch."""
+    """The encoder, added as an author would; two segments of 16 steps make a batch."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "halving_encoder.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path / "code")
@@ -110,7 +110,7 @@ def encoded(logmel, folder, **fields):
 
 
 def alone(encoder, example: Example, end_point: str = "second") -> np.ndarray:
-    """Features of one example as it is, without padding and companions."""
+    """Return the features of one example, without padding and without other examples in the batch."""
     values = np.where(example.mask[:, None], example.values, 0)
     return np.asarray(encoder.spec.module(end_point=end_point).apply(encoder.variables, values[None], example.mask[None])[0][0])
 
@@ -132,14 +132,14 @@ def test_a_segment_gives_half_as_many_steps_with_their_times(logmel, tmp_path):
 
 
 @pytest.mark.parametrize("is_short", [False, True])
-def test_features_of_a_segment_do_not_depend_on_its_companions(logmel, is_short):
+def test_features_of_a_segment_do_not_depend_on_the_rest_of_the_batch(logmel, is_short):
     encoder = make_frozen_encoder(config(), "halving", STEP, "float32")
     examples = list(logmel.examples())
     together = list(encoder.run(iter(examples)))
     assert [(one.clip_id, one.segment) for one in together] == [(one.clip_id, one.segment) for one in examples]
     for one, example in zip(together, examples, strict=True):
         (single,) = encoder.run(iter([example]), is_short=is_short)
-        if is_short:  # a smaller batch, another program
+        if is_short:  # a smaller batch has another program
             np.testing.assert_allclose(single.values, one.values, atol=1e-6)
         else:
             np.testing.assert_array_equal(single.values, one.values)
@@ -155,7 +155,7 @@ def test_segments_are_read_a_few_batches_at_a_time(logmel, monkeypatch):
             yield example
 
     next(encoder.run(noted(), is_short=True))
-    assert pulled == ["c0", "c0", "c1", "c2"]  # of 5, 8, 1 and 9 steps
+    assert pulled == ["c0", "c0", "c1", "c2"]  # segments of 5, 8, 1 and 9 steps
     assert list(encoder.run(iter([]))) == []
 
 
@@ -229,7 +229,7 @@ def test_inside_a_network_it_is_trained_and_ignores_padding(layers, weighting):
     assert not np.asarray(attention)[~mask].any()
 
 
-def test_weights_of_features_are_shared_among_the_steps_nearest_to_them():
+def test_the_weight_of_a_feature_is_divided_among_the_steps_nearest_to_it():
     mask = np.array([[True, True, True, True, False]])
     shared = share_over_steps(jnp.array([[0.2, 0.5, 0.3]]), mask, EncoderSpec("halving"))  # at steps 0, 2 and 4
     np.testing.assert_allclose(shared, [[0.1, 0.1, 0.25, 0.25, 0]], atol=1e-6)

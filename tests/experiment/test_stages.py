@@ -1,4 +1,4 @@
-"""Stages from made-up features to a finished run: stacked on clips that no stage has trained on, joined by rules that see no test part."""
+"""Stages on random features: stacked on clips that no earlier stage was trained on, joined by rules fitted without the test part."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ JOINED = {
     "logistic": {"train__stages": (*BOTH, "late"), "late__rule": "logistic"},
 }
 CONFIGS = {name: TWO | fields for name, fields in JOINED.items()}
-# Two settings of another width each, and of two learning rates each: four settings in two programs.
+# Two widths x two learning rates: four settings in two programs.
 CONFIGS["swept"] = {
     "train__stages": ("audio",),
     "sweep__fields": ("streams.audio.dense_units=(4,)|(6,)",),
@@ -56,7 +56,7 @@ def prepared(tmp_path_factory) -> PreparedCorpus:
 
 @pytest.fixture(scope="module")
 def finished(prepared, tmp_path_factory):
-    """Name of a config -> its config, its corpus and the content of its results.json; trains it on the first call."""
+    """A function from the name of a config to its config, corpus and results.json; it trains on the first call."""
     folder, made = tmp_path_factory.mktemp("runs"), {}
 
     def train(name: str):
@@ -71,7 +71,7 @@ def finished(prepared, tmp_path_factory):
 
 @pytest.fixture
 def restored(finished):
-    """Name of a config -> its plan and the outcomes of its stages, read from its run directory."""
+    """A function from the name of a config to its plan and the outcomes of its stages, read from its run directory."""
 
     def restore(name: str):
         config, corpus, _ = finished(name)
@@ -85,14 +85,14 @@ def restored(finished):
 def test_evaluate_gives_the_same_bytes_and_trains_nothing(name, finished):
     config, corpus, results = finished(name)
     workdir = config.run_directory
-    kept = [path for path in ("predictions.csv", "metrics.jsonl", "late.json") if (workdir / path).exists()]
-    before = {path: (workdir / path).read_bytes() for path in kept}
+    files = [path for path in ("predictions.csv", "metrics.jsonl", "late.json") if (workdir / path).exists()]
+    before = {path: (workdir / path).read_bytes() for path in files}
     (workdir / "predictions.csv").unlink()
     again = evaluate_run(config, corpus).to_json()
-    assert {path: (workdir / path).read_bytes() for path in kept} == before
+    assert {path: (workdir / path).read_bytes() for path in files} == before
     for part in ("metrics", "stages", "settings", "per_fold"):
         assert again.get(part) == results.get(part)
-    assert ("late.json" in kept) == (name in ("weighted_product", "logistic"))
+    assert ("late.json" in files) == (name in ("weighted_product", "logistic"))
 
 
 def test_the_stacked_net_trains_on_clips_that_no_stage_has_trained_on(restored, finished):
@@ -114,7 +114,7 @@ def test_the_stacked_net_trains_on_clips_that_no_stage_has_trained_on(restored, 
     assert epochs == {"audio": {0, 1}, "video": {0, 1}, "stacked": {0, 1, 2}}  # which train.overrides asks for
 
 
-def test_the_stacked_net_leaves_the_base_nets_as_they_are(restored):
+def test_the_stacked_net_does_not_change_the_base_nets(restored):
     _, (audio, video, stacked) = restored("stacked")
     for position, state in enumerate(stacked.states):
         learnt = flat(state.learner.params)
@@ -171,7 +171,7 @@ def test_late_fusion_applies_the_written_rule_to_the_predictions_of_the_stages(n
 
 
 def poisoned(plan: GridPlan, part: str) -> GridPlan:
-    """The plan with other labels and other features of one part of its one fold."""
+    """Return the plan with changed labels and features of one part of its one fold."""
     rows = plan.data.examples_of(getattr(plan.folds.folds[0], part))
     arrays = {name: np.array(values) for name, values in plan.data.arrays.items()}
     classes = np.array(plan.classes)
@@ -184,7 +184,7 @@ def poisoned(plan: GridPlan, part: str) -> GridPlan:
 
 
 def test_the_rule_does_not_depend_on_the_test_part(prepared, tmp_path):
-    """Its features and labels are changed, and late.json stays byte for byte; those of the training part are, and it does not."""
+    """With changed features and labels of the test part late.json is the same byte for byte; of the training part, it differs."""
     config = small_config(tmp_path / "run", **CONFIGS["logistic"], protocol__name="holdout_50_25_25", train__num_epochs=1)
     plan = make_plan(config, prepared)
     written = {}
@@ -198,7 +198,7 @@ def test_the_rule_does_not_depend_on_the_test_part(prepared, tmp_path):
 
 @pytest.mark.parametrize("name", ["weighted_product", "logistic"])
 def test_an_ensemble_predicts_test_clips_as_evaluate_does(name, finished, restored, monkeypatch):
-    """One member at a time: predictions.csv has each clip once, by the trial of its own fold."""
+    """One member at a time, since predictions.csv has each clip once, predicted by the trial of its own fold."""
     config, corpus, _ = finished(name)
     expected = read_predictions_csv(config.run_directory / "predictions.csv")
     plan, _ = restored(name)
@@ -228,7 +228,7 @@ def test_an_ensemble_of_joined_nets_predicts_as_they_do(name, finished, restored
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_settings_that_change_the_program_have_programs_and_folders_of_their_own(finished, restored):
+def test_settings_that_change_the_program_have_separate_programs_and_folders(finished, restored):
     config, _, results = finished("swept")
     workdir = config.run_directory
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["audio-0", "audio-1"]
@@ -260,7 +260,7 @@ def test_settings_that_change_the_program_have_programs_and_folders_of_their_own
 
 
 def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monkeypatch):
-    """Of each fold its own setting: here the narrow net for the first, the wide one for the others."""
+    """Folds may choose different settings, here the narrow net in the first fold and the wide one in the others."""
     config, corpus, _ = finished("swept")
     plan, (outcome,) = restored("swept")
     chosen = [0, 7, 11]
@@ -301,7 +301,7 @@ def test_the_classical_system_is_a_system(finished, restored):
     config, _, results = finished("svm")
     plan, (outcome,) = restored("svm")
     assert results["system"] == "small" and results["num_params"] == 0 and "stages" not in results
-    assert results["metrics"]["uar"]["mean_of_folds"] > 0.4  # of chance 0.25
+    assert results["metrics"]["uar"]["mean_of_folds"] > 0.4  # chance is 0.25
     arrays = plan.data.arrays
     means = [values[mask].mean(axis=0) for values, mask in zip(arrays["audio"], arrays["audio_mask"], strict=True)]
     np.testing.assert_allclose(outcome.features, means, rtol=1e-5)
@@ -324,7 +324,7 @@ def test_an_unfinished_stage_is_named(finished, tmp_path):
 
 
 def test_a_clip_without_features_gets_the_class_frequencies(prepared, tmp_path):
-    """By the classical system; it stays in every count."""
+    """The classical system predicts it so, and all metrics count it."""
     clips = prepared.clips
 
     def segments(i):

@@ -1,4 +1,4 @@
-"""A system of three streams, from made sets to results; two of its streams are trained together before all are."""
+"""A system of three streams, from random sets to results; two of its streams are trained together before all three."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_three_streams_are_trained_fused_and_evaluated(prepared, tmp_path):
 
 
 def test_two_streams_are_trained_together_and_the_last_stage_takes_them_over(prepared, tmp_path):
-    """The last stage does not train what it takes over, so that its weights show where they come from."""
+    """The last stage freezes the branches that it takes over, so that their weights show which stage they come from."""
     together = "+".join(BOTH)
     fields = {"system__streams": THREE, "train__stages": (*BOTH, together, "mouth", "fused"), "train__freeze_earlier": True}
     plan = make_plan(small_config(tmp_path / "run", **fields, protocol__name="holdout_50_25_25"), prepared)
@@ -63,7 +63,7 @@ def test_two_streams_are_trained_together_and_the_last_stage_takes_them_over(pre
 
 
 def test_the_blueprint_knows_the_shapes_of_trained_states(prepared, tmp_path):
-    """They come from the shapes of the features alone, and are compared with what training returns and checkpoints hold."""
+    """Shapes derived from those of the features alone equal those of trained states and of checkpoints."""
     experiment = small_config(
         tmp_path / "run", system__streams=THREE, train__stages=(*BOTH, "fused"), protocol__name="holdout_50_25_25", train__num_epochs=1
     )

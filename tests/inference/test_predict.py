@@ -1,4 +1,4 @@
-"""Views in, probabilities out: the mean of the members, whatever the batch and the padding, without holding a recording in memory."""
+"""Ensembles predict the mean of their members, independent of batches and padding, without a whole recording in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Piece:
 
 
 def pieces(stream: str, num_segments: int, *, seed: int = 0, num_steps: int = 5) -> list[Piece]:
-    """Segments of two lengths, shorter and longer by turns."""
+    """Return segments of two lengths, alternately shorter and longer."""
     rng = np.random.default_rng([seed, len(stream)])
     step_shape, dtype = VIEWS[stream]
     made = []
@@ -64,19 +64,19 @@ def ensemble(members) -> Ensemble:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def posterior(net, variables, scaler, data):
+def predicted(net, variables, scaler, data):
     return probabilities(net, STREAMS, variables, scaler, data, np.zeros(1, np.int32))[0]
 
 
 def alone(net: EmotionNet, member: TrainedNet, audio: Piece, video: Piece) -> np.ndarray:
-    """The posterior of one net for one segment without any padding, by the function that training evaluates with."""
+    """Return the probabilities of one net for one segment without padding, by the function that evaluates in training."""
     data = {"usable": np.ones(1, bool)}
     for name, piece in (("audio", audio), ("video", video)):
         data |= {name: piece.values[None], f"{name}_mask": piece.mask[None]}
-    return np.asarray(posterior(net, member.variables, member.scaler, data))
+    return np.asarray(predicted(net, member.variables, member.scaler, data))
 
 
-def test_segments_that_overlap_have_the_span_that_their_steps_say(members):
+def test_segments_that_overlap_have_the_span_of_their_steps(members):
     overlapping = Ensemble([EnsembleMember(members)], classes=CLASSES, views=VIEWS, segment_s=SEGMENT_S, step_s=0.6)
 
     def segments(stream: str, *middles_s: tuple[float, ...], mask: bool = True) -> list[Piece]:
@@ -97,7 +97,7 @@ def test_each_segment_gets_the_mean_of_the_members_alone(net, members, ensemble)
     assert np.ptp(expected, axis=0).max() > 1e-3, "the segments are all alike, so this test could not fail"
 
 
-def test_one_segment_alone_is_judged_as_in_company(ensemble):
+def test_the_prediction_of_a_segment_does_not_depend_on_others(ensemble):
     audio, video = pieces("audio", 3, num_steps=40), pieces("video", 3)
     together = list(ensemble.predict({"audio": audio, "video": video}))
     apart = [next(iter(ensemble.predict({"audio": [a], "video": [v]}))) for a, v in zip(audio, video, strict=True)]
@@ -126,7 +126,7 @@ def test_no_segments_no_predictions(ensemble):
     assert list(ensemble.predict({"audio": [], "video": []})) == []
 
 
-def test_a_long_recording_is_never_held_whole(ensemble):
+def test_a_long_recording_is_never_in_memory_as_a_whole(ensemble):
     pulled = 0
 
     def endless():

@@ -26,7 +26,7 @@ def test_a_last_segment_of_one_step_has_no_weight():
     assert spans([segment(0, 0, 0.9)], CLASSES) == [Span(0, 0, "calm", 0.9)]
 
 
-def test_overlapping_segments_meet_in_the_middle():
+def test_the_overlap_of_segments_is_divided_in_the_middle():
     found = spans([segment(0, 0.8, 0.9), segment(0.4, 1.2, 0.2), segment(0.8, 1.6, 0.4), segment(2, 2.8, 0.6)], CLASSES)
     assert [(span.start_s, span.end_s, span.label) for span in found] == [
         (0, pytest.approx(0.6), "calm"),
@@ -40,7 +40,7 @@ def test_no_segments_no_spans():
     assert spans([], CLASSES) == [] and format_timeline([]) == ""
 
 
-def test_the_table_has_a_line_a_span_with_a_bar_as_long_as_it_is_sure():
+def test_the_table_has_one_line_a_span_with_a_bar_of_its_probability():
     lines = format_timeline([Span(0, 30, "calm", 0.5), Span(30, 3725.5, "happy", 1.0)]).splitlines()
     assert lines[0].split() == ["0:00.0", "-", "0:30.0", "calm", "0.50", "#" * 10]
     assert lines[1].split() == ["0:30.0", "-", "1:02:05.5", "happy", "1.00", "#" * 20]

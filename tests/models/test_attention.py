@@ -18,7 +18,7 @@ def test_attention_by_hand():
     np.testing.assert_allclose(pooled, [[share + 3 * (1 - share), 2 * share - 2 * (1 - share)]], rtol=1e-5)
 
 
-def test_the_others_by_hand():
+def test_the_other_poolings_by_hand():
     last = jnp.array([[0.3, 0.4]])
     np.testing.assert_allclose(Pooling("mean").apply({}, X, last, MASK)[0], [[2, 0]])
     np.testing.assert_allclose(Pooling("last").apply({}, X, last, MASK)[0], last)
@@ -33,14 +33,14 @@ def test_last_step_is_the_last_real_one():
     np.testing.assert_array_equal(last_step(steps, mask)[:, 0], [2, 0, 9, 10])
 
 
-def test_softmax_ignores_padding_and_survives_its_absence():
+def test_softmax_ignores_padding_and_works_without_any():
     scores = jnp.array([[0.0, jnp.log(3.0), 50.0], [1.0, 2.0, 3.0]])
     mask = jnp.array([[True, True, False], [False, False, False]])
     np.testing.assert_allclose(masked_softmax(scores, mask), [[0.25, 0.75, 0], [0, 0, 0]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", POOLINGS)
-def test_without_real_steps_all_is_finite(kind):
+def test_without_real_steps_outputs_and_gradients_are_finite(kind):
     module = Pooling(kind, num_steps=3)
     mask = jnp.zeros((1, 3), bool)
     last = jnp.zeros((1, 2))

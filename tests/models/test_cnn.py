@@ -9,7 +9,7 @@ from avemo_jax.models.cnn import CNN, ConvPool, ProductConv, max_pool_2x2
 
 
 @pytest.mark.parametrize("shape", [(2, 9, 12, 5), (1, 96, 64, 1), (3, 1, 2, 4), (12, 20, 13, 2), (7, 16, 16, 1), (2, 5, 4, 33)])
-def test_convolution_by_products_is_flax_convolution(shape):
+def test_convolution_by_products_equals_flax_convolution(shape):
     x = jax.random.normal(jax.random.key(0), shape)
     reference = nn.Conv(7, (3, 3), bias_init=nn.initializers.normal())
     variables = filled_variables(reference, x)
@@ -23,7 +23,7 @@ def test_convolution_by_products_is_flax_convolution(shape):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * float(jnp.abs(b).max())), ours, theirs)
 
 
-def test_it_lowers_to_no_convolution():
+def test_it_compiles_without_an_xla_convolution():
     x = jnp.zeros((2, 8, 8, 1))
     variables = filled_variables(CNN((4,)), x)
     gradient = jax.grad(lambda variables: jnp.sum(jax.jit(CNN((4,)).apply)(variables, x)))
@@ -31,7 +31,7 @@ def test_it_lowers_to_no_convolution():
 
 
 @pytest.mark.parametrize("size", [(8, 6), (9, 7)])
-def test_pooling_is_flax_pooling(size):
+def test_pooling_equals_flax_pooling(size):
     x = jax.random.normal(jax.random.key(0), (2, *size, 3))
     np.testing.assert_array_equal(max_pool_2x2(x), nn.max_pool(x, (2, 2), (2, 2)))
 
@@ -45,7 +45,7 @@ def test_bytes_are_scaled_and_patches_get_a_channel():
     np.testing.assert_allclose(jax.jit(CNN((4, 6)).apply)(variables, as_floats), encoded, atol=1e-6)
 
 
-def test_pictures_do_not_see_each_other():
+def test_pictures_do_not_affect_each_other():
     pictures = jax.random.normal(jax.random.key(0), (3, 16, 16, 1))
     variables = filled_variables(CNN((4,)), pictures)
     together = jax.jit(CNN((4,)).apply)(variables, pictures)
@@ -60,7 +60,7 @@ def test_an_empty_picture_is_finite():
 
 
 class PlainConvPool(nn.Module):
-    """System C's image network up to its dense layer, of Flax's own parts."""
+    """System C's image network up to its dense layer, with Flax's layers."""
 
     @nn.compact
     def __call__(self, x):
@@ -69,7 +69,7 @@ class PlainConvPool(nn.Module):
         return x.reshape(len(x), -1)
 
 
-def test_conv_pool_is_convolutions_and_pooling_of_flax():
+def test_conv_pool_equals_convolutions_and_pooling_of_flax():
     pictures = jax.random.randint(jax.random.key(0), (2, 16, 13, 3), 0, 256).astype(jnp.uint8)
     scaled = pictures.astype(jnp.float32) / 255
     variables = filled_variables(PlainConvPool(), scaled)

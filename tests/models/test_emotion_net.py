@@ -26,7 +26,7 @@ RICH = BranchSpec(
     pooling="attention_mean_std",
     attention_units=3,
 )
-# Steps to steps, one to one: what attention over tokens joins.
+# A branch with as many steps as its view, as attention over tokens needs.
 STEPS = {"context": "none", "pooling": "mean", "dense_units": ()}
 LISTENED = BranchSpec(encoder="mlp", encoder_units=(4,), **STEPS)
 WATCHED = BranchSpec(encoder="conv_pool", encoder_units=(1, 1), **STEPS)  # 8 x 8 pixels become 2 x 2 x 1 numbers
@@ -34,21 +34,21 @@ NETS = {
     "audio": EmotionNet(8, {"audio": AUDIO}),
     "conv": EmotionNet(8, {"audio": BranchSpec(context="conv", context_units=(2, 3), context_activation="relu_elu", dense_units=(6, 5))}),
     "linear": EmotionNet(8, {"audio": BranchSpec(context="lstm", context_units=(5,), context_activation="linear", pooling="last")}),
-    "modalities": EmotionNet(8, {"audio": LISTENED, "video": WATCHED}, FusionSpec("token_attention", width=3, dense_units=(5,))),
-    "segments": EmotionNet(8, {"audio": LISTENED, "video": WATCHED}, FusionSpec("token_attention", width=3, tokens="segments")),
+    "modalities": EmotionNet(8, {"audio": LISTENED, "video": WATCHED}, FusionSpec(kind="token_attention", width=3, dense_units=(5,))),
+    "segments": EmotionNet(8, {"audio": LISTENED, "video": WATCHED}, FusionSpec(kind="token_attention", width=3, tokens="segments")),
     "rich": EmotionNet(8, {"audio": RICH}),
     "plain": EmotionNet(8, {"audio": BranchSpec(context="none", pooling="last", dense_units=(), batch_norm=False)}),
     "video": EmotionNet(8, {"video": VIDEO}),
     "concat": EmotionNet(8, {"audio": RICH, "video": VIDEO}, FusionSpec()),
-    "tanh_gru": EmotionNet(8, {"audio": AUDIO, "video": VIDEO}, FusionSpec("tanh_gru", width=3, num_units=4)),
-    "dot_attention": EmotionNet(8, {"audio": AUDIO, "video": VIDEO}, FusionSpec("dot_attention", width=3)),
+    "tanh_gru": EmotionNet(8, {"audio": AUDIO, "video": VIDEO}, FusionSpec(kind="tanh_gru", width=3, num_units=4)),
+    "dot_attention": EmotionNet(8, {"audio": AUDIO, "video": VIDEO}, FusionSpec(kind="dot_attention", width=3)),
 }
-# One of each kind is compiled for training; "concat" has all of a branch.
+# One of each kind is compiled for training; "concat" has all layers of a branch.
 TRAINED = ("audio", "conv", "concat", "tanh_gru", "dot_attention", "modalities")
 
 
 def _batch(seed=0):
-    """Four examples; the last is padding of the batch, with rubbish in it."""
+    """Return four examples; the last is padding of the batch, with random values in it."""
     keys = jax.random.split(jax.random.key(seed), 2)
     return {
         "audio": jax.random.normal(keys[0], (4, 6, 3)),
@@ -61,7 +61,7 @@ def _batch(seed=0):
 
 
 def _segments(seed=0):
-    """A batch whose streams have the same steps; the second example has a segment without picture."""
+    """Return a batch of streams with the same steps; the second example has a segment without a picture."""
     batch = _batch(seed)
     mask = batch["audio_mask"][:, :5]
     return batch | {"audio": batch["audio"][:, :5], "audio_mask": mask, "video_mask": mask.at[1, 1].set(False)}
@@ -78,7 +78,7 @@ def all_variables():
 
 @functools.cache
 def _runner(name):
-    """Compiled once a net and shape: training loss on real examples, logits, new statistics, gradients."""
+    """Return a function, compiled once for each net and shape: training loss on real examples, logits, new statistics, gradients."""
     net = NETS[name]
 
     def run(variables, batch):
@@ -111,7 +111,7 @@ def test_padding_changes_nothing(name, all_variables):
         x = jnp.where(mask.reshape(*mask.shape, *(1,) * (x.ndim - 2)), x, jnp.asarray(fill, x.dtype))
         longer[stream] = jnp.pad(x, ((0, 0), (0, 3), *((0, 0),) * (x.ndim - 2)), constant_values=fill)
         longer[f"{stream}_mask"] = jnp.pad(mask, ((0, 0), (0, 3)))
-    # and another rubbish example in the padding of the batch, an empty one
+    # and one more padding example in the batch, without real steps
     for key in ("audio", "video"):
         longer[key] = longer[key].at[3].set(3)
         longer[f"{key}_mask"] = longer[f"{key}_mask"].at[3].set(False)
@@ -134,7 +134,7 @@ def test_a_batch_of_nothing_gives_finite_outputs_and_gradients(name, all_variabl
 
 
 @pytest.mark.parametrize("name", ["concat", "dot_attention", "segments"])
-def test_order_of_examples_is_kept(name, all_variables):
+def test_outputs_are_in_the_order_of_examples(name, all_variables):
     net, variables, batch = NETS[name], all_variables[name], _batch_for(name)
     order = jnp.array([2, 0, 3, 1])
     apply = jax.jit(lambda batch: net.apply(variables, batch, train=False))
@@ -151,7 +151,7 @@ def test_dropout_rate_is_an_array_over_trials(all_variables):
 
     without, half = logits(variables, jnp.array([0.0, 0.5]))
     np.testing.assert_allclose(without, net.apply(variables, batch, train=False), atol=1e-5)
-    # each of the three inputs of the classes is kept and doubled, or dropped
+    # each of the three inputs of the last layer is doubled or dropped
     classes = variables["params"]["audio_head"]["classes"]
     inputs = (half - classes["bias"]) @ np.linalg.pinv(classes["kernel"])
     ratio = inputs / ((without - classes["bias"]) @ np.linalg.pinv(classes["kernel"]))
@@ -168,7 +168,7 @@ def test_a_fused_net_takes_its_branches_over(all_variables):
     assert set(fused) == {"audio", "video", "fusion", "head"}
     assert set(audio) == {"audio", "audio_head"}
     steps = take_over(all_variables["tanh_gru"]["params"], {"audio": all_variables["audio"]["params"]})
-    assert set(steps["audio"]) == {"context"}  # what the fusion of steps has no use for is left behind
+    assert set(steps["audio"]) == {"context"}  # layers that a fusion of steps does not use are not taken over
 
 
 def test_branches_that_differ_are_refused(all_variables):
@@ -201,7 +201,7 @@ def test_encoders_work_step_by_step(encoder, step_shape, num_features):
     assert variables["params"]["video"]["context"]["layers"]["layer0"]["kernel"].shape == (num_features, 15)
 
 
-def test_frames_of_a_step_have_a_context_of_their_own():
+def test_frames_of_a_step_have_their_own_context():
     spec = BranchSpec(frame_context="lstm", frame_units=4, context="none", pooling="mean", dense_units=())
     net, frames = EmotionNet(8, {"video": spec}), jax.random.normal(jax.random.key(0), (2, 3, 5, 6))
     batch = {"video": frames, "video_mask": jnp.ones((2, 3), bool)}
@@ -216,8 +216,8 @@ def test_frames_of_a_step_have_a_context_of_their_own():
         net.init(jax.random.key(1), {"video": frames[:, :, 0], "video_mask": batch["video_mask"]}, train=False)
 
 
-def test_a_finished_branch_works_in_training_as_outside():
-    """Neither dropout nor the batch's statistics touch it, so what is stacked on it learns from what it will be given."""
+def test_a_frozen_branch_is_computed_in_training_as_in_prediction():
+    """It has neither dropout nor batch statistics, so that a network stacked on it is trained on the inputs of prediction."""
     branch = BranchSpec(context_units=(4, 4), context_batch_norm=True, context_dropout=True, dense_units=(3,))
     fusion = FusionSpec(batch_norm=False)
     batch = _batch() | {"video": _batch()["audio"], "video_mask": _batch()["audio_mask"]}
@@ -228,17 +228,17 @@ def test_a_finished_branch_works_in_training_as_outside():
     jax.tree.map(np.testing.assert_array_equal, updated["batch_stats"], variables["batch_stats"])
 
 
-def test_weights_are_laid_over_a_tree_by_name():
+def test_weights_replace_those_of_a_tree_by_name():
     tree = {"video": {"context": {"a": jnp.zeros(2), "b": jnp.zeros(3)}}}
     laid = overlay(tree, {"video": {"context": {"b": jnp.ones(3)}}})
     assert laid["video"]["context"]["b"].sum() == 3 and laid["video"]["context"]["a"].sum() == 0
     with pytest.raises(ValueError, match=r"video/context/c .*no parameter of that name"):
         overlay(tree, {"video": {"context": {"c": jnp.ones(3)}}})
-    with pytest.raises(ValueError, match=r"video/context/a have shape \(3,\), and the network has \(2,\)"):
+    with pytest.raises(ValueError, match=r"video/context/a have shape \(3,\), but the network has shape \(2,\)"):
         overlay(tree, {"video": {"context": {"a": jnp.ones(3)}}})
 
 
-def test_impossible_nets_say_why():
+def test_impossible_nets_are_refused_with_a_reason():
     with pytest.raises(ValueError, match=r"encoder to be one of .*'vggish'.* got 'resnet'"):
         BranchSpec(encoder="resnet")
     with pytest.raises(ValueError, match="has an encoder_spec"):
@@ -247,13 +247,15 @@ def test_impossible_nets_say_why():
         BranchSpec(context="conv")
     with pytest.raises(ValueError, match=r"one width, got {'audio': 4, 'video': 1} numbers"):
         narrow = BranchSpec(encoder="conv_pool", encoder_units=(1, 1, 1), **STEPS)
-        EmotionNet(8, {"audio": LISTENED, "video": narrow}, FusionSpec("token_attention")).init(jax.random.key(0), _segments(), train=False)
+        EmotionNet(8, {"audio": LISTENED, "video": narrow}, FusionSpec(kind="token_attention")).init(
+            jax.random.key(0), _segments(), train=False
+        )
     with pytest.raises(ValueError, match=r"one to one, got {'audio': 6, 'video': 5} steps"):
         NETS["segments"].init(jax.random.key(0), _batch(), train=False)
     with pytest.raises(ValueError, match="pooling to be one of"):
         BranchSpec(pooling="max")
     with pytest.raises(ValueError, match="fusion kind"):
-        FusionSpec("product")
+        FusionSpec(kind="product")
     with pytest.raises(ValueError, match="expected one stream, or several and a fusion"):
         EmotionNet(8, {})
     with pytest.raises(ValueError, match="fusion None"):

@@ -37,7 +37,7 @@ def test_five_audio_steps_reach_sixteen_video_steps():
     np.testing.assert_array_equal(matched[0, :, 0], [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 4])
 
 
-def test_matching_goes_by_real_steps():
+def test_only_real_steps_are_matched():
     steps = jnp.arange(1.0, 5.0)[None, :, None].repeat(3, axis=0)
     mask = jnp.array([[True, False, True, False], [True, True, True, True], [False] * 4])
     matched = match_steps(steps, mask, _mask(4, 2, 3, num_steps=5))
@@ -62,7 +62,7 @@ def test_dot_attention_by_hand():
     np.testing.assert_allclose(fused, [[np.tanh(1) * (2 * share - 1)]], rtol=1e-5)
 
 
-def test_tanh_gru_is_the_printed_formula():
+def test_tanh_gru_equals_the_published_formula():
     audio, video = _normal(2, 5, 3), _normal(2, 5, 4)
     mask = _mask(5, 3, num_steps=5)
     module = TanhGRUFusion(BOTH, width=2, num_units=6)
@@ -89,8 +89,8 @@ def test_padding_changes_nothing(kind, names):
     np.testing.assert_allclose(found, _apply(module, params, values, masks)[0], atol=1e-6)
 
 
-def test_of_three_streams_the_last_is_attended_over_by_each_other():
-    """As two fusions of two streams with the same weights, side by side."""
+def test_the_last_of_three_streams_is_attended_over_by_each_of_the_others():
+    """It equals two fusions of two streams with the same weights, concatenated."""
     values, masks = [_normal(2, 5, 3), _normal(2, 4, 2), _normal(2, 6, 4)], [_mask(5, 3, num_steps=n) for n in (5, 4, 6)]
     module = DotAttentionFusion(("text", "audio", "video"), 2)
     params = _filled(module, values, masks)
@@ -119,11 +119,11 @@ def test_tanh_gru_matches_all_streams_to_the_steps_of_the_last():
 def test_a_stream_cannot_have_the_name_of_a_layer():
     assert set(FUSIONS) == {"concat", "tanh_gru", "dot_attention", "token_attention"}
     with pytest.raises(ValueError, match=r"'tanh_gru' has a layer named 'context'.*rename the stream"):
-        FusionSpec("tanh_gru").module(("audio", "context"), "fusion")
-    FusionSpec("concat").module(("audio", "context"), "fusion")
+        FusionSpec(kind="tanh_gru").module(("audio", "context"), "fusion")
+    FusionSpec(kind="concat").module(("audio", "context"), "fusion")
 
 
-# Two segments of two examples, of two numbers each; the first example's second segment has no picture, the second's has nothing.
+# Two examples with two segments of two features; the second segment of the first has no picture, that of the second has no stream.
 AUDIO = jnp.array([[[1.0, 0.0], [0.0, 2.0]], [[0.5, 0.5], [7.0, 7.0]]])
 VIDEO = jnp.array([[[0.0, -1.0], [8.0, 8.0]], [[-1.0, 0.0], [7.0, 7.0]]])
 AUDIO_MASK = jnp.array([[True, True], [True, False]])
@@ -131,7 +131,7 @@ VIDEO_MASK = jnp.array([[True, False], [True, False]])
 
 
 def _score(token, kernel, bias, context):
-    """<|tanh(W c + b)|, g>, written out."""
+    """Return <|tanh(W c + b)|, g>."""
     return np.abs(np.tanh(np.array(kernel) @ np.array(token) + bias)) @ np.array(context)
 
 
@@ -146,7 +146,7 @@ def test_attention_over_modalities_by_hand():
         return (heard * np.array(audio) + seen * np.array(video)) / (heard + seen)
 
     first = both((1.0, 0.0), (0.0, -1.0))
-    second = np.array([0.0, 2.0])  # its sound is all there is
+    second = np.array([0.0, 2.0])  # the segment has only sound
     np.testing.assert_allclose(fused, [(first + second) / 2, both((0.5, 0.5), (-1.0, 0.0))], rtol=1e-5)
 
 
@@ -154,7 +154,7 @@ def test_attention_over_segments_by_hand():
     kernel, bias, context = [[1.0, 0.5, 0.0, -1.0], [-2.0, 1.0, 0.3, 0.7]], [0.1, -0.2], [1.5, -0.5]
     params = {"hidden": {"kernel": jnp.array(kernel).T, "bias": jnp.array(bias)}, "context": {"kernel": jnp.array(context)[:, None]}}
     fused, weights = _apply(TokenAttentionFusion(BOTH, 2, over_segments=True), params, [AUDIO, VIDEO], [AUDIO_MASK, VIDEO_MASK])
-    tokens = np.array([[1.0, 0.0, 0.0, -1.0], [0.0, 2.0, 0.0, 0.0]])  # zeros stand for the picture that is not there
+    tokens = np.array([[1.0, 0.0, 0.0, -1.0], [0.0, 2.0, 0.0, 0.0]])  # zeros stand for the missing picture
     shares = np.exp([_score(token, kernel, bias, context) for token in tokens])
     shares /= shares.sum()
     np.testing.assert_allclose(weights, [shares, [1.0, 0.0]], rtol=1e-5)
@@ -162,7 +162,7 @@ def test_attention_over_segments_by_hand():
 
 
 @pytest.mark.parametrize("over_segments", [False, True])
-def test_tokens_that_are_not_there_change_nothing(over_segments):
+def test_missing_tokens_have_no_effect(over_segments):
     module, masks = TokenAttentionFusion(BOTH, 3, over_segments), [AUDIO_MASK, VIDEO_MASK]
     params = _filled(module, [AUDIO, VIDEO], masks)
     expected = _apply(module, params, [AUDIO, VIDEO], masks)[0]
@@ -177,7 +177,7 @@ def test_tokens_that_are_not_there_change_nothing(over_segments):
 
 @pytest.mark.parametrize("over_segments", [False, True])
 def test_a_third_stream_without_a_real_step_adds_no_token(over_segments):
-    """Over modalities it changes nothing; over segments zeros stand for it."""
+    """Over modalities it has no effect; over segments zeros stand for it."""
     module = TokenAttentionFusion((*BOTH, "text"), 3, over_segments)
     values, masks = [AUDIO, VIDEO, 9 * AUDIO], [AUDIO_MASK, VIDEO_MASK, jnp.zeros_like(AUDIO_MASK)]
     params = _filled(module, values, masks)

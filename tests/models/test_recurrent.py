@@ -46,8 +46,8 @@ def test_two_steps_of_one_unit_by_hand(reset_after):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_the_own_backward_pass_is_the_gradient(reverse):
-    """Against finite differences of the forward pass, which knows nothing of it; masks included."""
+def test_the_custom_backward_pass_gives_the_gradient(reverse):
+    """It is compared with finite differences of the forward pass, with masks."""
     layer, (x, mask) = GRU(5, reverse=reverse), _inputs()
     variables = filled_variables(layer, x, mask)
     weight = np.random.default_rng(1).normal(size=(3, 6, 5)).astype(np.float32)
@@ -66,7 +66,7 @@ def test_lstm_step_by_hand():
         "bias": jnp.array([0.1, 1.0, 0.0, 0.4]),
     }
     _, last = LSTM(1).apply({"params": params}, jnp.array([[[2.0]]]), jnp.ones((1, 1), bool))
-    # i = sigmoid(1.1), g = tanh(2), o = sigmoid(-0.2), and no cell yet to forget
+    # i = sigmoid(1.1), g = tanh(2), o = sigmoid(-0.2); the cell before it is zero
     cell = np.tanh(2) / (1 + np.exp(-1.1))
     np.testing.assert_allclose(last, [[np.tanh(cell) / (1 + np.exp(0.2))]], rtol=1e-5)
 
@@ -91,7 +91,7 @@ def test_a_linear_lstm_by_hand():
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_layers_of_different_widths_are_layers_on_layers(cell):
+def test_layers_of_different_widths_are_stacked(cell):
     (x, mask), make = _inputs(), {"gru": GRU, "lstm": LSTM}[cell]
     stack = RecurrentStack(cell, (7, 3))
     params = filled_variables(stack, x, mask)["params"]
@@ -127,7 +127,7 @@ def test_masking_equals_slicing(layer):
     np.testing.assert_allclose(last[1], alone_last[0], atol=1e-6)
 
 
-def test_holes_in_the_mask_are_stepped_over():
+def test_masked_steps_between_real_ones_are_skipped():
     x, _ = _inputs()
     mask = np.array([[True, False, True, True, False, True]] * 3)
     layer = RecurrentStack("gru", (5,), bidirectional=True)
@@ -137,7 +137,7 @@ def test_holes_in_the_mask_are_stepped_over():
     np.testing.assert_allclose(last, dense_last, atol=1e-6)
 
 
-def test_reverse_is_forward_on_reversed_steps():
+def test_reverse_equals_forward_on_reversed_steps():
     x, _ = _inputs()
     mask = jnp.ones((3, 6), bool)
     variables = filled_variables(GRU(5), x, mask)
@@ -169,7 +169,7 @@ def test_unrolling_changes_nothing():
     np.testing.assert_allclose(GRU(5, unroll=4).apply(variables, x, mask)[0], GRU(5).apply(variables, x, mask)[0], atol=1e-6)
 
 
-def test_between_sees_all_layers_but_the_top_one():
+def test_between_is_applied_after_all_layers_except_the_top_one():
     x, mask = _inputs()
     stack = RecurrentStack("lstm", (5, 5, 5))
     seen = []
@@ -180,7 +180,7 @@ def test_between_sees_all_layers_but_the_top_one():
     np.testing.assert_allclose(last, LSTM(5).apply(top, jnp.zeros((3, 6, 5)), mask)[1], atol=1e-6)
 
 
-def test_impossible_stacks_say_why():
+def test_impossible_stacks_are_refused_with_a_reason():
     with pytest.raises(ValueError, match=r"activation of a gru .*'linear' for an lstm alone; got 'linear'"):
         RecurrentStack("gru", (5,), activation="linear").init(jax.random.key(0), *_inputs())
     with pytest.raises(ValueError, match=r"at least one recurrent layer, got units=\(\)"):
@@ -193,13 +193,13 @@ def test_impossible_stacks_say_why():
 
 
 def _update_first(weights: np.ndarray) -> np.ndarray:
-    """Gate order r, z, n along the last axis to z, r, n."""
+    """Return weights with the gate order r, z, n along the last axis changed to z, r, n."""
     r, z, n = np.split(weights, 3, axis=-1)
     return np.concatenate([z, r, n], axis=-1)
 
 
 def gru_from_torch(weight_ih, weight_hh, bias_ih, bias_hh):
-    """torch's (3H, D), (3H, H), (3H,), (3H,) with gates r, z, n to the parameters of `GRU`."""
+    """Return the parameters of `GRU` for torch's (3H, D), (3H, H), (3H,), (3H,) with gates r, z, n."""
     bias_ih, bias_hh = _update_first(bias_ih), _update_first(bias_hh)
     units = len(bias_ih) // 3
     return {
@@ -211,12 +211,12 @@ def gru_from_torch(weight_ih, weight_hh, bias_ih, bias_hh):
 
 
 def lstm_from_torch(weight_ih, weight_hh, bias_ih, bias_hh):
-    """torch's (4H, D), (4H, H), (4H,), (4H,) with gates i, f, g, o to the parameters of `LSTM`."""
+    """Return the parameters of `LSTM` for torch's (4H, D), (4H, H), (4H,), (4H,) with gates i, f, g, o."""
     return {"kernel": weight_ih.T, "recurrent_kernel": weight_hh.T, "bias": bias_ih + bias_hh}
 
 
 def gru_from_keras(kernel, recurrent_kernel, bias):
-    """Keras' (D, 3H), (H, 3H) and (2, 3H) with reset_after or (3H,) without, to the parameters of `GRU`."""
+    """Return the parameters of `GRU` for Keras' (D, 3H), (H, 3H), and (2, 3H) with reset_after or (3H,) without."""
     params = {"kernel": kernel, "recurrent_kernel": recurrent_kernel}
     if bias.ndim == 1:
         return params | {"bias": bias}
@@ -285,7 +285,7 @@ def test_lstm_equals_keras(activation):
     kernel, recurrent_kernel, bias = (np.asarray(weight) for weight in layer.get_weights())
     params = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
     outputs, last = LSTM(24, activation=activation).apply({"params": params}, x, mask)
-    scale = np.abs(expected).max()  # without a tanh the numbers grow
+    scale = np.abs(expected).max()  # without tanh the values grow
     np.testing.assert_allclose(outputs, np.where(mask[..., None], expected, 0), atol=1e-5 * scale)
     np.testing.assert_allclose(last, expected_last, atol=1e-5 * scale)
 
@@ -304,6 +304,6 @@ print("drawn")
 
 
 def test_weights_of_many_trials_are_drawn_side_by_side():
-    """In a process of its own: jaxlib's batched QR decomposition waits for ever on a pool of two threads."""
+    """In a separate process with two threads, on which jaxlib's batched QR decomposition would deadlock."""
     run = subprocess.run([sys.executable, "-c", DRAWN_SIDE_BY_SIDE], capture_output=True, text=True, timeout=120)
     assert run.stdout == "drawn\n", run.stderr

@@ -23,13 +23,13 @@ def test_depthwise_equals_a_grouped_convolution(stride, size):
 
 def test_hand_computed():
     x = jnp.arange(9, dtype=jnp.float32).reshape(1, 3, 3, 1)
-    kernel = jnp.zeros((3, 3, 1)).at[1, 1].set(2.0).at[0, 2].set(10.0)  # twice itself and ten times its upper right neighbour
+    kernel = jnp.zeros((3, 3, 1)).at[1, 1].set(2.0).at[0, 2].set(10.0)  # twice the pixel plus ten times its upper right neighbour
     expected = [[0, 2, 4], [6 + 10, 8 + 20, 10], [12 + 40, 14 + 50, 16]]
     np.testing.assert_array_equal(depthwise_conv(x, kernel)[0, :, :, 0], expected)
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
-def test_separable_is_depthwise_then_a_product(use_bias):
+def test_separable_equals_depthwise_and_a_product(use_bias):
     module = SeparableConv(4, stride=2, use_bias=use_bias)
     x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
     variables = filled_variables(module, x)
@@ -42,7 +42,7 @@ def test_separable_is_depthwise_then_a_product(use_bias):
     assert expected.shape == (2, 3, 3, 4)
 
 
-def test_initial_deviation_keeps_the_size_of_activations():
+def test_initial_weights_preserve_the_scale_of_activations():
     x = jax.random.normal(jax.random.key(1), (1, 16, 16, 256))
     y, _ = SeparableConv(256).init_with_output(jax.random.key(0), x)
-    assert 0.5 < float(jnp.std(y) / jnp.std(x)) / 2 < 2  # two He initialisations without the ReLUs that halve
+    assert 0.5 < float(jnp.std(y) / jnp.std(x)) / 2 < 2  # two He initialisations, each by sqrt(2) too large without ReLUs

@@ -8,7 +8,7 @@ from avemo_jax.models.sequence_cnn import SequenceCNN
 
 
 def kernel(**weights) -> jnp.ndarray:
-    """A 3 x 3 kernel of one channel, zero but for its middle and what stands above it, a step earlier."""
+    """Return a 3 x 3 kernel of one channel, zero except for its middle and the entry above it, which is one step earlier."""
     return jnp.zeros((3, 3, 1, 1)).at[1, 1, 0, 0].set(weights.get("middle", 0.0)).at[0, 1, 0, 0].set(weights.get("above", 0.0))
 
 
@@ -36,7 +36,7 @@ def test_two_layers_by_hand():
 
 
 @pytest.mark.parametrize("alternate_elu", [False, True])
-def test_how_far_a_clip_is_padded_changes_nothing(alternate_elu):
+def test_padding_has_no_effect(alternate_elu):
     layer, (x, mask) = SequenceCNN((3, 2), alternate_elu), inputs()
     variables = filled_variables(layer, x, mask)
     apply = jax.jit(layer.apply)
@@ -55,7 +55,7 @@ def test_how_far_a_clip_is_padded_changes_nothing(alternate_elu):
         np.testing.assert_allclose(alone[0], mean[row], atol=1e-6)
 
 
-def test_an_odd_last_step_and_an_odd_last_feature_are_kept():
+def test_an_odd_last_step_and_an_odd_last_feature_are_not_dropped():
     layer, (x, mask) = SequenceCNN((2, 2)), inputs(lengths=(7,))
     variables = filled_variables(layer, x, mask)
     slopes = jax.jit(jax.grad(lambda x: layer.apply(variables, x, mask)[0].sum()))(jnp.abs(x))

@@ -1,4 +1,4 @@
-"""Networks of streams with other names and in other numbers than audio and video."""
+"""Networks with any names and number of streams."""
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,11 @@ SEQUENCE = BranchSpec(context_units=(4,), dense_units=(8,))
 DENSE = BranchSpec(encoder="mlp", encoder_units=(4,), context="none", pooling="mean", dense_units=())
 BRANCHES = {"text": SEQUENCE, "video": DENSE, "action_units": SEQUENCE}
 FUSED = {kind: EmotionNet(5, BRANCHES, FusionSpec(kind, width=3, num_units=4, dense_units=(6,))) for kind in FUSIONS}
-FUSED["segments"] = EmotionNet(5, BRANCHES, FusionSpec("token_attention", width=3, tokens="segments"))
+FUSED["segments"] = EmotionNet(5, BRANCHES, FusionSpec(kind="token_attention", width=3, tokens="segments"))
 
 
 def batch_of(seed=0):
-    """Four examples with the same steps in all streams; the last one is padding of the batch."""
+    """Return four examples with the same steps in all streams; the last one is padding of the batch."""
     rng = np.random.default_rng(seed)
     mask = np.arange(6) < np.array([6, 3, 5, 4])[:, None]
     batch = {name: jnp.asarray(rng.normal(size=(4, 6, 3)), jnp.float32) for name in BRANCHES}
@@ -62,7 +62,7 @@ def test_examples_are_independent_of_their_order(name, all_variables):
     np.testing.assert_allclose(apply({key: value[order] for key, value in batch.items()}), apply(batch)[order], atol=1e-5)
 
 
-def test_every_stream_counts_and_the_order_is_that_of_the_net(all_variables):
+def test_every_stream_has_an_effect_and_the_net_fixes_their_order(all_variables):
     net, variables, batch = FUSED["concat"], all_variables["concat"], batch_of()
     logits = net.apply(variables, batch, train=False)
     for name in BRANCHES:
@@ -70,11 +70,11 @@ def test_every_stream_counts_and_the_order_is_that_of_the_net(all_variables):
         assert (np.abs(other - logits)[0] > 1e-4).any()
     turned = EmotionNet(5, dict(reversed(BRANCHES.items())), net.fusion)
     assert turned.stream_names == ("action_units", "video", "text")
-    assert (np.abs(turned.apply(variables, batch, train=False) - logits) > 1e-4).any()  # the dense layer has other vectors side by side
+    assert (np.abs(turned.apply(variables, batch, train=False) - logits) > 1e-4).any()  # the dense layer gets the vectors in another order
     assert EmotionNet(5, tuple(BRANCHES.items()), net.fusion) == net and hash(net) == hash(FUSED["concat"])
 
 
-def test_a_fused_net_takes_over_three_single_nets(all_variables):
+def test_a_fused_net_takes_over_the_branches_of_three_nets(all_variables):
     single = {name: filled_variables(EmotionNet(5, {name: spec}), batch_of(), train=False) for name, spec in BRANCHES.items()}
     fused = all_variables["concat"]["params"]
     taken = take_over(fused, {name: own["params"] for name, own in single.items()})
@@ -92,7 +92,7 @@ def test_attention_is_reported_by_the_names_of_the_streams(all_variables):
     np.testing.assert_allclose(weights["fusion"].sum(axis=1), 1, rtol=1e-5)
 
 
-# Parameter paths are a contract: checkpoints and converted weights are read by them.
+# Parameter paths are a contract, by which checkpoints and converted weights are read.
 DENSE_LAYER, GRU_LAYER = ("kernel", "bias"), ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
 LAYERS = {
     "audio/context/layers/layer0": GRU_LAYER,

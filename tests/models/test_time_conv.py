@@ -11,7 +11,7 @@ X = jax.random.normal(jax.random.key(0), (2, 7, 3))
 MASK = jnp.arange(7) < jnp.array([7, 4])[:, None]
 
 
-def test_it_is_a_convolution_with_norm_and_relu():
+def test_it_equals_a_convolution_with_norm_and_relu():
     module = TimeConv(4)
     everything = jnp.ones((2, 7), bool), jnp.ones(2, bool)
     variables = filled_variables(module, X, *everything, train=False)
@@ -30,7 +30,7 @@ def test_means_of_real_neighbours_by_hand():
     np.testing.assert_array_equal(mask, [[1, 1, 1, 1], [1, 1, 0, 0]])
 
 
-def test_weights_are_shared_among_real_neighbours():
+def test_weights_are_divided_among_real_neighbours():
     weights = spread_over_neighbours(jnp.array([[0.4, 0.3, 0.2, 0.1]]), jnp.array([[1, 1, 0, 1, 1, 1, 1]], bool), 2)
     np.testing.assert_allclose(weights, [[0.2, 0.2, 0, 0.3, 0.1, 0.1, 0.1]], rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Minimal filtering gives what the plain convolution gives, for pictures of any size, and narrow layers stay as they are."""
+"""Minimal filtering equals direct convolution, for pictures of any size, and narrow layers are not transformed."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def test_a_net_with_transformed_kernels_has_the_same_features(net, shape):
         (ConvBlock(128, (1, 7)), True),
         (ConvBlock(160, (7, 1)), True),
         (ConvBlock(120, (1, 7)), False),
-        (ConvBlock(256, (3, 3)), False),  # of 128 channels of input
+        (ConvBlock(256, (3, 3)), False),  # the input has 128 channels
         (ConvBlock(128, (1, 7), stride=2), False),
         (ConvBlock(128, (1, 7), padding="VALID"), False),
     ],
 )
-def test_blocks_are_transformed_that_slide_and_are_wide(block, is_transformed):
+def test_only_wide_blocks_of_stride_1_are_transformed(block, is_transformed):
     x = jax.ShapeDtypeStruct((1, 17, 17, 128), jnp.float32)
     frozen = block.clone(folded=True, winograd=True)
     kernel = jax.eval_shape(lambda x: frozen.init(jax.random.key(0), x, False), x)["params"]["conv"]["kernel"]
@@ -98,7 +98,7 @@ def test_blocks_are_transformed_that_slide_and_are_wide(block, is_transformed):
 
 
 def test_inception_v3_is_folded_and_transformed():
-    """17 x 17 positions at 299 px are 3 x 3 here; the blocks of 7 taps are all passed through."""
+    """17 x 17 positions at 299 px are 3 x 3 here; all blocks of 7 taps are computed."""
     spec = EncoderSpec("inception_v3", "mixed9")
     x = np.random.default_rng(0).uniform(-1, 1, (2, 75, 75, 3)).astype(np.float32)
     variables = filled_variables(spec.module(), x[:1])
@@ -116,9 +116,9 @@ def test_accelerators_keep_plain_kernels():
     assert find_encoder("face_landmarks").frozen_on("cpu") == ()
 
 
-def test_xla_still_convolves_plainly_on_cpu():
-    """Winograd is needed as long as this holds. If XLA hands convolutions to another library, measure the gain anew: side "plain" of
-    `python -m benchmarks.encoders`; where it is below a tenth, remove winograd.py."""
+def test_xla_still_computes_direct_convolutions_on_cpu():
+    """Winograd is needed as long as this holds. If XLA uses another library for convolutions, measure the gain again with the side "plain"
+    of `python -m benchmarks.encoders`; if it is below a tenth, remove winograd.py."""
     x, kernel = np.zeros((1, 16, 16, 256), np.float32), np.zeros((3, 3, 256, 256), np.float32)
     layout = ("NHWC", "HWIO", "NHWC")
     convolve = jax.jit(lambda x, kernel: jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout))

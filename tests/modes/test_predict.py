@@ -26,7 +26,7 @@ RATE_HZ = 16000
 
 
 def voice(actor: int, emotion: int, take: int, duration_s: float) -> np.ndarray:
-    """A tone whose pitch is the emotion's and a little the actor's, with noise."""
+    """Return a noisy tone with a pitch that depends on the emotion, and a little on the actor."""
     rng = np.random.default_rng([actor, emotion, take])
     time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
     return 0.3 * np.sin(2 * np.pi * (150 + 200 * emotion + 5 * actor) * time_s) + 0.02 * rng.normal(size=len(time_s))
@@ -113,11 +113,11 @@ def test_json_has_segments_timeline_and_problems(trained, tmp_path):
     assert [row["file"] for row in rows(tmp_path / "predictions.csv") if row["problem"]] == files[1:]
 
 
-def test_shorter_segments_than_in_training_are_allowed_and_nothing_else(trained, tmp_path):
+def test_shorter_segments_are_the_only_allowed_difference_from_training(trained, tmp_path):
     finer = with_fields(trained, {"views.mfcc.segment_s": 1.1})
     files = [str(next(Path(trained.corpus.root).rglob("*-02-01.wav")))]
     found = predict(finer, files, live(finer), output=tmp_path)
-    assert [one.start_s for one in found[0].segments] == [0, 1.1]  # of 2.4 s; the rest of 0.2 s is too short
+    assert [one.start_s for one in found[0].segments] == [0, 1.1]  # the clip has 2.4 s; the rest of 0.2 s is too short
     other = with_fields(finer, {"views.mfcc.num_coefficients": 14})
     with pytest.raises(ConfigMismatch, match=r"views.mfcc.num_coefficients: stored 13, given 14"):
         predict(other, files, live(other))

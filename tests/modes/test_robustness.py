@@ -75,7 +75,7 @@ def test_the_classical_system_under_noise(corpora, tmp_path, capsys):
     assert panel["clean"]["metrics"]["uar"]["pooled"] == pytest.approx(results.metrics["uar"].pooled)
     mild, hard = panel["conditions"]
     assert (mild["kind"], mild["amount"], mild["unit"], mild["num_lost"]) == ("noise", 20.0, "dB", 0)
-    # SVMs fitted on clean sound lose little by mild noise and much by loud noise, with a paired interval.
+    # SVMs fitted on clean sound lose little with mild noise and much with loud noise, by the paired interval.
     assert mild["difference"]["uar"]["difference"] > -0.1 and hard["difference"]["uar"]["difference"] < -0.3
     assert hard["difference"]["uar"]["ci95"][1] < 0 and hard["num_lost"] == 1
     assert {one["condition"]: one["reason"] for one in panel["left_out"]} == {
@@ -88,13 +88,13 @@ def test_the_classical_system_under_noise(corpora, tmp_path, capsys):
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<h2>Robustness</h2>" in page and "white noise, dB" in page and "left out" in page
     assert (tmp_path / "run" / "tables" / "robustness.tex").is_file()
-    # Other conditions make no other run.
+    # Changed conditions do not make it another run.
     other = config(tmp_path, robustness__conditions=("noise:20",))
     assert len(measure_robustness(other, clean, degraded)["conditions"]) == 1
 
 
 @pytest.mark.slow
-def test_networks_without_one_of_their_streams_and_the_baseline_beside(corpora, tmp_path):
+def test_networks_without_one_of_their_streams_and_the_baseline(corpora, tmp_path):
     own = config(
         tmp_path,
         system__streams=BOTH,
@@ -112,7 +112,7 @@ def test_networks_without_one_of_their_streams_and_the_baseline_beside(corpora, 
     by_name = {entry["condition"]: entry for entry in panel["conditions"]}
     assert list(by_name) == ["noise 20 dB", "noise 0 dB", "occlusion 0.3 share", "no audio", "no video"]
     assert panel["clean"]["metrics"]["uar"]["pooled"] == pytest.approx(results.metrics["uar"].pooled)
-    # A corpus that is the clean one gives its numbers to the bit: the weights are those of the run.
+    # The undegraded corpus gives the clean results bit for bit, since the weights are those of the run.
     assert by_name["occlusion 0.3 share"]["difference"]["uar"]["difference"] == 0.0
     assert by_name["no audio"]["metrics"]["uar"]["pooled"] < panel["clean"]["metrics"]["uar"]["pooled"]
     assert by_name["no audio"]["num_lost"] == 48
@@ -123,9 +123,9 @@ def test_networks_without_one_of_their_streams_and_the_baseline_beside(corpora, 
 def test_a_missing_stream_is_named_or_stands_for_each_in_turn(tmp_path):
     three = config(tmp_path, system__streams=THREE, robustness__conditions=("noise:20", "missing:*", "missing:mouth"))
     assert [one.text for one in conditions_of(three)] == ["noise:20", "missing:audio", "missing:video", "missing:mouth", "missing:mouth"]
-    with pytest.raises(ValueError, match=r"holds 'missing:face', but the system has the streams audio, video, mouth, not face"):
+    with pytest.raises(ValueError, match=r"names 'missing:face', but the system has no stream 'face'; its streams: audio, video, mouth"):
         conditions_of(config(tmp_path, system__streams=THREE, robustness__conditions=("missing:face",)))
-    with pytest.raises(ValueError, match=r"streams audio, not video"):  # a stream that is defined and not in use
+    with pytest.raises(ValueError, match=r"no stream 'video'; its streams: audio"):  # a stream that is defined and not in use
         conditions_of(config(tmp_path, robustness__conditions=("missing:video",)))
 
 

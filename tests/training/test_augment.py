@@ -1,4 +1,4 @@
-"""Augmentation, cepstra and standardisation: what they change, and what they must leave alone."""
+"""Augmentation, cepstra and standardisation: their effects, and what they must not change."""
 
 import itertools
 
@@ -17,7 +17,7 @@ MASK = jnp.arange(12) < jnp.asarray([12, 8, 0])[:, None]
 VALUES = jnp.where(MASK[:, :, None], jnp.asarray(np.random.default_rng(0).normal(size=(3, 12, 10)), jnp.float32), 0.0)
 
 
-def test_zeros_leave_everything_alone():
+def test_zeros_change_nothing():
     values, mask = disturb_view(VALUES, MASK, KEY, Augmentation())
     np.testing.assert_array_equal(values, VALUES)
     np.testing.assert_array_equal(mask, MASK)
@@ -33,7 +33,7 @@ def test_zeros_leave_everything_alone():
         Augmentation(num_feature_masks=2, max_feature_mask=0.4),
     ],
 )
-def test_features_are_disturbed_in_real_steps_alone(settings):
+def test_features_are_augmented_only_in_real_steps(settings):
     disturbed = disturb_features(VALUES, MASK, KEY, settings)
     assert (disturbed != VALUES).any() and np.isfinite(disturbed).all()
     np.testing.assert_array_equal(disturbed[~MASK], 0.0)
@@ -47,7 +47,7 @@ def test_features_are_disturbed_in_real_steps_alone(settings):
         assert 0 < (disturbed[0] == 0).all(axis=0).sum() <= 2 * 0.4 * 10 + 2
 
 
-def test_stretch_keeps_ends_and_content_and_changes_length():
+def test_stretch_changes_the_length_but_not_the_ends_and_content():
     ramp = jnp.where(MASK[:, :, None], jnp.arange(12.0)[None, :, None] * jnp.ones((3, 12, 2)), 0.0)
     lengths = set()
     for seed in range(8):
@@ -59,7 +59,7 @@ def test_stretch_keeps_ends_and_content_and_changes_length():
     assert len(lengths) > 2 and min(lengths) < 8 < max(lengths)
 
 
-def test_warp_reads_other_bands():
+def test_warp_shifts_the_bands():
     bands = jnp.broadcast_to(jnp.arange(10.0), (1, 3, 10))
     values, mask = disturb_view(bands, jnp.ones((1, 3), bool), KEY, Augmentation(max_warp=0.05))
     factor, offset = jax.random.uniform(jax.random.split(KEY)[1], (2, 1, 1), minval=-0.05, maxval=0.05)
@@ -94,7 +94,7 @@ def test_cepstra_are_the_orthonormal_cosine_transform():
         cepstra(VALUES, 11)
 
 
-def test_scaler_sees_real_steps_of_the_training_part_alone():
+def test_the_scaler_is_fitted_only_on_real_steps_of_the_training_part():
     weight = jnp.asarray([1.0, 1.0, 0.0])
     scaler = fit_scaler(VALUES, MASK, weight)
     real = np.asarray(VALUES)[np.asarray(MASK)]
@@ -129,7 +129,7 @@ SHOWN = jnp.asarray([[True, True, True], [True, True, False]])
 EVERY_WAY = Augmentation(max_rotate_deg=30.0, max_zoom=0.3, max_shift=0.2, flip=True)
 disturb_pictures = jax.jit(disturb_view, static_argnums=3)
 STILL = {"angle": 0.0, "zoom": 1.0, "shift": jnp.zeros(2), "mirror": 1.0}
-# Corners of a known picture, told apart by their numbers.
+# A known picture with a different value in each corner.
 MAP = np.array([[10, 20, 30], [40, 50, 60], [70, 80, 90]])
 
 
@@ -152,12 +152,12 @@ def test_a_picture_moved_mirrored_and_enlarged():
     np.testing.assert_allclose(moved(mirror=-1.0, shift=jnp.array([0.0, 1 / 3])), MAP[:, [2, 2, 1]], atol=1e-4)
 
 
-def test_pictures_without_settings_are_the_same_bits():
+def test_pictures_without_augmentation_are_unchanged_bit_for_bit():
     values, mask = disturb_view(PICTURES, SHOWN, KEY, Augmentation())
     assert values is PICTURES and mask is SHOWN
 
 
-def test_a_flip_is_a_flip_and_of_all_frames():
+def test_a_flip_mirrors_all_frames():
     seen = set()
     for seed in range(20):
         values, mask = disturb_pictures(PICTURES, SHOWN, jax.random.key(seed), Augmentation(flip=True))
@@ -170,7 +170,7 @@ def test_a_flip_is_a_flip_and_of_all_frames():
     assert len(seen) == 4
 
 
-def test_frames_of_a_clip_are_disturbed_alike_and_clips_apart():
+def test_frames_of_a_clip_are_augmented_alike_and_clips_differently():
     frames = jnp.broadcast_to(PICTURES[:1, :1], (2, 3, 8, 6, 3))
     values, _ = disturb_pictures(frames, jnp.ones((2, 3), bool), KEY, EVERY_WAY)
     assert values.dtype == jnp.uint8 and (values != frames).any()
@@ -185,7 +185,7 @@ def test_frames_of_a_clip_are_disturbed_alike_and_clips_apart():
 
 
 @pytest.mark.parametrize("settings", [Augmentation(max_rotate_deg=90.0), Augmentation(max_zoom=1.0), Augmentation(max_shift=0.5)])
-def test_every_setting_of_pictures_does_something_within_its_bounds(settings):
+def test_every_setting_of_pictures_has_an_effect_within_its_bounds(settings):
     values = [disturb_pictures(PICTURES, SHOWN, jax.random.key(seed), settings)[0][0, 0] for seed in range(4)]
     assert all((one != other).any() for one, other in itertools.pairwise(values))
     assert all(one.min() >= PICTURES[0, 0].min() and one.max() <= PICTURES[0, 0].max() for one in values)
@@ -199,7 +199,7 @@ def test_patches_are_masked_one_by_one():
     np.testing.assert_array_equal(disturbed[~np.asarray(SHOWN)], 0)
     frames, bands = (disturbed == 0).all(axis=3), (disturbed == 0).all(axis=2)
     real = np.asarray(SHOWN)
-    # what is hidden is whole frames and whole bands, as many as may be, and others in every patch
+    # masks hide whole frames and bands, within their limits, and differ from patch to patch
     hidden = (frames[..., :, None] | bands[..., None, :])[real]
     np.testing.assert_array_equal(hidden, (disturbed == 0)[real])
     np.testing.assert_array_equal(disturbed[real][~hidden], np.asarray(patches)[real][~hidden])

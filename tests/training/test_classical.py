@@ -20,38 +20,38 @@ PARTS = {"train": np.arange(0, 60), "validation": np.arange(60, 90)}
 
 
 def fitted(features: np.ndarray, label: np.ndarray, test: slice = slice(90, None), **arguments) -> tuple[FittedSvm, np.ndarray]:
-    """A machine, and what it says of the test part."""
-    machine = fit_svm(features, label, **({**PARTS, "num_classes": 3} | arguments))
-    return machine, machine.probabilities(features[test])
+    """Return an SVM and its probabilities of the test part."""
+    svm = fit_svm(features, label, **({**PARTS, "num_classes": 3} | arguments))
+    return svm, svm.probabilities(features[test])
 
 
 def test_separable_classes_are_told_apart():
     features, label = clouds(spread=0.05)
-    result, said = fitted(features, label)
-    np.testing.assert_allclose(said.sum(axis=1), 1)
-    np.testing.assert_array_equal(said.argmax(axis=1), label[90:])
+    result, probabilities = fitted(features, label)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), label[90:])
     np.testing.assert_allclose(result.class_shares, 1 / 3)
     assert result.validation_metric == 1.0
     assert result.regularization == 0.3  # the smallest of equally good ones
 
 
-def test_the_most_probable_class_is_the_machines_own():
+def test_the_most_probable_class_is_the_prediction_of_the_svm():
     features, label = clouds()
-    _, said = fitted(features, label, regularizations=(1.0,))
+    _, probabilities = fitted(features, label, regularizations=(1.0,))
     scaler = StandardScaler().fit(features[:60])
     own = SVC(C=1.0, break_ties=True).fit(scaler.transform(features[:60]), label[:60]).predict(scaler.transform(features[90:]))
-    np.testing.assert_array_equal(said.argmax(axis=1), own)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), own)
 
 
-def test_two_classes_and_a_class_that_is_never_seen():
+def test_two_classes_and_a_class_without_training_clips():
     features, label = clouds(num_classes=2, spread=0.05)
-    _, said = fitted(features, label * 2, num_classes=4)
-    assert said.shape == (30, 4)
-    assert (said[:, [1, 3]] == 0).all()
-    np.testing.assert_array_equal(said.argmax(axis=1), label[90:] * 2)
+    _, probabilities = fitted(features, label * 2, num_classes=4)
+    assert probabilities.shape == (30, 4)
+    assert (probabilities[:, [1, 3]] == 0).all()
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), label[90:] * 2)
 
 
-def test_test_features_and_labels_change_nothing_that_is_fitted():
+def test_the_fit_does_not_depend_on_features_and_labels_of_the_test_part():
     features, label = clouds()
     before, said_before = fitted(features, label)
     changed, shuffled = features.copy(), label.copy()
@@ -64,13 +64,13 @@ def test_test_features_and_labels_change_nothing_that_is_fitted():
 
 def test_temperature_calibrates():
     features, label = clouds(spread=0.6, num_points=1500)
-    _, said = fitted(features, label, slice(900, None), train=np.arange(0, 300), validation=np.arange(300, 900))
-    accuracy = (said.argmax(axis=1) == label[900:]).mean()
+    _, probabilities = fitted(features, label, slice(900, None), train=np.arange(0, 300), validation=np.arange(300, 900))
+    accuracy = (probabilities.argmax(axis=1) == label[900:]).mean()
     assert 0.5 < accuracy < 0.9
-    assert said.max(axis=1).mean() == pytest.approx(accuracy, abs=0.06)
+    assert probabilities.max(axis=1).mean() == pytest.approx(accuracy, abs=0.06)
 
 
-def test_what_cannot_be_fitted_is_refused():
+def test_unusable_features_and_parts_are_refused():
     features, label = clouds()
     with pytest.raises(ValueError, match="the validation part is empty"):
         fitted(features, label, validation=np.array([], dtype=int))

@@ -1,4 +1,4 @@
-"""However trials and steps are executed, the numbers are the same."""
+"""The results do not depend on the execution of trials and steps."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ def test_every_execution_gives_the_same_numbers(execution, reference):
     assert_trees_close(metrics, reference[1])
 
 
-def test_a_trial_beside_longer_ones_takes_the_path_it_takes_alone(reference):
+def test_a_trial_gives_the_same_results_alone_and_together_with_longer_ones(reference):
     _, inputs = make_trial_inputs()
     # The first fold trains on 30 examples, so alone it needs 4 steps where the grid has 5.
     alone = jax.tree.map(lambda leaf: leaf, inputs[0]).replace(
@@ -108,7 +108,7 @@ def test_early_stopping_keeps_the_best_weights():
     assert float(states[0].best.loss) == pytest.approx(min(losses))
 
 
-def test_frozen_keys_stay_and_average_lags():
+def test_frozen_parameters_do_not_change_and_the_average_lags():
     _, inputs = make_trial_inputs()
     before = program().init(inputs[:1], [NOTHING])[0].learner.params
     states, _ = run(program(recipe=changed(frozen=(("audio",),))), inputs[:1], 1)
@@ -127,12 +127,12 @@ def test_execution_is_chosen_by_backend_and_network():
 
 
 def test_validation_counts_clips_not_segments():
-    """Three clips of two classes; the posteriors of a clip's segments are averaged before anything is counted."""
+    """Three clips of two classes; the probabilities of a clip's segments are averaged before clips are counted."""
     recipe = changed(num_classes=2, num_clips=4)
     data = {"clip": np.asarray([0, 0, 1, 3]), "label": np.asarray([0, 0, 1, 0])}
-    posterior = np.asarray([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4], [0.2, 0.8], [1.0, 0.0]], np.float32)
+    probabilities = np.asarray([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4], [0.2, 0.8], [1.0, 0.0]], np.float32)
     index = np.asarray([0, 1, 2, 3, 0], np.int32)  # the last one is padding
-    metrics = steps.validation_metrics(recipe, data, posterior, index, np.int32(4))
+    metrics = steps.validation_metrics(recipe, data, probabilities, index, np.int32(4))
     assert float(metrics["war"]) == pytest.approx(1 / 3)  # clip 0 right (0.6), clip 1 and clip 3 wrong
     assert float(metrics["uar"]) == pytest.approx(1 / 4)  # recalls 1/2 and 0
     assert float(metrics["loss"]) == pytest.approx(-np.log([0.6, 0.4, 0.2]).mean(), rel=1e-5)

@@ -1,4 +1,4 @@
-"""Stages of some streams: which branches they train, and where later stages take them over from."""
+"""Stages of some streams: the branches that they train, and the stages that later ones take branches over from."""
 
 import pytest
 

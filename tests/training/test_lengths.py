@@ -1,4 +1,4 @@
-"""Batches of clips of like length: the same examples, cut where they end, and the same numbers."""
+"""Length buckets: batches of clips of similar length, with the same examples and the same results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def mask_of(*lengths: int, num_steps: int = 10) -> np.ndarray:
     return np.arange(num_steps) < np.array(lengths)[:, None]
 
 
-def test_classes_hold_equally_many_and_the_last_all():
+def test_classes_have_equally_many_examples_and_the_last_the_full_length():
     def limits(*lengths, num_buckets):
         return length_limits({"audio": np.array(lengths)}, {"audio": 10}, num_buckets)
 
@@ -48,7 +48,7 @@ def test_a_gap_inside_counts_as_length():
 @pytest.mark.parametrize(
     ("lengths", "real", "expected"), [((1, 2), (True, True), 3), ((1, 5), (True, True), 6), ((1, 5), (True, False), 3)]
 )
-def test_a_batch_is_cut_behind_its_longest_real_example(lengths, real, expected):
+def test_a_batch_is_cut_after_its_longest_real_example(lengths, real, expected):
     batch = {"audio": jnp.ones((2, 8, 3)), "audio_mask": jnp.asarray(mask_of(*lengths, num_steps=8)), "mask": jnp.asarray(real)}
     limits = (("audio", (3, 6, 8)),)
     assert int(jax.jit(lambda batch: by_length(limits, batch, lambda shown: jnp.int32(shown["audio"].shape[1])))(batch)) == expected
@@ -61,7 +61,7 @@ def order_of(epoch: int, *, padding: int = 0, num_batches: int = 7):
     return bucketed_epoch_order(recipe, data, np.int32(0), np.int32(epoch), order, real)
 
 
-def test_batches_are_of_one_class_but_where_two_meet():
+def test_batches_are_of_one_class_except_at_the_limits_of_classes():
     order, real = order_of(0)
     assert sorted(np.asarray(order)[np.asarray(real)]) == list(range(NUM_CLIPS))
     bucket = np.asarray(bucket_of(LIMITS, {"audio_mask": jnp.asarray(make_data()["audio_mask"])}))
@@ -70,7 +70,7 @@ def test_batches_are_of_one_class_but_where_two_meet():
     assert [max(one) for one in classes] != sorted(max(one) for one in classes)  # batches are shuffled too
 
 
-def test_the_order_follows_from_seed_and_epoch_and_not_from_padding():
+def test_the_order_depends_on_seed_and_epoch_and_not_on_padding():
     order, real = order_of(0)
     longer, longer_real = order_of(0, padding=9, num_batches=9)
     np.testing.assert_array_equal(order, longer[: len(order)])
@@ -78,10 +78,10 @@ def test_the_order_follows_from_seed_and_epoch_and_not_from_padding():
     assert (np.asarray(order_of(1)[0]) != np.asarray(order)).any()
 
 
-def test_a_step_gives_the_numbers_of_a_whole_one():
+def test_a_step_on_a_cut_batch_equals_one_on_the_whole_batch():
     data, (_, inputs) = make_data(), make_trial_inputs()
     one = jax.tree.map(np.asarray, inputs[0])
-    # What is dropped is drawn for the steps that are there.
+    # Dropout is off, because its random draws depend on the number of steps.
     one = one.replace(hyper=dataclasses.replace(one.hyper, dropout_rate=np.float32(0)))
     short = np.flatnonzero(data["audio_mask"].sum(axis=1) <= 5)[:8]
     found = []
@@ -103,7 +103,7 @@ def test_every_execution_gives_the_same_numbers():
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
 
 
-def test_posteriors_come_in_the_order_that_was_asked_for():
+def test_probabilities_are_in_the_order_of_the_index():
     _, inputs = make_trial_inputs()
     whole, cut = program(), program(recipe=changed(length_limits=LIMITS))
     lanes = whole.lanes(inputs)

@@ -1,4 +1,4 @@
-"""What trains here on CPU is translated for accelerators too, whole and without a call into a library that only a CPU has."""
+"""The training program compiles for accelerators too, as one program and without calls of CPU libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates of memory, held against what the compiler reports, and the batches that follow from them."""
+"""Estimates of memory, compared with the compiler's report, and the group sizes derived from them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPECS = {
 
 @pytest.mark.parametrize("name", list(SPECS))
 def test_the_estimate_is_near_what_the_compiler_allocates(name):
-    """Neither less than it needs, nor so much more that devices would stand half empty."""
+    """The estimate is not below the need, and not so far above it that half of a device would be unused."""
     rng, clips = np.random.default_rng(0), np.arange(NUM_CLIPS, dtype=np.int32)
     data = {
         "audio": rng.normal(size=(NUM_CLIPS, NUM_STEPS, NUM_FEATURES)).astype(np.float32),
@@ -60,13 +60,13 @@ def test_the_largest_batch_that_fits():
     assert need.largest_batch(340, 9, at_once=9) == 4
     assert need.largest_batch(339, 9, at_once=9) == 3
     assert need.largest_batch(10**9, 9, at_once=9) == 9
-    assert need.largest_batch(1, 9, at_once=9) == 1  # fit or not
+    assert need.largest_batch(1, 9, at_once=9) == 1  # at least one, even if it does not fit
     assert need.largest_batch(1, 9, at_once=9, trial_shards=4) == 4
     assert need.largest_batch(340, 9, at_once=9, trial_shards=2) == 8
 
 
-def test_the_peak_of_a_step_counts_what_lives_together():
-    def function(x):  # two temporaries of 400 bytes live together, a third only after the first has died
+def test_the_peak_of_a_step_counts_values_that_are_live_together():
+    def function(x):  # a and b are live together with their sum, 400 bytes each
         a = x + 1
         b = a * a
         return (b + a).sum()
@@ -76,7 +76,7 @@ def test_the_peak_of_a_step_counts_what_lives_together():
     assert memory._peak(looped.jaxpr) == 400  # a loop's temporaries count once
 
 
-def test_memory_is_what_the_config_says_or_what_the_machine_has():
+def test_memory_is_that_of_the_config_or_of_the_device():
     assert memory.device_bytes(2.0) == 2 * 2**30
     assert 2**28 < memory.device_bytes(0) < 2**45
     with pytest.raises(ValueError, match="memory_gib must be 0"):

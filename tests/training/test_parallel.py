@@ -1,4 +1,4 @@
-"""However many devices and processes share the work, the numbers are those of one device."""
+"""The results on several devices and processes are those of one device."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def start(code: list[str], *, num_devices: int) -> subprocess.Popen:
 
 
 def finish(processes: list[subprocess.Popen]) -> str:
-    """Wait for all; what they printed, where all went well."""
+    """Wait for all processes and return their output; fail where one of them failed."""
     try:
         printed = [process.communicate(timeout=200)[0] for process in processes]
     finally:
@@ -68,11 +68,11 @@ def on_four_devices(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("name", ON_MESHES)
-def test_four_devices_give_the_numbers_of_one(name, on_four_devices, alone):
+def test_four_devices_give_the_results_of_one(name, on_four_devices, alone):
     assert_same(on_four_devices / f"{name}.0.npz", alone)
 
 
-def test_two_processes_give_the_numbers_of_one(tmp_path, alone):
+def test_two_processes_give_the_results_of_one(tmp_path, alone):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -114,5 +114,5 @@ print("all placed")
 """
 
 
-def test_trials_and_batches_lie_spread_over_the_devices():
+def test_trials_and_batches_are_spread_over_the_devices():
     assert "all placed" in finish([start(["-c", PLACEMENT], num_devices=4)])

@@ -1,4 +1,4 @@
-"""Stages: which streams they train, and the weights that they start from."""
+"""Stages: the streams that they train, and the weights that they start from."""
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ from avemo_jax.training import steps
 from avemo_jax.training.stage import Stage, make_stages, warm_start
 
 
-def test_stages_take_over_the_ones_before_them():
+def test_stages_take_over_the_branches_of_earlier_ones():
     streams = ("audio", "video")
     fused = make_stages(("audio", "video", "fused"), streams, freeze_earlier=True)[-1]
     assert fused == Stage("fused", streams, takes_over=streams, frozen=(("audio",), ("video",)))

@@ -1,4 +1,4 @@
-"""The pure steps: what is frozen stays to the bit, finished branches do not learn, published weights are there from the start."""
+"""The pure steps: frozen parameters do not change, frozen branches keep their statistics, published weights are the initial ones."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from avemo_jax.models.fusion import FusionSpec
 from avemo_jax.training import steps
 from avemo_jax.training.augment import Augmentation
 
-# A convolution over time has batch norm and dropout after it: what a branch in training would show.
+# A convolution over time is followed by batch norm and dropout, which behave differently in training.
 BRANCH = BranchSpec(time_conv_channels=3, time_conv_width_steps=1, context="none", context_dropout=True, pooling="mean", dense_units=(4,))
 TWO = EmotionNet(NUM_CLASSES, {"audio": BRANCH, "video": BRANCH}, FusionSpec(dense_units=(3,)))
 BOTH = stream_recipes("audio", "video")
@@ -25,7 +25,7 @@ def two_streams() -> dict[str, np.ndarray]:
 
 
 def trained(net: EmotionNet, recipe, *, warm=NOTHING, weight_decay: float = 0.5):
-    """A learner before and after three steps on one batch."""
+    """Return a learner before and after three steps on one batch."""
     data, inputs = two_streams(), make_trial_inputs()[1][0]
     hyper = dataclasses.replace(inputs.hyper, weight_decay=np.float32(weight_decay))
     start = jax.jit(lambda: steps.init_trial(net, recipe, data, dataclasses.replace(inputs, hyper=hyper), warm))()
@@ -39,13 +39,13 @@ def trained(net: EmotionNet, recipe, *, warm=NOTHING, weight_decay: float = 0.5)
 
 
 def moved(before, after) -> set[str]:
-    """Paths of the leaves that changed."""
+    """Return the paths of the leaves that changed."""
     pairs = zip(jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True)
     return {jax.tree_util.keystr(path, simple=True, separator="/") for (path, leaf), other in pairs if (leaf != other).any()}
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_frozen_paths_stay_to_the_bit_whatever_decays_or_is_averaged(optimizer):
+def test_frozen_parameters_do_not_change_by_weight_decay_or_averaging(optimizer):
     recipe = changed(optimizer=optimizer, frozen=(("audio",), ("video", "context")), streams=BOTH, ema_decay=0.7)
     before, after = trained(TWO, recipe)
     for kind in ("params", "average"):
@@ -54,19 +54,19 @@ def test_frozen_paths_stay_to_the_bit_whatever_decays_or_is_averaged(optimizer):
         assert {path for path in found if path.startswith("video/")} == {"video/dense0/kernel", "video/dense0/bias"}
 
 
-def test_a_finished_branch_keeps_its_statistics_and_its_weights():
+def test_a_frozen_branch_keeps_its_statistics_and_its_weights():
     frozen = dataclasses.replace(TWO, frozen=("audio", "video"))
     recipe = changed(frozen=(("audio",), ("video",)), streams=BOTH)
     before, after = trained(frozen, recipe)
 
     assert {path.split("/")[0] for path in moved(before.params, after.params)} == {"fusion", "head"}
     assert {path.split("/")[0] for path in moved(before.batch_stats, after.batch_stats)} == {"fusion"}
-    # frozen alone is not finished: the branch's statistics would follow the batches
+    # with frozen parameters alone, the statistics of the branch would still change
     _, loose = trained(TWO, recipe)
     assert {path.split("/")[0] for path in moved(before.batch_stats, loose.batch_stats)} == {"audio", "video", "fusion"}
 
 
-def test_published_weights_are_laid_over_the_fresh_ones():
+def test_published_weights_replace_the_random_ones():
     kernel = np.full((3, 4), 7.0, np.float32)
     published = {
         "params": {"audio": {"dense0": {"kernel": kernel}}},
@@ -80,19 +80,19 @@ def test_published_weights_are_laid_over_the_fresh_ones():
         assert moved(one.params, other.params) == {"audio/dense0/kernel"}
         assert moved(one.batch_stats, other.batch_stats) == {"audio/context/time_conv/norm/mean"}
     np.testing.assert_array_equal(laid.learner.average["audio"]["dense0"]["kernel"], kernel)
-    with pytest.raises(ValueError, match=r"audio/dense0/kernel have shape \(2, 4\), and the network has \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"audio/dense0/kernel have shape \(2, 4\), but the network has shape \(3, 4\)"):
         start(NOTHING | {"published": {"params": {"audio": {"dense0": {"kernel": kernel[:2]}}}}})
 
 
-def test_a_stream_is_augmented_alike_alone_and_beside_others():
-    """The random key follows the stream's place in the system, not its place in the stage."""
+def test_a_stream_is_augmented_alike_alone_and_with_others():
+    """The random key depends on the stream's position in the system, not in the stage."""
     batch = steps.gather(jax.tree.map(jnp.asarray, two_streams()), jnp.arange(8), jnp.ones(8, bool))
     audio, video = stream_recipes("audio", "video", standardize="none", augmentation=Augmentation(noise_deviation=1.0))
     key = jax.random.key(0)
     both = steps.augmented(changed(streams=(audio, video)), {}, batch, key)
     alone = steps.augmented(changed(streams=(video,)), {}, batch, key)
     np.testing.assert_array_equal(alone["video"], both["video"])
-    np.testing.assert_array_equal(alone["audio"], batch["audio"])  # no stream of the stage
+    np.testing.assert_array_equal(alone["audio"], batch["audio"])  # not a stream of the stage
     noise = {name: both[name] - batch[name] for name in ("audio", "video")}
     assert (noise["audio"] != noise["video"]).any()
 

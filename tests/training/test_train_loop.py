@@ -46,7 +46,7 @@ def test_a_stopped_run_resumes_bit_for_bit(tmp_path):
         return [{name: value for name, value in row.items() if name != "seconds"} for row in part]
 
     assert timeless(again) == timeless(rows[4:])
-    # Starting a finished stage again trains nothing and gives the same.
+    # Starting a finished stage again trains nothing and gives the same states.
     nothing = []
     for one, other in zip(jax.tree.leaves(straight), jax.tree.leaves(train(tmp_path / "straight", rows=nothing)), strict=True):
         np.testing.assert_array_equal(one, other)

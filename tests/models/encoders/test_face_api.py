@@ -14,7 +14,7 @@ def test_shapes_and_parameters_are_those_of_the_original(net, num_outputs):
     )
     sizes = {"block0": (56, 56, 32), "block1": (28, 28, 64), "block2": (14, 14, 128), "block3": (7, 7, 256), "features": (256,)}
     assert {name: value.shape[1:] for name, value in found.items()} == sizes | {net.end_point: (num_outputs,)}
-    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 321_888 + 257 * num_outputs  # as many as the published shards hold
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 321_888 + 257 * num_outputs  # as in the published shards
 
 
 @pytest.mark.parametrize("net", [FaceLandmarks68, FaceExpressions])
@@ -26,8 +26,8 @@ def test_nothing_beyond_the_end_point_has_parameters(net):
         assert list(variables["params"]) == expected
 
 
-def test_a_block_hands_its_sums_on():
-    """The published block, written down sum by sum."""
+def test_a_block_passes_its_sums_on():
+    """It equals the published block, computed sum by sum."""
     net = FaceExpressions("block1")
     x = jax.random.normal(jax.random.key(0), (1, 112, 112, 3))
     variables = filled_variables(net, x, deviation=0.1)
@@ -57,12 +57,12 @@ def test_pictures_are_prepared_inside():
     assert net.apply(variables, np.zeros((2, 50, 70, 3), np.uint8)).shape == (2, 56, 56, 32)
 
 
-def test_every_landmark_is_of_one_part():
+def test_every_landmark_belongs_to_one_part():
     assert sorted(index for part in LANDMARKS.values() for index in part) == list(range(68))
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((1, 112, 112, 1), np.uint8), ((1, 96, 96, 3), np.float32), ((112, 112, 3), np.uint8)])
-def test_wrong_inputs_say_what_is_wanted(shape, dtype):
+def test_wrong_inputs_are_refused_with_the_expected_ones(shape, dtype):
     with pytest.raises(
         ValueError, match=r"FaceLandmarks68 takes faces \(N, H, W, 3\) of type uint8, or \(N, 112, 112, 3\) of type float32"
     ):

@@ -35,13 +35,13 @@ def faces_of(clip, num_faces, margin=0.1):
 
 @pytest.fixture(scope="module")
 def points():
-    """(N, 68, 2), x and y of each point as parts of the crop's side; four faces of each clip."""
+    """Landmarks (N, 68, 2), x and y of each point as shares of the crop's side, of four faces of each clip."""
     net = published("face_landmarks", FaceLandmarks68())
     return np.concatenate([np.asarray(net(faces_of(clip, 4))).reshape(-1, 68, 2) for clip in CLIPS])
 
 
 class TestLandmarks:
-    """The points as they were looked at, drawn on these faces, in the words of geometry."""
+    """Geometric properties of the points, which were checked by eye on these faces."""
 
     def middle(self, points, part):
         return points[:, list(LANDMARKS[part])].mean(axis=1)
@@ -62,7 +62,7 @@ class TestLandmarks:
             assert (np.diff(heights, axis=0) > 0.03).all()
         assert (chin[:, 1] >= points[:, :17, 1].max(axis=1) - 0.02).all()
 
-    def test_left_is_left_and_both_sides_are_alike(self, points):
+    def test_left_points_are_left_and_both_sides_are_symmetric(self, points):
         left, right, nose = self.middle(points, "left_eye"), self.middle(points, "right_eye"), points[:, 30]
         assert (left[:, 0] + 0.1 < nose[:, 0]).all() and (nose[:, 0] + 0.1 < right[:, 0]).all()
         between = np.linalg.norm(right - left, axis=1)
@@ -80,14 +80,14 @@ class TestLandmarks:
             assert np.median(width / height) > least
 
     def test_a_crop_of_the_whole_head_is_too_large(self):
-        """What the module's head says of the margin: the net does not follow faces that fill half of the crop."""
+        """As the module's docstring states of the margin, the net fails on faces that fill only half of the crop."""
         net = published("face_landmarks", FaceLandmarks68())
         found = np.asarray(net(faces_of(("grid", "brbk7n.mpg"), 2, margin=0.5))).reshape(-1, 68, 2)
         assert np.ptp(found[..., 1], axis=1).max() < 0.45
 
 
-def test_what_the_expression_net_says_of_three_acted_clips():
-    """Happy and neutral are told; the anger of the third, acted with a still face, is called neutral."""
+def test_predictions_of_the_expression_net_on_three_acted_clips():
+    """Happy and neutral are recognised; the anger of the third, acted with a still face, is predicted as neutral."""
     net = published("face_expressions", FaceExpressions("expressions"))
     found = {emotion: np.mean(jax.nn.softmax(net(faces_of(("crema_d", f"1001_DFA_{emotion}_XX.flv"), 8))), axis=0) for emotion in EMOTIONS}
     assert {emotion: CLASSES[np.argmax(mean)] for emotion, mean in found.items()} == {"HAP": "happy", "NEU": "neutral", "ANG": "neutral"}

@@ -38,11 +38,11 @@ def test_end_points_at_the_published_size():
 
 
 @pytest.mark.parametrize("num_frames", [1, 7, 8, 9, 30])
-def test_windows_of_any_length_are_taken(num_frames):
+def test_windows_of_any_length_are_accepted(num_frames):
     assert _shapes(I3D(), 2, num_frames, 64, 48, 2)[0].shape == (2, 1024)
 
 
-def test_wrong_inputs_say_what_is_wanted():
+def test_wrong_inputs_are_refused_with_the_expected_ones():
     with pytest.raises(ValueError, match=r"among .*'Mixed_5c'.* got 'Mixed_6a'"):
         _shapes(I3D("Mixed_6a"), 1, 8, 64, 64, 3)
     for shape in ((1, 8, 64, 64, 1), (1, 8, 31, 64, 3), (8, 64, 64, 3)):
@@ -52,7 +52,7 @@ def test_wrong_inputs_say_what_is_wanted():
 
 
 def _some_variables(template):
-    """Numbers for shapes, with moving statistics and biases that a forgotten or misplaced batch norm would show by."""
+    """Return random variables, with moving statistics and biases that reveal a forgotten or misplaced batch norm."""
     rng = np.random.default_rng(0)
     draws = {
         "kernel": lambda shape: rng.standard_normal(shape, np.float32) * np.sqrt(2 / np.prod(shape[:-1])),
@@ -64,7 +64,7 @@ def _some_variables(template):
 
 
 class _Torch:
-    """An independent construction: torch's layers on channels first, every padding written out as TensorFlow's documents have it."""
+    """An independent implementation with torch's layers, channels first, and explicit padding as in TensorFlow's documentation."""
 
     def __init__(self, torch, variables):
         self.torch, self.functional = torch, torch.nn.functional
@@ -130,7 +130,7 @@ class _Torch:
 @pytest.mark.golden
 @pytest.mark.parametrize(("num_frames", "channels"), [(9, 3), (18, 2)])
 def test_equals_torch_layer_by_layer(num_frames, channels):
-    """Odd lengths, where a padding on the wrong side shows: 9 frames of 63 x 47 and 18 of 64 x 48."""
+    """Odd lengths reveal padding on the wrong side: 9 frames of 63 x 47 and 18 of 64 x 48."""
     torch = pytest.importorskip("torch")
     x = np.random.default_rng(1).uniform(-1, 1, (1, num_frames, 63 + channels % 3 // 2, 47, channels)).astype(np.float32)
     variables = _some_variables(_shapes(I3D("Logits"), *x.shape)[1])

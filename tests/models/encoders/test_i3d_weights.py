@@ -13,7 +13,7 @@ LAYOUTS = {"rgb": I3D_RGB, "flow": I3D_FLOW}
 
 
 @pytest.mark.parametrize("stream", LAYOUTS)
-def test_every_published_variable_is_accounted_for(stream):
+def test_every_published_variable_is_read(stream):
     lines = shared_data("golden", f"i3d_{stream}_variables.tsv").read_text().splitlines()
     published = {name: tuple(int(length) for length in shape.split("x")) for name, shape in (line.split("\t") for line in lines)}
     layout = LAYOUTS[stream]
@@ -23,7 +23,7 @@ def test_every_published_variable_is_accounted_for(stream):
 
 
 def _arrays(layout):
-    """A whole network of numbers that tell their places."""
+    """Return the variables of a whole network, with values that identify their positions."""
     shapes = flat_shapes(layout.variables())
     return {name: np.full(shapes[ours], number, np.float32) for number, (name, ours) in enumerate(sorted(layout.names().items()))}
 
@@ -60,14 +60,14 @@ def test_a_checkpoint_is_read_whichever_shape_its_statistics_have(stream, tmp_pa
         ({"Mixed_3b/Branch_0/Conv3d_0a_1x1/batch_norm/beta": np.ones((8, 8), np.float32)}, r"batch_norm/beta \(8, 8\), expected \(64,\)"),
     ],
 )
-def test_what_does_not_fit_is_told_by_name(tmp_path, changes, message):
+def test_variables_that_do_not_fit_are_named(tmp_path, changes, message):
     arrays = _arrays(I3D_RGB) | {f"RGB/inception_i3d/{name}": array for name, array in changes.items()}
     path = write_checkpoint(tmp_path / "model.ckpt", {name: array for name, array in arrays.items() if array is not None}, version=2)
     with pytest.raises(ValueError, match=message):
         load_pretrained(find_encoder("i3d_rgb").weights, str(path), tmp_path, I3D_RGB.variables())
 
 
-def test_the_other_stream_is_no_match(tmp_path):
+def test_weights_of_the_other_stream_are_refused(tmp_path):
     path = write_checkpoint(tmp_path / "model.ckpt", _arrays(I3D_FLOW), version=2)
     with pytest.raises(ValueError, match=r"the network lacks: Flow/inception_i3d/.* and 218 more\. .*the file lacks: RGB/inception_i3d/"):
         load_pretrained(find_encoder("i3d_rgb").weights, str(path), tmp_path, I3D_RGB.variables())

@@ -17,14 +17,14 @@ def _shapes(module, *shape, dtype=jnp.float32):
 def test_shapes_and_parameters_are_those_of_the_original():
     features, variables = _shapes(InceptionV3(), 2, 299, 299, 3)
     assert features.shape == (2, 2048)
-    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 21_802_784  # what Keras counts without the classes
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 21_802_784  # Keras' number without the classes
     assert sum(leaf.size for leaf in jax.tree.leaves(_shapes(InceptionV3("logits"), 1, 75, 75, 3)[1])) == 23_851_784
     assert _shapes(InceptionV3("mixed10"), 1, 299, 299, 3)[0].shape == (1, 8, 8, 2048)
     assert _shapes(InceptionV3("mixed7"), 1, 299, 299, 3, dtype=jnp.uint8)[0].shape == (1, 17, 17, 768)
     assert _shapes(InceptionV3(), 1, 75, 75, 3)[0].shape == (1, 2048)
 
 
-def test_wrong_inputs_say_what_is_wanted():
+def test_wrong_inputs_are_refused_with_the_expected_ones():
     with pytest.raises(ValueError, match="75 pixels at least"):
         _shapes(InceptionV3(), 1, 48, 48, 3)
     with pytest.raises(ValueError, match=r"among .*'mixed10'.* got 'fc'"):
@@ -32,7 +32,7 @@ def test_wrong_inputs_say_what_is_wanted():
 
 
 def _some_variables(template):
-    """Numbers for shapes, with moving statistics and biases that a forgotten or misplaced batch norm would show by."""
+    """Return random variables, with moving statistics and biases that reveal a forgotten or misplaced batch norm."""
     rng = np.random.default_rng(0)
     draws = {
         "kernel": lambda shape: rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape),
@@ -44,7 +44,7 @@ def _some_variables(template):
 
 
 def test_folding_changes_nothing_on_a_part():
-    """The stem and first block on a small picture; the whole net is held to Keras in the golden test."""
+    """On the stem and first block with a small picture; the golden test compares the whole net with Keras."""
     x = jax.random.normal(jax.random.key(0), (1, 75, 75, 3))
     variables = _some_variables(_shapes(InceptionV3("mixed0"), *x.shape)[1])
     expected = jax.jit(InceptionV3("mixed0").apply)(variables, x)
@@ -54,7 +54,7 @@ def test_folding_changes_nothing_on_a_part():
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """Keras' model giving all end points, and ours with its weights, read from the file that Keras saves."""
+    """Keras' model with all end points as outputs, and ours with its weights, read from the file that Keras saves."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     keras = pytest.importorskip("keras")
     keras.utils.set_random_seed(0)

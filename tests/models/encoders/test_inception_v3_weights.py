@@ -15,8 +15,8 @@ from avemo_jax.pretrained.merge import flat_shapes
 
 
 @pytest.mark.parametrize("first", [0, 1, 94])
-def test_layers_are_found_from_whichever_number_a_session_began(monkeypatch, first):
-    """The published files count from 1, later versions of Keras from 0, a second model in a session goes on."""
+def test_layers_are_found_whichever_number_they_start_from(monkeypatch, first):
+    """The published files count from 1, later versions of Keras from 0, and a second model in a session continues."""
     shapes = flat_shapes(INCEPTION_V3.variables())
     stored = {}
     for name, ours in INCEPTION_V3.names().items():
@@ -46,7 +46,7 @@ def saved(tmp_path_factory):
 
 
 @pytest.mark.golden
-def test_all_formats_hold_the_same(saved):
+def test_all_formats_have_the_same_weights(saved):
     like = jax.eval_shape(InceptionV3().init, jax.random.key(0), jax.ShapeDtypeStruct((1, 75, 75, 3), np.float32))
     expected, _ = load_pretrained(find_encoder("inception_v3").weights, str(saved / "net.h5"), saved, like)
     for name in ("net.keras", "net.weights.h5"):
@@ -55,7 +55,7 @@ def test_all_formats_hold_the_same(saved):
 
 
 @pytest.mark.golden
-def test_what_does_not_fit_is_told_by_name(saved):
+def test_variables_that_do_not_fit_are_named(saved):
     path = saved / "net.h5"
     like = INCEPTION_V3.variables()
     with pytest.raises(ValueError, match=r"the file lacks: predictions/kernel \(params/predictions/kernel\), predictions/bias"):

@@ -20,7 +20,7 @@ def test_shapes_and_parameters_are_those_of_the_original():
         "features": (128,),
         "global_avg": (7,),
     }
-    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 58_423  # what Keras counts
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 58_423  # Keras' number
 
 
 @pytest.mark.parametrize("end_point", END_POINTS)
@@ -31,7 +31,7 @@ def test_nothing_beyond_the_end_point_has_parameters(end_point):
     assert set(variables["params"]) == (parts & reached) | ({"classes"} if end_point == "global_avg" else set())
 
 
-def test_faces_are_made_grey_small_and_centred_inside():
+def test_faces_are_converted_to_grey_resized_and_scaled_inside():
     net = MiniXception("stem", folded=True)
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
@@ -41,7 +41,7 @@ def test_faces_are_made_grey_small_and_centred_inside():
     np.testing.assert_allclose(net.apply(variables, rgb), expected, atol=1e-4)
     whole = rgb[:, :, :, :1]
     np.testing.assert_allclose(net.apply(variables, whole), net.apply(variables, np.repeat(whole, 3, axis=-1)), atol=1e-4)
-    enlarged = np.kron(whole, np.ones((1, 2, 2, 1), np.uint8))  # each pixel four times: reducing gives the picture back, but for edges
+    enlarged = np.kron(whole, np.ones((1, 2, 2, 1), np.uint8))  # resizing restores the picture except at its edges
     found = net.apply(variables, enlarged)
     assert found.shape == expected.shape and np.corrcoef(np.ravel(found), np.ravel(net.apply(variables, whole)))[0, 1] > 0.9
 
@@ -75,7 +75,7 @@ def test_batch_statistics_only_when_training():
 @pytest.mark.parametrize(
     ("shape", "dtype"), [((1, 64, 64), np.uint8), ((1, 64, 64, 2), np.uint8), ((1, 48, 48, 1), np.float32), ((1, 64, 64, 3), np.float32)]
 )
-def test_wrong_inputs_say_what_is_wanted(shape, dtype):
+def test_wrong_inputs_are_refused_with_the_expected_ones(shape, dtype):
     with pytest.raises(ValueError, match=r"mini-Xception takes faces .* of type uint8, or \(N, 64, 64, 1\) of type float32, got"):
         jax.eval_shape(MiniXception().init, jax.random.key(0), np.zeros(shape, dtype))
 

@@ -1,4 +1,4 @@
-"""The published mini-Xception: our net with its weights equals Keras on the faces of real clips."""
+"""The published weights of mini-Xception: our net equals Keras on the faces of real clips."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def variables():
 
 @pytest.fixture(scope="module")
 def faces():
-    """(N, 64, 64, 3) uint8, three of each clip."""
+    """Faces (N, 64, 64, 3) uint8, three of each clip."""
     found = []
     for clip in CLIPS:
         frames = [frame.image for frame in stream_frames(shared_data(*clip))]
@@ -64,8 +64,8 @@ def test_equals_keras_on_real_faces(variables, faces):
             np.testing.assert_allclose(found[name] / scale, value / scale, atol=1e-4, err_msg=f"{kind} {name}")
 
 
-def test_a_smile_is_a_smile(variables):
-    """Of the happy clip most frames are called happy, of the others few: the weights are where they belong."""
+def test_a_smile_is_recognised(variables):
+    """Most frames of the happy clip are predicted as happy and few of the others, so the weights are in the right places."""
     net = jax.jit(lambda x: jax.nn.softmax(NET.apply(variables, x)))
     happy = {}
     for emotion in ("HAP", "NEU"):
@@ -75,7 +75,7 @@ def test_a_smile_is_a_smile(variables):
     assert happy["HAP"] > 3 * happy["NEU"]
 
 
-def test_every_name_is_accounted_for(tmp_path):
+def test_every_variable_is_read(tmp_path):
     path = shared_data("models", "mini_xception_fer2013", FILE)
     like = jax.eval_shape(NET.init, jax.random.key(0), np.zeros((1, SIZE_PX, SIZE_PX, 1), np.float32))
     (tmp_path / "a.hdf5").write_bytes(path.read_bytes())

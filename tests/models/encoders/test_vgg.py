@@ -26,7 +26,7 @@ def test_shapes_and_parameters_are_those_of_the_original(net, whole, convolution
     assert net.END_POINTS[-3:] == ("fc6", "fc7", "fc8")
 
 
-def test_end_points_stop_where_they_are_asked():
+def test_the_network_ends_at_its_end_point():
     found = jax.eval_shape(
         lambda x: VGG19("conv2_1").init_with_output(jax.random.key(0), x, method="end_points"),
         jax.ShapeDtypeStruct((1, 32, 40, 3), "uint8"),
@@ -41,7 +41,7 @@ def test_end_points_stop_where_they_are_asked():
     assert shapes == {"pool5": (7, 7, 512), "global_max": (512,), "flatten": (25088,), "fc6": (4096,)}
 
 
-def test_wrong_inputs_say_what_is_wanted():
+def test_wrong_inputs_are_refused_with_the_expected_ones():
     with pytest.raises(ValueError, match=r"VGG16 among .*'fc7'.* got 'fc9'"):
         _shapes(VGG16("fc9"), 1, 224, 224, 3)
     with pytest.raises(ValueError, match=r"32 pixels at least, got \(1, 31, 48, 3\)"):
@@ -51,19 +51,19 @@ def test_wrong_inputs_say_what_is_wanted():
 
 
 def _first_layer(x, **attributes):
-    """The convolution alone, with a kernel that hands the picture through: what the net has made of its input."""
+    """Return the output of the first convolution with an identity kernel, which shows the preprocessed input."""
     kernel = np.zeros((3, 3, 3, 64), np.float32)
     kernel[1, 1, [0, 1, 2], [0, 1, 2]] = 1
-    bias = np.full(64, 200, np.float32)  # above zero, where the ReLU changes nothing
+    bias = np.full(64, 200, np.float32)  # keeps values above zero, where the ReLU has no effect
     module = VGG16("conv1_1", **attributes)
     return np.asarray(module.apply({"params": {"conv1_1": {"kernel": kernel, "bias": bias}}}, x))[..., :3] - 200
 
 
-def test_pictures_are_prepared_as_the_weights_want_them():
+def test_pictures_are_preprocessed_as_for_the_published_weights():
     picture = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     expected = picture[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)
     np.testing.assert_allclose(_first_layer(picture), expected, atol=1e-4)
-    np.testing.assert_allclose(_first_layer(expected), expected, atol=1e-4)  # float: taken as prepared
+    np.testing.assert_allclose(_first_layer(expected), expected, atol=1e-4)  # float input is not preprocessed
 
 
 def test_small_pictures_are_enlarged_bilinearly():

@@ -22,7 +22,7 @@ def _like(module, size_px):
 
 
 def _keras(name, **options):
-    """Keras' network with kernels that keep the signal's size through all layers, and biases that a forgotten one would show by."""
+    """Return Keras' network with kernels that preserve the signal's scale through all layers, and biases that are not zero."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     keras = pytest.importorskip("keras")
     model = getattr(keras.applications, name.upper())(weights=None, **options)
@@ -36,7 +36,7 @@ def _keras(name, **options):
 
 
 def _keras_layer(end_point):
-    """ "conv3_2" -> "block3_conv2", "pool3" -> "block3_pool"."""
+    """Return Keras' name of an end point: "conv3_2" -> "block3_conv2", "pool3" -> "block3_pool"."""
     if end_point.startswith("conv"):
         return "block{}_conv{}".format(*end_point.removeprefix("conv").split("_"))
     if end_point.startswith("pool"):
@@ -52,7 +52,7 @@ def _assert_equal(expected, module, variables, x):
 
 @pytest.mark.parametrize("name", NETS)
 def test_equals_keras_with_all_layers_at_224(name, tmp_path):
-    """From uint8 RGB as views give it, Keras' own preprocessing on its side."""
+    """From uint8 RGB, the dtype of views, with Keras' own preprocessing on its side."""
     keras, model = _keras(name, classifier_activation=None)
     model.save(tmp_path / "net.h5")
     picture = np.random.default_rng(1).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
@@ -72,7 +72,7 @@ def test_equals_keras_with_all_layers_at_224(name, tmp_path):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """VGG16's convolutions in all formats, a picture of 48 px, and what Keras makes of it."""
+    """VGG16's convolutions in all formats, a picture of 48 px, and its features by Keras."""
     keras, model = _keras("vgg16", include_top=False, input_shape=(48, 48, 3), pooling="avg")
     folder = tmp_path_factory.mktemp("keras")
     model.save(folder / "net.h5")
@@ -128,14 +128,14 @@ def _of_vgg19(weights):
         (_of_vgg19, r"the network lacks: block3_conv4/kernel$"),
     ],
 )
-def test_what_does_not_fit_is_told_by_name(saved, tmp_path, change, message):
+def test_variables_that_do_not_fit_are_named(saved, tmp_path, change, message):
     path = _changed(saved, tmp_path, change)
     with pytest.raises(ValueError, match=message):
         load_pretrained(find_encoder("vgg16").weights, str(path), tmp_path, _like(VGG16("global_avg"), 48))
 
 
 @pytest.mark.parametrize("file", ["net.h5", "net.keras", "net.weights.h5"])
-def test_a_torn_file_is_said(saved, tmp_path, file):
+def test_a_truncated_file_is_refused(saved, tmp_path, file):
     content = (saved[0] / file).read_bytes()
     (tmp_path / file).write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=f"{file}.*(whole|damaged|truncated)"):

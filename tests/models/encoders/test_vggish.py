@@ -29,7 +29,7 @@ def test_end_points_have_their_shapes(end_point, shape):
     assert _shapes(VGGish(end_point), 2, 96, 64, 1)[0].shape == shape
 
 
-def test_convolutions_take_longer_patches_and_the_rest_says_it_does_not():
+def test_convolutions_accept_longer_patches_and_later_end_points_refuse_them():
     features, variables = _shapes(VGGish("global_max"), 2, 496, 64)
     assert features.shape == (2, 512)
     # system D: 512-d in, dense 512, dense 256, 7 classes
@@ -42,7 +42,7 @@ def test_convolutions_take_longer_patches_and_the_rest_says_it_does_not():
 
 @pytest.mark.golden
 def test_equals_torch_layer_by_layer():
-    """An independent construction in torch, with its own layout (channels first, flattened as channels last)."""
+    """It is compared with an independent implementation in torch's layout (channels first, flattened as channels last)."""
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
     x = np.random.default_rng(0).normal(size=(2, 96, 64)).astype(np.float32)
@@ -82,12 +82,12 @@ def test_equals_torch_layer_by_layer():
 
 
 def test_post_processing_equals_numpy():
-    """PCA and whitening, clipping and 8 bits, as vggish_postprocess does them, on the published numbers."""
+    """PCA and whitening, clipping and 8 bits as in vggish_postprocess, with the published matrix."""
     with np.load(shared_data("models", "vggish_pca", "vggish_pca_params.npz"), allow_pickle=False) as file:
         vectors, means = file["pca_eigen_vectors"], file["pca_means"]
     patches = jax.random.normal(jax.random.key(1), (3, 96, 64))
     module = VGGish("embedding_quantized")
-    # all but the last bias is zero, so that the embeddings are the rows given here, without seventy million random numbers
+    # all variables but the last bias are zero, so that the embeddings are these rows, without seventy million random numbers
     embedding = np.random.default_rng(0).normal(means, 0.3).astype(np.float32)
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), dict(_shapes(module, *patches.shape)[1]))
     variables["params"]["fc2"]["bias"] = embedding
@@ -100,13 +100,13 @@ def test_post_processing_equals_numpy():
     np.testing.assert_allclose(found["embedding_pca"], np.tile(clipped, (3, 1)), atol=1e-4)
     quantized = ((clipped + 2) * (255 / 4)).astype(np.uint8)
     differences = np.asarray(found["embedding_quantized"]) - quantized
-    assert np.mean(differences == 0) > 0.95  # rounding may carry a value over a whole number, by one
+    assert np.mean(differences == 0) > 0.95  # rounding may change a value by one
     assert np.max(np.abs(differences)) <= 1
     assert found["embedding_quantized"].min() == 0
     assert found["embedding_quantized"].max() == 255
 
 
-def test_the_pca_is_no_parameter():
+def test_the_pca_is_not_a_parameter():
     variables = _shapes(VGGish("embedding_pca"), 1, 96, 64)[1]
     assert _num_params(variables["params"]) == 72_141_184
     assert jax.tree.map(lambda leaf: leaf.shape, variables["batch_stats"]) == {"pca_eigen_vectors": (128, 128), "pca_means": (128,)}

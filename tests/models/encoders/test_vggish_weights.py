@@ -29,14 +29,14 @@ def _like(end_point, num_frames=96):
     return jax.eval_shape(VGGish(end_point).init, jax.random.key(0), jax.ShapeDtypeStruct((1, num_frames, 64), np.float32))
 
 
-def test_the_names_are_the_published_ones():
+def test_variables_have_the_published_names():
     assert set(VGGISH.names()) == PUBLISHED_NAMES
     assert sum(np.prod(shape) for shape in flat_shapes(VGGISH.variables()).values()) == 72_141_184
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A whole network of numbers that tell their places, as the one file that is published."""
+    """A checkpoint of a whole network in one file, like the published one, with values that identify their positions."""
     shapes = flat_shapes(VGGISH.variables())
     arrays = {
         name: np.full(shapes[ours], 1 + number, np.float32) + np.arange(shapes[ours][-1], dtype=np.float32) / 8192
@@ -63,7 +63,7 @@ def test_a_checkpoint_of_tensorflow_is_read(checkpoint):
 
 
 @pytest.mark.golden
-def test_the_pca_comes_with_it_where_it_is_wanted(checkpoint, tmp_path):
+def test_the_pca_is_read_for_end_points_that_need_it(checkpoint, tmp_path):
     path, _ = checkpoint
     pca = shared_data("models", "vggish_pca", "vggish_pca_params.npz")
     like = _like("embedding_pca")
@@ -81,7 +81,7 @@ def test_the_pca_comes_with_it_where_it_is_wanted(checkpoint, tmp_path):
         load_pretrained(find_encoder("vggish").weights, str(path), tmp_path, like)
 
 
-def test_a_damaged_pca_is_said(tmp_path):
+def test_a_damaged_pca_is_refused(tmp_path):
     for content in (b"", b"<html>not found</html>", shared_data("models", "vggish_pca", "vggish_pca_params.npz").read_bytes()[:5000]):
         (tmp_path / "pca.npz").write_bytes(content)
         with pytest.raises(ValueError, match=r"pca\.npz: expected vggish_pca_params\.npz"):
