@@ -62,13 +62,14 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def run_all(folder: Path, work: Path) -> None:
-    """Train every run below `work`, and copy its predictions to `folder` as RUN.csv."""
+def run_all(folder: Path, work: Path) -> bool:
+    """Train every run below `work`, and copy its predictions to `folder` as RUN.csv; return whether all of them ended well."""
     folder.mkdir(parents=True, exist_ok=True)
     shared = (f"corpus.root={work / 'corpus'}", f"prepared_dir={work / 'prepared'}")
     whole = (f"corpus.root={work / 'demo_corpus'}", f"prepared_dir={work / 'prepared'}")
     wanted = {f"demo_{name}": (name, whole) for name in DEMO}
     wanted |= {name: (system, (*shared, *SMALL, *own)) for name, (system, own) in RUNS.items()}
+    failed = []
     for name, (system, overrides) in wanted.items():
         if (folder / f"{name}.csv").exists():  # recorded by an earlier call
             continue
@@ -78,9 +79,11 @@ def run_all(folder: Path, work: Path) -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             print(f"{name}: FAILED\n{' '.join(command)}\n{done.stderr[-2000:]}", flush=True)
+            failed.append(name)
             continue
         (folder / f"{name}.csv").write_bytes((work / "runs" / name / "predictions.csv").read_bytes())
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
+    return not failed
 
 
 def differences(before: Path, after: Path) -> list[str]:
@@ -101,13 +104,12 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         if arguments.record:
-            run_all(arguments.record, Path(work))
-            return 0
-        run_all(Path(work) / "after", Path(work))
+            return int(not run_all(arguments.record, Path(work)))
+        is_whole = run_all(Path(work) / "after", Path(work))
         found = differences(arguments.against, Path(work) / "after")
         same = len(list(arguments.against.glob("*.csv"))) - len(found)
         print(f"{same} runs have the same predictions byte for byte; {len(found)} differ: {', '.join(found) or 'none'}")
-        return int(bool(found))
+        return int(bool(found) or not is_whole)
 
 
 if __name__ == "__main__":
