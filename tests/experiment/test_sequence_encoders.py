@@ -256,5 +256,5 @@ def test_encoders_that_do_not_fit_are_refused(logmel, tmp_path, monkeypatch):
     )
     monkeypatch.setitem(ENCODERS, "wrong", "wrong_encoder")
     encoder = make_frozen_encoder(config(encoders__wrong__weights="random"), "wrong", STEP, "float32")
-    with pytest.raises(ValueError, match=r"gives 5 times for 5 steps, its module 3 features for 5 with padding"):
+    with pytest.raises(ValueError, match=r"gives 5 times for 5 steps, but its module gives only 3 features for these steps padded to 5"):
         list(encoder.run(logmel.examples()))

@@ -165,7 +165,7 @@ def test_the_clip_is_the_mean_of_its_segments(ensemble):
 
 
 def test_wrong_streams_and_shapes_are_refused(net, members, ensemble):
-    with pytest.raises(ValueError, match=r"takes the streams \['audio', 'video'\], got \['audio'\]"):
+    with pytest.raises(ValueError, match=r"expects the streams \['audio', 'video'\], got \['audio'\]"):
         list(ensemble.predict({"audio": []}))
     narrow = Piece(np.zeros((2, 3), np.float32), np.ones(2, bool), np.zeros(2, np.float32))
     with pytest.raises(ValueError, match=r"audio stream was trained on steps of shape \(4,\), got \(3,\)"):

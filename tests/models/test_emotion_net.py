@@ -241,7 +241,7 @@ def test_weights_replace_those_of_a_tree_by_name():
 def test_impossible_nets_are_refused_with_a_reason():
     with pytest.raises(ValueError, match=r"encoder to be one of .*'vggish'.* got 'resnet'"):
         BranchSpec(encoder="resnet")
-    with pytest.raises(ValueError, match="has an encoder_spec"):
+    with pytest.raises(ValueError, match="expected an encoder_spec"):
         BranchSpec(encoder="vggish")
     with pytest.raises(ValueError, match="context_activation to be one of"):
         BranchSpec(context="conv")
@@ -261,5 +261,5 @@ def test_impossible_nets_are_refused_with_a_reason():
     with pytest.raises(ValueError, match="fusion None"):
         EmotionNet(8, {"audio": AUDIO, "video": VIDEO})
     for name in ("fusion", "head", "audio_head", "apply", "frozen", "network"):
-        with pytest.raises(ValueError, match=f"reserves the name '{name}'; rename the stream"):
+        with pytest.raises(ValueError, match=f"reserves the name '{name}' for other parameters; rename the stream"):
             EmotionNet(8, {name: AUDIO})

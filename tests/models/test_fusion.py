@@ -81,7 +81,7 @@ def test_tanh_gru_equals_the_published_formula():
 def test_padding_changes_nothing(kind, names):
     values = [_normal(2, 5, 3), _normal(2, 6, 3), _normal(2, 8, 4)][-len(names) :]
     masks = [_mask(5, 3, num_steps=5), _mask(1, 6, num_steps=6), _mask(8, 6, num_steps=8)][-len(names) :]
-    module = FusionSpec(kind, width=2, num_units=6).module(names, "fusion")
+    module = FusionSpec(kind=kind, width=2, num_units=6).module(names, "fusion")
     params = _filled(module, values, masks)
     longer = [np.pad(x, ((0, 0), (0, 4), (0, 0)), constant_values=3.0) for x in values]
     longer_masks = [np.pad(mask, ((0, 0), (0, 4))) for mask in masks]

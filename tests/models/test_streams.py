@@ -13,7 +13,7 @@ from avemo_jax.models.fusion import FUSIONS, FusionSpec
 SEQUENCE = BranchSpec(context_units=(4,), dense_units=(8,))
 DENSE = BranchSpec(encoder="mlp", encoder_units=(4,), context="none", pooling="mean", dense_units=())
 BRANCHES = {"text": SEQUENCE, "video": DENSE, "action_units": SEQUENCE}
-FUSED = {kind: EmotionNet(5, BRANCHES, FusionSpec(kind, width=3, num_units=4, dense_units=(6,))) for kind in FUSIONS}
+FUSED = {kind: EmotionNet(5, BRANCHES, FusionSpec(kind=kind, width=3, num_units=4, dense_units=(6,))) for kind in FUSIONS}
 FUSED["segments"] = EmotionNet(5, BRANCHES, FusionSpec(kind="token_attention", width=3, tokens="segments"))
 
 
@@ -112,7 +112,7 @@ FUSION_LAYERS = {
 
 @pytest.mark.parametrize("kind", list(FUSIONS))
 def test_parameter_paths_of_audio_and_video_do_not_change(kind):
-    net = EmotionNet(5, {"audio": SEQUENCE, "video": DENSE}, FusionSpec(kind, dense_units=(2,)))
+    net = EmotionNet(5, {"audio": SEQUENCE, "video": DENSE}, FusionSpec(kind=kind, dense_units=(2,)))
     batch = batch_of() | {"audio": jnp.zeros((4, 6, 3)), "audio_mask": jnp.ones((4, 6), bool)}
     shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), batch, train=False))
     expected = {f"{layer}/{leaf}" for layer, leaves in (LAYERS | FUSION_LAYERS[kind]).items() for leaf in leaves}
