@@ -21,6 +21,7 @@ from avemo_jax.models.encoders import FAMILIES
 from avemo_jax.pretrained.trained_on import TRAINED_ON
 from avemo_jax.protocols.audit.findings import refuse
 from avemo_jax.protocols.folds import LeakError
+from avemo_jax.training import programs, steps
 from avemo_jax.training.scaler import fit_scaler
 from configs import base
 
@@ -141,8 +142,8 @@ def test_a_scaler_fitted_on_everything_is_shown(prepared, monkeypatch, feed):
     def fit_stream_on_all(recipe, load, rows):
         return {"audio": load(np.arange(len(rows) + 5))["audio"].mean()}
 
-    monkeypatch.setattr(fit_probes, "fit_scalers", fit_on_all)
-    monkeypatch.setattr(fit_probes, "fit_stream_scalers", fit_stream_on_all)
+    monkeypatch.setattr(steps, "fit_scalers", fit_on_all)
+    monkeypatch.setattr(programs, "fit_stream_scalers", fit_stream_on_all)
     (found,) = [finding for finding in audit(plan, prepared) if finding.stops]
     assert found.name == "fitted_outside_training" and "the scaler of stage audio" in found.detail
 
