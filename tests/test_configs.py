@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
+from parsed_configs import leaves, parse
 
 from avemo_jax.config.listing import list_fields
 from avemo_jax.labels import LABEL_SETS
@@ -43,25 +43,6 @@ def overridden() -> Iterator[str]:
     for path in FILES:
         yield str(path.relative_to(ROOT))
     yield from (f"configs/demo.py:{system}" for system in importlib.import_module("configs.demo").SYSTEMS)
-
-
-def parse(experiment: str, *arguments: str) -> ConfigDict:
-    """Return the locked config that run.py receives."""
-    values = flags.FlagValues()
-    line = ["run.py", f"--config={ROOT / experiment}", *arguments]
-    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values, sys_argv=line)
-    values(line)
-    return values["config"].value
-
-
-def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any, type]]:
-    """Yield dotted name, value and type of every field."""
-    for key in config:
-        value = config[key]
-        if isinstance(value, ConfigDict):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value, config.get_type(key)
 
 
 def changed(value: Any, kind: type) -> Any:

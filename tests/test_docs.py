@@ -12,7 +12,7 @@ import documentation
 import pytest
 from absl import flags
 from documentation import CONFIGS, PAGES, ROOT, name_of
-from test_configs import leaves, parse
+from parsed_configs import leaves, parse
 
 import run  # noqa: F401  (defines the flags)
 from configs import systems

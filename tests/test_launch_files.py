@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_configs import parse
+from parsed_configs import parse
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "launch"
 SCRIPTS = sorted(path for path in FOLDER.iterdir() if path.suffix in (".sh", ".sbatch"))

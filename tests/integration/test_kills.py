@@ -1,4 +1,4 @@
-"""SIGKILL at random moments does not change the results. `python tests/integration/kills.py 20` tests more moments and prints them."""
+"""SIGKILL at random moments does not change the results. `python tests/support/kills.py 20` tests more moments and prints them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def alone() -> dict[str, np.ndarray]:
 
 def start(code: list[str], *, num_devices: int) -> subprocess.Popen:
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={num_devices}"
-    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    paths = os.pathsep.join([str(TESTS.parents[1]), str(TESTS)])
     return subprocess.Popen(
         [sys.executable, *code],
         env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths},

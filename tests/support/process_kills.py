@@ -1,6 +1,6 @@
 """Kill random processes of a run of several with SIGKILL, restart it, and compare with an uninterrupted run of one process.
 
-python tests/integration/process_kills.py [NUM_KILLS [SEED]]
+python tests/support/process_kills.py [NUM_KILLS [SEED]]
 
 Every start draws a new number of processes. The remaining processes must end by themselves, within the heartbeat time.
 """
@@ -22,7 +22,6 @@ from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_experiment import BOTH, rows_of, small_corpus
 
@@ -41,7 +40,8 @@ def start(
     """Start a run with this number of processes and of virtual devices a process."""
     workdir.parent.mkdir(parents=True, exist_ok=True)
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={num_devices}"
-    env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
+    env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -53,7 +53,7 @@ def start(
             own |= {"devices__heartbeat_s": HEARTBEAT_S}
         command = [
             sys.executable,
-            str(ROOT / "tests" / "experiment_on_processes.py"),
+            str(ROOT / "tests" / "support" / "experiment_on_processes.py"),
             str(sets),
             str(workdir),
             json.dumps(own),

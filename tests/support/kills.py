@@ -1,6 +1,6 @@
 """Kill a run with SIGKILL repeatedly, restart it each time, and compare its results with those of an uninterrupted run.
 
-python tests/integration/kills.py [NUM_KILLS [SEED]]
+python tests/support/kills.py [NUM_KILLS [SEED]]
 
 The moments are drawn from a seed: over the whole run, and over preparation and training separately, so that short phases are hit too.
 When a run finishes, its results are compared, and the next run starts from scratch.
