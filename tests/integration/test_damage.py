@@ -97,7 +97,7 @@ def test_every_clip_is_counted_and_predicted(damaged):
     run, printed = damaged
     results = json.loads(run.file("results.json"))
     assert (results["num_clips"], results["num_undecodable"], results["num_without_face"]) == (NUM_CLIPS, 4, 1)
-    assert "undecodable 4, without a face 1" in printed
+    assert "undecodable clips 4, clips without a face 1" in printed
     rows = list(csv.DictReader(io.StringIO(run.file("predictions.csv").decode())))
     assert len(rows) == len({row["clip"] for row in rows}) == NUM_CLIPS and {row["clip"] for row in rows} >= set(PLANTED)
 

@@ -178,7 +178,7 @@ def test_a_stopped_run_saves_and_resumes(straight_outcome, shelf, tmp_path, numb
             break
     printed += process.communicate()[0]
     assert process.returncode == 128 + number and "Traceback" not in printed, printed
-    assert number.name in printed and "the same command goes on" in printed
+    assert number.name in printed and "the same command continues" in printed
     (step,) = (path for path in (run.workdir / "checkpoints" / "audio").iterdir())
     assert 0 < int(step.name) < 150
     assert f"after epoch {step.name} of 150" in run()
