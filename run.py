@@ -34,12 +34,8 @@ OUTPUT = flags.DEFINE_string(
 COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column, for columns of a split list with other names, e.g. speaker=actor")
 RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas")
 PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "compare: third-party predictions, NAME=FILE;key=value;... (may be repeated)")
-ON = flags.DEFINE_enum(
-    "on", "all", ["all", "common"], "compare: require that all systems have the same clips, or compare on the clips that all of them have"
-)
-FUSE = flags.DEFINE_list(
-    "fuse", [], "compare: systems to join by late fusion, NAME+NAME,...; default: all systems that have probabilities, together"
-)
+ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: require the same clips of all systems, or use the clips that all have")
+FUSE = flags.DEFINE_list("fuse", [], "compare: systems to fuse late, NAME+NAME,...; default: all systems with probabilities, together")
 
 
 def audit(experiment: Experiment) -> int:
