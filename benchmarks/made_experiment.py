@@ -20,7 +20,8 @@ from avemo_jax.experiment.stages import program_of
 from avemo_jax.experiment.variation import variation_of
 from avemo_jax.labels import label_set
 from avemo_jax.models import cnn
-from avemo_jax.protocols.folds import join_tables, make_folds
+from avemo_jax.protocols.folds import join_tables
+from avemo_jax.protocols.rules import make_folds
 from avemo_jax.training import steps
 from avemo_jax.training.memory import traces_inside
 from avemo_jax.training.programs import Program

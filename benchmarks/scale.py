@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from avemo_jax.clips import Clip
-from avemo_jax.protocols.folds import make_folds
+from avemo_jax.protocols.rules import make_folds
 from avemo_jax.training.trials import make_inputs, make_trials
 
 TRIALS = (10, 1_000, 100_000)
@@ -55,7 +55,7 @@ def print_products(parts: dict[str, float], clip_bytes: float) -> None:
             seconds = trials * parts["trial_s"] * clips / parts["clips"]
             # With ten folds, each clip is predicted by a tenth of the trials.
             disk = trials * (parts["checkpoint_bytes"] + parts["row_bytes"]) + trials / 10 * clips * parts["prediction_bytes"]
-            print(f"{trials:8} {clips:10} {_duration(seconds):>14} {_size(disk):>12} {_size(clips * clip_bytes):>19}")
+            print(f"{trials:8} {clips:10} {duration_of(seconds):>14} {size_of(disk):>12} {size_of(clips * clip_bytes):>19}")
 
 
 def print_planning() -> None:
@@ -76,11 +76,11 @@ def print_planning() -> None:
             index_bytes = trials * 4 * sum(map(len, parts[0]))
             line = f"{trials:8} {clips:10} {folds_s:9.2f} {trials_s:9.2f}"
             if index_bytes > INDEX_LIMIT_BYTES:
-                print(f"{line} {'not made':>10} {_size(index_bytes):>10}", flush=True)
+                print(f"{line} {'not made':>10} {size_of(index_bytes):>10}", flush=True)
                 continue
             start = time.perf_counter()
             make_inputs(grid, [parts[trial.fold] for trial in grid])
-            print(f"{line} {time.perf_counter() - start:10.2f} {_size(index_bytes):>10}", flush=True)
+            print(f"{line} {time.perf_counter() - start:10.2f} {size_of(index_bytes):>10}", flush=True)
 
 
 HYPER = dict.fromkeys(("learning_rate", "momentum", "weight_decay", "dropout_rate", "label_smoothing", "mixup_alpha"), 0.1)
@@ -90,14 +90,14 @@ def _rows(position: dict[str, int], clip_ids: Sequence[str]) -> np.ndarray:
     return np.asarray([position[clip_id] for clip_id in clip_ids], np.int32)
 
 
-def _duration(seconds: float) -> str:
+def duration_of(seconds: float) -> str:
     for unit, size in (("years", 365.25 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.3g} s"
 
 
-def _size(count: float) -> str:
+def size_of(count: float) -> str:
     for unit, size in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.3g} {unit}"

@@ -259,6 +259,27 @@ def test_late_and_conditional_imports_are_found():
     assert found == {("one", True), ("two", False), ("three.four", False), ("five", True), ("six", False)}
 
 
+def private_imports_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the names with a leading underscore that a file imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name.startswith("_") and alias.name != "__version__")
+
+
+def test_no_file_imports_a_private_name_of_another():
+    files = [path for folder in ("avemo_jax", "benchmarks", "configs", "data_prep", "tests") for path in (ROOT / folder).rglob("*.py")]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in (*files, ROOT / "run.py")
+        for line, name in private_imports_in(ast.parse(path.read_text()))
+    ]
+    assert not wrong, "make the name public, or test it through a public one:\n" + "\n".join(wrong)
+
+
+def test_private_imports_are_found():
+    assert list(private_imports_in(ast.parse("from a import b, _c\nimport _d\n"))) == [(1, "_c")]
+
+
 AXIS_CALLS = ("P", "PartitionSpec", "Mesh", "make_mesh", "AbstractMesh")
 AXIS_KEYWORDS = ("axis_name", "axis_names", "spmd_axis_name")
 

@@ -19,7 +19,7 @@ from avemo_jax.config.listing import list_fields
 from avemo_jax.labels import LABEL_SETS
 from avemo_jax.models.encoders import ENCODERS
 from avemo_jax.models.encoders.spec import EncoderSpec
-from avemo_jax.protocols.folds import protocol_names
+from avemo_jax.protocols.rules import protocol_names
 from configs import base, systems
 from data_prep.corpora import CORPORA, corpus
 from data_prep.views import VIEWS

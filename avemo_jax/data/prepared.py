@@ -220,7 +220,7 @@ def read_examples(records: Records) -> Iterator[Example]:
       ValueError: a record is damaged or lacking, or they lie in another order, so another program wrote them.
     """
     last = ("", -1)
-    for reading in _read_ahead(records.__getitem__, len(records)):
+    for reading in read_ahead(records.__getitem__, len(records)):
         example = reading.result()
         if (example.clip_id, example.segment) <= last:
             raise ValueError(
@@ -231,8 +231,8 @@ def read_examples(records: Records) -> Iterator[Example]:
         yield example
 
 
-def _read_ahead(read: Callable[[int], Any], num_records: int) -> Iterator[Future[Any]]:
-    """Futures of all records in order; _NUM_READERS are in memory at a time, that which is used included."""
+def read_ahead(read: Callable[[int], Any], num_records: int) -> Iterator[Future[Any]]:
+    """Yield the futures of all records in order; _NUM_READERS are in memory at a time, that which is used included."""
     pool = ThreadPoolExecutor(_NUM_READERS)  # array_record lets go of Python's lock while it reads and decompresses
     try:
         ahead: deque[Future[Any]] = deque()

@@ -17,8 +17,9 @@ from avemo_jax.experiment.features import sources_of
 from avemo_jax.experiment.grid import Grid, make_grid, stages_of
 from avemo_jax.experiment.variation import tried_changes, variation_of
 from avemo_jax.labels import label_set, labelled
-from avemo_jax.protocols.folds import FoldTable, join_tables, make_folds
+from avemo_jax.protocols.folds import FoldTable, join_tables
 from avemo_jax.protocols.inner import inner_folds, stacking_parts
+from avemo_jax.protocols.rules import make_folds
 from avemo_jax.search.studies import check_search
 from avemo_jax.training.lengths import Limits, length_limits
 from avemo_jax.training.stage import Stage

@@ -139,7 +139,7 @@ class Ensemble:
         if set(streams) != set(self._views):
             raise ValueError(f"the system expects the streams {sorted(self._views)}, got {sorted(streams)}")
         number = 0
-        for (batch, size), is_last in _with_last(self._batches(streams)):
+        for (batch, size), is_last in _with_last(self.batches(streams)):
             for row, mean in zip(batch, self._mean_probabilities(batch, size), strict=True):
                 span_s = self._span_s(row, number, is_last=is_last and row is batch[-1])
                 yield SegmentPrediction(*span_s, mean, tuple(name for name, one in row.items() if not _is_real(one)))
@@ -155,7 +155,7 @@ class Ensemble:
             return start_s, max([start_s, *(float(one.times_s[one.mask][-1]) for one in row.values() if _is_real(one))])
         return start_s, start_s + self._segment_s
 
-    def _batches(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[tuple[list[Row], int]]:
+    def batches(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[tuple[list[Row], int]]:
         """Yield batches of rows, each with the segments of all streams, and the size that a batch is padded to."""
         joined = itertools.zip_longest(*(streams[name] for name in self._views))
         rows: Iterator[Row] = (dict(zip(self._views, segments, strict=True)) for segments in joined)

@@ -68,15 +68,15 @@ class Leases:
 
     def acquire(self, number: int) -> bool:
         """Lease an available round; return whether this process holds the lease."""
-        owner, attempt = self._owners().get(number, (None, -1))
+        owner, attempt = self.owners().get(number, (None, -1))
         if owner is not None and self._is_held(owner):
             return False
         self._append({"round": number, "attempt": attempt + 1, "worker": self.worker})
-        return self._owners()[number] == (self.worker, attempt + 1)
+        return self.owners()[number] == (self.worker, attempt + 1)
 
     def available(self, numbers: list[int]) -> list[int]:
         """Return those of these rounds that no other process has leased."""
-        owners = self._owners()
+        owners = self.owners()
         return [number for number in numbers if number not in owners or not self._is_held(owners[number][0])]
 
     @contextmanager
@@ -121,7 +121,7 @@ class Leases:
         self._seen[worker] = (number, since)
         return number != _RELEASED and now - since < self.lease_s
 
-    def _owners(self) -> dict[int, tuple[str, int]]:
+    def owners(self) -> dict[int, tuple[str, int]]:
         """Return round -> (worker, attempt) of the first entry of its latest attempt."""
         owners: dict[int, tuple[str, int]] = {}
         for entry in self._entries():

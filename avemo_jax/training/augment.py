@@ -56,11 +56,11 @@ def _disturb_pictures(values: jax.Array, key: jax.Array, settings: Augmentation)
     shift = settings.max_shift * jax.random.uniform(keys[2], (2, batch), minval=-1)
     mirror = jnp.where(settings.flip & jax.random.bernoulli(keys[3], shape=(batch,)), -1.0, 1.0)
 
-    disturbed = jax.vmap(_moved)(values.astype(jnp.float32), angle, zoom, shift.T, mirror)
+    disturbed = jax.vmap(move_pictures)(values.astype(jnp.float32), angle, zoom, shift.T, mirror)
     return jnp.round(disturbed).astype(values.dtype) if jnp.issubdtype(values.dtype, jnp.integer) else disturbed.astype(values.dtype)
 
 
-def _moved(pictures: jax.Array, angle: jax.Array, zoom: jax.Array, shift: jax.Array, mirror: jax.Array) -> jax.Array:
+def move_pictures(pictures: jax.Array, angle: jax.Array, zoom: jax.Array, shift: jax.Array, mirror: jax.Array) -> jax.Array:
     """Return pictures (..., H, W, C) enlarged, rotated clockwise by radians, mirrored (-1) or not (1), moved down and right by `shift`."""
     height, width = pictures.shape[-3:-1]
     rows, columns = jnp.meshgrid(jnp.arange(height) - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2, indexing="ij")

@@ -83,7 +83,7 @@ def estimate(
     return Need(
         shared_bytes=shared_bytes,
         trial_bytes=tree_bytes(state),
-        step_bytes=int(_XLA_OVER_TRACE * _peak(trace.jaxpr)) + tree_bytes(batch) + tree_bytes(state.learner),
+        step_bytes=int(_XLA_OVER_TRACE * peak_bytes(trace.jaxpr)) + tree_bytes(batch) + tree_bytes(state.learner),
     )
 
 
@@ -116,14 +116,14 @@ def _host_bytes() -> int:
     return min(limits)
 
 
-def _peak(jaxpr: Any) -> int:
+def peak_bytes(jaxpr: Any) -> int:
     """Return the peak of live bytes among the values that a trace computes, without its arguments."""
     last_use = {id(var): index for index, eqn in enumerate(jaxpr.eqns) for var in eqn.invars}
     last_use |= {id(var): len(jaxpr.eqns) for var in jaxpr.outvars}
     live = peak = 0
     made: dict[int, int] = {}
     for index, eqn in enumerate(jaxpr.eqns):
-        inner = max((_peak(one) for one in traces_inside(eqn)), default=0)
+        inner = max((peak_bytes(one) for one in traces_inside(eqn)), default=0)
         own = {id(var): _var_bytes(var) for var in eqn.outvars}
         peak = max(peak, live + sum(own.values()), live + inner)
         for name, size in own.items():

@@ -195,12 +195,12 @@ class Handcrafted:
         audible = np.flatnonzero((weighted**2).mean(axis=0) > _LEAST_POWER)
         if len(audible):
             polynomials = load_librosa().lpc(weighted[:, audible].astype(np.float64), order=self._prediction_order, axis=0).T
-            for row, frequencies_hz in zip(audible, map(self._ringing, _roots(polynomials)), strict=True):
+            for row, frequencies_hz in zip(audible, map(self.pole_frequencies, roots_of(polynomials)), strict=True):
                 found = np.sort(frequencies_hz)[: self.num_formants]
                 formants_hz[row, : len(found)] = found
         return formants_hz.T
 
-    def _ringing(self, poles: np.ndarray) -> np.ndarray:
+    def pole_frequencies(self, poles: np.ndarray) -> np.ndarray:
         """Frequencies in Hz of the poles that are formants."""
         poles = poles[(poles.imag > 0) & (np.abs(poles) > 0)]
         frequencies_hz = np.angle(poles) * self.sample_rate_hz / (2 * np.pi)
@@ -233,7 +233,7 @@ class Handcrafted:
         return 2 + round(self.sample_rate_hz / 1000)
 
 
-def _roots(polynomials: np.ndarray) -> np.ndarray:
+def roots_of(polynomials: np.ndarray) -> np.ndarray:
     """(N, order) complex roots of monic polynomials (N, order + 1), highest power first: eigenvalues of their companion matrices."""
     order = polynomials.shape[1] - 1
     companions = np.zeros((len(polynomials), order, order))

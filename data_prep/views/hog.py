@@ -80,12 +80,13 @@ class Hog:
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
         for segment in self._faces().segments(frames):
-            yield dataclasses.replace(segment, values=np.stack([self._hog(face[..., 0]) for face in segment.values]))
+            yield dataclasses.replace(segment, values=np.stack([self.histogram(face[..., 0]) for face in segment.values]))
 
     def _faces(self) -> Faces:
         return Faces(self.rate_fps, self.size_px, True, self.segment_s, self.max_frames, self.detector, self.detector_path, self.margin)
 
-    def _hog(self, gray: np.ndarray) -> np.ndarray:
+    def histogram(self, gray: np.ndarray) -> np.ndarray:
+        """Return the histogram of oriented gradients of a gray picture (H, W), float32 (length,)."""
         from skimage.feature import hog  # late: takes a second
 
         cell, block = (self.pixels_per_cell,) * 2, (self.cells_per_block,) * 2

@@ -29,5 +29,5 @@ def test_parts_and_products(tmp_path, monkeypatch, capsys):
 
 
 def test_units():
-    assert (scale._duration(90), scale._duration(7200), scale._duration(86400 * 800)) == ("90 s", "2 h", "2.19 years")
-    assert (scale._size(11_000), scale._size(3.6e9), scale._size(2e12)) == ("11 kB", "3.6 GB", "2 TB")
+    assert (scale.duration_of(90), scale.duration_of(7200), scale.duration_of(86400 * 800)) == ("90 s", "2 h", "2.19 years")
+    assert (scale.size_of(11_000), scale.size_of(3.6e9), scale.size_of(2e12)) == ("11 kB", "3.6 GB", "2 TB")

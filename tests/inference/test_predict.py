@@ -153,7 +153,7 @@ def test_large_segments_go_in_smaller_batches(net):
     views = {"video": ((1024, 1024, 3), "uint8")}
     ensemble = Ensemble([EnsembleMember([TrainedNet(net, {}, {}, STREAMS)])], classes=CLASSES, views=views, segment_s=1.0)
     segment = Piece(np.zeros((1, 1024, 1024, 3), np.uint8), np.ones(1, bool), np.zeros(1, np.float32))
-    sizes = [size for _, size in ensemble._batches({"video": [segment] * 5})]
+    sizes = [size for _, size in ensemble.batches({"video": [segment] * 5})]
     assert sizes == [2, 2, 1]
 
 

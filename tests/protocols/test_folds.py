@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from avemo_jax.clips import Clip
-from avemo_jax.protocols.folds import PARTS, Fold, FoldTable, LeakError, check_folds, make_folds, protocol_names
+from avemo_jax.protocols.folds import PARTS, Fold, FoldTable, LeakError, check_folds
+from avemo_jax.protocols.rules import make_folds, protocol_names
 
 
 def ravdess() -> list[Clip]:

@@ -3,8 +3,9 @@
 import pytest
 
 from avemo_jax.clips import Clip
-from avemo_jax.protocols.folds import Fold, FoldTable, make_folds
+from avemo_jax.protocols.folds import Fold, FoldTable
 from avemo_jax.protocols.inner import inner_folds, stacking_parts
+from avemo_jax.protocols.rules import make_folds
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 

@@ -164,10 +164,10 @@ def test_a_lease_holds_until_the_heartbeat_stops(storage, monkeypatch):
 
 def test_of_two_leases_at_the_same_moment_the_first_entry_counts(storage, monkeypatch):
     first, second = (leases(storage, is_single_process=False) for _ in range(2))
-    owners, stale = second._owners, second._owners()
+    read_owners, stale = second.owners, second.owners()
     assert first.acquire(0)
     views = [stale]
-    monkeypatch.setattr(second, "_owners", lambda: views.pop() if views else owners())
+    monkeypatch.setattr(second, "owners", lambda: views.pop() if views else read_owners())
     assert not second.acquire(0)
     assert first.available([0]) == [0] and second.available([0]) == []
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.fft import dct
 
-from avemo_jax.training.augment import Augmentation, _moved, disturb_features, disturb_view, mixup
+from avemo_jax.training.augment import Augmentation, disturb_features, disturb_view, mixup, move_pictures
 from avemo_jax.training.frontend import cepstra
 from avemo_jax.training.scaler import fit_scaler, standardize
 
@@ -134,7 +134,7 @@ MAP = np.array([[10, 20, 30], [40, 50, 60], [70, 80, 90]])
 
 
 def moved(**changes) -> np.ndarray:
-    return np.asarray(_moved(jnp.asarray(MAP, jnp.float32)[..., None], **(STILL | changes)))[..., 0]
+    return np.asarray(move_pictures(jnp.asarray(MAP, jnp.float32)[..., None], **(STILL | changes)))[..., 0]
 
 
 def test_a_picture_turned_by_a_right_angle():

@@ -71,9 +71,9 @@ def test_the_peak_of_a_step_counts_values_that_are_live_together():
         b = a * a
         return (b + a).sum()
 
-    assert memory._peak(jax.make_jaxpr(function)(np.zeros(100, np.float32)).jaxpr) == 1200
+    assert memory.peak_bytes(jax.make_jaxpr(function)(np.zeros(100, np.float32)).jaxpr) == 1200
     looped = jax.make_jaxpr(lambda x: jax.lax.scan(lambda c, _: (c * 2, None), x, length=1000)[0])(np.zeros(100, np.float32))
-    assert memory._peak(looped.jaxpr) == 400  # a loop's temporaries count once
+    assert memory.peak_bytes(looped.jaxpr) == 400  # a loop's temporaries count once
 
 
 def test_memory_is_that_of_the_config_or_of_the_device():

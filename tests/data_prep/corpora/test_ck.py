@@ -10,7 +10,7 @@ from made_trees import touch
 
 from avemo_jax.clips import RECORDING
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
-from avemo_jax.protocols.folds import make_folds
+from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import ck48, ck_plus, load_clips
 
 # What the owner counts of the 327 labelled sequences.

@@ -11,7 +11,7 @@ import pytest
 from made_trees import by_id, touch
 from shared_data import shared_data
 
-from avemo_jax.protocols.folds import make_folds
+from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import CorpusNotFound, crema_d, load_clips
 from data_prep.decoding.containers import probe
 from data_prep.decoding.films import stream_frames

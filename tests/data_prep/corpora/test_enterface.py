@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from made_trees import by_id, touch
 
-from avemo_jax.protocols.folds import make_folds
+from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import enterface, load_clips
 
 

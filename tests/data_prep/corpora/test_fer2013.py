@@ -10,7 +10,7 @@ import pytest
 
 from avemo_jax.clips import ROW_OFFSET
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
-from avemo_jax.protocols.folds import make_folds
+from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import fer2013, load_clips
 from data_prep.sets.prepare import prepare_view
 from data_prep.sets.staging import clip_frames

@@ -16,7 +16,7 @@ import soundfile
 from made_trees import touch
 
 from avemo_jax.labels import label_set, labelled
-from avemo_jax.protocols.folds import make_folds
+from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import CORPORA, load_clips
 from data_prep.prepare_corpus import prepare_corpus
 

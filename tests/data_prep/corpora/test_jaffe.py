@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from made_trees import touch
 
-from avemo_jax.protocols.folds import make_folds
+from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import jaffe, load_clips
 
 COUNTS = {"AN": 30, "DI": 29, "FE": 32, "HA": 31, "NE": 30, "SA": 31, "SU": 30}

@@ -6,7 +6,7 @@ import pytest
 from made_trees import by_id, touch
 
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
-from avemo_jax.protocols.folds import make_folds
+from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips, savee
 
 ACTORS = range(1, 9)

@@ -12,7 +12,7 @@ from made_trees import touch
 from shared_data import shared_data
 
 from avemo_jax.labels import label_set
-from avemo_jax.protocols.folds import make_folds
+from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import load_clips, tess
 from data_prep.decoding.containers import probe
 from data_prep.decoding.sound import stream_audio

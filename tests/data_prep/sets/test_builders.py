@@ -18,7 +18,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import Damage, Example, PreparedSet, _read_ahead, content_hash, verify
+from avemo_jax.data.prepared import Damage, Example, PreparedSet, content_hash, read_ahead, verify
 from avemo_jax.data.stream import open_stream
 from data_prep.sets.builders import write_prepared
 from data_prep.sets.staging import stage, stage_lost, staged_path
@@ -88,7 +88,7 @@ def test_the_content_hash_follows_names_and_arrays():
 
 def test_no_more_is_read_ahead_than_one_record():
     read: list[int] = []
-    futures = _read_ahead(lambda index: read.append(index) or index, 9)
+    futures = read_ahead(lambda index: read.append(index) or index, 9)
     assert [future.result() for future in itertools.islice(futures, 3)] == [0, 1, 2]
     time.sleep(0.1)  # more would be read by now
     futures.close()  # waits for what is being read, and lets go of what waits to be

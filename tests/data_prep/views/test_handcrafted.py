@@ -9,7 +9,7 @@ import scipy.signal
 from shared_data import shared_data
 
 from data_prep.decoding.sound import stream_audio
-from data_prep.views.handcrafted import Handcrafted, _roots
+from data_prep.views.handcrafted import Handcrafted, roots_of
 
 RATE_HZ = 16000
 MIDDLE = slice(10, -10)  # frames that the ends of the sound do not touch
@@ -132,11 +132,11 @@ class TestFormants:
         view = Handcrafted()
         at = lambda frequency_hz, width_hz: np.exp((-np.pi * width_hz + 2j * np.pi * frequency_hz) / RATE_HZ)  # noqa: E731
         poles = np.array([at(500, 100), at(500, 100).conj(), at(1500, 399), at(1800, 401), at(80, 50), at(5100, 50), 0.9, -0.9, 0])
-        np.testing.assert_allclose(sorted(view._ringing(poles)), [500, 1500])
+        np.testing.assert_allclose(sorted(view.pole_frequencies(poles)), [500, 1500])
 
     def test_roots_are_numpys(self):
         polynomials = np.concatenate([np.ones((3, 1)), np.random.default_rng(0).normal(size=(3, 6))], axis=1)
-        for found, polynomial in zip(_roots(polynomials), polynomials, strict=True):
+        for found, polynomial in zip(roots_of(polynomials), polynomials, strict=True):
             np.testing.assert_allclose(np.sort_complex(found), np.sort_complex(np.roots(polynomial)), atol=1e-9)
 
     def test_missing_ones_are_zero(self):

@@ -65,7 +65,7 @@ def test_values_are_of_the_faces_of_that_view():
     assert segment.values.shape == (len(faces.values), *view.step_shape) == (8, 324) and segment.values.dtype == np.float32
     np.testing.assert_array_equal(segment.times_s, faces.times_s)
     assert segment.mask.all() and (segment.num_seen, segment.num_with_face) == (8, faces.num_with_face)
-    np.testing.assert_array_equal(segment.values[5], view._hog(faces.values[5, :, :, 0]))
+    np.testing.assert_array_equal(segment.values[5], view.histogram(faces.values[5, :, :, 0]))
     assert np.abs(np.diff(segment.values, axis=0)).max() > 0.1
 
 

@@ -26,7 +26,8 @@ from avemo_jax.protocols.audit.findings import FINDINGS, Finding, check_allowed,
 from avemo_jax.protocols.audit.fits import changed_by
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds, items_of
 from avemo_jax.protocols.audit.predictions import audit_predictions
-from avemo_jax.protocols.folds import PARTS, Fold, FoldTable, LeakError, make_folds
+from avemo_jax.protocols.folds import PARTS, Fold, FoldTable, LeakError
+from avemo_jax.protocols.rules import make_folds
 
 EMOTIONS = ("angry", "happy", "sad")
 
