@@ -28,7 +28,8 @@ def describe_plan(
     """
     limit = memory.device_bytes(plan.experiment.devices.memory_gib)
     folds, seeds, settings = (len({getattr(trial, name) for trial in plan.trials}) for name in ("fold", "seed", "setting"))
-    lines = [f"plan: {len(plan.trials)} trials ({folds} folds x {seeds} seeds x {settings} settings)"]
+    product = " x ".join((count_of(folds, "fold"), count_of(seeds, "seed"), count_of(settings, "setting")))
+    lines = [f"plan: {count_of(len(plan.trials), 'trial')} ({product})"]
     if layout.num_shares > 1 or num_processes > 1:
         sizes = np.bincount(list(shares_of(plan.trials, layout.num_shares).values())).tolist()
         idle = "" if num_processes <= layout.num_shares else f"; {num_processes - layout.num_shares} of them are idle"
@@ -48,7 +49,8 @@ def describe_plan(
         )
         over = "" if num_bytes <= limit else " (MORE than available; reduce --config.train.batch_size or use more devices)"
         lines.append(
-            f"  {stage.name}: {len(trials)} trials in {count_of(len(groups), 'group')} of {format_range([one.size for one in groups])} "
+            f"  {stage.name}: {count_of(len(trials), 'trial')} in {count_of(len(groups), 'group')} of "
+            f"{format_range([one.size for one in groups])} "
             f"({count_of(num_programs, 'program')} to compile); about {num_bytes / 2**30:.2g} of {limit / 2**30:.2g} GiB a device{over}; "
             + _time_left(plan, stage, rows, min(num_processes, layout.num_shares))
         )

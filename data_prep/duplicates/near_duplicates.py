@@ -131,7 +131,7 @@ def compare_media(
     for clip, _, path in media:
         if clip.clip_id in missing:
             missing[clip.clip_id] = f"there is no file {path}" if digests[path] == ABSENT else f"{path.name} cannot be decoded"
-    _log.info("%s: %d clips compared, %d pairs hold the same recording", description, len(compared), len(found))
+    _log.info("%s: %d clips compared, pairs with the same recording: %d", description, len(compared), len(found))
     return Comparison(tuple(found[pair] for pair in sorted(found)), len(compared), missing)
 
 

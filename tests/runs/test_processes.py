@@ -82,7 +82,7 @@ def test_trial_groups_that_fit_memory_give_the_same_predictions(sets, straight, 
     train_grid(small_config(workdir, **SHORT, devices__memory_gib=1e-6), open_small_corpus(sets))
     assert (workdir / "predictions.csv").read_bytes() == expected
     (shown,) = [record.message for record in caplog.records if record.message.startswith("plan: ")]
-    assert "plan: 3 trials (3 folds x 1 seeds x 1 settings)" in shown
+    assert "plan: 3 trials (3 folds x 1 seed x 1 setting)" in shown
     assert "audio: 3 trials in 3 groups of 1 (1 program to compile); about " in shown and "MORE than available" in shown
     assert "time left is known after the first epoch" in shown
     assert_evaluated_by_one(sets, workdir, SHORT)
