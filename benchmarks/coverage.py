@@ -132,15 +132,15 @@ def coverage(
     truth = {name: metric_named(name).value(population.expected_confusion()) for name in metrics if name != "ece"}
     if "ece" in metrics:
         truth["ece"] = ece_from_bins(population.expected_bins())
-    counts = {(name, method): 0 for name in metrics for method in methods if (name, method) != ("ece", "clip level")}
+    covered = {(name, method): 0 for name in metrics for method in methods if (name, method) != ("ece", "clip level")}
     for cohort in range(num_cohorts):
         predicted, right, confidence = predict(generator, population.log_odds(generator, num_speakers))
         counts, bins = confusion_of(predicted), bins_of(right, confidence)
-        for name, method in counts:
+        for name, method in covered:
             sums, metric = (bins, ece_from_bins) if name == "ece" else (counts, metric_named(name).value)
             low, high = METHODS[method](sums, metric, cohort)
-            counts[name, method] += low <= truth[name] <= high
-    return {key: count / num_cohorts for key, count in counts.items()}
+            covered[name, method] += low <= truth[name] <= high
+    return {key: count / num_cohorts for key, count in covered.items()}
 
 
 def false_positives(population: Population, num_speakers: int, num_cohorts: int, *, seed: int = 0) -> tuple[float, float]:

@@ -16,5 +16,5 @@ def test_it_prints_a_row_a_side(monkeypatch, capsys):
     monkeypatch.setenv("XLA_FLAGS", "")
     encoders.main()
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("vgg16_48")]
-    assert [row[2] for row in rows] == ["ours", "keras-tensorflow", "torch"]
+    assert [row[2] for row in rows] == ["ours", "plain", "keras-tensorflow", "torch"]
     assert all(float(row[-1]) < 1e-4 for row in rows)
