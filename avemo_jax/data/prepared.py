@@ -136,7 +136,7 @@ class PreparedSet:
 
     def records(self) -> Records:
         """Random access to the examples, by their place in (clip id, segment) order."""
-        return Records(self.directory, self.manifest.step_shape, self.manifest.dtype)
+        return Records(self.directory, self.manifest.step_shape, self.manifest.dtype, self.manifest.num_examples)
 
 
 def read_manifest_key(directory: Path) -> str | None:
@@ -151,12 +151,14 @@ class Records:
     Args:
       directory: of the prepared set; nothing in it but the array_record files is read.
       step_shape, dtype: of the view's steps, as in PreparedManifest.
+      num_examples: number of records that the files must have together.
 
     Raises:
-      ValueError: a file lacks or cannot be opened; in `records[index]`: the record is damaged or not an example of this shape and type.
+      ValueError: a file lacks or cannot be opened, or records lack; in `records[index]`: the record is damaged, or no example of this
+        shape and type.
     """
 
-    def __init__(self, directory: Path, step_shape: Sequence[int], dtype: str):
+    def __init__(self, directory: Path, step_shape: Sequence[int], dtype: str, num_examples: int):
         from array_record.python.array_record_data_source import ArrayRecordDataSource  # late: GPU hosts may lack it and read .npz
 
         self.directory = Path(directory)
@@ -170,6 +172,8 @@ class Records:
             self._source = ArrayRecordDataSource([str(path) for path in _shards(self.directory)])
         except RuntimeError as error:  # array_record's word for a file cut short
             raise ValueError(f"{directory}: a file is damaged ({error}); delete the folder and prepare again") from error
+        if len(self) != num_examples:
+            raise ValueError(f"{directory}: expected {num_examples} examples, found {len(self)}; delete the folder and prepare again")
 
     def __len__(self) -> int:
         return len(self._source)

@@ -89,7 +89,8 @@ def write_prepared(
         write_shards(shards, work=work, description=f"{corpus} {view}, writing")
     _write_tfds_metadata(written, shards, manifest.step_shape, dtype)
     with freed_memory_kept():
-        manifest = dataclasses.replace(manifest, content_hash=content_hash(read_examples(Records(written, step_shape, dtype)))[0])
+        records = Records(written, step_shape, dtype, manifest.num_examples)
+        manifest = dataclasses.replace(manifest, content_hash=content_hash(read_examples(records))[0])
     write_clips(written / "clips.csv", sorted(clips, key=lambda clip: clip.clip_id))
     write_json(written / "damage.json", {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()})
     write_json(written / "manifest.json", dataclasses.asdict(manifest))

@@ -83,5 +83,5 @@ def test_a_config_that_does_not_fit_is_refused(prepared):
     ):
         with pytest.raises(ValueError, match=message):
             make_plan(small_config(**fields), prepared)
-    with pytest.raises(ValueError, match="loso needs 3 speakers"):
+    with pytest.raises(ValueError, match="loso needs at least 3 speakers"):
         make_plan(small_config(protocol__name="loso"), PreparedCorpus(prepared.clips[:16], prepared.sets, None))

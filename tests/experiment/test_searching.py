@@ -245,8 +245,8 @@ def test_a_search_that_does_not_fit_is_refused_before_anything_is_prepared(tmp_p
 def test_joining_a_search_needs_a_search_and_a_server(corpus, tmp_path):
     for fields, message in (
         ({"search__space": ()}, "nothing to search: --config.search.space is empty"),
-        ({}, "SQLite serves one; start a server"),
-        ({"search__storage": f"sqlite:///{tmp_path / 's.db'}"}, "SQLite serves one; start a server"),
+        ({}, "SQLite supports only one; start a server"),
+        ({"search__storage": f"sqlite:///{tmp_path / 's.db'}"}, "SQLite supports only one; start a server"),
     ):
         with pytest.raises(ValueError, match=message):
             join_search(small_config(tmp_path / "run", **SEARCHED | fields), corpus)

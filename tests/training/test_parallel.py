@@ -107,7 +107,7 @@ assert [parallel.pad_trials(n, trials) for n in (1, 4, 5)] == [4, 4, 8]
 try:
     parallel.make_mesh(data_shards=3)
 except ValueError as error:
-    assert "data_shards=3 does not divide the 4 devices" in str(error)
+    assert "data_shards=3 does not divide the number of devices, 4" in str(error)
 else:
     raise AssertionError("three shards of four devices")
 print("all placed")

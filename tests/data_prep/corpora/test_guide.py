@@ -67,6 +67,7 @@ def test_the_example_is_prepared(example, tmp_path):
         config.corpus.name,
         tmp_path / "EMOVO",
         label_target=config.corpus.label_target,
+        label_set=config.corpus.label_set,
         options=config.corpus.to_dict(),
         views={"audio": ("mfcc_mean", config.views.mfcc_mean.to_dict())},
         prepared_dir=tmp_path / "prepared",

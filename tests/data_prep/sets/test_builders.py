@@ -142,11 +142,10 @@ def test_what_a_prepared_set_names_is_never_imported(prepared, tmp_path, monkeyp
     """TFDS imports the module of every class that features.json names; sets are passed on between people."""
     canary = tmp_path / "canary"
     (prepared.directory / "evil.py").write_text(f"open({str(canary)!r}, 'w').close()\n")
-    for name in ("features.json", "dataset_info.json"):
-        path = prepared.directory / name
-        content = re.sub(r'("(?:pythonClassName|moduleName)": )"[^"]*"', rf'\1"{prepared.directory.name}.evil.X"', path.read_text())
-        assert "evil.X" in content
-        path.write_text(content)
+    path = prepared.directory / "features.json"
+    content = re.sub(r'("pythonClassName": )"[^"]*"', rf'\1"{prepared.directory.name}.evil.X"', path.read_text())
+    assert "evil.X" in content
+    path.write_text(content)
     monkeypatch.syspath_prepend(tmp_path)
     found = PreparedSet.open(prepared.directory)
     verify(found)
