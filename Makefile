@@ -56,17 +56,17 @@ demo: setup
 	@echo "Reports, one self-contained page a run:"; ls -1 runs/synthetic-small_*-*/report.html
 
 test: setup
-	$(BIN)/python -m pytest -m "not gpu" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gpu and not long" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not gpu" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gpu and not long" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 coverage: setup
 	$(PIP_INSTALL) coverage[toml] pytest-cov
-	$(BIN)/python -m pytest -m "not gpu" $(SIDE_BY_SIDE) --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gpu and not long" $(SIDE_BY_SIDE) --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
 # The commit before is checked out beside this one, so that both run with the same environment on the same machine.
 BEFORE ?= HEAD~1

@@ -132,6 +132,7 @@ def drawn(tmp_path_factory) -> PreparedCorpus:
     return PreparedCorpus(clips, {"video": still}, None)
 
 
+@pytest.mark.long
 def test_training_the_encoder_improves_on_leaving_it_frozen(drawn, tmp_path):
     """On faces that neither was trained on, both read from disk; the encoder starts from the same random weights in both."""
     recipe = {

@@ -23,6 +23,7 @@ def prepared(tmp_path_factory) -> PreparedCorpus:
     return small_corpus(tmp_path_factory.mktemp("prepared"), THREE)
 
 
+@pytest.mark.long
 def test_three_streams_are_trained_fused_and_evaluated(prepared, tmp_path):
     stages = (*THREE, "fused")
     experiment = small_config(tmp_path / "run", system__streams=THREE, train__stages=stages)

@@ -185,6 +185,7 @@ def test_a_stopped_run_saves_and_resumes(straight_outcome, shelf, tmp_path, numb
     assert run.outcome() == straight_outcome
 
 
+@pytest.mark.long
 def test_the_stream_feed_gives_the_numbers_of_the_resident_one(trained, shelf, tmp_path):
     resident, _ = trained("audio")
     run = DemoRun(shelf, tmp_path / "run", "audio", {"devices.feed": "stream", "protocol.baseline": False})

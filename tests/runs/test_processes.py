@@ -54,7 +54,7 @@ def assert_evaluated_by_one(sets, workdir, fields):
 
 
 @SLOW
-@pytest.mark.parametrize(("num_processes", "fields"), [(2, LATE), (4, SHORT)])
+@pytest.mark.parametrize(("num_processes", "fields"), [(2, LATE), pytest.param(4, SHORT, marks=pytest.mark.long)])
 def test_processes_give_the_predictions_of_one(num_processes, fields, sets, straight, tmp_path):
     workdir = tmp_path / "run"
     finish(start(sets, workdir, fields, num_processes=num_processes), workdir)

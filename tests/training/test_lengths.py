@@ -95,6 +95,7 @@ def test_a_step_on_a_cut_batch_equals_one_on_the_whole_batch():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *found)
 
 
+@pytest.mark.long
 def test_every_execution_gives_the_same_numbers():
     _, inputs = make_trial_inputs()
     recipe = changed(length_limits=LIMITS)

@@ -50,7 +50,7 @@ def _assert_equal(expected, module, variables, x):
         np.testing.assert_allclose(found[name], value, atol=1e-4 * np.abs(value).max(), err_msg=name)
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [pytest.param("vgg16", marks=pytest.mark.long), "vgg19"])
 def test_equals_keras_with_all_layers_at_224(name, tmp_path):
     """From uint8 RGB, the dtype of views, with Keras' own preprocessing on its side."""
     keras, model = _keras(name, classifier_activation=None)
