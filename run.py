@@ -22,7 +22,6 @@ from ml_collections import config_flags
 from avemo_jax import api
 from avemo_jax.config import Experiment, parse
 from avemo_jax.runs.preemption import Preempted
-from avemo_jax.runs.run_directory import complete
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", "configs/demo.py:audio_video", "experiment: config file of a corpus, a colon, and a system", lock_config=True
@@ -62,6 +61,8 @@ MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do with the expe
 
 def experiment_of_flags() -> Experiment:
     """Return the experiment of --config; fields that are unset (the corpus's folder) are read from its run where that exists."""
+    from avemo_jax.runs.run_directory import complete  # late: --help does not need it
+
     plain = CONFIG.value.to_dict()
     experiment = parse(plain)
     path = experiment.run_directory / "config.json"

@@ -12,12 +12,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avemo_jax.config import Experiment
-from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.degradation import Degradation
-from avemo_jax.evaluation.results import RunResults
+
+if TYPE_CHECKING:  # numpy, scipy and more, which `run.py --help` does not need
+    from avemo_jax.data.prepared import PreparedCorpus
+    from avemo_jax.degradation import Degradation
+    from avemo_jax.evaluation.results import RunResults
 
 
 def prepare(experiment: Experiment, degradation: Degradation | None = None) -> PreparedCorpus:
