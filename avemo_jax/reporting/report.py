@@ -161,7 +161,7 @@ def _findings(results: RunResults, audit: Any) -> list[dict[str, Any]]:
         {
             "finding": entry["finding"],
             "detail": entry.get("detail", ""),
-            "is_note": entry.get("severity") in ("notes", "info"),
+            "is_note": entry.get("severity") == "info",
             "allowed_by": entry.get("allowed_by", ""),
         }
         for entry in found
