@@ -40,7 +40,7 @@ def kill(process: subprocess.Popen) -> None:
 
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "support")]
     import conftest  # noqa: F401  (sets the compiler options of all tests)
     from small_experiment import small_clips, small_config
 
