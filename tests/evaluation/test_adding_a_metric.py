@@ -17,7 +17,7 @@ from avemo_jax.comparison.tables import comparison_tables
 from avemo_jax.evaluation import metrics
 from avemo_jax.evaluation.gaps import protocol_gaps
 from avemo_jax.evaluation.metrics import FromProbabilities, Metric
-from avemo_jax.evaluation.results import RunFacts, RunResults, results_schema
+from avemo_jax.evaluation.results import RunResults, results_schema
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.reporting.report import format_table
 from avemo_jax.reporting.run_tables import run_tables
@@ -50,7 +50,7 @@ def kappa(monkeypatch) -> Metric:
 
 
 def summary() -> RunResults:
-    return summarise(some_predictions(seeds=(0, 1)), RunFacts(**FACTS | {"system": "gru"}), num_resamples=50)
+    return summarise(some_predictions(seeds=(0, 1)), FACTS, num_resamples=50)
 
 
 def test_it_is_in_results_and_schema(kappa):

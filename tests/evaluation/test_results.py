@@ -5,28 +5,15 @@ import json
 
 import numpy as np
 import pytest
+from made_facts import made_facts
 
 from avemo_jax.atomic import atomic_binary_file, atomic_file, write_json
 from avemo_jax.evaluation.json_types import to_json
 from avemo_jax.evaluation.predictions import Predictions, aggregate_segments, read_predictions_csv, write_predictions_csv
-from avemo_jax.evaluation.results import RunFacts, RunResults
+from avemo_jax.evaluation.results import RunResults
 from avemo_jax.evaluation.summary import summarise
 
-FACTS = RunFacts(
-    corpus="ravdess",
-    system="gru_attention",
-    protocol="luna5",
-    label_set="ravdess8",
-    label_target="acted",
-    fold_hash="abc",
-    select="validation",
-    num_undecodable=0,
-    num_without_face=0,
-    num_params=10,
-    leaks=(),
-    seconds=1.5,
-    speaker_independent=True,
-)
+FACTS = made_facts()
 
 
 def predictions(**changes) -> Predictions:

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
+from made_facts import made_facts
 from results_schema import VALIDATOR, check_results
 
 from avemo_jax.evaluation.predictions import Predictions
@@ -15,7 +16,6 @@ from avemo_jax.evaluation.results import (
     SCHEMA_PATH,
     ProtocolGap,
     ProtocolResult,
-    RunFacts,
     RunResults,
     SearchResult,
     SettingResult,
@@ -24,21 +24,7 @@ from avemo_jax.evaluation.results import (
 )
 from avemo_jax.evaluation.summary import summarise
 
-FACTS = RunFacts(
-    corpus="ravdess",
-    system="gru_attention",
-    protocol="luna5",
-    label_set="ravdess8",
-    label_target="acted",
-    fold_hash="abc",
-    select="validation",
-    num_undecodable=0,
-    num_without_face=0,
-    num_params=10,
-    leaks=(),
-    seconds=1.5,
-    speaker_independent=True,
-)
+FACTS = made_facts()
 
 
 def predictions(part: str = "test", num_speakers: int = 4) -> Predictions:

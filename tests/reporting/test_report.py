@@ -9,29 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from html_page import Page
+from made_facts import made_facts
 
 from avemo_jax.atomic import write_json
 from avemo_jax.evaluation.predictions import Predictions, write_predictions_csv
-from avemo_jax.evaluation.results import RunFacts, RunResults
+from avemo_jax.evaluation.results import RunResults
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.reporting.attention_examples import write_attention
 from avemo_jax.reporting.report import format_table, read_results, write_report
 
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-FACTS = RunFacts(
+FACTS = made_facts(
     corpus="synthetic",
-    system="gru_attention",
     protocol="speaker_k",
-    label_set="ravdess8",
-    label_target="acted",
     fold_hash="1f" * 32,
-    select="validation",
     num_undecodable=1,
     num_without_face=3,
     num_params=987654,
-    leaks=(),
     seconds=754.2,
-    speaker_independent=True,
 )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 from compared_systems import FACTS, some_predictions
 
-from avemo_jax.evaluation.results import RunFacts, RunResults, SearchResult, SettingResult, StageResult
+from avemo_jax.evaluation.results import RunResults, SearchResult, SettingResult, StageResult
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.reporting.side_tables import side_tables
 from avemo_jax.reporting.tables import table_text
@@ -15,7 +15,7 @@ METRICS = {"uar": 0.5, "war": 0.25, "macro_f1": 0.4, "weighted_f1": 0.3, "ece": 
 
 
 def plain() -> RunResults:
-    return summarise(some_predictions(), RunFacts(**FACTS | {"system": "gru"}), num_resamples=20)
+    return summarise(some_predictions(), FACTS, num_resamples=20)
 
 
 def test_stages_and_settings_are_rows():

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from made_facts import made_facts
 
 from avemo_jax.atomic import write_json
 from avemo_jax.comparison.entries import Entry
 from avemo_jax.evaluation.predictions import Predictions, write_predictions_csv
-from avemo_jax.evaluation.results import RunFacts
 from avemo_jax.evaluation.summary import summarise
 
 CLASSES = ("neutral", "happy", "sad", "angry")
-FACTS = dict(
-    corpus="ravdess",
-    protocol="speaker_k",
-    label_set="iemocap4",
-    label_target="acted",
-    fold_hash="abc",
-    select="validation",
-    num_undecodable=0,
-    num_without_face=0,
-    num_params=10,
-    leaks=(),
-    seconds=1.5,
-    speaker_independent=True,
-)
+FACTS = made_facts(system="gru", protocol="speaker_k", label_set="iemocap4")
 NUM_SPEAKERS, NUM_CLIPS = 6, 6 * 16
 
 
@@ -61,7 +49,7 @@ def write_run(directory: Path, predictions: Predictions, system: str = "gru", **
     """What compare reads of a run's directory."""
     directory.mkdir(parents=True)
     write_predictions_csv(directory / "predictions.csv", predictions)
-    results = summarise(predictions, RunFacts(**FACTS | {"system": system} | facts), num_resamples=50)
+    results = summarise(predictions, dataclasses.replace(FACTS, **{"system": system} | facts), num_resamples=50)
     write_json(directory / "results.json", results.to_json())
     return directory
 
