@@ -11,11 +11,11 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.per_speaker import standardize_per_speaker
 from avemo_jax.data.prepared import PreparedSet
-from avemo_jax.data.rows import join_segments, rows_of_clips
+from avemo_jax.data.rows import Rows, join_segments
 
 
 @dataclasses.dataclass(frozen=True)
-class ResidentSet:
+class ResidentSet(Rows):
     """All examples of a corpus as arrays: a `Feed` in memory. N examples (segments), each of one clip; every clip has at least one.
 
     A clip that gave no example has one with masks that are all False: it is never trained on, and counts in every denominator.
@@ -27,8 +27,6 @@ class ResidentSet:
       times_s: stream -> (N, T) float32, time of each step from the start of its clip in seconds, NaN where a step is padding.
     """
 
-    clip_ids: tuple[str, ...]
-    arrays: Mapping[str, np.ndarray]
     times_s: Mapping[str, np.ndarray]
 
     @property
@@ -39,22 +37,6 @@ class ResidentSet:
     def streams(self) -> tuple[str, ...]:
         return tuple(name for name in self.arrays if f"{name}_mask" in self.arrays)
 
-    @property
-    def label(self) -> np.ndarray:
-        return self.arrays["label"]
-
-    @property
-    def clip(self) -> np.ndarray:
-        return self.arrays["clip"]
-
-    @property
-    def usable(self) -> np.ndarray:
-        return self.arrays["usable"]
-
-    @property
-    def device_bytes(self) -> int:
-        return sum(values.nbytes for values in self.arrays.values())
-
     def step_of(self, stream: str) -> tuple[tuple[int, ...], str]:
         return tuple(self.arrays[stream].shape[2:]), self.arrays[stream].dtype.name
 
@@ -64,9 +46,6 @@ class ResidentSet:
     def lengths_of(self, stream: str) -> np.ndarray:
         mask = self.arrays[f"{stream}_mask"]
         return (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1)
-
-    def examples_of(self, clip_ids: Sequence[str]) -> np.ndarray:
-        return rows_of_clips(self.clip_ids, self.clip, clip_ids)
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         return {name: self.arrays[name][rows] for stream in self.streams for name in (stream, f"{stream}_mask")}

@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedSet
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """What the feeds in memory and on disk have in common: the rows of a corpus without the steps of its streams.
+
+    Attributes:
+      clip_ids: clip of each row that `clip` points to.
+      arrays: `label` (N,) int32, `clip` (N,) int32, `usable` (N,) bool, and what else a feed keeps in memory.
+    """
+
+    clip_ids: tuple[str, ...]
+    arrays: Mapping[str, np.ndarray]
+
+    @property
+    def label(self) -> np.ndarray:
+        return self.arrays["label"]
+
+    @property
+    def clip(self) -> np.ndarray:
+        return self.arrays["clip"]
+
+    @property
+    def usable(self) -> np.ndarray:
+        return self.arrays["usable"]
+
+    @property
+    def device_bytes(self) -> int:
+        return sum(values.nbytes for values in self.arrays.values())
+
+    def examples_of(self, clip_ids: Sequence[str]) -> np.ndarray:
+        """Rows (int32) of these clips, in row order."""
+        return np.flatnonzero(np.isin(np.asarray(self.clip_ids), np.asarray(clip_ids))[self.clip]).astype(np.int32)
 
 
 def join_segments(
@@ -46,8 +80,3 @@ def join_segments(
         for stream, examples in names.items()
     }
     return ordered, rows
-
-
-def rows_of_clips(clip_ids: Sequence[str], clip: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
-    """Rows (int32) of the wanted clips, in row order; `clip` (N,) is the position in `clip_ids` of each row."""
-    return np.flatnonzero(np.isin(np.asarray(clip_ids), np.asarray(wanted))[clip]).astype(np.int32)

@@ -10,7 +10,7 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedSet, Records
 from avemo_jax.data.quiet_loading import quiet_loading
-from avemo_jax.data.rows import join_segments, rows_of_clips
+from avemo_jax.data.rows import Rows, join_segments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class _Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class StreamedSet:
+class StreamedSet(Rows):
     """The examples of a corpus, read batch by batch: a `Feed` on disk. The rows are those of a `ResidentSet` of the same prepared sets.
 
     Attributes:
@@ -35,8 +35,6 @@ class StreamedSet:
       sources: stream -> its records.
     """
 
-    clip_ids: tuple[str, ...]
-    arrays: Mapping[str, np.ndarray]
     sources: Mapping[str, _Source]
 
     @property
@@ -47,22 +45,6 @@ class StreamedSet:
     def streams(self) -> tuple[str, ...]:
         return tuple(self.sources)
 
-    @property
-    def label(self) -> np.ndarray:
-        return self.arrays["label"]
-
-    @property
-    def clip(self) -> np.ndarray:
-        return self.arrays["clip"]
-
-    @property
-    def usable(self) -> np.ndarray:
-        return self.arrays["usable"]
-
-    @property
-    def device_bytes(self) -> int:
-        return sum(values.nbytes for values in self.arrays.values())
-
     def step_of(self, stream: str) -> tuple[tuple[int, ...], str]:
         return tuple(self.sources[stream].step_shape), self.sources[stream].dtype
 
@@ -71,9 +53,6 @@ class StreamedSet:
 
     def lengths_of(self, stream: str) -> np.ndarray:
         return self.sources[stream].lengths
-
-    def examples_of(self, clip_ids: Sequence[str]) -> np.ndarray:
-        return rows_of_clips(self.clip_ids, self.clip, clip_ids)
 
     def only(self, streams: Sequence[str]) -> StreamedSet:
         sources = {stream: self.sources[stream] for stream in streams}
