@@ -79,7 +79,9 @@ def test_experiment_has_the_fields_of_base_and_streams(experiment):
     config = parse(experiment)
     found = {name: kind for name, _, kind in leaves(config) if not name.startswith("streams.")}
     assert found == {name: kind for name, _, kind in leaves(base.get_config())}
-    assert all(set(stream) == set(base.stream()) for stream in config.streams.values())
+    expected = {name: kind for name, _, kind in leaves(base.stream())}
+    for stream in config.streams.values():
+        assert {name: kind for name, _, kind in leaves(stream)} == expected
 
 
 def test_an_unknown_field_is_refused_by_name():
@@ -104,6 +106,7 @@ def test_views_have_the_parameters_and_defaults_of_their_classes():
     views = base.get_config().views
     assert set(views) == set(VIEWS)
     for name, view in VIEWS.items():
+        assert set(views[name]) == {field.name for field in dataclasses.fields(view)}, name
         if name != "table":  # needs a path
             assert view(**views[name]) == view(), name
     views.faces.detector_path = "net.onnx"  # None in the class, so a placeholder of the parameter's type

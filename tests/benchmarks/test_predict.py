@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 
 from avemo_jax import api
-from avemo_jax.config import Experiment, parse, to_plain
+from avemo_jax.config import Experiment
 from avemo_jax.config.overrides import with_fields
 from benchmarks import predict
 from benchmarks.predict import PHASES, demo_experiment, format_row, measure, predict_clips
@@ -40,7 +39,6 @@ def test_a_run_of_the_demo_predicts_clips(tmp_path):
     experiment = with_fields(demo, {"protocol.name": "holdout_50_25_25"})  # one net in place of four
     api.train(experiment)
     files = [str(path) for path in sorted((tmp_path / "corpus").rglob("*.mp4"))[:2]]
-    assert parse(json.loads(json.dumps(to_plain(experiment)))) == experiment  # as it is passed to the process that predicts
     started_s = time.time()
     first, second = predict_clips(experiment, files, started_s)
     assert set(first) == set(second) == {*PHASES, "all"}

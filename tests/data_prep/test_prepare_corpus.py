@@ -81,6 +81,7 @@ class TestStreams:
     def test_streams_cut_at_different_places_are_refused(self, tmp_path, corpus):
         with pytest.raises(ValueError, match=r"one of the streams voice .* is cut by speech and the other is not"):
             prepared(tmp_path, {"voice": ("speech_segments", {}), "face": FACES}, **corpus)
+        assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize(
         ("views", "expected"), [({"a": FACES, "b": MOUTHS}, ["video"]), ({"a": MOUTHS, "b": MFCC}, ["audio", "video"])]

@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_counts import accuracy_sums
 from scipy.stats import binom, ttest_rel
 from scipy.stats import t as student_t
 
 from avemo_jax.evaluation.metrics import war_from_confusion
 from avemo_jax.evaluation.paired import corrected_resampled_t, holm, mcnemar_exact, paired_bootstrap
-
-
-def accuracy_sums(right, total: int) -> np.ndarray:
-    return np.array([[[count, total - count], [0, 0]] for count in right])
 
 
 def right_where(*counts: int) -> tuple[np.ndarray, np.ndarray]:

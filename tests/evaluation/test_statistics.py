@@ -2,16 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_counts import accuracy_sums
 from scipy.special import expit, logit
 from scipy.stats import t as student_t
 
 from avemo_jax.evaluation.metrics import ece_from_bins, war_from_confusion
 from avemo_jax.evaluation.statistics import group_difference, speaker_bootstrap
-
-
-def accuracy_sums(right: list[int], total: int) -> np.ndarray:
-    """Confusion matrices of speakers with `total` clips of class 0 each."""
-    return np.array([[[count, total - count], [0, 0]] for count in right])
 
 
 def mean_of(sums: np.ndarray) -> np.ndarray:

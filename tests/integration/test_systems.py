@@ -59,11 +59,17 @@ OWN: dict[str, dict[str, Any]] = {
     },
     "gru_attention:fused": {"views.mfcc.sample_rate_hz": 16000},
 }
-AUDIO_VISUAL = (
-    *("contextual_temporal", "contextual_temporal:attention", "handcrafted_late_fusion"),
-    *("vgg19_lstm_attention", "image_audio_fusion", "stacking", "stacking:out_of_fold"),
-    "gru_attention:fused",
-)
+# System -> its stages.
+AUDIO_VISUAL = {
+    "contextual_temporal": ["audio", "video", "fused"],
+    "contextual_temporal:attention": ["audio", "video", "fused"],
+    "handcrafted_late_fusion": ["audio", "video", "late"],
+    "vgg19_lstm_attention": ["audio", "video", "fused"],
+    "image_audio_fusion": ["image", "video", "image+video", "audio", "fused"],
+    "stacking": ["audio", "video", "stacked"],
+    "stacking:out_of_fold": ["audio", "video", "late"],
+    "gru_attention:fused": ["audio", "video", "fused"],
+}
 
 
 def small(system: str, shelf: Path) -> Experiment:
@@ -95,10 +101,10 @@ def test_a_system_runs_through_all_of_its_stages(system, finished):
     clips = NUM_CLIPS if experiment.corpus.label_set == "ravdess8" else NUM_CLIPS - NUM_ACTORS
     results = check_results(json.loads((experiment.run_directory / "results.json").read_text()))
     assert results["num_clips"] == clips and sum(map(sum, results["confusion"]["counts"])) == clips
-    assert tuple(entry["stage"] for entry in results["stages"]) == experiment.train.stages
+    assert [entry["stage"] for entry in results["stages"]] == AUDIO_VISUAL[system]
     assert all(entry["num_params"] > 0 for entry in results["stages"])
     rows = [json.loads(line) for line in (experiment.run_directory / "metrics.jsonl").read_text().splitlines()]
-    assert {row["stage"] for row in rows} == set(experiment.train.stages) - {"late"} and not any(row["failed"] for row in rows)
+    assert {row["stage"] for row in rows} == set(AUDIO_VISUAL[system]) - {"late"} and not any(row["failed"] for row in rows)
     with (experiment.run_directory / "predictions.csv").open(newline="") as stream:
         predictions = list(csv.DictReader(stream))
     assert len({row["clip"] for row in predictions}) == len(predictions) == clips
@@ -114,7 +120,7 @@ def test_evaluate_writes_the_same_bytes(system, finished):
 
 
 @pytest.mark.parametrize("system", ["contextual_temporal", "handcrafted_late_fusion", "vgg19_lstm_attention", "stacking"])
-def test_predictions_of_new_media_equal_those_of_the_corpus(system, finished, tmp_path):
+def test_new_media_are_predicted_without_problems(system, finished, tmp_path):
     experiment = finished(system)
     film = sorted((experiment.run_directory.parent / "corpus").rglob("*.mp4"))[0]
     (predicted,) = api.predict(experiment, [str(film)], output=str(tmp_path))

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from avemo_jax.models.encoders import ENCODERS, find_encoder
 from avemo_jax.pretrained.assets import Asset, File, MissingAsset
 from avemo_jax.pretrained.layout import WeightsLayout
 from avemo_jax.pretrained.load import assets_needed, load_pretrained, weights_sha256
@@ -84,3 +85,11 @@ def test_a_file_of_ones_own(layouts, tmp_path):
 def test_an_encoder_without_published_weights_says_what_to_set(tmp_path):
     with pytest.raises(ValueError, match=r"no published weights .* set its weights to 'random', or add a layout"):
         load_pretrained((), "published", tmp_path, SHAPES)
+
+
+@pytest.mark.parametrize("encoder", [name for name in ENCODERS if find_encoder(name).weights])
+def test_tables_of_names_cover_their_networks(encoder):
+    for layout in find_encoder(encoder).weights:
+        names = layout.names()
+        assert sorted(names.values()) == sorted(flat_shapes(layout.variables()))
+        assert all(any(path.startswith(start) for path in names.values()) for start in layout.optional)

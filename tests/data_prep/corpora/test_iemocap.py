@@ -6,6 +6,7 @@ import wave
 from pathlib import Path
 
 import pytest
+from made_trees import by_id
 
 from avemo_jax.clips import Clip, read_clips, write_clips
 from data_prep.corpora import CorpusNotFound, iemocap, load_clips
@@ -63,10 +64,6 @@ def make_tree(root: Path, *, labels=LABELS, media=MEDIA) -> Path:
             stream.setframerate(16000)
             stream.writeframes(b"\0\0" * 16)
     return root
-
-
-def by_id(clips: tuple[Clip, ...]) -> dict[str, Clip]:
-    return {clip.clip_id: clip for clip in clips}
 
 
 def test_label_lines_and_nothing_else_make_clips(tmp_path):

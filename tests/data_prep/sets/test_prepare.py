@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from folders import contents
 
 from avemo_jax.clips import Clip, read_clips, write_clips
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage, verify
@@ -95,10 +96,6 @@ def prepare_tiny(
     return prepare_view(
         corpus="tiny", root=root, clips=clips, view_name=view_name, view_params=params, prepared_dir=prepared_dir, num_workers=num_workers
     )
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 def test_every_clip_is_accounted_for(corpus, tmp_path, in_process):

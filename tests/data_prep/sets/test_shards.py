@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import contents
 
 from data_prep.sets import shards
 from data_prep.sets.shards import Shard, runs_of_shards, write_shard, write_shards
@@ -27,10 +28,6 @@ def staged_clips(folder: Path, **counts: int):
 def shards_in(folder: Path, staged) -> list[Shard]:
     folder.mkdir()
     return [Shard(folder / str(index), runs) for index, runs in enumerate(runs_of_shards(staged))]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize(

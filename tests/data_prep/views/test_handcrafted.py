@@ -6,17 +6,13 @@ import librosa
 import numpy as np
 import pytest
 import scipy.signal
+from made_speech import RATE_HZ, tone
 from shared_data import shared_data
 
 from data_prep.decoding.sound import stream_audio
 from data_prep.views.handcrafted import Handcrafted, roots_of
 
-RATE_HZ = 16000
 MIDDLE = slice(10, -10)  # frames that the ends of the sound do not touch
-
-
-def tone(frequency_hz: float, duration_s: float = 1.0, amplitude: float = 0.1) -> np.ndarray:
-    return (amplitude * np.sin(2 * np.pi * frequency_hz * np.arange(round(duration_s * RATE_HZ)) / RATE_HZ)).astype(np.float32)
 
 
 def noise(duration_s: float, seed: int = 0) -> np.ndarray:

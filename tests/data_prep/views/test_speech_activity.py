@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_speech import RATE_HZ, tone
 
 from data_prep.views.speech_activity import SpeechActivity
-
-RATE_HZ = 16000
-
-
-def tone(frequency_hz: float, duration_s: float, amplitude: float = 0.1) -> np.ndarray:
-    return (amplitude * np.sin(2 * np.pi * frequency_hz * np.arange(round(duration_s * RATE_HZ)) / RATE_HZ)).astype(np.float32)
 
 
 def silence(duration_s: float) -> np.ndarray:

@@ -140,12 +140,12 @@ class TestPicture:
         np.testing.assert_array_equal(picture[:, 1, 1], np.round((np.array([1.5, 2.4, 3, 3, 2.4, 1.5]) - 0.5) * 102))
         assert (picture.reshape(-1, 3).min(axis=0) == 0).all() and (picture.reshape(-1, 3).max(axis=0) == 255).all()
 
-    def test_silence_does_notslope(self):
+    def test_silence_has_no_slope(self):
         (segment,) = segments(SpeechSegments(), np.zeros(10480, np.float32))
         assert not segment.values[..., 1:].any() and segment.has_speech is False
         np.testing.assert_array_equal(segment.values[0, :, :, 0], [[0, *[255] * 63]] * 64)  # the zeroth is the level, the others 0
 
-    def test_loudness_is_in_the_coefficients_and_not_in_theirslope(self):
+    def test_loudness_is_in_the_coefficients_and_not_in_their_slope(self):
         sound = speech_like(0.655) + np.random.default_rng(1).normal(scale=0.01, size=10480).astype(np.float32)
         (loud,), (soft,) = (segments(SpeechSegments(), sound * scale) for scale in (1.0, 0.1))
         difference = np.abs(loud.values.astype(int) - soft.values).max(axis=(0, 1, 2))

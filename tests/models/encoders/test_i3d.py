@@ -2,23 +2,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from encoder_shapes import num_params, shapes_of
 
 from avemo_jax.models.encoders.i3d.module import END_POINTS, I3D, fold_batch_norm
 
 
-def _shapes(module, *shape, dtype=jnp.float32):
-    return jax.eval_shape(module.init_with_output, jax.random.key(0), jax.ShapeDtypeStruct(shape, dtype))
-
-
-def _num_params(variables):
-    return sum(leaf.size for leaf in jax.tree.leaves(variables))
-
-
 def test_shapes_and_parameters_are_those_of_the_original():
-    features, variables = _shapes(I3D(), 2, 64, 224, 224, 3, dtype=jnp.uint8)
+    features, variables = shapes_of(I3D(), 2, 64, 224, 224, 3, dtype=jnp.uint8)
     assert features.shape == (2, 1024)
-    assert _num_params(variables["params"]) == 12_279_984
-    assert _num_params(_shapes(I3D("Logits"), 1, 8, 64, 64, 3)[1]) == 12_704_544  # all variables of the published checkpoint
+    assert num_params(variables["params"]) == 12_279_984
+    assert num_params(shapes_of(I3D("Logits"), 1, 8, 64, 64, 3)[1]) == 12_704_544  # all variables of the published checkpoint
 
 
 def test_end_points_at_the_published_size():
@@ -39,16 +32,16 @@ def test_end_points_at_the_published_size():
 
 @pytest.mark.parametrize("num_frames", [1, 7, 8, 9, 30])
 def test_windows_of_any_length_are_accepted(num_frames):
-    assert _shapes(I3D(), 2, num_frames, 64, 48, 2)[0].shape == (2, 1024)
+    assert shapes_of(I3D(), 2, num_frames, 64, 48, 2)[0].shape == (2, 1024)
 
 
 def test_wrong_inputs_are_refused_with_the_expected_ones():
     with pytest.raises(ValueError, match=r"among .*'Mixed_5c'.* got 'Mixed_6a'"):
-        _shapes(I3D("Mixed_6a"), 1, 8, 64, 64, 3)
+        shapes_of(I3D("Mixed_6a"), 1, 8, 64, 64, 3)
     for shape in ((1, 8, 64, 64, 1), (1, 8, 31, 64, 3), (8, 64, 64, 3)):
         with pytest.raises(ValueError, match=r"windows \(N, F, H, W, 3\).*resize_px"):
-            _shapes(I3D(), *shape)
-    assert _shapes(I3D("Conv3d_1a_7x7", resize_px=64), 1, 8, 16, 16, 3)[0].shape == (1, 4, 32, 32, 64)
+            shapes_of(I3D(), *shape)
+    assert shapes_of(I3D("Conv3d_1a_7x7", resize_px=64), 1, 8, 16, 16, 3)[0].shape == (1, 4, 32, 32, 64)
 
 
 def _some_variables(template):
@@ -133,7 +126,7 @@ def test_equals_torch_layer_by_layer(num_frames, channels):
     """Odd lengths reveal padding on the wrong side: 9 frames of 63 x 47 and 18 of 64 x 48."""
     torch = pytest.importorskip("torch")
     x = np.random.default_rng(1).uniform(-1, 1, (1, num_frames, 63 + channels % 3 // 2, 47, channels)).astype(np.float32)
-    variables = _some_variables(_shapes(I3D("Logits"), *x.shape)[1])
+    variables = _some_variables(shapes_of(I3D("Logits"), *x.shape)[1])
     expected = _Torch(torch, variables).end_points(x)
     ours = {"unfolded": (I3D("Logits"), variables), "folded": (I3D("Logits", folded=True), fold_batch_norm(variables))}
     for kind, (module, weights) in ours.items():
@@ -146,7 +139,7 @@ def test_equals_torch_layer_by_layer(num_frames, channels):
 def test_pictures_are_scaled_inside():
     frames = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32, 3), dtype=np.uint8)
     module = I3D("Conv3d_1a_7x7")
-    variables = _some_variables(_shapes(module, *frames.shape)[1])
+    variables = _some_variables(shapes_of(module, *frames.shape)[1])
     np.testing.assert_allclose(
         module.apply(variables, frames), module.apply(variables, frames.astype(np.float32) / 127.5 - 1), rtol=1e-5, atol=1e-5
     )

@@ -4,31 +4,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from encoder_shapes import num_params, shapes_of
 
 from avemo_jax.models.encoders import find_encoder
 from avemo_jax.models.encoders.inception_v3.module import END_POINTS, InceptionV3, fold_batch_norm
 from avemo_jax.pretrained.load import load_pretrained
 
 
-def _shapes(module, *shape, dtype=jnp.float32):
-    return jax.eval_shape(module.init_with_output, jax.random.key(0), jax.ShapeDtypeStruct(shape, dtype))
-
-
 def test_shapes_and_parameters_are_those_of_the_original():
-    features, variables = _shapes(InceptionV3(), 2, 299, 299, 3)
+    features, variables = shapes_of(InceptionV3(), 2, 299, 299, 3)
     assert features.shape == (2, 2048)
-    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 21_802_784  # Keras' number without the classes
-    assert sum(leaf.size for leaf in jax.tree.leaves(_shapes(InceptionV3("logits"), 1, 75, 75, 3)[1])) == 23_851_784
-    assert _shapes(InceptionV3("mixed10"), 1, 299, 299, 3)[0].shape == (1, 8, 8, 2048)
-    assert _shapes(InceptionV3("mixed7"), 1, 299, 299, 3, dtype=jnp.uint8)[0].shape == (1, 17, 17, 768)
-    assert _shapes(InceptionV3(), 1, 75, 75, 3)[0].shape == (1, 2048)
+    assert num_params(variables) == 21_802_784  # Keras' number without the classes
+    assert num_params(shapes_of(InceptionV3("logits"), 1, 75, 75, 3)[1]) == 23_851_784
+    assert shapes_of(InceptionV3("mixed10"), 1, 299, 299, 3)[0].shape == (1, 8, 8, 2048)
+    assert shapes_of(InceptionV3("mixed7"), 1, 299, 299, 3, dtype=jnp.uint8)[0].shape == (1, 17, 17, 768)
+    assert shapes_of(InceptionV3(), 1, 75, 75, 3)[0].shape == (1, 2048)
 
 
 def test_wrong_inputs_are_refused_with_the_expected_ones():
     with pytest.raises(ValueError, match="75 pixels at least"):
-        _shapes(InceptionV3(), 1, 48, 48, 3)
+        shapes_of(InceptionV3(), 1, 48, 48, 3)
     with pytest.raises(ValueError, match=r"among .*'mixed10'.* got 'fc'"):
-        _shapes(InceptionV3("fc"), 1, 299, 299, 3)
+        shapes_of(InceptionV3("fc"), 1, 299, 299, 3)
 
 
 def _some_variables(template):
@@ -46,7 +43,7 @@ def _some_variables(template):
 def test_folding_changes_nothing_on_a_part():
     """On the stem and first block with a small picture; the golden test compares the whole net with Keras."""
     x = jax.random.normal(jax.random.key(0), (1, 75, 75, 3))
-    variables = _some_variables(_shapes(InceptionV3("mixed0"), *x.shape)[1])
+    variables = _some_variables(shapes_of(InceptionV3("mixed0"), *x.shape)[1])
     expected = jax.jit(InceptionV3("mixed0").apply)(variables, x)
     found = jax.jit(InceptionV3("mixed0", folded=True).apply)(fold_batch_norm(variables), x)
     np.testing.assert_allclose(found, expected, atol=1e-4 * float(jnp.abs(expected).max()))
@@ -70,7 +67,7 @@ def reference(tmp_path_factory):
     model.get_layer("predictions").set_weights([kernel, rng.normal(0, 0.2, bias.shape)])
     path = tmp_path_factory.mktemp("keras") / "inception_v3.h5"
     model.save(path)
-    like = _shapes(InceptionV3("logits"), 1, 299, 299, 3)[1]
+    like = shapes_of(InceptionV3("logits"), 1, 299, 299, 3)[1]
     variables, _ = load_pretrained(find_encoder("inception_v3").weights, str(path), path.parent, like)
     names = [*END_POINTS[1:-1], "predictions"]
     return keras.Model(model.input, [model.get_layer(name).output for name in names]), variables

@@ -2,27 +2,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from encoder_shapes import num_params, shapes_of
 
 from avemo_jax.models.encoders.vgg.module import VGG16, VGG19
 
 
-def _shapes(module, *shape, dtype=jnp.uint8):
-    return jax.eval_shape(module.init_with_output, jax.random.key(0), jax.ShapeDtypeStruct(shape, dtype))
-
-
-def _num_params(variables):
-    return sum(leaf.size for leaf in jax.tree.leaves(variables))
-
-
 @pytest.mark.parametrize(("net", "whole", "convolutions"), [(VGG16, 138_357_544, 14_714_688), (VGG19, 143_667_240, 20_024_384)])
 def test_shapes_and_parameters_are_those_of_the_original(net, whole, convolutions):
-    logits, variables = _shapes(net("fc8"), 2, 224, 224, 3)
+    logits, variables = shapes_of(net("fc8"), 2, 224, 224, 3, dtype=jnp.uint8)
     assert logits.shape == (2, 1000)
-    assert _num_params(variables) == whole
-    features, variables = _shapes(net("global_avg"), 2, 48, 48, 3)
+    assert num_params(variables) == whole
+    features, variables = shapes_of(net("global_avg"), 2, 48, 48, 3, dtype=jnp.uint8)
     assert features.shape == (2, 512)
-    assert _num_params(variables) == convolutions
-    assert _shapes(net(resize_px=224), 2, 64, 64, 3)[0].shape == (2, 4096)
+    assert num_params(variables) == convolutions
+    assert shapes_of(net(resize_px=224), 2, 64, 64, 3, dtype=jnp.uint8)[0].shape == (2, 4096)
     assert net.END_POINTS[-3:] == ("fc6", "fc7", "fc8")
 
 
@@ -37,17 +30,19 @@ def test_the_network_ends_at_its_end_point():
         "pool1": (16, 20, 64),
         "conv2_1": (16, 20, 128),
     }
-    shapes = {name: _shapes(VGG16(name), 1, 224, 224, 3)[0].shape[1:] for name in ("pool5", "global_max", "flatten", "fc6")}
+    shapes = {
+        name: shapes_of(VGG16(name), 1, 224, 224, 3, dtype=jnp.uint8)[0].shape[1:] for name in ("pool5", "global_max", "flatten", "fc6")
+    }
     assert shapes == {"pool5": (7, 7, 512), "global_max": (512,), "flatten": (25088,), "fc6": (4096,)}
 
 
 def test_wrong_inputs_are_refused_with_the_expected_ones():
     with pytest.raises(ValueError, match=r"VGG16 among .*'fc7'.* got 'fc9'"):
-        _shapes(VGG16("fc9"), 1, 224, 224, 3)
+        shapes_of(VGG16("fc9"), 1, 224, 224, 3, dtype=jnp.uint8)
     with pytest.raises(ValueError, match=r"32 pixels at least, got \(1, 31, 48, 3\)"):
-        _shapes(VGG19("pool5"), 1, 31, 48, 3)
+        shapes_of(VGG19("pool5"), 1, 31, 48, 3, dtype=jnp.uint8)
     with pytest.raises(ValueError, match=r"224 px .* got \(1, 1\) positions; set resize_px=224"):
-        _shapes(VGG19(), 1, 48, 48, 3)
+        shapes_of(VGG19(), 1, 48, 48, 3, dtype=jnp.uint8)
 
 
 def _first_layer(x, **attributes):
@@ -78,7 +73,8 @@ def test_global_features_are_the_mean_and_the_maximum_over_positions():
     x = np.random.default_rng(0).normal(0, 50, (2, 64, 32, 3)).astype(np.float32)
     module = VGG16("global_max")
     variables = jax.tree.map(
-        lambda leaf: np.random.default_rng(leaf.size).normal(0, 0.05, leaf.shape).astype(np.float32), _shapes(module, *x.shape)[1]
+        lambda leaf: np.random.default_rng(leaf.size).normal(0, 0.05, leaf.shape).astype(np.float32),
+        shapes_of(module, *x.shape, dtype=jnp.uint8)[1],
     )
     found = module.apply(variables, x, method="end_points")
     np.testing.assert_allclose(found["global_avg"], np.mean(found["pool5"], axis=(1, 2)), rtol=1e-5, atol=1e-6)

@@ -1,24 +1,16 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from encoder_shapes import num_params, shapes_of
 from shared_data import shared_data
 
 from avemo_jax.models.encoders.vggish.module import END_POINTS, VGGish
 
 
-def _num_params(variables):
-    return sum(leaf.size for leaf in jax.tree.leaves(variables))
-
-
-def _shapes(module, *shape):
-    return jax.eval_shape(module.init_with_output, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
-
-
 def test_it_has_the_parameters_of_the_original():
-    features, variables = _shapes(VGGish(), 2, 96, 64)
+    features, variables = shapes_of(VGGish(), 2, 96, 64)
     assert features.shape == (2, 128)
-    assert _num_params(variables) == 72_141_184
+    assert num_params(variables) == 72_141_184
     assert set(variables["params"]) == {"conv1", "conv2", "conv3_1", "conv3_2", "conv4_1", "conv4_2", "fc1_1", "fc1_2", "fc2"}
 
 
@@ -26,18 +18,18 @@ def test_it_has_the_parameters_of_the_original():
     ("end_point", "shape"), [("conv4_2", (2, 12, 8, 512)), ("pool4", (2, 6, 4, 512)), ("global_max", (2, 512)), ("fc1_2", (2, 4096))]
 )
 def test_end_points_have_their_shapes(end_point, shape):
-    assert _shapes(VGGish(end_point), 2, 96, 64, 1)[0].shape == shape
+    assert shapes_of(VGGish(end_point), 2, 96, 64, 1)[0].shape == shape
 
 
 def test_convolutions_accept_longer_patches_and_later_end_points_refuse_them():
-    features, variables = _shapes(VGGish("global_max"), 2, 496, 64)
+    features, variables = shapes_of(VGGish("global_max"), 2, 496, 64)
     assert features.shape == (2, 512)
     # system D: 512-d in, dense 512, dense 256, 7 classes
-    assert _num_params(variables) == 4_499_712
+    assert num_params(variables) == 4_499_712
     with pytest.raises(ValueError, match=r"96 frames x 64 mel bands.*logmel_patches"):
-        _shapes(VGGish(), 2, 496, 64)
+        shapes_of(VGGish(), 2, 496, 64)
     with pytest.raises(ValueError, match=r"among .*'embedding'.* got 'fc3'"):
-        _shapes(VGGish("fc3"), 2, 96, 64)
+        shapes_of(VGGish("fc3"), 2, 96, 64)
 
 
 @pytest.mark.golden
@@ -47,7 +39,7 @@ def test_equals_torch_layer_by_layer():
     functional = torch.nn.functional
     x = np.random.default_rng(0).normal(size=(2, 96, 64)).astype(np.float32)
     rng = np.random.default_rng(1)
-    shapes = _shapes(VGGish(), 2, 96, 64)[1]["params"]
+    shapes = shapes_of(VGGish(), 2, 96, 64)[1]["params"]
 
     def fill(leaf):
         deviation = 0.1 if len(leaf.shape) == 1 else np.sqrt(2 / np.prod(leaf.shape[:-1]))
@@ -89,7 +81,7 @@ def test_post_processing_equals_numpy():
     module = VGGish("embedding_quantized")
     # all variables but the last bias are zero, so that the embeddings are these rows, without seventy million random numbers
     embedding = np.random.default_rng(0).normal(means, 0.3).astype(np.float32)
-    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), dict(_shapes(module, *patches.shape)[1]))
+    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), dict(shapes_of(module, *patches.shape)[1]))
     variables["params"]["fc2"]["bias"] = embedding
     variables["batch_stats"] = {"pca_eigen_vectors": vectors, "pca_means": means}
     found = module.apply(variables, patches, method="end_points")
@@ -107,6 +99,6 @@ def test_post_processing_equals_numpy():
 
 
 def test_the_pca_is_not_a_parameter():
-    variables = _shapes(VGGish("embedding_pca"), 1, 96, 64)[1]
-    assert _num_params(variables["params"]) == 72_141_184
+    variables = shapes_of(VGGish("embedding_pca"), 1, 96, 64)[1]
+    assert num_params(variables["params"]) == 72_141_184
     assert jax.tree.map(lambda leaf: leaf.shape, variables["batch_stats"]) == {"pca_eigen_vectors": (128, 128), "pca_means": (128,)}
