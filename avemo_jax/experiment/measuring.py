@@ -67,7 +67,7 @@ def measure_run(
     }
     results = dataclasses.replace(
         measured[own.protocol],
-        stages=summarise_stages(plan, outcomes, own_folds),
+        stages=summarise_stages(plan, outcomes, own_folds, last=predictions[own.protocol]),
         settings=summarise_settings(plan, outcome, own_folds),
         search=summarise_search(plan, run.path, own_folds),
     )
