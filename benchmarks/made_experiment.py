@@ -73,7 +73,7 @@ def plan(
     steps_of = {stream: data.step_of(stream) for stream in data.streams}
     num_steps = {stream: data.num_steps(stream) for stream in data.streams}
     return GridPlan(
-        blueprint=Blueprint(experiment, variation, labels, stages, steps_of, num_steps),
+        blueprint=Blueprint(experiment, variation, labels, steps_of, num_steps),
         grid=make_grid(experiment, variation, stages, num_folds),
         clips=clips,
         classes=classes,
