@@ -159,7 +159,7 @@ def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) ->
         select = plan.data.examples_of(plan.part_clips(stage, trial)[1])
         selected = [one.probabilities([position], [select])[0] for one in earlier]
         label, (joined,) = _clip_level(plan, select, [joiners[-1].join(selected)])
-        scores.append(score_of(label, joined, plan.blueprint.num_classes, metric))
+        scores.append(score_of(label, joined, metric))
     return LateOutcome(stage, earlier, joiners, scores)
 
 
