@@ -144,8 +144,7 @@ def every_product_flops(plan: GridPlan, stage: Stage) -> float:
         return steps.train_step(net, recipe, state.learner, state.scaler, batch, one.hyper, one.hyper.learning_rate)
 
     def predict(data, state, index):
-        variables = {"params": state.best.params, "batch_stats": state.best.batch_stats}
-        return steps.probabilities(net, recipe.streams, variables, state.scaler, data, index)
+        return steps.probabilities(net, recipe.streams, state.best.variables, state.scaler, data, index)
 
     of_step = count_products(jax.make_jaxpr(step)(data, state, inputs[0], index, mask).jaxpr)
     of_batch = count_products(jax.make_jaxpr(predict)(data, state, index).jaxpr)

@@ -83,7 +83,7 @@ def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMe
         networks = [
             TrainedNet(
                 blueprint.net(stage, fields),
-                {"params": state.best.params, "batch_stats": state.best.batch_stats},
+                state.best.variables,
                 state.scaler,
                 blueprint.recipe(stage, fields, num_clips=1).streams,
             )
