@@ -163,7 +163,7 @@ def by_student_t(difference: float, deviation: float, degrees: float) -> Differe
 
 
 def _student_t() -> Any:
-    """Import Student's t distribution; late, because scipy.stats takes half a second and only intervals need it."""
+    """Import Student's t distribution; late, because scipy.stats is slow and only intervals need it."""
     from scipy.stats import t
 
     return t

@@ -19,7 +19,7 @@ def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
     Returns:
       K indices in ascending order; repeated where fewer than K frames are distinct.
     """
-    from scipy.stats import entropy  # late, as scikit-learn below: they take seconds to import
+    from scipy.stats import entropy  # late, as scikit-learn below: their import is slow
     from skimage.exposure import is_low_contrast
 
     grays = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
