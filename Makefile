@@ -25,7 +25,7 @@ help:
 setup: $(INSTALLED)
 	@:
 
-# uv installs the lock in less than half of pip's time; where it can't be had or doesn't find a package, pip does.
+# uv installs the lock faster than pip; where it can't be had or doesn't find a package, pip does.
 # A pyenv shim may lie on the path and fail, and Debian may lack ensurepip, so each candidate is run.
 $(INSTALLED): requirements.lock
 	@set -e; \

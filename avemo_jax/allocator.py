@@ -60,7 +60,7 @@ def map_large_arrays() -> bool:
     """Let glibc map every array of a picture's size separately, for the rest of the process; return whether it supports this.
 
     By default glibc allocates such arrays on the heap after the first one has been freed. Small arrays that a view holds then fragment the
-    heap: 600 MB more for key frames of 1280 x 720.
+    heap, which costs several times the memory for key frames of large films.
     """
     return _mallopt((_M_MMAP_THRESHOLD, _LARGE_ARRAY))
 

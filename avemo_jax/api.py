@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from avemo_jax.config import Experiment
 
-if TYPE_CHECKING:  # numpy, scipy and more, which `run.py --help` does not need
+if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
     from avemo_jax.data.prepared import PreparedCorpus
     from avemo_jax.degradation import Degradation
     from avemo_jax.evaluation.results import RunResults

@@ -7,6 +7,7 @@ from typing import Literal
 
 Align = Literal["left", "right"]
 Interval = Sequence[float]  # lower and upper bound
+_PLURALS = {"class": "classes", "process": "processes", "segment of a file": "segments of files"}
 
 
 def format_percent(share: float) -> str:
@@ -63,8 +64,8 @@ def format_range(values: Iterable[int]) -> str:
 
 
 def count_of(count: int, noun: str) -> str:
-    """Format a count with its noun in the singular or plural: "1 fold", "3 folds"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    """Format a count with its noun in the singular or plural: "1 fold", "3 folds", "0 classes"."""
+    return f"{count} {noun if count == 1 else _PLURALS.get(noun, f'{noun}s')}"
 
 
 def shorten_list(names: Sequence[str], most: int = 5) -> str:

@@ -73,7 +73,7 @@ def plan(
     steps_of = {stream: data.step_of(stream) for stream in data.streams}
     num_steps = {stream: data.num_steps(stream) for stream in data.streams}
     return GridPlan(
-        blueprint=Blueprint(experiment, variation, labels, stages, steps_of, num_steps),
+        blueprint=Blueprint(experiment, variation, labels, steps_of, num_steps),
         grid=make_grid(experiment, variation, stages, num_folds),
         clips=clips,
         classes=classes,
@@ -144,8 +144,7 @@ def every_product_flops(plan: GridPlan, stage: Stage) -> float:
         return steps.train_step(net, recipe, state.learner, state.scaler, batch, one.hyper, one.hyper.learning_rate)
 
     def predict(data, state, index):
-        variables = {"params": state.best.params, "batch_stats": state.best.batch_stats}
-        return steps.probabilities(net, recipe.streams, variables, state.scaler, data, index)
+        return steps.probabilities(net, recipe.streams, state.best.variables, state.scaler, data, index)
 
     of_step = count_products(jax.make_jaxpr(step)(data, state, inputs[0], index, mask).jaxpr)
     of_batch = count_products(jax.make_jaxpr(predict)(data, state, index).jaxpr)

@@ -49,6 +49,10 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "c_audio": ("mfcc_lstm:small_corpus", ()),
     "c_image": ("image_cnn", ("streams.video.encoder_units=(4,4)",)),
+    "c_joined": (
+        "image_audio_fusion",
+        ("streams.image.encoder_units=(4,4)", "streams.video.encoder_units=(4,4)", "train.overrides=('audio:train.num_epochs=3',)"),
+    ),
     "d_stacked": ("stacking", _JOINED),
     "d_out_of_fold": ("stacking:out_of_fold", _JOINED),
     "e_fused": ("gru_attention:fused", (*_NARROW, "views.mfcc.sample_rate_hz=16000")),

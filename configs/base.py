@@ -6,7 +6,6 @@ The fields, their defaults and their meaning are defined in `avemo_jax/config` (
 from __future__ import annotations
 
 import dataclasses
-import types
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -63,8 +62,7 @@ def to_config_dict(value: Any) -> ConfigDict:
         if dataclasses.is_dataclass(content):
             config[field.name] = to_config_dict(content)
         elif content is None:
-            assert typing.get_origin(hint) is types.UnionType, f"{field.name} is None and has the type {hint}"
-            config[field.name] = placeholder(typing.get_args(hint)[0])
+            config[field.name] = placeholder(_type(hint))
         else:
             config[field.name] = ConfigDict(content) if isinstance(content, Mapping) else content
     return config
@@ -82,9 +80,9 @@ def views() -> ConfigDict:
 
 def _parameters(view: type) -> dict[str, Any]:
     """Return parameter -> default of a view; None, and a parameter without a default, become placeholders of the parameter's type."""
-    types = typing.get_type_hints(view)
+    hints = typing.get_type_hints(view)
     return {
-        name: placeholder(_type(types[name])) if default in (None, dataclasses.MISSING) else default
+        name: placeholder(_type(hints[name])) if default in (None, dataclasses.MISSING) else default
         for name, default, _ in described_fields(view)
     }
 

@@ -35,7 +35,8 @@ class LiveViews:
         for stream, view in self._views.items():
             if not hasattr(view, "segments"):
                 raise ValueError(
-                    f"the {stream} stream of this system comes from a table of its corpus (view {view.name}), which new media is not in; "
+                    f"the {stream} stream of this system is read from a table of its corpus (view {view.name}), which has no row of new "
+                    "media; "
                     "predict with a system whose views are made from media"
                 )
         lengths = {stream: view.segment_s for stream, view in self._views.items()}

@@ -25,6 +25,7 @@ def test_durations_by_hand(seconds, expected):
 def test_lists_and_counts_by_hand():
     assert text.shorten_list(["a", "b", "c"], 2) == "a, b and 1 more" and text.shorten_list(["a", "b"], 2) == "a, b"
     assert (text.count_of(1, "fold"), text.count_of(0, "fold")) == ("1 fold", "0 folds")
+    assert (text.count_of(1, "process"), text.count_of(2, "process")) == ("1 process", "2 processes")
     assert (text.format_range([4, 3, 5]), text.format_range(iter([4, 4]))) == ("3 to 5", "4")
     assert (text.shorten("abcdef", 4), text.shorten("abcd", 4)) == ("abc…", "abcd")
 

@@ -19,11 +19,10 @@ from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, read
 from avemo_jax.comparison.foreign import parse_declaration, read_foreign
 from avemo_jax.comparison.fusing import Fusion, fuse, make_meta_folds
 from avemo_jax.comparison.page import write_page
-from avemo_jax.comparison.pairs import compare_pairs, differing_clips, tested_differences
+from avemo_jax.comparison.pairs import add_holm, compare_pairs, differing_clips, tested_differences
 from avemo_jax.comparison.tables import comparison_tables
 from avemo_jax.evaluation.json_types import to_json
 from avemo_jax.evaluation.metrics import reported_metrics, tested_metrics
-from avemo_jax.evaluation.paired import holm
 from avemo_jax.evaluation.predictions import speaker_sums, write_predictions_csv
 from avemo_jax.evaluation.statistics import NUM_RESAMPLES
 from avemo_jax.evaluation.summary import pooled_with_interval
@@ -59,9 +58,9 @@ def compare(
     Raises:
       FileNotFoundError, ComparisonError, ValueError: a file cannot be read, or the systems are not on the same clips.
     """
-    entries, corpora = read_entries(runs, predictions, clip_of)
+    entries, corpus = read_entries(runs, predictions, clip_of)
     aligned, alignment = align(entries, on=on)
-    found, fusions = measure(aligned, alignment, corpora=corpora, fuse_only=fuse_only)
+    found, fusions = measure(aligned, alignment, corpus=corpus, fuse_only=fuse_only)
     folder = Path(output) if output else Path("runs") / f"compare-{_as_file_name(*(entry.name for entry in aligned))}"
     folder.mkdir(parents=True, exist_ok=True)
     tables = comparison_tables(found)
@@ -82,23 +81,23 @@ def compare(
     return found
 
 
-def read_entries(runs: Sequence[str], predictions: Sequence[str], clip_of: ClipOf) -> tuple[list[Entry], list[str]]:
-    """Read all entries, runs first, and the name of the corpus of the runs, if there are runs.
+def read_entries(runs: Sequence[str], predictions: Sequence[str], clip_of: ClipOf) -> tuple[list[Entry], str]:
+    """Return all entries, runs first, and the name of the runs' corpus, "" where there are no runs.
 
     Raises:
       ComparisonError: runs of different corpora. Else as `compare`.
     """
     entries: list[Entry] = []
     reference: Reference | None = None
-    corpora: list[str] = []
+    corpus = ""
     for text in runs:
         name, equals, folder = text.partition("=")
         entry, results = read_run(Path(folder if equals else name), name if equals else None)
-        corpora.append(results.corpus)
-        if len(set(corpora)) > 1:
-            raise ComparisonError(f"{entry.source} is of the corpus {corpora[-1]}, the runs before it of {corpora[0]}")
+        if corpus not in ("", results.corpus):
+            raise ComparisonError(f"{entry.source} is of the corpus {results.corpus}, the runs before it of {corpus}")
+        corpus = results.corpus
         if reference is None:
-            names = functools.partial(clip_of, corpora[0])
+            names = functools.partial(clip_of, corpus)
             reference = reference_of(entry, corpus=results.corpus, label_set=results.label_set, clip_of=names)
         if finding := check_order(entry.of_seed(entry.seeds[0])):
             entry = _with_note(entry, finding.sentence())
@@ -106,14 +105,14 @@ def read_entries(runs: Sequence[str], predictions: Sequence[str], clip_of: ClipO
     for text in predictions:
         entry, reference = read_foreign(parse_declaration(text), reference)
         entries.append(entry)
-    return entries, corpora[:1]
+    return entries, corpus
 
 
 def measure(
     entries: Sequence[Entry],
     alignment: Alignment,
     *,
-    corpora: Sequence[str] = (),
+    corpus: str = "",
     fuse_only: Sequence[str] = (),
     num_resamples: int = NUM_RESAMPLES,
 ) -> tuple[dict[str, Any], list[Fusion]]:
@@ -127,7 +126,7 @@ def measure(
     fusions = [fusion for members in _members(entries, fuse_only) for fusion in fuse(members, meta)]
     constant = constant_confusion(first.confusion())
     found: dict[str, Any] = {
-        "corpus": corpora[0] if corpora else "",
+        "corpus": corpus,
         "classes": list(first.classes),
         "num_clips": alignment.num_clips,
         "num_speakers": len(np.unique(first.speaker)),
@@ -141,9 +140,7 @@ def measure(
         "fusions": [_measured_fusion(fusion, entries, num_resamples) for fusion in fusions],
     }
     for metric in tested_metrics():
-        family = [against[metric.name] for fusion in found["fusions"] for against in fusion["against"]]
-        for one, adjusted in zip(family, holm([one["p"] for one in family]), strict=True):
-            one["p_holm"] = adjusted
+        add_holm([against[metric.name] for fusion in found["fusions"] for against in fusion["against"]])
     return found, fusions
 
 

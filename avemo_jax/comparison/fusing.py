@@ -59,11 +59,11 @@ def make_meta_folds(entries: Sequence[Entry]) -> MetaFolds | None:
     Returns:
       None where there are fewer than two speakers.
     """
-    data = by_clip(entries[0].of_seed(entries[0].seeds[0]))
+    own = entries[0].of_seed(entries[0].seeds[0])
+    data = by_clip(own)
     speakers = np.unique(data.speaker)
     if len(speakers) < 2:
         return None
-    own = entries[0].of_seed(entries[0].seeds[0])
     folds = np.unique(own.fold)
     shared = any(len(np.unique(own.fold[own.speaker == speaker])) > 1 for speaker in speakers)
     if entries[0].has_folds and len(folds) > 1 and not shared:

@@ -9,10 +9,10 @@ from typing import Any
 from markupsafe import Markup
 
 from avemo_jax.atomic import atomic_file
-from avemo_jax.comparison.tables import RULES, pooled
+from avemo_jax.comparison.tables import RULES
 from avemo_jax.reporting.charts import Interval, interval_chart
 from avemo_jax.reporting.pages import page_environment
-from avemo_jax.reporting.tables import Table
+from avemo_jax.reporting.tables import Table, pooled_cell
 from avemo_jax.text import shorten
 
 _MOST_CHARACTERS = 34  # of a name in the chart, beside the numbers on a phone
@@ -47,7 +47,7 @@ def _systems(found: Mapping[str, Any]) -> Markup:
 
 def _row(name: str, style: str, value: Mapping[str, Any]) -> Interval:
     low, high = (100 * end for end in value["ci95"]) if value["ci95"] else (None, None)
-    return Interval(f"{pooled(value)}  {shorten(name, _MOST_CHARACTERS)}", style, 100 * value["pooled"], low, high)
+    return Interval(f"{pooled_cell(value)}  {shorten(name, _MOST_CHARACTERS)}", style, 100 * value["pooled"], low, high)
 
 
 def _differences(pair: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,9 +31,14 @@ def compare_pairs(entries: Sequence[Entry], *, num_resamples: int = NUM_RESAMPLE
     tests: list[list[dict[str, Any]]] = [[pair[name] for pair in pairs] for name in (*names, "mcnemar")]
     tests += [[pair["folds"].get(name, {"p": None}) for pair in pairs] for name in names]
     for family in tests:
-        for one, adjusted in zip(family, holm([one["p"] for one in family]), strict=True):
-            one["p_holm"] = adjusted
+        add_holm(family)
     return pairs
+
+
+def add_holm(family: Sequence[dict[str, Any]]) -> None:
+    """Set `p_holm` of each test of a family to its `p` adjusted for their number."""
+    for one, adjusted in zip(family, holm([one["p"] for one in family]), strict=True):
+        one["p_holm"] = adjusted
 
 
 def compare_pair(first: Entry, second: Entry, *, num_resamples: int = NUM_RESAMPLES) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from avemo_jax.evaluation.metrics import Metric, primary_metrics, reported_metrics, tested_metrics
-from avemo_jax.reporting.tables import Column, Table, percent_column, text_column
-from avemo_jax.text import format_difference, format_interval, format_p_value, format_percent
+from avemo_jax.reporting.tables import Column, Table, difference_cell, percent_column, pooled_cell, text_column
+from avemo_jax.text import format_p_value, format_percent
 
 RULES = {"mean": "mean", "product": "product", "weighted_product": "weighted product", "logistic": "stacking (logistic)"}
 
@@ -22,18 +22,9 @@ def comparison_tables(found: Mapping[str, Any]) -> list[Table]:
     return tables
 
 
-def pooled(value: Mapping[str, Any]) -> str:
-    """Format a pooled metric with its interval, in percent: "61.5 [58.0, 64.9]"."""
-    return format_interval(value["pooled"], value["ci95"])
-
-
-def _difference(value: Mapping[str, Any]) -> str:
-    return format_difference(value["difference"], value["ci95"])
-
-
 def _test_columns(metric: Metric, several: bool) -> Iterator[Column]:
     """Columns of a difference, its p, and its p by Holm where there are several tests."""
-    yield Column(f"Δ {metric.title}", _difference)
+    yield Column(f"Δ {metric.title}", difference_cell)
     yield from _p_columns("p", several)
 
 
@@ -61,7 +52,7 @@ def _systems(found: Mapping[str, Any]) -> Table:
     metrics = [metric for metric in reported_metrics() if metric.tested or metric.from_confusion is None]
     rows: list[list[Any]] = []
     for entry in found["entries"]:
-        cells = [value and pooled(value) for value in (entry["metrics"].get(metric.name) for metric in metrics)]
+        cells = [value and pooled_cell(value) for value in (entry["metrics"].get(metric.name) for metric in metrics)]
         rows.append([entry["name"], *cells, entry["protocol"], "; ".join(entry["marks"]) or "none"])
     chance = [found["chance"].get(metric.name) for metric in metrics]
     rows.append(["chance", *(None if value is None else format_percent(value) for value in chance), None, None])
@@ -148,7 +139,7 @@ def _fusions(found: Mapping[str, Any]) -> Table:
         else "; only one speaker: no rule is fitted"
     )
     (uar,) = [metric for metric in tested_metrics() if metric.name == "uar"]
-    columns = [text_column("rule"), text_column("members"), *(Column(metric.title, pooled) for metric in primary_metrics())]
+    columns = [text_column("rule"), text_column("members"), *(Column(metric.title, pooled_cell) for metric in primary_metrics())]
     columns += [text_column("best member"), *_test_columns(uar, True)]
     return Table("fusions", "Late fusion", columns, rows, note)
 

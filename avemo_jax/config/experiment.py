@@ -98,7 +98,7 @@ class Protocol:
       baseline: fit the classical baseline (functionals and SVM) on the same folds and report it with every run that has sound.
       allow_leaks: findings of the leak audit that do not stop the run, e.g. ("near_duplicate_in_two_parts",); every table then lists
         them. Leaks that a protocol has by definition (random10 shares speakers between parts) are allowed by choosing that protocol.
-      near_duplicates: search the corpus for recordings that occur twice; takes 12 s for RAVDESS' 1,440 sounds on two cores, once.
+      near_duplicates: search the corpus for recordings that occur twice; fingerprints are computed once and stored.
     """
 
     name: str = "speaker_k"

@@ -10,6 +10,7 @@ from typing import Any
 
 from avemo_jax.config.experiment import Experiment
 from avemo_jax.config.parsing import nearest
+from avemo_jax.config.training import SWEPT
 
 # (dotted name, value) of each field that differs from the experiment's config.
 Changes = tuple[tuple[str, Any], ...]
@@ -75,7 +76,7 @@ def values_to_try(experiment: Experiment, name: str, texts: Sequence[str], *, wh
             f"{where} cannot try {name}; it tries fields of {', '.join(CHANGEABLE)}, except {', '.join((*_NOT_SWEPT, *_OF_THE_DATA))}"
         )
     last = name.rpartition(".")[2]
-    if name == f"train.{last}" and last in {field.name for field in dataclasses.fields(experiment.sweep)}:
+    if name == f"train.{last}" and last in SWEPT:
         raise ValueError(f"{where} names {name}, a number of the recipe: --config.sweep.{last}=(...) tries it in one program")
     return tuple(parse_value(experiment, name, text.strip()) for text in texts)
 

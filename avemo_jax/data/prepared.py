@@ -154,8 +154,8 @@ class Records:
       num_examples: number of records that the files must have together.
 
     Raises:
-      ValueError: a file lacks or cannot be opened, or records lack; in `records[index]`: the record is damaged, or no example of this
-        shape and type.
+      ValueError: a file is missing or cannot be opened, or records are missing; in `records[index]`: the record is damaged, or no
+        example of this shape and type.
     """
 
     def __init__(self, directory: Path, step_shape: Sequence[int], dtype: str, num_examples: int):
@@ -212,7 +212,7 @@ def _shards(directory: Path) -> list[Path]:
         differing = sorted({path.name for path in found} ^ {path.name for path in expected})
         raise ValueError(
             f"{directory}: expected the files {_SHARDS}NUMBER-of-{num_shards}, one for each number; {', '.join(differing)} "
-            "lacks or does not belong there: delete the folder and prepare again"
+            "is missing or does not belong there: delete the folder and prepare again"
         )
     return found
 

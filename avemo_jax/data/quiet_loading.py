@@ -1,4 +1,4 @@
-"""TensorFlow without its greetings."""
+"""Import TensorFlow with start-up logs silenced."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Hold back what is written to the process's stderr meanwhile, and show it where loading fails.
+    """Hold back what the process writes to stderr inside the context, and write it where the context raises an error.
 
-    TensorFlow's C++ part tells of instruction sets and of drivers that it does not find, before any setting of its own can stop it.
+    TensorFlow's C++ part logs instruction sets and missing drivers when it is imported, before any setting of its own can stop it.
     """
     sys.stderr.flush()
     try:

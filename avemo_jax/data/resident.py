@@ -11,7 +11,7 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.per_speaker import standardize_per_speaker
 from avemo_jax.data.prepared import PreparedSet
-from avemo_jax.data.rows import Rows, join_segments
+from avemo_jax.data.rows import Rows, join_segments, reach
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ResidentSet(Rows):
     A clip that gave no example has one with masks that are all False: it is never trained on, and counts in every denominator.
 
     Attributes:
-      clip_ids: clip of each row that `clip` points to.
+      clip_ids: the clips that `clip` points to.
       arrays: for each stream its values by its name, (N, T, ...), and `<stream>_mask` (N, T) bool; `label` (N,) int32; `clip` (N,) int32;
         `usable` (N,) bool, False where no stream has a real step.
       times_s: stream -> (N, T) float32, time of each step from the start of its clip in seconds, NaN where a step is padding.
@@ -44,8 +44,7 @@ class ResidentSet(Rows):
         return self.arrays[stream].shape[1]
 
     def lengths_of(self, stream: str) -> np.ndarray:
-        mask = self.arrays[f"{stream}_mask"]
-        return (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1)
+        return reach(self.arrays[f"{stream}_mask"])
 
     def load(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         return {name: self.arrays[name][rows] for stream in self.streams for name in (stream, f"{stream}_mask")}
@@ -126,9 +125,5 @@ def load_resident(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[st
             times[stream][row, : len(one.times_s)] = one.times_s
         arrays |= {stream: values, f"{stream}_mask": mask}
     clip = np.asarray([row for row, _ in keys], np.int32)
-    arrays |= {
-        "label": np.asarray(labels, np.int32)[clip],
-        "clip": clip,
-        "usable": np.any([arrays[f"{stream}_mask"].any(axis=1) for stream in found], axis=0),
-    }
-    return ResidentSet(tuple(clip.clip_id for clip in clips), arrays, times)
+    arrays |= {"label": np.asarray(labels, np.int32)[clip], "clip": clip}
+    return ResidentSet(tuple(clip.clip_id for clip in clips), arrays, times).only(tuple(found))

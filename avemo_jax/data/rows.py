@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ class Rows:
     """What the feeds in memory and on disk have in common: the rows of a corpus without the steps of its streams.
 
     Attributes:
-      clip_ids: clip of each row that `clip` points to.
+      clip_ids: the clips that `clip` points to.
       arrays: `label` (N,) int32, `clip` (N,) int32, `usable` (N,) bool, and what else a feed keeps in memory.
     """
 
@@ -42,6 +43,11 @@ class Rows:
     def examples_of(self, clip_ids: Sequence[str]) -> np.ndarray:
         """Rows (int32) of these clips, in row order."""
         return np.flatnonzero(np.isin(np.asarray(self.clip_ids), np.asarray(clip_ids))[self.clip]).astype(np.int32)
+
+
+def reach(mask: Any) -> Any:
+    """Return the number of steps up to the last real one, (N,) int, of masks (N, T) bool of NumPy or JAX; 0 where no step is real."""
+    return (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1, initial=0)
 
 
 def join_segments(

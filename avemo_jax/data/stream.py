@@ -10,7 +10,7 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedSet, Records
 from avemo_jax.data.quiet_loading import quiet_loading
-from avemo_jax.data.rows import Rows, join_segments
+from avemo_jax.data.rows import Rows, join_segments, reach
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class StreamedSet(Rows):
     """The examples of a corpus, read batch by batch: a `Feed` on disk. The rows are those of a `ResidentSet` of the same prepared sets.
 
     Attributes:
-      clip_ids: clip of each row that `clip` points to.
+      clip_ids: the clips that `clip` points to.
       arrays: `label` (N,) int32, `clip` (N,) int32, `usable` (N,) bool; the streams themselves stay on disk.
       sources: stream -> its records.
     """
@@ -145,13 +145,13 @@ def open_stream(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[str,
         for record, one in enumerate(prepared.examples()):
             if one.clip_id in wanted:
                 names[stream].append((one.clip_id, one.segment))
-                records[stream].append((record, len(one.values), int((one.mask * np.arange(1, len(one.mask) + 1)).max(initial=0))))
+                records[stream].append((record, len(one.values), int(reach(one.mask[None])[0])))
     keys, rows = join_segments(clips, names, sets)
     sources = {}
     for stream, prepared in sets.items():
         record_of, lengths = np.full(len(keys) + 1, -1), np.zeros(len(keys) + 1, int)
-        for row, (record, _, reach) in zip(rows[stream], records[stream], strict=True):
-            record_of[row], lengths[row] = record, reach
+        for row, (record, _, length) in zip(rows[stream], records[stream], strict=True):
+            record_of[row], lengths[row] = record, length
         manifest = prepared.manifest
         sources[stream] = _Source(
             records=prepared.records(),
@@ -163,5 +163,4 @@ def open_stream(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[str,
         )
     clip = np.asarray([row for row, _ in keys], np.int32)
     arrays = {"label": np.asarray(labels, np.int32)[clip], "clip": clip}
-    usable = np.any([source.lengths > 0 for source in sources.values()], axis=0)
-    return StreamedSet(tuple(clip.clip_id for clip in clips), arrays | {"usable": usable}, sources)
+    return StreamedSet(tuple(clip.clip_id for clip in clips), arrays, sources).only(tuple(sources))

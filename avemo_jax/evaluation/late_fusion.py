@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from avemo_jax.evaluation.metrics import confusion, metric_named
+from avemo_jax.evaluation.metrics import metric_named
 
 RULES = ("weighted_product", "logistic")
 _LEAST = 1e-7  # of a probability, before its logarithm
@@ -109,22 +109,18 @@ def rule_from_json(content: Mapping[str, Any]) -> FusionRule:
 
 
 def _best_weights(label: np.ndarray, probabilities: Sequence[np.ndarray], metric: str) -> WeightedProduct:
-    num_systems, num_classes = len(probabilities), probabilities[0].shape[1]
+    num_systems = len(probabilities)
     grid = itertools.product(range(_WEIGHT_STEPS + 1), repeat=num_systems - 1)
     candidates = [(*steps, _WEIGHT_STEPS - sum(steps)) for steps in grid if sum(steps) <= _WEIGHT_STEPS]
     candidates.sort(key=lambda steps: sum((step - _WEIGHT_STEPS / num_systems) ** 2 for step in steps))
     rules = [WeightedProduct(tuple(step / _WEIGHT_STEPS for step in steps)) for steps in candidates]
-    return max(rules, key=lambda rule: score_of(label, rule.join(probabilities), num_classes, metric))
+    return max(rules, key=lambda rule: score_of(label, rule.join(probabilities), metric))
 
 
-def score_of(label: np.ndarray, probabilities: np.ndarray, num_classes: int, metric: str) -> float:
+def score_of(label: np.ndarray, probabilities: np.ndarray, metric: str) -> float:
     """Score probabilities (N, K) by a selectable metric, higher is better: the sign of "loss" is changed."""
     chosen = metric_named(metric)
-    if chosen.from_probabilities is not None:
-        sums = chosen.sums(label, _floored(probabilities))
-    else:
-        sums = confusion(label, probabilities.argmax(axis=1), num_classes)
-    return float(chosen.score(chosen.value(sums)))
+    return float(chosen.score(chosen.value(chosen.sums(label, _floored(probabilities)))))
 
 
 def _floored(probabilities: np.ndarray) -> np.ndarray:

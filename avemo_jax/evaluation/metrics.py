@@ -93,7 +93,7 @@ def per_class(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) 
       label, predicted: (N,) int class indices.
       classes: K class names.
     """
-    from sklearn.metrics import precision_recall_fscore_support  # late: it takes a second, and most of this module needs none of it
+    from sklearn.metrics import precision_recall_fscore_support  # late: it is slow, and most of this module needs none of it
 
     values = precision_recall_fscore_support(label, predicted, labels=range(len(classes)), zero_division=0)
     occurs = np.isin(range(len(classes)), np.concatenate([label, predicted]))

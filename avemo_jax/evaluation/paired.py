@@ -44,7 +44,6 @@ def paired_bootstrap(
     metric: MetricOfSums,
     *,
     num_resamples: int = NUM_RESAMPLES,
-    level: float = 0.95,
     seed: int = 0,
 ) -> Difference:
     """Estimate the difference of a metric between two systems by resampling the same speakers for both.
@@ -55,7 +54,7 @@ def paired_bootstrap(
 
     Returns:
       The difference plus and minus Student's t of G - 1 degrees of freedom times its deviation over resamples; `p` is of the same t, so
-      the interval excludes zero where p < 1 - level. Interval and p are None where there are fewer than two speakers.
+      the interval excludes zero where p < 0.05. Interval and p are None where there are fewer than two speakers.
 
     Source: as `statistics.speaker_bootstrap`; pairing as in Efron and Tibshirani 1993, section 8.5 (one draw, both statistics).
     """
@@ -68,12 +67,10 @@ def paired_bootstrap(
         return Difference(difference, None, None)
     drawn = draw_speakers(num_speakers, num_resamples, seed)
     resamples = metric(np.tensordot(drawn, first, axes=1)) - metric(np.tensordot(drawn, second, axes=1))
-    return by_student_t(difference, speaker_deviation(resamples, num_speakers), num_speakers - 1, level)
+    return by_student_t(difference, speaker_deviation(resamples, num_speakers), num_speakers - 1)
 
 
-def corrected_resampled_t(
-    differences: Sequence[float] | np.ndarray, *, num_train: float, num_test: float, level: float = 0.95
-) -> Difference:
+def corrected_resampled_t(differences: Sequence[float] | np.ndarray, *, num_train: float, num_test: float) -> Difference:
     """Test the mean difference over folds with overlapping training parts: the variance is scaled by 1/n + num_test / num_train.
 
     Args:
@@ -95,7 +92,7 @@ def corrected_resampled_t(
     if len(values) < 2:
         return Difference(float(values[0]), None, None)
     variance = (1 / len(values) + num_test / num_train) * values.var(ddof=1)
-    return by_student_t(float(values.mean()), float(np.sqrt(variance)), len(values) - 1, level)
+    return by_student_t(float(values.mean()), float(np.sqrt(variance)), len(values) - 1)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 from avemo_jax.evaluation.json_types import Constraint, Json
 
 NUM_RESAMPLES = 2000
+_LEVEL = 0.95  # nominal coverage of every interval
 _LEAST = 1e-3  # distance from 0 and 1 that a share is clipped to before its log-odds are taken, and a positive number before its logarithm
 
 MetricOfSums = Callable[[np.ndarray], np.ndarray]  # (..., *sums) -> (...)
@@ -67,7 +68,6 @@ def speaker_bootstrap(
     *,
     scale: str = "share",
     num_resamples: int = NUM_RESAMPLES,
-    level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float] | None:
     """Estimate a bootstrap interval over speakers of a metric of sums.
@@ -81,7 +81,6 @@ def speaker_bootstrap(
       sums: (G, ...), contribution of each speaker: its confusion matrix (K, K), its calibration bins.
       metric: maps (num_resamples, ...) to (num_resamples,).
       scale: range of the metric, one of SCALES.
-      level: nominal coverage of the interval.
       seed: of the draws.
 
     Returns:
@@ -101,7 +100,7 @@ def speaker_bootstrap(
     resamples = metric(np.tensordot(draw_speakers(num_speakers, num_resamples, seed), sums, axes=1))
     if np.ptp(resamples) == 0:
         return estimate, estimate
-    reach = _student_t().ppf((1 + level) / 2, num_speakers - 1) * speaker_deviation(to_line(resamples), num_speakers)
+    reach = _student_t().ppf((1 + _LEVEL) / 2, num_speakers - 1) * speaker_deviation(to_line(resamples), num_speakers)
     centre = to_line(np.asarray(estimate))
     if scale == "error":
         centre = centre - (resamples.mean() - estimate)
@@ -127,8 +126,6 @@ def group_difference(
     metric: MetricOfSums,
     *,
     num_resamples: int = NUM_RESAMPLES,
-    level: float = 0.95,
-    seed: int = 0,
 ) -> Difference:
     """Estimate the difference of a metric between two groups of speakers, which are resampled independently.
 
@@ -148,25 +145,25 @@ def group_difference(
     if min(map(len, groups)) < 2:
         return Difference(difference, None, None)
     variances = [
-        speaker_deviation(metric(np.tensordot(draw_speakers(len(group), num_resamples, seed + index), group, axes=1)), len(group)) ** 2
+        speaker_deviation(metric(np.tensordot(draw_speakers(len(group), num_resamples, index), group, axes=1)), len(group)) ** 2
         for index, group in enumerate(groups)
     ]
     total = sum(variances)
     shares = sum(variance**2 / (len(group) - 1) for variance, group in zip(variances, groups, strict=True))
-    return by_student_t(difference, float(np.sqrt(total)), total**2 / shares if shares else 1.0, level)
+    return by_student_t(difference, float(np.sqrt(total)), total**2 / shares if shares else 1.0)
 
 
-def by_student_t(difference: float, deviation: float, degrees: float, level: float) -> Difference:
-    """Return an estimate with its interval and two-sided p by Student's t."""
+def by_student_t(difference: float, deviation: float, degrees: float) -> Difference:
+    """Return an estimate with its 95 % interval and two-sided p by Student's t."""
     if deviation == 0:  # all speakers or folds agree
         return Difference(difference, (difference, difference), 1.0 if difference == 0 else 0.0)
-    reach = float(_student_t().ppf((1 + level) / 2, degrees)) * deviation
+    reach = float(_student_t().ppf((1 + _LEVEL) / 2, degrees)) * deviation
     p = float(2 * _student_t().sf(abs(difference) / deviation, degrees))
     return Difference(difference, (difference - reach, difference + reach), p)
 
 
 def _student_t() -> Any:
-    """Import Student's t distribution; late, because scipy.stats takes half a second and only intervals need it."""
+    """Import Student's t distribution; late, because scipy.stats is slow and only intervals need it."""
     from scipy.stats import t
 
     return t

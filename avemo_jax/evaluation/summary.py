@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def summarise(
     per_speaker = _per_group(data, data.speaker)
     spread = {metric.name: _spread([one.metrics[metric.name] for one in per_speaker.values()]) for metric in primary_metrics()}
     return RunResults(
-        **{field.name: getattr(facts, field.name) for field in dataclasses.fields(RunFacts)},
+        **_fields_of(RunFacts, facts),
         num_clips=len(np.unique(data.clip)),
         metrics={
             metric.name: _summary(metric, data, [one.metrics[metric.name] for one in per_fold], num_resamples)
@@ -104,7 +105,7 @@ def summarise(
         gender_gap=_gender_gap(data, num_resamples),
         calibration=_calibration(data, validation, num_resamples),
         confusion=Confusion(classes=data.classes, counts=tuple(map(tuple, counts.tolist()))),
-        baseline=None if baseline is None else _as_baseline(baseline),
+        baseline=None if baseline is None else BaselineResult(**_fields_of(BaselineResult, baseline)),
     )
 
 
@@ -130,21 +131,18 @@ def _spread(values: Sequence[float]) -> SpeakerSpread:
     return SpeakerSpread(mean=float(np.mean(values)), std=deviation, lowest=float(min(values)), highest=float(max(values)))
 
 
-def _as_baseline(results: RunResults) -> BaselineResult:
-    return BaselineResult(**{field.name: getattr(results, field.name) for field in dataclasses.fields(BaselineResult)})
-
-
 def _calibration(data: Predictions, validation: Predictions | None, num_resamples: int) -> Calibration:
     scaled = None
     if validation is not None:
         probabilities, temperatures = scale_by_trial(data, validation)
         after = _scores(dataclasses.replace(data, probabilities=probabilities), num_resamples)
-        scaled = ScaledCalibration(**_fields(after), temperatures=temperatures)
-    return Calibration(**_fields(_scores(data, num_resamples)), scaled=scaled)
+        scaled = ScaledCalibration(**_fields_of(CalibrationScores, after), temperatures=temperatures)
+    return Calibration(**_fields_of(CalibrationScores, _scores(data, num_resamples)), scaled=scaled)
 
 
-def _fields(scores: CalibrationScores) -> dict:
-    return {field.name: getattr(scores, field.name) for field in dataclasses.fields(scores)}
+def _fields_of(kind: type, value: Any) -> dict[str, Any]:
+    """Return the fields that the dataclass `kind` has, from a value that has them all."""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
 
 
 def _scores(data: Predictions, num_resamples: int) -> CalibrationScores:

@@ -32,8 +32,7 @@ def write_attention_examples(plan: GridPlan, outcome: Outcome, path: Path, folds
     rows = rows[np.sort(first)]
     views = data.load(rows)
     batch = network_input(plan.recipe(stage, trial).streams, state.scaler, views)
-    variables = {"params": state.best.params, "batch_stats": state.best.batch_stats}
-    weights = jax.device_get(attention_weights(plan.blueprint.net(stage, trial.fields), variables, batch))
+    weights = jax.device_get(attention_weights(plan.blueprint.net(stage, trial.fields), state.best.variables, batch))
     arrays: dict[str, np.ndarray] = {}
     for stream in [name for name in stage.streams if name in weights]:
         arrays |= {f"{stream}_weights": weights[stream], f"{stream}_times_s": data.times_of(stream, rows)}

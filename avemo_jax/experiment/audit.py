@@ -7,11 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.predictions import Predictions
-from avemo_jax.experiment.encoder_weights import RANDOM
-from avemo_jax.experiment.features import sources_of
+from avemo_jax.experiment.encoder_weights import RANDOM, used_encoders
 from avemo_jax.experiment.fit_probes import plan_fits
 from avemo_jax.experiment.grid_plan import GridPlan
-from avemo_jax.experiment.networks import encoder_spec, trained_encoder
 from avemo_jax.models.encoders import find_encoder
 from avemo_jax.pretrained.load import PUBLISHED
 from avemo_jax.protocols.audit.facts import (
@@ -64,7 +62,7 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
     if plan.experiment.protocol.select == "test":
         findings.append(Finding("selected_on_test", "epochs and settings are chosen on the test part, as protocol.select asks"))
     if normalized := [name for name, stream in plan.experiment.streams_in_use.items() if stream.per_speaker]:
-        detail = f"each speaker's {' and '.join(normalized)} is z-scored with all clips of the speaker, those of the test part too"
+        detail = f"{' and '.join(normalized)} of each speaker: z-scored with all clips of the speaker, those of the test part too"
         findings.append(Finding("transductive", detail))
     return worst_first([*of_folds, *_with_severity(plan, findings)])
 
@@ -127,11 +125,7 @@ def stack_uses(plan: GridPlan) -> Iterator[StackUse]:
 
 def encoder_uses(plan: GridPlan) -> Iterator[EncoderUse]:
     """Yield every encoder with pretrained weights and the corpora that it was trained on: None for a user's file, which are unknown."""
-    experiment = plan.experiment
-    for stream in experiment.system.streams:
-        inside = trained_encoder(experiment, stream)
-        names = [source.encoder for source in sources_of(experiment, stream) if source.encoder] + ([inside.name] if inside else [])
-        for name in names:
-            weights = experiment.encoders[encoder_spec(experiment, name).name].weights
-            if weights != RANDOM:
-                yield EncoderUse(name, find_encoder(name).trained_on) if weights == PUBLISHED else EncoderUse(f"{name} ({weights})", None)
+    for name in used_encoders(plan.experiment):
+        weights = plan.experiment.encoders[name].weights
+        if weights != RANDOM:
+            yield EncoderUse(name, find_encoder(name).trained_on) if weights == PUBLISHED else EncoderUse(f"{name} ({weights})", None)

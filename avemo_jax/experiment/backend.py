@@ -34,7 +34,7 @@ def set_up_backend(experiment: Experiment, *, encodes: bool = False) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     if encodes:
         keep_freed_memory()
-    # On CPU trials run in parallel threads, and splitting small products over all cores makes the whole 1.5 times slower.
+    # On CPU trials run in parallel threads, and splitting small products over all cores makes the whole slower.
     flag = compiler_flags() if encodes else "" if convolves(experiment) else "--xla_cpu_multi_thread_eigen=false"
     if flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()

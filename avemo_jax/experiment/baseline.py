@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,32 +13,58 @@ from avemo_jax.evaluation.predictions import Predictions, aggregate_segments
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.predictions import to_predictions
 from avemo_jax.protocols.folds import Fold
-from avemo_jax.training.classical import fit_svm
+from avemo_jax.training.classical import FittedSvm, fit_svm
+
+LOG = logging.getLogger(__name__)
 
 
-def baseline_predictions(
-    plan: GridPlan, functionals: PreparedSet, folds: Sequence[Fold], *, tested: PreparedSet | None = None
-) -> Predictions:
-    """Return the predictions of SVMs on functionals, one fitted on each fold.
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """SVMs on functionals, one fitted on each fold."""
 
-    Clips without functionals get the class frequencies of the training part.
+    plan: GridPlan
+    folds: Sequence[Fold]
+    svms: Sequence[FittedSvm]
 
-    Args:
-      tested: functionals of the test parts, where they differ from those that are fitted on; default: `functionals`.
+    def predict(self, functionals: PreparedSet) -> Predictions:
+        """Return the predictions of the test parts; clips without functionals get the class frequencies of the training part.
+
+        Args:
+          functionals: of the corpus that the SVMs were fitted on, or of a degraded copy of it.
+        """
+        features, has_features = functionals_of(self.plan, functionals)
+        row_of = {clip.clip_id: row for row, clip in enumerate(self.plan.clips)}
+        results = []
+        for fold, svm in zip(self.folds, self.svms, strict=True):
+            rows = np.asarray([row_of[clip_id] for clip_id in fold.test])
+            values = np.tile(svm.class_shares, (len(rows), 1))
+            values[has_features[rows]] = svm.probabilities(features[rows][has_features[rows]])
+            results.append((fold, 0, rows, values))
+        return to_predictions(self.plan, results)
+
+
+def fit_baseline(plan: GridPlan, functionals: PreparedSet | None, folds: Sequence[Fold]) -> Baseline | None:
+    """Return the baseline fitted on each of these folds.
+
+    It is None where there is no sound, where the system is the baseline itself, and, with a warning, where it cannot be fitted.
     """
+    if functionals is None or plan.stages[-1].part == "svm":
+        return None
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
-    features, has_features = functionals_of(plan, functionals)
-    test_features, has_test_features = (features, has_features) if tested is None else functionals_of(plan, tested)
     label = np.asarray(plan.classes)
-    results = []
-    for fold in folds:
-        rows = {part: np.asarray([row_of[clip_id] for clip_id in getattr(fold, part)]) for part in ("train", "validation", "test")}
-        known = {part: index[has_features[index]] for part, index in rows.items()}
-        svm = fit_svm(features, label, train=known["train"], validation=known["validation"], num_classes=plan.blueprint.num_classes)
-        values = np.tile(svm.class_shares, (len(rows["test"]), 1))
-        values[has_test_features[rows["test"]]] = svm.probabilities(test_features[rows["test"]][has_test_features[rows["test"]]])
-        results.append((fold, 0, rows["test"], values))
-    return to_predictions(plan, results)
+    svms = []
+    try:
+        features, has_features = functionals_of(plan, functionals)
+        for fold in folds:
+            train, validation = (
+                rows[has_features[rows]]
+                for rows in (np.asarray([row_of[clip_id] for clip_id in part]) for part in (fold.train, fold.validation))
+            )
+            svms.append(fit_svm(features, label, train=train, validation=validation, num_classes=plan.blueprint.num_classes))
+    except ValueError as error:
+        LOG.warning("the classical baseline is left out: %s", error)
+        return None
+    return Baseline(plan, folds, svms)
 
 
 def functionals_of(plan: GridPlan, functionals: PreparedSet) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,6 @@ class Blueprint:
       experiment: the config.
       variation: swept or searched values, in which the trials differ.
       labels: label set.
-      stages: in order.
       steps: stream -> shape and type of one step of its features.
       num_steps: stream -> steps that every example is padded to.
     """
@@ -41,7 +40,6 @@ class Blueprint:
     experiment: Experiment
     variation: Variation
     labels: LabelSet
-    stages: tuple[Stage, ...]
     steps: Mapping[str, tuple[tuple[int, ...], str]]
     num_steps: Mapping[str, int]
     _experiments: dict[tuple[str, Changes], Experiment] = dataclasses.field(default_factory=dict, repr=False, compare=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from avemo_jax.experiment.searching import chosen_grid
 from avemo_jax.experiment.variation import variation_of
 from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedNet
 from avemo_jax.labels import label_set
-from avemo_jax.runs.run_directory import ConfigMismatch, compare_configs, read_config
+from avemo_jax.runs.run_directory import ConfigMismatch, RunDirectory, compare_configs, read_config
 from avemo_jax.training.state import TrialState
 
 
@@ -43,7 +42,7 @@ def load_ensemble(
     stored = read_config(workdir)
     if differences := compare_configs(stored, _with_stored_lengths(experiment, stored)):
         raise ConfigMismatch(f"{workdir} holds a run of another config:\n  " + "\n  ".join(differences))
-    facts = json.loads((workdir / "run.json").read_text())
+    facts = RunDirectory(workdir).read_json("run.json")
     if "num_trials" not in facts or "num_steps" not in facts:
         raise FileNotFoundError(f"training has not started in {workdir}; {again}")
     variation, stages = variation_of(experiment), stages_of(experiment)
@@ -52,7 +51,7 @@ def load_ensemble(
     num_folds = facts["num_trials"] // len(make_grid(experiment, variation, stages, 1).trials)
     grid = chosen_grid(experiment, variation, make_grid(experiment, variation, stages, num_folds), workdir)
     labels = label_set(experiment.corpus.label_set)
-    blueprint = Blueprint(experiment, variation, labels, stages, steps=steps, num_steps=facts["num_steps"])
+    blueprint = Blueprint(experiment, variation, labels, steps=steps, num_steps=facts["num_steps"])
     members = _members(blueprint, grid, workdir)
     if not members:
         raise FileNotFoundError(f"all trials of the run in {workdir} failed in their first epoch; see its metrics.jsonl, and {again}")
@@ -84,7 +83,7 @@ def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMe
         networks = [
             TrainedNet(
                 blueprint.net(stage, fields),
-                {"params": state.best.params, "batch_stats": state.best.batch_stats},
+                state.best.variables,
                 state.scaler,
                 blueprint.recipe(stage, fields, num_clips=1).streams,
             )
@@ -96,7 +95,7 @@ def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMe
 
 def _with_stored_lengths(experiment: Experiment, stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config as plain values with the training run's `segment_s`, because the network does not depend on it."""
-    given = json.loads(json.dumps(to_plain(experiment)))
+    given = to_plain(experiment)
     for name, params in given["views"].items():
         if "segment_s" in params:
             params["segment_s"] = stored.get("views", {}).get(name, params).get("segment_s")

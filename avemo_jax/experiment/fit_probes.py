@@ -36,7 +36,7 @@ def plan_fits(plan: GridPlan, prepared: PreparedCorpus) -> Iterator[FitUse]:
     for stage in plan.stages:
         if stage.part == "svm":
             features, usable = svm_features(plan, stage)
-            yield _probe_svm(plan, plan.trials[0], f"the SVM of stage {stage.name}", features, usable, plan.data.clip)
+            yield _probe_svm(plan, f"the SVM of stage {stage.name}", features, usable, plan.data.clip)
         elif stage.part != "inner":
             for trial in firsts.values():
                 use = _probe_scalers(plan, stage, trial)
@@ -44,7 +44,7 @@ def plan_fits(plan: GridPlan, prepared: PreparedCorpus) -> Iterator[FitUse]:
                     yield use
     if prepared.functionals is not None and plan.stages[-1].part != "svm":
         features, usable = functionals_of(plan, prepared.functionals)
-        yield _probe_svm(plan, plan.trials[0], "the classical baseline", features, usable, np.arange(len(plan.clips)))
+        yield _probe_svm(plan, "the classical baseline", features, usable, np.arange(len(plan.clips)))
 
 
 def late_fits(plan: GridPlan, outcome: LateOutcome) -> Iterator[FitUse]:
@@ -99,14 +99,14 @@ def _sample(data: Feed, train: np.ndarray, others: np.ndarray) -> tuple[dict[str
     return {"label": data.label[rows], "clip": data.clip[rows], "usable": data.usable[rows], **data.load(rows)}, len(train)
 
 
-def _probe_svm(plan: GridPlan, trial: Trial, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray) -> FitUse:
-    """Return the probe of an SVM: fitted on some clips of each class, with the test clips unchanged and changed.
+def _probe_svm(plan: GridPlan, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray) -> FitUse:
+    """Return the probe of an SVM of the first fold: fitted on some clips of each class, with the test clips unchanged and changed.
 
     Args:
       what: name of the fitted SVM, for the finding.
       features, usable, clip: (N, D), (N,) bool, (N,) position in plan.clips of each row.
     """
-    fold = plan.folds.folds[trial.fold]
+    fold = plan.folds.folds[plan.trials[0].fold]
     ids = np.asarray([one.clip_id for one in plan.clips])[clip]
     label = np.asarray(plan.classes)[clip]
     rows: dict[str, np.ndarray] = {}

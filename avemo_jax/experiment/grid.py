@@ -47,7 +47,7 @@ def make_grid(experiment: Experiment, variation: Variation, stages: Sequence[Sta
         num_folds=num_folds,
         seeds=experiment.train.seeds,
         hyper={name: getattr(experiment.train, name) for name in SWEPT},
-        sweep={name: variation.numbers.get(name, ()) for name in SWEPT},
+        sweep=variation.numbers,
         fields=variation.fields,
     )
     has_inner = any(stage.part == "inner" for stage in stages)

@@ -157,7 +157,6 @@ def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
             experiment,
             variation,
             labels,
-            stages,
             steps={stream: data.step_of(stream) for stream in data.streams},
             num_steps={stream: data.num_steps(stream) for stream in data.streams},
         ),
@@ -204,7 +203,7 @@ def check_experiment(experiment: Experiment) -> None:
                 "search.space searches fields of networks, and the stage 'svm' has none (it selects its C on the validation part itself); "
                 'set --config.search.space="()"'
             )
-    blueprint = Blueprint(experiment, variation, label_set(experiment.corpus.label_set), stages, {}, {})
+    blueprint = Blueprint(experiment, variation, label_set(experiment.corpus.label_set), {}, {})
     shared = {stream: sources_of(experiment, stream) for stream in experiment.system.streams}
     for stage in stages:
         for changes in tried_changes(experiment, variation):

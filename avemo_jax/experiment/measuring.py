@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from avemo_jax.evaluation.results import ProtocolResult, RunFacts, RunResults
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.experiment.attention import write_attention_examples
 from avemo_jax.experiment.audit import audit_results, write_audit
-from avemo_jax.experiment.baseline import baseline_predictions
+from avemo_jax.experiment.baseline import fit_baseline
 from avemo_jax.experiment.fit_probes import late_fits
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import LateOutcome, Outcome
@@ -26,8 +25,6 @@ from avemo_jax.protocols.audit.findings import Finding, refuse, worst_first
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.reporting.report import format_table, write_report
 from avemo_jax.runs.run_directory import RunDirectory
-
-LOG = logging.getLogger(__name__)
 
 
 def measure_run(
@@ -70,7 +67,7 @@ def measure_run(
     }
     results = dataclasses.replace(
         measured[own.protocol],
-        stages=summarise_stages(plan, outcomes, own_folds),
+        stages=summarise_stages(plan, outcomes, own_folds, last=predictions[own.protocol]),
         settings=summarise_settings(plan, outcome, own_folds),
         search=summarise_search(plan, run.path, own_folds),
     )
@@ -105,14 +102,11 @@ def _protocol_result(results: RunResults, table: FoldTable) -> ProtocolResult:
 
 def _baseline(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findings: list[Finding]) -> RunResults | None:
     """Return the classical baseline's results on the same folds; None where there is no sound, or where it cannot be fitted."""
-    if prepared.functionals is None or plan.stages[-1].part == "svm":  # the system is the baseline itself
-        return None
     started = time.perf_counter()
-    try:
-        predictions = baseline_predictions(plan, prepared.functionals, table.folds)
-    except ValueError as error:
-        LOG.warning("the classical baseline is left out: %s", error)
+    baseline = fit_baseline(plan, prepared.functionals, table.folds)
+    if prepared.functionals is None or baseline is None:
         return None
+    predictions = baseline.predict(prepared.functionals)
     facts = _facts(plan, table, findings) | {"system": "functionals_svm"}
     return summarise(predictions, RunFacts(**facts, num_params=0, seconds=time.perf_counter() - started))
 

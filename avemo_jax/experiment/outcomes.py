@@ -79,10 +79,9 @@ class NetworkOutcome:
             wanted = [index for index, position in enumerate(positions) if position in group.positions]
             if not wanted:
                 continue
-            state_of = dict(zip(group.positions, group.states, strict=True))
             size = max(len(rows[index]) for index in wanted)
             padded = [np.pad(rows[index], (0, size - len(rows[index]))).astype(np.int32) for index in wanted]
-            states = group.program.lanes([state_of[positions[index]] for index in wanted])
+            states = group.program.lanes([self.state_of[positions[index]] for index in wanted])
             lanes = group.program.predict(states, group.program.lanes(padded))
             for index, one in zip(wanted, group.program.trials(lanes, len(wanted)), strict=True):
                 found[index] = np.asarray(one)[: len(rows[index])]
@@ -160,7 +159,7 @@ def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) ->
         select = plan.data.examples_of(plan.part_clips(stage, trial)[1])
         selected = [one.probabilities([position], [select])[0] for one in earlier]
         label, (joined,) = _clip_level(plan, select, [joiners[-1].join(selected)])
-        scores.append(score_of(label, joined, plan.blueprint.num_classes, metric))
+        scores.append(score_of(label, joined, metric))
     return LateOutcome(stage, earlier, joiners, scores)
 
 

@@ -32,8 +32,8 @@ def describe_plan(
     lines = [f"plan: {count_of(len(plan.trials), 'trial')} ({product})"]
     if layout.num_shares > 1 or num_processes > 1:
         sizes = np.bincount(list(shares_of(plan.trials, layout.num_shares).values())).tolist()
-        idle = "" if num_processes <= layout.num_shares else f"; {num_processes - layout.num_shares} of them are idle"
-        lines[0] += f" in {layout.num_shares} shares of {format_range(sizes)} over {num_processes} processes{idle}"
+        idle = "" if num_processes <= layout.num_shares else f"; {num_processes - layout.num_shares} of them idle"
+        lines[0] += f" in {count_of(layout.num_shares, 'share')} of {format_range(sizes)} over {count_of(num_processes, 'process')}{idle}"
     for stage in plan.stages:
         if not is_network(stage):
             lines.append(f"  {stage.name}: fitted, no network")

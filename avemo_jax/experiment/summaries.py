@@ -15,19 +15,20 @@ from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.predictions import predict_tests
 
 
-def summarise_stages(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int]) -> tuple[StageResult, ...]:
+def summarise_stages(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int], *, last: Predictions) -> tuple[StageResult, ...]:
     """Return the metrics of each stage, with the settings selected on validation for it; () where there is only one stage.
 
     Args:
       folds: indices of the folds to include.
+      last: predictions of the test parts of these folds by the last stage.
     """
     if len(outcomes) == 1:
         return ()
-    entries = []
-    for outcome in outcomes:
-        means = _mean_of_folds(predict_tests(plan, outcome, folds=folds))
-        entries.append(StageResult(stage=outcome.stage.name, num_params=outcome.num_params, metrics=means))
-    return tuple(entries)
+    predicted = [*(predict_tests(plan, outcome, folds=folds) for outcome in outcomes[:-1]), last]
+    return tuple(
+        StageResult(stage=outcome.stage.name, num_params=outcome.num_params, metrics=_mean_of_folds(predictions))
+        for outcome, predictions in zip(outcomes, predicted, strict=True)
+    )
 
 
 def summarise_settings(plan: GridPlan, outcome: Outcome, folds: Container[int]) -> tuple[SettingResult, ...]:

@@ -1,6 +1,6 @@
 """Small convolutional encoders of images and spectrogram patches, trained from scratch.
 
-On CPU, XLA runs a convolution inside a compiled loop (`scan`, and so in an epoch that is one program) about 50 times slower than
+On CPU, XLA runs a convolution inside a compiled loop (`scan`, and so in an epoch that is one program) far slower than
 outside; a matrix product over shifted slices of the picture gives the same results and stays fast there.
 """
 

@@ -14,7 +14,6 @@ product (`recurrent_bias`) it only adds to the first, and is left out here.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -41,7 +40,7 @@ def _orthogonal_gates(num_gates: int) -> Callable[..., jax.Array]:
     return init
 
 
-def _scan_steps(step, carry, projected: jax.Array, mask: jax.Array, reverse: bool, unroll: int):
+def _scan_steps(step, carry, projected: jax.Array, mask: jax.Array, reverse: bool):
     """Scan `step(carry, x) -> carry` over axis 1 of projected (B, T, G), with an unchanged carry where mask (B, T) is False.
 
     Return the carry after the last real step and the first element of the carry after each step, (B, T, H), zero at padded steps.
@@ -54,7 +53,7 @@ def _scan_steps(step, carry, projected: jax.Array, mask: jax.Array, reverse: boo
         return after, after[0]
 
     inputs = (projected.swapaxes(0, 1), mask.swapaxes(0, 1))
-    carry, outputs = jax.lax.scan(masked_step, carry, inputs, reverse=reverse, unroll=unroll)
+    carry, outputs = jax.lax.scan(masked_step, carry, inputs, reverse=reverse)
     return carry, jnp.where(mask[:, :, None], outputs.swapaxes(0, 1), 0)
 
 
@@ -72,8 +71,8 @@ def _unfused(x: jax.Array, index: jax.Array) -> jax.Array:
     return jax.lax.platform_dependent(x, index, cpu=on_cpu, default=lambda x, index: x)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
-def gru_recurrence(projected: jax.Array, kernel: jax.Array, bias: jax.Array, mask: jax.Array, unroll: int) -> jax.Array:
+@jax.custom_vjp
+def gru_recurrence(projected: jax.Array, kernel: jax.Array, bias: jax.Array, mask: jax.Array) -> jax.Array:
     """Return the states (T, B, H) of a GRU with the reset gate after the recurrent product; a padded step repeats the state before it.
 
     It has a custom backward pass: autodiff of the scan would add a product to the kernel's gradient at every step; here the steps store
@@ -84,12 +83,11 @@ def gru_recurrence(projected: jax.Array, kernel: jax.Array, bias: jax.Array, mas
       kernel: (H, 3H), gates update, reset, candidate.
       bias: (H,), inside the candidate's reset product.
       mask: (T, B) bool.
-      unroll: steps in one iteration of the compiled loop.
     """
-    return _gru_forward(projected, kernel, bias, mask, unroll, row=_unfused)[0]
+    return _gru_forward(projected, kernel, bias, mask, row=_unfused)[0]
 
 
-def _gru_forward(projected, kernel, bias, mask, unroll, row=lambda x, index: x):
+def _gru_forward(projected, kernel, bias, mask, row=lambda x, index: x):
     units = kernel.shape[0]
 
     def step(state, inputs):
@@ -103,11 +101,11 @@ def _gru_forward(projected, kernel, bias, mask, unroll, row=lambda x, index: x):
         return after, (after, state, z, r, inner, candidate)
 
     start = jnp.zeros((projected.shape[1], units), projected.dtype)
-    _, (states, *residuals) = jax.lax.scan(step, start, (jnp.arange(len(mask)), projected, mask), unroll=unroll)
+    _, (states, *residuals) = jax.lax.scan(step, start, (jnp.arange(len(mask)), projected, mask))
     return states, (*residuals, kernel, mask)
 
 
-def _gru_backward(unroll, residuals, gradient):
+def _gru_backward(residuals, gradient):
     before, z, r, inner, candidate, kernel, mask = residuals
     units = kernel.shape[0]
 
@@ -123,7 +121,7 @@ def _gru_backward(unroll, residuals, gradient):
         return d_before, (d_recurrent, d_candidate)
 
     inputs = (gradient, before, z, r, inner, candidate, mask)
-    _, (d_recurrent, d_candidate) = jax.lax.scan(step, jnp.zeros_like(before[0]), inputs, reverse=True, unroll=unroll)
+    _, (d_recurrent, d_candidate) = jax.lax.scan(step, jnp.zeros_like(before[0]), inputs, reverse=True)
     d_projected = jnp.concatenate([d_recurrent[..., : 2 * units], d_candidate], axis=-1)
     d_kernel = jnp.einsum("tbh,tbg->hg", before, d_recurrent)
     return d_projected, d_kernel, d_recurrent[..., 2 * units :].sum((0, 1)), None
@@ -144,13 +142,11 @@ class GRU(nn.Module):
       num_units: H.
       reset_after: True: n = tanh(W x + b + r * (U h + c)), c the recurrent bias; False: n = tanh(W x + b + U (r * h)).
       reverse: run from the last real step to the first.
-      unroll: steps of the recurrence in one iteration of the compiled loop; changes speed, not results.
     """
 
     num_units: int
     reset_after: bool = True
     reverse: bool = False
-    unroll: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -164,7 +160,7 @@ class GRU(nn.Module):
             inputs = [jnp.swapaxes(x, 0, 1) @ kernel + bias, mask.T]
             if self.reverse:
                 inputs = [one[::-1] for one in inputs]
-            states = gru_recurrence(inputs[0], recurrent_kernel, recurrent_bias, inputs[1], self.unroll)
+            states = gru_recurrence(inputs[0], recurrent_kernel, recurrent_bias, inputs[1])
             last = states[-1]
             outputs = jnp.swapaxes(states[::-1] if self.reverse else states, 0, 1)
             return jnp.where(mask[:, :, None], outputs, 0), last
@@ -177,7 +173,7 @@ class GRU(nn.Module):
             return (candidate + z * (h - candidate),)
 
         zeros = jnp.zeros((x.shape[0], units), x.dtype)
-        (last,), outputs = _scan_steps(step_reset_before, (zeros,), x @ kernel + bias, mask, self.reverse, self.unroll)
+        (last,), outputs = _scan_steps(step_reset_before, (zeros,), x @ kernel + bias, mask, self.reverse)
         return outputs, last
 
 
@@ -190,12 +186,10 @@ class LSTM(nn.Module):
       num_units: H.
       activation: "tanh", or "linear", which leaves both tanh out (Keras' activation="linear": system C).
       reverse: run from the last real step to the first.
-      unroll: steps of the recurrence in one iteration of the compiled loop; changes speed, not results.
     """
 
     num_units: int
     reverse: bool = False
-    unroll: int = 1
     activation: str = "tanh"
 
     @nn.compact
@@ -213,7 +207,7 @@ class LSTM(nn.Module):
             return jax.nn.sigmoid(o) * squash(cell), cell
 
         zeros = jnp.zeros((x.shape[0], units), x.dtype)
-        (last, _), outputs = _scan_steps(step, (zeros, zeros), x @ kernel + bias, mask, self.reverse, self.unroll)
+        (last, _), outputs = _scan_steps(step, (zeros, zeros), x @ kernel + bias, mask, self.reverse)
         return outputs, last
 
 
@@ -224,7 +218,7 @@ class RecurrentStack(nn.Module):
       cell: "gru" or "lstm".
       units: H of each layer and direction.
       bidirectional: whether each layer runs in both directions, with outputs concatenated to width 2 H.
-      reset_after, unroll: see `GRU`.
+      reset_after: see `GRU`.
       activation: activation of LSTM layers, one of ACTIVATIONS; see `LSTM`.
     """
 
@@ -233,7 +227,6 @@ class RecurrentStack(nn.Module):
     bidirectional: bool = False
     reset_after: bool = True
     activation: str = "tanh"
-    unroll: int = 1
 
     @nn.compact
     def __call__(
@@ -267,5 +260,5 @@ class RecurrentStack(nn.Module):
 
     def _layer(self, name: str, num_units: int, reverse: bool) -> nn.Module:
         if self.cell == "gru":
-            return GRU(num_units, self.reset_after, reverse, self.unroll, name=name)
-        return LSTM(num_units, reverse, self.unroll, self.activation, name=name)
+            return GRU(num_units, self.reset_after, reverse, name=name)
+        return LSTM(num_units, reverse, self.activation, name=name)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 def depthwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """Return the convolution of each channel with its own kernel, with TensorFlow's padding "SAME".
 
-    It is a sum over shifted pictures: XLA's grouped convolution takes 10 to 100 times as long on CPU, above all in a compiled loop.
+    It is a sum over shifted pictures: XLA's grouped convolution takes far longer on CPU, above all in a compiled loop.
 
     Args:
       x: (N, H, W, C).

@@ -10,8 +10,9 @@ from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.config import Experiment
 from avemo_jax.identity import RULE
-from avemo_jax.protocols.audit.findings import Finding, check_allowed, format_findings, listed, mark_allowed, number_of
+from avemo_jax.protocols.audit.findings import Finding, check_allowed, format_findings, listed, mark_allowed
 from avemo_jax.protocols.audit.split_list import SplitList, SplitListError, audit_split_list, read_split_list
+from avemo_jax.text import count_of
 
 
 class Comparison(Protocol):
@@ -105,7 +106,7 @@ def _unlisted(split: SplitList, root: Path) -> list[Finding]:
     others = tuple(path.name for path in existing if path not in named and path.is_file())
     if not others:
         return []
-    detail = f"{number_of(len(others), 'file')} in the folders of the list that it does not name: {listed(others, 3)}"
+    detail = f"{count_of(len(others), 'file')} in the folders of the list that it does not name: {listed(others, 3)}"
     return [Finding("media_not_listed", detail, len(others), others)]
 
 
@@ -121,10 +122,10 @@ def _format(split: SplitList) -> str:
     used = ", ".join(f"{role} from {column!r}" for role, column in split.columns.items() if column)
     sizes = ", ".join(f"{fold.name} {len(fold.train)}/{len(fold.validation)}/{len(fold.test)}" for fold in split.folds)
     promise = "; each clip is tested once" if split.each_once else ""
-    lines = [f"{split.path}: {number_of(len(split.items), 'clip')} ({used}){promise}", f"train/validation/test: {sizes}"]
+    lines = [f"{split.path}: {count_of(len(split.items), 'clip')} ({used}){promise}", f"train/validation/test: {sizes}"]
     if split.read_from_names:
         lines.append(f"read from names: {split.read_from_names}")
     lines.append(RULE)
     for role, names in split.joined.items():
-        lines.append(f"joined spellings of {number_of(len(names), role)}: {listed([' = '.join(several) for several in names], 3)}")
+        lines.append(f"joined spellings of {count_of(len(names), role)}: {listed([' = '.join(several) for several in names], 3)}")
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
 from avemo_jax.inference.recording import RecordingPrediction, as_json, format_prediction, write_csv
+from avemo_jax.text import count_of
 
 
 def predict(
@@ -57,7 +58,7 @@ def predict(
     write_csv(output / "predictions.csv", found, ensemble.classes, rule)
     num_predicted = sum(bool(one.segments) for one in found)
     print(
-        f"{ensemble.num_members} models predicted {num_predicted} of {len(found)} files: "
+        f"{count_of(ensemble.num_members, 'model')} predicted {num_predicted} of {count_of(len(found), 'file')}: "
         f"{output / 'predictions.json'}, {output / 'predictions.csv'}"
     )
     return found

@@ -20,14 +20,13 @@ from avemo_jax.evaluation.paired import paired_bootstrap
 from avemo_jax.evaluation.predictions import Predictions, speaker_sums
 from avemo_jax.evaluation.summary import pooled_with_interval
 from avemo_jax.experiment.backend import set_up_backend
-from avemo_jax.experiment.baseline import baseline_predictions
+from avemo_jax.experiment.baseline import fit_baseline
 from avemo_jax.experiment.grid_plan import GridPlan, load_data, make_plan
 from avemo_jax.experiment.measuring import run_hashes
 from avemo_jax.experiment.outcomes import Outcome, SvmOutcome, fit_svms, svm_features
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
-from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.reporting.report import read_results, write_report
 from avemo_jax.reporting.robustness_panel import panel_table
 from avemo_jax.reporting.tables import table_text
@@ -65,8 +64,10 @@ def measure_robustness(
         run.bind(**run_hashes(plan, prepared))
         plan = with_chosen(plan, run.path)
         table, folds = plan.folds.spans()[-1]
-        clean = predict_tests(plan, _restored(plan, plan, run), folds=folds)
-        baseline = _baseline(plan, prepared.functionals, prepared.functionals, table)
+        svms = fit_svms(plan, plan.stages[-1]) if plan.stages[-1].part == "svm" else None
+        clean = predict_tests(plan, _outcome(plan, svms, run), folds=folds)
+        baseline = fit_baseline(plan, prepared.functionals, table.folds)
+        baseline_clean = None if baseline is None else baseline.predict(_functionals(prepared))
         modality_of = {
             name: prepared.sets[name].manifest.modality for name, stream in experiment.streams_in_use.items() if stream.view != _TABLE_VIEW
         }
@@ -80,24 +81,27 @@ def measure_robustness(
             LOG.info("%s ...", condition)
             corpus = prepared if condition.kind == MISSING else degraded(condition)
             worse = dataclasses.replace(plan, data=plan.data.without(condition.stream) if condition.stream else _data_of(plan, corpus))
-            predictions = predict_tests(worse, _restored(plan, worse, run), folds=folds)
-            entry = {"condition": str(condition), "kind": condition.kind, "amount": condition.amount, "stream": condition.modality}
-            entry |= {
+            predictions = predict_tests(worse, _outcome(worse, svms, run), folds=folds)
+            entry = {
+                "condition": str(condition),
+                "kind": condition.kind,
+                "amount": condition.amount,
+                "stream": condition.modality,
                 "unit": "" if condition.stream else KINDS[condition.kind][1],
                 "num_lost": _num_lost(plan, corpus, condition, modality_of),
+                **_measure(predictions, clean),
+                "baseline": None,
             }
-            measured = _measure(predictions, clean)
-            baseline_measured = None
             if baseline is not None and condition.kind != MISSING and condition.modality == "audio":
-                baseline_measured = _measure(_baseline(plan, prepared.functionals, corpus.functionals, table), baseline)
-            entries.append(entry | measured | {"baseline": baseline_measured})
+                entry["baseline"] = _measure(baseline.predict(_functionals(corpus)), baseline_clean)
+            entries.append(entry)
         results = read_results(run.path)
         facts = {
             name: to_json(getattr(results, name))
             for name in ("corpus", "system", "protocol", "speaker_independent", "fold_hash", "select", "leaks")
         }
         panel = facts | {
-            "clean": _measure(clean, None) | {"baseline": None if baseline is None else _measure(baseline, None)},
+            "clean": _measure(clean, None) | {"baseline": None if baseline_clean is None else _measure(baseline_clean, None)},
             "conditions": entries,
             "left_out": left_out,
         }
@@ -140,14 +144,17 @@ def _why_not(experiment: Experiment, condition: Degradation, modality_of: Mappin
     return ""
 
 
-def _restored(plan: GridPlan, degraded: GridPlan, run: RunDirectory) -> Outcome:
-    """Return the trained networks, or the SVMs fitted on the examples of `plan`, for prediction of the examples of `degraded`."""
-    last = plan.stages[-1]
-    if last.part != "svm":
-        return restore_last(degraded, run.path)
-    fitted: SvmOutcome = fit_svms(plan, last)
-    features, usable = svm_features(degraded, last)
-    return dataclasses.replace(fitted, features=features, usable=usable)
+def _outcome(plan: GridPlan, svms: SvmOutcome | None, run: RunDirectory) -> Outcome:
+    """Return the trained networks, or the SVMs of a classical system, for prediction of the examples of `plan`."""
+    if svms is None:
+        return restore_last(plan, run.path)
+    features, usable = svm_features(plan, svms.stage)
+    return dataclasses.replace(svms, features=features, usable=usable)
+
+
+def _functionals(prepared: PreparedCorpus) -> PreparedSet:
+    assert prepared.functionals is not None, "a baseline is fitted only where the corpus has functionals"
+    return prepared.functionals
 
 
 def _data_of(plan: GridPlan, prepared: PreparedCorpus) -> Feed:
@@ -165,19 +172,8 @@ def _num_lost(plan: GridPlan, prepared: PreparedCorpus, condition: Degradation, 
     return len({clip for damage in damaged for clip, one in damage.items() if clip in used and one.kind in (*LOST_KINDS, "no_face")})
 
 
-def _baseline(plan: GridPlan, fitted_on: PreparedSet | None, tested: PreparedSet | None, table: FoldTable) -> Predictions | None:
-    if fitted_on is None or tested is None or plan.stages[-1].part == "svm":
-        return None
-    try:
-        return baseline_predictions(plan, fitted_on, table.folds, tested=tested)
-    except ValueError as error:
-        LOG.warning("the classical baseline is left out: %s", error)
-        return None
-
-
-def _measure(predictions: Predictions | None, clean: Predictions | None) -> dict[str, Any]:
+def _measure(predictions: Predictions, clean: Predictions | None) -> dict[str, Any]:
     """Return {"metrics": {"uar": {"pooled", "ci95"}, ...}, "difference": {"uar": {"difference", "ci95", "p"}, ...}}, paired with clean."""
-    assert predictions is not None
     sums = speaker_sums(predictions)
     metrics = {metric.name: to_json(pooled_with_interval(metric, sums)) for metric in primary_metrics()}
     if clean is None:

@@ -34,13 +34,14 @@ def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes
         run.check_predictions()
         with run.phase("plan"):
             plan = make_plan(experiment, prepared)
-            run.bind(**run_hashes(plan, prepared))
+            hashes = run_hashes(plan, prepared)
+            run.bind(**hashes)
             findings = audit(plan, prepared)
             write_audit(run, findings)
             refuse(findings)
         processes.barrier("opened")
         try:
-            plan = search(plan, run, run_hashes(plan, prepared))
+            plan = search(plan, run, hashes)
             outcomes = train_stages(plan, run, processes)
         finally:
             run.write_run_json()
@@ -52,5 +53,6 @@ def _follow(experiment: Experiment, prepared: PreparedCorpus, processes: Process
     processes.barrier("opened")
     run = follow_run(experiment.run_directory, experiment)
     plan = make_plan(experiment, prepared)
-    run.check(**run_hashes(plan, prepared))
-    train_stages(search(plan, run, run_hashes(plan, prepared)), run, processes)
+    hashes = run_hashes(plan, prepared)
+    run.check(**hashes)
+    train_stages(search(plan, run, hashes), run, processes)

@@ -1,4 +1,4 @@
-"""Weights out of the files that Keras writes, without Keras: legacy HDF5, `.weights.h5` and `.keras`.
+"""Read weights from the files that Keras writes, without Keras: legacy HDF5, `.weights.h5` and `.keras`.
 
 Nothing in them is executed or unpickled: of an HDF5 file only plain arrays of numbers and plain strings are read, of a `.keras` archive
 its array file and its JSON.
@@ -42,12 +42,12 @@ _KERAS_1_NAMES = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "ru
 
 @dataclasses.dataclass(frozen=True)
 class KerasWeights:
-    """What a Keras file holds.
+    """The content of a Keras file.
 
     Attributes:
       arrays: "layer/weight" -> array as stored, in the order of the layers where the file has one. Layers in a layer add their names:
         "inner/conv2d_1/kernel".
-      layers: names of the model's own layers in its order, those without weights included; None where the file does not say
+      layers: names of the model's own layers in its order, those without weights included; None where the file has none
         (`.weights.h5`).
     """
 
@@ -56,10 +56,10 @@ class KerasWeights:
 
 
 def read_keras(path: Path, largest_bytes: int = _LARGEST_BYTES) -> KerasWeights:
-    """Read the weights of a Keras file, of whichever of its formats.
+    """Read the weights of a Keras file in any of its formats.
 
-    - Legacy HDF5, a model's (`model_weights`) or its weights' alone: names as the file has them, without the name scope and ":0"; those
-      of Keras 1 ("conv1_W") are told as later ones have them ("kernel").
+    - Legacy HDF5, a model's (`model_weights`) or its weights' alone: names as in the file, without the name scope and ":0"; those of
+      Keras 1 ("conv1_W") become those of later versions ("kernel").
     - `.keras`: arrays are numbered in groups named for kinds of layers; layers are resolved by `config.json`.
     - `.weights.h5`: the same groups without that file. Layers have the names that Keras since 3.6 stores beside the arrays, else those
       of the groups ("conv2d_1": the second convolution of this model). A batch norm of three arrays is taken to lack gamma.
@@ -73,7 +73,7 @@ def read_keras(path: Path, largest_bytes: int = _LARGEST_BYTES) -> KerasWeights:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is no Keras file, is damaged, or holds anything but plain numbers in groups.
+      ValueError: it is no Keras file, is damaged, or contains anything but plain numbers in groups.
     """
     import h5py
 

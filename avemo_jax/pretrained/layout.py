@@ -40,7 +40,7 @@ class WeightsLayout:
     optional: tuple[str, ...] = ()
 
 
-@functools.cache  # tracing I3D takes half a second; the result is read only
+@functools.cache  # tracing a large network is slow; the result is read only
 def variables_of(module: nn.Module, *shape: int) -> Mapping[str, Any]:
     """Shapes of a module's variables for a float32 input of that shape, without computing anything."""
     return jax.eval_shape(module.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))

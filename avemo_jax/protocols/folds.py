@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from avemo_jax.clips import Clip
 from avemo_jax.identity import first_spellings
@@ -131,8 +131,9 @@ def check_folds(table: FoldTable, clips: Sequence[Clip]) -> None:
         is in no part; a clip is tested never or twice although the protocol tests each once. The message names them.
     """
     by_id = {clip.clip_id: clip for clip in clips}
+    groups_of = {attribute: _groups_of(attribute, by_id) for second in PARTS[1:] for attribute in _separated(table, second)}
     for fold in table.folds:
-        _check_fold(table, fold, by_id)
+        _check_fold(table, fold, groups_of, by_id.keys())
     tested = Counter(clip_id for fold in table.folds for clip_id in fold.test)
     if table.each_clip_once:
         never = sorted(by_id.keys() - tested.keys())
@@ -142,24 +143,39 @@ def check_folds(table: FoldTable, clips: Sequence[Clip]) -> None:
                 raise LeakError(f"protocol {table.protocol} tests each clip once, but these are {what}: {shorten_list(names, _NUM_NAMED)}")
 
 
-def _check_fold(table: FoldTable, fold: Fold, by_id: dict[str, Clip]) -> None:
+def _separated(table: FoldTable, second: str) -> tuple[str, ...]:
+    """Return the attributes that the part `second` of a fold shares with no part before it."""
+    groups_by = table.groups_by if second == "test" or not table.validation_by else table.validation_by
+    # A session protocol separates speakers too.
+    return {"": (), "session": ("session", "speaker")}.get(groups_by, (groups_by,))
+
+
+def _groups_of(attribute: str, by_id: Mapping[str, Clip]) -> dict[str, str]:
+    """Return clip id -> its group, all spellings of a group as the first one."""
+    known = first_spellings(clip.group(attribute) for clip in by_id.values())
+    return {clip_id: known.get(clip.group(attribute), "") for clip_id, clip in by_id.items()}
+
+
+def _check_fold(table: FoldTable, fold: Fold, groups_of: Mapping[str, Mapping[str, str]], clip_ids: Set[str]) -> None:
+    """Check one fold.
+
+    Args:
+      groups_of: attribute -> clip id -> group, for the attributes that the protocol separates.
+      clip_ids: of the corpus.
+    """
     where = f"protocol {table.protocol}, {fold.name}"
     parts = {part: set(getattr(fold, part)) for part in PARTS}
     for part, ids in parts.items():
         if not ids:
             raise LeakError(f"{where}: the {part} part is empty; use fewer folds or another protocol")
-        if unknown := sorted(ids - by_id.keys()):
+        if unknown := sorted(ids - clip_ids):
             raise LeakError(f"{where}: the {part} part names clips that the corpus does not have: {shorten_list(unknown, _NUM_NAMED)}")
-    if left_out := sorted(by_id.keys() - set().union(*parts.values())):
+    if left_out := sorted(clip_ids - set().union(*parts.values())):
         raise LeakError(f"{where}: clips in no part: {shorten_list(left_out, _NUM_NAMED)}")
-    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+    for first, second in itertools.combinations(PARTS, 2):
         if shared := sorted(parts[first] & parts[second]):
             raise LeakError(f"{where}: clips in both the {first} and the {second} part: {shorten_list(shared, _NUM_NAMED)}")
-        groups_by = table.groups_by if second == "test" or not table.validation_by else table.validation_by
-        # A session protocol separates speakers too.
-        for attribute in {"": (), "session": ("session", "speaker")}.get(groups_by, (groups_by,)):
-            known = first_spellings(clip.group(attribute) for clip in by_id.values())
-            group_of = {clip_id: known.get(clip.group(attribute), "") for clip_id, clip in by_id.items()}
-            groups = [{group_of[clip_id] for clip_id in parts[part]} for part in (first, second)]
+        for attribute in _separated(table, second):
+            groups = [{groups_of[attribute][clip_id] for clip_id in parts[part]} for part in (first, second)]
             if shared := sorted(groups[0] & groups[1], key=named.natural_order):
                 raise LeakError(f"{where}: {attribute}s in both the {first} and the {second} part: {shorten_list(shared, _NUM_NAMED)}")

@@ -74,7 +74,7 @@ def _divided(
             f"{wanted_by}: {num_parts} parts that share no {_groups_by(table)} are needed, and there are {num_groups} "
             f"{_groups_by(table)}s; use fewer parts or a protocol other than {table.protocol}"
         )
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # imported here, because it takes a second
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # imported late, because it is slow
 
     try:
         if num_groups is None:

@@ -25,7 +25,7 @@ class NamedFolds:
       name: of the protocol in configs.
       groups_by: kind of the groups: "speaker", "session", "sentence", or an attribute such as "usage" (`Clip.group`).
       test: groups of the test part, one tuple a fold.
-      validation: groups of the validation part, one tuple a fold; None if none were published (`folds` then states the rule).
+      validation: groups of the validation part, one tuple a fold; None if none were published (`rules.make_folds` then holds groups out).
       note: source and peculiarities.
       validation_by: attribute of which every fifth value, in natural order, is held out of the training groups for validation, because
         too few groups are left to hold out a whole one; "" if the validation part has its own groups.

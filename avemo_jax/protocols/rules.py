@@ -210,7 +210,7 @@ def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: 
             f"protocol {name} needs at least 3 folds, because train, validation and test have different speakers, and at most as many as "
             f"speakers: got num_folds={num_folds} and {len(genders)} speakers; set --config.protocol.num_folds"
         )
-    from sklearn.model_selection import StratifiedGroupKFold  # imported late, because it takes a second and few protocols use it
+    from sklearn.model_selection import StratifiedGroupKFold  # imported late, because it is slow and few protocols use it
 
     # One stratum for each pair of label and gender balances both.
     strata = [f"{label}-{clip.gender}" for label, clip in zip(labels, clips, strict=True)]

@@ -175,7 +175,7 @@ def reliability_chart(diagrams: Sequence[tuple[str, Sequence[ReliabilityBin]]], 
 
 
 def _style(more: Mapping[str, Any] = MappingProxyType({})) -> AbstractContextManager[None]:
-    """Set our style, independent of any matplotlibrc. matplotlib is imported late, here and below: few modes draw, and it takes 0.5 s."""
+    """Set our style, independent of any matplotlibrc. matplotlib is imported late, here and below: few modes draw, and it is slow."""
     from matplotlib.style import context
 
     return context(["default", {**_SETTINGS, **dict(more)}])

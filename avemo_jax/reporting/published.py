@@ -54,7 +54,6 @@ def _of(document: str, corpus: str, protocol: str, values: Mapping[str, float], 
 
 _A2, _A1 = "contextual_temporal", "handcrafted_late_fusion"
 _B = "vgg19_lstm_attention"
-_D = "stacking"
 _B_ALL = f"{_B},{_B}_segments"
 
 # The documents' own numbers.

@@ -28,7 +28,7 @@ from avemo_jax.reporting.robustness_panel import panel_charts, panel_table
 from avemo_jax.reporting.run_tables import published_intervals, published_metric, results_table, run_tables, systems_of
 from avemo_jax.reporting.side_tables import side_tables
 from avemo_jax.reporting.tables import table_text, write_tables
-from avemo_jax.text import count_of, format_percent
+from avemo_jax.text import count_of, format_mean, format_percent
 
 
 def write_report(run_directory: Path) -> Path:
@@ -122,8 +122,8 @@ def seeds_line(results: RunResults) -> str | None:
     if len(values) < 2:
         return None
     return (
-        f"UAR over {len(values)} seeds (each a mean of folds): {format_percent(float(np.mean(values)))} ± "
-        f"{format_percent(float(np.std(values, ddof=1)))}, {format_percent(min(values))} to {format_percent(max(values))}"
+        f"UAR over {len(values)} seeds (each a mean of folds): {format_mean(float(np.mean(values)), float(np.std(values, ddof=1)))}, "
+        f"{format_percent(min(values))} to {format_percent(max(values))}"
     )
 
 

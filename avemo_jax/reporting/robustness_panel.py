@@ -9,8 +9,7 @@ import numpy as np
 
 from avemo_jax.evaluation.metrics import primary_metrics
 from avemo_jax.reporting.charts import Line, line_chart
-from avemo_jax.reporting.tables import Column, Table, text_column
-from avemo_jax.text import format_difference, format_interval
+from avemo_jax.reporting.tables import Column, Table, difference_cell, pooled_cell, text_column
 
 _TITLES = {
     "noise": "white noise",
@@ -33,8 +32,8 @@ def panel_table(panel: Mapping[str, Any]) -> Table:
     rows = [row("clean", panel["clean"], 0), *(row(entry["condition"], entry, entry["num_lost"]) for entry in panel["conditions"])]
     columns = [text_column("condition")]
     for metric in metrics:
-        columns += [Column(metric.title, _pooled), Column(f"Δ {metric.title}", _difference)]
-    columns += [Column(f"baseline {metrics[0].title}", _pooled), Column("clips lost")]
+        columns += [Column(metric.title, pooled_cell), Column(f"Δ {metric.title}", difference_cell)]
+    columns += [Column(f"baseline {metrics[0].title}", pooled_cell), Column("clips lost")]
     left_out = "; ".join(f"{one['condition']} left out: {one['reason']}" for one in panel["left_out"])
     note = (
         f"the checkpoints of {panel['system']} on {panel['corpus']}, protocol {panel['protocol']}, in %: pooled [95 % interval over "
@@ -75,11 +74,3 @@ def _line(name: str, style: str, amounts: list[float], entries: list[Any]) -> Li
     bounds = [value["ci95"] or [value["pooled"]] * 2 for value in values]
     y, low, high = (100 * np.array(one) for one in ([value["pooled"] for value in values], *zip(*bounds, strict=True)))
     return Line(name, style, np.array(amounts), y, low, high)
-
-
-def _pooled(value: Mapping[str, Any]) -> str:
-    return format_interval(value["pooled"], value["ci95"])
-
-
-def _difference(value: Mapping[str, Any]) -> str:
-    return format_difference(value["difference"], value["ci95"])

@@ -1,17 +1,17 @@
-"""`Table`: columns and rows, rendered as terminal text, HTML, CSV, LaTeX and Markdown with the same cells everywhere."""
+"""`Table`: columns and rows, rendered as terminal text, HTML, CSV and LaTeX with the same cells everywhere."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from avemo_jax.atomic import atomic_file
-from avemo_jax.text import Align, align_columns, format_percent
+from avemo_jax.text import Align, align_columns, format_difference, format_interval, format_percent
 
 # Characters with a meaning in LaTeX, and characters that LaTeX writes as commands.
 _LATEX = str.maketrans(
@@ -52,6 +52,16 @@ def text_column(title: str) -> Column:
 def percent_column(title: str) -> Column:
     """Return a column of shares, shown in percent."""
     return Column(title, format_percent)
+
+
+def pooled_cell(value: Mapping[str, Any]) -> str:
+    """Format a pooled metric {"pooled", "ci95"} with its interval, in percent: "61.5 [58.0, 64.9]"."""
+    return format_interval(value["pooled"], value["ci95"])
+
+
+def difference_cell(value: Mapping[str, Any]) -> str:
+    """Format a difference {"difference", "ci95"} with its interval, in points: "+3.4 [-0.2, +7.0]"."""
+    return format_difference(value["difference"], value["ci95"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,17 +148,6 @@ def table_latex(table: Table) -> str:
     text = frame.to_latex(index=False, escape=False, **layout)
     size = next((size for least, size in _SIZES if sum(widths) > least), "")
     return text.replace(r"\begin{tabular}", size + r"\begin{tabular}")
-
-
-def table_markdown(table: Table) -> str:
-    """Render as a Markdown table, with the note as a paragraph below it."""
-
-    def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    rule = line(":--" if column.align == "left" else "--:" for column in table.columns)
-    note = ["", as_sentence(table.note)] if table.note else []
-    return "\n".join([line(table.header), rule, *map(line, table.cells), *note]) + "\n"
 
 
 def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:

@@ -46,7 +46,7 @@ def listen() -> Iterator[StopRequest]:
 
     try:
         previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # only the main thread may set signal handlers; a handlebook server runs code in another one
+    except ValueError:  # only the main thread may set signal handlers; a notebook server runs code in another one
         yield request
         return
     try:

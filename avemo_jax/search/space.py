@@ -77,7 +77,10 @@ def parse_space(
             raise ValueError(f"search.space names {name!r}; expected one of {tuple(numbers)}, or a field such as streams.audio.pooling")
         if name in axes:
             raise ValueError(f"search.space names {name} twice; put all of its values into one text")
-        axes[name] = _number_axis(name, values, text) if name in numbers else _field_axis(name, values, text, check_field)
+        axis = _number_axis(name, values, text) if name in numbers else _field_axis(name, values, text, check_field)
+        if len(set(axis.choices)) != len(axis.choices):
+            raise ValueError(f"search.space holds {text!r}, which repeats a value")
+        axes[name] = axis
     return tuple(axes.values())
 
 
@@ -90,8 +93,6 @@ def split_values(axes: Sequence[Axis], values: Mapping[str, Any]) -> tuple[dict[
 def _number_axis(name: str, values: str, text: str) -> Axis:
     if "|" in values:
         choices = tuple(_number(name, value, text) for value in values.split("|"))
-        if len(set(choices)) != len(choices):
-            raise ValueError(f"search.space holds {text!r}, which repeats a value")
         return Axis(name, choices=choices)
     bounds, *words = values.split()
     low_text, dots, high_text = bounds.partition("..")
@@ -122,7 +123,5 @@ def _field_axis(name: str, values: str, text: str, check_field: Callable[[str, S
     choices = tuple(value.strip() for value in values.split("|"))
     if len(choices) < 2 or not all(choices):
         raise ValueError(f"search.space holds {text!r}; a config field needs choices, 'field=a|b', not a range")
-    if len(set(choices)) != len(choices):
-        raise ValueError(f"search.space holds {text!r}, which repeats a value")
     check_field(name, choices)
     return Axis(name, choices=choices)

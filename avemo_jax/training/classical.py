@@ -81,7 +81,7 @@ def fit_svm(
     Raises:
       ValueError: features that are not finite or not (N, D), an empty part, a training part of one class.
     """
-    from sklearn.pipeline import make_pipeline  # imported late: it takes a second, and prediction fits no SVM
+    from sklearn.pipeline import make_pipeline  # imported late: it is slow, and prediction fits no SVM
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 

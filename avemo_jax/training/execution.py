@@ -51,7 +51,7 @@ def choose_execution(setting: str, *, backend: str, convolves: bool) -> Executio
     Args:
       setting: "auto", or "<trials>_<steps>".
       backend: `jax.default_backend()`.
-      convolves: whether the network has XLA convolutions (VGGish, InceptionV3), which on CPU are some 50 times slower inside a compiled
+      convolves: whether the network has XLA convolutions (VGGish, InceptionV3), which on CPU are far slower inside a compiled
         loop (jax issue 12868).
     """
     if setting != "auto":
@@ -155,7 +155,7 @@ class TrialProgram:
 
     def predict(self, states: Any, index: Any) -> Any:
         """Return the probabilities (V, K) of the examples `index` (V,) of each trial, by its best weights."""
-        variables = self._map_host(lambda state: {"params": state.best.params, "batch_stats": state.best.batch_stats}, states)
+        variables = self._map_host(lambda state: state.best.variables, states)
         scalers = self._map_host(lambda state: state.scaler, states)
         return self._all_chunks(variables, scalers, index)
 
@@ -166,7 +166,7 @@ class TrialProgram:
         for step in range(self._num_steps):
             start = np.int32(step * self._batch_size)
             learner, sums = self._unzip(self._step(self._data, start, inputs, states, learner, sums, order, mask))
-        weights = self._map_host(validated_variables, learner)
+        weights = self._map_host(lambda one: one.validated_variables, learner)
         scalers = self._map_host(lambda state: state.scaler, states)
         probabilities = self._all_chunks(weights, scalers, self._map_host(lambda one: one.select_index, inputs))
         return self._unzip(self._end(self._data, inputs, states, learner, probabilities, sums))
@@ -226,11 +226,6 @@ class TrialProgram:
 IDLE = EpochMetrics(*(np.float32(np.nan),) * 5, active=np.bool_(False), failed=np.bool_(False))  # type: ignore[arg-type]  # on the host
 
 
-def validated_variables(learner: Learner) -> dict[str, Any]:
-    """Return the variables that are validated and stored: with the moving average of weights where there is one."""
-    return {"params": learner.average or learner.params, "batch_stats": learner.batch_stats}
-
-
 def order_of_epoch(recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialState, *, num_steps: int) -> tuple[jax.Array, jax.Array]:
     """Return the examples of an epoch, one batch after another, and which of them are real."""
     seed, size = inputs.hyper.seed, num_steps * recipe.batch_size
@@ -270,7 +265,7 @@ def _epoch(
 
     batches = (order.reshape(num_steps, -1), mask.reshape(num_steps, -1))
     (learner, sums), _ = jax.lax.scan(body, (state.learner, jnp.zeros(2)), batches)
-    probabilities = _predict(net, recipe, data, validated_variables(learner), state.scaler, inputs.select_index, scan=True)
+    probabilities = _predict(net, recipe, data, learner.validated_variables, state.scaler, inputs.select_index, scan=True)
     return end_epoch(recipe, data, inputs, state, learner, probabilities, sums)
 
 

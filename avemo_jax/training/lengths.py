@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from avemo_jax.data.rows import reach
 from avemo_jax.training.state import Recipe, trial_key
 
 Limits = tuple[tuple[str, tuple[int, ...]], ...]  # (stream, largest number of steps of each length class, ascending)
@@ -42,14 +43,9 @@ def length_limits(lengths: Mapping[str, np.ndarray], num_steps: Mapping[str, int
     return tuple(zip(lengths, zip(*steps, strict=True), strict=True)) if len(steps) > 1 else ()
 
 
-def _reach(mask: Any) -> Any:
-    """Return the number of steps up to the last real one, (N,), of masks (N, T)."""
-    return (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1)
-
-
 def bucket_of(limits: Limits, batch: Mapping[str, Any]) -> jax.Array:
     """Return the length class of each example of a batch, (B,) int32."""
-    needed = [jnp.searchsorted(jnp.asarray(steps), _reach(batch[f"{stream}_mask"])) for stream, steps in limits]
+    needed = [jnp.searchsorted(jnp.asarray(steps), reach(batch[f"{stream}_mask"])) for stream, steps in limits]
     return jnp.max(jnp.stack(needed), axis=0)
 
 

@@ -7,8 +7,8 @@ Bytes of a group of n trials on one device = shared + n x trial + (trials in a s
     step     the peak of all further values in one training step, and the state that it starts from
 
 The peak of a step is found on its trace: every value is live from the operation that computes it to the last one that reads it. XLA
-allocates more, mainly for transposed copies: on a CPU 1.3 to 1.75 times as much for recurrent and dense networks. The estimate uses the
-upper end, and tests/training/test_memory.py compares it with the compiler's report. On a GPU it is not measured.
+allocates more, mainly for transposed copies. The estimate multiplies the peak by `_XLA_OVER_TRACE`, and tests/training/test_memory.py
+compares it with the compiler's report on a CPU. On a GPU it is not measured.
 """
 
 from __future__ import annotations

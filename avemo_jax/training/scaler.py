@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -25,11 +27,7 @@ def fit_scaler(values: jax.Array, mask: jax.Array, weight: jax.Array, *, by_step
         columns = [fit_scaler(values[:, t : t + 1], mask[:, t : t + 1], weight) for t in range(values.shape[1])]
         return jax.tree.map(lambda *rows: jnp.stack(rows), *columns)
     step_weight = weight[:, None] * mask
-    inner = tuple(range(2, values.ndim - 1))
-    size = 1
-    for axis in inner:
-        size *= values.shape[axis]
-    total = jnp.maximum(step_weight.sum() * size, 1.0)
+    total = jnp.maximum(step_weight.sum() * math.prod(values.shape[2:-1]), 1.0)
 
     def average(function):
         # A weight of zero must also remove infinite values, which a product with zero would turn into NaN.

@@ -128,6 +128,11 @@ class Learner:
     average: Any
     failed: jax.Array
 
+    @property
+    def validated_variables(self) -> dict[str, Any]:
+        """Variables that are validated and stored: with the moving average of weights where there is one."""
+        return {"params": self.average or self.params, "batch_stats": self.batch_stats}
+
 
 @flax.struct.dataclass
 class Best:
@@ -138,6 +143,11 @@ class Best:
     epoch: jax.Array
     params: Any
     batch_stats: Any
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """Variables of the network, as its `apply` takes them."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
 
 
 @flax.struct.dataclass

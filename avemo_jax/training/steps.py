@@ -242,13 +242,7 @@ def end_epoch(
     best = state.best
     # Small validation parts give many equal scores; the loss decides between them.
     better = (score > best.metric) | ((score == best.metric) & (metrics["loss"] < best.loss))
-    current = Best(
-        metric=score,
-        loss=metrics["loss"],
-        epoch=state.epoch,
-        params=learner.average if recipe.ema_decay else learner.params,
-        batch_stats=learner.batch_stats,
-    )
+    current = Best(metric=score, loss=metrics["loss"], epoch=state.epoch, **learner.validated_variables)
     best = choose(better & ~learner.failed, current, best)
     epochs_since_best = state.epoch - best.epoch
     patience = recipe.early_stop_patience_epochs

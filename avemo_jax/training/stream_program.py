@@ -73,10 +73,7 @@ class StreamProgram:
 
     def predict(self, states: list[TrialState], index: list[Any]) -> list[np.ndarray]:
         """Return the probabilities (V, K) of the examples `index` (V,) of each trial, by its best weights."""
-        return [
-            self._all({"params": state.best.params, "batch_stats": state.best.batch_stats}, state.scaler, np.asarray(rows))
-            for state, rows in zip(states, index, strict=True)
-        ]
+        return [self._all(state.best.variables, state.scaler, np.asarray(rows)) for state, rows in zip(states, index, strict=True)]
 
     def _epoch_of(self, inputs: TrialInputs, state: TrialState) -> tuple[TrialState, Any]:
         order, real = (np.asarray(one) for one in self._order(inputs, state))
@@ -84,7 +81,7 @@ class StreamProgram:
         learner, sums = jax.tree.map(jnp.copy, state.learner), jnp.zeros(2)
         for batch in self._stream.batches(order, real, self._recipe.batch_size):
             learner, sums = self._step(inputs, state, (learner, sums), parallel.place_batch(batch, self._mesh))
-        probabilities = self._all(execution.validated_variables(learner), state.scaler, np.asarray(inputs.select_index))
+        probabilities = self._all(learner.validated_variables, state.scaler, np.asarray(inputs.select_index))
         return self._end(self._data, inputs, state, learner, probabilities, sums)
 
     def _all(self, variables: Any, scaler: Any, rows: np.ndarray) -> np.ndarray:

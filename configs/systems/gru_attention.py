@@ -62,7 +62,7 @@ def apply(config: ConfigDict, variant: str) -> None:
 
 def _paper(config: ConfigDict, variant: str) -> None:
     config.views.mfcc.trim_db = 30.0
-    config.views.mfcc.max_frames = 64  # 2.7 s, longer than nine in ten clips after trimming
+    config.views.mfcc.max_frames = 64  # 2.7 s; after trimming few clips are longer
     config.views.faces.rate_fps = 7.5
     config.views.faces.size_px = 48
     config.encoders.vgg16.end_point = "global_avg"  # the last pooling has a single position at 48 px

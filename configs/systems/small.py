@@ -1,4 +1,4 @@
-"""Small encoders that train from scratch in a minute: MFCC and small face crops, each into a GRU with attention.
+"""Small encoders that train from scratch on two cores: MFCC and small face crops, each into a GRU with attention.
 
 No published system; used by the demo, and a first thing to try on a new corpus. See docs/systems/small.md.
 """

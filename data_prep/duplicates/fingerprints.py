@@ -37,8 +37,8 @@ _STEADY_SHARE = 0.01  # of the energy changes from frame to frame: in a steady t
 _SILENT_RMS = 1e-3  # -60 dB of full scale: the loudest frame of a silent clip
 _BLOCK_FRAMES = 512
 
-# Bits that may differ in two fingerprints of one recording. Measured on RAVDESS and TESS: copies (mp3 of 24 kbit/s, Opus of 24 kbit/s, ends
-# cut off, a quarter of the level) up to 0.174, takes by one speaker from 0.254 on (281,601 pairs).
+# Bits that may differ in two fingerprints of one recording, chosen on RAVDESS and TESS between copies (mp3 and Opus of 24 kbit/s, ends cut
+# off, a quarter of the level), which differ less, and takes by one speaker, which differ more.
 LARGEST_SOUND_ERROR = 0.20
 _FEWEST_FRAMES = 50  # 0.6 s common to both
 _SMALLEST_SHARE = 0.5  # of the shorter one
@@ -53,8 +53,8 @@ _RESIDUAL_GAIN = 4.0  # grey levels of movement are few; so they fill the range
 _LARGEST_LAG_FRAMES = 8
 LARGEST_SCENE_ERROR = 40 / _SCENE_BITS  # of films: a few tenths of a second cut off change the mean picture
 LARGEST_STILL_ERROR = 8 / _SCENE_BITS
-# Measured on the GRID and CREMA-D clips at hand and on drawn faces: copies (a half and a third of the size, other codecs and frame rates,
-# ends cut off) up to 0.185 and from 0.80 on; other clips of one speaker, which share the scene, from 0.197 on and up to 0.78.
+# Chosen on clips of GRID and CREMA-D and on drawn faces, between copies (a half and a third of the size, other codecs and frame rates, ends
+# cut off) and other clips of one speaker, which share the scene.
 LARGEST_MOTION_ERROR = 0.19
 SMALLEST_CORRELATION = 0.80
 _STILL_BELOW = 0.5  # grey levels that the picture moves by in the mean: less is noise, and the scene alone decides

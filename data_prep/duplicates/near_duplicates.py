@@ -37,7 +37,7 @@ from data_prep.duplicates.fingerprints import (
 from data_prep.sets.digests import ABSENT, media_digests
 from data_prep.sets.prepare import picture_place
 from data_prep.sets.staging import clip_frames
-from data_prep.workers.pool import TIME_LIMIT_S, Crash, run_tasks
+from data_prep.workers.pool import Crash, run_tasks
 
 _PRINTS: dict[str, type[SoundPrint] | type[PicturePrint]] = {"audio": SoundPrint, "video": PicturePrint}
 _MATCHES: dict[str, Callable[[Mapping[str, Any]], Iterator[Match]]] = {"audio": sound_matches, "video": picture_matches}
@@ -78,7 +78,6 @@ def compare_media(
     prepared_dir: Path,
     num_workers: int,
     modalities: Sequence[str] = ("audio", "video"),
-    time_limit_s: float = TIME_LIMIT_S,
     description: str = "fingerprints",
 ) -> Comparison:
     """Find the clips that hold the same recording, among all media that the clips have.
@@ -92,7 +91,6 @@ def compare_media(
       prepared_dir: fingerprints are stored in its folder `fingerprints/`.
       num_workers: processes; any number gives the same result.
       modalities: which media to compare.
-      time_limit_s: for one file.
       description: of the progress bar.
     """
     folder = Path(prepared_dir) / "fingerprints"
@@ -108,7 +106,7 @@ def compare_media(
             key = hashlib.sha256(json.dumps([VERSION, modality, digests[path], *place]).encode()).hexdigest()
             owners[key].append(clip.clip_id)
             tasks[key] = FingerprintTask(clip, modality, path, folder / f"{key}.npz")
-    prints = _fingerprints(tasks, num_workers=num_workers, time_limit_s=time_limit_s, description=description)
+    prints = _fingerprints(tasks, num_workers=num_workers, description=description)
 
     found: dict[tuple[str, str], SharedMedia] = {}
 

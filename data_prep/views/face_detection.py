@@ -18,7 +18,7 @@ class HaarDetector:
     """Viola-Jones frontal faces with the cascade in the wheel of OpenCV 4: the default, needs no file.
 
     Attributes:
-      scale_factor, min_neighbors: of `detectMultiScale`. System D used 1.3 and 5; 1.1 and 3 find more and take twice as long.
+      scale_factor, min_neighbors: of `detectMultiScale`. System D used 1.3 and 5; 1.1 and 3 find more and take longer.
       min_face_fraction: smallest face to find, as a part of the image's shorter side.
       longest_px: larger images are reduced to this longer side first: time grows with the area, and a speaker's face stays large.
     """
@@ -47,7 +47,7 @@ class HaarDetector:
 
 @dataclasses.dataclass(frozen=True)
 class YunetDetector:
-    """YuNet (OpenCV's face_detection_yunet), run on the image at half size, where it is three times as fast and finds the same faces.
+    """YuNet (OpenCV's face_detection_yunet), run on the image at half size, where it is faster.
 
     Attributes:
       path: the ONNX file.

@@ -28,8 +28,7 @@ class FlowWindows(Windows):
     for the other parameters.
 
     Attributes:
-      method: optical flow algorithm: "dis" (dense inverse search) takes a second for 5 s of 224 px; "tvl1", the published one, takes a
-        minute.
+      method: optical flow algorithm: "dis" (dense inverse search), or "tvl1", the published one, which takes far longer.
       clip_px: largest flow along each axis in px from frame to frame, to which larger flow is clipped; [-1, 1] stands for [-20, 20] px, as
         published.
 

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from data_prep.views.librosa_loading import load_librosa
+from data_prep.views.mel import with_deltas
 from data_prep.views.segments import ViewSegment, usable_pieces
 
 _LEAST_POWER = 1e-10  # mean square of full scale: about what rounding to 16 bits leaves of silence
-_DELTA_FRAMES = 9  # that a derivative is fitted to, as in the view mfcc
 
 # Formants: of the poles of the prediction filter those that ring, above the lowest voices and below where hiss begins.
 _FORMANT_RANGE_HZ = (90.0, 5000.0)
@@ -62,8 +62,8 @@ class Handcrafted:
       f0_min_hz: lowest pitch of the pitch search in Hz.
       f0_max_hz: highest pitch of the pitch search in Hz.
       f0_window_ms: analysis window of pYIN in ms; at least two periods of f0_min_hz.
-      f0_step_semitones: spacing of pYIN's pitch candidates in semitones. The time grows with the square of their number: 0.2 is three times
-        as fast as librosa's 0.1; RAVDESS takes two and a half minutes on two cores.
+      f0_step_semitones: spacing of pYIN's pitch candidates in semitones. The time grows with the square of their number;
+        librosa's own is 0.1.
       num_formants: number of formants of a frame, from the lowest.
       rolloff: share of the spectral magnitude that lies below the feature spectral_rolloff.
       segment_s: length of a segment in s; longer clips are cut into several segments.
@@ -172,8 +172,7 @@ class Handcrafted:
         cepstra = feature.mfcc(S=power_to_db(mel, top_db=None), n_mfcc=self.num_cepstra + 1)[1:]
         log_energy = np.log(np.maximum((weighted**2).mean(axis=0), _LEAST_POWER))
         static = np.concatenate([cepstra, [log_energy - log_energy.max()]])
-        mode = "interp" if static.shape[1] >= _DELTA_FRAMES else "nearest"
-        return np.concatenate([static, *(feature.delta(static, width=_DELTA_FRAMES, order=order, mode=mode) for order in (1, 2))])
+        return with_deltas(static, 2)
 
     def _f0(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(T,) in Hz, 0 where unvoiced, and (T,) the probability of a voice."""

@@ -87,7 +87,7 @@ class Hog:
 
     def histogram(self, gray: np.ndarray) -> np.ndarray:
         """Return the histogram of oriented gradients of a gray picture (H, W), float32 (length,)."""
-        from skimage.feature import hog  # late: takes a second
+        from skimage.feature import hog  # late: it is slow
 
         cell, block = (self.pixels_per_cell,) * 2, (self.cells_per_block,) * 2
         return hog(gray, self.orientations, cell, block, block_norm="L2-Hys").astype(np.float32)

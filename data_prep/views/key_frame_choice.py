@@ -19,7 +19,7 @@ def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
     Returns:
       K indices in ascending order; repeated where fewer than K frames are distinct.
     """
-    from scipy.stats import entropy  # late, as scikit-learn below: they take seconds to import
+    from scipy.stats import entropy  # late, as scikit-learn below: their import is slow
     from skimage.exposure import is_low_contrast
 
     grays = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
@@ -29,7 +29,7 @@ def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
         (brightness > _BRIGHTNESS_RANGE[0])
         & (brightness < _BRIGHTNESS_RANGE[1])
         & (entropy(histograms, base=2, axis=1) > _LEAST_ENTROPY_BITS)
-        & [not is_low_contrast(gray[::4, ::4]) for gray in grays]  # a sixteenth of the pixels suffices, in a tenth of the time
+        & [not is_low_contrast(gray[::4, ::4]) for gray in grays]  # a sixteenth of the pixels suffices
     )
     if not good.any():
         good[:] = True
@@ -45,7 +45,7 @@ def key_frame_indices(images: list[np.ndarray], num_frames: int) -> list[int]:
 def _luv_measures(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(T,) mean absolute difference to the frame before in LUV, 0 for the first, and (T,) mean lightness in [0, 1].
 
-    OpenCV sums the bytes, which is exact and ten times as fast as NumPy's mean.
+    OpenCV sums the bytes, which is exact and faster than NumPy's mean.
     """
     difference, brightness = np.zeros(len(images)), np.zeros(len(images))
     before = None

@@ -15,7 +15,7 @@ def load_librosa() -> ModuleType:
 
     librosa stores machine code beside its sources. Where two processes compile it at the same time, as the workers of a fresh install do,
     numba can store halves that do not fit, and every later process dies of SIGSEGV in the first call (numba issue 10128, open). The import
-    is late because it takes a second and a half, which the shape and the parameters of a view do not need.
+    is late because it is slow, and the shape and the parameters of a view do not need it.
     """
     from filelock import FileLock  # late, as librosa itself
 

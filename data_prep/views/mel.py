@@ -16,6 +16,7 @@ _HOP_SAMPLES = 160
 _FFT_SAMPLES = 512
 _MEL_RANGE_HZ = (125.0, 7500.0)
 _LOG_OFFSET = 0.01
+_DELTA_FRAMES = 9
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
@@ -49,6 +50,16 @@ def num_log_mel_frames(segment_s: float) -> int:
 def as_float32(values) -> np.ndarray:
     """Return the values as a contiguous float32 array."""
     return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def with_deltas(features: np.ndarray, num_deltas: int) -> np.ndarray:
+    """Return features (D, T) followed by their first `num_deltas` derivatives, ((1 + num_deltas) * D, T).
+
+    A derivative is that of a line or parabola fitted to 9 frames; features of fewer frames repeat their first and last one.
+    """
+    mode = "interp" if features.shape[1] >= _DELTA_FRAMES else "nearest"
+    delta = load_librosa().feature.delta
+    return np.concatenate([features, *(delta(features, width=_DELTA_FRAMES, order=order, mode=mode) for order in range(1, num_deltas + 1))])
 
 
 @lru_cache(maxsize=8)

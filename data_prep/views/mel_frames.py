@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from data_prep.views.librosa_loading import load_librosa
-from data_prep.views.mel import as_float32, mel_filters
+from data_prep.views.mel import as_float32, mel_filters, with_deltas
 from data_prep.views.segments import ViewSegment, usable_pieces
 
 
@@ -81,7 +81,7 @@ class MelFrames:
         hop = round(self.hop_ms * self.sample_rate_hz / 1000)
         for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):
             samples = np.pad(samples, (0, max(0, window - len(samples), round(self.padded_s * self.sample_rate_hz) - len(samples))))
-            # as librosa.feature.melspectrogram, which computes the filters again for every clip, in a third of a clip's time
+            # as librosa.feature.melspectrogram, which computes the filters again for every clip
             spectrum = np.abs(librosa.stft(samples, n_fft=window, hop_length=hop)) ** 2.0
             filters = mel_filters(self.sample_rate_hz, window, self.num_mels, self.min_hz, self.max_hz)
             power = np.einsum("...ft,mf->...mt", spectrum, filters, optimize=True)
@@ -93,11 +93,7 @@ class MelFrames:
                     first, end = max(0, start // hop - 1), stop // hop + 2
             if self.max_frames:
                 end = min(end, first + self.max_frames)
-            features = features[:, first:end]
-            # at the ends a line is fitted to 9 frames; a segment with fewer repeats its first and last frame
-            mode = "interp" if features.shape[1] >= 9 else "nearest"
-            deltas = [librosa.feature.delta(features, order=order, mode=mode) for order in range(1, self.num_deltas + 1)]
-            values = as_float32(np.concatenate([features, *deltas]).T)
+            values = as_float32(with_deltas(features[:, first:end], self.num_deltas).T)
             times_s = index * self.segment_s + (first + np.arange(len(values))) * hop / self.sample_rate_hz
             yield ViewSegment(values, np.ones(len(values), bool), as_float32(times_s), len(values))
 

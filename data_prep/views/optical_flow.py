@@ -15,8 +15,8 @@ def flow_between(before: np.ndarray, after: np.ndarray, method: str) -> np.ndarr
 
     Args:
       before, after: (H, W) uint8 grey, at least 12 px high and wide.
-      method: "dis" (OpenCV's dense inverse search, 10 ms at 224 px; it finds some motion in the noise of an even background), or "tvl1"
-        (scikit-image's TV-L1, the kind that I3D was trained on, 500 ms).
+      method: "dis" (OpenCV's dense inverse search, the faster one; it finds some motion in the noise of an even background), or "tvl1"
+        (scikit-image's TV-L1, the kind that I3D was trained on).
 
     Returns:
       (H, W, 2) float32: to the right and downwards, in px.

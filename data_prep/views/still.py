@@ -79,7 +79,7 @@ class Still:
         chosen = [_nearest(held, int((number + 0.5) * len(times) / self.num_frames)) for number in range(self.num_frames)]
         distinct = {place: self._step(held[place]) for place in dict.fromkeys(chosen)}
         times_s = times_s[chosen]
-        values, num_with_face = filled_from_nearest([distinct[place] for place in chosen], times_s, self.step_shape)
+        values, _ = filled_from_nearest([distinct[place] for place in chosen], times_s, self.step_shape)
         if self.crop != "face":
             return ViewSegment(values, np.ones(len(chosen), bool), times_s, len(distinct))
         num_with_face = sum(step is not None for step in distinct.values())

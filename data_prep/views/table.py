@@ -46,7 +46,7 @@ class Table:
     def __post_init__(self):
         if not Path(self.path).is_file():
             raise ValueError(f"view table: there is no file {self.path}; set views.table.path to a CSV file with one row a clip")
-        columns = self._header()
+        columns = self._header
         if self.clip_column not in columns or len(columns) < 2 or len(set(columns)) < len(columns):
             raise ValueError(f"{self.path}: expected different columns, {self.clip_column!r} and features among them, found {columns}")
         for field in ("drop_columns", "allow_columns"):
@@ -81,7 +81,7 @@ class Table:
         return tuple(constant) if num_rows > 1 else ()
 
     def _offered(self) -> list[str]:
-        return [name for name in self._header() if name != self.clip_column and name not in self.drop_columns]
+        return [name for name in self._header if name != self.clip_column and name not in self.drop_columns]
 
     def rows(self, clip_id_of: Callable[[str], str | None] = lambda name: name) -> tuple[Mapping[str, ViewSegment], int]:
         """Read the table.
@@ -112,6 +112,7 @@ class Table:
                 segments[clip_id] = ViewSegment(values, np.ones(1, bool), np.zeros(1, np.float32), 1)
         return segments, num_foreign
 
+    @functools.cached_property
     def _header(self) -> list[str]:
         with Path(self.path).open(newline="", encoding="utf-8-sig") as stream:
             return next(csv.reader(stream), [])

@@ -1,4 +1,4 @@
-"""One call in a process of its own, for work with other compiler flags than the rest of a run, or whose memory must be freed after it."""
+"""Call a function in a separate process: with other compiler flags than the rest of a run, or to free its memory afterwards."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """A pool of worker processes with limits of time and memory: a crash, a hang or a memory bomb in a decoder costs one clip, never the run.
 
-Why not a library: tried with tasks of which a third dies by SIGKILL at a random moment, as under the kernel's memory killer (120 tasks,
-2 workers). The ProcessPool of Pebble 5.2 limits the time of tasks and replaces workers that crash inside a task, but all its workers share
-one pipe and its lock: of two runs one hung, and one ended with BrokenProcessPool for 111 tasks. loky fails all tasks when one worker dies
-(TerminatedWorkerError), and does not limit the time of a task. Here each worker has its own pipe: 118 tasks gave results, and the other two
-were reported as crashes. A second attempt, and workers that end with a killed parent, would be own code with either library.
+Why not a library: tried with tasks that die by SIGKILL at random moments, as under the kernel's memory killer. The ProcessPool of Pebble
+5.2 limits the time of tasks and replaces workers that crash inside a task, but all its workers share one pipe and its lock: it hung, or
+ended with BrokenProcessPool for most tasks. loky fails all tasks when one worker dies (TerminatedWorkerError), and does not limit the time
+of a task. Here each worker has its own pipe. A second attempt, and workers that end with a killed parent, would be own code with either
+library.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-# librosa (numba, LLVM), OpenCV and PyAV take 280 MiB of it, with a pitch tracker 380. Two workers at the limit, program files and the
-# parent together stay under 1.5 GiB.
+# Libraries take much of it: librosa (numba, LLVM), OpenCV and PyAV. `python -m benchmarks.preparing` prints the memory of all workers.
 MEMORY_LIMIT_BYTES = 512 << 20
 TIME_LIMIT_S = 1800.0
 NUM_ATTEMPTS = 2  # a worker may die for another reason than its task (the kernel's memory killer), so a task is tried twice
@@ -33,8 +32,8 @@ NUM_ATTEMPTS = 2  # a worker may die for another reason than its task (the kerne
 _ENVIRONMENT = {
     # One thread a worker: parallelism is over clips, and every pool of threads costs each worker memory.
     **{name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")},
-    # glibc returns freed pictures to the system at once, instead of leaving holes in its heap: 5 s of key frames of a 1080p film take
-    # 340 MiB instead of 1.2 GiB, for 3 ms a frame.
+    # glibc returns freed pictures to the system at once, instead of leaving holes in its heap, which costs little time and saves
+    # most of the memory of large films.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
     # Smaller blocks stay in the process: returned after every call, their pages would be faulted in again for each clip of sound.
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),

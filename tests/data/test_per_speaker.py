@@ -55,9 +55,9 @@ def test_padding_changes_nothing_and_stays_zero():
 
 
 def test_lost_clips_do_not_count_and_become_the_mean():
-    values = np.array([[1.0], [3.0], [np.nan], [7.0]])
-    found = standardize_per_speaker(values, ["a", "a", "a", "b"], counted=np.array([True, True, False, False]))
-    np.testing.assert_array_equal(found, [[-1], [1], [0], [0]])
+    values = np.array([1.0, 3.0, np.nan, 7.0]).reshape(4, 1, 1)
+    found = standardize_per_speaker(values, ["a", "a", "a", "b"], mask=np.array([True, True, False, False])[:, None])
+    np.testing.assert_array_equal(found[:, 0], [[-1], [1], [0], [0]])
 
 
 def test_bytes_are_numbers_too():

@@ -36,12 +36,12 @@ def test_the_better_system_gets_the_larger_weight():
     rule = fit_rule("weighted_product", LABEL, [NOISE, np.eye(3)[LABEL] * 0.5 + 0.2])
     assert isinstance(rule, WeightedProduct)
     assert rule.weights[1] > 0.5 and sum(rule.weights) == pytest.approx(1)
-    assert score_of(LABEL, rule.join([NOISE, np.eye(3)[LABEL] * 0.5 + 0.2]), 3, "uar") == 1
+    assert score_of(LABEL, rule.join([NOISE, np.eye(3)[LABEL] * 0.5 + 0.2]), "uar") == 1
 
 
 def test_weights_are_the_best_of_all_twentieths():
     rule = fit_rule("weighted_product", LABEL, [GOOD, POOR], metric="loss")
-    losses = {w: score_of(LABEL, WeightedProduct((w / 20, 1 - w / 20)).join([GOOD, POOR]), 3, "loss") for w in range(21)}
+    losses = {w: score_of(LABEL, WeightedProduct((w / 20, 1 - w / 20)).join([GOOD, POOR]), "loss") for w in range(21)}
     best = max(losses, key=losses.__getitem__)
     assert rule.weights == (best / 20, (20 - best) / 20) and best > 10
     assert len(set(losses.values())) == 21
@@ -54,7 +54,7 @@ def test_of_equally_good_weights_the_most_even_are_taken():
     assert sorted(three) == [0.3, 0.35, 0.35]
     # two wrong systems that disagree with the third: weights of the third must reach over a half
     wrong = np.eye(3)[(LABEL + 1) % 3] * 0.5 + 0.5 / 3
-    assert score_of(LABEL, fit_rule("weighted_product", LABEL, [wrong, certain, wrong]).join([wrong, certain, wrong]), 3, "uar") == 1
+    assert score_of(LABEL, fit_rule("weighted_product", LABEL, [wrong, certain, wrong]).join([wrong, certain, wrong]), "uar") == 1
 
 
 def features(*probabilities: np.ndarray) -> np.ndarray:
@@ -114,9 +114,9 @@ def test_the_order_of_clips_does_not_matter(rule):
 
 def test_scores_by_hand():
     label, probabilities = np.array([0, 0, 1]), np.array([[0.8, 0.2], [0.4, 0.6], [0.25, 0.75]])
-    assert score_of(label, probabilities, 2, "war") == pytest.approx(2 / 3)
-    assert score_of(label, probabilities, 2, "uar") == pytest.approx(3 / 4)
-    assert score_of(label, probabilities, 2, "loss") == pytest.approx(np.log(0.8 * 0.4 * 0.75) / 3)
+    assert score_of(label, probabilities, "war") == pytest.approx(2 / 3)
+    assert score_of(label, probabilities, "uar") == pytest.approx(3 / 4)
+    assert score_of(label, probabilities, "loss") == pytest.approx(np.log(0.8 * 0.4 * 0.75) / 3)
 
 
 def test_what_cannot_be_joined_says_why():

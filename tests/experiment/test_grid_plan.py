@@ -7,7 +7,7 @@ from small_experiment import EMOTIONS, small_clips, small_config
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, PreparedCorpus
-from avemo_jax.experiment.baseline import baseline_predictions
+from avemo_jax.experiment.baseline import fit_baseline
 from avemo_jax.experiment.grid_plan import make_plan
 
 LOST = "s1-happy-0"
@@ -54,7 +54,7 @@ def test_selecting_on_test_is_possible(prepared):
 
 def test_the_baseline_tests_every_clip_and_beats_chance(prepared):
     plan = make_plan(small_config(), prepared)
-    predictions = baseline_predictions(plan, prepared.functionals, plan.folds.folds)
+    predictions = fit_baseline(plan, prepared.functionals, plan.folds.folds).predict(prepared.functionals)
     assert sorted(predictions.clip) == [clip.clip_id for clip in plan.clips]
     assert (predictions.predicted == predictions.label).mean() > 0.5
     lost = predictions.probabilities[predictions.clip == LOST][0]

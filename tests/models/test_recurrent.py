@@ -163,12 +163,6 @@ def test_gradients_reach_every_parameter_and_are_finite_without_real_steps(layer
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(empty))
 
 
-def test_unrolling_changes_nothing():
-    x, mask = _inputs()
-    variables = filled_variables(GRU(5), x, mask)
-    np.testing.assert_allclose(GRU(5, unroll=4).apply(variables, x, mask)[0], GRU(5).apply(variables, x, mask)[0], atol=1e-6)
-
-
 def test_between_is_applied_after_all_layers_except_the_top_one():
     x, mask = _inputs()
     stack = RecurrentStack("lstm", (5, 5, 5))

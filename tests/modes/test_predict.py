@@ -92,7 +92,7 @@ def test_test_clips_are_predicted_as_in_predictions_csv(trained, tmp_path, capsy
     values = [[[float(row[name]) for name in names] for row in table] for table in (found, expected)]
     np.testing.assert_allclose(*values, atol=2e-6)
     assert np.ptp(values[0], axis=0).max() > 1e-3
-    assert "1 models predicted" in capsys.readouterr().out
+    assert f"1 model predicted {len(files)} of {len(files)} files" in capsys.readouterr().out
 
 
 def test_json_has_segments_timeline_and_problems(trained, tmp_path):

@@ -12,7 +12,6 @@ from avemo_jax.reporting.tables import (
     table_csv,
     table_html,
     table_latex,
-    table_markdown,
     table_text,
     text_column,
     write_tables,
@@ -81,12 +80,7 @@ def test_formatters_make_cells_and_none_is_a_dash():
         (("y", 0.5, 1234), ("z", None, None)),
     )
     assert table.cells == [["y", "50.0", "1,234"], ["z", "-", "-"]]
-    assert "y & 50.0 & 1,234" in table_latex(table) and "| z | - | - |" in table_markdown(table)
-
-
-def test_markdown_by_hand():
-    table = Table("a", "A", (text_column("x|y"), Column("n")), (("a|b", 1),), "in %")
-    assert table_markdown(table) == "| x\\|y | n |\n| :-- | --: |\n| a\\|b | 1 |\n\nIn %.\n"
+    assert "y & 50.0 & 1,234" in table_latex(table) and "z & - & -" in table_latex(table)
 
 
 def test_html_is_escaped_and_breaks_at_the_right_places():

@@ -23,14 +23,11 @@ class TanhGRUFusion(nn.Module):
       names: of the streams.
       width: common width d of the streams, and of the joining layer.
       num_units: of the GRU.
-      reset_after, unroll: see `GRU`.
     """
 
     names: tuple[str, ...]
     width: int
     num_units: int
-    reset_after: bool = True
-    unroll: int = 1
 
     @nn.compact
     def __call__(
@@ -40,4 +37,4 @@ class TanhGRUFusion(nn.Module):
         *others, last = [jnp.tanh(nn.Dense(self.width, name=name)(x)) for name, x in zip(self.names, values, strict=True)]
         matched = [match_steps(x, mask, masks[-1]) for x, mask in zip(others, masks[:-1], strict=True)]
         joined = jnp.tanh(nn.Dense(self.width, name="join")(jnp.concatenate([*matched, last], axis=-1)))
-        return GRU(self.num_units, self.reset_after, unroll=self.unroll, name="context")(joined, masks[-1])[1], None
+        return GRU(self.num_units, name="context")(joined, masks[-1])[1], None

@@ -1,12 +1,9 @@
 """The nets of face-api.js that look at a face: 68 landmarks, and seven expressions.
 
 Both want a square crop from a little above the eyebrows down to the chin, which must be inside. 1.2 times the longer side of a
-detector's box, `crop_face`'s margin of 0.1, is right for Haar, YuNet and res10 alike. On 32 faces of real clips the points then lie
-1 % of the distance between the eyes from their median over margins of 0 to 0.15; 1 to 2 % at margins of 0 and 0.15, 4 to 6 % at -0.1,
-9 to 16 % at 0.3, and from 0.4 on they no longer make a face.
-
-The expression net depends on the crop even more: at a margin of -0.05 it calls most frames of three acted clips sad, at 0.1 the happy
-one happy (0.7) and the neutral one neutral (0.8). In the angry one it sees no anger at margins up to 0.1 and calls it neutral (0.6 to 0.7).
+detector's box, `crop_face`'s margin of 0.1, is right for Haar, YuNet and res10 alike: the points move little at margins between 0 and
+0.15, and no longer make a face at much larger ones. The expression net depends on the crop even more: at a negative margin it calls most
+frames of acted clips sad.
 """
 
 from __future__ import annotations
