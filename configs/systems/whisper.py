@@ -8,7 +8,8 @@ whisper:action_units  the same, fused with a table of action units (views.table.
 
     python run.py --config=configs/ravdess.py:whisper --config.corpus.root=FOLDER --config.encoders.whisper_base.weights=FOLDER
 
-Other sizes: --config.streams.audio.encoder=whisper_small, and its weights likewise; whisper_large_v3 needs views.logmel_whisper.num_mels=128.
+Other sizes: --config.streams.audio.encoder=whisper_small, and its weights likewise; whisper_large_v3 needs
+--config.views.logmel_whisper.num_mels=128.
 """
 
 from ml_collections import ConfigDict

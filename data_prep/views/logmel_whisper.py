@@ -22,8 +22,8 @@ _RANGE = 8.0  # in powers of ten below the loudest value of a segment
 class LogmelWhisper:
     """Log-mel frames every 10 ms as Whisper takes them; steps of (num_mels,), about -1 to 1.5.
 
-    Source: Radford et al. 2022, arXiv 2212.04356, section 2.2, with the numbers of the published code. The scale depends on the loudest value
-    of the segment. Differs: segments are not padded to 30 s; frames are those that begin within the sound.
+    Source: Radford et al. 2022, arXiv 2212.04356, section 2.2, with the numbers of the published code. The scale depends on the loudest
+    value of the segment. Differs: segments are not padded to 30 s; the frames are those that begin within the sound.
 
     Attributes:
       num_mels: number of mel bands: 80, or 128 for Whisper large-v3.
