@@ -108,5 +108,5 @@ def test_more_than_the_network_has_is_refused_before_it_is_read(tmp_path):
 
 
 def test_numbers_that_are_no_weights_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="encoder.a has I64"):
+    with pytest.raises(ValueError, match=r"encoder\.a has I64"):
         read(folder_of(tmp_path, {"encoder.a": np.arange(3)}))
