@@ -21,6 +21,7 @@ from configs.systems import (
     small,
     stacking,
     vgg19_lstm_attention,
+    whisper,
 )
 
 MODULES = (
@@ -32,6 +33,7 @@ MODULES = (
     image_audio_fusion,
     stacking,
     gru_attention,
+    whisper,
     functionals_svm,
     small,
 )

@@ -35,6 +35,7 @@ from data_prep.views.keyframes import KeyFrames
 from data_prep.views.logmel_496 import Logmel496
 from data_prep.views.logmel_frames import LogmelFrames
 from data_prep.views.logmel_patches import LogmelPatches
+from data_prep.views.logmel_whisper import LogmelWhisper
 from data_prep.views.mfcc import Mfcc
 from data_prep.views.mfcc_mean import MfccMean
 from data_prep.views.mouths import Mouths
@@ -48,7 +49,7 @@ __all__ = ["VIEWS", "make_view"]
 VIEWS: dict[str, Any] = {
     view.name: view
     for view in (
-        *(LogmelPatches, Logmel496, Mfcc, LogmelFrames, Functionals, MfccMean, Handcrafted),
+        *(LogmelPatches, Logmel496, Mfcc, LogmelFrames, LogmelWhisper, Functionals, MfccMean, Handcrafted),
         *(SpeechSegments, SpeechFaces),
         *(KeyFrames, Faces, Mouths, Frames, Hog, FrameWindows, FlowWindows, Still),
         Table,

@@ -28,6 +28,11 @@ ENCODERS: dict[str, str] = {
     "mini_xception": "avemo_jax.models.encoders.mini_xception",
     "face_landmarks": "avemo_jax.models.encoders.face_api",
     "face_expressions": "avemo_jax.models.encoders.face_api",
+    "whisper_tiny": "avemo_jax.models.encoders.whisper",
+    "whisper_base": "avemo_jax.models.encoders.whisper",
+    "whisper_small": "avemo_jax.models.encoders.whisper",
+    "whisper_medium": "avemo_jax.models.encoders.whisper",
+    "whisper_large_v3": "avemo_jax.models.encoders.whisper",
 }
 
 

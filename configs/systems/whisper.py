@@ -1,0 +1,48 @@
+"""Whisper's encoder, frozen, with a small network on the mean and deviation of its layers; alone, or with a table of action units.
+
+No published system: the question that it answers is what a speech transformer of today knows about emotion without having been trained
+on it. Results and how the recipe was chosen: docs/systems/whisper.md.
+
+whisper               Whisper-base, sound alone
+whisper:action_units  the same, fused with a table of action units (views.table.path)
+
+    python run.py --config=configs/ravdess.py:whisper --config.corpus.root=FOLDER --config.encoders.whisper_base.weights=FOLDER
+
+Other sizes: --config.streams.audio.encoder=whisper_small, and its weights likewise; whisper_large_v3 needs
+--config.views.logmel_whisper.num_mels=128.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+VARIANTS = {
+    "whisper": ("audio",),
+    "whisper:action_units": ("audio",),  # and a feature table
+}
+
+
+def apply(config: ConfigDict, variant: str) -> None:
+    """Set the streams and the recipe of a variant."""
+    config.encoders.whisper_base.layers = "3"
+    audio = base.stream(
+        view="logmel_whisper",
+        encoder="whisper_base",
+        context="none",
+        pooling="mean_std",
+        dense_units=(),
+    )
+    action_units = base.stream(view="table", context="none", pooling="mean", dense_units=(64,))
+    action_units.augmentation.noise_deviation = 0.3
+    names = ("audio", "action_units") if variant.endswith(":action_units") else ("audio",)
+    base.use(config, variant, names, audio=audio, action_units=action_units)
+    config.train.stages = (*names, "fused") if len(names) > 1 else names
+    config.train.batch_size = 48
+    config.train.num_epochs = 40
+    config.train.warmup_epochs = 2
+    config.train.schedule = "cosine"
+    config.train.learning_rate = 1e-3
+    config.train.clip_norm = 1.0
+    config.train.weight_decay = 1e-2
+    config.train.label_smoothing = 0.1
+    config.train.dropout_rate = 0.25
