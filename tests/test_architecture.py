@@ -20,6 +20,7 @@ GROUND = (
     "avemo_jax.allocator",
     "avemo_jax.atomic",
     "avemo_jax.clips",
+    "avemo_jax.failures",
     "avemo_jax.identity",
     "avemo_jax.labels",
     "avemo_jax.data.prepared",
@@ -52,7 +53,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.described": (),
     "avemo_jax.degradation": (),  # shared by configs, data_prep and experiments
     "avemo_jax.labels": ("avemo_jax.clips",),
+    "avemo_jax.failures": ("avemo_jax.redaction", "avemo_jax.terminal"),
     "avemo_jax.redaction": (),
+    "avemo_jax.terminal": (),
     "avemo_jax.text": (),
     "avemo_jax.search": ("avemo_jax.redaction",),
     "avemo_jax.parallel": (),
