@@ -27,6 +27,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from avemo_jax import api
+from avemo_jax.cache_folders import set_up_caches
 from avemo_jax.config import Experiment, parse
 from avemo_jax.config.paths import expand, expand_config
 from avemo_jax.failures import describe_failure
@@ -107,6 +108,7 @@ def main(argv: list[str]) -> Any:
     run_directory: Path | None = None
     try:
         experiment = experiment_of_flags()
+        set_up_caches(experiment.prepared_dir)
         run_directory = experiment.run_directory
         return MODES[MODE.value](experiment)
     except (Preempted, Stopped) as stop:

@@ -19,10 +19,12 @@ SOURCES = [*sorted(path for room in PRODUCT for path in (ROOT / room).rglob("*.p
 GROUND = (
     "avemo_jax.allocator",
     "avemo_jax.atomic",
+    "avemo_jax.cache_folders",
     "avemo_jax.clips",
     "avemo_jax.failures",
     "avemo_jax.identity",
     "avemo_jax.labels",
+    "avemo_jax.machine",
     "avemo_jax.data.prepared",
     "avemo_jax.degradation",
     "avemo_jax.pretrained.assets",
@@ -53,6 +55,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.described": (),
     "avemo_jax.degradation": (),  # shared by configs, data_prep and experiments
     "avemo_jax.labels": ("avemo_jax.clips",),
+    "avemo_jax.cache_folders": (),
+    "avemo_jax.machine": (),
     "avemo_jax.failures": ("avemo_jax.redaction", "avemo_jax.terminal"),
     "avemo_jax.redaction": (),
     "avemo_jax.terminal": (),
@@ -97,7 +101,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.training",
     ),
     "avemo_jax.experiment": (
+        "avemo_jax.cache_folders",
         "avemo_jax.config",
+        "avemo_jax.machine",
         "avemo_jax.allocator",
         "avemo_jax.atomic",
         "avemo_jax.clips",
