@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -246,6 +247,20 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing_finished(corpus, tmp_path,
     assert not [path for path in (tmp_path / "prepared").glob("tiny-*") if not path.name.endswith(".partial")]
     in_process.clear()
     verify(prepare_tiny(root, clips, tmp_path / "prepared"))
+    assert in_process == []
+
+
+def test_a_finished_set_needs_neither_a_lock_nor_tfds(corpus, tmp_path, monkeypatch, in_process):
+    """In a read-only folder no lock can be made, and a GPU host may lack TFDS; where something is to be prepared, TFDS is missed first."""
+    root, clips = corpus
+    finished = prepare_tiny(root, clips, tmp_path / "prepared")
+    monkeypatch.setattr(prepare, "locked", lambda *_: pytest.fail("locks"))
+    monkeypatch.setitem(sys.modules, "data_prep.sets.builders", None)
+    assert prepare_tiny(root, clips, tmp_path / "prepared") == finished
+    monkeypatch.setattr(prepare, "locked", lambda *_: contextlib.nullcontext())
+    in_process.clear()
+    with pytest.raises(ModuleNotFoundError):
+        prepare_tiny(root, clips, tmp_path / "other")
     assert in_process == []
 
 
