@@ -43,9 +43,11 @@ def describe_failure(error: BaseException, log_folder: Path | None = None) -> st
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in about:
         fix = "set a smaller --config.train.batch_size, or --config.devices.memory_gib so that fewer trials are trained together"
         return f"error: not enough memory{f': {about}' if about else ''}; {fix}\n{hint}"
-    if isinstance(error, _OF_A_FILE) and (_file_of(error) or _is_raised_here(error)):
-        path = str(_file_of(error) or "")
-        named = f"{path}: " if path and path not in str(error) else ""
+    if isinstance(error, _OF_A_FILE):
+        path = _file_of(error)
+        if path is None:
+            hint = f"The traceback, which shows the file, is in {as_plain(str(_write_log(error, log_folder)))}"
+        named = "" if path is None or str(path) in str(error) else f"{path}: "
         return f"error: {redacted(as_plain(named))}{_kind(error)}{about}\n{hint}"
     if isinstance(error, KeyError) and (read := _file_of(error, depth=1)):
         return f"error: {as_plain(str(read))}: expected {about} in it; another program or version may have written the file\n{hint}"

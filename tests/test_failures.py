@@ -52,6 +52,11 @@ def test_an_error_of_a_file_names_it(content, how, sentence, tmp_path):
     assert said.startswith("error: ") and sentence in said and str(tmp_path) in said and "bug" not in said
 
 
+def test_an_error_of_a_file_that_cannot_be_found_in_the_traceback_leaves_a_log(tmp_path):
+    said = describe_failure(caught(json.loads, "{"), tmp_path)
+    assert "expected JSON" in said and str(tmp_path / "error.log") in said and "bug" not in said
+
+
 def own(kind, *arguments):
     """Raise as a module of this program does: the rule reads the file of the innermost function."""
     code = compile("def fail(kind, arguments):\n    raise kind(*arguments)\n", str(Path(describe_failure.__code__.co_filename)), "exec")
