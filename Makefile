@@ -25,7 +25,8 @@ help:
 setup: $(INSTALLED)
 	@:
 
-# uv installs the lock faster than pip; where it can't be had or doesn't find a package, pip does.
+# uv installs the lock faster than pip; where it can't be had or doesn't find a package, pip does. Both accept only files
+# with a hash of the lock, uv itself included.
 # A pyenv shim may lie on the path and fail, and Debian may lack ensurepip, so each candidate is run.
 $(INSTALLED): requirements.lock
 	@set -e; \
@@ -44,8 +45,10 @@ $(INSTALLED): requirements.lock
 	  $$found -m venv $(VENV); \
 	fi; \
 	echo "installing requirements.lock into $(VENV) (a minute or two on the first call)"; \
-	{ $(PIP_INSTALL) uv && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock; } || \
-	  $(PIP_INSTALL) -r requirements.lock
+	awk '/^[^ ]/ {own = /^uv==/} own' requirements.lock > $(VENV)/uv.lock; \
+	{ $(PIP_INSTALL) --require-hashes -r $(VENV)/uv.lock && \
+	  $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode --python $(BIN)/python -r requirements.lock; } || \
+	  $(PIP_INSTALL) --require-hashes -r requirements.lock
 	@touch $@
 
 demo: setup
@@ -77,8 +80,7 @@ same-numbers: setup
 	$(BIN)/python -m benchmarks.same_numbers --against "$$folder/predictions"
 
 lock: setup
-	$(PIP_INSTALL) uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --generate-hashes \
 	  requirements.txt requirements-dev.txt --output-file requirements.lock
 	@echo "wrote requirements.lock; the next make installs it"
 

@@ -8,20 +8,30 @@ python run.py --config=configs/ravdess.py:gru_attention --config.search.space="(
 python run.py --mode=compare --runs=runs/one,runs/another [--predictions="theirs=file.csv;kind=logits;columns=c0,c1;classes=happy,sad"]
 """
 
+import sys
+
+from avemo_jax.runs.preemption import Preempted, Stopped, describe_stop, received_signal, stop_on_signals
+
+if __name__ == "__main__":
+    stop_on_signals(at_once=True)  # from here on, because a signal during the imports below is lost or crashes the process
+
 import json
 import logging as python_logging
 import os
 import signal
-import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from avemo_jax import api
+from avemo_jax.cache_folders import set_up_caches
 from avemo_jax.config import Experiment, parse
-from avemo_jax.runs.preemption import Preempted
+from avemo_jax.config.paths import expand, expand_config
+from avemo_jax.failures import describe_failure
+from avemo_jax.terminal import PlainFormatter, set_up_output
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", "configs/demo.py:audio_video", "experiment: config file of a corpus, a colon, and a system", lock_config=True
@@ -37,9 +47,19 @@ ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: require the sam
 FUSE = flags.DEFINE_list("fuse", [], "compare: systems to fuse late, NAME+NAME,...; default: all systems with probabilities, together")
 
 
+def paths(flag: flags.FlagHolder[list[str]]) -> list[str]:
+    """Return the values of a flag that holds paths, with ~ and variables expanded."""
+    return [expand(value, f"--{flag.name}") for value in flag.value]
+
+
+def path(flag: flags.FlagHolder[str | None]) -> str | None:
+    """Return the value of a flag that is a path, with ~ and variables expanded."""
+    return None if flag.value is None else expand(flag.value, f"--{flag.name}")
+
+
 def audit(experiment: Experiment) -> int:
-    lists = INPUT.value
-    findings = api.audit_lists(experiment, lists, COLUMNS.value, output=OUTPUT.value) if lists else api.audit(experiment)
+    lists = paths(INPUT)
+    findings = api.audit_lists(experiment, lists, COLUMNS.value, output=path(OUTPUT)) if lists else api.audit(experiment)
     return int(any(finding.stops for finding in findings))
 
 
@@ -51,8 +71,8 @@ MODES = {
     "audit": audit,
     "evaluate": lambda experiment: api.evaluate(experiment) and None,
     "robustness": lambda experiment: api.robustness(experiment) and None,
-    "predict": lambda experiment: int(not all(one.segments for one in api.predict(experiment, INPUT.value, output=OUTPUT.value))),
-    "compare": lambda _: api.compare(RUNS.value, PREDICTIONS.value, on=ON.value, fuse=FUSE.value, output=OUTPUT.value),
+    "predict": lambda experiment: int(not all(one.segments for one in api.predict(experiment, paths(INPUT), output=path(OUTPUT)))),
+    "compare": lambda _: api.compare(paths(RUNS), paths(PREDICTIONS), on=ON.value, fuse=FUSE.value, output=path(OUTPUT)),
     "report": api.report,
     "doctor": lambda experiment: int(not api.doctor(experiment)),
 }
@@ -63,10 +83,10 @@ def experiment_of_flags() -> Experiment:
     """Return the experiment of --config; fields that are unset (the corpus's folder) are read from its run where that exists."""
     from avemo_jax.runs.run_directory import complete  # late: --help does not need it
 
-    plain = CONFIG.value.to_dict()
+    plain = expand_config(CONFIG.value.to_dict())
     experiment = parse(plain)
     path = experiment.run_directory / "config.json"
-    stored = json.loads(path.read_text()) if path.is_file() else {}
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return parse(complete(plain, stored)) if stored.get("corpus", {}).get("name") == experiment.corpus.name else experiment
 
 
@@ -77,22 +97,35 @@ def quiet_libraries() -> None:
         logging.set_verbosity(logging.WARNING)
         for name in ("avemo_jax", "data_prep"):
             python_logging.getLogger(name).setLevel(python_logging.INFO)
-    logging.get_absl_handler().setFormatter(python_logging.Formatter("%(message)s"))
+    logging.get_absl_handler().setFormatter(PlainFormatter("%(message)s"))
 
 
 def main(argv: list[str]) -> Any:
     if len(argv) > 1:
         sys.exit(f"error: expected only flags, got {argv[1:]}; for example --config=configs/demo.py:audio")
+    stop_on_signals(at_once=False)
     quiet_libraries()
+    run_directory: Path | None = None
     try:
-        return MODES[MODE.value](experiment_of_flags())
-    except (Preempted, KeyboardInterrupt) as stop:
-        number = stop.signal_number if isinstance(stop, Preempted) else signal.SIGINT
-        print(f"stopped by {signal.Signals(number).name}; the same command continues from the newest checkpoint", file=sys.stderr)
-        return 128 + number
-    except (ValueError, OSError, RuntimeError) as error:
+        experiment = experiment_of_flags()
+        set_up_caches(experiment.prepared_dir)
+        run_directory = experiment.run_directory
+        return MODES[MODE.value](experiment)
+    except (Preempted, Stopped) as stop:
+        return stopped(stop.signal_number)
+    except KeyboardInterrupt:
+        return stopped(signal.SIGINT)
+    except Exception as error:
+        if (number := received_signal()) is not None:  # a library has turned the stop into an error of its own
+            return stopped(number)
         logging.debug("%s", traceback.format_exc())
-        sys.exit(f"error: {error}\n(--verbosity=1 shows the traceback)")
+        sys.exit(describe_failure(error, run_directory))
+
+
+def stopped(signal_number: int) -> int:
+    """Print the sentence for a run that a signal stopped, and return the exit code."""
+    print(describe_stop(signal_number), file=sys.stderr)
+    return 128 + signal_number
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -114,4 +147,5 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
+    set_up_output()
     app.run(main, flags_parser=parse_flags)

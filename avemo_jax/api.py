@@ -10,11 +10,13 @@ results = api.train(parse(demo.get_config("audio").to_dict()))
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from avemo_jax.config import Experiment
+from avemo_jax.machine import check_machine
 
 if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
     from avemo_jax.data.prepared import PreparedCorpus
@@ -22,6 +24,25 @@ if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
     from avemo_jax.evaluation.results import RunResults
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _checked_first(mode: Callable[Concatenate[Experiment, P], T]) -> Callable[Concatenate[Experiment, P], T]:
+    """Let a mode check the machine, before anything imports JAX, and the config, before anything is prepared or written."""
+
+    @functools.wraps(mode)
+    def checked(experiment: Experiment, *args: P.args, **kwargs: P.kwargs) -> T:
+        check_machine()
+        from avemo_jax.experiment.grid_plan import check_experiment
+
+        check_experiment(experiment)
+        return mode(experiment, *args, **kwargs)
+
+    return checked
+
+
+@_checked_first
 def prepare(experiment: Experiment, degradation: Degradation | None = None) -> PreparedCorpus:
     """Return the corpus with the features of each stream; missing ones are made.
 
@@ -35,11 +56,11 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None) -> P
     from avemo_jax.experiment.backend import set_up_backend
     from avemo_jax.experiment.encoder_weights import fetch_used
     from avemo_jax.experiment.features import are_made, compiler_flags, with_features
-    from avemo_jax.experiment.grid_plan import check_experiment
+    from avemo_jax.experiment.needed_packages import check_packages
     from data_prep.prepare_corpus import shared_media
     from data_prep.workers.own_process import run_in_own_process
 
-    check_experiment(experiment)
+    check_packages(experiment)
     set_up_backend(experiment)
     fetch_used(experiment, view_steps(experiment))
     corpus, store = _prepared_views(experiment, degradation)
@@ -68,6 +89,7 @@ def make_features(experiment: Experiment, degradation: Degradation | None = None
     with_features(experiment, *_prepared_views(experiment, degradation))
 
 
+@_checked_first
 def train(experiment: Experiment) -> RunResults | None:
     """Prepare the corpus, audit the folds, train the grid, evaluate and report; return the results.
 
@@ -81,6 +103,7 @@ def train(experiment: Experiment) -> RunResults | None:
         return train(experiment, processes.run_on_primary_first(lambda: prepare(experiment)), processes)
 
 
+@_checked_first
 def evaluate(experiment: Experiment) -> RunResults:
     """Restore a trained grid, predict the test parts again and report; return the results."""
     from avemo_jax.modes.evaluate import evaluate
@@ -88,6 +111,7 @@ def evaluate(experiment: Experiment) -> RunResults:
     return evaluate(experiment, prepare(experiment))
 
 
+@_checked_first
 def search(experiment: Experiment) -> None:
     """Join the search of a run, in addition to the process that trains the run."""
     from avemo_jax.experiment.searching import check_shared
@@ -97,6 +121,7 @@ def search(experiment: Experiment) -> None:
     join_search(experiment, prepare(experiment))
 
 
+@_checked_first
 def audit(experiment: Experiment) -> list[Any]:
     """Print and return the findings of the leak audit in the folds of an experiment, and in existing predictions."""
     from avemo_jax.modes.audit import audit_run
@@ -116,6 +141,7 @@ def audit_lists(experiment: Experiment, paths: Sequence[str], columns: Sequence[
     return mode.audit_lists(experiment, paths, columns, compare, known_names=read_known_names, output=output)
 
 
+@_checked_first
 def robustness(experiment: Experiment) -> dict[str, Any]:
     """Measure a finished run on degraded test clips; return the content of robustness.json."""
     from avemo_jax.modes.robustness import measure_robustness
@@ -123,6 +149,7 @@ def robustness(experiment: Experiment) -> dict[str, Any]:
     return measure_robustness(experiment, prepare(experiment), lambda degradation: prepare(experiment, degradation))
 
 
+@_checked_first
 def predict(experiment: Experiment, files: Sequence[str], *, output: str | None = None) -> list[Any]:
     """Predict media files with all networks of a finished run; return one `RecordingPrediction` a file."""
     from avemo_jax.modes.predict import predict
@@ -168,8 +195,10 @@ def doctor(experiment: Experiment) -> bool:
         corpus_root=corpus.root,
         corpus_options=dataclasses.asdict(corpus),
         views={name: experiment.views[name] for name in views_in_use(experiment)},
-        weights=_weights(experiment),
+        weights=lambda: _weights(experiment),
         prepared_dir=experiment.prepared_dir,
+        written=(experiment.run_directory, Path(experiment.prepared_dir)),
+        checks={"config": lambda: _check_config(experiment), "plan": lambda: _check_plan(experiment)},
     )
     print(text)
     print("Fields that this config sets (--help lists all):")
@@ -200,6 +229,35 @@ def view_steps(experiment: Experiment) -> dict[str, tuple[tuple[int, ...], str]]
     return {name: (tuple(view.step_shape), view.dtype) for name, view in views.items()}
 
 
+def _check_config(experiment: Experiment) -> None:
+    """Raise ValueError or RuntimeError where `train` would before it reads the corpus."""
+    from avemo_jax.experiment.grid_plan import check_experiment
+    from avemo_jax.experiment.needed_packages import check_packages
+
+    check_experiment(experiment)
+    check_packages(experiment)
+
+
+def _check_plan(experiment: Experiment) -> str:
+    """Return a description of the folds over the clips of the corpus; raise ValueError where `train` would before it decodes a medium."""
+    from avemo_jax.experiment.grid_plan import plan_clips
+    from avemo_jax.text import count_of
+    from data_prep.prepare_corpus import read_corpus
+
+    own, plans = experiment.corpus, []
+    read_corpus(
+        own.name,
+        own.root,
+        label_target=own.label_target,
+        label_set=own.label_set,
+        views=_views_of_streams(experiment),
+        options=dataclasses.asdict(own),
+        check=lambda clips: plans.append(plan_clips(experiment, clips)),
+    )
+    (plan,) = plans
+    return f"{count_of(len(plan.folds.folds), 'fold')} of {plan.folds.protocol} over {len(plan.clips)} labelled clips"
+
+
 def _weights(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
     """Return encoder -> (state of its weights, how to fix it or None); nothing where a view cannot be made."""
     from avemo_jax.experiment.encoder_weights import find_weights
@@ -213,6 +271,7 @@ def _weights(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
 
 def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> tuple[PreparedCorpus, Any]:
     """Return the corpus with the views of its streams, and the store of prepared sets that are derived from them."""
+    from avemo_jax.experiment.grid_plan import plan_clips
     from data_prep.prepare_corpus import prepare_corpus
     from data_prep.sets.derived import DerivedSets
     from data_prep.sets.on_beam import beam_of
@@ -235,6 +294,7 @@ def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> 
         baseline_params=experiment.views["functionals"] if experiment.protocol.baseline else None,
         degradation=degradation,
         beam=beam_of(experiment.beam_runner, experiment.beam_options),
+        check=lambda clips: plan_clips(experiment, clips),
     )
     return corpus, DerivedSets(Path(experiment.prepared_dir), own.name, corpus.clips)
 

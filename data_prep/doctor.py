@@ -1,6 +1,6 @@
 """Report of what is installed and found, and what is missing: packages, devices, corpora, prepared sets, files; with the fix for each gap.
 
-Nothing beyond the standard library is imported at the head, so that it also works where the installation is broken:
+No third-party package is imported at the head, so that it also works where the installation is broken:
 `python -m data_prep.doctor` needs no flags, no configuration and no third-party package.
 """
 
@@ -14,10 +14,14 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from avemo_jax.machine import MachineError, pip_install, start_jax
+from avemo_jax.text import shorten_list
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ((3, 11), (3, 12), (3, 13))
@@ -32,12 +36,14 @@ class Finding:
     Attributes:
       subject: a package, device, corpus, set, view or file.
       detail: what was found.
-      fix: what to do about it; "" where nothing is wrong.
+      fix: what to do about it, without which `train` fails; "" where nothing is wrong.
+      is_doubtful: whether `train` runs, with less than one may expect; marked with "?".
     """
 
     subject: str
     detail: str
     fix: str = ""
+    is_doubtful: bool = False
 
 
 def doctor(
@@ -47,32 +53,43 @@ def doctor(
     corpus_options: Mapping[str, Any] | None = None,
     views: Mapping[str, Mapping[str, Any]] | None = None,
     files: Mapping[str, str | None] | None = None,
-    weights: Mapping[str, tuple[str, str | None]] | None = None,
+    weights: Callable[[], Mapping[str, tuple[str, str | None]]] = dict,
     prepared_dir: Path | str = "prepared",
+    written: Sequence[Path] = (),
+    checks: Mapping[str, Callable[[], Any]] | None = None,
     requirements: Path = ROOT / "requirements.txt",
 ) -> tuple[str, bool]:
-    """Check everything that a run needs.
+    """Try everything that a run needs: start JAX, write where it writes, decode clips in a worker, make the plan.
 
     Args:
       corpus, corpus_root: name and folder; the other corpora are listed with the address of their owner.
       corpus_options: option -> value; the corpus takes those that it has, others are ignored.
       views: name -> parameters of the views that the system uses; their detectors are loaded.
       files: config field -> the file it names (tables, weights); None is skipped.
-      weights: encoder -> (what is found of its weights, the fix or None).
+      weights: returns encoder -> (what is found of its weights, the fix or None); it may import JAX.
       prepared_dir: folder of the prepared sets.
+      written: folders that a run writes into.
+      checks: subject -> a function that returns a description, or raises what `train` would raise; called where JAX starts and the corpus
+        is there.
       requirements: the direct dependencies with their ranges.
 
     Returns:
-      The report for the terminal, and whether nothing is missing.
+      The report for the terminal, and whether nothing is missing, so that `train` runs.
     """
     prepared_dir = Path(prepared_dir)
+    devices = list(_devices())
+    corpora = list(_corpora(corpus, corpus_root, corpus_options or {}))
+    jax_starts = not any(finding.fix for finding in devices)
+    is_there = not any(finding.fix for finding in corpora) and corpus is not None and not _is_unmade(corpus, corpus_root)
     sections = {
         "Python and packages": [_python(), *_packages(requirements)],
-        "Machine": [*_devices(), *_machine(prepared_dir)],
-        "Corpora": list(_corpora(corpus, corpus_root, corpus_options or {})),
+        "Machine": [*devices, *_machine(prepared_dir), *_folders(written, prepared_dir)],
+        "Corpora": corpora,
         "Prepared sets": list(_prepared_sets(prepared_dir)),
         "Views and files": [*_views(views or {}), *_files(files or {})],
-        "Encoders": [Finding(name, detail, fix or "") for name, (detail, fix) in (weights or {}).items()],
+        "Media": list(_media(corpus or "", corpus_root or "", corpus_options or {}, views or {})) if is_there else [],
+        "Encoders": [Finding(name, detail, fix or "") for name, (detail, fix) in weights().items()] if jax_starts else [],
+        "Run": list(_checks(checks or {}, is_there=is_there)) if jax_starts else [],
     }
     gaps = [finding for findings in sections.values() for finding in findings if finding.fix]
     lines = []
@@ -85,12 +102,14 @@ def doctor(
             lines.append(f"All packages at once: {shlex.join([sys.executable, '-m', 'pip', 'install', '-r', str(requirements)])}")
     else:
         lines.append("Nothing is missing.")
+    if doubts := [finding.subject for findings in sections.values() for finding in findings if finding.is_doubtful and not finding.fix]:
+        lines.append(f"{len(doubts)} to look at, marked with '?': {', '.join(doubts)}")
     return "\n".join(lines), not gaps
 
 
 def _lines(finding: Finding) -> Iterator[str]:
     first, *more = finding.detail.splitlines() or [""]
-    yield f"  {'!' if finding.fix else ' '} {finding.subject:24} {first}".rstrip()
+    yield f"  {'!' if finding.fix else '?' if finding.is_doubtful else ' '} {finding.subject:24} {first}".rstrip()
     yield from (f"{'':29}{line.strip()}" for line in more)
     if finding.fix:
         yield f"{'':29}fix: {finding.fix}"
@@ -112,7 +131,7 @@ def _packages(requirements: Path) -> Iterator[Finding]:
         from packaging.specifiers import SpecifierSet as parse_range
     except ImportError:
         parse_range = None  # type: ignore[assignment, misc]
-        yield Finding("packaging", "missing, so versions are not compared", _pip_install("packaging"))
+        yield Finding("packaging", "missing, so versions are not compared", pip_install("packaging"))
     for line in requirements.read_text(encoding="utf-8").splitlines():
         match = _REQUIREMENT.match(line.strip())
         if not match:
@@ -121,30 +140,26 @@ def _packages(requirements: Path) -> Iterator[Finding]:
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, f"missing, expected {wanted or 'any version'}", _pip_install(name + wanted))
+            yield Finding(name, f"missing, expected {wanted or 'any version'}", pip_install(name + wanted))
             continue
         if parse_range is not None and not parse_range(wanted).contains(version, prereleases=True):
             reason = f" ({match['reason']})" if match["reason"] else ""
-            yield Finding(name, f"{version}, expected {wanted}{reason}", _pip_install(name + wanted))
+            yield Finding(name, f"{version}, expected {wanted}{reason}", pip_install(name + wanted))
         else:
             yield Finding(name, version)
 
 
-def _pip_install(requirement: str) -> str:
-    return shlex.join([sys.executable, "-m", "pip", "install", requirement])
-
-
 def _devices() -> Iterator[Finding]:
+    """Start JAX in a process of its own, which a wrong variable may abort."""
     try:
-        import jax
-
-        devices = jax.devices()
-    except Exception as error:  # a broken plugin or driver may raise any exception, and the report continues
-        yield Finding("devices", f"JAX does not start: {type(error).__name__}: {_first_line(error)}", _pip_install("jax"))
+        jax = start_jax()
+    except MachineError as error:
+        detail, _, fix = str(error).rpartition("; ")
+        yield Finding("devices", detail, fix)
         return
-    kinds = ", ".join(f"{device.device_kind} ({device.platform}:{device.id})" for device in devices)
-    if jax.default_backend() == "cpu" and (card := _unused_accelerator()):
-        yield Finding("devices", f"{kinds}; {card} is present and JAX does not use it", _pip_install(f"jax[cuda13]=={jax.__version__}"))
+    kinds = ", ".join(jax.devices)
+    if jax.backend == "cpu" and (card := _unused_accelerator()):
+        yield Finding("devices", f"{kinds}; {card} is present and JAX does not use it", pip_install(f"jax[cuda13]=={jax.version}"))
     else:
         yield Finding("devices", kinds)
 
@@ -160,6 +175,31 @@ def _machine(prepared_dir: Path) -> Iterator[Finding]:
         yield Finding("memory", f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / _GIB:.1f} GiB")
     existing = next(path for path in (prepared_dir.absolute(), *prepared_dir.absolute().parents) if path.exists())
     yield Finding("free disk", f"{shutil.disk_usage(existing).free / _GIB:.1f} GiB for {prepared_dir}")
+
+
+def _folders(written: Sequence[Path], prepared_dir: Path) -> Iterator[Finding]:
+    """Write a file into each folder that a run writes into, or into the nearest folder above that exists."""
+    for folder in dict.fromkeys((*written, Path(tempfile.gettempdir()))):
+        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+        try:
+            with tempfile.TemporaryFile(dir=existing) as stream:
+                stream.write(bytes(4096))
+        except OSError as error:
+            detail = f"cannot be written: {error.strerror} ({existing})"
+            if folder == prepared_dir and any(prepared_dir.glob("*/manifest.json")):
+                yield Finding(str(folder), f"{detail}; the sets that are finished there can be used", is_doubtful=True)
+            else:
+                yield Finding(str(folder), detail, f"let this user write it, or name another folder ({_field_of(folder, prepared_dir)})")
+        else:
+            yield Finding(str(folder), "can be written")
+    if (caches := os.environ.get("NUMBA_CACHE_DIR")) is not None:
+        yield Finding("caches of libraries", caches)
+
+
+def _field_of(folder: Path, prepared_dir: Path) -> str:
+    if folder == prepared_dir:
+        return "--config.prepared_dir="
+    return "TMPDIR=" if folder == Path(tempfile.gettempdir()) else "--config.workdir="
 
 
 def _corpora(corpus: str | None, root: Path | str | None, options: Mapping[str, Any]) -> Iterator[Finding]:
@@ -187,6 +227,10 @@ def _corpora(corpus: str | None, root: Path | str | None, options: Mapping[str, 
             yield _corpus(name, root, options)
 
 
+def _is_unmade(corpus: str, root: Path | str | None) -> bool:
+    return corpus == "synthetic" and not _is_made(root)
+
+
 def _is_made(root: Path | str | None) -> bool:
     """Whether a finished synthetic corpus exists; reading an unfinished one would generate it."""
     from data_prep.corpora.synthetic import MARKER
@@ -208,10 +252,64 @@ def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> Finding:
             return Finding(name, str(error), "see above")
     speakers = {clip.speaker for clip in clips} - {""}
     audio, video = (sum(getattr(clip, medium) is not None for clip in clips) for medium in ("audio", "video"))
-    whole = module.NUM_CLIPS
+    whole, all_speakers = module.NUM_CLIPS, getattr(module, "NUM_SPEAKERS", None)
     number = str(len(clips)) if whole in (None, len(clips)) else f"{len(clips)} of {whole}"
-    detail = f"{number} clips of {len(speakers) or 'unknown'} speakers in {root}, {audio} with sound, {video} with picture"
-    return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]))
+    own_speakers = str(len(speakers) or "unknown")
+    if speakers and all_speakers not in (None, len(speakers)):
+        own_speakers += f" of {all_speakers}"
+    detail = f"{number} clips of {own_speakers} speakers in {root}, {audio} with sound, {video} with picture"
+    is_doubtful = " of " in f"{number} {own_speakers}" or bool(doubts)
+    return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]), is_doubtful=is_doubtful)
+
+
+def _media(corpus: str, root: Path | str, options: Mapping[str, Any], views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Look at all media of the corpus, and try one clip of each kind with each view in a worker."""
+    from data_prep.corpora import corpus as corpus_of
+    from data_prep.corpora import load_clips
+    from data_prep.media_check import find_impostors, try_view
+    from data_prep.sets.staging import media_of
+    from data_prep.views import make_view
+    from data_prep.views.table import Table
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `_corpus` has shown them
+        clips = load_clips(corpus, root, **{name: options[name] for name in corpus_of(corpus).OPTIONS if name in options})
+    made = {}
+    for name, params in views.items():
+        try:
+            made[name] = make_view(name, **params)
+        except (ImportError, ValueError, OSError):
+            continue  # `_views` has shown it
+    media = sorted({medium for view in made.values() if not isinstance(view, Table) for medium in media_of(view)})
+    for problem, names in find_impostors(clips, Path(root), media).items():
+        yield Finding("media", f"{len(names)} files are {problem}: {shorten_list(names, 3)}", is_doubtful=True)
+    for name, view in made.items():
+        try:
+            read, lost = try_view(view, clips, Path(root))
+        except (RuntimeError, OSError) as error:
+            yield Finding(f"worker of {name}", _first_line(error), "see above; `make setup` installs what workers import")
+            continue
+        for kind, reason in lost.items():
+            text = f"none of the {kind} files tried can be read, {reason}"
+            yield Finding(f"media for {name}", text, "" if read else "get the media of the corpus again", is_doubtful=True)
+        if read:
+            yield Finding(f"media for {name}", ", ".join(f"{kind} can be read ({clip_id})" for kind, clip_id in read.items()))
+
+
+def _checks(checks: Mapping[str, Callable[[], Any]], *, is_there: bool) -> Iterator[Finding]:
+    for subject, check in checks.items():
+        if subject == "plan" and not is_there:
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = check()
+        except (ValueError, RuntimeError, OSError) as error:
+            yield Finding(subject, str(error), "see above; `train` ends with this error")
+        except ImportError as error:
+            yield Finding(subject, f"does not load: {_first_line(error)}", "install the packages marked above")
+        else:
+            yield Finding(subject, found or "fits")
 
 
 def _prepared_sets(prepared_dir: Path) -> Iterator[Finding]:

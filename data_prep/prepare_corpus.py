@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
 from data_prep.duplicates.near_duplicates import compare_media
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.prepare import prepare_view
+from data_prep.sets.staging import media_of
 from data_prep.table_audit import check_columns
 from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut
@@ -37,6 +38,7 @@ def prepare_corpus(
     baseline_params: Mapping[str, Any] | None = None,
     degradation: Degradation | None = None,
     beam: Beam | None = None,
+    check: Callable[[Sequence[Clip]], Any] = lambda clips: None,
 ) -> PreparedCorpus:
     """Read the clips of a corpus and prepare, or find, the views of all streams.
 
@@ -54,35 +56,25 @@ def prepare_corpus(
         view is made from sound. None: no baseline.
       degradation: applied to all media first, for the robustness panel.
       beam: prepares on Apache Beam in place of processes here.
+      check: called with the clips before any of them is decoded; what it raises ends the preparation.
 
     Raises:
       CorpusNotFound: no root is given, or the corpus is not there.
-      ValueError: an unknown corpus, view or parameter; labels of another kind; streams that cannot be joined; or a feature table with a
-        column that gives the answer away.
+      ValueError: an unknown corpus, view or parameter; labels of another kind; streams that cannot be joined; a stream of which no clip
+        has the medium; or a feature table with a column that gives the answer away.
     """
     beside = beside or {}
-    joined = dict(views) | {f"{stream} beside": choice for stream, choice in beside.items()}
-    made = {stream: make_view(view, **params) for stream, (view, params) in joined.items()}
-    check_same_cut(made)
     module = corpus(name)
-    if label_target not in module.LABEL_TARGETS:
-        raise ValueError(f"the labels of {name} are {' or '.join(module.LABEL_TARGETS)}, got --config.corpus.label_target={label_target}")
-    if not root:
-        form = module.root_form() if isinstance(module, JoinedCorpus) else "FOLDER"
-        raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root={form}; {module.ADDRESS}")
-    clips = load_clips(name, root, **{option: value for option, value in (options or {}).items() if option in module.OPTIONS})
-
-    columns = {
-        stream: check_columns(view, clips, module.clip_id, find_label_set(label_set))
-        for stream, view in made.items()
-        if isinstance(view, Table)
-    }
+    joined = dict(views) | {f"{stream} beside": choice for stream, choice in beside.items()}
+    clips, columns = read_corpus(name, root, label_target=label_target, label_set=label_set, views=joined, options=options, check=check)
+    root = Path(root or "")
+    has_sound = any(make_view(view, **params).modality == "audio" for view, params in joined.values())
 
     def prepared(choice: ViewChoice) -> PreparedSet:
         view, params = choice
         return prepare_view(
             corpus=name,
-            root=Path(root),
+            root=root,
             clips=clips,
             view_name=view,
             view_params=params,
@@ -94,7 +86,6 @@ def prepare_corpus(
             beam=beam,
         )
 
-    has_sound = any(view.modality == "audio" for view in made.values())
     with WorkerPool() as pool:
         return PreparedCorpus(
             clips=clips,
@@ -103,6 +94,61 @@ def prepare_corpus(
             beside={stream: prepared(choice) for stream, choice in beside.items()},
             table_columns=columns,
         )
+
+
+def read_corpus(
+    name: str,
+    root: Path | str | None,
+    *,
+    label_target: str,
+    label_set: str,
+    views: Mapping[str, ViewChoice],
+    options: Mapping[str, Any] | None = None,
+    check: Callable[[Sequence[Clip]], Any] = lambda clips: None,
+) -> tuple[tuple[Clip, ...], dict[str, Any]]:
+    """Read the clips of a corpus and check everything that can be checked before a medium is decoded.
+
+    Args: as `prepare_corpus`; `views` holds the second views of streams too.
+
+    Returns:
+      The clips, and for each stream that reads a feature table what was found of its columns.
+
+    Raises:
+      CorpusNotFound, ValueError: as `prepare_corpus`.
+    """
+    made = {stream: make_view(view, **params) for stream, (view, params) in views.items()}
+    check_same_cut(made)
+    module = corpus(name)
+    if label_target not in module.LABEL_TARGETS:
+        raise ValueError(f"the labels of {name} are {' or '.join(module.LABEL_TARGETS)}, got --config.corpus.label_target={label_target}")
+    if not root:
+        form = module.root_form() if isinstance(module, JoinedCorpus) else "FOLDER"
+        raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root={form}; {module.ADDRESS}")
+    clips = load_clips(name, root, **{option: value for option, value in (options or {}).items() if option in module.OPTIONS})
+    for stream, view in made.items():
+        check_media(stream, view, clips)
+    check(clips)
+    columns = {
+        stream: check_columns(view, clips, module.clip_id, find_label_set(label_set))
+        for stream, view in made.items()
+        if isinstance(view, Table)
+    }
+    return clips, columns
+
+
+def check_media(stream: str, view: Any, clips: Sequence[Clip]) -> None:
+    """Check that clips have the media that the view of a stream is made of.
+
+    Raises:
+      ValueError: none has; every clip of the stream would be lost.
+    """
+    for medium in () if isinstance(view, Table) else media_of(view):
+        if clips and all(getattr(clip, medium) is None for clip in clips):
+            kind = {"audio": "sound", "video": "picture"}[medium]
+            raise ValueError(
+                f"stream {stream} needs {kind}, and none of the {len(clips)} clips has any: expected {medium} files in "
+                "--config.corpus.root; add them, or choose a system without that stream"
+            )
 
 
 def shared_media(

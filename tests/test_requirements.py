@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def read(name: str) -> list[Requirement]:
-    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
+    """Return the requirements of a file; the hashes of a lock are on lines of their own."""
+    text = (line for line in (ROOT / name).read_text().splitlines() if not line.startswith(" "))
+    lines = (line.split("#")[0].strip(" \\") for line in text)
     return [Requirement(line) for line in lines if line and not line.startswith("-r")]
 
 
@@ -34,6 +37,16 @@ def test_the_lock_is_inside_the_ranges(python_version):
         if not wanted.specifier.contains(pins.get(wanted.name, "0"), prereleases=True)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_pin_has_hashes_and_is_installed_with_them():
+    """pip and uv accept a file only with one of these; torch, which some tests are compared with, is not part of the lock."""
+    pins = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+    assert not [pin.splitlines()[0] for pin in pins if not re.search(r"--hash=sha256:[0-9a-f]{64}", pin)]
+    assert len(pins) == len(read("requirements.lock")) and not [pin for pin in pins if pin.startswith(("torch==", "nvidia"))]
+    installs = [line for line in (ROOT / "Makefile").read_text().splitlines() if re.search(r"-r \S*\.lock", line)]
+    assert installs and all("--require-hashes" in line for line in installs)
+    assert "--generate-hashes" in (ROOT / "Makefile").read_text()
 
 
 def test_every_cap_has_its_reason():

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 
 from avemo_jax.allocator import keep_freed_memory
+from avemo_jax.cache_folders import can_write
 from avemo_jax.config import Experiment
 from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.experiment.networks import trained_encoder
@@ -29,9 +30,11 @@ def set_up_backend(experiment: Experiment, *, encodes: bool = False) -> None:
     if precision not in PRECISIONS:
         raise ValueError(f"devices.product_precision must be one of {tuple(PRECISIONS)}, got {precision!r}")
     jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
-    if experiment.devices.compilation_cache:
-        jax.config.update("jax_compilation_cache_dir", str(Path(experiment.prepared_dir).resolve() / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    cache = Path(experiment.prepared_dir).resolve() / "xla"
+    if experiment.devices.compilation_cache and (cache.is_dir() or can_write(cache)):
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        # JAX stores what took that long to compile, so nothing where the folder is read-only.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5 if can_write(cache) else float("inf"))
     if encodes:
         keep_freed_memory()
     # On CPU trials run in parallel threads, and splitting small products over all cores makes the whole slower.

@@ -142,13 +142,10 @@ def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
       LeakError: parts of a fold share speakers or clips, are empty or leave clips out.
     """
     check_experiment(experiment)
-    variation, stages = variation_of(experiment), stages_of(experiment)
-    labels = label_set(experiment.corpus.label_set)
-    clips, classes = labelled(prepared.clips, labels)
-    folds = _folds(experiment, clips, classes)
+    planned = plan_clips(experiment, prepared.clips)
+    clips, classes = planned.clips, planned.classes
+    variation = variation_of(experiment)
     data = load_data(experiment, clips, classes, prepared)
-    grid = make_grid(experiment, variation, stages, len(folds.folds))
-    inner = [inner_folds(table, fold, clips, classes, grid.num_inner) for table in folds.tables for fold in table.folds if grid.num_inner]
     used = {clip.clip_id for clip in clips}
     # Pairs (clip, kind), because a clip may have damage of several kinds, in its sound and in its picture.
     damaged = {(clip_id, one.kind) for found in prepared.sets.values() for clip_id, one in found.damage.items() if clip_id in used}
@@ -156,19 +153,45 @@ def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
         blueprint=Blueprint(
             experiment,
             variation,
-            labels,
+            label_set(experiment.corpus.label_set),
             steps={stream: data.step_of(stream) for stream in data.streams},
             num_steps={stream: data.num_steps(stream) for stream in data.streams},
         ),
-        grid=grid,
+        grid=planned.grid,
         clips=clips,
         classes=classes,
-        folds=folds,
+        folds=planned.folds,
         data=data,
         num_undecodable=len({clip_id for clip_id, kind in damaged if kind in LOST_KINDS}),
         num_without_face=len({clip_id for clip_id, kind in damaged if kind == "no_face"}),
-        inner=tuple(inner),
+        inner=planned.inner,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedClips:
+    """The part of a plan that needs no media; attributes as in `GridPlan`."""
+
+    grid: Grid
+    clips: tuple[Clip, ...]
+    classes: tuple[int, ...]
+    folds: FoldTable
+    inner: tuple[tuple[tuple[str, ...], ...], ...]
+
+
+def plan_clips(experiment: Experiment, clips: Sequence[Clip]) -> PlannedClips:
+    """Return the folds and trials over the clips of a corpus, before any of them is decoded.
+
+    Raises:
+      ValueError: the label set, the protocol or its number of folds do not fit the clips.
+      LeakError: parts of a fold share speakers or clips, are empty or leave clips out.
+    """
+    labelled_clips, classes = labelled(clips, label_set(experiment.corpus.label_set))
+    folds = _folds(experiment, labelled_clips, classes)
+    grid = make_grid(experiment, variation_of(experiment), stages_of(experiment), len(folds.folds))
+    num_inner = grid.num_inner
+    inner = [inner_folds(table, fold, labelled_clips, classes, num_inner) for table in folds.tables for fold in table.folds if num_inner]
+    return PlannedClips(grid, labelled_clips, classes, folds, tuple(inner))
 
 
 def load_data(experiment: Experiment, clips: Sequence[Clip], classes: Sequence[int], prepared: PreparedCorpus) -> Feed:
@@ -194,7 +217,7 @@ def check_experiment(experiment: Experiment) -> None:
     if experiment.devices.feed not in FEEDS:
         raise ValueError(f"devices.feed must be one of {tuple(FEEDS)}, got {experiment.devices.feed!r}")
     check_stream_names(experiment.system.streams)
-    variation, stages = variation_of(experiment), stages_of(experiment)
+    variation = variation_of(experiment)
     if variation.axes:
         own = experiment.search
         check_search(num_settings=own.num_settings, batch=own.batch, sampler=own.sampler, lease_s=own.lease_s)

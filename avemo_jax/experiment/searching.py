@@ -29,7 +29,7 @@ from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup,
 from avemo_jax.experiment.stages import program_of
 from avemo_jax.experiment.trial_groups import in_pieces
 from avemo_jax.experiment.variation import Variation, variation_of
-from avemo_jax.redaction import redacted
+from avemo_jax.redaction import redacted_address
 from avemo_jax.runs.checkpoints import NullCheckpoints
 from avemo_jax.runs.preemption import Preempted, StopRequest, listen
 from avemo_jax.runs.run_directory import RunDirectory, compare_configs
@@ -158,7 +158,7 @@ def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str
         batch = min(own.batch, own.num_settings)
         LOG.info(
             "search %s in %s: %d settings of each of %d folds; a round trains %d settings x %d folds x %d seeds together",
-            *(name, redacted(own.storage) or "search.db", own.num_settings, len(folds), batch, len(folds), num_seeds),
+            *(name, redacted_address(own.storage) or "search.db", own.num_settings, len(folds), batch, len(folds), num_seeds),
         )
         with tqdm(total=len(folds) * own.num_settings, desc="search", unit="setting") as bar, listen() as stop:
             trainer = Trainer(plan, stop, bar)
@@ -169,7 +169,7 @@ def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str
             LOG.warning("fold %s: all settings of the search have failed; search smaller learning rates", fold.name)
     facts = {name: to_plain(getattr(own, name)) for name in ("space", "num_settings", "batch", "sampler", "seed")}
     return facts | {
-        "storage": redacted(own.storage) or "search.db",
+        "storage": redacted_address(own.storage) or "search.db",
         "metric": plan.experiment.protocol.metric,
         "select": plan.experiment.protocol.select,
         "stage": plan.stages[-1].name,

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import jax
 
 from avemo_jax.config import Devices
-from avemo_jax.runs.preemption import Preempted, StopRequest, listen
+from avemo_jax.runs.preemption import Preempted, Stopped, StopRequest, listen
 
 LOG = logging.getLogger(__name__)
 _MESSAGE_KEY = "avemo/message"
@@ -125,8 +125,8 @@ class Processes:
             yield
         except Preempted:
             raise
-        except KeyboardInterrupt:
-            self.broadcast(str(int(signal.SIGINT)))
+        except KeyboardInterrupt as stop:
+            self.broadcast(str(int(stop.signal_number if isinstance(stop, Stopped) else signal.SIGINT)))
             raise
         except Exception as error:
             self.broadcast(f"process {self.number} of {self.count} ended with an error: {error}")

@@ -80,7 +80,8 @@ class RunDirectory:
         write_json(self.path / name, content)
 
     def read_json(self, name: str) -> Any:
-        return json.loads((self.path / name).read_text())
+        path = self.path / name
+        return json.loads(path.read_text(encoding="utf-8"))
 
     def has(self, name: str) -> bool:
         return (self.path / name).exists()

@@ -10,7 +10,7 @@ from typing import Any
 
 import filelock
 
-from avemo_jax.redaction import redacted
+from avemo_jax.redaction import redacted, redacted_address
 
 _OPENING_ATTEMPTS = 8
 
@@ -44,7 +44,7 @@ def open_storage(address: str) -> Iterator[Any]:
         database = make_url(address).database
     except sqlalchemy.exc.ArgumentError:
         raise ValueError(
-            f"search.storage={redacted(address)!r} is no address of a database; expected e.g. "
+            f"search.storage={redacted_address(address)!r} is no address of a database; expected e.g. "
             "postgresql+psycopg://user@host/database, or nothing for a file in the work directory"
         ) from None
     lock = None
@@ -62,7 +62,7 @@ def open_storage(address: str) -> Iterator[Any]:
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         cause = error.__cause__ or error
         reason = str(getattr(cause, "orig", None) or cause).strip()
-        raise RuntimeError(f"search.storage={redacted(address)} failed: {redacted(reason)}") from None
+        raise RuntimeError(f"search.storage={redacted_address(address)} failed: {redacted(reason)}") from None
     finally:
         if lock is not None:
             lock.release()
@@ -77,7 +77,7 @@ def _open(address: str) -> Any:
             return optuna.storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
         except (ImportError, sqlalchemy.exc.NoSuchModuleError):
             raise ValueError(
-                f"search.storage={redacted(address)!r}: the driver of that database is not installed; for PostgreSQL: "
+                f"search.storage={redacted_address(address)!r}: the driver of that database is not installed; for PostgreSQL: "
                 "pip install 'psycopg[binary]' and an address that begins with postgresql+psycopg://"
             ) from None
         except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError, optuna.exceptions.StorageInternalError):

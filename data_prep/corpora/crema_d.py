@@ -23,6 +23,7 @@ OPTIONS = ("label_target",)
 LABEL_TARGETS = ("acted", "crowd")
 MODALITIES = ("audio", "video")
 NUM_CLIPS = 7442
+NUM_SPEAKERS = 91
 
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 LEVELS = {"XX": "unspecified", "LO": "low", "MD": "medium", "HI": "high"}

@@ -20,6 +20,7 @@ OPTIONS = ()
 LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio",)
 NUM_CLIPS = 535
+NUM_SPEAKERS = 10
 
 EMOTIONS = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "N": "neutral"}
 # Speaker -> gender and age in years.

@@ -22,6 +22,7 @@ OPTIONS = ()
 LABEL_TARGETS = ("crowd",)  # the majority of three raters
 MODALITIES = ("audio", "video")
 NUM_CLIPS = 10039
+NUM_SPEAKERS = 10
 
 # Half of the film in which the actor with the face markers sits; the letter after the session names that actor, so in Ses01F_* the
 # woman is on the left and in Ses01M_* the man. This is our reading: it follows a public script that cuts the films; the owner does not

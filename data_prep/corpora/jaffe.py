@@ -17,6 +17,7 @@ OPTIONS = ()
 LABEL_TARGETS = ("acted",)
 MODALITIES = ("still",)
 NUM_CLIPS = 213
+NUM_SPEAKERS = 10
 
 MODELS = ("KA", "KL", "KM", "KR", "MK", "NA", "NM", "TM", "UY", "YM")
 EMOTIONS = {

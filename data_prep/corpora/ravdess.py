@@ -22,6 +22,7 @@ OPTIONS = ("channel",)
 LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio", "video")
 NUM_CLIPS = None  # 1440 of speech, 1012 of song
+NUM_SPEAKERS = 24  # 23 of song
 
 CHANNELS = {"01": "speech", "02": "song"}
 EMOTIONS = dict(

@@ -21,6 +21,7 @@ OPTIONS = ()
 LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio", "video")
 NUM_CLIPS = 480
+NUM_SPEAKERS = 4
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
 EMOTIONS = {"sa": "sadness", "su": "surprise", "a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "n": "neutral"}

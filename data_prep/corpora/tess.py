@@ -20,6 +20,7 @@ OPTIONS = ()
 LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio",)
 NUM_CLIPS = 2800
+NUM_SPEAKERS = 2
 
 AGES = {"OAF": "64", "YAF": "26"}
 EMOTIONS = {word: word for word in ("angry", "disgust", "fear", "happy", "neutral", "sad")} | {"ps": "pleasant_surprise"}

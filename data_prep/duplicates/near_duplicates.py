@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from avemo_jax.atomic import atomic_binary_file
+from avemo_jax.cache_folders import can_write
 from avemo_jax.clips import Clip, SharedMedia
 from data_prep.decoding.media import MediaError
 from data_prep.decoding.sound import stream_audio
@@ -88,13 +90,14 @@ def compare_media(
     Args:
       clips: unique ids.
       root: folder that the clips' media paths are relative to.
-      prepared_dir: fingerprints are stored in its folder `fingerprints/`.
+      prepared_dir: fingerprints are stored in its folder `fingerprints/`; where that is read-only, missing ones serve this call alone.
       num_workers: processes; any number gives the same result.
       modalities: which media to compare.
       description: of the progress bar.
     """
     folder = Path(prepared_dir) / "fingerprints"
-    folder.mkdir(parents=True, exist_ok=True)
+    if can_write(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     media = [(clip, modality, Path(root) / name) for clip in clips for modality, name in _media(clip) if modality in modalities]
     memory = Path(prepared_dir) / "media_digests.json"
     digests = media_digests(sorted({path for _, _, path in media}), memory=memory, num_threads=num_workers)
@@ -145,14 +148,17 @@ def _describe(match: Match, what: str) -> str:
 def _fingerprints(tasks: Mapping[str, FingerprintTask], **options: Any) -> dict[str, Any]:
     """Task -> fingerprint, from disk where it is stored; files that cannot be decoded are left out."""
     missing = {key: task for key, task in tasks.items() if not _is_whole(task.target)}
-    for key, outcome in run_tasks(fingerprint, missing, num_done=len(tasks) - len(missing), **options):
-        if isinstance(outcome, Crash):  # so that the next run does not try again
-            _write(tasks[key].target, {})
-    prints = {}
-    for key, task in tasks.items():
-        with np.load(task.target, allow_pickle=False) as stored:
-            if stored.files:
-                prints[key] = _PRINTS[task.modality](**{name: stored[name] for name in stored.files})
+    with tempfile.TemporaryDirectory(prefix="avemo-fingerprints-") as temporary:
+        if any(not can_write(task.target.parent) for task in missing.values()):
+            missing = {key: dataclasses.replace(task, target=Path(temporary) / task.target.name) for key, task in missing.items()}
+        for key, outcome in run_tasks(fingerprint, missing, num_done=len(tasks) - len(missing), **options):
+            if isinstance(outcome, Crash):  # so that the next run does not try again
+                _write(missing[key].target, {})
+        prints = {}
+        for key, task in {**tasks, **missing}.items():
+            with np.load(task.target, allow_pickle=False) as stored:
+                if stored.files:
+                    prints[key] = _PRINTS[task.modality](**{name: stored[name] for name in stored.files})
     return prints
 
 

@@ -91,11 +91,15 @@ def prepare_view(
         contents = _media_contents(clips, root, media_of(view), prepared_dir, num_workers)
     key = _key(clips, view, contents, degradation)
     directory = prepared_dir / f"{corpus}-{view.name}-{key[:12]}"
+    if directory.exists():  # without the lock: a finished set appears in one step, and its folder may be read-only
+        _log.info("%s of %s: already prepared, using %s", view.name, corpus, directory)
+        return PreparedSet.open(directory)
     with locked(directory.with_name(f".{directory.name}.lock")):
         if directory.exists():
-            prepared = PreparedSet.open(directory)
-            _log.info("%s of %s: already prepared, using %s", view.name, corpus, directory)
-            return prepared
+            return PreparedSet.open(directory)
+        # Late: brings TFDS, which a finished set does not need. Before the work, which would be lost where TFDS is missing.
+        from data_prep.sets.builders import write_prepared
+
         partial = directory.with_name(f"{directory.name}.partial")
         paths = {clip.clip_id: staged_path(partial / "staging", clip.clip_id) for clip in clips}
         staged = {clip_id: found for clip_id, path in paths.items() if (found := read_staged(path)) is not None}
@@ -121,8 +125,6 @@ def prepare_view(
                 if isinstance(outcome, Crash):
                     outcome = stage_lost(paths[clip_id], clip_id, Damage("undecodable", outcome.reason))
                 staged[clip_id] = outcome
-
-        from data_prep.sets.builders import write_prepared  # late: brings TFDS, which a finished set does not need
 
         prepared = write_prepared(
             directory,

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-from data_prep.workers.pool import end_with_parent
+from avemo_jax.failures import Unexpected
+from data_prep.workers.pool import InTheWorker, WorkerError, end_with_parent, signals_blocked
 
 # Not inherited: the flags of training slow large convolutions down.
 _FLAGS = "XLA_FLAGS"
 _KINDS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSError, "RuntimeError": RuntimeError}
-
-
-class _InTheProcess(Exception):
-    """Cause of the exceptions of `run_in_own_process`: the traceback in the other process."""
 
 
 def run_in_own_process(function: Callable[..., None], *args: Any, compiler_flags: str = "") -> None:
@@ -31,7 +27,8 @@ def run_in_own_process(function: Callable[..., None], *args: Any, compiler_flags
 
     Raises:
       ValueError, OSError, RuntimeError: as the function raised it, with its message.
-      RuntimeError: the function raised another exception, with the traceback; or the process died.
+      WorkerError: the function raised another exception.
+      RuntimeError: the process died.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -40,7 +37,8 @@ def run_in_own_process(function: Callable[..., None], *args: Any, compiler_flags
     if compiler_flags:
         os.environ[_FLAGS] = compiler_flags
     try:
-        process.start()
+        with signals_blocked():
+            process.start()
     finally:
         os.environ.pop(_FLAGS, None)
         if flags is not None:
@@ -59,15 +57,14 @@ def run_in_own_process(function: Callable[..., None], *args: Any, compiler_flags
         raise
     process.join()
     if kind in _KINDS:
-        raise _KINDS[kind](message) from _InTheProcess(where)
+        raise _KINDS[kind](message) from InTheWorker(where)
     if kind != "done":
-        raise RuntimeError(f"the process that runs {function.__name__} failed:\n{where}")
+        raise WorkerError(f"{function.__name__}: {kind}: {message}") from InTheWorker(where)
 
 
 def _call(function: Callable[..., None], args: tuple[Any, ...], channel: Any) -> None:
     import logging
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=end_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for name in ("avemo_jax", "data_prep"):
@@ -76,7 +73,8 @@ def _call(function: Callable[..., None], args: tuple[Any, ...], channel: Any) ->
     try:
         function(*args)
     except Exception as error:
-        kind = next((name for name, one in _KINDS.items() if isinstance(error, one)), type(error).__name__)
+        known = () if isinstance(error, Unexpected) else _KINDS.items()
+        kind = next((name for name, one in known if isinstance(error, one)), type(error).__name__)
         channel.send((kind, str(error), traceback.format_exc()))
     else:
         channel.send(("done", "", ""))

@@ -24,6 +24,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from avemo_jax.failures import Unexpected
+
 # Libraries take much of it: librosa (numba, LLVM), OpenCV and PyAV. `python -m benchmarks.preparing` prints the memory of all workers.
 MEMORY_LIMIT_BYTES = 512 << 20
 TIME_LIMIT_S = 1800.0
@@ -48,8 +50,12 @@ class Crash:
     reason: str
 
 
-class WorkerError(RuntimeError):
-    """A task raised an exception: a fault of the program or of the machine (a full disk), not of the medium; it ends the run."""
+class WorkerError(Unexpected):
+    """A task raised an exception: a fault of the program, not of the medium; it ends the run."""
+
+
+class InTheWorker(Exception):
+    """Cause of an exception that another process raised: the traceback there."""
 
 
 class WorkerPool:
@@ -111,7 +117,8 @@ def run_tasks(
       pool: where workers come from and idle ones return to; None: workers of this call alone.
 
     Raises:
-      WorkerError: a task raised an exception, with the name of the task and the traceback; or no worker can be started.
+      OSError: a task raised it, with its message: a fault of the machine, such as a full disk.
+      WorkerError: a task raised another exception, with the name of the task; or no worker can be started.
     """
     if num_workers < 1:
         raise ValueError(f"expected num_workers of at least 1, got {num_workers}")
@@ -130,7 +137,8 @@ def run_tasks(
                         worker.give(_Job(name, attempt, time.monotonic() + time_limit_s), function, tasks[name])
                 for worker, job, outcome in _outcomes(workers):
                     if isinstance(outcome, _Raised):
-                        raise WorkerError(f"task {job.name} failed:\n{outcome.traceback}")
+                        kind = OSError if outcome.is_os_error else WorkerError
+                        raise kind(f"{job.name}: {outcome.message}") from InTheWorker(outcome.traceback)
                     if isinstance(outcome, Crash):
                         worker.stop()
                         workers.remove(worker)
@@ -152,6 +160,8 @@ def run_tasks(
 class _Raised:
     """Outcome of a task that raised an exception."""
 
+    message: str
+    is_os_error: bool
     traceback: str
 
 
@@ -172,7 +182,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, memory_limit_bytes), daemon=True)
-        with _environment(_ENVIRONMENT):
+        with _environment(_ENVIRONMENT), signals_blocked():
             self.process.start()
         theirs.close()  # so that reading from ours ends when the worker does
         self.is_ready = False
@@ -225,7 +235,6 @@ def _outcomes(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, _Job, Any]]
 
 def _serve(connection: Connection, memory_limit_bytes: int) -> None:
     """Run tasks until the connection closes: the body of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=end_with_parent, daemon=True).start()
     _limit_memory(memory_limit_bytes)
@@ -238,8 +247,8 @@ def _serve(connection: Connection, memory_limit_bytes: int) -> None:
 def _outcome(function: Callable[[Any], Any], task: Any) -> Any:
     try:
         return function(task)
-    except Exception:
-        return _Raised(traceback.format_exc())
+    except Exception as error:
+        return _Raised("".join(traceback.format_exception_only(error)).strip(), isinstance(error, OSError), traceback.format_exc())
 
 
 def end_with_parent() -> None:
@@ -257,6 +266,22 @@ def _limit_memory(num_bytes: int) -> None:
         return
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (num_bytes if hard == resource.RLIM_INFINITY else min(num_bytes, hard), hard))
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Block Ctrl-C and SIGUSR1, for processes that are started meanwhile: they inherit it, from their first moment on.
+
+    Both signals reach a whole group of processes (a terminal's, a SLURM job's), and the parent decides what is to be done.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def test_a_corpus_that_is_there_is_counted(tmp_path, few_requirements):
         prepared_dir=tmp_path,
     )
     assert ok, report
-    assert "6 clips of 2 speakers" in line_of(report, "ravdess") and "6 with sound, 0 with picture" in line_of(report, "ravdess")
+    assert "6 clips of 2 of 24 speakers" in line_of(report, "ravdess") and "6 with sound, 0 with picture" in line_of(report, "ravdess")
 
 
 def test_all_corpora_are_listed_and_an_incomplete_one_is_counted_against_its_owner(tmp_path, few_requirements):
@@ -82,7 +82,7 @@ def test_all_corpora_are_listed_and_an_incomplete_one_is_counted_against_its_own
     for name, module in CORPORA.items():
         assert line_of(report, name)
         assert name in ("jaffe", "synthetic") or module.ADDRESS in line_of(report, name)
-    assert "2 of 213 clips of 2 speakers" in line_of(report, "jaffe") and "0 with sound, 2 with picture" in line_of(report, "jaffe")
+    assert "2 of 213 clips of 2 of 10 speakers" in line_of(report, "jaffe") and "0 with sound, 2 with picture" in line_of(report, "jaffe")
     assert "1 media files: holiday.tiff" in line_of(report, "jaffe")
 
 

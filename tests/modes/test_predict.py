@@ -128,3 +128,24 @@ def test_missing_files_and_missing_runs_are_errors(trained, tmp_path):
         predict(trained, [], live(trained))
     with pytest.raises(FileNotFoundError, match="train it first"):
         predict(with_fields(trained, {"workdir": str(tmp_path)}), ["a.wav"], live(trained))
+
+
+def test_a_call_that_is_stopped_keeps_what_it_has_predicted(trained, tmp_path, capsys):
+    """Ctrl-C in the third of three files; the two before are in both result files."""
+
+    class Interrupted(LiveViews):
+        def open(self, path, *args, **kwargs):
+            if path.name == "third.wav":
+                raise KeyboardInterrupt
+            return super().open(path, *args, **kwargs)
+
+    files = [tmp_path / f"{name}.wav" for name in ("first", "second", "third")]
+    for file in files:
+        soundfile.write(file, voice(9, 3, 1, 1.5), RATE_HZ)
+    source = Interrupted({"mfcc": ("mfcc", trained.views["mfcc"])})
+    with pytest.raises(KeyboardInterrupt):
+        predict(trained, [str(file) for file in files], source, output=tmp_path / "out")
+    stored = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert [Path(one["file"]).name for one in stored["files"]] == ["first.wav", "second.wav"]
+    assert {Path(row["file"]).name for row in rows(tmp_path / "out" / "predictions.csv")} == {"first.wav", "second.wav"}
+    assert "2 of 3 files were predicted before the end" in capsys.readouterr().out

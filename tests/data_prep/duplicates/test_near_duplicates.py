@@ -152,6 +152,19 @@ def test_fingerprints_are_made_once(corpus, tmp_path, monkeypatch):
     assert compare_media(clips, corpus, prepared_dir=tmp_path, num_workers=1) == first
 
 
+def test_a_read_only_folder_serves_what_it_has_and_takes_nothing(corpus, tmp_path, monkeypatch):
+    def look(*names):
+        clips = clips_of(corpus, *names)
+        return near_duplicates.compare_media(clips, corpus, prepared_dir=tmp_path, num_workers=1, modalities=["audio"])
+
+    first = look("take1.wav")
+    before = sorted(tmp_path.rglob("*.npz"))
+    monkeypatch.setattr(near_duplicates, "can_write", lambda _: False)
+    found = look("take1.wav", "take2.wav")
+    assert (first.num_compared, found.num_compared) == (1, 2)
+    assert sorted(tmp_path.rglob("*.npz")) == before and len(before) == 1
+
+
 def test_spans_of_one_file_are_recordings_of_their_own(corpus, tmp_path):
     whole = np.concatenate([voice(0, 0), voice(0, 1), voice(0, 0)])
     soundfile.write(tmp_path / "talk.wav", whole, RATE_HZ)

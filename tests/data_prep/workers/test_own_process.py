@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from avemo_jax.failures import Unexpected
 from data_prep.workers.own_process import run_in_own_process
 
 # What the processes run; they find this module by its file's place among the tests.
@@ -70,9 +71,10 @@ def test_what_it_raises_is_raised_here_and_says_where(kind, error):
     assert "in fail" in str(caught.value.__cause__)
 
 
-def test_a_fault_of_the_program_shows_its_traceback():
-    with pytest.raises(RuntimeError, match=r"(?s)runs fail failed:.*in fail.*TypeError: two words"):
+def test_a_fault_of_the_program_has_its_traceback_as_the_cause():
+    with pytest.raises(Unexpected, match=r"^fail: TypeError: two words$") as caught:
         run_in_own_process(functions().fail, {"kind": "type"})
+    assert "in fail" in str(caught.value.__cause__)
 
 
 def test_a_process_that_dies_is_told():
@@ -84,6 +86,7 @@ PARENT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs are started without
 sys.path.insert(0, {here!r})
+from avemo_jax.failures import Unexpected
 from data_prep.workers.own_process import run_in_own_process
 from test_own_process import wait
 if __name__ == "__main__":

@@ -1,0 +1,27 @@
+"""Packages that are imported late, after hours of training: checked before any work."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from avemo_jax.config import Experiment
+from avemo_jax.machine import pip_install
+
+
+def check_packages(experiment: Experiment) -> None:
+    """Check that every package which a run imports late is installed.
+
+    Raises:
+      RuntimeError: some are missing; the message names those that are missing, what needs them, and the command that installs them.
+    """
+    needed = {"pandas": "its tables", "statsmodels": "its paired tests"}
+    if experiment.train.tensorboard:
+        needed |= dict.fromkeys(("clu", "tensorflow"), "train.tensorboard=True")
+    if experiment.devices.feed == "stream":
+        needed["tensorflow"] = "devices.feed=stream"
+    if experiment.search.space:
+        needed |= dict.fromkeys(("optuna", "sqlalchemy"), "search.space")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        reasons = ", ".join(f"{name} (for {needed[name]})" for name in missing)
+        raise RuntimeError(f"a run of this config needs packages that are not installed: {reasons}; {pip_install(*missing)}")

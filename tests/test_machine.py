@@ -1,0 +1,113 @@
+"""JAX is tried in a process of its own before any work; what fails is one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from avemo_jax import api, machine
+from avemo_jax.config import Experiment, Protocol, Train, parse
+from avemo_jax.experiment.needed_packages import check_packages
+from avemo_jax.machine import MachineError, check_machine, start_jax
+from configs import demo
+
+
+@pytest.fixture(autouse=True)
+def tried_anew():
+    for cached in (start_jax, machine._may_fail):
+        cached.cache_clear()
+    yield
+    for cached in (start_jax, machine._may_fail):
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("JAX_PLATFORMS", "nope", r"JAX_PLATFORMS=nope, and JAX finds no such device here .*'nope'.*unset JAX_PLATFORMS"),
+        ("XLA_FLAGS", "--xla_nope=1", r"XLA_FLAGS=--xla_nope=1: this XLA does not know --xla_nope=1; remove it"),
+        ("JAX_ENABLE_X64", "1", r"JAX_ENABLE_X64=1 sets double precision"),
+        ("JAX_ENABLE_X64", "banana", r"^JAX does not start: invalid truth value 'banana' .*'JAX_ENABLE_X64'; set the variable to 0 or 1"),
+    ],
+)
+def test_what_the_environment_asks_for_in_vain_is_one_sentence(name, value, sentence, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(MachineError, match=sentence) as caught:
+        check_machine()
+    assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
+
+
+def answered(monkeypatch, stderr: str, returncode: int = 1):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], returncode, "", stderr))
+
+
+@pytest.mark.parametrize(
+    ("platforms", "stderr", "sentence"),
+    [
+        ("cuda", "Traceback\n  File x\nAssertionError\n", r"^JAX_PLATFORMS=cuda, and JAX finds no such device here; install jax\[cuda13\]"),
+        ("tpu", "RuntimeError: no libtpu.so (set JAX_PLATFORMS='' to)", r"here \(RuntimeError: no libtpu.so\); install jax\[tpu\]"),
+        ("", "", r"^JAX does not start: exit code -11; install it again: .* -m pip install jax$"),
+        ("", "ImportError: libcudart.so: no such file", r"^JAX does not start: ImportError: libcudart.so: no such file; "),
+    ],
+)
+def test_the_fix_fits_the_reason(platforms, stderr, sentence, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    answered(monkeypatch, stderr, returncode=-11)
+    with pytest.raises(MachineError, match=sentence):
+        start_jax()
+
+
+def test_where_nothing_is_asked_for_no_process_is_started(monkeypatch):
+    for name in ("JAX_PLATFORMS", "JAX_ENABLE_X64", "XLA_FLAGS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ())
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("started a process"))
+    check_machine()
+
+
+@pytest.mark.parametrize("mode", ["train", "prepare", "evaluate", "search", "audit", "robustness"])
+def test_machine_config_and_folds_are_checked_before_anything_is_prepared(mode, tmp_path, monkeypatch):
+    """Each failure leaves neither a run directory nor a file of a prepared set."""
+
+    def experiment(**changes) -> Experiment:
+        config = demo.get_config("audio")
+        config.workdir, config.prepared_dir, config.corpus.root = (str(tmp_path / name) for name in ("run", "prepared", "corpus"))
+        for name, value in changes.items():
+            config[name].update(value)
+        return parse(config.to_dict())
+
+    monkeypatch.setattr("data_prep.prepare_corpus.prepare_view", lambda **_: pytest.fail("prepares"))
+    with pytest.raises(ValueError, match=r"devices\.feed"):
+        getattr(api, mode)(experiment(devices={"feed": "nope"}))
+    with monkeypatch.context() as broken, pytest.raises(MachineError, match="no device"):
+        broken.setattr(api, "check_machine", lambda: (_ for _ in ()).throw(MachineError("no device")))
+        getattr(api, mode)(experiment())
+    assert list(tmp_path.iterdir()) == []
+    if mode in ("train", "prepare"):
+        monkeypatch.setattr("data_prep.prepare_corpus.load_clips", lambda *_, **__: made_clips())
+        with pytest.raises(ValueError, match="at least 3 folds"):
+            getattr(api, mode)(experiment(protocol={"num_folds": 2}))
+        assert not (tmp_path / "run").exists() and not list(tmp_path.rglob("*.partial"))
+
+
+def made_clips():
+    from avemo_jax.clips import Clip
+
+    return tuple(
+        Clip(clip_id=f"{speaker}_{emotion}", corpus="synthetic", audio="x.wav", speaker=str(speaker), label=emotion)
+        for speaker in range(6)
+        for emotion in ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+    )
+
+
+def test_packages_that_are_imported_after_hours_are_looked_for_first(monkeypatch):
+    found = sys.modules["importlib.util"].find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in ("clu", "statsmodels") else found(name))
+    with pytest.raises(RuntimeError, match=r"statsmodels \(for .*tests\), clu \(for train.*=True\); .*pip install statsmodels clu"):
+        check_packages(Experiment(train=Train(tensorboard=True)))
+    with pytest.raises(RuntimeError, match=r"not installed: statsmodels \(for its paired tests\); "):
+        check_packages(Experiment(train=Train(tensorboard=False), protocol=Protocol()))
