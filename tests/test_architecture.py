@@ -19,6 +19,7 @@ SOURCES = [*sorted(path for room in PRODUCT for path in (ROOT / room).rglob("*.p
 GROUND = (
     "avemo_jax.allocator",
     "avemo_jax.atomic",
+    "avemo_jax.bounds",
     "avemo_jax.clips",
     "avemo_jax.identity",
     "avemo_jax.labels",
@@ -34,6 +35,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.config",
         "avemo_jax.described",
         "avemo_jax.models.encoders",
+        "avemo_jax.text",
         "data_prep.views",
     ),  # fields come from their classes
     "data_prep": ("data_prep", *GROUND),
@@ -45,21 +47,22 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data_prep.duplicates": ("data_prep.decoding", "data_prep.sets", "data_prep.workers.pool", *GROUND),
     "avemo_jax": (),
     "avemo_jax.api": PRODUCT,  # joins data_prep and the modes, as run.py does
-    "avemo_jax.config": ("avemo_jax.described",),
+    "avemo_jax.config": ("avemo_jax.bounds", "avemo_jax.described", "avemo_jax.text"),
     "avemo_jax.atomic": (),
+    "avemo_jax.bounds": (),
     "avemo_jax.json_lines": (),
     "avemo_jax.clips": (),
     "avemo_jax.described": (),
     "avemo_jax.degradation": (),  # shared by configs, data_prep and experiments
-    "avemo_jax.labels": ("avemo_jax.clips",),
+    "avemo_jax.labels": ("avemo_jax.clips", "avemo_jax.text"),
     "avemo_jax.redaction": (),
     "avemo_jax.text": (),
-    "avemo_jax.search": ("avemo_jax.redaction",),
+    "avemo_jax.search": ("avemo_jax.bounds", "avemo_jax.redaction"),
     "avemo_jax.parallel": (),
     "avemo_jax.identity": (),
     "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.identity", "avemo_jax.labels", "avemo_jax.text"),
     "avemo_jax.data": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
-    "avemo_jax.models": ("avemo_jax.config",),
+    "avemo_jax.models": ("avemo_jax.config", "avemo_jax.text"),
     "avemo_jax.models.encoders": ("avemo_jax.models", "avemo_jax.pretrained"),
     "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.text"),
     "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # data_prep reads the face detectors of this module
@@ -82,6 +85,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.models",
         "avemo_jax.parallel",
         "avemo_jax.runs",
+        "avemo_jax.text",
     ),
     "avemo_jax.inference": (
         "avemo_jax.atomic",
