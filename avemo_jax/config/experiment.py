@@ -167,7 +167,7 @@ class Experiment:
     """A whole experiment: a corpus, a system, a protocol, and how the system is trained.
 
     Attributes:
-      workdir: run directory; default: runs/<corpus>-<system>-<protocol>.
+      workdir: run directory; default: runs/<corpus>-<system>-<protocol>, with -search or -sweep at its end where one is set.
       prepared_dir: folder of the prepared sets of all corpora, shared by all runs.
       weights_dir: folder of published weights of encoders; missing files are downloaded into it.
       num_workers: number of processes that decode media and make views; two suit a laptop.
@@ -216,8 +216,10 @@ class Experiment:
 
     @property
     def run_directory(self) -> Path:
-        """`workdir`, or runs/<corpus>-<system>-<protocol>."""
+        """`workdir`, or runs/<corpus>-<system>-<protocol>, with -search or -sweep at its end, so that these stand beside a single run."""
         if self.workdir:
             return Path(self.workdir)
         protocol = self.protocol.name.replace(" ", "").replace(",", "+")  # lists of runs are separated by commas
-        return Path(f"runs/{self.corpus.name}-{self.system.name}-{protocol}")
+        swept = any(getattr(self.sweep, field.name) for field in dataclasses.fields(self.sweep))
+        kind = "-search" if self.search.space else "-sweep" if swept else ""
+        return Path(f"runs/{self.corpus.name}-{self.system.name}-{protocol}{kind}")
