@@ -38,6 +38,8 @@ CONFIG = config_flags.DEFINE_config_file(
     f"{'' if Path('configs/demo.py').is_file() else f'{ROOT}/'}configs/demo.py:audio_video",
     "experiment: config file of a corpus, a colon, and a system",
     lock_config=True,
+    # With --run, overrides are of its stored config and not of this file.
+    sys_argv=without_overrides(sys.argv)[0] if has_flag(sys.argv, "run") else None,
 )
 RUN = flags.DEFINE_string("run", None, "run directory, in place of --config: its stored config is used, with every choice of its training")
 INPUT = flags.DEFINE_multi_string(
@@ -136,7 +138,6 @@ def parse_flags(argv: list[str]) -> list[str]:
         if has_flag(argv, "run"):
             argv, given = without_overrides(argv)
             OVERRIDES.update(given)
-            sys.argv = argv  # from which config_flags reads the overrides
         return flags.FLAGS(argv)
     except ValueError as error:  # no such config file
         sys.exit(f"error: {error}")
