@@ -58,21 +58,22 @@ def measure_run(
         baselines = {table.protocol: _baseline(plan, table, prepared, findings) for table, _ in spans}
     run.write_run_json()
     seconds = sum(run.read_json("run.json")["seconds"].values())
-    measured = {
-        table.protocol: summarise(
+    measured = {}
+    for table, folds in spans:
+        num_trials, num_failed = count_failed(plan, outcomes, folds)
+        measured[table.protocol] = summarise(
             predictions[table.protocol],
             RunFacts(
                 **_facts(plan, table, findings),
                 num_params=outcome.num_params,
                 seconds=seconds,
-                **count_failed(plan, outcomes, folds),
+                num_trials=num_trials,
+                num_failed=num_failed,
             ),
             baseline=baselines[table.protocol],
             validation=predicted[table.protocol][1],
             num_train={fold.name: len(fold.train) for fold in table.folds},
         )
-        for table, folds in spans
-    }
     results = dataclasses.replace(
         measured[own.protocol],
         stages=summarise_stages(plan, outcomes, own_folds),
@@ -142,11 +143,11 @@ def _facts(plan: GridPlan, table: FoldTable, findings: list[Finding]) -> dict[st
     }
 
 
-def count_failed(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int]) -> dict[str, int]:
+def count_failed(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int]) -> tuple[int, int]:
     """Return the number of trials that predict the test parts of these folds, and of those that have an untrained stage."""
     chosen = [position for position in chosen_trials(plan.trials, outcomes[-1].score) if plan.trials[position].fold in folds]
     failed = [position for position in chosen if any(one.has_failed(position) for one in outcomes)]
-    return {"num_trials": len(chosen), "num_failed": len(failed)}
+    return len(chosen), len(failed)
 
 
 def run_hashes(plan: GridPlan, prepared: PreparedCorpus) -> dict[str, Any]:

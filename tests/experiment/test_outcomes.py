@@ -19,5 +19,5 @@ def test_a_trial_has_failed_where_any_stage_has_no_trained_weights():
     assert [late.has_failed(position) for position in range(4)] == [False, True, False, True]
     trials = [SimpleNamespace(fold=fold, seed=0) for fold in range(4)]
     plan = SimpleNamespace(trials=trials)
-    assert count_failed(plan, [first, second], range(4)) == {"num_trials": 4, "num_failed": 2}
-    assert count_failed(plan, [first, second], (0, 1)) == {"num_trials": 2, "num_failed": 1}
+    assert count_failed(plan, [first, second], range(4)) == (4, 2)
+    assert count_failed(plan, [first, second], (0, 1)) == (2, 1)

@@ -92,7 +92,7 @@ def test_test_clips_are_predicted_as_in_predictions_csv(trained, tmp_path, capsy
     values = [[[float(row[name]) for name in names] for row in table] for table in (found, expected)]
     np.testing.assert_allclose(*values, atol=2e-6)
     assert np.ptp(values[0], axis=0).max() > 1e-3
-    assert "1 models predicted" in capsys.readouterr().out
+    assert "1 model predicted" in capsys.readouterr().out
 
 
 def test_json_has_segments_timeline_and_problems(trained, tmp_path):
@@ -109,8 +109,9 @@ def test_json_has_segments_timeline_and_problems(trained, tmp_path):
     assert long["probabilities"]["happy"] == pytest.approx(mean, abs=2e-6)
     assert long["timeline"][0]["start_s"] == 0 and long["timeline"][-1]["end_s"] == long["segments"][-1]["end_s"]
     assert broken["predicted"] is None and broken["problems"][0]["kind"] == "undecodable"
-    assert silent["predicted"] in content["classes"] and silent["problems"][0]["kind"] == "silent"
-    assert [row["file"] for row in rows(tmp_path / "predictions.csv") if row["problem"]] == files[1:]
+    assert silent["predicted"] is None and silent["problems"][0]["kind"] == "silent"
+    assert silent["timeline"] == [{"start_s": 0, "end_s": pytest.approx(1, abs=0.1), "label": "silence", "probability": None}]
+    assert [row["file"] for row in rows(tmp_path / "predictions.csv") if row["problem"] and row["segment"] == ""] == files[1:]
 
 
 def test_shorter_segments_are_the_only_allowed_difference_from_training(trained, tmp_path):
