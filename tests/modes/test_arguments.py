@@ -1,6 +1,7 @@
 """The command line: config files found from any folder, flags that a mode does not use, and the stored config of a run."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from avemo_jax.modes.arguments import (
     with_found_config,
     without_overrides,
 )
+from avemo_jax.modes.robustness import warnings_only
 from configs import demo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,3 +120,13 @@ def test_a_search_and_a_sweep_stand_beside_the_run_of_the_demo():
     names = [str(experiment.run_directory) for experiment in (one, search, sweep)]
     assert names == [f"runs/synthetic-small_audio-speaker_k{end}" for end in ("", "-search", "-sweep")]
     assert str(with_fields(search, {"workdir": "mine"}).run_directory) == "mine"
+
+
+def test_while_a_condition_is_prepared_only_warnings_are_logged(caplog):
+    logger = logging.getLogger("data_prep.sets.prepare")
+    with caplog.at_level(logging.INFO, "data_prep"):
+        with warnings_only():
+            logger.info("288 clips to prepare")
+            logger.warning("3 clips are damaged")
+        logger.info("report")
+    assert caplog.messages == ["3 clips are damaged", "report"]
