@@ -79,7 +79,7 @@ def predict(
                 written_s = time.monotonic()
     finally:
         write()  # also where a signal or an error ends the call
-    num_predicted = sum(bool(one.segments) for one in found)
+    num_predicted = sum(bool(one.segments) and not one.nothing for one in found)
     print(
         f"{count_of(ensemble.num_members, 'model')} predicted {num_predicted} of {count_of(len(found), 'file')}: "
         + ", ".join(str(output / name) for name in FILES)
