@@ -134,28 +134,38 @@ def audit_lists(experiment: Experiment, paths: Sequence[str], columns: Sequence[
     from avemo_jax.modes import audit_lists as mode
     from data_prep.corpora.known_names import read_known_names
     from data_prep.duplicates.near_duplicates import compare_media
+    from data_prep.inputs import find_inputs
 
     def compare(clips, root):
         return compare_media(clips, root, prepared_dir=Path(experiment.prepared_dir), num_workers=experiment.num_workers)
 
-    return mode.audit_lists(experiment, paths, columns, compare, known_names=read_known_names, output=output)
+    return mode.audit_lists(
+        experiment, find_inputs(paths, keep_folders=True), columns, compare, known_names=read_known_names, output=output
+    )
 
 
 @_checked_first
 def robustness(experiment: Experiment) -> dict[str, Any]:
     """Measure a finished run on degraded test clips; return the content of robustness.json."""
-    from avemo_jax.modes.robustness import measure_robustness
+    from avemo_jax.modes.robustness import conditions_of, measure_robustness
 
+    conditions_of(experiment)  # before preparing, which may take hours
     return measure_robustness(experiment, prepare(experiment), lambda degradation: prepare(experiment, degradation))
 
 
 @_checked_first
 def predict(experiment: Experiment, files: Sequence[str], *, output: str | None = None) -> list[Any]:
-    """Predict media files with all networks of a finished run; return one `RecordingPrediction` a file."""
+    """Predict media with all networks of a finished run; return one `RecordingPrediction` a file.
+
+    Args:
+      files: files, folders and patterns, see `data_prep.inputs.find_inputs`.
+      output: folder for predictions.json and predictions.csv; default: a new one in the run directory.
+    """
     from avemo_jax.modes.predict import predict
+    from data_prep.inputs import find_inputs
     from data_prep.live import LiveViews
 
-    return predict(experiment, files, LiveViews(views_in_use(experiment)), output=None if output is None else Path(output))
+    return predict(experiment, find_inputs(files), LiveViews(views_in_use(experiment)), output=None if output is None else Path(output))
 
 
 def compare(
@@ -217,7 +227,11 @@ def help_on_fields() -> str:
 def views_in_use(experiment: Experiment) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Return name -> (view, its parameters), for all views of the system's streams."""
     from avemo_jax.experiment.live_features import views_of
+    from avemo_jax.text import nearest
 
+    for name in views_of(experiment):
+        if name not in experiment.views:
+            raise ValueError(f"a stream names the view {name!r}, which does not exist{nearest(name, experiment.views)}")
     return {name: (name, experiment.views[name]) for name in views_of(experiment)}
 
 

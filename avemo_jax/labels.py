@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from avemo_jax.clips import Clip
+from avemo_jax.text import nearest
 
 # One name for each emotion, for all corpora. Words that are no emotion ("xxx", "oth") are not in it.
 VOCABULARY = (
@@ -96,7 +97,9 @@ def label_set(name: str) -> LabelSet:
       ValueError: the name is unknown; the message lists the known ones.
     """
     if name not in LABEL_SETS:
-        raise ValueError(f"unknown label set {name!r}; known: {', '.join(sorted(LABEL_SETS))}")
+        raise ValueError(
+            f"unknown label set {name!r}{nearest(name, LABEL_SETS)} (--config.corpus.label_set=); known: {', '.join(sorted(LABEL_SETS))}"
+        )
     return LABEL_SETS[name]
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 Align = Literal["left", "right"]
 Interval = Sequence[float]  # lower and upper bound
 _PLURALS = {"class": "classes", "process": "processes", "segment of a file": "segments of files"}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean X?", the end of a message, where a known name is close; else ""."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def format_percent(share: float) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import Damage
+from avemo_jax.data.prepared import NO_FACE, NO_SPEECH, SILENCE, Damage
 from data_prep.decoding.media import MediaError
-from data_prep.sets.staging import QualityMonitor, StageTask, view_segments
+from data_prep.sets.staging import SILENT_BELOW, QualityMonitor, StageTask, view_segments
 from data_prep.views import make_view
 from data_prep.views.segments import ViewSegment, check_same_cut
+from data_prep.views.speech_activity import SpeechActivity
 
 
 class LiveViews:
@@ -47,18 +50,51 @@ class LiveViews:
         self.step_s: float | None = getattr(next(iter(self._views.values())), "step_s", None)
         self.views = {stream: (tuple(view.step_shape), view.dtype) for stream, view in self._views.items()}
 
-    def open(self, path: Path) -> tuple[dict[str, Iterator[ViewSegment]], list[Damage]]:
+    def open(self, path: Path, absent: dict[str, list[str]] | None = None) -> tuple[dict[str, Iterator[ViewSegment]], list[Damage]]:
         """Return the streams of a file, decoded while they are read with one segment in memory at a time, and a list of its damage.
 
         The list fills while the streams are read. A file that cannot be decoded to its end gives the segments before the damage.
+
+        Args:
+          path: the file.
+          absent: filled too: stream -> for each of its segments SILENCE, NO_SPEECH or NO_FACE, or "" where none of them holds.
         """
         problems: list[Damage] = []
-        return {stream: _segments(Path(path), view, problems) for stream, view in self._views.items()}, problems
+        absent = {} if absent is None else absent
+        absent |= {stream: [] for stream in self._views}
+        return {stream: _segments(Path(path), view, problems, absent[stream]) for stream, view in self._views.items()}, problems
 
 
-def _segments(path: Path, view: Any, problems: list[Damage]) -> Iterator[ViewSegment]:
+class _SegmentMonitor(QualityMonitor):
+    """Also notes of each segment whether it is silent, or without speech or a face."""
+
+    def __init__(self, view: Any, absent: list[str]):
+        super().__init__()
+        self._view, self._absent = view, absent
+        self._of_pieces: list[str] = []  # sound comes in pieces of segment_s
+        self._activity = SpeechActivity()
+
+    def audio(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for samples in super().audio(pieces):
+            if np.abs(samples).max(initial=0.0) < SILENT_BELOW:
+                self._of_pieces.append(SILENCE)
+            else:
+                self._of_pieces.append("" if self._activity.span(samples, self._view.sample_rate_hz) else NO_SPEECH)
+            yield samples
+
+    def segments(self, segments: Iterable[ViewSegment]) -> Iterator[ViewSegment]:
+        for segment in super().segments(segments):
+            found = NO_FACE if segment.num_with_face == 0 else ""
+            if self._of_pieces and len(segment.times_s):
+                piece = int(float(np.mean(segment.times_s)) // self._view.segment_s)
+                found = found or self._of_pieces[min(max(piece, 0), len(self._of_pieces) - 1)]
+            self._absent.append(found)
+            yield segment
+
+
+def _segments(path: Path, view: Any, problems: list[Damage], absent: list[str]) -> Iterator[ViewSegment]:
     clip = Clip(clip_id=path.name, corpus="live", label="", speaker="", audio=path.name, video=path.name)
-    monitor = QualityMonitor()
+    monitor = _SegmentMonitor(view, absent)
     try:
         yield from view_segments(StageTask(clip, view, path.parent, path), monitor)
     except MediaError as error:

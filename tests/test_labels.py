@@ -79,5 +79,5 @@ def test_a_merge_to_an_unknown_class_is_refused():
         LabelSet("mine", ("happy", "sad"), {"contempt": "angry"})
     with pytest.raises(ValueError, match=r"\['anger'\] are not in the vocabulary"):
         LabelSet("mine", ("happy", "anger"))
-    with pytest.raises(ValueError, match="unknown label set 'emojis'; known: basic6"):
+    with pytest.raises(ValueError, match=r"unknown label set 'emojis'.*; known: basic6"):
         label_set("emojis")

@@ -35,6 +35,7 @@ def test_a_run_remembers_the_folder_of_its_corpus(tmp_path, monkeypatch):
     def root_of(root):
         config = ConfigDict({"workdir": str(tmp_path), "corpus": {"name": "ravdess", "root": root}})
         monkeypatch.setattr(run, "CONFIG", SimpleNamespace(value=config))
+        monkeypatch.setattr(run, "RUN", SimpleNamespace(value=None))
         return run.experiment_of_flags().corpus.root
 
     assert root_of(None) is None

@@ -108,7 +108,7 @@ def read_run(directory: Path, name: str | None = None) -> tuple[Entry, RunResult
         file = directory / f"predictions-{protocol}.csv"
         chosen = {
             name: getattr(others[protocol], name)
-            for name in ("protocol", "speaker_independent", "fold_hash", "num_clips", "leaks", "metrics")
+            for name in ("protocol", "speaker_independent", "fold_hash", "num_clips", "num_trials", "num_failed", "leaks", "metrics")
         }
         # The number of training clips of each fold is known for the last protocol alone.
         results = dataclasses.replace(results, **chosen, per_fold=(), baseline=None)

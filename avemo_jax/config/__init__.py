@@ -11,7 +11,7 @@ from avemo_jax.config.experiment import (
 )
 from avemo_jax.config.parsing import ConfigError, parse, to_plain
 from avemo_jax.config.stream import Augmentation, Branch, Fusion, Stream
-from avemo_jax.config.training import SWEPT, Late, Search, Sweep, Train
+from avemo_jax.config.training import SWEPT, Late, Search, Sweep, Train, swept_bounds
 
 __all__ = [
     "SWEPT",
@@ -32,5 +32,6 @@ __all__ = [
     "System",
     "Train",
     "parse",
+    "swept_bounds",
     "to_plain",
 ]

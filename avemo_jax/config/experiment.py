@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from avemo_jax.bounds import COUNT, COUNT_OR_NONE, SEED, Bounds
 from avemo_jax.config.stream import Fusion, Stream
 from avemo_jax.config.training import Late, Search, Sweep, Train
 
@@ -43,9 +44,9 @@ class Corpus:
     channel: str = "speech"
     unsegmented: bool = False
     first_frames: bool = False
-    num_actors: int = 12
-    num_takes: int = 3
-    seed: int = 0
+    num_actors: Annotated[int, Bounds(least=1, most=10_000)] = 12
+    num_takes: Annotated[int, Bounds(least=1, most=10_000)] = 3
+    seed: Annotated[int, SEED] = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class EncoderSettings:
 
     end_point: str = ""
     layers: str = ""
-    resize_px: int = 0
+    resize_px: Annotated[int, Bounds(least=0, most=4096)] = 0
     weights: str = "published"
 
 
@@ -102,8 +103,8 @@ class Protocol:
     """
 
     name: str = "speaker_k"
-    num_folds: int = 5
-    seed: int = 0
+    num_folds: Annotated[int, Bounds(least=3, most=100_000)] = 5
+    seed: Annotated[int, SEED] = 0
     select: str = "validation"
     metric: str = "uar"
     baseline: bool = True
@@ -148,16 +149,16 @@ class Devices:
       compilation_cache: store compiled programs in <prepared_dir>/xla; a second start then takes seconds.
     """
 
-    data_shards: int = 1
+    data_shards: Annotated[int, COUNT] = 1
     execution: str = "auto"
     product_precision: str = "default"
     feed: str = "resident"
-    memory_gib: float = 0.0
+    memory_gib: Annotated[float, Bounds(least=0, most=1e6)] = 0.0
     distributed: bool = False
     coordinator: str = ""
-    process: int = 0
-    num_processes: int = 0
-    heartbeat_s: int = 100
+    process: Annotated[int, COUNT_OR_NONE] = 0
+    num_processes: Annotated[int, COUNT_OR_NONE] = 0
+    heartbeat_s: Annotated[int, Bounds(least=1, most=86400)] = 100
     compilation_cache: bool = True
 
 
@@ -166,7 +167,7 @@ class Experiment:
     """A whole experiment: a corpus, a system, a protocol, and how the system is trained.
 
     Attributes:
-      workdir: run directory; default: runs/<corpus>-<system>-<protocol>.
+      workdir: run directory; default: runs/<corpus>-<system>-<protocol>, with -search or -sweep at its end where one is set.
       prepared_dir: folder of the prepared sets of all corpora, shared by all runs.
       weights_dir: folder of published weights of encoders; missing files are downloaded into it.
       num_workers: number of processes that decode media and make views; two suit a laptop.
@@ -191,7 +192,7 @@ class Experiment:
     workdir: str | None = None
     prepared_dir: str = "prepared"
     weights_dir: str = "weights"
-    num_workers: int = 2
+    num_workers: Annotated[int, Bounds(least=1, most=1024)] = 2
     beam_runner: str = ""
     beam_options: tuple[str, ...] = ()
     corpus: Corpus = dataclasses.field(default_factory=Corpus)
@@ -215,8 +216,10 @@ class Experiment:
 
     @property
     def run_directory(self) -> Path:
-        """`workdir`, or runs/<corpus>-<system>-<protocol>."""
+        """`workdir`, or runs/<corpus>-<system>-<protocol>, with -search or -sweep at its end, so that these stand beside a single run."""
         if self.workdir:
             return Path(self.workdir)
         protocol = self.protocol.name.replace(" ", "").replace(",", "+")  # lists of runs are separated by commas
-        return Path(f"runs/{self.corpus.name}-{self.system.name}-{protocol}")
+        swept = any(getattr(self.sweep, field.name) for field in dataclasses.fields(self.sweep))
+        kind = "-search" if self.search.space else "-sweep" if swept else ""
+        return Path(f"runs/{self.corpus.name}-{self.system.name}-{protocol}{kind}")

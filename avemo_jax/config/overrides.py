@@ -8,9 +8,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from avemo_jax.bounds import check_bounds
 from avemo_jax.config.experiment import Experiment
-from avemo_jax.config.parsing import nearest
 from avemo_jax.config.training import SWEPT
+from avemo_jax.text import nearest
 
 # (dotted name, value) of each field that differs from the experiment's config.
 Changes = tuple[tuple[str, Any], ...]
@@ -90,14 +91,15 @@ def parse_value(experiment: Experiment, name: str, text: str) -> Any:
     """Return a text parsed as a value of the config field `name` (dotted).
 
     Raises:
-      ValueError: there is no such field, or the text is of a wrong type.
+      ValueError: there is no such field, the text is of a wrong type, or the number is out of bounds.
     """
+    owner: Any = None
     current: Any = experiment
     for part in name.split("."):
         group = _fields(current)
         if part not in group:
             raise ValueError(f"the config has no field {name}{nearest(part, group)} (--help lists all fields)")
-        current = group[part]
+        owner, current = current, group[part]
     if group := _fields(current):
         raise ValueError(f"{name} is a group of fields; name one of {', '.join(group)}")
     if current is None or isinstance(current, str):
@@ -112,6 +114,9 @@ def parse_value(experiment: Experiment, name: str, text: str) -> Any:
         value = tuple(value)
     if type(value) is not type(current):
         raise ValueError(f"{name}: expected a value of type {type(current).__name__}, such as {current!r}, got {text!r}")
+    if dataclasses.is_dataclass(owner):
+        path, dot, last = name.rpartition(".")
+        check_bounds(type(owner), {last: value}, f"{path}{dot}")
     return value
 
 

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from avemo_jax.bounds import check_bounds
 from avemo_jax.config.experiment import Experiment
+from avemo_jax.text import nearest
 
 T = TypeVar("T")
 
 
 class ConfigError(ValueError):
-    """The config has an unknown field, or a value of a wrong type."""
+    """The config has an unknown field, a value of a wrong type, or a number that is out of bounds."""
 
 
 def parse(tree: Mapping[str, Any]) -> Experiment:
     """Turn nested plain values into an Experiment; fields that are absent take their defaults.
 
     Raises:
-      ConfigError: an unknown field, with the nearest known name; a value of another type; a stream in use that is not defined.
+      ConfigError: an unknown field, with the nearest known name; a value of another type; a number that is out of bounds; a stream in use
+        that is not defined.
     """
     experiment = _parsed(Experiment, tree, "")
+    check_numbers(experiment)
     for name in experiment.system.streams:
         if name not in experiment.streams:
             raise ConfigError(
@@ -34,6 +37,24 @@ def parse(tree: Mapping[str, Any]) -> Experiment:
     return experiment
 
 
+def check_numbers(node: Any, path: str = "") -> None:
+    """Check all numbers of a config against the bounds of their fields; those of views are checked where views are made.
+
+    Raises:
+      ConfigError: the first number that is out of bounds.
+    """
+    if dataclasses.is_dataclass(node) and not isinstance(node, type):
+        values = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+        try:
+            check_bounds(type(node), values, path)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        node = values
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            check_numbers(value, f"{path}{name}.")
+
+
 def to_plain(value: Any) -> Any:
     """Turn dataclasses, mappings and tuples into plain dicts and lists, as JSON has them."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -41,12 +62,6 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: to_plain(one) for name, one in value.items()}
     return [to_plain(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean X?", the end of a message, where a known name is close; else ""."""
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def _parsed(kind: type[T], tree: Any, path: str) -> T:

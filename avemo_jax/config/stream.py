@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
+
+from avemo_jax.bounds import COUNT_OR_NONE, SHARE, Bounds
+
+UNITS = Bounds(least=1, most=65536)  # of a layer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,17 +37,17 @@ class Augmentation:
     Differs: the warp is linear over the whole band and has an offset.
     """
 
-    max_stretch: float = 0.0
-    max_warp: float = 0.0
-    shift_deviation: float = 0.0
-    noise_deviation: float = 0.0
-    num_time_masks: int = 0
-    max_time_mask: float = 0.1
-    num_feature_masks: int = 0
-    max_feature_mask: float = 0.1
-    max_rotate_deg: float = 0.0
-    max_zoom: float = 0.0
-    max_shift: float = 0.0
+    max_stretch: Annotated[float, Bounds(least=0, most=2)] = 0.0
+    max_warp: Annotated[float, SHARE] = 0.0
+    shift_deviation: Annotated[float, Bounds(least=0, most=100)] = 0.0
+    noise_deviation: Annotated[float, Bounds(least=0, most=100)] = 0.0
+    num_time_masks: Annotated[int, Bounds(least=0, most=1000)] = 0
+    max_time_mask: Annotated[float, SHARE] = 0.1
+    num_feature_masks: Annotated[int, Bounds(least=0, most=1000)] = 0
+    max_feature_mask: Annotated[float, SHARE] = 0.1
+    max_rotate_deg: Annotated[float, Bounds(least=0, most=180)] = 0.0
+    max_zoom: Annotated[float, Bounds(least=0, most=10)] = 0.0
+    max_shift: Annotated[float, SHARE] = 0.0
     flip: bool = False
 
 
@@ -82,23 +87,23 @@ class Branch:
 
     encoder: str = "none"
     layers: str = "concatenated"
-    encoder_units: tuple[int, ...] = (64,)
+    encoder_units: Annotated[tuple[int, ...], UNITS] = (64,)
     frame_context: str = "none"
-    frame_units: int = 256
-    time_conv_channels: int = 0
-    time_conv_width_steps: int = 5
-    time_conv_stride_steps: int = 1
+    frame_units: Annotated[int, UNITS] = 256
+    time_conv_channels: Annotated[int, Bounds(least=0, most=65536)] = 0
+    time_conv_width_steps: Annotated[int, Bounds(least=1, most=1000)] = 5
+    time_conv_stride_steps: Annotated[int, Bounds(least=1, most=1000)] = 1
     context: str = "gru"
-    context_units: tuple[int, ...] = (256,)
+    context_units: Annotated[tuple[int, ...], UNITS] = (256,)
     context_activation: str = "tanh"
     bidirectional: bool = False
     reset_after: bool = True
     context_batch_norm: bool = False
     context_dropout: bool = False
     pooling: str = "attention"
-    pooling_steps: int = 0
-    attention_units: int = 0
-    dense_units: tuple[int, ...] = (128,)
+    pooling_steps: Annotated[int, COUNT_OR_NONE] = 0
+    attention_units: Annotated[int, Bounds(least=0, most=65536)] = 0
+    dense_units: Annotated[tuple[int, ...], UNITS] = (128,)
     batch_norm: bool = True
 
 
@@ -126,7 +131,7 @@ class Stream(Branch):
     view: str = ""
     view_beside: str = ""
     per_speaker: bool = False
-    num_cepstra: int = 0
+    num_cepstra: Annotated[int, Bounds(least=0, most=1000)] = 0
     augmentation: Augmentation = Augmentation()
     standardize: str = "features"
     encoder_trained_from: str = ""
@@ -148,8 +153,8 @@ class Fusion:
     """
 
     kind: str = "concat"
-    width: int = 128
-    num_units: int = 256
+    width: Annotated[int, UNITS] = 128
+    num_units: Annotated[int, UNITS] = 256
     batch_norm: bool = True
     tokens: str = "modalities"
-    dense_units: tuple[int, ...] = ()
+    dense_units: Annotated[tuple[int, ...], UNITS] = ()

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
+
+from avemo_jax.bounds import COUNT, COUNT_OR_NONE, SEED, Bounds, bounds_of
+
+# A recipe and a sweep have the same bounds, and a search those of the recipe.
+LEARNING_RATE = Bounds(above=0, most=1000)
+MOMENTUM = Bounds(least=0, below=1)
+WEIGHT_DECAY = Bounds(least=0, most=1000)
+DROPOUT_RATE = Bounds(least=0, below=1)  # a rate of 1 would drop everything
+LABEL_SMOOTHING = Bounds(least=0, below=1)  # at 1 the target does not depend on the label
+MIXUP_ALPHA = Bounds(least=0, most=1000)
 
 # Hyper-parameters that are arrays over trials: sweeping them never recompiles.
 SWEPT = ("learning_rate", "momentum", "weight_decay", "dropout_rate", "label_smoothing", "mixup_alpha")
@@ -46,27 +57,32 @@ class Train:
     stages: tuple[str, ...] = ()
     freeze_earlier: bool = False
     overrides: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-    num_epochs: int = 60
-    batch_size: int = 32
+    seeds: Annotated[tuple[int, ...], SEED] = (0,)
+    num_epochs: Annotated[int, COUNT] = 60
+    batch_size: Annotated[int, Bounds(least=1, most=65536)] = 32
     optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    dropout_rate: float = 0.3
-    label_smoothing: float = 0.0
-    mixup_alpha: float = 0.0
-    clip_norm: float = 5.0
+    learning_rate: Annotated[float, LEARNING_RATE] = 1e-3
+    momentum: Annotated[float, MOMENTUM] = 0.9
+    weight_decay: Annotated[float, WEIGHT_DECAY] = 0.0
+    dropout_rate: Annotated[float, DROPOUT_RATE] = 0.3
+    label_smoothing: Annotated[float, LABEL_SMOOTHING] = 0.0
+    mixup_alpha: Annotated[float, MIXUP_ALPHA] = 0.0
+    clip_norm: Annotated[float, Bounds(above=0, most=1e6)] = 5.0
     schedule: str = "constant"
-    warmup_epochs: int = 0
-    plateau_patience_epochs: int = 5
-    plateau_factor: float = 0.5
-    early_stop_patience_epochs: int = 0
-    ema_decay: float = 0.0
-    length_buckets: int = 1
+    warmup_epochs: Annotated[int, COUNT_OR_NONE] = 0
+    plateau_patience_epochs: Annotated[int, COUNT_OR_NONE] = 5
+    plateau_factor: Annotated[float, Bounds(above=0, most=1)] = 0.5
+    early_stop_patience_epochs: Annotated[int, COUNT_OR_NONE] = 0
+    ema_decay: Annotated[float, Bounds(least=0, below=1)] = 0.0
+    length_buckets: Annotated[int, Bounds(least=1, most=1000)] = 1
     tensorboard: bool = True
-    checkpoint_every_epochs: int = 10
-    keep_checkpoints: int = 2
+    checkpoint_every_epochs: Annotated[int, COUNT] = 10
+    keep_checkpoints: Annotated[int, Bounds(least=1, most=1000)] = 2
+
+
+def swept_bounds() -> dict[str, Bounds]:
+    """Return hyper-parameter -> its bounds, which a sweep and a search have too."""
+    return {name: bounds_of(Train)[name] for name in SWEPT}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +97,7 @@ class Late:
     """
 
     rule: str = "weighted_product"
-    num_inner_folds: int = 5
+    num_inner_folds: Annotated[int, Bounds(least=2, most=1000)] = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,12 +115,12 @@ class Sweep:
         ("streams.audio.context_units=(512,)|(256,256,256)", "streams.audio.pooling=attention|last").
     """
 
-    learning_rate: tuple[float, ...] = ()
-    momentum: tuple[float, ...] = ()
-    weight_decay: tuple[float, ...] = ()
-    dropout_rate: tuple[float, ...] = ()
-    label_smoothing: tuple[float, ...] = ()
-    mixup_alpha: tuple[float, ...] = ()
+    learning_rate: Annotated[tuple[float, ...], LEARNING_RATE] = ()
+    momentum: Annotated[tuple[float, ...], MOMENTUM] = ()
+    weight_decay: Annotated[tuple[float, ...], WEIGHT_DECAY] = ()
+    dropout_rate: Annotated[tuple[float, ...], DROPOUT_RATE] = ()
+    label_smoothing: Annotated[tuple[float, ...], LABEL_SMOOTHING] = ()
+    mixup_alpha: Annotated[tuple[float, ...], MIXUP_ALPHA] = ()
     fields: tuple[str, ...] = ()
 
 
@@ -127,10 +143,10 @@ class Search:
     """
 
     space: tuple[str, ...] = ()
-    num_settings: int = 32
-    batch: int = 8
+    num_settings: Annotated[int, Bounds(least=1, most=100_000)] = 32
+    batch: Annotated[int, Bounds(least=1, most=10_000)] = 8
     sampler: str = "tpe"
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     storage: str = ""
     name: str = ""
-    lease_s: float = 60.0
+    lease_s: Annotated[float, Bounds(above=0, most=86400)] = 60.0

@@ -64,6 +64,12 @@ class Logistic:
 FusionRule = WeightedProduct | Logistic
 
 
+def check_rule(rule: str) -> None:
+    """Raise ValueError where no rule of late fusion has that name."""
+    if rule not in RULES:
+        raise ValueError(f"late.rule: expected a rule of late fusion among {RULES}, got {rule!r}")
+
+
 def fit_rule(rule: str, label: np.ndarray, probabilities: Sequence[np.ndarray], *, metric: str = "uar") -> FusionRule:
     """Fit a rule on predictions for clips that the systems were not trained on.
 
@@ -77,8 +83,7 @@ def fit_rule(rule: str, label: np.ndarray, probabilities: Sequence[np.ndarray], 
     Raises:
       ValueError: an unknown rule, fewer than two systems, inconsistent shapes, or no clips.
     """
-    if rule not in RULES:
-        raise ValueError(f"expected a rule of late fusion among {RULES}, got {rule!r}")
+    check_rule(rule)
     label, probabilities = np.asarray(label), [np.asarray(one, np.float64) for one in probabilities]
     shapes = {one.shape for one in probabilities}
     if len(probabilities) < 2 or len(shapes) != 1 or not len(label) or next(iter(shapes))[:1] != label.shape:

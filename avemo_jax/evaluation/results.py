@@ -208,6 +208,8 @@ class ProtocolResult:
     fold_hash: Name
     num_folds: NumClips
     num_clips: Count
+    num_trials: Annotated[Count | None, Json(absent="in_older_files")] = None
+    num_failed: Annotated[Count | None, Json(absent="in_older_files")] = None
     leaks: tuple[Finding, ...]
     metrics: Annotated[Mapping[str, MetricSummary], Json(keys=_reported)]
     baseline: Annotated[Mapping[str, MetricSummary] | None, Json("metrics of the classical baseline", keys=_reported)]
@@ -263,6 +265,10 @@ class RunFacts:
     num_params: Count
     leaks: Annotated[tuple[Finding, ...], Json("flagged leaks")]
     seconds: Positive
+    num_trials: Annotated[Count | None, Json("trials that predict: one a fold and seed", absent="in_older_files")] = None
+    num_failed: Annotated[
+        Count | None, Json("those that failed before their first epoch was finished: their weights are untrained", absent="in_older_files")
+    ] = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -291,6 +297,11 @@ class RunResults(RunFacts):
     gaps: Annotated[tuple[ProtocolGap, ...], Json("between protocols", absent="where_empty")] = ()
     settings: Annotated[tuple[SettingResult, ...], Json("where something is swept", absent="where_empty")] = ()
     search: Annotated[tuple[SearchResult, ...], Json("where something is searched", absent="where_empty", minItems=1)] = ()
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether no trial has learned anything."""
+        return bool(self.num_trials) and self.num_failed == self.num_trials
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of results.json: plain dicts, lists and numbers."""

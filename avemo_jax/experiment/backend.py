@@ -12,6 +12,7 @@ from avemo_jax.cache_folders import can_write
 from avemo_jax.config import Experiment
 from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.experiment.networks import trained_encoder
+from avemo_jax.text import nearest
 
 # `devices.product_precision` -> JAX's name. "bfloat16" of JAX itself only asks for the fastest kind, which on a GPU is tensorfloat32.
 PRECISIONS = {"default": None, "bfloat16": "BF16_BF16_F32", "tensorfloat32": "tensorfloat32", "float32": "float32"}
@@ -28,7 +29,7 @@ def set_up_backend(experiment: Experiment, *, encodes: bool = False) -> None:
     """
     precision = experiment.devices.product_precision
     if precision not in PRECISIONS:
-        raise ValueError(f"devices.product_precision must be one of {tuple(PRECISIONS)}, got {precision!r}")
+        raise ValueError(f"devices.product_precision must be one of {tuple(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}")
     jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
     cache = Path(experiment.prepared_dir).resolve() / "xla"
     if experiment.devices.compilation_cache and (cache.is_dir() or can_write(cache)):

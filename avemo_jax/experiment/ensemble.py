@@ -19,6 +19,8 @@ from avemo_jax.labels import label_set
 from avemo_jax.runs.run_directory import ConfigMismatch, RunDirectory, compare_configs, read_config
 from avemo_jax.training.state import TrialState
 
+_MOST_TRIALS = 100_000
+
 
 def load_ensemble(
     experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
@@ -48,7 +50,7 @@ def load_ensemble(
     variation, stages = variation_of(experiment), stages_of(experiment)
     if stages[-1].part == "svm":
         raise ValueError(f"the SVMs of {experiment.system.name} are not stored with a run; predict with a system that trains a network")
-    num_folds = facts["num_trials"] // len(make_grid(experiment, variation, stages, 1).trials)
+    num_folds = _num_folds(facts["num_trials"], len(make_grid(experiment, variation, stages, 1).trials), workdir)
     grid = chosen_grid(experiment, variation, make_grid(experiment, variation, stages, num_folds), workdir)
     labels = label_set(experiment.corpus.label_set)
     blueprint = Blueprint(experiment, variation, labels, steps=steps, num_steps=facts["num_steps"])
@@ -56,6 +58,16 @@ def load_ensemble(
     if not members:
         raise FileNotFoundError(f"all trials of the run in {workdir} failed in their first epoch; see its metrics.jsonl, and {again}")
     return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s)
+
+
+def _num_folds(num_trials: Any, num_per_fold: int, workdir: Path) -> int:
+    """Return the number of folds of a run; a run.json that was changed may hold anything."""
+    if type(num_trials) is not int or not 0 < num_trials <= _MOST_TRIALS or num_trials % num_per_fold:
+        raise ValueError(
+            f"{workdir / 'run.json'} has num_trials={num_trials!r}; expected a multiple of {num_per_fold}, its seeds and settings, up to "
+            f"{_MOST_TRIALS}: the file was changed after training"
+        )
+    return num_trials // num_per_fold
 
 
 def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMember]:

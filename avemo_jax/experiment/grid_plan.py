@@ -10,20 +10,26 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.config import Experiment
 from avemo_jax.config.overrides import with_fields
+from avemo_jax.config.parsing import check_numbers
 from avemo_jax.data.feed import FEEDS, Feed, check_stream_names, open_feed
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus
+from avemo_jax.evaluation.late_fusion import check_rule
 from avemo_jax.experiment.blueprint import Blueprint
 from avemo_jax.experiment.features import sources_of
 from avemo_jax.experiment.grid import Grid, make_grid, stages_of
+from avemo_jax.experiment.networks import make_net, standardization
+from avemo_jax.experiment.trial_groups import is_network
 from avemo_jax.experiment.variation import tried_changes, variation_of
 from avemo_jax.labels import label_set, labelled
+from avemo_jax.protocols.audit.findings import check_allowed
 from avemo_jax.protocols.folds import FoldTable, join_tables
 from avemo_jax.protocols.inner import inner_folds, stacking_parts
-from avemo_jax.protocols.rules import make_folds
-from avemo_jax.search.studies import check_search
+from avemo_jax.protocols.rules import check_protocol, make_folds
+from avemo_jax.search.studies import check_sampler
+from avemo_jax.training.execution import choose_execution
 from avemo_jax.training.lengths import Limits, length_limits
 from avemo_jax.training.stage import Stage
-from avemo_jax.training.state import Recipe, TrialInputs
+from avemo_jax.training.state import Recipe, TrialInputs, check_choices
 from avemo_jax.training.trials import Trial, make_inputs
 
 
@@ -67,7 +73,13 @@ class GridPlan:
         """Return the recipe of a trial."""
         train = self.blueprint.experiment_of(stage, trial.fields).train
         limits = self._length_limits(stage, train.length_buckets)
-        return self.blueprint.recipe(stage, trial.fields, num_clips=len(self.clips), length_limits=limits)
+        recipe = self.blueprint.recipe(stage, trial.fields, num_clips=len(self.clips), length_limits=limits)
+        return dataclasses.replace(recipe, batch_size=min(recipe.batch_size, self.largest_batch_size))
+
+    @property
+    def largest_batch_size(self) -> int:
+        """The first power of two that holds all examples; what a larger batch holds beyond it is padding, which only takes memory."""
+        return 1 << (len(self.data.clip) - 1).bit_length()
 
     def inputs(self, stage: Stage, trials: Sequence[Trial]) -> list[TrialInputs]:
         """Return the training and selection examples and the hyper-parameters of these trials of a stage.
@@ -212,15 +224,21 @@ def check_experiment(experiment: Experiment) -> None:
       ValueError: an unknown value; stages, overrides, sweeps and searches that contradict each other; or one of them changes the encoder or
         view of a stream's features, which all trials share.
     """
+    check_numbers(experiment)
+    for name in experiment.protocol.name.split(","):
+        check_protocol(name.strip(), experiment.corpus.name)
+    check_allowed(experiment.protocol.allow_leaks)
+    check_rule(experiment.late.rule)
+    choose_execution(experiment.devices.execution, backend="cpu", convolves=False)  # checks its form
     if experiment.protocol.select not in ("validation", "test"):
         raise ValueError(f"protocol.select must be 'validation' or 'test', got {experiment.protocol.select!r}")
     if experiment.devices.feed not in FEEDS:
         raise ValueError(f"devices.feed must be one of {tuple(FEEDS)}, got {experiment.devices.feed!r}")
     check_stream_names(experiment.system.streams)
-    variation = variation_of(experiment)
+    variation, stages = variation_of(experiment), stages_of(experiment)
+    make_grid(experiment, variation, stages, 1)  # checks seeds
     if variation.axes:
-        own = experiment.search
-        check_search(num_settings=own.num_settings, batch=own.batch, sampler=own.sampler, lease_s=own.lease_s)
+        check_sampler(experiment.search.sampler)
         if "svm" in experiment.train.stages:
             raise ValueError(
                 "search.space searches fields of networks, and the stage 'svm' has none (it selects its C on the validation part itself); "
@@ -241,6 +259,21 @@ def check_experiment(experiment: Experiment) -> None:
                         f"a sweep, search or train.overrides changes the frozen encoder of the {stream} stream (streams.{stream}.encoder, "
                         "encoder_trained_from or encoder_beside), but its features are made once for all trials; run separate experiments"
                     )
+            if is_network(stage):
+                _check_network(own_experiment, stage, blueprint.num_classes)
+
+
+def _check_network(experiment: Experiment, stage: Stage, num_classes: int) -> None:
+    """Check the fields that a network and its recipe are made of."""
+    make_net(experiment, stage, num_classes)
+    for stream in stage.streams:
+        standardization(stream, experiment.streams[stream])
+    check_choices(
+        optimizer=experiment.train.optimizer,
+        schedule=experiment.train.schedule,
+        metric=experiment.protocol.metric,
+        segment_rule=experiment.system.segment_rule,
+    )
 
 
 def _folds(experiment: Experiment, clips: Sequence[Clip], classes: Sequence[int]) -> FoldTable:

@@ -29,8 +29,13 @@ class Recordings(Protocol):
     def step_s(self) -> float | None:
         """None where segments follow each other without overlap, else the length of a step in s; see `Ensemble`."""
 
-    def open(self, path: Path) -> tuple[Mapping[str, Iterable[Segment]], list[Damage]]:
-        """Return the views of a file, and a list to which its damage is added while the views are read."""
+    def open(self, path: Path, absent: dict[str, list[str]] | None = None) -> tuple[Mapping[str, Iterable[Segment]], list[Damage]]:
+        """Return the views of a file, and a list to which its damage is added while the views are read.
+
+        Args:
+          path: the file.
+          absent: filled with view -> what each of its segments lacks, "silence", "no speech" or "no face", or "".
+        """
 
 
 def views_of(experiment: Experiment) -> tuple[str, ...]:
@@ -65,9 +70,17 @@ class LiveFeatures:
         self.steps = {stream: feature_step(experiment, stream, recordings.views) for stream in self._sources}
         self._widths = {stream: part_widths(experiment, stream, recordings.views) for stream in self._sources}
 
-    def open(self, path: Path) -> tuple[dict[str, Iterator[Segment]], list[Damage]]:
-        """Return the streams of a file, computed while they are read, and a list to which its damage is added."""
-        views, problems = self._recordings.open(path)
+    def open(self, path: Path, absent: dict[str, list[str]] | None = None) -> tuple[dict[str, Iterator[Segment]], list[Damage]]:
+        """Return the streams of a file, computed while they are read, and a list to which its damage is added.
+
+        Args:
+          path: the file.
+          absent: filled with stream -> what each of its segments lacks, as in `Recordings`.
+        """
+        of_views: dict[str, list[str]] = {}
+        views, problems = self._recordings.open(path) if absent is None else self._recordings.open(path, of_views)
+        if absent is not None:  # the lists fill later
+            absent |= {stream: of_views[sources[0].view] for stream, sources in self._sources.items()}
         wanted = [one.view for sources in self._sources.values() for one in sources]
         copies = {view: list(itertools.tee(_numbered(pieces), wanted.count(view))) for view, pieces in views.items()}
         streams: dict[str, Iterator[Segment]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from avemo_jax.data.prepared import PreparedCorpus
@@ -18,7 +18,7 @@ from avemo_jax.experiment.baseline import fit_baseline
 from avemo_jax.experiment.fit_probes import late_fits
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import LateOutcome, Outcome
-from avemo_jax.experiment.predictions import predict_tests_and_validation
+from avemo_jax.experiment.predictions import chosen_trials, predict_tests_and_validation
 from avemo_jax.experiment.searching import summarise_search
 from avemo_jax.experiment.summaries import summarise_settings, summarise_stages
 from avemo_jax.protocols.audit.findings import Finding, refuse, worst_first
@@ -55,16 +55,22 @@ def measure_run(
         baselines = {table.protocol: _baseline(plan, table, prepared, findings) for table, _ in spans}
     run.write_run_json()
     seconds = sum(run.read_json("run.json")["seconds"].values())
-    measured = {
-        table.protocol: summarise(
+    measured = {}
+    for table, folds in spans:
+        num_trials, num_failed = count_failed(plan, outcomes, folds)
+        measured[table.protocol] = summarise(
             predictions[table.protocol],
-            RunFacts(**_facts(plan, table, findings), num_params=outcome.num_params, seconds=seconds),
+            RunFacts(
+                **_facts(plan, table, findings),
+                num_params=outcome.num_params,
+                seconds=seconds,
+                num_trials=num_trials,
+                num_failed=num_failed,
+            ),
             baseline=baselines[table.protocol],
             validation=predicted[table.protocol][1],
             num_train={fold.name: len(fold.train) for fold in table.folds},
         )
-        for table, _ in spans
-    }
     results = dataclasses.replace(
         measured[own.protocol],
         stages=summarise_stages(plan, outcomes, own_folds, last=predictions[own.protocol]),
@@ -94,6 +100,8 @@ def _protocol_result(results: RunResults, table: FoldTable) -> ProtocolResult:
         fold_hash=results.fold_hash,
         num_folds=len(table.folds),
         num_clips=results.num_clips,
+        num_trials=results.num_trials,
+        num_failed=results.num_failed,
         leaks=results.leaks,
         metrics=results.metrics,
         baseline=None if results.baseline is None else results.baseline.metrics,
@@ -127,6 +135,13 @@ def _facts(plan: GridPlan, table: FoldTable, findings: list[Finding]) -> dict[st
         "leaks": tuple(dict.fromkeys(flagged)),
         "speaker_independent": table.speaker_independent,
     }
+
+
+def count_failed(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int]) -> tuple[int, int]:
+    """Return the number of trials that predict the test parts of these folds, and of those that have an untrained stage."""
+    chosen = [position for position in chosen_trials(plan.trials, outcomes[-1].score) if plan.trials[position].fold in folds]
+    failed = [position for position in chosen if any(one.has_failed(position) for one in outcomes)]
+    return len(chosen), len(failed)
 
 
 def run_hashes(plan: GridPlan, prepared: PreparedCorpus) -> dict[str, Any]:

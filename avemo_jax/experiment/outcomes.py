@@ -36,6 +36,9 @@ class Outcome(Protocol):
     def score(self, position: int) -> float:
         """Return the selection metric of a trial, higher is better."""
 
+    def has_failed(self, position: int) -> bool:
+        """Return whether a trial has no trained weights, because its loss was not finite before its first epoch was finished."""
+
     def probabilities(self, positions: Sequence[int], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return (n, K) probabilities of the examples `rows` (n,) by each of these trials."""
 
@@ -73,6 +76,9 @@ class NetworkOutcome:
     def score(self, position: int) -> float:
         return float(self.states[position].best.metric)
 
+    def has_failed(self, position: int) -> bool:
+        return bool(self.states[position].best.epoch < 0)
+
     def probabilities(self, positions: Sequence[int], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
         found: dict[int, np.ndarray] = {}
         for group in self.groups:
@@ -104,6 +110,9 @@ class LateOutcome:
     def score(self, position: int) -> float:
         return self.scores[position]
 
+    def has_failed(self, position: int) -> bool:
+        return any(one.has_failed(position) for one in self.earlier)
+
     def probabilities(self, positions: Sequence[int], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
         each = [one.probabilities(positions, rows) for one in self.earlier]
         return [self.joiners[position].join(parts) for position, *parts in zip(positions, *each, strict=True)]
@@ -131,6 +140,9 @@ class SvmOutcome:
 
     def score(self, position: int) -> float:
         return self.svms[position].validation_metric
+
+    def has_failed(self, position: int) -> bool:
+        return False
 
     def probabilities(self, positions: Sequence[int], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
         results = []

@@ -35,6 +35,11 @@ def describe_plan(
         idle = "" if num_processes <= layout.num_shares else f"; {num_processes - layout.num_shares} of them idle"
         lines[0] += f" in {count_of(layout.num_shares, 'share')} of {format_range(sizes)} over {count_of(num_processes, 'process')}{idle}"
     for stage in plan.stages:
+        if is_network(stage) and (given := plan.blueprint.experiment_of(stage).train.batch_size) > plan.largest_batch_size:
+            lines.append(
+                f"  {stage.name}: train.batch_size={given} is more than the corpus has examples, {len(plan.data.clip)}; batches of "
+                f"{plan.largest_batch_size} are used"
+            )
         if not is_network(stage):
             lines.append(f"  {stage.name}: fitted, no network")
             continue

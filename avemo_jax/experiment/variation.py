@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from avemo_jax.config import SWEPT, Experiment
+from avemo_jax.config import SWEPT, Experiment, swept_bounds
 from avemo_jax.config.overrides import Changes, parse_value, swept_fields, values_to_try
 from avemo_jax.search.space import Axis, parse_space
 
@@ -49,7 +49,7 @@ def variation_of(experiment: Experiment) -> Variation:
     def check(name: str, texts: Sequence[str]) -> None:
         values_to_try(experiment, name, texts, where="search.space")
 
-    return Variation({}, {}, parse_space(experiment.search.space, SWEPT, check))
+    return Variation({}, {}, parse_space(experiment.search.space, swept_bounds(), check))
 
 
 def tried_changes(experiment: Experiment, variation: Variation) -> list[Changes]:

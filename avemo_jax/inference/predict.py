@@ -13,12 +13,14 @@ import jax
 import numpy as np
 from flax import linen as nn
 
+from avemo_jax.data.prepared import NO_SPEECH
 from avemo_jax.evaluation.metrics import segment_share
 from avemo_jax.training.state import StreamRecipe
 from avemo_jax.training.steps import probabilities
 
 Item = TypeVar("Item")
 
+NO_DATA = "no data"
 _MOST_SEGMENTS = 16
 _BATCH_BYTES = 32 << 20  # of a batch's values as float32; the activations of a network take a multiple of it
 
@@ -71,17 +73,36 @@ class SegmentPrediction:
         step.
       probabilities: (K,) float64, mean over the members.
       without: streams without a real step in the segment (no face; sound that ends before the picture).
+      absent: stream -> "silence", "no speech" or "no face", for streams of which that holds.
     """
 
     start_s: float
     end_s: float
     probabilities: np.ndarray
     without: tuple[str, ...] = ()
+    absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    num_streams: int = 1
+
+    @property
+    def nothing(self) -> str:
+        """What the segment is in place of an emotion, where no stream of it holds speech or a face: "silence", "no face"; else ""."""
+        if len(set(self.without) | set(self.absent)) < self.num_streams:
+            return ""
+        return ", ".join(dict.fromkeys(self.absent.values())) or NO_DATA
+
+    @property
+    def has_emotion(self) -> bool:
+        """Whether the segment counts in the prediction of its recording: all but those that are silent and without a face."""
+        return not self.nothing or NO_SPEECH in self.absent.values()
 
 
 def clip_probabilities(segments: Sequence[SegmentPrediction], rule: str = "mean") -> np.ndarray:
-    """Return the probabilities (K,) float64 of a recording from those of its segments, combined as a run combines those of a clip."""
-    return np.mean([segment_share(segment.probabilities, rule) for segment in segments], axis=0)
+    """Return the probabilities (K,) float64 of a recording from those of its segments, combined as a run combines those of a clip.
+
+    Segments that hold nothing, silence or no face, are left out, unless all do.
+    """
+    used = [segment for segment in segments if segment.has_emotion] or segments
+    return np.mean([segment_share(segment.probabilities, rule) for segment in used], axis=0)
 
 
 class Ensemble:
@@ -142,7 +163,8 @@ class Ensemble:
         for (batch, size), is_last in _with_last(self.batches(streams)):
             for row, mean in zip(batch, self._mean_probabilities(batch, size), strict=True):
                 span_s = self._span_s(row, number, is_last=is_last and row is batch[-1])
-                yield SegmentPrediction(*span_s, mean, tuple(name for name, one in row.items() if not _is_real(one)))
+                without = tuple(name for name, one in row.items() if not _is_real(one))
+                yield SegmentPrediction(*span_s, mean, without, num_streams=len(row))
                 number += 1
 
     def _span_s(self, row: Row, number: int, *, is_last: bool) -> tuple[float, float]:

@@ -31,15 +31,30 @@ class RecordingPrediction:
     segments: tuple[SegmentPrediction, ...]
     problems: tuple[Damage, ...]
 
+    @property
+    def nothing(self) -> str:
+        """What the file is in place of an emotion: "silence", "no face"; "" where a segment of it holds more."""
+        if any(one.has_emotion for one in self.segments):
+            return ""
+        return ", ".join(dict.fromkeys(one.nothing for one in self.segments))
 
-def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], rule: str = "mean") -> str:
-    """Return the prediction of one file as text: its class, all probabilities, the timeline, and the file's damage."""
+
+def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], rule: str = "mean", trained_on: str = "") -> str:
+    """Return the prediction of one file as text: its class, all probabilities, the timeline, and the file's damage.
+
+    Args:
+      trained_on: what the models were trained on, which is said after each class.
+    """
     lines = [prediction.file]
-    if prediction.segments:
+    if prediction.nothing:
+        lines.append(f"  no emotion: {prediction.nothing}")
+    elif prediction.segments:
         mean = clip_probabilities(prediction.segments, rule)
         order = np.argsort(-mean, kind="stable")
         lines.append(f"  {classes[order[0]]}   ({', '.join(f'{classes[i]} {mean[i]:.2f}' for i in order)})")
-        if len(prediction.segments) > 1:
+        if trained_on:
+            lines.append(f"  trained on {trained_on}")
+        if len(prediction.segments) > 1 or prediction.segments[0].nothing:
             lines += [f"  {line}" for line in format_timeline(spans(prediction.segments, classes)).splitlines()]
     else:
         lines.append("  no prediction")
@@ -49,7 +64,8 @@ def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], r
 def write_csv(path: Path, predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str = "mean") -> None:
     """Write a CSV file with the columns file,segment,start_s,end_s,predicted,problem,p_<class>...
 
-    Each file has one row for all of it, with an empty segment, followed by one row a segment.
+    Each file has one row for all of it, with an empty segment, followed by one row a segment. Where a segment holds no speech and no face,
+    `predicted` is empty and `problem` names what there is instead.
     """
     with atomic_file(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -62,9 +78,10 @@ def write_csv(path: Path, predictions: Sequence[RecordingPrediction], classes: S
             whole = SegmentPrediction(one.segments[0].start_s, one.segments[-1].end_s, clip_probabilities(one.segments, rule))
             for number, segment in [("", whole), *enumerate(one.segments)]:
                 times = [f"{segment.start_s:.3f}", f"{segment.end_s:.3f}"]
-                predicted = classes[int(np.argmax(segment.probabilities))]
+                nothing = one.nothing if number == "" else segment.nothing
+                predicted = "" if nothing else classes[int(np.argmax(segment.probabilities))]
                 values = [f"{value:.{PROBABILITY_DIGITS}f}" for value in segment.probabilities]
-                writer.writerow([one.file, number, *times, predicted, problem if number == "" else "", *values])
+                writer.writerow([one.file, number, *times, predicted, problem if number == "" else nothing, *values])
 
 
 def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) -> dict[str, Any]:
@@ -74,13 +91,22 @@ def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) 
         return {"file": prediction.file, "predicted": None, "problems": problems}
     return {
         "file": prediction.file,
-        **_label_and_probabilities(clip_probabilities(prediction.segments, rule), classes),
+        **_label_and_probabilities(clip_probabilities(prediction.segments, rule), classes, prediction.nothing),
         "segments": [
-            {**_span(segment), **_label_and_probabilities(segment.probabilities, classes), "without": segment.without}
+            {
+                **_span(segment),
+                **_label_and_probabilities(segment.probabilities, classes, segment.nothing),
+                "without": segment.without,
+                "absent": dict(segment.absent),
+            }
             for segment in prediction.segments
         ],
         "timeline": [
-            {**_span(span), "label": span.label, "probability": round(span.probability, PROBABILITY_DIGITS)}
+            {
+                **_span(span),
+                "label": span.label,
+                "probability": None if span.probability is None else round(span.probability, PROBABILITY_DIGITS),
+            }
             for span in spans(prediction.segments, classes)
         ],
         "problems": problems,
@@ -91,6 +117,6 @@ def _span(one: SegmentPrediction | Span) -> dict[str, float]:
     return {"start_s": round(one.start_s, 3), "end_s": round(one.end_s, 3)}
 
 
-def _label_and_probabilities(probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+def _label_and_probabilities(probabilities: np.ndarray, classes: Sequence[str], nothing: str) -> dict[str, Any]:
     rounded = {name: round(float(value), PROBABILITY_DIGITS) for name, value in zip(classes, probabilities, strict=True)}
-    return {"predicted": classes[int(np.argmax(probabilities))], "probabilities": rounded}
+    return {"predicted": None if nothing else classes[int(np.argmax(probabilities))], "probabilities": rounded}

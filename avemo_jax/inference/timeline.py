@@ -14,12 +14,18 @@ _BAR_WIDTH = 20
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A span of time with one label; `probability` is the mean over its segments, weighted by their length."""
+    """A span of time with one label.
+
+    Attributes:
+      start_s, end_s: start and end in the recording.
+      label: class name, or "silence", "no speech", "no face" where no stream holds more than that.
+      probability: of the class, the mean over its segments, weighted by their length; None where the label is no class.
+    """
 
     start_s: float
     end_s: float
     label: str
-    probability: float
+    probability: float | None
 
 
 def spans(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list[Span]:
@@ -31,7 +37,8 @@ def spans(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list
         if found and start_s < found[-1].end_s:
             start_s = (start_s + found[-1].end_s) / 2
             found[-1] = dataclasses.replace(found[-1], end_s=start_s)
-        span = Span(start_s, segment.end_s, classes[best], float(segment.probabilities[best]))
+        label, probability = (segment.nothing, None) if segment.nothing else (classes[best], float(segment.probabilities[best]))
+        span = Span(start_s, segment.end_s, label, probability)
         if found and found[-1].label == span.label:
             span = _joined(found.pop(), span)
         found.append(span)
@@ -42,6 +49,8 @@ def _joined(before: Span, after: Span) -> Span:
     lengths = (before.end_s - before.start_s, after.end_s - after.start_s)
     # A last segment of a single step has no length, and so no weight.
     share = lengths[0] / sum(lengths) if sum(lengths) > 0 else 0.5
+    if before.probability is None or after.probability is None:
+        return Span(before.start_s, after.end_s, before.label, None)
     return Span(before.start_s, after.end_s, before.label, share * before.probability + (1 - share) * after.probability)
 
 
@@ -50,7 +59,10 @@ def format_timeline(found: Iterable[Span]) -> str:
     rows = [(f"{clock(span.start_s)} - {clock(span.end_s)}", span) for span in found]
     width = max((len(span.label) for _, span in rows), default=0)
     return "\n".join(
-        f"{times:>21}  {span.label:{width}}  {span.probability:5.2f}  {'#' * round(_BAR_WIDTH * span.probability)}" for times, span in rows
+        f"{times:>21}  {span.label}"
+        if span.probability is None
+        else f"{times:>21}  {span.label:{width}}  {span.probability:5.2f}  {'#' * round(_BAR_WIDTH * span.probability)}"
+        for times, span in rows
     )
 
 

@@ -24,6 +24,7 @@ from avemo_jax.models.norm import BatchNorm, dropout
 from avemo_jax.models.recurrent import ACTIVATIONS, RecurrentStack
 from avemo_jax.models.sequence_cnn import SequenceCNN
 from avemo_jax.models.time_conv import TimeConv, spread_over_neighbours
+from avemo_jax.text import nearest
 
 ENCODERS = ("none", "mlp", "cnn", "conv_pool")  # without published weights
 LAYERS = ("concatenated", "weighted")
@@ -60,7 +61,7 @@ class BranchSpec(BranchConfig):
 
 def _expect(what: str, found: str, known: tuple[str, ...]) -> None:
     if found not in known:
-        raise ValueError(f"expected {what} to be one of {known}, got {found!r}")
+        raise ValueError(f"expected {what} to be one of {known}, got {found!r}{nearest(found, known)}")
 
 
 class _Dropout:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +16,14 @@ from avemo_jax.config import Experiment
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
+from avemo_jax.inference.predict import Ensemble
 from avemo_jax.inference.recording import RecordingPrediction, as_json, format_prediction, write_csv
 from avemo_jax.terminal import as_plain
 from avemo_jax.text import count_of
 
-SAVE_EVERY_S = 10.0  # so that a killed process loses little, and thousands of files are not written anew for each one
+FILES = ("predictions.json", "predictions.csv")
+_WRITE_EVERY_S = 5.0
+_LABELS = {"acted": "acted emotions", "crowd": "emotions as raters judged them", "found": "emotions as the source of the media names them"}
 
 
 def predict(
@@ -29,54 +35,81 @@ def predict(
       experiment: config of a finished run. Views may have another `segment_s` than in training: shorter segments give a finer timeline.
       files: media files; a file that cannot be decoded is reported, and the others are still predicted.
       recordings: source of the views.
-      output: folder for the two files; default: `predict` in the run directory. They are written every `SAVE_EVERY_S` and at the end,
-        also where a stop or an error ends the call.
+      output: folder for the two files; default: `predict` in the run directory, `predict-2` at the second call.
+
+    The files are written as predictions come, so a call that is stopped leaves those that it has made.
 
     Raises:
       ValueError: no files.
+      FileExistsError: `output` has the predictions of an earlier call.
       FileNotFoundError, ConfigMismatch: there is no finished run of this config.
     """
     if not files:
-        raise ValueError("no files to predict; name media files with --input=clip.mp4,other.wav")
+        raise ValueError("no files to predict; name media with --input=clip.mp4 (may be repeated)")
     set_up_backend(experiment, encodes=encodes(experiment))
     features = LiveFeatures(experiment, recordings)
     ensemble = load_ensemble(experiment, features.steps, recordings.segment_s, recordings.step_s)
     rule = experiment.system.segment_rule
-    output = experiment.run_directory / "predict" if output is None else Path(output)
+    source = trained_on(experiment.corpus.name, experiment.corpus.label_target)
+    output = new_folder(experiment.run_directory / "predict") if output is None else Path(output)
     output.mkdir(parents=True, exist_ok=True)
+    if taken := [name for name in FILES if (output / name).exists()]:
+        raise FileExistsError(f"{output / taken[0]} has the predictions of an earlier call; name another folder with --output")
+    found: list[RecordingPrediction] = []
     facts = {
         "run": str(experiment.run_directory),
         "system": experiment.system.name,
         "protocol": experiment.protocol.name,
         "label_set": experiment.corpus.label_set,
         "num_models": ensemble.num_members,
+        "trained_on": source,
         "classes": list(ensemble.classes),
     }
-    found: list[RecordingPrediction] = []
 
-    def save() -> None:
+    def write() -> None:
         write_json(output / "predictions.json", facts | {"files": [as_json(one, ensemble.classes, rule) for one in found]})
         write_csv(output / "predictions.csv", found, ensemble.classes, rule)
 
-    saved_s = time.monotonic()
+    written_s = -math.inf
     try:
         for file in files:
-            streams, problems = features.open(Path(file))
-            name = as_plain(Path(file).name)
-            segments = tuple(tqdm(ensemble.predict(streams), desc=name, unit="segment", leave=False, disable=None))
-            problems = list(dict.fromkeys(problems))  # several streams may report the same damage
-            found.append(RecordingPrediction(file, segments, tuple(problems)))
-            print(format_prediction(found[-1], ensemble.classes, rule))
-            if time.monotonic() - saved_s > SAVE_EVERY_S:
-                save()
-                saved_s = time.monotonic()
-    finally:  # a stop or an error ends the call, and what was predicted before stays
-        save()
+            found.append(_predict_file(file, features, ensemble))
+            print(format_prediction(found[-1], ensemble.classes, rule, source), flush=True)
+            if time.monotonic() - written_s > _WRITE_EVERY_S:  # the files are written whole, which would take long for thousands
+                write()
+                written_s = time.monotonic()
+    finally:
+        write()  # also where a signal or an error ends the call
         if len(found) < len(files):
-            print(f"{len(found)} of {len(files)} files were predicted before the end: {output / 'predictions.json'}")
-    num_predicted = sum(bool(one.segments) for one in found)
+            print(f"{len(found)} of {len(files)} files were predicted before the end: {output / FILES[0]}")
+    num_predicted = sum(bool(one.segments) and not one.nothing for one in found)
     print(
         f"{count_of(ensemble.num_members, 'model')} predicted {num_predicted} of {count_of(len(found), 'file')}: "
-        f"{output / 'predictions.json'}, {output / 'predictions.csv'}"
+        + ", ".join(str(output / name) for name in FILES)
     )
     return found
+
+
+def new_folder(path: Path) -> Path:
+    """Return the path, or with a number at its end, path-2, path-3, ..., where it exists already."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([path], numbered) if not one.exists())
+
+
+def trained_on(corpus: str, label_target: str) -> str:
+    """Describe the data that a run's models were trained on: the corpus and the origin of its labels."""
+    if "synthetic" in corpus.split("+"):
+        return f"drawn faces and made-up voices ({corpus}); it says nothing about real people"
+    return f"{corpus} ({_LABELS.get(label_target, label_target)}); other people, places and microphones may differ"
+
+
+def _predict_file(file: str, features: LiveFeatures, ensemble: Ensemble) -> RecordingPrediction:
+    absent: dict[str, list[str]] = {}
+    streams, problems = features.open(Path(file), absent)
+    predicted = tqdm(ensemble.predict(streams), desc=as_plain(Path(file).name), unit="segment", leave=False, disable=None)
+    segments = [
+        dataclasses.replace(segment, absent={stream: own[number] for stream, own in absent.items() if own[number : number + 1] > [""]})
+        for number, segment in enumerate(predicted)
+    ]
+    # Several streams may report the same damage.
+    return RecordingPrediction(file, tuple(segments), tuple(dict.fromkeys(problems)))

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+from tqdm import tqdm
 
 from avemo_jax.config import Experiment
 from avemo_jax.data.feed import Feed
@@ -72,14 +75,15 @@ def measure_robustness(
             name: prepared.sets[name].manifest.modality for name, stream in experiment.streams_in_use.items() if stream.view != _TABLE_VIEW
         }
         entries, left_out = [], []
-        for condition in conditions:
+        progress = tqdm(conditions, desc="robustness", unit="condition")
+        for condition in progress:
             reason = _why_not(experiment, condition, modality_of)
             if reason:
-                LOG.info("%s: left out, %s", condition, reason)
                 left_out.append({"condition": str(condition), "reason": reason})
                 continue
-            LOG.info("%s ...", condition)
-            corpus = prepared if condition.kind == MISSING else degraded(condition)
+            progress.set_postfix_str(str(condition))
+            with warnings_only():
+                corpus = prepared if condition.kind == MISSING else degraded(condition)
             worse = dataclasses.replace(plan, data=plan.data.without(condition.stream) if condition.stream else _data_of(plan, corpus))
             predictions = predict_tests(worse, _outcome(worse, svms, run), folds=folds)
             entry = {
@@ -107,9 +111,25 @@ def measure_robustness(
         }
         run.write_json("robustness.json", panel)
         write_report(run.path)
+    for one in left_out:
+        print(f"{one['condition']}: left out, {one['reason']}")
     print(table_text(panel_table(panel)))
     print(f"report: {workdir / 'report.html'}")
     return panel
+
+
+@contextmanager
+def warnings_only() -> Iterator[None]:
+    """Log warnings of this project alone: every condition prepares the whole corpus, which the progress line counts as one step."""
+    loggers = [logging.getLogger(name) for name in ("avemo_jax", "data_prep")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(max(logger.getEffectiveLevel(), logging.WARNING))
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def conditions_of(experiment: Experiment) -> list[Degradation]:

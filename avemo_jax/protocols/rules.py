@@ -11,7 +11,7 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.protocols import named
 from avemo_jax.protocols.folds import PARTS, Fold, FoldTable, check_folds, in_one_spelling
-from avemo_jax.text import shorten_list
+from avemo_jax.text import nearest, shorten_list
 
 
 def make_folds(
@@ -42,15 +42,9 @@ def make_folds(
     order = sorted(range(len(clips)), key=lambda index: clips[index].clip_id)
     clips, labels = in_one_spelling([clips[index] for index in order]), [labels[index] for index in order]
     corpus = _corpus(clips)
+    check_protocol(name, corpus)
     published = named.named_folds(corpus, name)
-    if published is not None:
-        table = _published(published, clips)
-    elif name in _ANY and _fits(name, corpus):
-        table = _ANY[name](name, clips, np.asarray(labels), num_folds, seed)
-    else:
-        owners = sorted({entry.corpus for entry in named.NAMED if entry.name == name} | set(_OWNERS.get(name, ())))
-        reason = f"is for {' and '.join(owners)}, and the clips are of {corpus}" if owners else "is unknown"
-        raise ValueError(f"protocol {name!r} {reason}; protocols for this corpus: {', '.join(protocol_names(corpus))}")
+    table = _ANY[name](name, clips, np.asarray(labels), num_folds, seed) if published is None else _published(published, clips)
     if table.groups_differ and not groups_may_differ:
         raise ValueError(
             f"{table.groups_differ.detail}. Complete the corpus, use speaker_k, which accepts any speakers, or, if the missing ones were "
@@ -59,6 +53,22 @@ def make_folds(
         )
     check_folds(table, clips)
     return table
+
+
+def check_protocol(name: str, corpus: str) -> None:
+    """Check that a protocol fits a corpus, of which no clip is needed.
+
+    Args:
+      corpus: its name, or "NAME+NAME".
+
+    Raises:
+      ValueError: the protocol is unknown or is for other corpora; the message lists those that fit.
+    """
+    names = protocol_names("+".join(sorted(corpus.lower().split("+"))))
+    if name not in names:
+        owners = sorted({entry.corpus for entry in named.NAMED if entry.name == name} | set(_OWNERS.get(name, ())))
+        reason = f"is for {' and '.join(owners)}, and the clips are of {corpus}" if owners else f"is unknown{nearest(name, names)}"
+        raise ValueError(f"protocol {name!r} {reason}; protocols for this corpus: {', '.join(names)} (--config.protocol.name=)")
 
 
 def protocol_names(corpus: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from avemo_jax.evaluation.metrics import reported_metrics
 from avemo_jax.evaluation.results import RunResults
-from avemo_jax.text import format_percent
+from avemo_jax.text import count_of, format_percent
 
 
 def constant_confusion(counts: np.ndarray) -> np.ndarray:
@@ -35,8 +35,13 @@ def speaker_protocol(results: RunResults) -> str:
 
 
 def protocol_caveats(results: RunResults) -> list[str]:
-    """Return the caveats that follow from the protocol and the audit, which apply to every number of the run."""
+    """Return the caveats that apply to every number of the run: failed trials, the protocol, and what the audit found."""
     found = []
+    if results.num_failed:
+        found.append(
+            f"{results.num_failed} of {count_of(results.num_trials or 0, 'trial')} failed and predict with untrained weights, which these "
+            "numbers include: lower --config.train.learning_rate"
+        )
     if not speakers_are_known(results):
         found.append("speakers unknown: the corpus does not name speakers, so the same people may be in training and test parts")
     elif not results.speaker_independent:

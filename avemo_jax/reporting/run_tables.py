@@ -31,6 +31,8 @@ def results_table(results: RunResults) -> Table:
     rows = []
     for name, metrics in systems_of(results):
         values = metric_values(metrics)
+        if name == results.system and results.num_failed:
+            name = f"{name} ({results.num_failed} of {results.num_trials} trials FAILED)"
         rows.append([name, "mean of folds", *(None if value is None else mean_of_folds(value) for value in values)])
         rows.append([name, "pooled", *(None if value is None else pooled(value) for value in values)])
     of_chance = chance(results)

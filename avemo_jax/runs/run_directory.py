@@ -74,6 +74,7 @@ class RunDirectory:
     def __init__(self, path: Path):
         self.path = path
         self._seconds: dict[str, float] = {}
+        self._was_finished = self.has("results.json")
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file atomically."""
@@ -164,7 +165,7 @@ class RunDirectory:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a phase; run.json sums its seconds over all attempts."""
+        """Time a phase; run.json sums its seconds over all attempts, until the run is finished: later evaluations do not count."""
         start = time.perf_counter()
         try:
             yield
@@ -178,7 +179,7 @@ class RunDirectory:
         # A run of an earlier version gets no id, because its checkpoints have none either.
         earlier: dict[str, Any] = self.read_json("run.json") if self.has("run.json") else {"run_id": uuid.uuid4().hex}
         seconds = dict(earlier.get("seconds", {}))
-        for name, value in self._seconds.items():
+        for name, value in self._seconds.items() if not self._was_finished else ():
             seconds[name] = round(seconds.get(name, 0.0) + value, 3)
         self._seconds.clear()
         started = earlier.get("started", datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))

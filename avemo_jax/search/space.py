@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from avemo_jax.bounds import Bounds
+
 FORM = "'name=low..high', 'name=low..high log' or 'name=a|b|c'"
-# Hyper-parameter -> (lowest value, exclusive upper bound); a dropout rate of 1 would drop everything.
-BOUNDS = {
-    "learning_rate": (0.0, math.inf),
-    "momentum": (0.0, 1.0),
-    "weight_decay": (0.0, math.inf),
-    "dropout_rate": (0.0, 1.0),
-    "label_smoothing": (0.0, 1.0),
-    "mixup_alpha": (0.0, math.inf),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +47,12 @@ class Axis:
 
 
 def parse_space(
-    texts: Sequence[str], numbers: Collection[str], check_field: Callable[[str, Sequence[str]], Any] = lambda name, texts: None
+    texts: Sequence[str], numbers: Mapping[str, Bounds], check_field: Callable[[str, Sequence[str]], Any] = lambda name, texts: None
 ) -> tuple[Axis, ...]:
     """Return the axes of `config.search.space`, e.g. ("learning_rate=1e-4..1e-2 log", "streams.audio.pooling=mean|last").
 
     Args:
-      numbers: names of the hyper-parameters; they may have ranges and contain no dot.
+      numbers: hyper-parameter -> its bounds; hyper-parameters may have ranges, and their names contain no dot.
       check_field: called with the name and the values of every other axis; raises ValueError if the config has no such field.
 
     Raises:
@@ -77,7 +69,7 @@ def parse_space(
             raise ValueError(f"search.space names {name!r}; expected one of {tuple(numbers)}, or a field such as streams.audio.pooling")
         if name in axes:
             raise ValueError(f"search.space names {name} twice; put all of its values into one text")
-        axis = _number_axis(name, values, text) if name in numbers else _field_axis(name, values, text, check_field)
+        axis = _number_axis(name, values, text, numbers[name]) if name in numbers else _field_axis(name, values, text, check_field)
         if len(set(axis.choices)) != len(axis.choices):
             raise ValueError(f"search.space holds {text!r}, which repeats a value")
         axes[name] = axis
@@ -90,15 +82,15 @@ def split_values(axes: Sequence[Axis], values: Mapping[str, Any]) -> tuple[dict[
     return numbers, {axis.name: values[axis.name] for axis in axes if axis.is_field}
 
 
-def _number_axis(name: str, values: str, text: str) -> Axis:
+def _number_axis(name: str, values: str, text: str, within: Bounds) -> Axis:
     if "|" in values:
-        choices = tuple(_number(name, value, text) for value in values.split("|"))
+        choices = tuple(_number(name, value, text, within) for value in values.split("|"))
         return Axis(name, choices=choices)
     bounds, *words = values.split()
     low_text, dots, high_text = bounds.partition("..")
     if not dots or words not in ([], ["log"]):
         raise ValueError(f"search.space holds {text!r}; expected {FORM}")
-    low, high = _number(name, low_text, text), _number(name, high_text, text)
+    low, high = _number(name, low_text, text, within), _number(name, high_text, text, within)
     if low >= high:
         raise ValueError(f"search.space holds {text!r}; expected a lower end below the upper end")
     if words and low <= 0:
@@ -106,16 +98,13 @@ def _number_axis(name: str, values: str, text: str) -> Axis:
     return Axis(name, low, high, log=bool(words))
 
 
-def _number(name: str, value: str, text: str) -> float:
+def _number(name: str, value: str, text: str, within: Bounds) -> float:
     try:
         number = float(value)
     except ValueError:
         raise ValueError(f"search.space holds {text!r}; {value.strip()!r} is no number") from None
-    least, below = BOUNDS[name]
-    if not math.isfinite(number) or number < least or number >= below:
-        raise ValueError(
-            f"search.space holds {text!r}; {name} must be at least {least:g}" + (f" and below {below:g}" if below < math.inf else "")
-        )
+    if not within.contain(number):
+        raise ValueError(f"search.space holds {text!r}; {name} must be {within}")
     return number
 
 

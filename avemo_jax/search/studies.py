@@ -22,19 +22,14 @@ SAMPLERS = ("tpe", "random")
 _SLOT = "slot"
 
 
-def check_search(*, num_settings: int, batch: int, sampler: str, lease_s: float) -> None:
-    """Check numbers and sampler of `config.search`.
+def check_sampler(sampler: str) -> None:
+    """Check `config.search.sampler`.
 
     Raises:
-      ValueError: a value is out of range, or the sampler is unknown.
+      ValueError: there is no such sampler.
     """
-    for name, value in (("num_settings", num_settings), ("batch", batch)):
-        if value < 1:
-            raise ValueError(f"search.{name} must be at least 1, got {value}")
     if sampler not in SAMPLERS:
         raise ValueError(f"search.sampler must be one of {SAMPLERS}, got {sampler!r}")
-    if lease_s <= 0:
-        raise ValueError(f"search.lease_s must be above 0, got {lease_s}")
 
 
 @dataclasses.dataclass(frozen=True)

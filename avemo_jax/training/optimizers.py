@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from avemo_jax.text import nearest
+
 OPTIMIZERS = ("adam", "adamax", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 
@@ -30,6 +32,18 @@ class Hyper:
     seed: jax.Array
 
 
+def check_optimizer(name: str) -> None:
+    """Raise ValueError where no optimiser has that name."""
+    if name not in OPTIMIZERS:
+        raise ValueError(f"train.optimizer must be one of {OPTIMIZERS}, got {name!r}{nearest(name, OPTIMIZERS)}")
+
+
+def check_schedule(name: str) -> None:
+    """Raise ValueError where no schedule has that name."""
+    if name not in SCHEDULES:
+        raise ValueError(f"train.schedule must be one of {SCHEDULES}, got {name!r}{nearest(name, SCHEDULES)}")
+
+
 def make_optimizer(name: str, hyper: Hyper, learning_rate: jax.Array, *, clip_norm: float) -> optax.GradientTransformation:
     """Return the optimiser of one trial at one step.
 
@@ -39,8 +53,7 @@ def make_optimizer(name: str, hyper: Hyper, learning_rate: jax.Array, *, clip_no
     Raises:
       ValueError: `name` is not one of OPTIMIZERS.
     """
-    if name not in OPTIMIZERS:
-        raise ValueError(f"train.optimizer must be one of {OPTIMIZERS}, got {name!r}")
+    check_optimizer(name)
     scale = {
         "adam": lambda: optax.scale_by_adam(b1=hyper.momentum),
         "adamax": lambda: optax.scale_by_adamax(b1=hyper.momentum),
@@ -91,8 +104,7 @@ def learning_rate_at(
     Raises:
       ValueError: `schedule` is not one of SCHEDULES.
     """
-    if schedule not in SCHEDULES:
-        raise ValueError(f"train.schedule must be one of {SCHEDULES}, got {schedule!r}")
+    check_schedule(schedule)
     warmup = jnp.minimum(1.0, (step + 1) / jnp.maximum(warmup_steps, 1))
     if schedule == "cosine":
         progress = jnp.clip((step - warmup_steps) / jnp.maximum(total_steps - warmup_steps, 1), 0.0, 1.0)

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from avemo_jax.evaluation.metrics import SEGMENT_RULES, selectable_names
+from avemo_jax.text import nearest
 from avemo_jax.training.augment import Augmentation
-from avemo_jax.training.optimizers import Hyper, Plateau
+from avemo_jax.training.optimizers import Hyper, Plateau, check_optimizer, check_schedule
 
 STANDARDIZATIONS = ("features", "steps", "none")
 
@@ -39,6 +40,22 @@ class StreamRecipe:
     def __post_init__(self):
         if self.standardize not in STANDARDIZATIONS:
             raise ValueError(f"streams.{self.name}.standardize must be one of {STANDARDIZATIONS}, got {self.standardize!r}")
+
+
+def check_choices(*, optimizer: str, schedule: str, metric: str, segment_rule: str) -> None:
+    """Check the words that a recipe is made of.
+
+    Raises:
+      ValueError: one of them is unknown; the message lists the known ones.
+    """
+    check_optimizer(optimizer)
+    check_schedule(schedule)
+    for field, found, known in (
+        ("protocol.metric", metric, selectable_names()),
+        ("system.segment_rule", segment_rule, SEGMENT_RULES),
+    ):
+        if found not in known:
+            raise ValueError(f"{field} must be one of {known}, got {found!r}{nearest(found, known)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,13 +97,7 @@ class Recipe:
             values = [getattr(stream, field) for stream in self.streams]
             if len(set(values)) != len(values) or not values:
                 raise ValueError(f"expected one stream or more, each with a {field} of its own, got {values}")
-        if self.metric not in selectable_names():
-            raise ValueError(f"protocol.metric must be one of {selectable_names()}, got {self.metric!r}")
-        if self.segment_rule not in SEGMENT_RULES:
-            raise ValueError(f"system.segment_rule must be one of {SEGMENT_RULES}, got {self.segment_rule!r}")
-        for name in ("num_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"train.{name} must be at least 1, got {getattr(self, name)}")
+        check_choices(optimizer=self.optimizer, schedule=self.schedule, metric=self.metric, segment_rule=self.segment_rule)
 
 
 @flax.struct.dataclass

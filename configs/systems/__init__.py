@@ -10,6 +10,7 @@ from types import ModuleType
 
 from ml_collections import ConfigDict
 
+from avemo_jax.text import nearest
 from configs.systems import (
     contextual_temporal,
     functionals_svm,
@@ -58,7 +59,7 @@ def apply(config: ConfigDict, system: str, *, has: Collection[str] = FILM) -> No
       ValueError: there is no such system, or the corpus lacks media that it needs; the message lists the possible systems.
     """
     if system not in SYSTEMS:
-        raise ValueError(f"unknown system {system!r} (after the colon of --config); known: {', '.join(SYSTEMS)}")
+        raise ValueError(f"unknown system {system!r}{nearest(system, SYSTEMS)} (after the colon of --config); known: {', '.join(SYSTEMS)}")
     if missing := [name for name in NEEDS[system] if name not in has]:
         raise ValueError(
             f"system {system} needs {_listed(NEEDS[system])}, and {config.corpus.name} has {_listed(has)} and no {_listed(missing)}; "

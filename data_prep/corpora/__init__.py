@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from avemo_jax.clips import Clip, check_unique
+from avemo_jax.text import nearest
 from data_prep.corpora import (
     cfe,
     ck48,
@@ -68,8 +69,10 @@ def corpus(name: str) -> ModuleType | JoinedCorpus:
     names = name.split(SEPARATOR)
     for one in names:
         if one not in CORPORA:
-            known = ", ".join(sorted(CORPORA))
-            raise ValueError(f"unknown corpus {one!r}; known: {known} (--config.corpus.name=, or several of them joined by {SEPARATOR})")
+            raise ValueError(
+                f"unknown corpus {one!r}{nearest(one, CORPORA)}; known: {', '.join(sorted(CORPORA))} (--config.corpus.name=, or several of "
+                f"them joined by {SEPARATOR})"
+            )
     if len(set(names)) < len(names):
         raise ValueError(f"corpus {name!r} names one twice; name each once (--config.corpus.name=)")
     return JoinedCorpus({one: CORPORA[one] for one in names}) if len(names) > 1 else CORPORA[name]

@@ -26,7 +26,7 @@ from data_prep.views.segments import ViewSegment
 
 _ARRAYS = ("values", "mask", "times_s")
 _REPORT = "report.json"
-_SILENT_BELOW = 1e-3  # -60 dB of full scale: under the room noise of any recording of speech
+SILENT_BELOW = 1e-3  # -60 dB of full scale: under the room noise of any recording of speech
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,8 +241,8 @@ class QualityMonitor:
         """Return the damage found, or None."""
         if self._num_with_face == 0:
             return Damage("no_face", f"no face in any of the {self._num_seen} frames searched")
-        if self._peak is not None and self._peak < _SILENT_BELOW:
-            return Damage("silent", f"its loudest sample is {self._peak:g}, expected at least {_SILENT_BELOW:g} of full scale")
+        if self._peak is not None and self._peak < SILENT_BELOW:
+            return Damage("silent", f"its loudest sample is {self._peak:g}, expected at least {SILENT_BELOW:g} of full scale")
         if self._has_speech is False:
             return Damage("no_speech", "no window of its sound holds speech, so all of it is used")
         return None

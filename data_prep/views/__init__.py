@@ -1,7 +1,8 @@
 """Views: named, parameterised functions from decoded media to an array of steps, a mask and times; one file each.
 
 A view is a frozen dataclass. Its fields are its parameters, with the only defaults there are; its docstring describes each of them in the
-section "Attributes:", from which `--help` and `--mode=doctor` read. Beside its parameters it has
+section "Attributes:", from which `--help` and `--mode=doctor` read, and the bounds of each number stand beside it (`parameters`). Beside
+its parameters it has
 
     name            of the view, unique
     modality        medium that it is made from: "audio" or "video"
@@ -24,6 +25,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from avemo_jax.bounds import check_bounds
+from avemo_jax.text import nearest
 from data_prep.views.faces import Faces
 from data_prep.views.flow_windows import FlowWindows
 from data_prep.views.frame_windows import FrameWindows
@@ -64,12 +67,13 @@ def make_view(name: str, **params: Any) -> Any:
       ValueError: no such view, no such parameter, a needed one is missing, or a value is impossible.
     """
     if name not in VIEWS:
-        raise ValueError(f"unknown view {name!r}; known: {', '.join(sorted(VIEWS))}")
+        raise ValueError(f"unknown view {name!r}{nearest(name, VIEWS)}; known: {', '.join(sorted(VIEWS))}")
     fields = dataclasses.fields(VIEWS[name])
     names = [field.name for field in fields]
     if unknown := sorted(set(params) - set(names)):
-        raise ValueError(f"view {name} has no parameter {', '.join(unknown)}; it has: {', '.join(names)}")
+        raise ValueError(f"view {name} has no parameter {', '.join(unknown)}{nearest(unknown[0], names)}; it has: {', '.join(names)}")
     needed = [field.name for field in fields if field.default is dataclasses.MISSING]
     if missing := [field for field in needed if params.get(field) is None]:
         raise ValueError(f"view {name} needs {', '.join(missing)}; set views.{name}.{missing[0]}")
+    check_bounds(VIEWS[name], params, f"views.{name}.")
     return VIEWS[name](**params)

@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.decoding.frame_times import at_rate
 from data_prep.views.face_boxes import Detector
 from data_prep.views.face_crops import detector_of, filled_from_nearest, largest_face
-from data_prep.views.parameters import check_margin, check_positive
+from data_prep.views.parameters import Margin, MaxFrames, RateFps, SegmentS, SizePx
 from data_prep.views.pictures import to_gray
 from data_prep.views.segments import ViewSegment, is_long_enough, usable_segments
 
@@ -40,25 +40,19 @@ class Faces:
     Source: B (every frame, 227 px, res10), D (45 frames/s, 48 px, grey, "haar_coarse") and E (7.5 frames/s, 48 px).
     """
 
-    rate_fps: float = 7.5
-    size_px: int = 48
+    rate_fps: RateFps = 7.5
+    size_px: SizePx = 48
     gray: bool = False
-    segment_s: float = 30.0
-    max_frames: int = 0
+    segment_s: SegmentS = 30.0
+    max_frames: MaxFrames = 0
     detector: str = "haar"
     detector_path: str | None = None
-    margin: float = 0.1
+    margin: Margin = 0.1
 
     name: ClassVar[str] = "faces"
     modality: ClassVar[str] = "video"
     dtype: ClassVar[str] = "uint8"
     VERSION: ClassVar[int] = 1
-
-    def __post_init__(self):
-        check_positive(self, "rate_fps", "size_px", "segment_s")
-        check_margin(self)
-        if self.max_frames < 0:
-            raise ValueError(f"config.views.{self.name}.max_frames must be 0 (no limit) or above, got {self.max_frames}")
 
     @property
     def step_shape(self) -> tuple[int, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
+from avemo_jax.bounds import Bounds
 from data_prep.views.optical_flow import METHODS, flow_between
-from data_prep.views.parameters import check_positive
 from data_prep.views.pictures import to_gray
 from data_prep.views.segments import ViewSegment
 from data_prep.views.windows import Windows
@@ -37,7 +37,7 @@ class FlowWindows(Windows):
     """
 
     method: str = "dis"
-    clip_px: float = 20.0
+    clip_px: Annotated[float, Bounds(above=0, most=4096)] = 20.0
 
     name: ClassVar[str] = "flow_windows"
     dtype: ClassVar[str] = "float16"
@@ -45,7 +45,6 @@ class FlowWindows(Windows):
 
     def __post_init__(self):
         super().__post_init__()
-        check_positive(self, "clip_px")
         if self.method not in METHODS:
             raise ValueError(f"config.views.flow_windows.method must be one of {', '.join(METHODS)}, got {self.method!r}")
         if self.size_px < 12:

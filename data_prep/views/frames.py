@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from data_prep.decoding.frame_times import at_rate
-from data_prep.views.parameters import check_positive
+from data_prep.views.parameters import RateFps, SegmentS, SizePx
 from data_prep.views.pictures import resized
 from data_prep.views.segments import ViewSegment, is_long_enough, usable_segments
 
@@ -27,17 +27,14 @@ class Frames:
       segment_s: length of a segment in s; longer clips are cut into several segments.
     """
 
-    rate_fps: float = 7.5
-    size_px: int = 299
-    segment_s: float = 30.0
+    rate_fps: RateFps = 7.5
+    size_px: SizePx = 299
+    segment_s: SegmentS = 30.0
 
     name: ClassVar[str] = "frames"
     modality: ClassVar[str] = "video"
     dtype: ClassVar[str] = "uint8"
     VERSION: ClassVar[int] = 1
-
-    def __post_init__(self):
-        check_positive(self, "rate_fps", "size_px", "segment_s")
 
     @property
     def step_shape(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from data_prep.views.mel import VGGISH_NUM_MELS, VGGISH_RATE_HZ, as_float32, log_mel
+from data_prep.views.parameters import SegmentS
 from data_prep.views.segments import ViewSegment, usable_pieces
 
 # Statistics over time of each log-mel band, in the order of the features.
@@ -39,7 +40,7 @@ class Functionals:
     sample_rate_hz: ClassVar[int] = VGGISH_RATE_HZ
     VERSION: ClassVar[int] = 1
 
-    segment_s: float = 30.0
+    segment_s: SegmentS = 30.0
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (1, 704) float32."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
+from avemo_jax.bounds import Bounds
 from data_prep.views.librosa_loading import load_librosa
 from data_prep.views.mel import with_deltas
+from data_prep.views.parameters import Count, Hz, NumBands, SampleRateHz, SegmentS, Share, WindowMs
 from data_prep.views.segments import ViewSegment, usable_pieces
 
 _LEAST_POWER = 1e-10  # mean square of full scale: about what rounding to 16 bits leaves of silence
@@ -79,19 +81,19 @@ class Handcrafted:
     VERSION: ClassVar[int] = 1
     compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
 
-    sample_rate_hz: int = 16000
-    window_ms: float = 25.0
-    hop_ms: float = 10.0
-    pre_emphasis: float = 0.97
-    num_cepstra: int = 12
-    num_mels: int = 26
-    f0_min_hz: float = 65.0
-    f0_max_hz: float = 650.0
-    f0_window_ms: float = 64.0
-    f0_step_semitones: float = 0.2
-    num_formants: int = 3
-    rolloff: float = 0.9
-    segment_s: float = 5.0
+    sample_rate_hz: SampleRateHz = 16000
+    window_ms: WindowMs = 25.0
+    hop_ms: WindowMs = 10.0
+    pre_emphasis: Share = 0.97
+    num_cepstra: NumBands = 12
+    num_mels: NumBands = 26
+    f0_min_hz: Hz = 65.0
+    f0_max_hz: Hz = 650.0
+    f0_window_ms: WindowMs = 64.0
+    f0_step_semitones: Annotated[float, Bounds(least=0.01, most=1)] = 0.2
+    num_formants: Count = 3
+    rolloff: Share = 0.9
+    segment_s: SegmentS = 5.0
 
     def __post_init__(self):
         if not 1 <= self.num_cepstra < self.num_mels:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from data_prep.views.faces import Faces
-from data_prep.views.parameters import check_positive
+from data_prep.views.parameters import Count, Margin, MaxFrames, RateFps, SegmentS, SizePx
 from data_prep.views.segments import ViewSegment
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ class Hog:
     Source: A, section 3.1 (SSD for the face: "res10"); Dalal and Triggs 2005.
     """
 
-    rate_fps: float = 7.5
-    size_px: int = 64
-    orientations: int = 9
-    pixels_per_cell: int = 8
-    cells_per_block: int = 2
-    segment_s: float = 30.0
-    max_frames: int = 0
+    rate_fps: RateFps = 7.5
+    size_px: SizePx = 64
+    orientations: Count = 9
+    pixels_per_cell: Count = 8
+    cells_per_block: Count = 2
+    segment_s: SegmentS = 30.0
+    max_frames: MaxFrames = 0
     detector: str = "haar"
     detector_path: str | None = None
-    margin: float = 0.1
+    margin: Margin = 0.1
 
     name: ClassVar[str] = "hog"
     modality: ClassVar[str] = "video"
@@ -60,13 +60,11 @@ class Hog:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        check_positive(self, "rate_fps", "size_px", "orientations", "pixels_per_cell", "cells_per_block", "segment_s")
         if self.size_px % self.pixels_per_cell or self._num_blocks < 1:
             raise ValueError(
                 f"config.views.hog.size_px must be a whole number of cells of pixels_per_cell={self.pixels_per_cell}, at least "
                 f"cells_per_block={self.cells_per_block} of them, got {self.size_px}"
             )
-        self._faces()  # checks the other parameters
 
     @property
     def _num_blocks(self) -> int:

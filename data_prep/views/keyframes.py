@@ -10,7 +10,7 @@ import numpy as np
 
 from data_prep.decoding.frame_times import by_time, duration_s
 from data_prep.views.face_crops import detector_of, filled_from_nearest, largest_face
-from data_prep.views.parameters import check_margin, check_positive
+from data_prep.views.parameters import Margin, NumFrames, SegmentS, SizePx
 from data_prep.views.pictures import reduced, resized
 from data_prep.views.segments import ViewSegment, is_long_enough, usable_segments
 
@@ -55,22 +55,18 @@ class KeyFrames:
     Source: A, section 3.2.1.
     """
 
-    num_frames: int = 16
-    size_px: int = 299
-    segment_s: float = 5.0
+    num_frames: NumFrames = 16
+    size_px: SizePx = 299
+    segment_s: SegmentS = 5.0
     face_crop: bool = False
     detector: str = "haar"
     detector_path: str | None = None
-    margin: float = 0.1
+    margin: Margin = 0.1
 
     name: ClassVar[str] = "keyframes"
     modality: ClassVar[str] = "video"
     dtype: ClassVar[str] = "uint8"
     VERSION: ClassVar[int] = 1
-
-    def __post_init__(self):
-        check_positive(self, "num_frames", "size_px", "segment_s")
-        check_margin(self)
 
     @property
     def step_shape(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from data_prep.views.mel import VGGISH_NUM_MELS, VGGISH_RATE_HZ, as_float32, num_log_mel_frames, padded_log_mel
+from data_prep.views.parameters import SegmentS
 from data_prep.views.segments import ViewSegment, usable_pieces
 
 
@@ -29,7 +30,7 @@ class Logmel496:
     sample_rate_hz: ClassVar[int] = VGGISH_RATE_HZ
     VERSION: ClassVar[int] = 1
 
-    segment_s: float = 5.0
+    segment_s: SegmentS = 5.0
 
     def __post_init__(self):
         if num_log_mel_frames(self.segment_s) < 496:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import ClassVar
 
 from data_prep.views.mel_frames import MelFrames
+from data_prep.views.parameters import Hz, LevelDb, NumBands
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,8 +20,8 @@ class LogmelFrames(MelFrames):
     name: ClassVar[str] = "logmel_frames"
     VERSION: ClassVar[int] = 1
 
-    num_mels: int = 64
-    min_hz: float = 50.0
-    max_hz: float = 8000.0
-    range_db: float = 0.0
-    trim_db: float = 30.0
+    num_mels: NumBands = 64
+    min_hz: Hz = 50.0
+    max_hz: Hz = 8000.0
+    range_db: LevelDb = 0.0
+    trim_db: LevelDb = 30.0

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from data_prep.views.mel import VGGISH_NUM_MELS, VGGISH_RATE_HZ, as_float32, num_log_mel_frames, padded_log_mel
+from data_prep.views.parameters import Count, SegmentS
 from data_prep.views.segments import ViewSegment, usable_pieces
 
 
@@ -32,8 +33,8 @@ class LogmelPatches:
     sample_rate_hz: ClassVar[int] = VGGISH_RATE_HZ
     VERSION: ClassVar[int] = 1
 
-    num_patches: int = 5
-    segment_s: float = 5.0
+    num_patches: Count = 5
+    segment_s: SegmentS = 5.0
 
     def __post_init__(self):
         most = num_log_mel_frames(self.segment_s) // 96

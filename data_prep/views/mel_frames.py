@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
+from avemo_jax.bounds import Bounds
 from data_prep.views.librosa_loading import load_librosa
 from data_prep.views.mel import as_float32, mel_filters, with_deltas
+from data_prep.views.parameters import Hz, LevelDb, MaxFrames, NumBands, SampleRateHz, SegmentS, WindowMs
 from data_prep.views.segments import ViewSegment, usable_pieces
 
 
@@ -41,22 +43,20 @@ class MelFrames:
     dtype: ClassVar[str] = "float32"
     compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
 
-    num_deltas: int = 0
-    sample_rate_hz: int = 48000
-    window_ms: float = 85.333
-    hop_ms: float = 42.667
-    num_mels: int
-    min_hz: float
-    max_hz: float
-    range_db: float
-    trim_db: float
-    padded_s: float = 0.0
-    max_frames: int = 0
-    segment_s: float = 30.0
+    num_deltas: Annotated[int, Bounds(least=0, most=2)] = 0
+    sample_rate_hz: SampleRateHz = 48000
+    window_ms: WindowMs = 85.333
+    hop_ms: WindowMs = 42.667
+    num_mels: NumBands
+    min_hz: Hz
+    max_hz: Hz
+    range_db: LevelDb
+    trim_db: LevelDb
+    padded_s: Annotated[float, Bounds(least=0, most=600)] = 0.0
+    max_frames: MaxFrames = 0
+    segment_s: SegmentS = 30.0
 
     def __post_init__(self):
-        if self.num_deltas not in (0, 1, 2):
-            raise ValueError(f"num_deltas must be 0, 1 or 2, got {self.num_deltas}")
         if not 0 <= self.min_hz < (self.max_hz or self.sample_rate_hz / 2) <= self.sample_rate_hz / 2:
             raise ValueError(f"expected min_hz < max_hz <= half of {self.sample_rate_hz} Hz, got {self.min_hz:g} and {self.max_hz:g}")
         if self.padded_s > self.segment_s or (self.padded_s and self.trim_db):

@@ -9,6 +9,7 @@ import numpy as np
 
 from data_prep.views.librosa_loading import load_librosa
 from data_prep.views.mel_frames import MelFrames
+from data_prep.views.parameters import Hz, LevelDb, NumBands
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,12 +25,12 @@ class Mfcc(MelFrames):
     name: ClassVar[str] = "mfcc"
     VERSION: ClassVar[int] = 1
 
-    num_coefficients: int = 13
-    num_mels: int = 128
-    min_hz: float = 0.0
-    max_hz: float = 0.0
-    range_db: float = 80.0
-    trim_db: float = 0.0
+    num_coefficients: NumBands = 13
+    num_mels: NumBands = 128
+    min_hz: Hz = 0.0
+    max_hz: Hz = 0.0
+    range_db: LevelDb = 80.0
+    trim_db: LevelDb = 0.0
 
     def __post_init__(self):
         super().__post_init__()

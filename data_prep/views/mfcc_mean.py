@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from data_prep.views.mfcc import Mfcc
+from data_prep.views.parameters import NumBands, SampleRateHz, SegmentS, WindowMs
 from data_prep.views.segments import ViewSegment
 
 
@@ -37,12 +38,12 @@ class MfccMean:
     VERSION: ClassVar[int] = 1
     compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
 
-    num_coefficients: int = 40
-    sample_rate_hz: int = 22050
-    window_ms: float = 92.88
-    hop_ms: float = 23.22
-    num_mels: int = 128
-    segment_s: float = 30.0
+    num_coefficients: NumBands = 40
+    sample_rate_hz: SampleRateHz = 22050
+    window_ms: WindowMs = 92.88
+    hop_ms: WindowMs = 23.22
+    num_mels: NumBands = 128
+    segment_s: SegmentS = 30.0
 
     def __post_init__(self):
         self._frames()  # checks the parameters

@@ -10,6 +10,7 @@ import numpy as np
 from data_prep.views.face_boxes import Box, Detector
 from data_prep.views.face_crops import crop_face
 from data_prep.views.faces import Faces
+from data_prep.views.parameters import Margin, Share, SizePx
 from data_prep.views.pictures import resized
 
 
@@ -30,18 +31,17 @@ class Mouths(Faces):
       bottom: lower edge of the mouth region, as a share of the height of the face's box.
     """
 
-    size_px: int = 32
-    margin: float = 0.0
-    left: float = 0.25
-    right: float = 0.75
-    top: float = 0.6
-    bottom: float = 1.0
+    size_px: SizePx = 32
+    margin: Margin = 0.0
+    left: Share = 0.25
+    right: Share = 0.75
+    top: Share = 0.6
+    bottom: Share = 1.0
 
     name: ClassVar[str] = "mouths"
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        super().__post_init__()
         for first, last in (("left", "right"), ("top", "bottom")):
             if not 0 <= getattr(self, first) < getattr(self, last) <= 1:
                 raise ValueError(

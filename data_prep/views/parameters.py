@@ -1,23 +1,30 @@
-"""Checks of a view's parameters, with messages that name the field to change."""
+"""Numbers that several views have, with their bounds, and checks of their other parameters, with messages that name the field to change.
+
+The bounds keep every array of a segment finite and not empty: a hop of 1 ms at 1 kHz is one sample. `data_prep.views.make_view` checks
+them.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from avemo_jax.bounds import COUNT, COUNT_OR_NONE, Bounds
 
 CROPS = ("whole", "centre", "face")
 
-
-def check_positive(view: Any, *names: str) -> None:
-    """Raise ValueError naming the first of these parameters that is not above 0."""
-    for name in names:
-        if not getattr(view, name) > 0:
-            raise ValueError(f"config.views.{view.name}.{name} must be above 0, got {getattr(view, name)}")
-
-
-def check_margin(view: Any) -> None:
-    """Raise ValueError where the margin around a face would leave nothing of it."""
-    if not view.margin > -0.5:
-        raise ValueError(f"config.views.{view.name}.margin must be above -0.5 of a face's longer side, got {view.margin}")
+SegmentS = Annotated[float, Bounds(least=0.02, most=600)]  # all of a segment is in memory
+SampleRateHz = Annotated[int, Bounds(least=1000, most=384_000)]
+WindowMs = Annotated[float, Bounds(least=1, most=10_000)]
+Hz = Annotated[float, Bounds(least=0, most=192_000)]
+LevelDb = Annotated[float, Bounds(least=0, most=1000)]
+NumBands = Annotated[int, Bounds(least=1, most=4096)]
+RateFps = Annotated[float, Bounds(least=0.01, most=1000)]
+SizePx = Annotated[int, Bounds(least=1, most=4096)]
+NumFrames = Annotated[int, Bounds(least=1, most=10_000)]
+MaxFrames = Annotated[int, COUNT_OR_NONE]
+Count = Annotated[int, COUNT]
+Margin = Annotated[float, Bounds(above=-0.5, most=10)]  # at -0.5 nothing of a face would be left
+Share = Annotated[float, Bounds(least=0, most=1)]
 
 
 def check_crop(view: Any) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from avemo_jax.bounds import Bounds
+from data_prep.views.parameters import Count, Hz, MaxFrames, SampleRateHz, SegmentS, Share, WindowMs
 from data_prep.views.segments import ViewSegment, usable_pieces
 from data_prep.views.speech_activity import SpeechActivity
 
@@ -56,27 +58,22 @@ class SpeechCut:
     modality: ClassVar[str]
     dtype: ClassVar[str] = "uint8"
 
-    sample_rate_hz: int = 16000
-    window_ms: float = 25.0
-    hop_ms: float = 10.0
-    segment_frames: int = 64
-    shift_frames: int = 30
-    speech_window_ms: float = 25.0
-    speech_hop_ms: float = 10.0
-    speech_min_hz: float = 300.0
-    speech_max_hz: float = 3000.0
-    speech_threshold: float = 0.6
-    speech_before_s: float = 0.2
-    speech_after_s: float = 0.2
-    segments_per_example: int = 1
-    segment_s: float = 10.0
+    sample_rate_hz: SampleRateHz = 16000
+    window_ms: WindowMs = 25.0
+    hop_ms: WindowMs = 10.0
+    segment_frames: Count = 64
+    shift_frames: Count = 30
+    speech_window_ms: WindowMs = 25.0
+    speech_hop_ms: WindowMs = 10.0
+    speech_min_hz: Hz = 300.0
+    speech_max_hz: Hz = 3000.0
+    speech_threshold: Share = 0.6
+    speech_before_s: Annotated[float, Bounds(least=0, most=600)] = 0.2
+    speech_after_s: Annotated[float, Bounds(least=0, most=600)] = 0.2
+    segments_per_example: MaxFrames = 1
+    segment_s: SegmentS = 10.0
 
     def __post_init__(self):
-        if min(self.segment_frames, self.shift_frames) < 1 or self.segments_per_example < 0:
-            raise ValueError(
-                "expected segment_frames and shift_frames of at least 1 and segments_per_example of at least 0, got "
-                f"{self.segment_frames}, {self.shift_frames} and {self.segments_per_example}"
-            )
         if self.segment_samples > round(self.segment_s * self.sample_rate_hz):
             raise ValueError(f"segment_s must be at least {self.step_s:g}, the length of one segment, got {self.segment_s:g}")
         if self.speech_max_hz > self.sample_rate_hz / 2:

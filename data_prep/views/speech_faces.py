@@ -10,6 +10,7 @@ import numpy as np
 
 from data_prep.decoding.frame_times import CLOCK_S
 from data_prep.views.face_crops import detector_of, filled_from_nearest, largest_face
+from data_prep.views.parameters import Margin, NumFrames, SizePx
 from data_prep.views.segments import ViewSegment
 from data_prep.views.speech_cut import Speech, SpeechCut
 
@@ -42,16 +43,11 @@ class SpeechFaces(SpeechCut):
     needs_audio: ClassVar[bool] = True
     VERSION: ClassVar[int] = 1
 
-    num_frames: int = 20
-    size_px: int = 227
+    num_frames: NumFrames = 20
+    size_px: SizePx = 227
     detector: str = "haar"
     detector_path: str | None = None
-    margin: float = 0.1
-
-    def __post_init__(self):
-        super().__post_init__()
-        if min(self.num_frames, self.size_px) < 1:
-            raise ValueError(f"expected num_frames and size_px of at least 1, got {self.num_frames} and {self.size_px}")
+    margin: Margin = 0.1
 
     @property
     def step_shape(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from data_prep.views.librosa_loading import load_librosa
+from data_prep.views.parameters import Hz, NumBands
 from data_prep.views.segments import ViewSegment
 from data_prep.views.speech_cut import SpeechCut
 
@@ -38,9 +39,9 @@ class SpeechSegments(SpeechCut):
     compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
     VERSION: ClassVar[int] = 1
 
-    num_mels: int = 64
-    min_hz: float = 20.0
-    max_hz: float = 8000.0
+    num_mels: NumBands = 64
+    min_hz: Hz = 20.0
+    max_hz: Hz = 8000.0
 
     def __post_init__(self):
         super().__post_init__()

@@ -10,7 +10,7 @@ import numpy as np
 
 from data_prep.decoding.frame_times import by_time, duration_s
 from data_prep.views.face_crops import detector_of, filled_from_nearest, largest_face
-from data_prep.views.parameters import check_crop, check_margin, check_positive
+from data_prep.views.parameters import Margin, NumFrames, SegmentS, SizePx, check_crop
 from data_prep.views.pictures import crop_centre, reduced, resized, to_gray
 from data_prep.views.segments import ViewSegment, is_long_enough, usable_segments
 
@@ -44,14 +44,14 @@ class Still:
     Source: C (48 px and 88 px, stills and frames of films).
     """
 
-    num_frames: int = 1
-    size_px: int = 48
+    num_frames: NumFrames = 1
+    size_px: SizePx = 48
     gray: bool = False
     crop: str = "whole"
-    segment_s: float = 30.0
+    segment_s: SegmentS = 30.0
     detector: str = "haar"
     detector_path: str | None = None
-    margin: float = 0.1
+    margin: Margin = 0.1
 
     name: ClassVar[str] = "still"
     modality: ClassVar[str] = "video"
@@ -59,9 +59,7 @@ class Still:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        check_positive(self, "num_frames", "size_px", "segment_s")
         check_crop(self)
-        check_margin(self)
 
     @property
     def step_shape(self) -> tuple[int, ...]:

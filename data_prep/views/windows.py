@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.decoding.frame_times import at_rate
 from data_prep.views.face_boxes import Box
 from data_prep.views.face_crops import crop_face, detector_of
-from data_prep.views.parameters import check_crop, check_margin, check_positive
+from data_prep.views.parameters import Margin, NumFrames, RateFps, SegmentS, SizePx, check_crop
 from data_prep.views.pictures import crop_centre, reduced, resized
 from data_prep.views.segments import ViewSegment, is_long_enough
 
@@ -60,14 +60,14 @@ class Windows:
       margin: margin added at each side of the face, as a share of its longer side.
     """
 
-    rate_fps: float = 25.0
-    num_frames: int = 25
-    size_px: int = 224
+    rate_fps: RateFps = 25.0
+    num_frames: NumFrames = 25
+    size_px: SizePx = 224
     crop: str = "centre"
-    segment_s: float = 5.0
+    segment_s: SegmentS = 5.0
     detector: str = "haar"
     detector_path: str | None = None
-    margin: float = 0.1
+    margin: Margin = 0.1
 
     name: ClassVar[str]
     modality: ClassVar[str] = "video"
@@ -76,9 +76,7 @@ class Windows:
     VERSION: ClassVar[int] = 1
 
     def __post_init__(self):
-        check_positive(self, "rate_fps", "num_frames", "size_px", "segment_s")
         check_crop(self)
-        check_margin(self)
 
     @property
     def step_shape(self) -> tuple[int, ...]:

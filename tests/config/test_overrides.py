@@ -2,7 +2,7 @@
 
 import pytest
 
-from avemo_jax.config import Experiment, Stream
+from avemo_jax.config import EncoderSettings, Experiment, Stream
 from avemo_jax.config.overrides import for_stage, parse_value, swept_fields, with_fields
 from avemo_jax.experiment.grid import make_grid, stages_of
 from avemo_jax.experiment.grid_plan import check_experiment
@@ -14,7 +14,8 @@ BOTH = {"streams": AUDIO | {"video": Stream(view="faces")}, "system.streams": ("
 
 
 def config(**fields):
-    return with_fields(Experiment(streams=AUDIO), {"system.streams": ("audio",), "train.stages": ("audio",), **fields})
+    encoders = {"vggish": EncoderSettings()}
+    return with_fields(Experiment(streams=AUDIO, encoders=encoders), {"system.streams": ("audio",), "train.stages": ("audio",), **fields})
 
 
 @pytest.mark.parametrize(

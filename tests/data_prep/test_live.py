@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import soundfile
 from written_media import chirp, numbered_images, write_sound, write_video
 
 from data_prep.live import LiveViews
@@ -87,3 +88,15 @@ def test_views_that_new_media_cannot_have_are_refused(tmp_path):
         LiveViews({"video": ("table", {"path": str(table)})})
     with pytest.raises(ValueError, match="segment_s"):
         LiveViews({"audio": MFCC, "video": ("frames", {"segment_s": 3.0})})
+
+
+def test_silent_and_speechless_segments_are_noted(tmp_path):
+    rate_hz = 16000
+    time_s = np.arange(2 * rate_hz) / rate_hz
+    voice = 0.3 * np.sin(2 * np.pi * 1000 * time_s)
+    hum = 0.3 * np.sin(2 * np.pi * 50 * time_s)
+    soundfile.write(tmp_path / "three.wav", np.concatenate([voice, 0 * voice, hum]), rate_hz)
+    absent: dict[str, list[str]] = {}
+    streams, problems = LiveViews({"audio": ("mfcc", {"sample_rate_hz": rate_hz, "segment_s": 2.0})}).open(tmp_path / "three.wav", absent)
+    assert len(list(streams["audio"])) == 3
+    assert absent == {"audio": ["", "silence", "no speech"]} and problems == []

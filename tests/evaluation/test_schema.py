@@ -49,7 +49,10 @@ def everything() -> RunResults:
     baseline = summarise(predictions(), dataclasses.replace(FACTS, system="functionals_svm"))
     results = summarise(predictions(), FACTS, baseline=baseline, validation=predictions("validation"), num_train={"fold1": 20, "fold2": 22})
     means = {name: one.mean_of_folds for name, one in results.metrics.items()}
-    shared = {name: getattr(results, name) for name in ("speaker_independent", "fold_hash", "num_clips", "leaks", "metrics")}
+    shared = {
+        name: getattr(results, name)
+        for name in ("speaker_independent", "fold_hash", "num_clips", "num_trials", "num_failed", "leaks", "metrics")
+    }
     protocols = [ProtocolResult(protocol=name, num_folds=2, baseline=results.baseline.metrics, **shared) for name in ("random10", "luna5")]
     gap = ProtocolGap(0.1, (0.05, 0.15), 0.01, first="random10", second="luna5", metric="uar", paired=True)
     chosen = dict(

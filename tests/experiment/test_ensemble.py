@@ -29,3 +29,12 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_sentence(tmp_path):
         (tmp_path / "run" / name).write_text(json.dumps(content))
     with pytest.raises(ConfigMismatch, match=r"holds a run of an earlier version .* another --config\.workdir$"):
         load_ensemble(small_config(tmp_path / "run"), {"audio": STEP}, 10.0, None)
+
+
+@pytest.mark.parametrize("num_trials", [1_000_000, 0, -3, 7, "three", None, 3.5])
+def test_a_changed_number_of_trials_is_refused(tmp_path, num_trials):
+    experiment = small_config(tmp_path / "run", train__seeds=(0, 1))
+    with open_run(experiment.run_directory, experiment) as run:
+        run.write_run_json(num_trials=num_trials, num_steps={"audio": 3})
+    with pytest.raises(ValueError, match=r"run\.json has num_trials=.*; expected a multiple of 2"):
+        load_ensemble(experiment, {"audio": STEP}, 10.0, None)

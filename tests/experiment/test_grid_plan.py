@@ -68,9 +68,12 @@ def test_length_buckets_are_of_the_lengths_of_the_corpus(prepared, tmp_path):
     for number, expected in ((1, ()), (2, (("audio", (4, 5)),)), (4, (("audio", (3, 4, 5)),))):
         plan = make_plan(small_config(train__length_buckets=number), corpus)
         assert plan.recipe(plan.stages[0], plan.trials[0]).length_limits == expected
-    plan = make_plan(small_config(train__length_buckets=0), corpus)
-    with pytest.raises(ValueError, match=r"length_buckets must be at least 1, got 0"):
-        plan.recipe(plan.stages[0], plan.trials[0])
+
+
+def test_a_batch_is_cut_to_the_corpus(prepared):
+    for given, used in ((32, 32), (64, 64), (65, 64), (60_000, 64)):  # 49 examples
+        plan = make_plan(small_config(train__batch_size=given), prepared)
+        assert plan.recipe(plan.stages[0], plan.trials[0]).batch_size == used
 
 
 def test_a_config_that_does_not_fit_is_refused(prepared):

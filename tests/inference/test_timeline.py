@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avemo_jax.inference.predict import SegmentPrediction
+from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
 from avemo_jax.inference.timeline import Span, clock, format_timeline, spans
 
 CLASSES = ("calm", "happy")
 
 
-def segment(start_s: float, end_s: float, calm: float) -> SegmentPrediction:
-    return SegmentPrediction(start_s, end_s, np.array([calm, 1 - calm]))
+def segment(start_s: float, end_s: float, calm: float, *without: str, num_streams: int = 1, **absent: str) -> SegmentPrediction:
+    return SegmentPrediction(start_s, end_s, np.array([calm, 1 - calm]), without, absent, num_streams)
 
 
 def test_neighbours_of_one_label_are_joined_and_weighted_by_length():
@@ -49,3 +49,25 @@ def test_the_table_has_one_line_a_span_with_a_bar_of_its_probability():
 
 def test_clock_carries_rounded_seconds():
     assert [clock(time_s) for time_s in (0, 59.94, 59.96, 3599.99)] == ["0:00.0", "0:59.9", "1:00.0", "1:00:00.0"]
+
+
+def test_silence_no_speech_and_no_face_are_spans_of_their_own():
+    segments = [
+        *(segment(0, 2, 0.9), segment(2, 4, 0.9, audio="silence"), segment(4, 5, 0.8, audio="silence")),
+        *(segment(5, 6, 0.1, audio="no speech"), segment(6, 7, 0.1)),
+    ]
+    found = spans(segments, CLASSES)
+    labels = [(span.start_s, span.end_s, span.label, span.probability) for span in found]
+    assert labels == [(0, 2, "calm", 0.9), (2, 5, "silence", None), (5, 6, "no speech", None), (6, 7, "happy", 0.9)]
+    assert format_timeline(found).splitlines()[1].split() == ["0:02.0", "-", "0:05.0", "silence"]
+
+
+def test_a_segment_is_nothing_only_where_no_stream_holds_more():
+    face = segment(0, 1, 0.9, num_streams=2, audio="silence")
+    neither = segment(1, 2, 0.1, "video", num_streams=2, audio="silence", video="no face")
+    ended = segment(2, 3, 0.1, "video", "audio", num_streams=2)
+    assert [one.nothing for one in (face, neither, ended)] == ["", "silence, no face", "no data"]
+    np.testing.assert_allclose(clip_probabilities([face, neither, ended]), [0.9, 0.1])
+    unsure = segment(1, 2, 0.1, audio="no speech")  # a whisper may count as no speech, so it is still part of the answer
+    np.testing.assert_allclose(clip_probabilities([segment(0, 1, 0.9), unsure]), [0.5, 0.5])
+    assert np.isfinite(clip_probabilities([neither])).all()

@@ -109,8 +109,9 @@ def test_json_has_segments_timeline_and_problems(trained, tmp_path):
     assert long["probabilities"]["happy"] == pytest.approx(mean, abs=2e-6)
     assert long["timeline"][0]["start_s"] == 0 and long["timeline"][-1]["end_s"] == long["segments"][-1]["end_s"]
     assert broken["predicted"] is None and broken["problems"][0]["kind"] == "undecodable"
-    assert silent["predicted"] in content["classes"] and silent["problems"][0]["kind"] == "silent"
-    assert [row["file"] for row in rows(tmp_path / "predictions.csv") if row["problem"]] == files[1:]
+    assert silent["predicted"] is None and silent["problems"][0]["kind"] == "silent"
+    assert silent["timeline"] == [{"start_s": 0, "end_s": pytest.approx(1, abs=0.1), "label": "silence", "probability": None}]
+    assert [row["file"] for row in rows(tmp_path / "predictions.csv") if row["problem"] and row["segment"] == ""] == files[1:]
 
 
 def test_shorter_segments_are_the_only_allowed_difference_from_training(trained, tmp_path):

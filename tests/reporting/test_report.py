@@ -334,3 +334,15 @@ def test_a_corpus_without_speakers_is_reported_as_such(tmp_path):
     for found in (text, table):
         assert "speakers unknown: the corpus does not name speakers" in found
         assert "speaker-dependent" not in found and "speaker-independent" not in found
+
+
+def test_failed_trials_are_marked_in_the_terminal_the_page_and_the_tables(tmp_path):
+    directory = write_run(tmp_path / "run", num_trials=8, num_failed=3)
+    write_report(directory)
+    sentence = "3 of 8 trials failed and predict with untrained weights"
+    printed = format_table(read_results(directory))
+    assert f"! {sentence}" in printed and "gru_attention (3 of 8 trials FAILED)  mean of folds" in printed
+    assert sentence in (directory / "report.html").read_text() and sentence in (directory / "tables" / "published.csv").read_text()
+    assert "3 of 8 trials FAILED" in (directory / "tables" / "results.csv").read_text()
+    assert not read_results(directory).all_failed
+    assert read_results(write_run(tmp_path / "other", num_trials=8, num_failed=8)).all_failed

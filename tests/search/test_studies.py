@@ -7,14 +7,14 @@ import math
 import optuna
 import pytest
 
-from avemo_jax.config import SWEPT
+from avemo_jax.config import swept_bounds
 from avemo_jax.search.leases import Leases
 from avemo_jax.search.rounds import run_rounds
 from avemo_jax.search.space import parse_space
 from avemo_jax.search.storage import is_single_process, open_storage, sqlite_address
 from avemo_jax.search.studies import Setting, Studies, chosen
 
-AXES = parse_space(["learning_rate=1e-4..1e-1 log", "dropout_rate=0.0..0.5", "momentum=0.5|0.9"], SWEPT)
+AXES = parse_space(["learning_rate=1e-4..1e-1 log", "dropout_rate=0.0..0.5", "momentum=0.5|0.9"], swept_bounds())
 NUM_FOLDS, NUM_SETTINGS, BATCH = 2, 14, 4
 
 

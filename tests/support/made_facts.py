@@ -22,6 +22,8 @@ def made_facts(**changes: Any) -> RunFacts:
         num_params=10,
         leaks=(),
         seconds=1.5,
+        num_trials=10,
+        num_failed=0,
         speaker_independent=True,
     )
     return RunFacts(**facts | changes)

@@ -102,10 +102,6 @@ class TestEveryView:
         one, two = (next(self.small(name).segments(iter(frames))) for _ in range(2))
         assert one.values.tobytes() == two.values.tobytes()
 
-    def test_parameters_are_checked(self, name):
-        with pytest.raises(ValueError, match=rf"config\.views\.{name}\.size_px must be above 0, got 0"):
-            VIDEO_VIEWS[name](size_px=0)
-
 
 class TestRate:
     def test_nearest_frame_in_time(self):
@@ -162,8 +158,6 @@ class TestFaces:
         image = scene(3)
         (segment,) = Faces(size_px=20, margin=0.0).segments(iter(clip([image])))
         np.testing.assert_array_equal(segment.values[0], image[10:30, 10:30])
-        with pytest.raises(ValueError, match=r"config\.views\.faces\.margin must be above -0\.5"):
-            Faces(margin=-0.5)
 
     def test_steps_from_max_frames_on_are_cut_off(self, marked):
         frames = clip([scene(index) for index in range(60)])
@@ -172,8 +166,6 @@ class TestFaces:
         np.testing.assert_array_equal(first.values, whole.values[:7])
         np.testing.assert_array_equal(second.values, whole.values[30:37])
         assert first.num_seen == second.num_seen == 7 and marked.num_calls == 60 + 14
-        with pytest.raises(ValueError, match=r"config\.views\.faces\.max_frames must be 0 \(no limit\) or above, got -1"):
-            Faces(max_frames=-1)
 
     def test_max_frames_does_not_make_a_tail_short(self, marked):
         segments = list(Faces(rate_fps=25, size_px=16, segment_s=2.0, max_frames=3).segments(iter(clip([scene(1)] * 100))))

@@ -106,14 +106,9 @@ class TestBoth:
         assert segment.values.shape[0] == 1 and not segment.values.any() and not segment.mask.any()
         assert (segment.num_seen, segment.num_with_face) == (10, 0)
 
-    def test_parameters_are_checked(self, name):
-        for params, message in (
-            ({"num_frames": 0}, rf"config\.views\.{name}\.num_frames must be above 0, got 0"),
-            ({"crop": "left"}, rf"config\.views\.{name}\.crop must be one of whole, centre, face, got 'left'"),
-            ({"margin": -0.5}, rf"config\.views\.{name}\.margin must be above -0\.5"),
-        ):
-            with pytest.raises(ValueError, match=message):
-                VIEWS[name](**params)
+    def test_an_unknown_crop_is_refused(self, name):
+        with pytest.raises(ValueError, match=rf"config\.views\.{name}\.crop must be one of whole, centre, face, got 'left'"):
+            VIEWS[name](crop="left")
 
     def test_a_prepared_set_keeps_them(self, name, tmp_path):
         write_video(tmp_path / "a.mp4", [frame.image for frame in moving(25, right=1)])
@@ -203,8 +198,6 @@ class TestFlow:
             FlowWindows(method="farneback")
         with pytest.raises(ValueError, match="size_px must be at least 12"):
             FlowWindows(size_px=11)
-        with pytest.raises(ValueError, match="clip_px must be above 0"):
-            FlowWindows(clip_px=0)
 
 
 @pytest.mark.slow

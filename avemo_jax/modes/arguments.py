@@ -1,0 +1,129 @@
+"""The command line before its flags are parsed: config files found from any folder, and the stored config of a finished run (`--run`)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from avemo_jax.config import Experiment, parse, to_plain
+from avemo_jax.config.overrides import parse_value, with_fields
+from avemo_jax.runs.run_directory import compare_configs, read_config
+from avemo_jax.text import nearest
+
+# Flag -> modes that use it; a flag that a mode does not use is refused, because it would change nothing.
+USED_BY: Mapping[str, tuple[str, ...]] = {
+    "input": ("predict", "audit"),
+    "output": ("predict", "compare", "audit"),
+    "columns": ("audit",),
+    "runs": ("compare",),
+    "predictions": ("compare",),
+    "on": ("compare",),
+    "fuse": ("compare",),
+}
+_CONFIG, _OVERRIDE = "config", "config."
+
+
+def check_flags(mode: str, given: Collection[str]) -> None:
+    """Check that a mode uses the flags that are given.
+
+    Raises:
+      ValueError: it does not use one of them; the message names the modes that do.
+    """
+    for name in given:
+        if name in USED_BY and mode not in USED_BY[name]:
+            others = " or ".join(f"--mode={one}" for one in USED_BY[name])
+            raise ValueError(f"--mode={mode} does not use --{name}; add {others}, or leave --{name} out")
+    if mode == "audit" and "input" not in given and (alone := [name for name in ("output", "columns") if name in given]):
+        raise ValueError(f"--{alone[0]} is for the audit of a split list; name the list with --input=FILE, or leave --{alone[0]} out")
+
+
+def with_found_config(argv: Sequence[str], root: Path) -> list[str]:
+    """Return the arguments with the config file as a path that exists: in this folder, or else below `root`, the folder of run.py.
+
+    Raises:
+      ValueError: there is no such file; the message names the nearest one.
+    """
+    found = list(argv)
+    for _, (name, value, place) in _flags(argv):
+        if name == _CONFIG and value:
+            path, colon, system = value.partition(":")
+            found[place] = found[place].removesuffix(value) + f"{_existing(path, root)}{colon}{system}"
+    return found
+
+
+def without_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments without the overrides --config.FIELD=VALUE, and these as field -> text."""
+    overrides, left = {}, set(range(len(argv)))
+    for index, (name, value, place) in _flags(argv):
+        if name.startswith(_OVERRIDE):
+            # As absl has it, --config.FIELD alone is True, and --noconfig.FIELD does not exist.
+            overrides[name.removeprefix(_OVERRIDE)] = "True" if value is None else value
+            left -= {index, place}
+    return [argv[index] for index in sorted(left)], overrides
+
+
+def has_flag(argv: Sequence[str], name: str) -> bool:
+    """Return whether a flag is among the arguments."""
+    return any(found == name for _, (found, _, _) in _flags(argv))
+
+
+def stored_experiment(folder: str, overrides: Mapping[str, str]) -> Experiment:
+    """Return the experiment of a run directory, with overrides that change no result: folders, workers, `segment_s` of a prediction.
+
+    Args:
+      folder: run directory.
+      overrides: config field -> its text.
+
+    Raises:
+      FileNotFoundError: the folder holds no run.
+      ConfigMismatch, ValueError: its config is of an earlier version, an override is of a wrong type or contradicts the stored config.
+    """
+    path = Path(folder).expanduser()
+    if not (path / "config.json").is_file():
+        siblings = [one.parent.name for one in path.parent.glob("*/config.json")] if path.parent.is_dir() else []
+        raise FileNotFoundError(f"--run={folder} holds no run, because it has no config.json{nearest(path.name, siblings)}")
+    stored = read_config(path)
+    experiment = with_fields(parse(stored), {"workdir": str(path)})
+    changed = with_fields(experiment, {name: parse_value(experiment, name, text) for name, text in overrides.items()})
+    refuse_differences(path, experiment, changed)
+    return changed
+
+
+def refuse_differences(path: Path, stored: Experiment, given: Experiment) -> None:
+    """Raise ValueError where fields that change results differ from the stored config; shorter segments are a finer prediction."""
+    differences = [one for one in compare_configs(to_plain(stored), to_plain(given)) if not one.partition(":")[0].endswith(".segment_s")]
+    if differences:
+        raise ValueError(
+            f"--run={path} takes the config of that run, and these flags differ from it:\n  "
+            + "\n  ".join(differences)
+            + "\nLeave them out, or train another run: without --run, with another --config.workdir."
+        )
+
+
+def _flags(argv: Sequence[str]) -> list[tuple[int, tuple[str, str | None, int]]]:
+    """Return (index, (name, value or None, index of the value's argument)) of each flag, given as --name=value or --name value."""
+    found: list[tuple[int, tuple[str, str | None, int]]] = []
+    for index, text in enumerate(argv):
+        if index == 0 or not text.startswith("-") or text.strip("-") == "":
+            continue
+        name, equals, value = text.lstrip("-").partition("=")
+        following = argv[index + 1] if index + 1 < len(argv) else "-"
+        if equals:
+            found.append((index, (name, value, index)))
+        elif following.startswith("-"):
+            found.append((index, (name, None, index)))
+        else:
+            found.append((index, (name, following, index + 1)))
+    return found
+
+
+def _existing(path: str, root: Path) -> Path:
+    given = Path(path).expanduser()
+    for place in (given, root / given):
+        if place.is_file():
+            return place
+    beside = {one.name for folder in (given.parent, root / given.parent, root / "configs") for one in folder.glob("[!_]*.py")}
+    close = difflib.get_close_matches(given.name, beside, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"config files are {root / 'configs'}/*.py"
+    raise ValueError(f"there is no config file {path}; {hint}")
