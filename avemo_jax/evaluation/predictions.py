@@ -146,6 +146,14 @@ def read_predictions_csv(path: Path, *, genders: Mapping[str, str] | None = None
     )
 
 
+def largest_difference(one: Predictions, other: Predictions) -> float:
+    """Return the largest difference of a probability; inf where clips, folds, seeds, labels or classes differ."""
+    names = ("clip", "speaker", "fold", "seed", "label")
+    if one.classes != other.classes or not all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names):
+        return float("inf")
+    return float(np.abs(one.probabilities - other.probabilities).max())
+
+
 def speaker_sums(predictions: Predictions, sums: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> np.ndarray:
     """Collect what each speaker adds to a metric's sums, in the order of the speakers' names.
 

@@ -199,18 +199,6 @@ class RunDirectory:
         )
 
 
-def read_owner(path: Path) -> dict[str, Any]:
-    """Return the identity stored in a run's checkpoints: run id ("" for a run of an earlier version), config, folds, prepared sets."""
-    facts, config = (json.loads(file.read_text()) if file.is_file() else {} for file in (path / "run.json", path / "config.json"))
-    return {
-        "run_id": facts.get("run_id", ""),
-        # Of config.json, which is written once: a resumed run may have other values of `UNCOMPARED`.
-        "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
-        "fold_hash": facts.get("fold_hash", ""),
-        "prepared_sets": facts.get("prepared_sets", {}),
-    }
-
-
 @contextmanager
 def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
     """Open a run directory, created if missing, lock it and check its config; passwords in the config are never written.
