@@ -22,11 +22,12 @@ if TYPE_CHECKING:  # numpy, scipy and more, which `run.py --help` does not need
     from avemo_jax.evaluation.results import RunResults
 
 
-def prepare(experiment: Experiment, degradation: Degradation | None = None) -> PreparedCorpus:
+def prepare(experiment: Experiment, degradation: Degradation | None = None, *, verify: bool = False) -> PreparedCorpus:
     """Return the corpus with the features of each stream; missing ones are made.
 
     Args:
       degradation: degradation of all media before they are prepared, for the robustness panel.
+      verify: read all examples of the sets that exist and make damaged sets anew; else only their small files are checked.
 
     Raises:
       ValueError: fields of the config contradict each other or do not fit the corpus.
@@ -42,7 +43,7 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None) -> P
     check_experiment(experiment)
     set_up_backend(experiment)
     fetch_used(experiment, view_steps(experiment))
-    corpus, store = _prepared_views(experiment, degradation)
+    corpus, store = _prepared_views(experiment, degradation, verified=verify)
     if not are_made(experiment, corpus, store):
         run_in_own_process(make_features, experiment, degradation, compiler_flags=compiler_flags())
     pairs = None
@@ -211,7 +212,7 @@ def _weights(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
     return find_weights(experiment, steps)
 
 
-def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> tuple[PreparedCorpus, Any]:
+def _prepared_views(experiment: Experiment, degradation: Degradation | None, *, verified: bool = False) -> tuple[PreparedCorpus, Any]:
     """Return the corpus with the views of its streams, and the store of prepared sets that are derived from them."""
     from data_prep.prepare_corpus import prepare_corpus
     from data_prep.sets.derived import DerivedSets
@@ -235,8 +236,9 @@ def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> 
         baseline_params=experiment.views["functionals"] if experiment.protocol.baseline else None,
         degradation=degradation,
         beam=beam_of(experiment.beam_runner, experiment.beam_options),
+        verified=verified,
     )
-    return corpus, DerivedSets(Path(experiment.prepared_dir), own.name, corpus.clips)
+    return corpus, DerivedSets(Path(experiment.prepared_dir), own.name, corpus.clips, verified=verified)
 
 
 def _views_of_streams(experiment: Experiment) -> dict[str, tuple[str, Mapping[str, Any]]]:

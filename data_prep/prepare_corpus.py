@@ -37,6 +37,7 @@ def prepare_corpus(
     baseline_params: Mapping[str, Any] | None = None,
     degradation: Degradation | None = None,
     beam: Beam | None = None,
+    verified: bool = False,
 ) -> PreparedCorpus:
     """Read the clips of a corpus and prepare, or find, the views of all streams.
 
@@ -54,6 +55,7 @@ def prepare_corpus(
         view is made from sound. None: no baseline.
       degradation: applied to all media first, for the robustness panel.
       beam: prepares on Apache Beam in place of processes here.
+      verified: read all examples of finished sets again, and make damaged sets anew.
 
     Raises:
       CorpusNotFound: no root is given, or the corpus is not there.
@@ -92,6 +94,7 @@ def prepare_corpus(
             clip_id_of=module.clip_id,
             pool=pool,
             beam=beam,
+            verified=verified,
         )
 
     has_sound = any(view.modality == "audio" for view in made.values())

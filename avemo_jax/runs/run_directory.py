@@ -16,11 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from avemo_jax.atomic import atomic_file, write_json
+from avemo_jax.atomic import atomic_file, remove_leftovers, write_json
 from avemo_jax.config import Experiment, to_plain
 from avemo_jax.json_lines import read_rows
+from avemo_jax.locks import LockHeld, locked
 from avemo_jax.redaction import redacted_tree
 
 # Fields of places and speed, which do not change the results: a run may be resumed with other values.
@@ -149,17 +148,11 @@ class RunDirectory:
         Raises:
           RuntimeError: another process still holds the share after `timeout_s`; by then the processes of a lost run should have ended.
         """
-        lock = filelock.FileLock(self.path / f".share-{share}.lock")
         try:
-            lock.acquire(timeout=timeout_s)
-        except filelock.Timeout:
-            raise RuntimeError(
-                f"another process is training share {share} of {self.path}; end the processes of the earlier start of this run"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+            with locked(self.path / f".share-{share}.lock", f"training share {share} of {self.path}", timeout_s=timeout_s):
+                yield
+        except LockHeld as error:
+            raise RuntimeError(f"{error}; end the processes of the earlier start of this run") from None
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -209,20 +202,17 @@ def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
     """
     path, config = Path(path), redacted_tree(to_plain(experiment))
     path.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path / ".lock")
     try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise RuntimeError(f"another process is using {path}; wait for it, or give this run another --config.workdir") from None
-    try:
-        stored = path / "config.json"
-        if stored.exists():
-            _refuse_other(path, config)
-        else:
-            write_json(stored, config)
-        yield RunDirectory(path)
-    finally:
-        lock.release()
+        with locked(path / ".lock", f"using {path}", timeout_s=0):
+            remove_leftovers(path)
+            stored = path / "config.json"
+            if stored.exists():
+                _refuse_other(path, config)
+            else:
+                write_json(stored, config)
+            yield RunDirectory(path)
+    except LockHeld as error:
+        raise RuntimeError(f"{error}; wait for it, or give this run another --config.workdir") from None
 
 
 def follow_run(path: Path, experiment: Experiment) -> RunDirectory:
