@@ -9,6 +9,7 @@ import jax
 
 from avemo_jax.allocator import keep_freed_memory
 from avemo_jax.config import Experiment
+from avemo_jax.experiment.compiled_programs import remove_damaged_programs
 from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.experiment.networks import trained_encoder
 
@@ -30,7 +31,9 @@ def set_up_backend(experiment: Experiment, *, encodes: bool = False) -> None:
         raise ValueError(f"devices.product_precision must be one of {tuple(PRECISIONS)}, got {precision!r}")
     jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
     if experiment.devices.compilation_cache:
-        jax.config.update("jax_compilation_cache_dir", str(Path(experiment.prepared_dir).resolve() / "xla"))
+        folder = Path(experiment.prepared_dir).resolve() / "xla"
+        remove_damaged_programs(folder)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     if encodes:
         keep_freed_memory()
