@@ -20,6 +20,8 @@ from avemo_jax.labels import label_set
 from avemo_jax.runs.run_directory import ConfigMismatch, compare_configs, read_config
 from avemo_jax.training.state import TrialState
 
+_MOST_TRIALS = 100_000  # 50 folds of 20 seeds and 100 settings
+
 
 def load_ensemble(
     experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
@@ -34,7 +36,7 @@ def load_ensemble(
       FileNotFoundError: the directory has no finished training.
       ConfigMismatch: the directory holds a run of another config, or of an earlier version.
       DamagedCheckpoint: all checkpoints are damaged.
-      ValueError: the run is of the classical system, which stores no SVMs.
+      ValueError: the run is of the classical system, which stores no SVMs, or run.json was changed.
     """
     workdir = experiment.run_directory
     again = f"train it first: python run.py --config=... --mode=train (looked in {workdir})"
@@ -49,7 +51,7 @@ def load_ensemble(
     variation, stages = variation_of(experiment), stages_of(experiment)
     if stages[-1].part == "svm":
         raise ValueError(f"the SVMs of {experiment.system.name} are not stored with a run; predict with a system that trains a network")
-    num_folds = facts["num_trials"] // len(make_grid(experiment, variation, stages, 1).trials)
+    num_folds = _num_folds(facts["num_trials"], len(make_grid(experiment, variation, stages, 1).trials), workdir)
     grid = chosen_grid(experiment, variation, make_grid(experiment, variation, stages, num_folds), workdir)
     labels = label_set(experiment.corpus.label_set)
     blueprint = Blueprint(experiment, variation, labels, stages, steps=steps, num_steps=facts["num_steps"])
@@ -57,6 +59,16 @@ def load_ensemble(
     if not members:
         raise FileNotFoundError(f"all trials of the run in {workdir} failed in their first epoch; see its metrics.jsonl, and {again}")
     return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s)
+
+
+def _num_folds(num_trials: Any, trials_of_fold: int, workdir: Path) -> int:
+    """Return the number of folds of a run from the number of trials in its run.json, which may come from other people."""
+    if not isinstance(num_trials, int) or not 0 < num_trials <= _MOST_TRIALS or num_trials % trials_of_fold:
+        raise ValueError(
+            f"{workdir / 'run.json'}: num_trials: expected a multiple of {trials_of_fold} (trials of a fold) up to {_MOST_TRIALS}, "
+            f"found {num_trials!r}; the file was changed, or the run is another's"
+        )
+    return num_trials // trials_of_fold
 
 
 def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMember]:
