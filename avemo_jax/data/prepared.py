@@ -212,7 +212,7 @@ class Records:
     """
 
     def __init__(self, directory: Path, step_shape: Sequence[int], dtype: str, num_examples: int):
-        from array_record.python.array_record_data_source import ArrayRecordDataSource  # late: GPU hosts may lack it and read .npz
+        from array_record.python.array_record_data_source import ArrayRecordDataSource  # late: only reading needs it
 
         self.directory = Path(directory)
         self._shape = (-1, *step_shape)
