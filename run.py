@@ -60,6 +60,7 @@ OUTPUT = flags.DEFINE_string(
     "predict, compare, audit: folder for the results (default: a new one in the run directory; runs/compare-...; none for an audit)",
 )
 COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column, for columns of a split list with other names, e.g. speaker=actor")
+VERIFY = flags.DEFINE_bool("verify", False, "prepare: read all examples of the prepared sets again, and make damaged sets anew")
 RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas")
 PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "compare: third-party predictions, NAME=FILE;key=value;... (may be repeated)")
 ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: require the same clips of all systems, or use the clips that all have")
@@ -91,7 +92,7 @@ def code_of(results: RunResults | None) -> int:
 MODES = {
     "train": lambda experiment: code_of(api.train(experiment)),
     "search": api.search,
-    "prepare": lambda experiment: api.prepare(experiment) and None,
+    "prepare": lambda experiment: api.prepare(experiment, verify=VERIFY.value) and None,
     "audit": audit,
     "evaluate": lambda experiment: code_of(api.evaluate(experiment)),
     "robustness": lambda experiment: api.robustness(experiment) and None,

@@ -43,11 +43,12 @@ def _checked_first(mode: Callable[Concatenate[Experiment, P], T]) -> Callable[Co
 
 
 @_checked_first
-def prepare(experiment: Experiment, degradation: Degradation | None = None) -> PreparedCorpus:
+def prepare(experiment: Experiment, degradation: Degradation | None = None, *, verify: bool = False) -> PreparedCorpus:
     """Return the corpus with the features of each stream; missing ones are made.
 
     Args:
       degradation: degradation of all media before they are prepared, for the robustness panel.
+      verify: read all examples of the sets that exist and make damaged sets anew; else only their small files are checked.
 
     Raises:
       ValueError: fields of the config contradict each other or do not fit the corpus.
@@ -63,7 +64,7 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None) -> P
     check_packages(experiment)
     set_up_backend(experiment)
     fetch_used(experiment, view_steps(experiment))
-    corpus, store = _prepared_views(experiment, degradation)
+    corpus, store = _prepared_views(experiment, degradation, verified=verify)
     if not are_made(experiment, corpus, store):
         run_in_own_process(make_features, experiment, degradation, compiler_flags=compiler_flags())
     pairs = None
@@ -283,7 +284,7 @@ def _weights(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
     return find_weights(experiment, steps)
 
 
-def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> tuple[PreparedCorpus, Any]:
+def _prepared_views(experiment: Experiment, degradation: Degradation | None, *, verified: bool = False) -> tuple[PreparedCorpus, Any]:
     """Return the corpus with the views of its streams, and the store of prepared sets that are derived from them."""
     from avemo_jax.experiment.grid_plan import plan_clips
     from data_prep.prepare_corpus import prepare_corpus
@@ -309,8 +310,9 @@ def _prepared_views(experiment: Experiment, degradation: Degradation | None) -> 
         degradation=degradation,
         beam=beam_of(experiment.beam_runner, experiment.beam_options),
         check=lambda clips: plan_clips(experiment, clips),
+        verified=verified,
     )
-    return corpus, DerivedSets(Path(experiment.prepared_dir), own.name, corpus.clips)
+    return corpus, DerivedSets(Path(experiment.prepared_dir), own.name, corpus.clips, verified=verified)
 
 
 def _views_of_streams(experiment: Experiment) -> dict[str, tuple[str, Mapping[str, Any]]]:

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from avemo_jax.csv_files import read_cell, write_rows
+
 REGIONS = ("full", "left", "right")
 GENDERS = ("female", "male", "unknown")
 SHARED_BY = ("bytes", "sound", "picture")
@@ -113,18 +115,20 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
 def write_clips(path: Path, clips: Iterable[Clip]) -> None:
     """Write clips as CSV, one row a clip; None becomes an empty field."""
     with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(_FIELDS)
-        for clip in clips:
-            row = {name: getattr(clip, name) for name in _FIELDS} | {"attributes": json.dumps(dict(clip.attributes), sort_keys=True)}
-            writer.writerow(["" if value is None else value for value in row.values()])
+        write_rows(stream, [_FIELDS, *map(_row, clips)])
+
+
+def _row(clip: Clip) -> list[object]:
+    row = {name: getattr(clip, name) for name in _FIELDS} | {"attributes": json.dumps(dict(clip.attributes), sort_keys=True)}
+    return ["" if value is None else value for value in row.values()]
 
 
 def read_clips(path: Path) -> tuple[Clip, ...]:
     """Return the clips in a file of `write_clips`."""
     clips = []
     with path.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
+        for cells in csv.DictReader(stream):
+            row = {name: read_cell(text) for name, text in cells.items()}
             values: dict[str, object] = dict(row)
             for name in ("audio", "video"):
                 values[name] = row[name] or None

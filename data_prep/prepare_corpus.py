@@ -39,6 +39,7 @@ def prepare_corpus(
     degradation: Degradation | None = None,
     beam: Beam | None = None,
     check: Callable[[Sequence[Clip]], Any] = lambda clips: None,
+    verified: bool = False,
 ) -> PreparedCorpus:
     """Read the clips of a corpus and prepare, or find, the views of all streams.
 
@@ -57,6 +58,7 @@ def prepare_corpus(
       degradation: applied to all media first, for the robustness panel.
       beam: prepares on Apache Beam in place of processes here.
       check: called with the clips before any of them is decoded; what it raises ends the preparation.
+      verified: read all examples of finished sets again, and make damaged sets anew.
 
     Raises:
       CorpusNotFound: no root is given, or the corpus is not there.
@@ -84,6 +86,7 @@ def prepare_corpus(
             clip_id_of=module.clip_id,
             pool=pool,
             beam=beam,
+            verified=verified,
         )
 
     with WorkerPool() as pool:

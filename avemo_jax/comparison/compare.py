@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import logging
@@ -21,6 +20,7 @@ from avemo_jax.comparison.fusing import Fusion, fuse, make_meta_folds
 from avemo_jax.comparison.page import write_page
 from avemo_jax.comparison.pairs import add_holm, compare_pairs, differing_clips, tested_differences
 from avemo_jax.comparison.tables import comparison_tables
+from avemo_jax.csv_files import write_rows
 from avemo_jax.evaluation.json_types import to_json
 from avemo_jax.evaluation.metrics import reported_metrics, tested_metrics
 from avemo_jax.evaluation.predictions import speaker_sums, write_predictions_csv
@@ -68,7 +68,7 @@ def compare(
     write_tables(folder / "tables", tables)
     header, rows = differing_clips(aligned)
     with atomic_file(folder / "differing_clips.csv") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+        write_rows(stream, [header, *rows])
     for fusion in fusions:
         write_predictions_csv(folder / f"predictions-{fusion.rule}-{_as_file_name(*fusion.members)}.csv", fusion.entry.predictions)
     write_page(folder / "compare.html", found, tables)

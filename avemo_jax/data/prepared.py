@@ -1,10 +1,11 @@
 """Prepared sets: views of a whole corpus on disk, one directory a view; read here without TensorFlow.
 
-A prepared set is a TFDS dataset in array_record files beside three small files:
+A prepared set is a TFDS dataset in array_record files beside four small files:
 
     manifest.json   PreparedManifest: what it holds and the content hash
     damage.json     clip id -> {"kind": ..., "detail": ...} for every clip that gave no example or a doubtful one
     clips.csv       the clips it was asked for, as they were then
+    checksums.json  SHA-256 of these three; sets of earlier versions have none
 
 The array_record files are read directly. TFDS would import whatever module `features.json` names, and prepared sets are passed on between
 people: a data file must not run code.
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, SharedMedia
 
 # What can be wrong with a clip. The first group gave no example; the second gave examples all the same.
@@ -31,8 +33,14 @@ DOUBTFUL_KINDS = ("silent", "no_face", "no_speech")
 # What a segment of new media is, where it holds no more than that.
 SILENCE, NO_SPEECH, NO_FACE = "silence", "no speech", "no face"
 
+MADE_ANEW = "run the same config with --mode=prepare --verify to make it anew"
 _NUM_READERS = 2
+_SUMS, _SUMMED = "checksums.json", ("manifest.json", "damage.json", "clips.csv")
 _SHARDS = "prepared_view-examples.array_record-"  # as TFDS names them for `data_prep.sets.builders.PreparedView`; then NUMBER-of-NUM_SHARDS
+
+
+class DamagedSet(ValueError):
+    """The files of a prepared set are damaged, incomplete, or not those of our builder; preparing makes the set anew."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +81,9 @@ class PreparedManifest:
     num_examples: int
     content_hash: str
     key: str
+
+    def __post_init__(self):
+        object.__setattr__(self, "step_shape", tuple(self.step_shape))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,14 +131,16 @@ class PreparedSet:
 
         Raises:
           FileNotFoundError: there is no finished prepared set, with the command that makes one.
+          DamagedSet: one of its small files was damaged or changed; records are checked when they are read, see `verify`.
+          ValueError: a later version of this program made it.
         """
         directory = Path(directory)
         if not (directory / "manifest.json").is_file():
             raise FileNotFoundError(f"no finished prepared set in {directory}; run the same config with --mode=prepare to make it")
-        raw = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-        manifest = PreparedManifest(**{**raw, "step_shape": tuple(raw["step_shape"])})
-        entries = json.loads((directory / "damage.json").read_text(encoding="utf-8"))
-        return cls(directory, manifest, {clip: Damage(**entry) for clip, entry in entries.items()})
+        _check_sums(directory)
+        manifest = _parsed(PreparedManifest, _read_object(directory / "manifest.json"), directory / "manifest.json")
+        entries = _read_object(directory / "damage.json")
+        return cls(directory, manifest, {clip: _parsed(Damage, entry, directory / "damage.json") for clip, entry in entries.items()})
 
     def examples(self) -> Iterator[Example]:
         """Yield all examples in (clip id, segment) order, which is the order they lie in on disk; arrays are read-only.
@@ -141,10 +154,50 @@ class PreparedSet:
         return Records(self.directory, self.manifest.step_shape, self.manifest.dtype, self.manifest.num_examples)
 
 
-def read_manifest_key(directory: Path) -> str | None:
-    """The key of the finished set in a directory, or None where there is none."""
-    path = Path(directory) / "manifest.json"
-    return json.loads(path.read_text(encoding="utf-8"))["key"] if path.is_file() else None
+def write_checksums(directory: Path) -> None:
+    """Write checksums.json beside the other small files of a set."""
+    write_json(directory / _SUMS, {name: _sha256(directory / name) for name in _SUMMED})
+
+
+def _check_sums(directory: Path) -> None:
+    if not (directory / _SUMS).is_file():
+        return
+    sums = _read_object(directory / _SUMS)
+    for name in _SUMMED:
+        found = _sha256(directory / name) if (directory / name).is_file() else "no file"
+        if sums.get(name) != found:
+            raise DamagedSet(f"{directory / name}: expected SHA-256 {sums.get(name)}, found {found}; {MADE_ANEW}")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        raise DamagedSet(f"{path} is damaged ({error}); {MADE_ANEW}") from error
+    if not isinstance(content, dict):
+        raise DamagedSet(f"{path} is damaged (expected an object, found a {type(content).__name__}); {MADE_ANEW}")
+    return content
+
+
+def _parsed(kind: type[Any], content: Any, path: Path) -> Any:
+    """Return the dataclass of a JSON object with exactly its fields."""
+    expected = {field.name for field in dataclasses.fields(kind)}
+    found = set(content) if isinstance(content, dict) else set()
+    if missing := sorted(expected - found):
+        raise DamagedSet(f"{path} is damaged (expected {', '.join(sorted(expected))}; {', '.join(missing)} is missing); {MADE_ANEW}")
+    if unknown := sorted(found - expected):
+        raise ValueError(
+            f"{path} has fields that this version does not know ({', '.join(unknown)}), so a later version made the set; use that version, "
+            "or set another --config.prepared_dir"
+        )
+    try:
+        return kind(**content)
+    except (ValueError, TypeError) as error:
+        raise DamagedSet(f"{path} is damaged ({error}); {MADE_ANEW}") from error
 
 
 class Records:
@@ -156,26 +209,24 @@ class Records:
       num_examples: number of records that the files must have together.
 
     Raises:
-      ValueError: a file is missing or cannot be opened, or records are missing; in `records[index]`: the record is damaged, or no
+      DamagedSet: a file is missing or cannot be opened, or records are missing; in `records[index]`: the record is damaged, or no
         example of this shape and type.
     """
 
     def __init__(self, directory: Path, step_shape: Sequence[int], dtype: str, num_examples: int):
-        from array_record.python.array_record_data_source import ArrayRecordDataSource  # late: GPU hosts may lack it and read .npz
+        from array_record.python.array_record_data_source import ArrayRecordDataSource  # late: only reading needs it
 
         self.directory = Path(directory)
         self._shape = (-1, *step_shape)
         self._dtype = np.dtype(dtype)
         if self._dtype.kind not in "biuf":
-            raise ValueError(
-                f"{directory}/manifest.json: expected a dtype of numbers, found {dtype!r}; delete the folder and prepare again"
-            )
+            raise DamagedSet(f"{directory}/manifest.json: expected a dtype of numbers, found {dtype!r}; {MADE_ANEW}")
         try:
             self._source = ArrayRecordDataSource([str(path) for path in _shards(self.directory)])
         except RuntimeError as error:  # array_record's word for a file cut short
-            raise ValueError(f"{directory}: a file is damaged ({error}); delete the folder and prepare again") from error
+            raise DamagedSet(f"{directory}: a file is damaged ({error}); {MADE_ANEW}") from error
         if len(self) != num_examples:
-            raise ValueError(f"{directory}: expected {num_examples} examples, found {len(self)}; delete the folder and prepare again")
+            raise DamagedSet(f"{directory}: expected {num_examples} examples, found {len(self)}; {MADE_ANEW}")
 
     def __len__(self) -> int:
         return len(self._source)
@@ -198,9 +249,9 @@ class Records:
         # RuntimeError is array_record's word for a wrong checksum and for a record that is not there; the others are those of a record
         # which another program wrote.
         except (RuntimeError, DecodeError, ValueError, IndexError) as error:
-            raise ValueError(
+            raise DamagedSet(
                 f"{self.directory}: record {index} of {len(self)} is damaged, or not an example with steps of shape {self._shape[1:]} and "
-                f"type {self._dtype} ({error}); delete the folder and prepare again"
+                f"type {self._dtype} ({error}); {MADE_ANEW}"
             ) from error
 
 
@@ -212,9 +263,9 @@ def _shards(directory: Path) -> list[Path]:
     expected = [directory / f"{_SHARDS}{number:05d}-of-{num_shards}" for number in range(min(count, len(found) + 1))]
     if found != expected:
         differing = sorted({path.name for path in found} ^ {path.name for path in expected})
-        raise ValueError(
+        raise DamagedSet(
             f"{directory}: expected the files {_SHARDS}NUMBER-of-{num_shards}, one for each number; {', '.join(differing)} "
-            "is missing or does not belong there: delete the folder and prepare again"
+            f"is missing or does not belong there: {MADE_ANEW}"
         )
     return found
 
@@ -223,15 +274,14 @@ def read_examples(records: Records) -> Iterator[Example]:
     """Yield the examples that our builder wrote, in (clip id, segment) order; some are read ahead, by threads.
 
     Raises:
-      ValueError: a record is damaged or lacking, or they lie in another order, so another program wrote them.
+      DamagedSet: a record is damaged or lacking, or they lie in another order, so another program wrote them.
     """
     last = ("", -1)
     for reading in read_ahead(records.__getitem__, len(records)):
         example = reading.result()
         if (example.clip_id, example.segment) <= last:
-            raise ValueError(
-                f"{records.directory}: expected records in (clip, segment) order, found {example.clip_id} after {last[0]}; delete the "
-                "folder and prepare again"
+            raise DamagedSet(
+                f"{records.directory}: expected records in (clip, segment) order, found {example.clip_id} after {last[0]}; {MADE_ANEW}"
             )
         last = (example.clip_id, example.segment)
         yield example
@@ -255,14 +305,14 @@ def verify(prepared: PreparedSet) -> None:
     """Read all examples and compare their hash and number with the manifest.
 
     Raises:
-      ValueError: they differ, so the files were changed or damaged after they were made.
+      DamagedSet: they differ, so the files were changed or damaged after they were made.
     """
     found, num_examples = content_hash(prepared.examples())
     manifest = prepared.manifest
     if (found, num_examples) != (manifest.content_hash, manifest.num_examples):
-        raise ValueError(
+        raise DamagedSet(
             f"{prepared.directory}: expected {manifest.num_examples} examples with content hash {manifest.content_hash[:12]}, found "
-            f"{num_examples} with {found[:12]}; the files were changed or damaged: delete the directory and prepare again"
+            f"{num_examples} with {found[:12]}; the files were changed or damaged: {MADE_ANEW}"
         )
 
 

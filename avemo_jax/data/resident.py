@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -80,19 +79,6 @@ class ResidentSet(Rows):
                 raise ValueError(f"normalisation by speaker is for features, and the {name} stream has 8-bit pictures")
             arrays[name] = standardize_per_speaker(arrays[name], speakers[self.clip], mask=arrays[f"{name}_mask"])
         return dataclasses.replace(self, arrays=arrays)
-
-    def save(self, path: Path) -> None:
-        """Write as .npz, which a machine without TFDS reads with `from_file`."""
-        flat = dict(self.arrays) | {f"times_s.{name}": times for name, times in self.times_s.items()}
-        np.savez(path, clip_ids=np.asarray(self.clip_ids), **flat)  # type: ignore[arg-type]  # the stubs take names for allow_pickle
-
-    @classmethod
-    def from_file(cls, path: Path) -> ResidentSet:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
-            flat = dict(stored)
-        times = {name.removeprefix("times_s."): flat.pop(name) for name in list(flat) if name.startswith("times_s.")}
-        return cls(tuple(str(name) for name in flat.pop("clip_ids")), flat, times)
 
 
 def load_resident(clips: Sequence[Clip], labels: Sequence[int], sets: Mapping[str, PreparedSet]) -> ResidentSet:

@@ -133,22 +133,12 @@ def squared_errors(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return np.square(probabilities - right).sum(axis=1)
 
 
-def brier(label: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the Brier score over classes, in [0, 2]; see `squared_errors`."""
-    return float(squared_errors(label, probabilities).mean())
-
-
 def negative_log_likelihoods(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Return minus the logarithm of each label's probability, in nats: (N,); a probability counts as LEAST_PROBABILITY at least."""
-    return -np.log(np.maximum(probabilities[np.arange(len(label)), label], LEAST_PROBABILITY))
-
-
-def negative_log_likelihood(label: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean of `negative_log_likelihoods`.
+    """Return minus the logarithm of each label's probability, in nats: (N,); a probability counts as LEAST_PROBABILITY at least.
 
     Differs: scikit-learn's `log_loss` first rescales rows that do not sum to 1 to the last digit.
     """
-    return float(negative_log_likelihoods(label, probabilities).mean())
+    return -np.log(np.maximum(probabilities[np.arange(len(label)), label], LEAST_PROBABILITY))
 
 
 def loss_sums(label: Any, probabilities: Any, weight: Any = None) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from avemo_jax.atomic import atomic_file
+from avemo_jax.csv_files import read_cell, write_rows
 from avemo_jax.evaluation.metrics import confusion, segment_share
 
 # Decimals of a probability in predictions.csv. `Predictions` rounds to them on construction, so metrics are measured on what is written.
@@ -105,12 +106,11 @@ def write_predictions_csv(path: Path, predictions: Predictions) -> None:
     """Write predictions.csv: clip,speaker,fold,seed,label,predicted,p_<class>...; equal predictions give equal bytes."""
     classes = predictions.classes
     with atomic_file(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*_FIXED_COLUMNS, *(f"p_{name}" for name in classes)])
+        write_rows(stream, [[*_FIXED_COLUMNS, *(f"p_{name}" for name in classes)]])
         for row, predicted in enumerate(predictions.predicted):
             fixed = [getattr(predictions, name)[row] for name in ("clip", "speaker", "fold", "seed")]
             words = [classes[predictions.label[row]], classes[predicted]]
-            writer.writerow([*fixed, *words, *(f"{value:.{PROBABILITY_DIGITS}f}" for value in predictions.probabilities[row])])
+            write_rows(stream, [[*fixed, *words, *(f"{value:.{PROBABILITY_DIGITS}f}" for value in predictions.probabilities[row])]])
 
 
 def read_predictions_csv(path: Path, *, genders: Mapping[str, str] | None = None) -> Predictions:
@@ -125,7 +125,7 @@ def read_predictions_csv(path: Path, *, genders: Mapping[str, str] | None = None
     with path.open(newline="", encoding="utf-8") as stream:
         reader = csv.reader(stream)
         header = next(reader, [])
-        rows = list(reader)
+        rows = [list(map(read_cell, row)) for row in reader]
     fixed = len(_FIXED_COLUMNS)
     classes = tuple(name.removeprefix("p_") for name in header[fixed:])
     if tuple(header[:fixed]) != _FIXED_COLUMNS or not classes or not all(name.startswith("p_") for name in header[fixed:]):
@@ -144,6 +144,14 @@ def read_predictions_csv(path: Path, *, genders: Mapping[str, str] | None = None
         probabilities=np.array(columns[fixed:], dtype=np.float64).T,
         classes=classes,
     )
+
+
+def largest_difference(one: Predictions, other: Predictions) -> float:
+    """Return the largest difference of a probability; inf where clips, folds, seeds, labels or classes differ."""
+    names = ("clip", "speaker", "fold", "seed", "label")
+    if one.classes != other.classes or not all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names):
+        return float("inf")
+    return float(np.abs(one.probabilities - other.probabilities).max())
 
 
 def speaker_sums(predictions: Predictions, sums: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> np.ndarray:

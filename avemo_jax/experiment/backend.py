@@ -10,6 +10,7 @@ import jax
 from avemo_jax.allocator import keep_freed_memory
 from avemo_jax.cache_folders import can_write
 from avemo_jax.config import Experiment
+from avemo_jax.experiment.compiled_programs import remove_damaged_programs
 from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.experiment.networks import trained_encoder
 from avemo_jax.text import nearest
@@ -33,6 +34,7 @@ def set_up_backend(experiment: Experiment, *, encodes: bool = False) -> None:
     jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
     cache = Path(experiment.prepared_dir).resolve() / "xla"
     if experiment.devices.compilation_cache and (cache.is_dir() or can_write(cache)):
+        remove_damaged_programs(cache)
         jax.config.update("jax_compilation_cache_dir", str(cache))
         # JAX stores what took that long to compile, so nothing where the folder is read-only.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5 if can_write(cache) else float("inf"))

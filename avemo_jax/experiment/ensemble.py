@@ -19,7 +19,7 @@ from avemo_jax.labels import label_set
 from avemo_jax.runs.run_directory import ConfigMismatch, RunDirectory, compare_configs, read_config
 from avemo_jax.training.state import TrialState
 
-_MOST_TRIALS = 100_000
+_MOST_TRIALS = 100_000  # 50 folds of 20 seeds and 100 settings
 
 
 def load_ensemble(
@@ -35,7 +35,7 @@ def load_ensemble(
       FileNotFoundError: the directory has no finished training.
       ConfigMismatch: the directory holds a run of another config, or of an earlier version.
       DamagedCheckpoint: all checkpoints are damaged.
-      ValueError: the run is of the classical system, which stores no SVMs.
+      ValueError: the run is of the classical system, which stores no SVMs, or run.json was changed.
     """
     workdir = experiment.run_directory
     again = f"train it first: python run.py --config=... --mode=train (looked in {workdir})"

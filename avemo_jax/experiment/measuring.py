@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Container, Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.gaps import protocol_gaps
-from avemo_jax.evaluation.predictions import write_predictions_csv
+from avemo_jax.evaluation.predictions import (
+    Predictions,
+    largest_difference,
+    read_predictions_csv,
+    write_predictions_csv,
+)
 from avemo_jax.evaluation.results import ProtocolResult, RunFacts, RunResults
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.experiment.attention import write_attention_examples
@@ -24,15 +33,32 @@ from avemo_jax.experiment.summaries import summarise_settings, summarise_stages
 from avemo_jax.protocols.audit.findings import Finding, refuse, worst_first
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.reporting.report import format_table, write_report
-from avemo_jax.runs.run_directory import RunDirectory
+from avemo_jax.runs.run_directory import ChangedPredictions, RunDirectory
+
+LOG = logging.getLogger(__name__)
+# Largest difference of a probability that evaluation again may find: rounding by other numbers of cores is below 1e-5, that of another
+# kind of device below 1e-3.
+_LARGEST_ROUNDING = 1e-3
 
 
 def measure_run(
-    plan: GridPlan, run: RunDirectory, prepared: PreparedCorpus, outcomes: Sequence[Outcome], findings: list[Finding]
+    plan: GridPlan,
+    run: RunDirectory,
+    prepared: PreparedCorpus,
+    outcomes: Sequence[Outcome],
+    findings: list[Finding],
+    *,
+    refuse_changes: bool = False,
 ) -> RunResults:
     """Predict the test parts, write predictions, results and report, and print the table; return the results.
 
     Where the config names several protocols, the main results are those of the last one, and `RunResults.protocols` has those of all.
+
+    Args:
+      refuse_changes: compare with the predictions that the run has, before they are replaced.
+
+    Raises:
+      ChangedPredictions: `refuse_changes`, and the run has other predictions; its files stay as they are.
     """
     outcome = outcomes[-1]
     spans = plan.folds.spans()
@@ -40,6 +66,9 @@ def measure_run(
     with run.phase("evaluate"):
         predicted = {table.protocol: predict_tests_and_validation(plan, outcome, folds=folds) for table, folds in spans}
         predictions = {protocol: tested for protocol, (tested, _) in predicted.items()}
+        if refuse_changes:
+            for table, _ in spans:
+                _refuse_changes(run.path / predictions_name(plan, table), predictions[table.protocol])
         for table, _ in spans:
             write_predictions_csv(run.path / predictions_name(plan, table), predictions[table.protocol])
         run.record_predictions([predictions_name(plan, table) for table, _ in spans])
@@ -91,6 +120,24 @@ def measure_run(
 def predictions_name(plan: GridPlan, table: FoldTable) -> str:
     """Return the file name of a protocol's predictions: predictions.csv for the last protocol, which gives the main results."""
     return "predictions.csv" if table is plan.folds.tables[-1] else f"predictions-{table.protocol}.csv"
+
+
+def _refuse_changes(path: Path, predictions: Predictions) -> None:
+    """Compare predictions with those of an earlier evaluation: rounding may differ between machines, and nothing else."""
+    if not path.is_file():
+        return
+    difference = largest_difference(read_predictions_csv(path), predictions)
+    if difference > _LARGEST_ROUNDING:
+        what = "other rows" if np.isinf(difference) else f"probabilities that differ by up to {difference:.2g}"
+        raise ChangedPredictions(
+            f"{path}: the checkpoints give {what}, expected the same up to {_LARGEST_ROUNDING:g}; the code, the libraries or the devices "
+            "differ from those of the run (run.json lists them). Evaluate where the run was trained, or move the file away to have it "
+            "written anew"
+        )
+    if difference > 0:
+        LOG.warning("%s: probabilities differ by up to %.2g from those before, by rounding on another machine", path.name, difference)
+    else:
+        LOG.info("%s is unchanged", path.name)
 
 
 def _protocol_result(results: RunResults, table: FoldTable) -> ProtocolResult:

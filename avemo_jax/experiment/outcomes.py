@@ -118,7 +118,7 @@ class LateOutcome:
         return [self.joiners[position].join(parts) for position, *parts in zip(positions, *each, strict=True)]
 
     def as_json(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-        """Return the content of late.json: the rule of each trial."""
+        """Return the rule of each trial, as late.json lists them."""
         return [
             {"trial": trial.number, "fold": trial.fold, "seed": trial.seed, "setting": trial.setting, "score": score} | joiner.to_json()
             for trial, joiner, score in zip(trials, self.joiners, self.scores, strict=True)

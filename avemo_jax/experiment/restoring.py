@@ -13,7 +13,7 @@ from avemo_jax.experiment.blueprint import Blueprint
 from avemo_jax.experiment.grid import Grid
 from avemo_jax.experiment.trial_groups import TrialGroup, layout_of, stage_groups
 from avemo_jax.runs.checkpoints import Checkpoints
-from avemo_jax.runs.run_directory import read_owner
+from avemo_jax.runs.ownership import read_owned, read_owner, write_owned
 from avemo_jax.training.stage import Stage
 from avemo_jax.training.state import TrialState
 from avemo_jax.training.trials import Trial
@@ -52,16 +52,22 @@ def stored_groups(grid: Grid, stage: Stage, workdir: Path) -> list[TrialGroup]:
     return stage_groups(grid, stage, layout_of(json.loads(path.read_text()) if path.is_file() else {}))
 
 
+def write_late(workdir: Path, rules: Sequence[Mapping[str, Any]]) -> None:
+    """Write late.json: the fitted rule of each trial, and the run that it belongs to."""
+    write_owned(workdir, LATE_FILE, {"trials": list(rules)})
+
+
 def read_late(workdir: Path) -> list[Mapping[str, Any]]:
-    """Return the content of late.json: the fitted rule of each trial.
+    """Return the fitted rule of each trial from late.json.
 
     Raises:
       FileNotFoundError: training has not finished.
+      ForeignFile: the file is damaged or belongs to another run.
     """
-    path = workdir / LATE_FILE
-    if not path.is_file():
+    if not (workdir / LATE_FILE).is_file():
         raise FileNotFoundError(f"training in {workdir} has not finished (no {LATE_FILE}); run the same command with --mode=train")
-    return json.loads(path.read_text())
+    fix = f"remove {LATE_FILE} and run the same command with --mode=train: the rules are fitted again, and nothing is trained again"
+    return read_owned(workdir, LATE_FILE, fix=fix)["trials"]
 
 
 def open_checkpoints(workdir: Path, name: str, trials: Sequence[Trial], *, keep: int) -> Checkpoints:

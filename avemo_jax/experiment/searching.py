@@ -8,7 +8,6 @@ the last one.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from avemo_jax.experiment.trial_groups import in_pieces
 from avemo_jax.experiment.variation import Variation, variation_of
 from avemo_jax.redaction import redacted_address
 from avemo_jax.runs.checkpoints import NullCheckpoints
+from avemo_jax.runs.ownership import read_owned, write_owned
 from avemo_jax.runs.preemption import Preempted, StopRequest, listen
 from avemo_jax.runs.run_directory import RunDirectory, compare_configs
 from avemo_jax.search.leases import Leases
@@ -62,7 +62,7 @@ def search(plan: GridPlan, run: RunDirectory, hashes: Mapping[str, Any]) -> Grid
     if not run.has(SEARCH_FILE):
         with run.phase("search"):
             address = plan.experiment.search.storage or sqlite_address((run.path / "search.db").resolve())
-            run.write_json(SEARCH_FILE, _search(plan, address, hashes))
+            write_owned(run.path, SEARCH_FILE, _search(plan, address, hashes))
     return with_chosen(plan, run.path)
 
 
@@ -102,11 +102,10 @@ def chosen_grid(experiment: Experiment, variation: Variation, grid: Grid, workdi
     """Return the grid with the settings that a finished search chose, as `with_chosen`."""
     if not variation.axes:
         return grid
-    path = workdir / SEARCH_FILE
-    if not path.is_file():
+    if not (workdir / SEARCH_FILE).is_file():
         raise FileNotFoundError(f"the search in {workdir} has not finished (no {SEARCH_FILE}); run the same command with --mode=train")
     values = {}
-    for fold in json.loads(path.read_text())["folds"]:
+    for fold in _read_folds(workdir):
         values[fold["index"]] = next(one["tried"] for one in fold["settings"] if one["setting"] == fold["chosen"])
     trials = [_with_values(experiment, variation.axes, trial, values[trial.fold]) for trial in grid.trials]
     return dataclasses.replace(grid, trials=tuple(trials))
@@ -121,7 +120,7 @@ def summarise_search(plan: GridPlan, workdir: Path, folds: Container[int]) -> tu
     if not plan.blueprint.variation.axes:
         return ()
     entries = []
-    for fold in json.loads((workdir / SEARCH_FILE).read_text())["folds"]:
+    for fold in _read_folds(workdir):
         if fold["index"] in folds:
             values = [one["validation"] for one in fold["settings"]]
             best = next(one for one in fold["settings"] if one["setting"] == fold["chosen"])
@@ -138,6 +137,11 @@ def summarise_search(plan: GridPlan, workdir: Path, folds: Container[int]) -> tu
                 )
             )
     return tuple(entries)
+
+
+def _read_folds(workdir: Path) -> list[dict[str, Any]]:
+    fix = f"remove {SEARCH_FILE} and run the same command with --mode=train: it is written again from the storage of the search"
+    return read_owned(workdir, SEARCH_FILE, fix=fix)["folds"]
 
 
 def _search(plan: GridPlan, address: str, hashes: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.memory_plan import estimate_needs, execution_of, make_layout
 from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup, fit_late, fit_svms, restore_late
 from avemo_jax.experiment.plan_summary import describe_plan
-from avemo_jax.experiment.restoring import LATE_FILE, open_checkpoints, read_late, restore_states, stored_groups
+from avemo_jax.experiment.restoring import open_checkpoints, read_late, restore_states, stored_groups, write_late
 from avemo_jax.experiment.trial_groups import Layout, TrialGroup, is_network, layout_of, rows_file, stage_groups
 from avemo_jax.json_lines import read_rows
 from avemo_jax.runs.preemption import listen
@@ -58,7 +58,7 @@ def train_stages(plan: GridPlan, run: RunDirectory, processes: Processes = SINGL
         with run.phase(f"train {stage.name}"):
             if stage.part == "inner":
                 late = fit_late(plan, stage, [finished[name] for name in stage.takes_over])
-                run.write_json(LATE_FILE, late.as_json(plan.trials))
+                write_late(run.path, late.as_json(plan.trials))
                 outcomes.append(late)
             else:
                 outcomes.append(fit_svms(plan, stage) if stage.part == "svm" else finished[stage.name])

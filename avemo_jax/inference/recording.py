@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from avemo_jax.atomic import atomic_file
+from avemo_jax.csv_files import write_rows
 from avemo_jax.data.prepared import Damage
 from avemo_jax.evaluation.predictions import PROBABILITY_DIGITS
 from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
@@ -68,12 +68,11 @@ def write_csv(path: Path, predictions: Sequence[RecordingPrediction], classes: S
     `predicted` is empty and `problem` names what there is instead.
     """
     with atomic_file(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["file", "segment", "start_s", "end_s", "predicted", "problem", *(f"p_{name}" for name in classes)])
+        write_rows(stream, [["file", "segment", "start_s", "end_s", "predicted", "problem", *(f"p_{name}" for name in classes)]])
         for one in predictions:
             problem = "; ".join(f"{damage.kind}: {damage.detail}" for damage in one.problems)
             if not one.segments:
-                writer.writerow([one.file, "", "", "", "", problem, *("" for _ in classes)])
+                write_rows(stream, [[one.file, "", "", "", "", problem, *("" for _ in classes)]])
                 continue
             whole = SegmentPrediction(one.segments[0].start_s, one.segments[-1].end_s, clip_probabilities(one.segments, rule))
             for number, segment in [("", whole), *enumerate(one.segments)]:
@@ -81,7 +80,7 @@ def write_csv(path: Path, predictions: Sequence[RecordingPrediction], classes: S
                 nothing = one.nothing if number == "" else segment.nothing
                 predicted = "" if nothing else classes[int(np.argmax(segment.probabilities))]
                 values = [f"{value:.{PROBABILITY_DIGITS}f}" for value in segment.probabilities]
-                writer.writerow([one.file, number, *times, predicted, problem if number == "" else nothing, *values])
+                write_rows(stream, [[one.file, number, *times, predicted, problem if number == "" else nothing, *values]])
 
 
 def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.results import RunResults
@@ -16,15 +14,13 @@ from avemo_jax.experiment.stages import restore_stages
 from avemo_jax.protocols.audit.findings import refuse
 from avemo_jax.runs.run_directory import open_run
 
-LOG = logging.getLogger(__name__)
-
 
 def evaluate(experiment: Experiment, prepared: PreparedCorpus) -> RunResults:
     """Return the results of a trained run: predict the test parts with the stored weights, and write the report.
 
     Raises:
       FileNotFoundError: the run directory has no finished training.
-      ChangedPredictions: its predictions have been changed since they were written.
+      ChangedPredictions: its predictions have been changed since they were written, or the checkpoints give others.
       DamagedCheckpoint, ForeignCheckpoint: see `restore_stages`.
     """
     set_up_backend(experiment)
@@ -33,17 +29,10 @@ def evaluate(experiment: Experiment, prepared: PreparedCorpus) -> RunResults:
         raise FileNotFoundError(f"no run in {workdir}; train it first: the same command with --mode=train")
     with open_run(workdir, experiment) as run:
         run.check_predictions()
-        before = (run.path / "predictions.csv").read_bytes() if run.has("predictions.csv") else None
         plan = make_plan(experiment, prepared)
         run.bind(**run_hashes(plan, prepared))
         plan = with_chosen(plan, run.path)
         outcomes = restore_stages(plan, run.path)
         findings = audit(plan, prepared)
         refuse(findings)
-        results = measure_run(plan, run, prepared, outcomes, findings)
-        if before is not None:
-            if before == (run.path / "predictions.csv").read_bytes():
-                LOG.info("predictions.csv is unchanged, byte for byte")
-            else:
-                LOG.warning("predictions.csv has CHANGED: the devices or the versions of libraries differ from those of the earlier run")
-        return results
+        return measure_run(plan, run, prepared, outcomes, findings, refuse_changes=True)

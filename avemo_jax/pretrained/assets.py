@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -159,7 +159,11 @@ def fetch_asset(asset: Asset, weights_dir: Path, *, say: Callable[[str], None] =
 
 def sha256_of(*paths: Path) -> str:
     """SHA-256 in hexadecimal of a file; of several files, that of their sums one after another."""
-    sums = [_digest(path, "sha256") for path in paths]
+    return joined_sha256([_digest(path, "sha256") for path in paths])
+
+
+def joined_sha256(sums: Sequence[str]) -> str:
+    """SHA-256 of several sums one after another; of one sum, that sum."""
     return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
 

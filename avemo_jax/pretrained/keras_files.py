@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # imported late: hosts that only train have no HDF5
 __all__ = ["KerasWeights", "read_keras"]
 
 _LARGEST_BYTES = 4 << 30  # of all arrays, where the caller does not know better; VGG19 has 0.6 GB
-_LARGEST_CONFIG_BYTES = 64 << 20
+_LARGEST_CONFIG_BYTES = 4 << 20  # networks of 1,000 layers have 1 MB; as Python objects JSON takes up to 30 times its size
 _DEEPEST = 16  # groups in groups; a link back to an enclosing group would never end
 _MOST_GROUPS = 100_000  # many names for one group would take forever
 

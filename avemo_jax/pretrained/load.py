@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from flax import traverse_util
 
-from avemo_jax.pretrained.assets import Asset, FoundAsset, MissingAsset, find_asset, sha256_of
+from avemo_jax.pretrained.assets import Asset, FoundAsset, MissingAsset, find_asset, joined_sha256, sha256_of
 from avemo_jax.pretrained.layout import WeightsLayout
 from avemo_jax.pretrained.merge import flat_shapes, merge
 
@@ -49,7 +48,7 @@ def load_pretrained(layouts: Layouts, source: str, weights_dir: Path, like: Any)
         )
         variables |= traverse_util.flatten_dict(merged, sep="/")
         sums.append(sha256)
-    return traverse_util.unflatten_dict(variables, sep="/"), _sum_of(sums)
+    return traverse_util.unflatten_dict(variables, sep="/"), joined_sha256(sums)
 
 
 def weights_sha256(layouts: Layouts, source: str, weights_dir: Path, like: Any) -> str:
@@ -59,7 +58,7 @@ def weights_sha256(layouts: Layouts, source: str, weights_dir: Path, like: Any) 
       ValueError, MissingAsset, FileNotFoundError: as `load_pretrained`.
     """
     found = [_source(layout, part, source, weights_dir, is_first=layout is layouts[0]) for layout, part in _parts(layouts, like)]
-    return _sum_of([sha256 for _, sha256 in found])
+    return joined_sha256([sha256 for _, sha256 in found])
 
 
 def assets_needed(layouts: Layouts, like: Any, weights_dir: Path) -> list[Asset]:
@@ -91,10 +90,6 @@ def _source(layout: WeightsLayout, part: Mapping[str, Any], source: str, weights
     if source == PUBLISHED or not is_first:
         return find_asset(_chosen(layout, part, weights_dir), weights_dir)
     return FoundAsset(Path(source), sha256_of(*_existing(layout, Path(source))))
-
-
-def _sum_of(sums: list[str]) -> str:
-    return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
 
 def _candidates(layout: WeightsLayout, part: Mapping[str, Any]) -> tuple[Asset, ...]:

@@ -13,6 +13,8 @@ import numpy as np
 _DTYPES: dict[str, np.dtype] = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4"), "uint8": np.dtype("u1"), "uint16": np.dtype("<u2")}
 _LARGEST_BYTES = 1 << 28  # of all shards, where the caller does not know better; the nets used here have 0.4 MB
 
+_LARGEST_MANIFEST_BYTES = 4 << 20
+
 
 def read_shards(manifest_path: Path, largest_bytes: int = _LARGEST_BYTES) -> dict[str, np.ndarray]:
     """Read all arrays that a TensorFlow.js manifest names, by their names, in the manifest's order.
@@ -57,6 +59,8 @@ def read_shards(manifest_path: Path, largest_bytes: int = _LARGEST_BYTES) -> dic
 def _groups(path: Path) -> list[Mapping[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; expected a manifest of face-api.js (<net>-weights_manifest.json)")
+    if path.stat().st_size > _LARGEST_MANIFEST_BYTES:
+        raise ValueError(f"{path} has {path.stat().st_size} bytes, expected a manifest of {_LARGEST_MANIFEST_BYTES} at most")
     try:
         groups = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

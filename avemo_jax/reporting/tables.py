@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from avemo_jax.atomic import atomic_file
+from avemo_jax.csv_files import write_rows
 from avemo_jax.text import Align, align_columns, format_difference, format_interval, format_percent
 
 # Characters with a meaning in LaTeX, and characters that LaTeX writes as commands.
@@ -128,9 +130,9 @@ def table_html(table: Table) -> Markup:
 
 def table_csv(table: Table) -> str:
     """Render as CSV: a header, and the cells as they are shown."""
-    import pandas as pd
-
-    return pd.DataFrame(table.cells, columns=table.header).to_csv(index=False, lineterminator="\n")
+    stream = io.StringIO()
+    write_rows(stream, [table.header, *table.cells])
+    return stream.getvalue()
 
 
 def table_latex(table: Table) -> str:

@@ -25,6 +25,7 @@ import orbax.checkpoint as ocp
 
 from avemo_jax import parallel
 from avemo_jax.atomic import write_json
+from avemo_jax.runs.ownership import ForeignFile, owner_differences
 
 MANIFEST = "manifest.json"
 
@@ -33,7 +34,7 @@ class DamagedCheckpoint(RuntimeError):
     """Every step of a stage is damaged."""
 
 
-class ForeignCheckpoint(RuntimeError):
+class ForeignCheckpoint(ForeignFile):
     """A step belongs to another run, stage, epoch or trials."""
 
 
@@ -108,9 +109,9 @@ class Checkpoints:
     def _refuse_foreign(self, step: Path) -> None:
         """Raise ForeignCheckpoint unless the manifest of an undamaged step names this run, stage and epoch."""
         manifest = json.loads((step / MANIFEST).read_text())
-        differences = _differences({"epoch": manifest.get("epoch")}, {"epoch": int(step.name)})
+        differences = owner_differences({"epoch": manifest.get("epoch")}, {"epoch": int(step.name)})
         if "belongs_to" in manifest:
-            differences += _differences(manifest["belongs_to"], self._owner)
+            differences += owner_differences(manifest["belongs_to"], self._owner)
         elif self._owner["run_id"]:
             differences.append(f"run_id: expected {self._owner['run_id']}, found none")
         if differences:
@@ -227,22 +228,3 @@ def _damage(step: Path) -> str | None:
         if expected[name] != found[name]:
             return f"{name}: expected SHA-256 {expected[name][:12]}..., found {found[name][:12]}..."
     return None
-
-
-def _differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """Return one line for each fact that differs; for "trials" only the first trial that differs."""
-    lines = []
-    for name in sorted(found.keys() | expected.keys()):
-        one, other = found.get(name), expected.get(name)
-        if name != "trials":
-            lines += [f"{name}: expected {_shown(other)}, found {_shown(one)}"] if one != other else []
-        elif len(one or ()) != len(other or ()):
-            lines.append(f"{name}: expected {len(other or ())}, found {len(one or ())}")
-        else:
-            each = [_differences(stored, wanted) for stored, wanted in zip(one or (), other or (), strict=True)]
-            lines += [f"trial {i}: {line}" for i, differing in enumerate(each) if differing for line in differing][:1]
-    return lines
-
-
-def _shown(value: Any) -> Any:
-    return "none" if value in (None, "", {}) else value

@@ -22,6 +22,11 @@ from avemo_jax.runs.preemption import Preempted, Stopped, StopRequest, listen
 LOG = logging.getLogger(__name__)
 _MESSAGE_KEY = "avemo/message"
 _POLL_S = 0.2
+_SHORTEST_JOIN_S = 60  # processes import libraries first, from a shared disk perhaps
+_NOT_JOINED = (
+    "the processes of this run did not find each other within %d s (--config.devices.heartbeat_s, at least %d): one of them did not start "
+    "or was lost, or the coordinator cannot be reached; this process ends now. See the logs of the others, and start all of them again"
+)
 _WEEK_MS = 7 * 24 * 3600 * 1000
 
 Result = TypeVar("Result")
@@ -195,13 +200,22 @@ def join(devices: Devices) -> Processes:
     plain: dict[str, Any] = dict(
         coordinator_address=coordinator, num_processes=count, process_id=number, cluster_detection_method="deactivate"
     )
+    join_s = max(_SHORTEST_JOIN_S, devices.heartbeat_s)
+    # JAX ends this process without an exception when the time is over, so the reason is logged a second before.
+    explained = threading.Timer(join_s - 1, LOG.error, (_NOT_JOINED, join_s, _SHORTEST_JOIN_S))
+    explained.daemon = True
+    explained.start()
     try:
-        jax.distributed.initialize(**(plain if coordinator else {}), heartbeat_timeout_seconds=devices.heartbeat_s)
+        jax.distributed.initialize(
+            **(plain if coordinator else {}), heartbeat_timeout_seconds=devices.heartbeat_s, initialization_timeout=join_s
+        )
     except ValueError as error:
         raise ValueError(
             f"config.devices.distributed=True, but JAX detects neither SLURM, a TPU pod, Kubernetes (pip install jax[k8s]) nor Open MPI "
             f"({error}); start the run under one of them, or set --config.devices.coordinator=HOST:PORT, process and num_processes"
         ) from error
+    finally:
+        explained.cancel()
     state = _state()
     LOG.info("process %d of %d, coordinated at %s", state.process_id, state.num_processes, state.coordinator_address)
     return Processes(state.process_id, state.num_processes)

@@ -16,11 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from avemo_jax.atomic import atomic_file, write_json
+from avemo_jax.atomic import atomic_file, remove_leftovers, write_json
 from avemo_jax.config import Experiment, to_plain
 from avemo_jax.json_lines import read_rows
+from avemo_jax.locks import LockHeld, locked
 from avemo_jax.redaction import redacted_tree
 
 # Fields of places and speed, which do not change the results: a run may be resumed with other values.
@@ -151,17 +150,11 @@ class RunDirectory:
         Raises:
           RuntimeError: another process still holds the share after `timeout_s`; by then the processes of a lost run should have ended.
         """
-        lock = filelock.FileLock(self.path / f".share-{share}.lock")
         try:
-            lock.acquire(timeout=timeout_s)
-        except filelock.Timeout:
-            raise RuntimeError(
-                f"another process is training share {share} of {self.path}; end the processes of the earlier start of this run"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+            with locked(self.path / f".share-{share}.lock", f"training share {share} of {self.path}", timeout_s=timeout_s):
+                yield
+        except LockHeld as error:
+            raise RuntimeError(f"{error}; end the processes of the earlier start of this run") from None
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -201,18 +194,6 @@ class RunDirectory:
         )
 
 
-def read_owner(path: Path) -> dict[str, Any]:
-    """Return the identity stored in a run's checkpoints: run id ("" for a run of an earlier version), config, folds, prepared sets."""
-    facts, config = (json.loads(file.read_text()) if file.is_file() else {} for file in (path / "run.json", path / "config.json"))
-    return {
-        "run_id": facts.get("run_id", ""),
-        # Of config.json, which is written once: a resumed run may have other values of `UNCOMPARED`.
-        "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
-        "fold_hash": facts.get("fold_hash", ""),
-        "prepared_sets": facts.get("prepared_sets", {}),
-    }
-
-
 @contextmanager
 def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
     """Open a run directory, created if missing, lock it and check its config; passwords in the config are never written.
@@ -223,20 +204,17 @@ def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
     """
     path, config = Path(path), redacted_tree(to_plain(experiment))
     path.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path / ".lock")
     try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise RuntimeError(f"another process is using {path}; wait for it, or give this run another --config.workdir") from None
-    try:
-        stored = path / "config.json"
-        if stored.exists():
-            _refuse_other(path, config)
-        else:
-            write_json(stored, config)
-        yield RunDirectory(path)
-    finally:
-        lock.release()
+        with locked(path / ".lock", f"using {path}", timeout_s=0):
+            remove_leftovers(path)
+            stored = path / "config.json"
+            if stored.exists():
+                _refuse_other(path, config)
+            else:
+                write_json(stored, config)
+            yield RunDirectory(path)
+    except LockHeld as error:
+        raise RuntimeError(f"{error}; wait for it, or give this run another --config.workdir") from None
 
 
 def follow_run(path: Path, experiment: Experiment) -> RunDirectory:

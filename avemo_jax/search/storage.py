@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
-
+from avemo_jax.locks import LockHeld, locked
 from avemo_jax.redaction import redacted, redacted_address
 
 _OPENING_ATTEMPTS = 8
@@ -47,25 +46,21 @@ def open_storage(address: str) -> Iterator[Any]:
             f"search.storage={redacted_address(address)!r} is no address of a database; expected e.g. "
             "postgresql+psycopg://user@host/database, or nothing for a file in the work directory"
         ) from None
-    lock = None
-    if is_single_process(address) and database not in (None, "", ":memory:"):
-        lock = filelock.FileLock(Path(database).with_name(f".{Path(database).name}.lock"))
+    with ExitStack() as stack:
+        if is_single_process(address) and database not in (None, "", ":memory:"):
+            path = Path(database)
+            try:
+                stack.enter_context(locked(path.with_name(f".{path.name}.lock"), f"using {database}", timeout_s=0))
+            except LockHeld as error:
+                raise RuntimeError(
+                    f"{error}; for several processes start a server and set --config.search.storage=postgresql+psycopg://..."
+                ) from None
         try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise RuntimeError(
-                f"another process is using {database}; for several processes start a server and set "
-                "--config.search.storage=postgresql+psycopg://..."
-            ) from None
-    try:
-        yield _open(address)
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        cause = error.__cause__ or error
-        reason = str(getattr(cause, "orig", None) or cause).strip()
-        raise RuntimeError(f"search.storage={redacted_address(address)} failed: {redacted(reason)}") from None
-    finally:
-        if lock is not None:
-            lock.release()
+            yield _open(address)
+        except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            cause = error.__cause__ or error
+            reason = str(getattr(cause, "orig", None) or cause).strip()
+            raise RuntimeError(f"search.storage={redacted_address(address)} failed: {redacted(reason)}") from None
 
 
 def _open(address: str) -> Any:

@@ -32,7 +32,6 @@ class FittedSvm:
       temperature: the fitted softmax temperature.
       validation_metric: metric of the selected SVM on the validation part.
       class_shares: (K,) class frequencies of the training part, the prediction for a clip without features.
-      num_support_vectors: number of support vectors of the selected SVM.
     """
 
     num_classes: int
@@ -40,7 +39,6 @@ class FittedSvm:
     temperature: float
     validation_metric: float
     class_shares: np.ndarray
-    num_support_vectors: int
     _model: Pipeline = dataclasses.field(repr=False)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
@@ -100,7 +98,7 @@ def fit_svm(
     score, regularization, model = best
     temperature = _fit_temperature(_decision(model, features[validation]), label[validation], model.classes_)
     shares = np.bincount(label[train], minlength=num_classes) / len(train)
-    return FittedSvm(num_classes, regularization, temperature, score, shares, int(model[-1].n_support_.sum()), model)
+    return FittedSvm(num_classes, regularization, temperature, score, shares, model)
 
 
 def _decision(model: Pipeline, features: np.ndarray) -> np.ndarray:

@@ -110,7 +110,6 @@ class TrialInputs:
       train_count: () int32.
       select_index: (V,) int32, examples of the selection part; entries from `select_count` on are padding.
       select_count: () int32.
-      fold: () int32, index of the fold; unused in training.
     """
 
     hyper: Hyper
@@ -118,7 +117,6 @@ class TrialInputs:
     train_count: jax.Array
     select_index: jax.Array
     select_count: jax.Array
-    fold: jax.Array
 
 
 @flax.struct.dataclass

@@ -101,7 +101,6 @@ def make_inputs(trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.nd
                 train_count=np.int32(len(train)),  # type: ignore[arg-type]
                 select_index=padded(select, select_size),
                 select_count=np.int32(len(select)),  # type: ignore[arg-type]
-                fold=np.int32(trial.fold),  # type: ignore[arg-type]
             )
         )
     return inputs

@@ -10,18 +10,20 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from avemo_jax.atomic import atomic_binary_file
-from avemo_jax.cache_folders import can_write
+from avemo_jax.atomic import atomic_binary_file, remove_leftovers
 from avemo_jax.clips import Clip, SharedMedia
+from avemo_jax.locks import locked
 from data_prep.decoding.media import MediaError
 from data_prep.decoding.sound import stream_audio
 from data_prep.duplicates.fingerprints import (
@@ -96,8 +98,6 @@ def compare_media(
       description: of the progress bar.
     """
     folder = Path(prepared_dir) / "fingerprints"
-    if can_write(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     media = [(clip, modality, Path(root) / name) for clip in clips for modality, name in _media(clip) if modality in modalities]
     memory = Path(prepared_dir) / "media_digests.json"
     digests = media_digests(sorted({path for _, _, path in media}), memory=memory, num_threads=num_workers)
@@ -109,7 +109,7 @@ def compare_media(
             key = hashlib.sha256(json.dumps([VERSION, modality, digests[path], *place]).encode()).hexdigest()
             owners[key].append(clip.clip_id)
             tasks[key] = FingerprintTask(clip, modality, path, folder / f"{key}.npz")
-    prints = _fingerprints(tasks, num_workers=num_workers, description=description)
+    prints = _fingerprints(folder, tasks, num_workers=num_workers, description=description)
 
     found: dict[tuple[str, str], SharedMedia] = {}
 
@@ -145,30 +145,54 @@ def _describe(match: Match, what: str) -> str:
     return f"{what}: {100 * match.error:.0f} % of the fingerprint differs{shift}"
 
 
-def _fingerprints(tasks: Mapping[str, FingerprintTask], **options: Any) -> dict[str, Any]:
+def _fingerprints(folder: Path, tasks: Mapping[str, FingerprintTask], **options: Any) -> dict[str, Any]:
     """Task -> fingerprint, from disk where it is stored; files that cannot be decoded are left out."""
-    missing = {key: task for key, task in tasks.items() if not _is_whole(task.target)}
-    with tempfile.TemporaryDirectory(prefix="avemo-fingerprints-") as temporary:
-        if any(not can_write(task.target.parent) for task in missing.values()):
-            missing = {key: dataclasses.replace(task, target=Path(temporary) / task.target.name) for key, task in missing.items()}
-        for key, outcome in run_tasks(fingerprint, missing, num_done=len(tasks) - len(missing), **options):
-            if isinstance(outcome, Crash):  # so that the next run does not try again
-                _write(missing[key].target, {})
-        prints = {}
-        for key, task in {**tasks, **missing}.items():
-            with np.load(task.target, allow_pickle=False) as stored:
-                if stored.files:
-                    prints[key] = _PRINTS[task.modality](**{name: stored[name] for name in stored.files})
-    return prints
+    stored = {key: _read(task) for key, task in tasks.items()}
+    if None in stored.values():
+        with _writable(folder) as own:
+            if own == folder:  # another process may have made some meanwhile
+                stored |= {key: _read(tasks[key], logging.DEBUG) for key, one in stored.items() if one is None}
+            missing = {key: dataclasses.replace(tasks[key], target=own / tasks[key].target.name) for key in stored if stored[key] is None}
+            for key, outcome in run_tasks(fingerprint, missing, num_done=len(tasks) - len(missing), **options):
+                if isinstance(outcome, Crash):  # so that the next run does not try again
+                    _write(missing[key].target, {})
+                stored[key] = _read(missing[key])
+    return {key: one for key, one in stored.items() if one}
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether a file exists and is complete; after a power cut it may not be."""
+@contextmanager
+def _writable(folder: Path) -> Iterator[Path]:
+    """Yield the folder, locked so that another process waits instead of decoding the same media; a temporary one where it is read-only."""
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder.with_name(f".{folder.name}.lock"), "making fingerprints of media"))
+            is_writable = os.access(folder, os.W_OK)
+        except OSError:
+            is_writable = False
+        if is_writable:
+            remove_leftovers(folder)
+            yield folder
+        else:
+            _log.warning("%s is read-only, so the fingerprints of media are made but not stored", folder)
+            yield Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+
+def _read(task: FingerprintTask, level: int = logging.WARNING) -> SoundPrint | PicturePrint | Literal[False] | None:
+    """Return the stored fingerprint, False where the medium cannot be decoded, None where nothing is stored or, with a warning, damaged."""
     try:
-        with zipfile.ZipFile(path):
-            return True
-    except (FileNotFoundError, zipfile.BadZipFile):
-        return False
+        with zipfile.ZipFile(task.target) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} does not fit its checksum")
+        with np.load(task.target, allow_pickle=False) as arrays:
+            return _PRINTS[task.modality](**{name: arrays[name] for name in arrays.files}) if arrays.files else False
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        raise
+    except Exception as error:  # zipfile and numpy have a dozen types for damage
+        _log.log(level, "the fingerprint %s is damaged (%s) and is made anew", task.target, error or type(error).__name__)
+        return None
 
 
 def fingerprint(task: FingerprintTask) -> None:

@@ -17,9 +17,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from avemo_jax.allocator import freed_memory_kept
-from avemo_jax.atomic import write_json
+from avemo_jax.atomic import sync, write_json
 from avemo_jax.clips import Clip, write_clips
-from avemo_jax.data.prepared import PreparedManifest, PreparedSet, Records, content_hash, format_damage, read_examples
+from avemo_jax.data.prepared import PreparedManifest, PreparedSet, Records, content_hash, format_damage, read_examples, write_checksums
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.shards import Shard, runs_of_shards, write_shards
 from data_prep.sets.staging import StagedClip
@@ -94,10 +94,11 @@ def write_prepared(
     write_clips(written / "clips.csv", sorted(clips, key=lambda clip: clip.clip_id))
     write_json(written / "damage.json", {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()})
     write_json(written / "manifest.json", dataclasses.asdict(manifest))
+    write_checksums(written)
     for path in written.iterdir():
-        _sync(path)
+        sync(path)
     os.rename(written, directory)
-    _sync(directory.parent)
+    sync(directory.parent)
     return PreparedSet.open(directory)
 
 
@@ -126,12 +127,3 @@ def _write_tfds_metadata(directory: Path, shards: Sequence[Shard], step_shape: t
     tfds.folder_dataset.write_metadata(
         data_dir=directory, features=features, split_infos=[split], version="1.0.0", disable_shuffling=True, check_data=False
     )
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or directory is on the disk, so that after a power cut a finished name never has unfinished content."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,8 +13,8 @@ from typing import Any
 from tqdm import tqdm
 
 from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import LOST_KINDS, Example, PreparedSet, read_manifest_key
-from data_prep.sets.prepare import locked
+from avemo_jax.data.prepared import LOST_KINDS, Example, PreparedSet
+from data_prep.sets.finished import find_finished, making, remove_damaged
 from data_prep.sets.staging import StagedClip, read_staged, stage, stage_lost, staged_path
 from data_prep.views.segments import ViewSegment
 
@@ -28,23 +28,24 @@ class DerivedSets:
       prepared_dir: folder of the prepared sets.
       corpus: its name.
       clips: of every set.
+      verified: read all examples of a finished set when it is first found.
     """
 
-    def __init__(self, prepared_dir: Path, corpus: str, clips: Sequence[Clip]):
+    def __init__(self, prepared_dir: Path, corpus: str, clips: Sequence[Clip], *, verified: bool = False):
         self._prepared_dir = Path(prepared_dir)
         self._corpus = corpus
         self._clips = clips
+        self._verified = verified
         self._logged: set[Path] = set()
 
     def find(self, name: str, key: str) -> PreparedSet | None:
-        """Return the finished set of that name and key, or None."""
+        """Return the finished set of that name and key, or None; a damaged one counts as none, and `make` makes it anew."""
         directory = self._directory(name, key)
-        if read_manifest_key(directory) != key:
-            return None
-        if directory not in self._logged:
+        found = find_finished(directory, key, verified=self._verified and directory not in self._logged)
+        if found is not None and directory not in self._logged:
             _log.info("%s of %s: already prepared, using %s", name, self._corpus, directory)
             self._logged.add(directory)
-        return PreparedSet.open(directory)
+        return found
 
     def make(
         self,
@@ -66,9 +67,10 @@ class DerivedSets:
           examples_of: ids of the clips that are missing -> their examples, in order of clips and segments.
         """
         directory = self._directory(name, key)
-        with locked(directory.with_name(f".{directory.name}.lock")):
-            if (found := self.find(name, key)) is not None:
-                return found
+        with making(directory, f"{name} of {self._corpus}"):
+            if (made := find_finished(directory, key)) is not None:  # by another process meanwhile
+                return made
+            remove_damaged(directory)
             partial = directory.with_name(f"{directory.name}.partial")
             paths = {clip.clip_id: staged_path(partial / "staging", clip.clip_id) for clip in self._clips}
             staged = {clip_id: before for clip_id, path in paths.items() if (before := read_staged(path)) is not None}

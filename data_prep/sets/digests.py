@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+from avemo_jax.atomic import atomic_file
+from avemo_jax.locks import locked
 from data_prep.decoding.media import content_sha256
 
 ABSENT = "absent"
 # A file modified this shortly before it is hashed may change again under the same time stamp: its digest is not stored.
 _SETTLED_NS = 2_000_000_000
+_Entry = tuple[int, int, str]  # size in bytes, time of the last change in ns, digest
+
+_log = logging.getLogger(__name__)
 
 
 def media_digests(paths: Iterable[Path], *, memory: Path, num_threads: int = 2) -> dict[Path, str]:
@@ -21,7 +29,8 @@ def media_digests(paths: Iterable[Path], *, memory: Path, num_threads: int = 2) 
 
     Args:
       paths: the files.
-      memory: JSON file of paths with size, time stamp and digest; created where absent, replaced where unreadable.
+      memory: JSON file of paths with size, time stamp and digest, with their SHA-256; created where absent, made anew where damaged, left
+        as it is where its folder is read-only. Several processes may share it.
       num_threads: files hashed at the same time.
     """
     known = _read(memory)
@@ -37,20 +46,40 @@ def media_digests(paths: Iterable[Path], *, memory: Path, num_threads: int = 2) 
             digests[path] = digest
         else:
             unknown.append((path, place, stat))
+    new: dict[str, _Entry] = {}
     with ThreadPoolExecutor(num_threads) as threads:
         for (path, place, stat), digest in zip(unknown, threads.map(lambda one: content_sha256(one[0]), unknown), strict=True):
             digests[path] = digest
             if time.time_ns() - stat.st_mtime_ns > _SETTLED_NS:
-                known[place] = (stat.st_size, stat.st_mtime_ns, digest)
-    if unknown:
-        partial = memory.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(known, indent=0, sort_keys=True), encoding="utf-8")
-        os.replace(partial, memory)
+                new[place] = (stat.st_size, stat.st_mtime_ns, digest)
+    if new:
+        _add(memory, new)
     return digests
 
 
-def _read(memory: Path) -> dict[str, tuple[int, int, str]]:
+def _add(memory: Path, new: dict[str, _Entry]) -> None:
+    """Add entries to those that the file has by now."""
     try:
-        return {path: tuple(entry) for path, entry in json.loads(memory.read_text(encoding="utf-8")).items()}
-    except (FileNotFoundError, ValueError):
+        with locked(memory.with_name(f".{memory.name}.lock"), "storing the digests of media"):
+            files = _read(memory) | new
+            with atomic_file(memory) as stream:
+                json.dump({"sha256": _sum(files), "files": files}, stream, indent=0, sort_keys=True)
+    except OSError as error:
+        _log.warning("digests of media cannot be stored, so the next start reads the media again: %s", error)
+
+
+def _read(memory: Path) -> dict[str, _Entry]:
+    try:
+        content = json.loads(memory.read_text(encoding="utf-8"))
+        if content["sha256"] != _sum(content["files"]):
+            raise ValueError("its SHA-256 does not fit")
+        return {path: (size, mtime_ns, digest) for path, (size, mtime_ns, digest) in content["files"].items()}
+    except FileNotFoundError:
         return {}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.warning("%s is damaged or of an earlier version (%s); all media are read again", memory, error)
+        return {}
+
+
+def _sum(files: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

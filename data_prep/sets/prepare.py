@@ -8,13 +8,11 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from avemo_jax.clips import Clip, check_unique
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage
@@ -22,6 +20,7 @@ from avemo_jax.degradation import Degradation
 from data_prep.decoding.degrading import VERSION as DEGRADING_VERSION
 from data_prep.decoding.stills import ROW_OFFSET
 from data_prep.sets.digests import ABSENT, media_digests
+from data_prep.sets.finished import find_finished, making, remove_damaged
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.staging import StagedClip, StageTask, media_of, read_staged, stage, stage_lost, stage_media, staged_path
 from data_prep.views import make_view
@@ -49,6 +48,7 @@ def prepare_view(
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     pool: WorkerPool | None = None,
     beam: Beam | None = None,
+    verified: bool = False,
 ) -> PreparedSet:
     """Return the prepared set of a view of these clips: the finished one where it exists, otherwise a new one.
 
@@ -67,6 +67,7 @@ def prepare_view(
       time_limit_s, memory_limit_bytes: of one clip and one worker.
       pool: workers shared with other views; None: workers of this view alone.
       beam: decodes and writes on Apache Beam in place of workers here; gives the same bytes.
+      verified: read all examples of a finished set again, and make it anew where they are damaged.
 
     Raises:
       ValueError: an unknown view or parameter; two clips of one id; no clip gave an example.
@@ -91,12 +92,12 @@ def prepare_view(
         contents = _media_contents(clips, root, media_of(view), prepared_dir, num_workers)
     key = _key(clips, view, contents, degradation)
     directory = prepared_dir / f"{corpus}-{view.name}-{key[:12]}"
-    if directory.exists():  # without the lock: a finished set appears in one step, and its folder may be read-only
-        _log.info("%s of %s: already prepared, using %s", view.name, corpus, directory)
-        return PreparedSet.open(directory)
-    with locked(directory.with_name(f".{directory.name}.lock")):
-        if directory.exists():
-            return PreparedSet.open(directory)
+    if (prepared := _find(directory, key, verified=verified)) is not None:  # without the lock: its folder may be read-only
+        return prepared
+    with making(directory, f"{view.name} of {corpus}"):
+        if (made := _find(directory, key)) is not None:  # by another process meanwhile
+            return made
+        remove_damaged(directory)
         # Late: brings TFDS, which a finished set does not need. Before the work, which would be lost where TFDS is missing.
         from data_prep.sets.builders import write_prepared
 
@@ -145,25 +146,17 @@ def prepare_view(
     return prepared
 
 
+def _find(directory: Path, key: str, *, verified: bool = False) -> PreparedSet | None:
+    found = find_finished(directory, key, verified=verified)
+    if found is not None:
+        _log.info("%s of %s: already prepared, using %s", found.manifest.view, found.manifest.corpus, directory)
+    return found
+
+
 def _compile(view: Any) -> None:
     """Make the view of some noise, so that workers find librosa's machine code on disk: compiling it takes more memory than they have."""
     noise = np.random.default_rng(0).normal(scale=0.1, size=view.sample_rate_hz // 2)
     next(view.segments(iter([noise.astype(np.float32)])))
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, waiting where another process has it; the system frees it however that process ends."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _log.info("another process prepares the same set; waiting for it (lock %s)", path)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _media_contents(clips: Sequence[Clip], root: Path, media: Sequence[str], prepared_dir: Path, num_threads: int) -> dict[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from avemo_jax.atomic import atomic_binary_file
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.degradation import Degradation
@@ -24,6 +25,7 @@ from data_prep.decoding.sound import stream_audio
 from data_prep.decoding.stills import ROW_OFFSET, STILL_SUFFIXES, stream_row, stream_still
 from data_prep.views.segments import ViewSegment
 
+_log = logging.getLogger(__name__)
 _ARRAYS = ("values", "mask", "times_s")
 _REPORT = "report.json"
 SILENT_BELOW = 1e-3  # -60 dB of full scale: under the room noise of any recording of speech
@@ -76,25 +78,20 @@ def stage(path: Path, clip_id: str, segments: Iterable[ViewSegment], damage: Cal
       OSError: the file cannot be written (a full disk); nothing is left behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     arrays: list[list[tuple[str, tuple[int, ...]]]] = []
     num_bytes = 0
-    try:
-        with zipfile.ZipFile(partial, "w") as archive:
-            for segment in segments:
-                with archive.open(str(len(arrays)), "w", force_zip64=True) as member:
-                    arrays.append([_append(member, getattr(segment, name)) for name in _ARRAYS])
-                num_bytes += segment.values.nbytes
-                del segment  # before the next one is made
-            found = damage()
-            if found is None and not arrays:
-                found = Damage("empty", "the view finds nothing in it")
-            staged = StagedClip(path, clip_id, len(arrays), num_bytes, found)
-            report = {"clip_id": clip_id, "num_segments": len(arrays), "num_bytes": num_bytes, "arrays": arrays}
-            archive.writestr(_REPORT, json.dumps(report | {"damage": found and dataclasses.asdict(found)}))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_binary_file(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        for segment in segments:
+            with archive.open(str(len(arrays)), "w", force_zip64=True) as member:
+                arrays.append([_append(member, getattr(segment, name)) for name in _ARRAYS])
+            num_bytes += segment.values.nbytes
+            del segment  # before the next one is made
+        found = damage()
+        if found is None and not arrays:
+            found = Damage("empty", "the view finds nothing in it")
+        staged = StagedClip(path, clip_id, len(arrays), num_bytes, found)
+        report = {"clip_id": clip_id, "num_segments": len(arrays), "num_bytes": num_bytes, "arrays": arrays}
+        archive.writestr(_REPORT, json.dumps(report | {"damage": found and dataclasses.asdict(found)}))
     return staged
 
 
@@ -120,15 +117,24 @@ def stage_lost(path: Path, clip_id: str, damage: Damage) -> StagedClip:
 
 
 def read_staged(path: Path) -> StagedClip | None:
-    """Return the staged clip of a file, or None where the file is absent or incomplete (after a power cut)."""
+    """Return the staged clip of a file, or None where the file is absent or, with a warning, damaged: the clip is then staged again."""
     try:
         with zipfile.ZipFile(path) as archive:
             report = json.loads(archive.read(_REPORT))
-    except (FileNotFoundError, zipfile.BadZipFile, KeyError):
+            names = {_REPORT, *map(str, range(report["num_segments"]))}
+            if damaged := archive.testzip() or names ^ set(archive.namelist()):
+                raise ValueError(f"damaged: {damaged}")
+        damage = report.pop("damage")
+        if len(report.pop("arrays")) != report["num_segments"]:
+            raise ValueError("its report does not fit")
+        return StagedClip(path=path, damage=damage and Damage(**damage), **report)
+    except FileNotFoundError:
         return None
-    damage = report.pop("damage")
-    del report["arrays"]
-    return StagedClip(path=path, damage=damage and Damage(**damage), **report)
+    except PermissionError:
+        raise
+    except Exception as error:  # zipfile has a dozen types for damage
+        _log.warning("%s is damaged or incomplete (%s); the clip is prepared again", path, error or type(error).__name__)
+        return None
 
 
 @dataclasses.dataclass(frozen=True)

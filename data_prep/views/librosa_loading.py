@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import tempfile
-from pathlib import Path
 from types import ModuleType
 
 
@@ -17,10 +14,9 @@ def load_librosa() -> ModuleType:
     numba can store halves that do not fit, and every later process dies of SIGSEGV in the first call (numba issue 10128, open). The import
     is late because it is slow, and the shape and the parameters of a view do not need it.
     """
-    from filelock import FileLock  # late, as librosa itself
+    from avemo_jax.locks import locked, user_lock  # late, as librosa itself
 
-    user = os.getuid() if hasattr(os, "getuid") else 0  # elsewhere the temporary folder is a user's own
-    with FileLock(Path(tempfile.gettempdir()) / f"avemo-librosa-{user}.lock"):
+    with locked(user_lock("librosa.lock"), "importing librosa, which compiles on its first import"):
         import librosa
         import librosa.core.audio
         import librosa.core.pitch  # librosa itself loads these on first use, which is too late

@@ -11,7 +11,6 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.feed import FEEDS, open_feed
 from avemo_jax.data.per_speaker import standardize_per_speaker
 from avemo_jax.data.prepared import Damage
-from avemo_jax.data.resident import ResidentSet
 from avemo_jax.data.rows import join_segments
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
 from avemo_jax.models.fusion import FusionSpec
@@ -177,14 +176,6 @@ def test_length_buckets_need_examples_in_memory(feeds):
     mesh = parallel.make_mesh(devices=jax.devices()[:1])
     with pytest.raises(ValueError, match="length_buckets needs all examples in memory"):
         programs.make_program(make_net(), recipe, feeds["stream"].only(("audio",)), Execution("loop", "scan"), mesh, num_steps=5)
-
-
-def test_arrays_travel_without_tfds(feeds, tmp_path):
-    resident = feeds["resident"]
-    resident.save(tmp_path / "arrays.npz")
-    loaded = ResidentSet.from_file(tmp_path / "arrays.npz")
-    assert loaded.clip_ids == resident.clip_ids and loaded.streams == NAMES
-    assert_same(resident, loaded)
 
 
 def test_streams_are_joined_by_common_segments_and_no_clip_is_lost():

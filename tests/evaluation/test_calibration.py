@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from avemo_jax.evaluation.calibration import TEMPERATURES, apply_temperature, fit_temperature, reliability, scale_by_trial
-from avemo_jax.evaluation.metrics import negative_log_likelihood
+from avemo_jax.evaluation.metrics import negative_log_likelihoods
 from avemo_jax.evaluation.predictions import Predictions
 from avemo_jax.evaluation.results import ReliabilityBin
 
@@ -114,5 +114,5 @@ def test_a_fitted_temperature_is_the_likeliest():
     generator = np.random.default_rng(4)
     probabilities, label = generator.dirichlet(np.full(4, 0.3), 60), generator.integers(0, 4, 60)
     best = fit_temperature(label, probabilities)
-    losses = [negative_log_likelihood(label, apply_temperature(probabilities, best * factor)) for factor in (0.95, 1, 1.05)]
+    losses = [negative_log_likelihoods(label, apply_temperature(probabilities, best * factor)).mean() for factor in (0.95, 1, 1.05)]
     assert losses[1] == min(losses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -86,6 +87,35 @@ def test_changed_predictions_are_an_error_and_stay_as_they_are(workdir, corpus):
     path.unlink()
     evaluate_run(config(workdir), corpus)
     assert path.read_bytes() == whole
+
+
+def test_other_predictions_from_the_checkpoints_are_an_error_and_rounding_is_not(workdir, corpus, caplog):
+    """As code or libraries that changed since would give them."""
+    path = workdir / "predictions.csv"
+    whole = path.read_text()
+    line = whole.splitlines()[1]
+    start, probability = line.rsplit(",", 1)
+
+    def change(difference: float) -> bytes:
+        path.write_text(whole.replace(line, f"{start},{float(probability) + difference:.6f}"))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        change_json(workdir / "run.json", lambda facts: facts["predictions_sha256"].update({path.name: digest}))
+        return path.read_bytes()
+
+    change(1e-6)
+    evaluate_run(config(workdir), corpus)
+    assert path.read_text() == whole and "differ by up to 1e-06 from those before" in caplog.text
+    changed = change(0.02)
+    with pytest.raises(ChangedPredictions, match=r"give probabilities that differ by up to 0\.02, expected"):
+        evaluate_run(config(workdir), corpus)
+    assert path.read_bytes() == changed
+
+
+@pytest.mark.parametrize("num_trials", [10**6 * 3, 10**30, 0, -3, 2.5, "3", None, [3]])
+def test_an_impossible_number_of_trials_is_refused_before_anything_is_made_of_it(workdir, num_trials):
+    change_json(workdir / "run.json", lambda facts: facts.update(num_trials=num_trials))
+    with pytest.raises(ValueError, match=r"run\.json: num_trials: expected a multiple of 1 .* up to 100000, found"):
+        load_ensemble(config(workdir), {"audio": STEP}, 10.0, None)
 
 
 def test_a_run_of_an_earlier_version_is_evaluated_with_a_warning(workdir, corpus, caplog):

@@ -94,7 +94,7 @@ def check_values(workdir: Path, prepared: PreparedCorpus) -> None:
 
 
 def test_a_killed_search_on_sqlite_resumes_to_the_same_result(tmp_path):
-    """One process, killed during a round: search.json equals that of an uninterrupted run, byte for byte."""
+    """One process, killed during a round: search.json equals that of an uninterrupted run, up to the id of the run."""
     straight, killed, sets = (tmp_path / name for name in ("straight", "killed", "sets"))
     sets.mkdir()
     corpus = only(small_corpus(sets), "audio")
@@ -107,7 +107,9 @@ def test_a_killed_search_on_sqlite_resumes_to_the_same_result(tmp_path):
     search(make_plan(small_config(straight, **FIELDS), corpus), RunDirectory(straight), {})
     finish(process, killed.with_suffix(".log"))
     check_every_setting_once(address, killed)
-    assert (killed / "search.json").read_bytes() == (straight / "search.json").read_bytes()
+    # All but the run's id, byte for byte; the SHA-256 of the rest follows it.
+    found, expected = ((folder / "search.json").read_text().partition('"sha256"')[2] for folder in (killed, straight))
+    assert found == expected != ""
     attempts = Counter(entry["round"] for entry in leases_in(address))
     assert len(attempts) == NUM_SETTINGS // BATCH and sum(attempts.values()) > len(attempts)
 

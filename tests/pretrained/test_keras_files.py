@@ -192,6 +192,11 @@ class TestRefused:
             with pytest.raises(ValueError, match=r"expected a whole HDF5 or \.keras file"):
                 read_keras(path)
 
+    def test_archive_with_more_json_than_any_network_has(self, tmp_path):
+        path = archive(tmp_path / "a.keras", numbered(tmp_path / "b.h5", {"layers/dense": [KERNEL]}), [layer("Dense", "x" * (4 << 20))])
+        with pytest.raises(ValueError, match=r"config\.json claims \d+ bytes, expected 4194304 at most"):
+            read_keras(path)
+
     def test_archive_with_flipped_bits(self, tmp_path):
         path = archive(tmp_path / "a.keras", numbered(tmp_path / "b.h5", {"layers/dense": [KERNEL]}), [layer("Dense", "out")])
         raw = path.read_bytes()

@@ -74,6 +74,12 @@ class TestRefused:
         with pytest.raises(ValueError, match=r"expected (name, shape|float32)"):
             read_shards(written(tmp_path, [PLAIN | change], DATA))
 
+    def test_manifest_larger_than_any_network_has(self, tmp_path):
+        path = tmp_path / "net-weights_manifest.json"
+        path.write_text("[" + " " * (4 << 20) + "]")
+        with pytest.raises(ValueError, match=r"has 4194306 bytes, expected a manifest of 4194304 at most"):
+            read_shards(path)
+
     def test_claims_beyond_the_shards(self, tmp_path):
         with pytest.raises(ValueError, match="get them anew"):
             read_shards(written(tmp_path, [PLAIN | {"shape": [1 << 40, 1 << 40]}], DATA))

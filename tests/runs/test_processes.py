@@ -118,6 +118,14 @@ def test_a_single_process_needs_no_coordination():
     assert not Processes(1, 2).is_primary
 
 
+@pytest.mark.parametrize(("heartbeat_s", "expected_s"), [(8, 60), (100, 100), (500, 500)])
+def test_a_process_that_does_not_join_holds_the_others_no_longer_than_a_lost_one(monkeypatch, heartbeat_s, expected_s):
+    asked = []
+    monkeypatch.setattr("jax.distributed.initialize", lambda **options: asked.append(options))
+    join(Devices(coordinator="localhost:1", num_processes=2, heartbeat_s=heartbeat_s))
+    assert (asked[0]["initialization_timeout"], asked[0]["heartbeat_timeout_seconds"]) == (expected_s, heartbeat_s)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -135,11 +135,10 @@ def test_a_copy_in_another_part_stops_the_run(corpus, comparison):
     assert not [one for one in audit_folds([clean], items_of(clips), each_once=False, shared_media=comparison.pairs) if one.stops]
 
 
-def test_fingerprints_are_made_once(corpus, tmp_path, monkeypatch):
+def test_fingerprints_are_made_once(corpus, tmp_path, monkeypatch, caplog):
     clips = clips_of(corpus, "original.wav", "trimmed.wav", "damaged.wav")
     first = compare_media(clips, corpus, prepared_dir=tmp_path, num_workers=1)
-    made = sorted((tmp_path / "fingerprints").iterdir())
-    assert len(made) == 3
+    empty, flipped, cut = sorted((tmp_path / "fingerprints").iterdir(), key=lambda path: path.stat().st_size)
     monkeypatch.setattr(
         near_duplicates, "run_tasks", lambda function, tasks, **options: iter(()) if not tasks else pytest.fail("made anew")
     )
@@ -148,8 +147,13 @@ def test_fingerprints_are_made_once(corpus, tmp_path, monkeypatch):
     moved = [dataclasses.replace(clips[0], clip_id="elsewhere", audio="bytes.wav")]
     assert compare_media(moved, corpus, prepared_dir=tmp_path, num_workers=1).num_compared == 1
     monkeypatch.undo()
-    os.truncate(made[0], 100)  # half a file is made anew
+    content = flipped.read_bytes()
+    half = len(content) // 2
+    flipped.write_bytes(content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :])
+    os.truncate(cut, 100)
+    empty.write_bytes(b"")
     assert compare_media(clips, corpus, prepared_dir=tmp_path, num_workers=1) == first
+    assert flipped.read_bytes() == content and caplog.text.count("is damaged") == 3
 
 
 def test_a_read_only_folder_serves_what_it_has_and_takes_nothing(corpus, tmp_path, monkeypatch):

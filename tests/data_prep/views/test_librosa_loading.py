@@ -11,13 +11,13 @@ from pathlib import Path
 SCRIPT = """
     import sys
 
-    import filelock
+    import avemo_jax.locks
 
     COMPILED = ("librosa.core.audio", "librosa.core.pitch", "librosa.util.utils")
     seen = []
 
     class Lock:
-        def __init__(self, path):
+        def __init__(self, path, what):
             pass
 
         def __enter__(self):
@@ -26,7 +26,7 @@ SCRIPT = """
         def __exit__(self, *_):
             seen.append([name for name in COMPILED if name in sys.modules])
 
-    filelock.FileLock = Lock
+    avemo_jax.locks.locked = Lock
     from data_prep.views.librosa_loading import load_librosa
 
     assert load_librosa() is sys.modules["librosa"] and load_librosa() is load_librosa()

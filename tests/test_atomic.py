@@ -1,0 +1,43 @@
+"""Files written at the same time by several processes: complete files or none, and no leftovers."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from avemo_jax.atomic import atomic_binary_file, atomic_file, remove_leftovers, write_json
+
+
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "a.json"
+    with atomic_file(path) as first:
+        first.write("first")
+        with atomic_file(path) as second:
+            second.write("second, longer")
+        assert path.read_text() == "second, longer"
+        first.write(", the last one to end")
+    assert path.read_text() == "first, the last one to end" and [one.name for one in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_an_error_leaves_the_earlier_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    before = path.read_bytes()
+    with pytest.raises(KeyError), atomic_binary_file(path) as stream:
+        stream.write(b"half")
+        raise KeyError
+    with pytest.raises(ValueError):
+        write_json(path, {"a": float("nan")})
+    assert path.read_bytes() == before and [one.name for one in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_only_old_leftovers_of_killed_processes_are_removed(tmp_path):
+    old, new, other = (tmp_path / name for name in (".a.json.0123.partial", ".a.json.4567.partial", "a.json"))
+    for path, age_s in ((old, 25 * 3600), (new, 60), (other, 25 * 3600)):
+        path.touch()
+        os.utime(path, (time.time() - age_s,) * 2)
+    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path / "absent")
+    assert sorted(tmp_path.iterdir()) == sorted([new, other])
