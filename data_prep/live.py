@@ -57,7 +57,7 @@ class LiveViews:
 
 def _segments(path: Path, view: Any, problems: list[Damage]) -> Iterator[ViewSegment]:
     clip = Clip(clip_id=path.name, corpus="live", label="", speaker="", audio=path.name, video=path.name)
-    monitor = QualityMonitor()
+    monitor = QualityMonitor(keeps=True)
     try:
         yield from view_segments(StageTask(clip, view, path.parent, path), monitor)
     except MediaError as error:

@@ -27,7 +27,7 @@ from avemo_jax.clips import Clip, SharedMedia
 
 # What can be wrong with a clip. The first group gave no example; the second gave examples all the same.
 LOST_KINDS = ("missing", "undecodable", "truncated", "empty", "no_audio", "no_video")
-DOUBTFUL_KINDS = ("silent", "no_face", "no_speech")
+DOUBTFUL_KINDS = ("silent", "no_face", "no_speech", "note")
 
 _NUM_READERS = 2
 _SHARDS = "prepared_view-examples.array_record-"  # as TFDS names them for `data_prep.sets.builders.PreparedView`; then NUMBER-of-NUM_SHARDS
