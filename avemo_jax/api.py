@@ -127,8 +127,10 @@ def predict(experiment: Experiment, files: Sequence[str], *, output: str | None 
     """Predict media files with all networks of a finished run; return one `RecordingPrediction` a file."""
     from avemo_jax.modes.predict import predict
     from data_prep.live import LiveViews
+    from data_prep.live_worker import IsolatedViews
 
-    return predict(experiment, files, LiveViews(views_in_use(experiment)), output=None if output is None else Path(output))
+    with IsolatedViews(LiveViews(views_in_use(experiment))) as recordings:
+        return predict(experiment, files, recordings, output=None if output is None else Path(output))
 
 
 def compare(

@@ -62,6 +62,10 @@ def _segments(path: Path, view: Any, problems: list[Damage]) -> Iterator[ViewSeg
         yield from view_segments(StageTask(clip, view, path.parent, path), monitor)
     except MediaError as error:
         problems.append(Damage(error.kind, error.detail))
+    except MemoryError:
+        problems.append(Damage("undecodable", "decoding it and making its view takes more memory than a worker may have"))
+    except Exception as error:  # the other files of a call are still predicted
+        problems.append(Damage("undecodable", f"{path.name}: its {view.name} fails with {type(error).__name__}: {error}"))
     else:
         if damage := monitor.damage():
             problems.append(damage)
