@@ -64,13 +64,16 @@ def _blocks(path: Path, start_s: float | None, end_s: float | None, findings: Fi
     """Yield the sound of a span at its places on the time line of the file, with silence where nothing was sent."""
     line = TimeLine()
     sound: _Placed | None = None
-    to_float = av.AudioResampler(format="fltp")
+    to_float: dict[tuple[str, str], av.AudioResampler] = {}  # a broadcast may change its channels
     for time_s, frame in decoded_from(path, "audio", start_s or 0.0, line, findings):
         if sound is None:
             sound = _Placed(_plausible_rate_hz(frame.sample_rate, path), start_s or 0.0, end_s, findings, line.edited_end_s)
         if frame.sample_rate != sound.rate_hz:
             raise MediaError("undecodable", f"{path.name}: the rate changes from {sound.rate_hz} to {frame.sample_rate} Hz")
-        for part in to_float.resample(frame):
+        kind = (frame.format.name, frame.layout.name)
+        if kind not in to_float:
+            to_float[kind] = av.AudioResampler(format="flt")  # packed: PyAV reads beyond the planes of eight channels
+        for part in to_float[kind].resample(frame):
             yield from sound.add(part, time_s)
         if sound.is_past_end:
             break
@@ -123,7 +126,7 @@ class _Placed:
     def add(self, part: av.AudioFrame, time_s: float | None) -> _Blocks:
         """Take a frame of float32 sound; yield blocks that are complete."""
         is_full = self._held.samples >= _BLOCK_SAMPLES and not 0 < self._end - self._edited_end <= _PADDING_S * self.rate_hz
-        if is_full or part.layout.name != self._layout:  # a broadcast may change its channels
+        if is_full or part.layout.name != self._layout:
             yield from self.flush()
             self._layout = part.layout.name
         ahead = 0 if time_s is None else round(time_s * self.rate_hz) + self._shift - self._end
@@ -153,7 +156,8 @@ class _Placed:
     def flush(self) -> _Blocks:
         """Yield the held sound inside the span as one block."""
         if self._held.samples and (frame := self._held.read()) is not None:
-            block = self._downmix.mono(frame.to_ndarray(), self._layout, self._findings)
+            channels = frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T
+            block = self._downmix.mono(channels, self._layout, self._findings)
             start, self._position = self._position, self._position + len(block)
             if 0 < self._position - self._edited_end <= _PADDING_S * self.rate_hz:
                 self._position = int(self._edited_end)

@@ -24,8 +24,8 @@ SPAN_TOLERANCE_S = 0.5  # by which a stream may end before the span of a clip do
 _SEEK_FROM_S = 10.0  # up to here decoding from the beginning is cheap enough to avoid the risks of a seek
 _PREROLL_S = 2.0  # decoded before the start after a seek, so that codecs with memory have settled
 _NOTED_S = 0.05
-# Their length is an estimate by FFmpeg, from the bit rate.
-_ESTIMATED = ("aac", "ac3", "eac3", "dts", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "loas", "amr", "amrnb", "amrwb", "gsm")
+# Their length is an estimate by FFmpeg, from the bit rate; that of ASF counts a late start twice.
+_ESTIMATED = ("asf", "aac", "ac3", "eac3", "dts", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "loas", "amr", "amrnb", "amrwb", "gsm")
 _SIZED = ("wav", "aiff")  # the sizes in their headers promise more than FFmpeg passes on
 _COUNTED_FRAMES = ("avi",)  # containers with a frame count but no time stamps, in which a lost frame leaves no gap
 _WORDS = {"audio": "sound", "video": "picture"}
