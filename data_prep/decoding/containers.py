@@ -94,13 +94,18 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
             container: Any = stack.enter_context(
                 av.open(_Content(raw), options=dict(_OPTIONS), buffer_size=_READ_BYTES, metadata_errors="replace")
             )
-        except MemoryError:
-            raise
         except Exception as error:  # PyAV itself fails on some damage before FFmpeg does
+            if is_out_of_memory(error):
+                raise
             raise MediaError("undecodable", f"{path.name} is no media file that FFmpeg reads ({reason(error)})") from error
         if not container.streams:
             raise MediaError("undecodable", f"{path.name} holds no streams: its index is lost")
         yield container
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether memory is used up; FFmpeg also says so of a damaged size that no file could have, which is damage of the file."""
+    return isinstance(error, MemoryError) and not isinstance(error, av.FFmpegError)
 
 
 def reason(error: Exception) -> str:

@@ -1,16 +1,18 @@
-"""What the bytes of a file promise about its length: sizes in the headers of WAV and AIFF, the last page of Ogg, a frame count in MP3."""
+"""What the bytes of a file promise about its length: sizes in headers of WAV, AIFF, CAF and ASF, pages of Ogg, a frame count in MP3."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 _UNKNOWN_BYTES = 0x7FFFF000  # from here on a size means "unknown", as SoX, FFmpeg and recorders write to a pipe
-_PAGE_BYTES = 65_307  # largest page of Ogg
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_TS_PACKET_BYTES = 188
 
 
 def missing_share(path: Path) -> float:
-    """Return the share of its sound that a WAV or AIFF file lacks by its own header; 0 where it is whole, or declares nothing."""
+    """Return the share of itself that a WAV, AIFF, CAF or ASF file lacks by its own header; 0 where it is whole, or declares nothing."""
     num_bytes = path.stat().st_size
     start, size = _samples_in(path)
     if size is None or start + size <= num_bytes:
@@ -36,9 +38,17 @@ def undeclared_bytes(path: Path) -> int:
 
 
 def _samples_in(path: Path) -> tuple[int, int | None]:
-    """Where the samples of a WAV or AIFF file begin, and their number of bytes by its header; None where it declares none."""
+    """Where the content of a file begins, and its number of bytes by the header; None where it declares none."""
     with path.open("rb") as stream:
-        order = {b"RIFF": "little", b"FORM": "big"}.get(stream.read(12)[:4])
+        mark = stream.read(12)[:4]
+        if mark == b"caff":
+            return _caf_samples_in(stream)
+        if mark == b"\x30\x26\xb2\x75":
+            stream.seek(0)
+            head = stream.read(1 << 16)
+            place = head.find(_ASF_PROPERTIES) + 40
+            return 0, (int.from_bytes(head[place : place + 8], "little") or None) if place >= 40 else None
+        order = {b"RIFF": "little", b"FORM": "big"}.get(mark)
         while order is not None and len(head := stream.read(8)) == 8:
             size = int.from_bytes(head[4:], order)  # type: ignore[arg-type]
             if head[:4] in (b"data", b"SSND"):
@@ -47,19 +57,43 @@ def _samples_in(path: Path) -> tuple[int, int | None]:
     return 0, None
 
 
-def last_ogg_page(path: Path) -> str:
-    """Return what the last page of an Ogg file is: "whole", "cut" (it goes on behind the end of the file) or "open" (it ends no stream)."""
-    num_bytes = path.stat().st_size
+def _caf_samples_in(stream: BinaryIO) -> tuple[int, int | None]:
+    stream.seek(8)
+    while len(head := stream.read(12)) == 12:
+        size = int.from_bytes(head[4:], "big", signed=True)
+        if head[:4] == b"data":
+            return stream.tell(), size if size > 0 else None
+        if size < 0:
+            break
+        stream.seek(size, os.SEEK_CUR)
+    return 0, None
+
+
+def ends_in_ts_packet(path: Path) -> bool:
+    """Return whether a transport stream of packets of 188 bytes ends in the middle of one."""
     with path.open("rb") as stream:
-        stream.seek(max(0, num_bytes - 2 * _PAGE_BYTES))
-        tail = stream.read()
-    start = tail.rfind(b"OggS")
-    page = tail[start:]
-    if start < 0:
-        return "cut"
-    if len(page) < 27 or len(page) < 27 + page[26] or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]]):
-        return "cut"
-    return "whole" if page[5] & 4 else "open"
+        is_plain = all(stream.read(_TS_PACKET_BYTES)[:1] == b"G" for _ in range(3))
+    return is_plain and path.stat().st_size % _TS_PACKET_BYTES != 0
+
+
+def ogg_problem(path: Path) -> tuple[str, str] | None:
+    """Return what is wrong with the pages of an Ogg file, "truncated" or "note" and a sentence; None where every page is there."""
+    num_bytes = path.stat().st_size
+    numbers: dict[bytes, int] = {}
+    is_ended = False
+    with path.open("rb") as stream:
+        while len(head := stream.read(27)) == 27 and head[:4] == b"OggS":
+            serial, number = head[14:18], int.from_bytes(head[18:22], "little")
+            if number != numbers.get(serial, number - 1) + 1 or (serial not in numbers and number):
+                return "note", f"pages are missing before page {number}"
+            numbers[serial] = number
+            is_ended = bool(head[5] & 4)
+            stream.seek(sum(stream.read(head[26])), os.SEEK_CUR)
+        if stream.tell() > num_bytes or (head and b"OggS".startswith(head[:4])):
+            return "truncated", "the file ends in the middle of a page"
+        if head:
+            return "note", f"no page begins where one should, at byte {stream.tell() - len(head)}"
+    return None if is_ended else ("note", "its last page does not end the stream: the recorder was stopped, or the file was cut")
 
 
 def counts_mp3_frames(path: Path) -> bool:

@@ -18,7 +18,6 @@ from data_prep.decoding.media import Findings, Frame, MediaError, guarded, regio
 from data_prep.decoding.orientation import upright
 from data_prep.decoding.time_line import SPAN_TOLERANCE_S, TimeLine, decoded_from
 
-_FEWEST_FRAMES = 0.9  # share of the header's count; AVI counts dropped frames too
 _STEADY = 0.9  # share of equal intervals from which on a film has a rate, so that a longer interval is a lost frame
 _LONGEST_STILL_S = 1.0  # in a film without a rate
 
@@ -71,18 +70,10 @@ def _frames(path: Path, start_s: float | None, end_s: float | None, region: str,
         raise MediaError("truncated", f"{path.name}: the picture ends at {reached_s:.2f} s, expected {end_s:.2f} s")
     if not times_s:
         raise MediaError("empty", f"{path.name} holds no picture")
-    if start_s is None and end_s is None:
-        _check_number(path, len(times_s), line, findings)
+    if start_s is None and end_s is None and 0 < line.num_frames < len(times_s):
+        findings.note(f"the header says {line.num_frames} frames, {len(times_s)} were decoded")
     if end_s is None:
         line.check_end(path, "video", reached_s, findings)
-
-
-def _check_number(path: Path, num_frames: int, line: TimeLine, findings: Findings) -> None:
-    """Hold the number of frames against the header's, where the container has a count in place of time stamps."""
-    if num_frames < _FEWEST_FRAMES * line.num_frames:
-        raise MediaError("truncated", f"{path.name}: the header says {line.num_frames} frames, {num_frames} were decoded")
-    if num_frames + line.num_dropped < line.num_frames:
-        findings.note(f"the header says {line.num_frames} frames, {num_frames} were decoded")
 
 
 def _note_gaps(times_s: np.ndarray, findings: Findings) -> None:

@@ -15,19 +15,19 @@ from typing import Any
 
 import av
 
-from data_prep.decoding.containers import chosen_stream, frame_rate_fps, opened, reason
-from data_prep.decoding.declared_bytes import counts_mp3_frames, last_ogg_page, missing_share, undeclared_bytes
+from data_prep.decoding.containers import chosen_stream, frame_rate_fps, is_out_of_memory, opened, reason
+from data_prep.decoding.declared_bytes import counts_mp3_frames, ends_in_ts_packet, missing_share, ogg_problem, undeclared_bytes
 from data_prep.decoding.media import LARGEST_PIXELS, Findings, MediaError
 
 LONGEST_GAP_S = 3600.0  # a longer one is a damaged time stamp; and what would fill it takes time and memory
 SPAN_TOLERANCE_S = 0.5  # by which a stream may end before the span of a clip does: sound and picture rarely end together
 _SEEK_FROM_S = 10.0  # up to here decoding from the beginning is cheap enough to avoid the risks of a seek
 _PREROLL_S = 2.0  # decoded before the start after a seek, so that codecs with memory have settled
-_NOTED_S = 0.05
+_NOTED_S = 0.02  # a frame of sound
 # Their length is an estimate by FFmpeg, from the bit rate; that of ASF counts a late start twice.
 _ESTIMATED = ("asf", "aac", "ac3", "eac3", "dts", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "loas", "amr", "amrnb", "amrwb", "gsm")
 _SIZED = ("wav", "aiff")  # the sizes in their headers promise more than FFmpeg passes on
-_COUNTED_FRAMES = ("avi",)  # containers with a frame count but no time stamps, in which a lost frame leaves no gap
+_COUNTED_FRAMES = ("avi",)  # no time stamps, so that a doubled frame is seen by their number alone
 _WORDS = {"audio": "sound", "video": "picture"}
 
 
@@ -49,7 +49,6 @@ class TimeLine:
       num_frames: by the header of the decoded stream; 0 where it does not count.
       packets_s: end of the packets of all streams.
       last_packet_s: start of the last packet of the decoded stream.
-      num_dropped: packets of the decoded stream without content.
       num_corrupt: packets of the decoded stream that the container marks as damaged.
     """
 
@@ -61,7 +60,6 @@ class TimeLine:
     num_frames: int = 0
     packets_s: float = 0.0
     last_packet_s: float = 0.0
-    num_dropped: int = 0
     num_corrupt: int = 0
 
     def check_end(self, path: Path, kind: str, reached_s: float, findings: Findings) -> None:
@@ -90,7 +88,7 @@ class TimeLine:
             allowed_s = max(tolerance_s(promised_s), 2.5 * self.interval_s)
             if missing_s > allowed_s and not self.is_estimate:
                 raise MediaError("truncated", f"{name}: the {word} ends at {end_s:.2f} s, expected {promised_s:.2f} s")
-            if missing_s > max(_NOTED_S, 1.5 * self.interval_s):
+            if missing_s > max(_NOTED_S, 0.6 * self.interval_s):
                 what = "estimate" if self.is_estimate else "header"
                 findings.note(f"the {word} ends at {end_s:.2f} s, {missing_s:.2f} s before the {what} says")
         if own_end_s < self.packets_s - max(tolerance_s(self.packets_s), 2.5 * self.interval_s):
@@ -125,9 +123,9 @@ def decoded_from(path: Path, kind: str, start_s: float, line: TimeLine, findings
                         passed = next(frames)
                     if passed[0] is None or passed[0] > start_s:
                         continue
-                except MemoryError:
-                    raise
-                except Exception:
+                except Exception as error:
+                    if is_out_of_memory(error):
+                        raise
                     continue  # some files cannot be entered in the middle: read from the beginning before reporting damage
                 yield passed
             yield from frames
@@ -139,10 +137,10 @@ def _read_header(line: TimeLine, container: av.container.InputContainer, stream:
     origin_s = (container.start_time or 0) / av.time_base
     line.interval_s = 1 / (frame_rate_fps(stream) or 25.0) if stream.type == "video" else 0.0
     line.num_frames = stream.frames if stream.type == "video" and name in _COUNTED_FRAMES else 0
-    line.num_dropped = line.num_corrupt = 0
+    line.num_corrupt = 0
     line.is_estimate = name in _ESTIMATED or (name == "mp3" and not counts_mp3_frames(path))
     if name in _SIZED:  # FFmpeg shortens its promise to what is there; `_check_bytes` has the header's
-        return
+        line.is_estimate = True
     line.promised_s = container.duration / av.time_base if container.duration else None
     own_s = _own_end_s(stream, origin_s)
     line.own_promised_s = own_s if own_s is None or line.promised_s is None else min(own_s, line.promised_s)
@@ -178,18 +176,19 @@ def _decoded(container: av.container.InputContainer, stream: Any, path: Path, li
             if packet.size:
                 _count(packet, stream, line, origin_s)
                 ends_in_packet = packet.is_corrupt
-            elif packet.stream is stream and packet.dts is not None:
-                line.num_dropped += 1
-            if packet.stream is not stream:
+            is_dropped = not packet.size and packet.dts is not None  # a frame that AVI repeats; not the last, which empties the decoder
+            if packet.stream is not stream or is_dropped:
                 continue
             frame: Any
             for frame in packet.decode():
                 if frame.is_corrupt and not is_pcm:
                     raise MediaError("undecodable", f"{path.name}: the decoder reports a corrupt frame at {frame.time} s")
                 yield frame
-    except (MediaError, MemoryError):
+    except MediaError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         has_more = _has_more(packets, stream)
         if has_more or container.format.name not in _SIZED:  # an incomplete block at the end: the sizes in the header decide
             kind = "undecodable" if has_more else "truncated"
@@ -218,17 +217,21 @@ def _check_bytes(path: Path, container_name: str, line: TimeLine, findings: Find
     Raises:
       MediaError: truncated.
     """
-    if container_name in _SIZED:
+    if container_name in (*_SIZED, "caf", "asf"):
         share = missing_share(path)
         if 0 < share < 1:
-            line.promised_s = line.packets_s / (1 - share)
+            line.promised_s, line.is_estimate = line.packets_s / (1 - share), False
             findings.note(f"{100 * share:.3g} % of the bytes that the header declares are not in the file")
-        if num_bytes := undeclared_bytes(path):
+        if container_name == "wav" and (num_bytes := undeclared_bytes(path)):
             findings.note(f"{num_bytes} bytes follow the sound that the header declares; they are not read")
-    elif container_name == "ogg" and (state := last_ogg_page(path)) != "whole":
-        if state == "cut":
-            raise MediaError("truncated", f"{path.name}: the file ends in the middle of a page")
-        findings.note("the last page does not mark the end of the stream: the recorder was stopped, or the file was cut")
+    elif container_name == "ogg" and (problem := ogg_problem(path)):
+        if problem[0] == "truncated":
+            raise MediaError("truncated", f"{path.name}: {problem[1]}")
+        findings.note(problem[1])
+    elif container_name == "ogg" and line.promised_s is None:
+        findings.note("its last page cannot be read")
+    elif container_name == "mpegts" and ends_in_ts_packet(path):
+        findings.note("the file ends in the middle of a packet: it may have been cut")
 
 
 def _has_more(packets: Iterator[av.Packet], stream: Any) -> bool:
