@@ -6,7 +6,6 @@ bounded however long the file is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +25,6 @@ _LARGEST_SAMPLE = 8.0  # float files may pass 1 a little; integers stored as flo
 _GAP_S = 0.015
 _OVERLAP_S = 0.1
 _RESTART_S = 0.5
-_PADDING_S = 0.15  # the last frame of a codec goes on behind the end of an edit list, by 2048 samples at most
 _Blocks = Iterator[tuple[int, np.ndarray]]  # (rate in Hz, (S,) float32 mono)
 
 
@@ -67,7 +65,7 @@ def _blocks(path: Path, start_s: float | None, end_s: float | None, findings: Fi
     to_float: dict[tuple[str, str], av.AudioResampler] = {}  # a broadcast may change its channels
     for time_s, frame in decoded_from(path, "audio", start_s or 0.0, line, findings):
         if sound is None:
-            sound = _Placed(_plausible_rate_hz(frame.sample_rate, path), start_s or 0.0, end_s, findings, line.edited_end_s)
+            sound = _Placed(_plausible_rate_hz(frame.sample_rate, path), start_s or 0.0, end_s, findings)
         if frame.sample_rate != sound.rate_hz:
             raise MediaError("undecodable", f"{path.name}: the rate changes from {sound.rate_hz} to {frame.sample_rate} Hz")
         kind = (frame.format.name, frame.layout.name)
@@ -94,9 +92,8 @@ class _Placed:
     sound sent twice, which is left out, or of a clock that starts anew, from where the count goes on.
     """
 
-    def __init__(self, rate_hz: int, start_s: float, end_s: float | None, findings: Findings, edited_end_s: float | None):
+    def __init__(self, rate_hz: int, start_s: float, end_s: float | None, findings: Findings):
         self.rate_hz = rate_hz
-        self._edited_end = math.inf if edited_end_s is None else round(edited_end_s * rate_hz)
         self._first = round(start_s * rate_hz)
         self._last = None if end_s is None else round(end_s * rate_hz)
         self._findings = findings
@@ -125,8 +122,7 @@ class _Placed:
 
     def add(self, part: av.AudioFrame, time_s: float | None) -> _Blocks:
         """Take a frame of float32 sound; yield blocks that are complete."""
-        is_full = self._held.samples >= _BLOCK_SAMPLES and not 0 < self._end - self._edited_end <= _PADDING_S * self.rate_hz
-        if is_full or part.layout.name != self._layout:
+        if self._held.samples >= _BLOCK_SAMPLES or part.layout.name != self._layout:
             yield from self.flush()
             self._layout = part.layout.name
         ahead = 0 if time_s is None else round(time_s * self.rate_hz) + self._shift - self._end
@@ -159,9 +155,6 @@ class _Placed:
             channels = frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T
             block = self._downmix.mono(channels, self._layout, self._findings)
             start, self._position = self._position, self._position + len(block)
-            if 0 < self._position - self._edited_end <= _PADDING_S * self.rate_hz:
-                self._position = int(self._edited_end)
-                block = block[: max(self._position - start, 0)]
             block = block[max(self._first - start, 0) : None if self._last is None else max(self._last - start, 0)]
             self._held = av.AudioFifo()
             if len(block):

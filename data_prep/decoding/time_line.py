@@ -44,7 +44,6 @@ class TimeLine:
       interval_s: between two frames of the video by its frame rate; 0 for sound.
       promised_s: end of the file by its header; None where it says nothing.
       own_promised_s: end of the decoded stream by its own header, or None.
-      edited_end_s: end of the decoded stream by the edit list of MP4, or None.
       is_estimate: the promises are estimates.
       num_frames: by the header of the decoded stream; 0 where it does not count.
       packets_s: end of the packets of all streams.
@@ -55,7 +54,6 @@ class TimeLine:
     interval_s: float = 0.0
     promised_s: float | None = None
     own_promised_s: float | None = None
-    edited_end_s: float | None = None
     is_estimate: bool = False
     num_frames: int = 0
     packets_s: float = 0.0
@@ -144,7 +142,6 @@ def _read_header(line: TimeLine, container: av.container.InputContainer, stream:
     line.promised_s = container.duration / av.time_base if container.duration else None
     own_s = _own_end_s(stream, origin_s)
     line.own_promised_s = own_s if own_s is None or line.promised_s is None else min(own_s, line.promised_s)
-    line.edited_end_s = line.own_promised_s if name.startswith("mov") else None
 
 
 def _own_end_s(stream: Any, origin_s: float) -> float | None:

@@ -72,7 +72,8 @@ def write_streams(
     with av.open(str(path), "w", format=container_format) as container:
         packets = []
         if len(images):
-            video = container.add_stream(picture_codec, rate=25, options={"qscale": "2"})
+            options = {"deadline": "realtime", "cpu-used": "8"} if picture_codec == "libvpx" else {"qscale": "2"}
+            video = container.add_stream(picture_codec, rate=25, options=options)
             video.height, video.width = images[0].shape[:2]
             video.pix_fmt = "yuvj420p" if picture_codec == "mjpeg" else "yuv420p"
             frames = [av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24") for image in images]
