@@ -71,6 +71,8 @@ def guarded(content: Iterator[Content], path: Path, findings: Findings) -> Itera
         raise
     except Exception as error:
         damage = error if isinstance(error, MediaError) else _unexpected(error, path)
+        if path.name not in damage.detail:
+            damage = MediaError(damage.kind, f"{path.name}: {damage.detail}")
         if not (findings.keeps and num_passed and damage.kind in ("truncated", "undecodable")):
             if damage is error:
                 raise
