@@ -63,18 +63,23 @@ def _blocks(path: Path, start_s: float | None, end_s: float | None, findings: Fi
     line = TimeLine()
     sound: _Placed | None = None
     to_float: dict[tuple[str, str], av.AudioResampler] = {}  # a broadcast may change its channels
-    for time_s, frame in decoded_from(path, "audio", start_s or 0.0, line, findings):
-        if sound is None:
-            sound = _Placed(_plausible_rate_hz(frame.sample_rate, path), start_s or 0.0, end_s, findings)
-        if frame.sample_rate != sound.rate_hz:
-            raise MediaError("undecodable", f"{path.name}: the rate changes from {sound.rate_hz} to {frame.sample_rate} Hz")
-        kind = (frame.format.name, frame.layout.name)
-        if kind not in to_float:
-            to_float[kind] = av.AudioResampler(format="flt")  # packed: PyAV reads beyond the planes of eight channels
-        for part in to_float[kind].resample(frame):
-            yield from sound.add(part, time_s)
-        if sound.is_past_end:
-            break
+    try:
+        for time_s, frame in decoded_from(path, "audio", start_s or 0.0, line, findings):
+            if sound is None:
+                sound = _Placed(_plausible_rate_hz(frame.sample_rate, path), start_s or 0.0, end_s, findings)
+            if frame.sample_rate != sound.rate_hz:
+                raise MediaError("undecodable", f"{path.name}: the rate changes from {sound.rate_hz} to {frame.sample_rate} Hz")
+            kind = (frame.format.name, frame.layout.name)
+            if kind not in to_float:
+                to_float[kind] = av.AudioResampler(format="flt")  # packed: PyAV reads beyond the planes of eight channels
+            for part in to_float[kind].resample(frame):
+                yield from sound.add(part, time_s)
+            if sound.is_past_end:
+                break
+    except Exception:
+        if sound is not None:
+            yield from sound.flush()  # what precedes damage may be kept
+        raise
     if sound is None:
         return
     yield from sound.flush()
