@@ -165,8 +165,11 @@ def predict(experiment: Experiment, files: Sequence[str], *, output: str | None 
     from avemo_jax.modes.predict import predict
     from data_prep.inputs import find_inputs
     from data_prep.live import LiveViews
+    from data_prep.live_worker import IsolatedViews
 
-    return predict(experiment, find_inputs(files), LiveViews(views_in_use(experiment)), output=None if output is None else Path(output))
+    inputs = find_inputs(files)
+    with IsolatedViews(LiveViews(views_in_use(experiment))) as recordings:
+        return predict(experiment, inputs, recordings, output=None if output is None else Path(output))
 
 
 def compare(

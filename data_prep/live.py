@@ -69,7 +69,7 @@ class _SegmentMonitor(QualityMonitor):
     """Also notes of each segment whether it is silent, or without speech or a face."""
 
     def __init__(self, view: Any, absent: list[str]):
-        super().__init__()
+        super().__init__(keeps=True)
         self._view, self._absent = view, absent
         self._of_pieces: list[str] = []  # sound comes in pieces of segment_s
         self._activity = SpeechActivity()
@@ -99,6 +99,10 @@ def _segments(path: Path, view: Any, problems: list[Damage], absent: list[str]) 
         yield from view_segments(StageTask(clip, view, path.parent, path), monitor)
     except MediaError as error:
         problems.append(Damage(error.kind, error.detail))
+    except MemoryError:
+        problems.append(Damage("undecodable", "decoding it and making its view takes more memory than a worker may have"))
+    except Exception as error:  # the other files of a call are still predicted
+        problems.append(Damage("undecodable", f"{path.name}: its {view.name} fails with {type(error).__name__}: {error}"))
     else:
         if damage := monitor.damage():
             problems.append(damage)

@@ -29,7 +29,7 @@ from avemo_jax.clips import Clip, SharedMedia
 
 # What can be wrong with a clip. The first group gave no example; the second gave examples all the same.
 LOST_KINDS = ("missing", "undecodable", "truncated", "empty", "no_audio", "no_video")
-DOUBTFUL_KINDS = ("silent", "no_face", "no_speech")
+DOUBTFUL_KINDS = ("silent", "no_face", "no_speech", "note")
 # What a segment of new media is, where it holds no more than that.
 SILENCE, NO_SPEECH, NO_FACE = "silence", "no speech", "no face"
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from avemo_jax.data.prepared import LOST_KINDS
 
 LARGEST_PIXELS = 7680 * 4320
+
+Content = TypeVar("Content")
 
 
 class MediaError(Exception):
@@ -30,6 +34,54 @@ class MediaError(Exception):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}"
+
+
+@dataclasses.dataclass
+class Findings:
+    """What the decoder finds in a file besides its content.
+
+    Attributes:
+      notes: peculiarities that cost nothing or little, as sentences.
+      keeps: return what precedes damage in place of raising it.
+      damage: found behind something that was kept.
+    """
+
+    notes: list[str] = dataclasses.field(default_factory=list)
+    keeps: bool = False
+    damage: MediaError | None = None
+
+    def note(self, sentence: str) -> None:
+        """Add a note, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+
+def guarded(content: Iterator[Content], path: Path, findings: Findings) -> Iterator[Content]:
+    """Pass on decoded content; whatever is raised is damage of the file, and is kept back where `findings` says so and something precedes.
+
+    Raises:
+      MediaError: in place of all exceptions but MemoryError.
+    """
+    num_passed = 0
+    try:
+        for one in content:
+            num_passed += 1
+            yield one
+    except MemoryError:
+        raise
+    except Exception as error:
+        damage = error if isinstance(error, MediaError) else _unexpected(error, path)
+        if path.name not in damage.detail:
+            damage = MediaError(damage.kind, f"{path.name}: {damage.detail}")
+        if not (findings.keeps and num_passed and damage.kind in ("truncated", "undecodable")):
+            if damage is error:
+                raise
+            raise damage from error
+        findings.damage = damage
+
+
+def _unexpected(error: Exception, path: Path) -> MediaError:
+    return MediaError("undecodable", f"{path.name}: decoding stopped with {type(error).__name__}: {error}")
 
 
 class Frame:

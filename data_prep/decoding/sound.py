@@ -1,32 +1,41 @@
 """Sound: the samples of any media file, streamed, mono and resampled.
 
-WAV, FLAC and AIFF are read with libsndfile, everything else with FFmpeg through PyAV. Memory is bounded however long the file is. Damage is
-looked for, because libsndfile shortens a truncated WAV without an error.
+FFmpeg reads it, by its content. Every sample lies at its place on the time line of the file: silence is where nothing was sent. Memory is
+bounded however long the file is.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import numpy as np
-import soundfile
 import soxr
 
-from data_prep.decoding.containers import TOLERANCE_S, Header, decoded_from
-from data_prep.decoding.media import MediaError, num_bytes_of
+from data_prep.decoding.channels import Downmix
+from data_prep.decoding.media import Findings, MediaError, guarded
+from data_prep.decoding.time_line import SPAN_TOLERANCE_S, TimeLine, check_gap, decoded_from
 
-_SOUNDFILE_SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
 _BLOCK_SAMPLES = 1 << 16
 _RATE_RANGE_HZ = (4_000, 384_000)  # anything else is a damaged header
 _LARGEST_SAMPLE = 8.0  # float files may pass 1 a little; integers stored as floats pass it by far
+# A lost packet is a gap: the shortest usual one, of Opus, lasts 20 ms. Time stamps of sound without gaps are off by some ms, as containers
+# round them, and by more where a slow clock stamped them, so an overlap is believed later.
+_GAP_S = 0.015
+_OVERLAP_S = 0.1
+_RESTART_S = 0.5
 _Blocks = Iterator[tuple[int, np.ndarray]]  # (rate in Hz, (S,) float32 mono)
 
 
 def stream_audio(
-    path: Path, *, rate_hz: int, start_s: float | None = None, end_s: float | None = None, segment_s: float | None = None
+    path: Path,
+    *,
+    rate_hz: int,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    segment_s: float | None = None,
+    findings: Findings | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield the sound from start_s to end_s as consecutive pieces of segment_s; joined, they are what segment_s=None gives.
 
@@ -35,96 +44,138 @@ def stream_audio(
       rate_hz: to resample to, with the band limits of soxr's HQ setting.
       start_s, end_s: span within the file; None: from the beginning, to the end.
       segment_s: length of the pieces; the last one may be shorter. None: all in one piece.
+      findings: takes notes, and damage behind sound that is kept.
 
     Yields:
-      (S,) float32, mono (channels averaged), nominally in [-1, 1].
+      (S,) float32, mono (mixed by the roles of the channels), nominally in [-1, 1].
 
     Raises:
       MediaError: missing, empty, no_audio; undecodable (also: NaN, values far outside [-1, 1], an implausible rate); truncated
-        (less sound than the header says, or than the span needs).
+        (less sound than the header and the packets say, or than the span needs).
     """
-    read = _soundfile_blocks if path.suffix.lower() in _SOUNDFILE_SUFFIXES else _pyav_blocks
-    blocks = _resampled(_checked(read(path, start_s, end_s), path), rate_hz)
+    findings = Findings() if findings is None else findings
+    blocks = _resampled(guarded(_checked(_blocks(path, start_s, end_s, findings), path), path, findings), rate_hz)
     yield from _cut(blocks, None if segment_s is None else round(segment_s * rate_hz))
 
 
-def _soundfile_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blocks:
-    num_bytes = num_bytes_of(path)
-    with path.open("rb") as raw:
-        try:
-            with soundfile.SoundFile(raw.fileno(), closefd=False) as sound:
-                declared_bytes = _declared_bytes(path)
-                if declared_bytes is not None and declared_bytes > num_bytes:
-                    raise MediaError("truncated", f"{path.name}: the header says {declared_bytes} bytes, the file has {num_bytes}")
-                rate_hz = _plausible_rate_hz(sound.samplerate, path)
-                start, end = round((start_s or 0.0) * rate_hz), sound.frames if end_s is None else round(end_s * rate_hz)
-                if max(start, end - TOLERANCE_S * rate_hz) > sound.frames:
-                    raise MediaError(
-                        "truncated", f"{path.name}: the span ends at {end / rate_hz:.2f} s, the file at {sound.frames / rate_hz:.2f} s"
-                    )
-                sound.seek(start)
-                left = min(end, sound.frames) - start
-                while left > 0:
-                    block = sound.read(min(left, _BLOCK_SAMPLES), dtype="float32", always_2d=True)
-                    if len(block) == 0:
-                        raise MediaError("truncated", f"{path.name}: the sound ends {left / rate_hz:.2f} s before the header says")
-                    left -= len(block)
-                    yield rate_hz, block.mean(axis=1)
-        except soundfile.LibsndfileError as error:
-            kind = "truncated" if os.lseek(raw.fileno(), 0, os.SEEK_CUR) >= num_bytes else "undecodable"
-            raise MediaError(kind, f"{path.name}: {error.error_string}") from error
+def _blocks(path: Path, start_s: float | None, end_s: float | None, findings: Findings) -> _Blocks:
+    """Yield the sound of a span at its places on the time line of the file, with silence where nothing was sent."""
+    line = TimeLine()
+    sound: _Placed | None = None
+    to_float: dict[tuple[str, str], av.AudioResampler] = {}  # a broadcast may change its channels
+    try:
+        for time_s, frame in decoded_from(path, "audio", start_s or 0.0, line, findings):
+            if sound is None:
+                sound = _Placed(_plausible_rate_hz(frame.sample_rate, path), start_s or 0.0, end_s, findings)
+            if frame.sample_rate != sound.rate_hz:
+                raise MediaError("undecodable", f"{path.name}: the rate changes from {sound.rate_hz} to {frame.sample_rate} Hz")
+            kind = (frame.format.name, frame.layout.name)
+            if kind not in to_float:
+                to_float[kind] = av.AudioResampler(format="flt")  # packed: PyAV reads beyond the planes of eight channels
+            for part in to_float[kind].resample(frame):
+                yield from sound.add(part, time_s)
+            if sound.is_past_end:
+                break
+    except Exception:
+        if sound is not None:
+            yield from sound.flush()  # what precedes damage may be kept
+        raise
+    if sound is None:
+        return
+    yield from sound.flush()
+    sound.report()
+    if end_s is None:
+        line.check_end(path, "audio", sound.reached_s, findings)
+    elif sound.reached_s < end_s - SPAN_TOLERANCE_S:
+        raise MediaError("truncated", f"{path.name}: the sound ends at {sound.reached_s:.2f} s, expected {end_s:.2f} s")
 
 
-def _declared_bytes(path: Path) -> int | None:
-    """End of the samples by the header of a WAV or AIFF file, in bytes from the start of the file; None where it is not declared."""
-    with path.open("rb") as stream:
-        order = {b"RIFF": "little", b"FORM": "big"}.get(stream.read(12)[:4])
-        while order is not None and len(head := stream.read(8)) == 8:
-            num_bytes = int.from_bytes(head[4:], order)  # type: ignore[arg-type]
-            if head[:4] in (b"data", b"SSND"):
-                return None if num_bytes >= 0x7FFFFF00 else stream.tell() + num_bytes  # unknown, as a recorder writes to a pipe
-            stream.seek(num_bytes + num_bytes % 2, 1)
-    return None
+class _Placed:
+    """Decoded sound, put at its place on the time line: samples are counted from the first, and time stamps correct the count.
 
+    A time stamp that lies ahead of the count by `_GAP_S` is a gap, which is filled with silence. One that lies behind it is an overlap: of
+    sound sent twice, which is left out, or of a clock that starts anew, from where the count goes on.
+    """
 
-def _pyav_blocks(path: Path, start_s: float | None, end_s: float | None) -> _Blocks:
-    header = Header()
-    to_float = av.AudioResampler(format="fltp")
-    rate_hz, num_channels, position = 0, 0, 0
-    held = av.AudioFifo()  # a frame is about 20 ms of sound: too short for NumPy calls of its own
-    for time_s, frame in decoded_from(path, "audio", start_s or 0.0, header):
-        if rate_hz == 0:
-            rate_hz = _plausible_rate_hz(frame.sample_rate, path)
-            position = round(time_s * rate_hz)  # from here on samples are counted, because some containers round time stamps to ms
-        if frame.sample_rate != rate_hz:
-            raise MediaError("undecodable", f"{path.name}: the rate changes from {rate_hz} to {frame.sample_rate} Hz")
-        for part in to_float.resample(frame):
-            if held.samples >= _BLOCK_SAMPLES or part.layout.nb_channels != num_channels:  # a broadcast may change its channels
-                position += held.samples
-                yield from _ending_at(position, held, rate_hz, start_s, end_s)
-                held, num_channels = av.AudioFifo(), part.layout.nb_channels
-            part.pts = None
-            held.write(part)
-        if end_s is not None and position + held.samples >= round(end_s * rate_hz):
-            yield from _ending_at(position + held.samples, held, rate_hz, start_s, end_s)
+    def __init__(self, rate_hz: int, start_s: float, end_s: float | None, findings: Findings):
+        self.rate_hz = rate_hz
+        self._first = round(start_s * rate_hz)
+        self._last = None if end_s is None else round(end_s * rate_hz)
+        self._findings = findings
+        self._downmix = Downmix()
+        self._held = av.AudioFifo()  # a frame is about 20 ms of sound: too short for NumPy calls of its own
+        self._layout = ""
+        self._position = 0  # of the first held sample
+        self._shift = 0  # of time stamps, after a clock that started anew
+        self._is_begun = False
+        self._gaps: list[tuple[float, float]] = []  # start, length
+        self._num_left_out = 0
+
+    @property
+    def _end(self) -> int:
+        return self._position + self._held.samples
+
+    @property
+    def reached_s(self) -> float:
+        """End of the sound so far."""
+        return self._end / self.rate_hz
+
+    @property
+    def is_past_end(self) -> bool:
+        """Whether the span is complete."""
+        return self._last is not None and self._end >= self._last
+
+    def add(self, part: av.AudioFrame, time_s: float | None) -> _Blocks:
+        """Take a frame of float32 sound; yield blocks that are complete."""
+        if self._held.samples >= _BLOCK_SAMPLES or part.layout.name != self._layout:
+            yield from self.flush()
+            self._layout = part.layout.name
+        ahead = 0 if time_s is None else round(time_s * self.rate_hz) + self._shift - self._end
+        if not self._is_begun or ahead > _GAP_S * self.rate_hz:
+            yield from self._skip(ahead)
+        elif ahead < -_RESTART_S * self.rate_hz:
+            self._shift -= ahead
+            self._findings.note(f"the time stamps of the sound jump back by {-ahead / self.rate_hz:.2f} s at {self.reached_s:.2f} s")
+        elif ahead < -_OVERLAP_S * self.rate_hz:
+            self._num_left_out += part.samples
             return
-    position += held.samples
-    yield from _ending_at(position, held, rate_hz, start_s, end_s)
-    reached_s, expected_s = position / max(rate_hz, 1), header.duration_s if end_s is None else end_s
-    if expected_s is not None and reached_s < expected_s - TOLERANCE_S:
-        raise MediaError("truncated", f"{path.name}: the sound ends at {reached_s:.2f} s, expected {expected_s:.2f} s")
+        self._is_begun = True
+        part.pts = None
+        self._held.write(part)
 
+    def _skip(self, num_samples: int) -> _Blocks:
+        """Yield silence; before the first sample also set the place of the first sample, which may lie before the start."""
+        yield from self.flush()
+        check_gap(num_samples / self.rate_hz, self.reached_s + num_samples / self.rate_hz, "audio")
+        if self._is_begun:
+            self._gaps.append((self.reached_s, num_samples / self.rate_hz))
+        start, self._position = self._position, self._position + num_samples
+        end = self._position if self._last is None else min(self._position, self._last)
+        for place in range(max(start, self._first), end, _BLOCK_SAMPLES):
+            yield self.rate_hz, np.zeros(min(_BLOCK_SAMPLES, end - place), np.float32)
 
-def _ending_at(end: int, held: av.AudioFifo, rate_hz: int, start_s: float | None, end_s: float | None) -> _Blocks:
-    """Yield the part of the held float32 sound inside the span as one block; sample `end` of the file would be the next one."""
-    if held.samples and (frame := held.read()) is not None:
-        block = frame.to_ndarray().mean(axis=0)
-        position = end - len(block)
-        first = 0 if start_s is None else round(start_s * rate_hz) - position
-        last = len(block) if end_s is None else round(end_s * rate_hz) - position
-        block = block[max(first, 0) : max(last, 0)]
-        if len(block):
-            yield rate_hz, block
+    def flush(self) -> _Blocks:
+        """Yield the held sound inside the span as one block."""
+        if self._held.samples and (frame := self._held.read()) is not None:
+            channels = frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T
+            block = self._downmix.mono(channels, self._layout, self._findings)
+            start, self._position = self._position, self._position + len(block)
+            block = block[max(self._first - start, 0) : None if self._last is None else max(self._last - start, 0)]
+            self._held = av.AudioFifo()
+            if len(block):
+                yield self.rate_hz, block
+
+    def report(self) -> None:
+        """Note gaps, overlaps and channels that cancel out."""
+        if self._gaps:
+            longest_at_s, longest_s = max(self._gaps, key=lambda gap: gap[1])
+            self._findings.note(
+                f"no sound was sent for {sum(length_s for _, length_s in self._gaps):.2f} s in {len(self._gaps)} gaps, the longest of "
+                f"{longest_s:.2f} s at {longest_at_s:.2f} s; silence is in its place"
+            )
+        if self._num_left_out:
+            self._findings.note(f"{self._num_left_out / self.rate_hz:.2f} s of sound that overlaps by its time stamps was left out")
+        self._downmix.report(self._findings)
 
 
 def _plausible_rate_hz(rate_hz: int, path: Path) -> int:

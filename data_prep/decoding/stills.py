@@ -14,16 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from avemo_jax.clips import ROW_OFFSET
 from data_prep.decoding.media import LARGEST_PIXELS, Frame, MediaError, region_of
 
-__all__ = ["ROW_OFFSET", "STILL_SUFFIXES", "stream_row", "stream_still"]
+__all__ = ["ROW_OFFSET", "is_still", "stream_row", "stream_still"]
 
-STILL_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
-
-_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
+_FILM_SUFFIXES = (".mjpeg", ".mjpg")  # JPEG pictures one after another begin as one does
+_BMP_HEADERS = tuple(size.to_bytes(4, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124))
 _LARGEST_BYTES = 256 << 20
 _TIFF_PLACES = (273, 279, 324, 325)  # offsets and sizes of strips, of tiles
 _TIFF_INTEGERS = {3: ("H", 2), 4: ("I", 4)}
@@ -31,8 +32,21 @@ _ROW_SIZE_PX = 48
 _LONGEST_ROW_BYTES = 16_384  # 2304 numbers of three digits, and the other columns
 
 
+def is_still(path: Path) -> bool:
+    """Return whether the content of a file is a still picture that `stream_still` reads; all else is read as a film."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4096)
+    except OSError:
+        return False
+    if head.startswith(_MARKS):
+        return path.suffix.lower() not in _FILM_SUFFIXES
+    is_bmp = head[:2] == b"BM" and head[6:10] == bytes(4) and head[14:18] in _BMP_HEADERS
+    return is_bmp or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
 def stream_still(path: Path, *, region: str = "full") -> Iterator[Frame]:
-    """Yield the picture of a BMP, JPEG, PNG or TIFF file (the first of several), upright, at time 0.
+    """Yield the picture of a BMP, JPEG, PNG, TIFF or WebP file (the first of several), upright, at time 0.
 
     Whatever its pixels are (grey, 16 bits, a palette, transparent), they come as (H, W, 3) uint8 RGB.
 
@@ -66,10 +80,19 @@ def _decoded(raw: bytes, path: Path) -> np.ndarray:
     except Exception as error:  # Pillow's readers raise many kinds of exceptions on damaged files
         problem = error
     if _is_cut(raw):
-        raise MediaError("truncated", f"{path.name}: the picture's file ends too early ({problem or 'its end mark is missing'})")
+        raise MediaError(
+            "truncated", f"{path.name}: the picture's file ends too early ({_without_address(problem) or 'its end mark is missing'})"
+        )
     if problem is not None:
-        raise MediaError("undecodable", f"{path.name} is no whole BMP, JPEG, PNG or TIFF picture ({problem})") from problem
+        raise MediaError(
+            "undecodable", f"{path.name} is no whole BMP, JPEG, PNG, TIFF or WebP picture ({_without_address(problem)})"
+        ) from problem
     return pixels
+
+
+def _without_address(problem: Exception | None) -> str:
+    """What Pillow says; not of a stream in memory, which it calls by its address."""
+    return "it cannot be identified" if isinstance(problem, UnidentifiedImageError) else str(problem or "")
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
@@ -88,6 +111,8 @@ def _is_cut(raw: bytes) -> bool:
         return b"\xff\xd9" not in raw[max(raw.rfind(b"\xff\xda"), 0) :]  # the end mark behind the start of the last scan
     if raw[:4] in (b"II*\0", b"MM\0*"):
         return _tiff_end(raw) > len(raw)
+    if raw[:4] == b"RIFF":
+        return int.from_bytes(raw[4:8], "little") + 8 > len(raw)
     if raw.startswith(b"BM"):
         return int.from_bytes(raw[2:6], "little") > len(raw)
     return False

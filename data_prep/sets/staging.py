@@ -20,9 +20,9 @@ from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.degradation import Degradation
 from data_prep.decoding.degrading import degraded
 from data_prep.decoding.films import stream_frames
-from data_prep.decoding.media import Frame, MediaError
+from data_prep.decoding.media import Findings, Frame, MediaError
 from data_prep.decoding.sound import stream_audio
-from data_prep.decoding.stills import ROW_OFFSET, STILL_SUFFIXES, stream_row, stream_still
+from data_prep.decoding.stills import ROW_OFFSET, is_still, stream_row, stream_still
 from data_prep.views.segments import ViewSegment
 
 _log = logging.getLogger(__name__)
@@ -198,33 +198,42 @@ def _read(task: StageTask, medium: str, monitor: QualityMonitor) -> Iterator[Any
     if name is None:
         raise MediaError(f"no_{medium}", f"the corpus has no {medium} of this clip")
     if medium == "video":
-        return clip_frames(task.root / name, clip)
+        return clip_frames(task.root / name, clip, monitor.findings(medium))
     start_s, end_s = clip.audio_span_s
-    span = {"start_s": start_s, "end_s": end_s, "segment_s": view.segment_s}
+    span = {"start_s": start_s, "end_s": end_s, "segment_s": view.segment_s, "findings": monitor.findings(medium)}
     return monitor.audio(stream_audio(task.root / name, rate_hz=view.sample_rate_hz, **span))
 
 
-def clip_frames(path: Path, clip: Clip) -> Iterator[Frame]:
-    """Yield the frames of a clip from a film, a picture file or a row of pixels."""
+def clip_frames(path: Path, clip: Clip, findings: Findings | None = None) -> Iterator[Frame]:
+    """Yield the frames of a clip from a film, a picture file or a row of pixels; the content of a file decides which it is."""
     if (offset := clip.attributes.get(ROW_OFFSET)) is not None:
         return stream_row(path, int(offset))
-    if path.suffix.lower() in STILL_SUFFIXES:
+    if is_still(path):
         return stream_still(path, region=clip.video_region)
     start_s, end_s = clip.video_span_s
-    return stream_frames(path, start_s=start_s, end_s=end_s, region=clip.video_region)
+    return stream_frames(path, start_s=start_s, end_s=end_s, region=clip.video_region, findings=findings)
 
 
 class QualityMonitor:
     """Measures a clip while it streams by: whether it is silent, has no face or no speech.
 
     Wrap the sound in `audio` and the view's segments in `segments`, read them to the end, then ask for the `damage`.
+
+    Args:
+      keeps: let the decoders return what precedes damage, which `damage` returns then, in place of raising it.
     """
 
-    def __init__(self):
+    def __init__(self, *, keeps: bool = False):
+        self._keeps = keeps
+        self._findings: dict[str, Findings] = {}
         self._peak: float | None = None  # None where no sound was decoded
         self._num_seen = 0
         self._num_with_face: int | None = None  # None where the view detects no faces
         self._has_speech: bool | None = None  # None where the view detects no speech
+
+    def findings(self, medium: str) -> Findings:
+        """Return what the decoder of a medium writes its findings to."""
+        return self._findings.setdefault(medium, Findings(keeps=self._keeps))
 
     def audio(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Pass pieces of sound (S,) on and record their peak."""
@@ -244,7 +253,18 @@ class QualityMonitor:
             del segment  # before the next one is made
 
     def damage(self) -> Damage | None:
-        """Return the damage found, or None."""
+        """Return the damage found, or None; the notes of the decoders stand behind it."""
+        found = self._doubt()
+        lost = next((one.damage for one in self._findings.values() if one.damage), None)
+        if lost is not None:
+            found = Damage(lost.kind, f"{lost.detail}; what precedes is used")
+        notes = [note for one in self._findings.values() for note in one.notes]
+        if not notes:
+            return found
+        kind, sentences = ("note", notes) if found is None else (found.kind, [found.detail, *notes])
+        return Damage(kind, "; ".join(sentences))
+
+    def _doubt(self) -> Damage | None:
         if self._num_with_face == 0:
             return Damage("no_face", f"no face in any of the {self._num_seen} frames searched")
         if self._peak is not None and self._peak < SILENT_BELOW:

@@ -215,6 +215,48 @@ class _Worker:
         self.connection.close()
 
 
+class LoneWorker:
+    """One worker that answers one call after another, and keeps what its functions leave in their modules; started when it is needed.
+
+    Args:
+      memory_limit_bytes: as `run_tasks` takes it.
+    """
+
+    def __init__(self, memory_limit_bytes: int = MEMORY_LIMIT_BYTES):
+        self._memory_limit_bytes = memory_limit_bytes
+        self._worker: _Worker | None = None
+
+    def call(self, function: Callable[[Any], Any], task: Any, *, time_limit_s: float = TIME_LIMIT_S) -> Any:
+        """Return function(task), or Crash where the worker died or took too long; the next call has a new worker then.
+
+        Raises:
+          WorkerError: the function raised an exception; or no worker can be started.
+        """
+        if self._worker is None:
+            self._worker = _Worker(self._memory_limit_bytes)
+        worker = self._worker
+        try:
+            while not worker.is_ready:
+                for _ in _outcomes([worker]):
+                    pass
+            worker.give(_Job("", 1, time.monotonic() + time_limit_s), function, task)
+            ((_, _, outcome),) = _outcomes([worker])
+        except BaseException:
+            self.stop()
+            raise
+        if isinstance(outcome, _Raised):
+            raise WorkerError(outcome.traceback)
+        if isinstance(outcome, Crash):
+            self.stop()
+        return outcome
+
+    def stop(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+
 def _outcomes(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, _Job, Any]]:
     """Wait until a worker is ready, answers, dies or passes its deadline; yield the jobs that ended by that."""
     awaited = [worker for worker in workers if not worker.is_idle]

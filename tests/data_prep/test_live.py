@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
-from written_media import chirp, numbered_images, write_sound, write_video
+from written_media import chirp, numbered_images, write_sound, write_streams, write_video
 
 from data_prep.live import LiveViews
 
@@ -100,3 +100,26 @@ def test_silent_and_speechless_segments_are_noted(tmp_path):
     streams, problems = LiveViews({"audio": ("mfcc", {"sample_rate_hz": rate_hz, "segment_s": 2.0})}).open(tmp_path / "three.wav", absent)
     assert len(list(streams["audio"])) == 3
     assert absent == {"audio": ["", "silence", "no speech"]} and problems == []
+
+
+@pytest.mark.parametrize("name", ["voice.flac", "voice.wav", "voice.mka"])
+def test_what_precedes_damage_is_used_where_the_file_is_shorter_than_a_segment(tmp_path, name):
+    write_sound(tmp_path / name, chirp(1.6, 16000), rate_hz=16000, codec={"flac": "flac", "wav": "pcm_s16le", "mka": "aac"}[name[6:]])
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) * 7 // 10])
+    streams, problems = LiveViews({"audio": MFCC}).open(tmp_path / name)
+    (segment,) = streams["audio"]
+    assert segment.times_s[segment.mask][-1] > 0.7 and [problem.kind for problem in problems] == ["truncated"]
+    assert "what precedes is used" in problems[0].detail
+
+
+def test_notes_of_the_decoders_are_told(tmp_path):
+    path = tmp_path / "film.mkv"
+    write_streams(path, images=numbered_images(75), sound=np.stack([chirp(3, 16000), -chirp(3, 16000)]), layout="stereo", lost_s=(1.0, 1.5))
+    streams, problems = LiveViews({"audio": MFCC, "video": FRAMES}).open(path)
+    assert all(list(segments) for segments in streams.values())
+    (problem,) = problems
+    assert problem.kind == "silent" and "no sound was sent for 0.5" in problem.detail and "opposite phase" in problem.detail
+    write_streams(path, images=numbered_images(75), sound=chirp(3, 16000), lost_s=(1.0, 1.5))
+    streams, problems = LiveViews({"audio": MFCC}).open(path)
+    assert list(streams["audio"]) and [problem.kind for problem in problems] == ["note"]

@@ -13,7 +13,7 @@ import soxr
 from shared_data import shared_data
 from written_media import chirp, numbered_images, write_sound, write_video
 
-from data_prep.decoding import containers, films, sound
+from data_prep.decoding import films, sound, time_line
 from data_prep.decoding.containers import MediaInfo, probe
 from data_prep.decoding.films import stream_frames
 from data_prep.decoding.media import Frame, MediaError, content_sha256
@@ -154,9 +154,9 @@ class TestFrames:
         expected = [frame for frame in stream_frames(tmp_path / name) if 31.5 - 1e-6 <= frame.time_s < 31.8 - 1e-6]
         converted = []
         monkeypatch.setattr(
-            containers,
-            "_timed",
-            lambda frames, *rest, timed=containers._timed: timed(map(lambda f: converted.append(1) or f, frames), *rest),
+            time_line,
+            "_stamped",
+            lambda frames, *rest, stamped=time_line._stamped: stamped(map(lambda f: converted.append(1) or f, frames), *rest),
         )
         got = list(stream_frames(tmp_path / name, start_s=31.5, end_s=31.8))
         assert 7 <= len(got) <= 8 and len(converted) < 150  # a reader from the beginning decodes 795
@@ -167,7 +167,7 @@ class TestFrames:
     def test_file_that_cannot_be_entered_in_the_middle_is_read_from_its_beginning(self, tmp_path, monkeypatch):
         write_video(tmp_path / "a.avi", numbered_images(400, 16, 32))
         expected = [brightness(frame) for frame in stream_frames(tmp_path / "a.avi")][300:305]
-        decoded, calls = containers._decoded, []
+        decoded, calls = time_line._decoded, []
 
         def fails_at_first(*arguments):
             calls.append(arguments)
@@ -175,7 +175,7 @@ class TestFrames:
                 raise MediaError("undecodable", "no key frame")
             yield from decoded(*arguments)
 
-        monkeypatch.setattr(containers, "_decoded", fails_at_first)
+        monkeypatch.setattr(time_line, "_decoded", fails_at_first)
         assert [brightness(frame) for frame in stream_frames(tmp_path / "a.avi", start_s=12.0, end_s=12.2)] == expected
         assert len(calls) == 2
 

@@ -1,0 +1,111 @@
+"""New media decoded in a worker process with limits of memory and time: a file that crashes or fills the decoder costs that file alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from avemo_jax.data.prepared import Damage
+from data_prep.live import LiveViews
+from data_prep.views.segments import ViewSegment
+from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, LoneWorker
+
+
+class IsolatedViews:
+    """`LiveViews`, made in a worker process; a context manager that ends the process.
+
+    The process starts with the first file, and again after a file that it did not survive. One segment is in memory at a time, on either
+    side.
+
+    Args:
+      live: the views.
+      time_limit_s: for one segment.
+      memory_limit_bytes: of the worker.
+    """
+
+    def __init__(self, live: LiveViews, *, time_limit_s: float = TIME_LIMIT_S, memory_limit_bytes: int = MEMORY_LIMIT_BYTES):
+        self.views, self.segment_s, self.step_s = live.views, live.segment_s, live.step_s
+        self._live = live
+        self._time_limit_s = time_limit_s
+        self._worker = LoneWorker(memory_limit_bytes)
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> IsolatedViews:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._worker.stop()
+
+    def open(self, path: Path, absent: dict[str, list[str]] | None = None) -> tuple[dict[str, Iterator[ViewSegment]], list[Damage]]:
+        """Return the streams of a file, decoded while they are read, and a list of its damage, which fills meanwhile.
+
+        A new file ends the reading of the one before. `absent` as in `LiveViews.open`.
+        """
+        problems: list[Damage] = []
+        number = next(self._numbers)
+        absent = {} if absent is None else absent
+        absent |= {stream: [] for stream in self.views}
+        requests = {stream: _Request(self._live, number, Path(path), stream) for stream in self.views}
+        return {stream: self._segments(request, problems, absent[stream]) for stream, request in requests.items()}, problems
+
+    def _segments(self, first: _Request, problems: list[Damage], absent: list[str]) -> Iterator[ViewSegment]:
+        for index in itertools.count():
+            request = dataclasses.replace(first, index=index)
+            answer = self._worker.call(_answer, request, time_limit_s=self._time_limit_s)
+            if isinstance(answer, Crash):
+                problems.append(Damage("undecodable", f"{request.path.name}: {answer.reason}"))
+                return
+            problems += answer.problems
+            if answer.segment is None:
+                return
+            absent.append(answer.absent)
+            yield answer.segment
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """The segment with that index of a stream of the file with that number."""
+
+    live: LiveViews
+    number: int
+    path: Path
+    stream: str
+    index: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+    segment: ViewSegment | None  # None after the last
+    problems: tuple[Damage, ...]
+    absent: str = ""  # what the segment lacks
+
+
+@dataclasses.dataclass
+class _Reading:
+    """The file that a worker reads."""
+
+    number: int
+    streams: dict[str, Iterator[tuple[int, ViewSegment]]]
+    problems: list[Damage]
+    absent: dict[str, list[str]]
+    num_reported: int = 0
+
+
+_reading: _Reading | None = None  # in the worker process
+
+
+def _answer(request: _Request) -> _Answer:
+    """Return the next segment; runs in the worker process."""
+    global _reading
+    if _reading is None or _reading.number != request.number:
+        absent: dict[str, list[str]] = {}
+        streams, problems = request.live.open(request.path, absent)
+        _reading = _Reading(request.number, {name: enumerate(segments) for name, segments in streams.items()}, problems, absent)
+    # A stream begins in the middle where another one has ended the process.
+    segment = next((one for index, one in _reading.streams[request.stream] if index == request.index), None)
+    problems = _reading.problems[_reading.num_reported :]
+    _reading.num_reported = len(_reading.problems)
+    return _Answer(segment, tuple(problems), _reading.absent[request.stream][request.index] if segment is not None else "")

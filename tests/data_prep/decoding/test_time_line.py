@@ -1,0 +1,245 @@
+"""One time line for sound and picture: late starts, gaps and cuts keep them in step, and what is missing is said."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from written_media import chirp, numbered_images, write_sound, write_streams
+
+from data_prep.decoding import time_line
+from data_prep.decoding.films import stream_frames
+from data_prep.decoding.media import Findings, MediaError
+from data_prep.decoding.sound import stream_audio
+
+RATE_HZ = 16000
+# name, codec of the sound, whether its samples come back as they were
+CONTAINERS = [
+    ("a.mkv", "pcm_s16le", True),
+    ("a.mov", "pcm_s16le", True),
+    ("a.mp4", "aac", False),
+    ("a.ts", "aac", False),
+    ("a.flv", "pcm_s16le", True),
+    ("a.webm", "libopus", False),
+    ("a.asf", "pcm_s16le", True),
+]
+
+
+def picture_codec(name: str) -> str:
+    return {"webm": "libvpx", "flv": "flv", "ts": "mpeg2video"}.get(name.split(".")[1], "mjpeg")
+
+
+def rate_of(name: str) -> int:
+    return 48000 if name.endswith("webm") else 44100 if name.endswith("flv") else RATE_HZ
+
+
+def decoded(path: Path, rate_hz: int = RATE_HZ, **arguments) -> tuple[np.ndarray, Findings]:
+    findings = Findings()
+    (samples,) = stream_audio(path, rate_hz=rate_hz, findings=findings, **arguments)
+    return samples, findings
+
+
+def level(samples: np.ndarray, start_s: float, end_s: float, rate_hz: int) -> float:
+    return float(np.abs(samples[round(start_s * rate_hz) : round(end_s * rate_hz)]).max(initial=0))
+
+
+def film(path: Path, **arguments) -> int:
+    rate_hz = rate_of(path.name)
+    write_streams(
+        path, images=numbered_images(75), sound=chirp(3, rate_hz), rate_hz=rate_hz, picture_codec=picture_codec(path.name), **arguments
+    )
+    return rate_hz
+
+
+class TestOffsets:
+    @pytest.mark.parametrize(("name", "codec", "is_exact"), CONTAINERS)
+    def test_late_sound_stays_late(self, tmp_path, name, codec, is_exact):
+        rate_hz = film(tmp_path / name, sound_codec=codec, sound_start_s=0.8)
+        samples, _ = decoded(tmp_path / name, rate_hz)
+        assert level(samples, 0, 0.7, rate_hz) < 0.01 < 0.3 < level(samples, 0.84, 0.9, rate_hz)
+        assert len(samples) / rate_hz == pytest.approx(3.8, abs=0.05)
+        if is_exact:
+            onset = int(np.argmax(np.abs(samples) > 0.002))
+            assert onset / rate_hz == pytest.approx(0.8, abs=0.002)
+            expected = np.round(chirp(3, rate_hz) * 32767).astype(np.float32) / 32768
+            shift = onset - int(np.argmax(np.abs(expected) > 0.002))
+            np.testing.assert_array_equal(samples[shift : shift + len(expected)], expected)
+
+    @pytest.mark.parametrize(("name", "codec", "is_exact"), CONTAINERS)
+    def test_a_late_picture_stays_late(self, tmp_path, name, codec, is_exact):
+        rate_hz = film(tmp_path / name, sound_codec=codec, picture_start_s=0.8)
+        times_s = [frame.time_s for frame in stream_frames(tmp_path / name)]
+        assert len(times_s) == 75 and times_s[0] == pytest.approx(0.8, abs=0.07)  # the codec's priming comes first in TS
+        samples, _ = decoded(tmp_path / name, rate_hz)
+        assert level(samples, 0.05, 0.3, rate_hz) > 0.3
+
+    @pytest.mark.parametrize("name", ["a.mkv", "a.mov"])
+    def test_a_span_is_counted_on_the_time_line(self, tmp_path, name):
+        film(tmp_path / name, sound_start_s=0.8)
+        samples, _ = decoded(tmp_path / name)
+        span, _ = decoded(tmp_path / name, start_s=0.5, end_s=1.5)
+        np.testing.assert_array_equal(span, samples[8000:24000])
+        pieces = list(stream_audio(tmp_path / name, rate_hz=RATE_HZ, segment_s=0.5))
+        np.testing.assert_array_equal(np.concatenate(pieces), samples)
+
+
+class TestGaps:
+    @pytest.mark.parametrize(("name", "codec", "is_exact"), [one for one in CONTAINERS if one[0] != "a.mov"])  # MOV's PCM has no gaps
+    @pytest.mark.parametrize("lost_s", [(1.0, 1.6), (1.0, 1.06)])
+    def test_lost_sound_is_silence_and_said(self, tmp_path, name, codec, is_exact, lost_s):
+        rate_hz = film(tmp_path / f"whole_{name}", sound_codec=codec)
+        film(tmp_path / name, sound_codec=codec, lost_s=lost_s)
+        whole, _ = decoded(tmp_path / f"whole_{name}", rate_hz)
+        samples, findings = decoded(tmp_path / name, rate_hz)
+        assert len(samples) == pytest.approx(len(whole), abs=0.002 * rate_hz)
+        assert any("no sound was sent for" in note for note in findings.notes)
+        start, end = round(2.0 * rate_hz), round(2.5 * rate_hz)
+        shifts = range(-32, 33)
+        nearest = min(float(np.abs(samples[start + shift : end + shift] - whole[start:end]).max()) for shift in shifts)
+        assert nearest < (1e-6 if is_exact else 0.02)
+        assert level(samples, (lost_s[0] + lost_s[1]) / 2, (lost_s[0] + lost_s[1]) / 2 + 0.002, rate_hz) < 0.5
+
+    @pytest.mark.parametrize("name", ["a.mkv", "a.mov", "a.flv"])
+    def test_lost_pictures_are_said(self, tmp_path, name):
+        film(tmp_path / name, lost="picture", lost_s=(1.0, 1.04) if name != "a.flv" else (2.4, 3.0))
+        findings = Findings()
+        assert len(list(stream_frames(tmp_path / name, findings=findings))) < 75
+        assert findings.notes
+
+    def test_a_whole_film_gives_no_note(self, tmp_path):
+        for name, codec, _ in CONTAINERS:
+            rate_hz = film(tmp_path / name, sound_codec=codec)
+            findings = Findings()
+            assert len(list(stream_frames(tmp_path / name, findings=findings))) == 75
+            assert decoded(tmp_path / name, rate_hz)[1].notes == findings.notes == [], name
+
+    def test_a_time_stamp_of_ten_hours_fills_nothing(self, tmp_path):
+        film(tmp_path / "a.mkv", sound_start_s=36000.0)
+        with pytest.raises(MediaError, match=r"undecodable: a\.mkv: no sound for 36000 s"):
+            decoded(tmp_path / "a.mkv")
+        film(tmp_path / "b.mkv", picture_start_s=36000.0)
+        with pytest.raises(MediaError, match=r"undecodable: b\.mkv: no picture for 36000 s"):
+            list(stream_frames(tmp_path / "b.mkv"))
+
+
+class TestPromises:
+    @pytest.mark.parametrize("name", ["a.flv", "a.mkv", "a.mov"])
+    def test_streams_of_unequal_length_are_whole(self, tmp_path, name):
+        rate_hz = rate_of(name)
+        codecs = {"picture_codec": picture_codec(name), "rate_hz": rate_hz}
+        write_streams(tmp_path / name, images=numbered_images(75), sound=chirp(1.5, rate_hz), **codecs)
+        samples, findings = decoded(tmp_path / name, rate_hz)
+        assert len(samples) / rate_hz == pytest.approx(1.5, abs=0.01) and "the sound ends at 1.5" in findings.notes[0]
+        write_streams(tmp_path / name, images=numbered_images(40), sound=chirp(3, rate_hz), **codecs)
+        findings = Findings()
+        assert len(list(stream_frames(tmp_path / name, findings=findings))) == 40 and "the picture ends at 1.6" in findings.notes[0]
+
+    def test_an_edit_list_that_begins_later_hides_what_precedes(self, tmp_path):
+        write_streams(
+            tmp_path / "a.mp4", images=numbered_images(75), sound=chirp(3, RATE_HZ), sound_codec="aac", picture_codec="mpeg4",
+            picture_start_s=-1.0, sound_start_s=-1.0,
+        )  # fmt: skip
+        frames = list(stream_frames(tmp_path / "a.mp4"))
+        assert len(frames) == 50 and abs(frames[0].image[:, :40].mean() - 65) < 4
+        samples, findings = decoded(tmp_path / "a.mp4")
+        assert len(samples) / RATE_HZ == pytest.approx(2.0, abs=0.03) and findings.notes == []
+
+    @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF, 32002, 32044])
+    def test_size_fields_of_pipes_and_killed_recorders(self, tmp_path, size):
+        soundfile.write(tmp_path / "a.wav", chirp(1, RATE_HZ), RATE_HZ)
+        raw = bytearray((tmp_path / "a.wav").read_bytes())
+        raw[40:44] = struct.pack("<I", size)
+        (tmp_path / "a.wav").write_bytes(raw)
+        samples, findings = decoded(tmp_path / "a.wav")
+        assert len(samples) == RATE_HZ and len(findings.notes) == (32000 < size < 40000)
+
+    def test_a_wav_that_counts_fewer_samples_than_follow_says_so(self, tmp_path):
+        soundfile.write(tmp_path / "a.wav", chirp(1, RATE_HZ), RATE_HZ)
+        raw = bytearray((tmp_path / "a.wav").read_bytes())
+        raw[40:44] = struct.pack("<I", 16000)
+        (tmp_path / "a.wav").write_bytes(raw)
+        samples, findings = decoded(tmp_path / "a.wav")
+        assert len(samples) == 8000 and findings.notes == ["16000 bytes follow the sound that the header declares; they are not read"]
+        raw[40:44] = struct.pack("<I", 32000)
+        (tmp_path / "a.wav").write_bytes(bytes(raw) + b"LIST" + struct.pack("<I", 4) + b"INFO")
+        assert decoded(tmp_path / "a.wav")[1].notes == []
+
+    @pytest.mark.parametrize("part", [0.99, 0.95])
+    def test_a_little_less_than_promised_is_a_note(self, tmp_path, part):
+        soundfile.write(tmp_path / "a.wav", chirp(2, RATE_HZ), RATE_HZ)
+        raw = (tmp_path / "a.wav").read_bytes()
+        (tmp_path / "a.wav").write_bytes(raw[: int(part * len(raw))])
+        samples, findings = decoded(tmp_path / "a.wav")
+        assert len(samples) == pytest.approx(2 * part * RATE_HZ, rel=0.01) and "are not in the file" in findings.notes[0]
+
+    def test_fewer_frames_than_an_avi_counts(self, tmp_path):
+        write_streams(tmp_path / "a.avi", images=numbered_images(75))
+        raw = bytearray((tmp_path / "a.avi").read_bytes())
+        for number, kind in ((78, None), (100, "truncated")):
+            place = raw.index(b"strh") + 8 + 32
+            raw[place : place + 4] = struct.pack("<I", number)
+            (tmp_path / "b.avi").write_bytes(raw)
+            findings = Findings(keeps=True)
+            assert len(list(stream_frames(tmp_path / "b.avi", findings=findings))) == 75
+            assert (findings.damage.kind if findings.damage else None) == kind
+            assert kind or findings.notes
+
+
+class TestWhatPrecedesDamage:
+    @pytest.mark.parametrize("name", ["a.flac", "a.wav", "a.mp3", "a.mka", "a.ogg"])
+    def test_is_kept_on_demand(self, tmp_path, name):
+        if name in ("a.flac", "a.wav"):
+            soundfile.write(tmp_path / name, chirp(4, 44100), 44100)
+        else:
+            write_sound(tmp_path / name, chirp(4, 44100), rate_hz=44100, codec={"mp3": "mp3", "mka": "aac", "ogg": "flac"}[name[2:]])
+        raw = (tmp_path / name).read_bytes()
+        whole, _ = decoded(tmp_path / name)
+        (tmp_path / name).write_bytes(raw[: len(raw) * 6 // 10])
+        with pytest.raises(MediaError, match="truncated"):
+            decoded(tmp_path / name)
+        findings = Findings(keeps=True)
+        (samples,) = stream_audio(tmp_path / name, rate_hz=RATE_HZ, findings=findings)
+        assert findings.damage is not None and findings.damage.kind == "truncated"
+        assert 1.2 < len(samples) / RATE_HZ < 3.5
+        np.testing.assert_allclose(samples[:16000], whole[:16000], atol=1e-6)
+
+    def test_nothing_before_damage_is_an_error(self, tmp_path):
+        (tmp_path / "a.wav").write_bytes(b"RIFF")
+        with pytest.raises(MediaError):
+            list(stream_audio(tmp_path / "a.wav", rate_hz=RATE_HZ, findings=Findings(keeps=True)))
+
+
+class TestAnythingThatIsRaised:
+    @pytest.mark.parametrize("error", [AttributeError("no codec"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), KeyError("x")])
+    @pytest.mark.parametrize("where", ["chosen_stream", "_read_header", "_count"])
+    def test_is_damage_of_the_file(self, tmp_path, monkeypatch, error, where):
+        film(tmp_path / "a.mkv")
+
+        def fail(*_):
+            raise error
+
+        monkeypatch.setattr(time_line, where, fail)
+        for stream in (stream_audio(tmp_path / "a.mkv", rate_hz=8000), stream_frames(tmp_path / "a.mkv")):
+            with pytest.raises(MediaError, match=r"undecodable: a\.mkv|truncated: a\.mkv"):
+                list(stream)
+
+    def test_a_codec_that_ffmpeg_does_not_know(self, tmp_path):
+        film(tmp_path / "a.mkv")
+        raw = (tmp_path / "a.mkv").read_bytes()
+        (tmp_path / "a.mkv").write_bytes(raw.replace(b"A_PCM/INT/LIT", b"A_XXX/YYY/ZZZ").replace(b"V_MJPEG", b"V_XXXXX"))
+        for stream in (stream_audio(tmp_path / "a.mkv", rate_hz=8000), stream_frames(tmp_path / "a.mkv")):
+            with pytest.raises(MediaError, match=r"undecodable: a\.mkv: its (sound|picture) has a codec that FFmpeg cannot decode"):
+                list(stream)
+
+    def test_a_picture_that_grows_on_the_way(self, tmp_path, monkeypatch):
+        for size_px in (32, 320):
+            write_streams(tmp_path / f"{size_px}.mjpeg", images=numbered_images(3, size_px, size_px), container_format="mjpeg")
+        (tmp_path / "a.mjpeg").write_bytes(b"".join((tmp_path / f"{size_px}.mjpeg").read_bytes() for size_px in (32, 320)))
+        assert len(list(stream_frames(tmp_path / "a.mjpeg"))) == 6
+        monkeypatch.setattr(time_line, "LARGEST_PIXELS", 64 * 64)
+        findings = Findings(keeps=True)
+        assert len(list(stream_frames(tmp_path / "a.mjpeg", findings=findings))) == 3
+        assert findings.damage is not None and findings.damage.kind == "undecodable"
