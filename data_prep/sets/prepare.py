@@ -29,7 +29,7 @@ from data_prep.views.table import Table
 from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, WorkerPool, run_tasks
 
 # Part of every key: raised when the code around the views changes their input (decoding) or how examples are written.
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 _log = logging.getLogger(__name__)
 
