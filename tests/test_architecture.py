@@ -24,6 +24,7 @@ GROUND = (
     "avemo_jax.labels",
     "avemo_jax.data.prepared",
     "avemo_jax.degradation",
+    "avemo_jax.placeholders",
     "avemo_jax.pretrained.assets",
     "avemo_jax.text",
 )
@@ -61,7 +62,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.data": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
     "avemo_jax.models": ("avemo_jax.config",),
     "avemo_jax.models.encoders": ("avemo_jax.models", "avemo_jax.pretrained"),
-    "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.text"),
+    "avemo_jax.placeholders": (),
+    "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.placeholders", "avemo_jax.text"),
     "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # data_prep reads the face detectors of this module
     "avemo_jax.runs": (
         "avemo_jax.config",

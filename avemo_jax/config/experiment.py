@@ -59,12 +59,14 @@ class EncoderSettings:
       resize_px: height and width in px that the encoder resizes pictures to; 0 keeps the size of the view.
       weights: "published" reads the published file in `weights_dir`; "random" draws weights with a fixed seed; a path reads a file of the
         published format.
+      leave_out: layers of the file at `weights` that are not taken, such as ("dense",): the head of a fine-tuned network of your own.
     """
 
     end_point: str = ""
     layers: str = ""
     resize_px: int = 0
     weights: str = "published"
+    leave_out: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
