@@ -196,7 +196,8 @@ def _is_made(root: Path | str | None) -> bool:
 
 
 def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> Finding:
-    from data_prep.corpora import corpus, load_clips
+    from data_prep.corpora import corpus, load_clips, num_clips_of_owner
+    from data_prep.corpora.layout import MediaNotFetched
 
     module = corpus(name)
     options = {option: options[option] for option in module.OPTIONS if option in options}
@@ -208,10 +209,11 @@ def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> Finding:
             return Finding(name, str(error), "see above")
     speakers = {clip.speaker for clip in clips} - {""}
     audio, video = (sum(getattr(clip, medium) is not None for clip in clips) for medium in ("audio", "video"))
-    whole = module.NUM_CLIPS
+    whole = num_clips_of_owner(name, options)
     number = str(len(clips)) if whole in (None, len(clips)) else f"{len(clips)} of {whole}"
     detail = f"{number} clips of {len(speakers) or 'unknown'} speakers in {root}, {audio} with sound, {video} with picture"
-    return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]))
+    fix = "fetch what is named above" if any(issubclass(doubt.category, MediaNotFetched) for doubt in doubts) else ""
+    return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]), fix)
 
 
 def _prepared_sets(prepared_dir: Path) -> Iterator[Finding]:

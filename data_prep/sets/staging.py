@@ -17,6 +17,7 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.degradation import Degradation
+from avemo_jax.placeholders import placeholder
 from data_prep.decoding.degrading import degraded
 from data_prep.decoding.films import stream_frames
 from data_prep.decoding.media import Frame, MediaError
@@ -157,11 +158,19 @@ def stage_media(task: StageTask) -> StagedClip:
     try:
         return stage(task.path, clip_id, view_segments(task, monitor), monitor.damage)
     except MediaError as error:
-        return stage_lost(task.path, clip_id, Damage(error.kind, error.detail))
+        return stage_lost(task.path, clip_id, _in_place_of_media(task) or Damage(error.kind, error.detail))
     except MemoryError:
         return stage_lost(
             task.path, clip_id, Damage("undecodable", "decoding it and making its view takes more memory than a worker may have")
         )
+
+
+def _in_place_of_media(task: StageTask) -> Damage | None:
+    """The damage of a clip with a pointer or a web page in place of a medium, which explains more than what a decoder says of it."""
+    for name in dict.fromkeys(task.clip.audio if medium == "audio" else task.clip.video for medium in media_of(task.view)):
+        if name is not None and (what := placeholder(task.root / name)):
+            return Damage("missing", f"{Path(name).name} is {what}")
+    return None
 
 
 def media_of(view: Any) -> tuple[str, ...]:
