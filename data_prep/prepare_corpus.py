@@ -10,7 +10,7 @@ from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
 from avemo_jax.degradation import Degradation
 from avemo_jax.labels import label_set as find_label_set
-from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
+from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips, num_clips_of_owner
 from data_prep.duplicates.near_duplicates import compare_media
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.prepare import prepare_view
@@ -102,6 +102,7 @@ def prepare_corpus(
             functionals=prepared(("functionals", baseline_params)) if has_sound and baseline_params is not None else None,
             beside={stream: prepared(choice) for stream, choice in beside.items()},
             table_columns=columns,
+            num_clips_of_owner=num_clips_of_owner(name, options or {}),
         )
 
 

@@ -263,6 +263,8 @@ class RunFacts:
     num_params: Count
     leaks: Annotated[tuple[Finding, ...], Json("flagged leaks")]
     seconds: Positive
+    num_clips_read: Annotated[Count | None, Json("clips of the corpus on disk, of all labels", absent="where_empty")] = None
+    num_clips_of_owner: Annotated[Count | None, Json("clips of the complete corpus by its owner", absent="where_empty")] = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
