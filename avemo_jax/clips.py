@@ -112,7 +112,7 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
 
 def write_clips(path: Path, clips: Iterable[Clip]) -> None:
     """Write clips as CSV, one row a clip; None becomes an empty field."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         writer = csv.writer(stream)
         writer.writerow(_FIELDS)
         for clip in clips:
@@ -123,7 +123,7 @@ def write_clips(path: Path, clips: Iterable[Clip]) -> None:
 def read_clips(path: Path) -> tuple[Clip, ...]:
     """Return the clips in a file of `write_clips`."""
     clips = []
-    with path.open(newline="", encoding="utf-8") as stream:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         for row in csv.DictReader(stream):
             values: dict[str, object] = dict(row)
             for name in ("audio", "video"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut
 from data_prep.views.table import Table
 from data_prep.workers.pool import WorkerPool
+
+_log = logging.getLogger(__name__)
 
 ViewChoice = tuple[str, Mapping[str, Any]]  # name and parameters, as `make_view` takes them
 
@@ -72,11 +76,11 @@ def prepare_corpus(
         raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root={form}; {module.ADDRESS}")
     clips = load_clips(name, root, **{option: value for option, value in (options or {}).items() if option in module.OPTIONS})
 
-    columns = {
-        stream: check_columns(view, clips, module.clip_id, find_label_set(label_set))
-        for stream, view in made.items()
-        if isinstance(view, Table)
-    }
+    labels = find_label_set(label_set)
+    if excluded := Counter(clip.label for clip in clips if labels.class_index(clip.label) is None):
+        words = ", ".join(f"{word} {count}" for word, count in excluded.most_common())
+        _log.info("label set %s leaves out %d of %d clips, with the labels %s", label_set, excluded.total(), len(clips), words)
+    columns = {stream: check_columns(view, clips, module.clip_id, labels) for stream, view in made.items() if isinstance(view, Table)}
 
     def prepared(choice: ViewChoice) -> PreparedSet:
         view, params = choice

@@ -23,6 +23,7 @@ from typing import Any
 
 from avemo_jax.clips import Clip, check_unique
 from data_prep.corpora import (
+    affectnet,
     cfe,
     ck48,
     ck_plus,
@@ -30,12 +31,17 @@ from data_prep.corpora import (
     emodb,
     enterface,
     fer2013,
+    folder,
     iemocap,
     jaffe,
+    meld,
+    msp_improv,
+    raf_db,
     ravdess,
     rml,
     savee,
     synthetic,
+    table_of_clips,
     tess,
 )
 from data_prep.corpora.joined import SEPARATOR, JoinedCorpus
@@ -45,6 +51,7 @@ from data_prep.corpora.unfetched import check_fetched
 __all__ = ["CORPORA", "CorpusNotFound", "JoinedCorpus", "corpus", "load_clips", "num_clips_of_owner"]
 
 CORPORA: dict[str, ModuleType] = {
+    "affectnet": affectnet,
     "cfe": cfe,
     "ck48": ck48,
     "ck_plus": ck_plus,
@@ -52,12 +59,17 @@ CORPORA: dict[str, ModuleType] = {
     "emodb": emodb,
     "enterface": enterface,
     "fer2013": fer2013,
+    "folder": folder,
     "iemocap": iemocap,
     "jaffe": jaffe,
+    "meld": meld,
+    "msp_improv": msp_improv,
+    "raf_db": raf_db,
     "ravdess": ravdess,
     "rml": rml,
     "savee": savee,
     "synthetic": synthetic,
+    "table_of_clips": table_of_clips,
     "tess": tess,
 }
 

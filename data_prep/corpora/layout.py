@@ -124,13 +124,14 @@ def near_misses(root: Path, clip_id: Callable[[str], str | None], *, num_found: 
       num_found: clips that were read; 0 also names media that fit by their names and lie in other folders than expected.
     """
     tree = walk(root)
+    fits_all = clip_id("no name of a corpus") is not None  # of a person's own files
     fits: Counter[str] = Counter()
     other_case = 0
     for path in map(composed, tree.files):
         names = (path.name.partition(".")[0], path.stem) if path.suffix else (path.name,)
-        if any(clip_id(name) is not None for name in names) and not (num_found and kind_of(path)):
+        if not fits_all and any(clip_id(name) is not None for name in names) and not (num_found and kind_of(path)):
             fits[path.suffix.lower() or "no ending"] += 1
-        elif kind_of(path) and (clip_id(path.stem.upper()) or clip_id(path.stem.lower())):
+        elif not fits_all and kind_of(path) and (clip_id(path.stem.upper()) or clip_id(path.stem.lower())):
             other_case += 1
     for suffix, count in fits.most_common(3):
         kind = _KINDS.get(suffix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -27,6 +28,7 @@ from data_prep.views.segments import ViewSegment
 
 _ARRAYS = ("values", "mask", "times_s")
 _REPORT = "report.json"
+_LONGEST_NAME = 200  # file systems have 255 bytes, and a temporary name is longer
 _SILENT_BELOW = 1e-3  # -60 dB of full scale: under the room noise of any recording of speech
 
 
@@ -58,8 +60,11 @@ class StagedClip:
 
 
 def staged_path(directory: Path, clip_id: str) -> Path:
-    """Return the file that a clip is staged in: its id, with characters that a file name cannot have as %XX."""
-    return directory / f"{quote(clip_id, safe=' ')}.zip"
+    """Return the file that a clip is staged in: its id, with characters that a file name cannot have as %XX, cut where it is too long."""
+    name = quote(clip_id, safe=" ")
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:100]}-{hashlib.sha256(clip_id.encode()).hexdigest()}"
+    return directory / f"{name}.zip"
 
 
 def stage(path: Path, clip_id: str, segments: Iterable[ViewSegment], damage: Callable[[], Damage | None] = lambda: None) -> StagedClip:
