@@ -9,7 +9,8 @@ from pathlib import Path
 
 from avemo_jax.clips import Clip
 from avemo_jax.placeholders import placeholder
-from data_prep.corpora.layout import CorpusNotFound, MediaNotFetched, shorten
+from avemo_jax.text import shorten_list
+from data_prep.corpora.layout import CorpusNotFound, MediaNotFetched
 
 
 def check_fetched(corpus: str, root: Path, clips: Sequence[Clip]) -> None:
@@ -24,7 +25,7 @@ def check_fetched(corpus: str, root: Path, clips: Sequence[Clip]) -> None:
         if what := placeholder(root / name):
             kinds[what].append(name)
     for what, names in kinds.items():
-        text = f"{root}: {len(names):,} of {len(media):,} media files of {corpus} are each {what}: {shorten(names, what='files', show=3)}"
+        text = f"{root}: {len(names):,} of {len(media):,} media files of {corpus} are each {what}: {shorten_list(names, 3)}"
         if len(names) == len(media):
             raise CorpusNotFound(text)
         warnings.warn(text, MediaNotFetched, stacklevel=3)
