@@ -8,6 +8,7 @@ python run.py --config=configs/ravdess.py:gru_attention --config.search.space="(
 python run.py --mode=compare --runs=runs/one,runs/another [--predictions="theirs=file.csv;kind=logits;columns=c0,c1;classes=happy,sad"]
 """
 
+import io
 import json
 import logging as python_logging
 import os
@@ -84,6 +85,8 @@ def main(argv: list[str]) -> Any:
     if len(argv) > 1:
         sys.exit(f"error: expected only flags, got {argv[1:]}; for example --config=configs/demo.py:audio")
     quiet_libraries()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that is no UTF-8, or a terminal of ASCII, must not cost finished work
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return MODES[MODE.value](experiment_of_flags())
     except (Preempted, KeyboardInterrupt) as stop:
