@@ -19,7 +19,8 @@ _LEFTOVER_S = 24 * 3600.0
 
 def atomic_file(path: Path) -> AbstractContextManager[IO[str]]:
     """Open a temporary text file in the folder of `path`; it replaces `path` when the block ends without an error."""
-    return _replace_when_complete(path, mode="w", newline="", encoding="utf-8")
+    # a file name that is no UTF-8 (a Latin-1 name out of an archive) is written with its bytes escaped, and costs no results
+    return _replace_when_complete(path, mode="w", newline="", encoding="utf-8", errors="backslashreplace")
 
 
 def atomic_binary_file(path: Path) -> AbstractContextManager[IO[bytes]]:

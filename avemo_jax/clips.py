@@ -114,7 +114,7 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
 
 def write_clips(path: Path, clips: Iterable[Clip]) -> None:
     """Write clips as CSV, one row a clip; None becomes an empty field."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         write_rows(stream, [_FIELDS, *map(_row, clips)])
 
 
@@ -126,7 +126,7 @@ def _row(clip: Clip) -> list[object]:
 def read_clips(path: Path) -> tuple[Clip, ...]:
     """Return the clips in a file of `write_clips`."""
     clips = []
-    with path.open(newline="", encoding="utf-8") as stream:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         for cells in csv.DictReader(stream):
             row = {name: read_cell(text) for name, text in cells.items()}
             values: dict[str, object] = dict(row)

@@ -13,11 +13,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 RULE = "names are equal after trimming, NFKC, case folding, leading zeros and .0 of numbers; clips also with / for \\ and without suffix"
-MEDIA_SUFFIXES = (
+# Suffixes of media that FFmpeg or Pillow decode.
+SOUND_SUFFIXES = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".amr", ".sph"),
-    *(".mp4", ".avi", ".mkv", ".mov", ".flv", ".mpg", ".mpeg", ".webm", ".wmv", ".m4v", ".3gp", ".ts"),
-    *(".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".npy", ".npz", ".pt", ".txt", ".csv", ".json"),
+    *(".au", ".caf", ".w64", ".wv", ".mka", ".ac3"),
 )
+FILM_SUFFIXES = (
+    *(".mp4", ".avi", ".mkv", ".mov", ".flv", ".mpg", ".mpeg", ".webm", ".wmv", ".m4v", ".3gp", ".ts"),
+    *(".asf", ".mts", ".m2ts", ".ogv", ".vob"),
+)
+PICTURE_SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+MEDIA_SUFFIXES = (*SOUND_SUFFIXES, *FILM_SUFFIXES, *PICTURE_SUFFIXES, ".npy", ".npz", ".pt", ".txt", ".csv", ".json")
 # Words for "speaker" before a number, which do not distinguish speakers.
 _SPEAKER_WORDS = frozenset(
     (

@@ -46,16 +46,20 @@ class LabelSet:
       name: of the label set in configs and results.
       classes: class names, in VOCABULARY; the index of a class is its label.
       merges: emotion -> class, for names in VOCABULARY that are no class. Clips with an emotion in neither are excluded.
+      is_declared: whether it was declared on the command line, where other words than those of VOCABULARY are classes too.
     """
 
     name: str
     classes: tuple[str, ...]
     merges: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    is_declared: bool = False
 
     def __post_init__(self):
         unknown = sorted(set(self.merges.values()) - set(self.classes))
         if unknown:
             raise ValueError(f"label set {self.name}: merges map to {unknown}, which are not in its classes {self.classes}")
+        if self.is_declared:
+            return
         unnamed = sorted(set((*self.classes, *self.merges)) - set(VOCABULARY))
         if unnamed:
             raise ValueError(f"label set {self.name}: {unnamed} are not in the vocabulary {VOCABULARY}; add them there, or add synonyms")
@@ -91,16 +95,36 @@ LABEL_SETS: dict[str, LabelSet] = {
 
 
 def label_set(name: str) -> LabelSet:
-    """Return the label set of that name.
+    """Return the label set of that name, or the one that a text declares: "happy=joy|excited,sad,tired" has three classes.
+
+    Classes and words of a declared set have the name of their emotion in VOCABULARY where there is one: "anger" is the class "angry".
 
     Raises:
-      ValueError: the name is unknown; the message lists the known ones.
+      ValueError: the name is unknown, with the known ones; or a text that declares no two classes, or one word twice.
     """
-    if name not in LABEL_SETS:
-        raise ValueError(
-            f"unknown label set {name!r}{nearest(name, LABEL_SETS)} (--config.corpus.label_set=); known: {', '.join(sorted(LABEL_SETS))}"
-        )
-    return LABEL_SETS[name]
+    if name in LABEL_SETS:
+        return LABEL_SETS[name]
+    if "," in name:
+        return _declared(name)
+    raise ValueError(
+        f"unknown label set {name!r}{nearest(name, LABEL_SETS)} (--config.corpus.label_set=); known: {', '.join(sorted(LABEL_SETS))}; or "
+        'declare one: --config.corpus.label_set="happy=joy|excited,sad,tired"'
+    )
+
+
+def _declared(text: str) -> LabelSet:
+    classes: list[str] = []
+    merges: dict[str, str] = {}
+    for part in text.split(","):
+        name, _, others = (piece.strip().lower() for piece in part.partition("="))
+        if not name:
+            raise ValueError(f"label set {text!r}: expected classes separated by commas, such as happy=joy|excited,sad,tired")
+        words = [canonical(word.strip()) for word in others.split("|") if word.strip()]
+        if taken := [word for word in (canonical(name), *words) if word in (*classes, *merges)]:
+            raise ValueError(f"label set {text!r} names {taken[0]} twice")
+        classes.append(canonical(name))
+        merges |= {word: classes[-1] for word in words if word != classes[-1]}
+    return LabelSet(text, tuple(classes), merges, is_declared=True)
 
 
 def labelled(clips: Iterable[Clip], labels: LabelSet) -> tuple[tuple[Clip, ...], tuple[int, ...]]:

@@ -240,7 +240,8 @@ def _is_made(root: Path | str | None) -> bool:
 
 
 def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> Finding:
-    from data_prep.corpora import corpus, load_clips
+    from data_prep.corpora import corpus, load_clips, num_clips_of_owner
+    from data_prep.corpora.layout import MediaNotFetched
 
     module = corpus(name)
     options = {option: options[option] for option in module.OPTIONS if option in options}
@@ -252,14 +253,15 @@ def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> Finding:
             return Finding(name, str(error), "see above")
     speakers = {clip.speaker for clip in clips} - {""}
     audio, video = (sum(getattr(clip, medium) is not None for clip in clips) for medium in ("audio", "video"))
-    whole, all_speakers = module.NUM_CLIPS, getattr(module, "NUM_SPEAKERS", None)
+    whole, all_speakers = num_clips_of_owner(name, options), getattr(module, "NUM_SPEAKERS", None)
     number = str(len(clips)) if whole in (None, len(clips)) else f"{len(clips)} of {whole}"
     own_speakers = str(len(speakers) or "unknown")
     if speakers and all_speakers not in (None, len(speakers)):
         own_speakers += f" of {all_speakers}"
     detail = f"{number} clips of {own_speakers} speakers in {root}, {audio} with sound, {video} with picture"
     is_doubtful = " of " in f"{number} {own_speakers}" or bool(doubts)
-    return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]), is_doubtful=is_doubtful)
+    fix = "fetch what is named above" if any(issubclass(doubt.category, MediaNotFetched) for doubt in doubts) else ""
+    return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]), fix, is_doubtful=is_doubtful)
 
 
 def _media(corpus: str, root: Path | str, options: Mapping[str, Any], views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:

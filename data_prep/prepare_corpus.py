@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
 from avemo_jax.degradation import Degradation
 from avemo_jax.labels import label_set as find_label_set
-from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips
+from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips, num_clips_of_owner
 from data_prep.duplicates.near_duplicates import compare_media
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.prepare import prepare_view
@@ -20,6 +22,8 @@ from data_prep.views import make_view
 from data_prep.views.segments import check_same_cut
 from data_prep.views.table import Table
 from data_prep.workers.pool import WorkerPool
+
+_log = logging.getLogger(__name__)
 
 ViewChoice = tuple[str, Mapping[str, Any]]  # name and parameters, as `make_view` takes them
 
@@ -96,6 +100,7 @@ def prepare_corpus(
             functionals=prepared(("functionals", baseline_params)) if has_sound and baseline_params is not None else None,
             beside={stream: prepared(choice) for stream, choice in beside.items()},
             table_columns=columns,
+            num_clips_of_owner=num_clips_of_owner(name, options or {}),
         )
 
 
@@ -131,11 +136,11 @@ def read_corpus(
     for stream, view in made.items():
         check_media(stream, view, clips)
     check(clips)
-    columns = {
-        stream: check_columns(view, clips, module.clip_id, find_label_set(label_set))
-        for stream, view in made.items()
-        if isinstance(view, Table)
-    }
+    labels = find_label_set(label_set)
+    if excluded := Counter(clip.label for clip in clips if labels.class_index(clip.label) is None):
+        words = ", ".join(f"{word} {count}" for word, count in excluded.most_common())
+        _log.info("label set %s leaves out %d of %d clips, with the labels %s", label_set, excluded.total(), len(clips), words)
+    columns = {stream: check_columns(view, clips, module.clip_id, labels) for stream, view in made.items() if isinstance(view, Table)}
     return clips, columns
 
 

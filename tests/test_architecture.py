@@ -29,6 +29,7 @@ GROUND = (
     "avemo_jax.locks",
     "avemo_jax.data.prepared",
     "avemo_jax.degradation",
+    "avemo_jax.placeholders",
     "avemo_jax.pretrained.assets",
     "avemo_jax.text",
 )
@@ -74,7 +75,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.data": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
     "avemo_jax.models": ("avemo_jax.config", "avemo_jax.text"),
     "avemo_jax.models.encoders": ("avemo_jax.models", "avemo_jax.pretrained"),
-    "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.text"),
+    "avemo_jax.placeholders": (),
+    "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.placeholders", "avemo_jax.text"),
     "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # data_prep reads the face detectors of this module
     "avemo_jax.runs": (
         "avemo_jax.config",
@@ -176,7 +178,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "statsmodels": ("avemo_jax.evaluation.paired",),
     "optuna": ("avemo_jax.search",),
     "sqlalchemy": ("avemo_jax.search",),
-    "pandas": ("avemo_jax.reporting.tables",),
+    "pandas": ("avemo_jax.reporting.tables", "data_prep.corpora.clip_table"),
 }
 # Slow to import or absent on GPU hosts: imported inside the function that needs them, never at module level. The builders derive from
 # TFDS classes and need it at module level; therefore the builders themselves are imported late.

@@ -1,7 +1,8 @@
-"""Files written at the same time by several processes: complete files or none, and no leftovers."""
+"""Files written at the same time by several processes: complete files or none, no leftovers, and names in any encoding."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -41,3 +42,12 @@ def test_only_old_leftovers_of_killed_processes_are_removed(tmp_path):
     remove_leftovers(tmp_path)
     remove_leftovers(tmp_path / "absent")
     assert sorted(tmp_path.iterdir()) == sorted([new, other])
+
+
+def test_names_that_are_no_utf8_are_written_with_their_bytes_escaped(tmp_path):
+    name = os.fsdecode(b"gr\xfc\xdfe.mp4")
+    write_json(tmp_path / "a.json", {"file": name, "other": "grüße"})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"file": name, "other": "grüße"}
+    with atomic_file(tmp_path / "a.csv") as stream:
+        stream.write(f"{name},grüße\n")
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "gr\\udcfc\\udcdfe.mp4,grüße\n"

@@ -99,7 +99,7 @@ def test_header_states_what_the_experiment_reproduces(path):
 def test_encoders_are_those_of_the_networks():
     assert set(base.get_config().encoders) == set(ENCODERS)
     fields = {field.name for field in dataclasses.fields(EncoderSpec)} - {"name"}
-    assert all(set(one) == fields | {"weights"} for one in base.get_config().encoders.values())
+    assert all(set(one) == fields | {"weights", "leave_out"} for one in base.get_config().encoders.values())
 
 
 def test_views_have_the_parameters_and_defaults_of_their_classes():

@@ -12,6 +12,7 @@ import numpy as np
 from avemo_jax.evaluation.predictions import Predictions, read_predictions_csv
 from avemo_jax.evaluation.results import RunResults
 from avemo_jax.labels import LABEL_SETS, canonical
+from avemo_jax.labels import label_set as find_label_set
 from avemo_jax.reporting.caveats import protocol_caveats
 from avemo_jax.reporting.report import read_results
 
@@ -138,7 +139,7 @@ def check_unique(predictions: Predictions, source: str) -> None:
 def reference_of(entry: Entry, *, corpus: str, label_set: str, clip_of: Callable[[str], str | None]) -> Reference:
     """Make a reference from a run's predictions, with the synonyms of its label set where that is a known one."""
     data = entry.predictions
-    labels = LABEL_SETS.get(label_set)
+    labels = find_label_set(label_set) if label_set in LABEL_SETS or "," in label_set else None
     return Reference(
         corpus=corpus,
         classes=data.classes,

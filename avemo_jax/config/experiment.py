@@ -26,12 +26,20 @@ class Corpus:
     Attributes:
       name: name of the corpus, a module of data_prep/corpora; several names are joined by "+".
       root: folder of the corpus as its owner distributes it; the synthetic corpus writes its own.
-      label_set: label set, which maps the emotions of the corpus to classes; see `avemo_jax.labels`.
+      label_set: label set, which maps the emotions of the corpus to classes: a name (see `avemo_jax.labels`), or classes of your own,
+        separated by commas, with the words that are merged into them: "happy=joy|excited,sad,tired".
       label_target: origin of the labels, stored with every result: "acted" (the emotion that the actor was asked for), "crowd" (raters'
         votes) or "found" (labels of the source of the media).
       channel: RAVDESS: which recordings to read, "speech", "song" or "all".
       unsegmented: eNTERFACE'05: also read the recordings that hold all sentences of an emotion uncut (subject 6).
       first_frames: CK+: also read the first frame of each labelled sequence, as a neutral face (label set ck_plus8).
+      label_level: folder: which folder names the emotion: 1 is the first below the root, -1 the one that a file lies in.
+      speaker_level: folder: which folder names the speaker, counted in the same way; 0: none does.
+      speaker_pattern: folder: regular expression searched in a file's path, whose group (named "speaker", or the first) is the speaker.
+      split_level: folder: which folder names the part (train, val, test), for the protocol official; 0: none does.
+      table: table_of_clips: the table, a row a clip.
+      columns: table_of_clips: role=column, for columns with other names than file, emotion, speaker, gender, session, sentence,
+        recording, start, end, split and id.
       num_actors: synthetic corpus: number of speakers.
       num_takes: synthetic corpus: number of clips of each actor and emotion.
       seed: synthetic corpus: random seed of its clips.
@@ -44,6 +52,12 @@ class Corpus:
     channel: str = "speech"
     unsegmented: bool = False
     first_frames: bool = False
+    label_level: Annotated[int, Bounds(least=-20, most=20)] = -1
+    speaker_level: Annotated[int, Bounds(least=-20, most=20)] = 0
+    speaker_pattern: str = ""
+    split_level: Annotated[int, Bounds(least=-20, most=20)] = 0
+    table: str = ""
+    columns: tuple[str, ...] = ()
     num_actors: Annotated[int, Bounds(least=1, most=10_000)] = 12
     num_takes: Annotated[int, Bounds(least=1, most=10_000)] = 3
     seed: Annotated[int, SEED] = 0
@@ -60,12 +74,14 @@ class EncoderSettings:
       resize_px: height and width in px that the encoder resizes pictures to; 0 keeps the size of the view.
       weights: "published" reads the published file in `weights_dir`; "random" draws weights with a fixed seed; a path reads a file of the
         published format.
+      leave_out: layers of the file at `weights` that are not taken, such as ("dense",): the head of a fine-tuned network of your own.
     """
 
     end_point: str = ""
     layers: str = ""
     resize_px: Annotated[int, Bounds(least=0, most=4096)] = 0
     weights: str = "published"
+    leave_out: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

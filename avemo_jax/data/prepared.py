@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,6 +37,7 @@ SILENCE, NO_SPEECH, NO_FACE = "silence", "no speech", "no face"
 MADE_ANEW = "run the same config with --mode=prepare --verify to make it anew"
 _NUM_READERS = 2
 _SUMS, _SUMMED = "checksums.json", ("manifest.json", "damage.json", "clips.csv")
+_MOST_LISTED = 10  # damaged clips in a report, and kinds of equal damage
 _SHARDS = "prepared_view-examples.array_record-"  # as TFDS names them for `data_prep.sets.builders.PreparedView`; then NUMBER-of-NUM_SHARDS
 
 
@@ -317,7 +319,10 @@ def verify(prepared: PreparedSet) -> None:
 
 
 def format_damage(prepared: PreparedSet) -> str:
-    """Return the damage report as a table for the terminal: every damaged clip by name, and counts that add up to all clips."""
+    """Return the damage report as a table for the terminal, with counts that add up to all clips.
+
+    Up to ten damaged clips are listed by name; of more, the first ten follow a count of equal damage, and the file with all is named.
+    """
     manifest, damage = prepared.manifest, prepared.damage
     counts = Counter(entry.kind for entry in damage.values())
     num_lost = sum(counts[kind] for kind in LOST_KINDS)
@@ -325,18 +330,31 @@ def format_damage(prepared: PreparedSet) -> str:
         f"{manifest.corpus} {manifest.view}: {manifest.num_clips} clips, {manifest.num_clips - num_lost} with examples "
         f"({manifest.num_examples} segments), {num_lost} without, {len(damage) - num_lost} doubtful"
     )
-    return head + "".join(f"\n{line}" for line in _damage_rows(damage, counts))
+    return head + "".join(f"\n{line}" for line in _damage_rows(damage, counts, prepared.directory / "damage.json"))
 
 
-def _damage_rows(damage: Mapping[str, Damage], counts: Mapping[str, int]) -> Iterable[str]:
+def _damage_rows(damage: Mapping[str, Damage], counts: Mapping[str, int], path: Path) -> Iterable[str]:
     if not damage:
         return
     yield "  " + ", ".join(f"{kind} {counts[kind]}" for kind in LOST_KINDS + DOUBTFUL_KINDS if counts[kind])
-    clip_width = max(len("clip"), *map(len, damage))
-    kind_width = max(len("kind"), *(len(entry.kind) for entry in damage.values()))
+    if len(damage) > _MOST_LISTED:
+        alike = Counter((entry.kind, _without_names(entry.detail, clip_id)) for clip_id, entry in damage.items())
+        for (kind, detail), count in alike.most_common(_MOST_LISTED):
+            yield f"  {count:>{len(str(len(damage)))}} x {kind}: {detail}"
+    shown = sorted(damage.items())[:_MOST_LISTED]
+    clip_width = max(len("clip"), *(len(clip_id) for clip_id, _ in shown))
+    kind_width = max(len("kind"), *(len(entry.kind) for _, entry in shown))
     yield f"  {'clip':{clip_width}}  {'kind':{kind_width}}  detail"
-    for clip_id, entry in sorted(damage.items()):
+    for clip_id, entry in shown:
         yield f"  {clip_id:{clip_width}}  {entry.kind:{kind_width}}  {entry.detail}"
+    if len(damage) > len(shown):
+        yield f"  and {len(damage) - len(shown):,} more, all in {path}"
+
+
+def _without_names(detail: str, clip_id: str) -> str:
+    """The detail without what differs between clips of the same damage: words with their name, file names, and numbers."""
+    words = ("FILE" if clip_id in word or re.search(r"\w\.\w{2,4}[:,;]?$", word) else word for word in detail.split())
+    return re.sub(r"\d+(\.\d+)?", "N", " ".join(words))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -363,6 +381,7 @@ class PreparedCorpus:
       shared_media: pairs of clips that hold the same recording; None where nobody looked.
       beside: stream -> the second view of a stream that has one, until its features stand beside those of the first.
       table_columns: stream -> columns of its feature table, for streams that are made of one.
+      num_clips_of_owner: clips of the complete corpus by its owner, None where it is not known.
     """
 
     clips: tuple[Clip, ...]
@@ -371,3 +390,4 @@ class PreparedCorpus:
     shared_media: tuple[SharedMedia, ...] | None = None
     beside: Mapping[str, PreparedSet] = dataclasses.field(default_factory=dict)
     table_columns: Mapping[str, TableColumns] = dataclasses.field(default_factory=dict)
+    num_clips_of_owner: int | None = None

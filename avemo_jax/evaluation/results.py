@@ -269,6 +269,8 @@ class RunFacts:
     num_failed: Annotated[
         Count | None, Json("those that failed before their first epoch was finished: their weights are untrained", absent="in_older_files")
     ] = None
+    num_clips_read: Annotated[Count | None, Json("clips of the corpus on disk, of all labels", absent="where_empty")] = None
+    num_clips_of_owner: Annotated[Count | None, Json("clips of the complete corpus by its owner", absent="where_empty")] = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

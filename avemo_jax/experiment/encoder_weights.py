@@ -38,7 +38,14 @@ def encoder_variables(experiment: Experiment, name: str, step_shape: tuple[int, 
     if source == RANDOM:
         return random_variables(spec, step_shape, dtype)
     shapes = spec.variable_shapes(step_shape, dtype)
-    return load_pretrained(spec.record.weights, source, Path(experiment.weights_dir), shapes)[0]
+    return load_pretrained(
+        spec.record.weights,
+        source,
+        Path(experiment.weights_dir),
+        shapes,
+        leave_out=experiment.encoders[name].leave_out,
+        leave_out_flag=f"--config.encoders.{name}.leave_out",
+    )[0]
 
 
 def weights_digest(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> str:

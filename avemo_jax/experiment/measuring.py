@@ -90,7 +90,7 @@ def measure_run(
         measured[table.protocol] = summarise(
             predictions[table.protocol],
             RunFacts(
-                **_facts(plan, table, findings),
+                **_facts(plan, table, prepared, findings),
                 num_params=outcome.num_params,
                 seconds=seconds,
                 num_trials=num_trials,
@@ -162,11 +162,11 @@ def _baseline(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findin
     if prepared.functionals is None or baseline is None:
         return None
     predictions = baseline.predict(prepared.functionals)
-    facts = _facts(plan, table, findings) | {"system": "functionals_svm"}
+    facts = _facts(plan, table, prepared, findings) | {"system": "functionals_svm"}
     return summarise(predictions, RunFacts(**facts, num_params=0, seconds=time.perf_counter() - started))
 
 
-def _facts(plan: GridPlan, table: FoldTable, findings: list[Finding]) -> dict[str, Any]:
+def _facts(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findings: list[Finding]) -> dict[str, Any]:
     experiment = plan.experiment
     flagged = [finding.name for finding in findings if finding.is_flagged and finding.protocol in ("", table.protocol)]
     return {
@@ -181,6 +181,8 @@ def _facts(plan: GridPlan, table: FoldTable, findings: list[Finding]) -> dict[st
         "num_without_face": plan.num_without_face,
         "leaks": tuple(dict.fromkeys(flagged)),
         "speaker_independent": table.speaker_independent,
+        "num_clips_read": None if prepared.num_clips_of_owner is None else len(prepared.clips),
+        "num_clips_of_owner": prepared.num_clips_of_owner,
     }
 
 

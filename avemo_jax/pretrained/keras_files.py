@@ -20,7 +20,9 @@ import numpy as np
 if TYPE_CHECKING:  # imported late: hosts that only train have no HDF5
     import h5py
 
-__all__ = ["KerasWeights", "read_keras"]
+from avemo_jax.placeholders import placeholder
+
+__all__ = ["KerasWeights", "read_keras", "read_network"]
 
 _LARGEST_BYTES = 4 << 30  # of all arrays, where the caller does not know better; VGG19 has 0.6 GB
 _LARGEST_CONFIG_BYTES = 4 << 20  # networks of 1,000 layers have 1 MB; as Python objects JSON takes up to 30 times its size
@@ -59,7 +61,7 @@ def read_keras(path: Path, largest_bytes: int = _LARGEST_BYTES) -> KerasWeights:
     """Read the weights of a Keras file in any of its formats.
 
     - Legacy HDF5, a model's (`model_weights`) or its weights' alone: names as in the file, without the name scope and ":0"; those of
-      Keras 1 ("conv1_W") become those of later versions ("kernel").
+      Keras 1 ("conv1_W") become those of later versions ("kernel"). Kernels that were written with Theano come as TensorFlow's.
     - `.keras`: arrays are numbered in groups named for kinds of layers; layers are resolved by `config.json`.
     - `.weights.h5`: the same groups without that file. Layers have the names that Keras since 3.6 stores beside the arrays, else those
       of the groups ("conv2d_1": the second convolution of this model). A batch norm of three arrays is taken to lack gamma.
@@ -80,6 +82,8 @@ def read_keras(path: Path, largest_bytes: int = _LARGEST_BYTES) -> KerasWeights:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; expected weights written by Keras (.h5, .hdf5, .weights.h5 or .keras)")
+    if what := placeholder(path):
+        raise ValueError(f"{path}: expected weights written by Keras, and it is {what}")
     try:
         if zipfile.is_zipfile(path):
             return _read_archive(path, largest_bytes)
@@ -87,6 +91,37 @@ def read_keras(path: Path, largest_bytes: int = _LARGEST_BYTES) -> KerasWeights:
             return _read_hdf5(file, None, _Budget(path, largest_bytes), path)
     except (OSError, RuntimeError, KeyError, zipfile.BadZipFile, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: expected a whole HDF5 or .keras file, reading it stopped with: {error}; get the file anew") from error
+
+
+def read_network(path: Path, largest_bytes: int = _LARGEST_BYTES) -> dict[str, np.ndarray]:
+    """Return the arrays of a Keras file with the network that most of them belong to taken out of the model around it.
+
+    A network that was used as one layer of a person's own model, as in `Sequential([VGG16(...), Dense(7)])`, has its name before those of
+    its layers: "vgg16/block1_conv1/kernel" becomes "block1_conv1/kernel". Arrays beside it keep their names.
+
+    Args, Raises: as `read_keras`.
+    """
+    arrays = read_keras(path, largest_bytes).arrays
+    while (outer := _layer_of_layers(arrays)) is not None:
+        inner = {name.removeprefix(f"{outer}/"): array for name, array in arrays.items() if name.startswith(f"{outer}/")}
+        beside = {name: array for name, array in arrays.items() if not name.startswith(f"{outer}/")}
+        if twice := sorted(inner.keys() & beside.keys()):
+            raise ValueError(f"{path}: {twice[0]} is the name of an array in the layer {outer} and of one beside it; rename a layer")
+        arrays = inner | beside
+    return arrays
+
+
+def _layer_of_layers(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """The layer that has several layers with arrays of their own and most of the arrays, or None."""
+    layers: dict[str, list[str]] = {}
+    for name in arrays:
+        parts = name.split("/")
+        if len(parts) > 2:
+            layers.setdefault(parts[0], []).append("/".join(parts[1:-1]))
+    outer = max(layers, key=lambda name: len(layers[name]), default=None)
+    if outer is None or len(set(layers[outer])) < 2 or len(layers[outer]) <= len(arrays) / 2:
+        return None
+    return outer
 
 
 def _read_archive(path: Path, largest_bytes: int) -> KerasWeights:
@@ -109,7 +144,14 @@ def _read_archive(path: Path, largest_bytes: int) -> KerasWeights:
 def _read_hdf5(file: h5py.File, config: Mapping[str, Any] | None, budget: _Budget, path: Path) -> KerasWeights:
     legacy = _group(file, "model_weights", path) if "model_weights" in file else file
     if config is None and (layers := _names(legacy, "layer_names", path)) is not None:
-        return KerasWeights(_by_name(_legacy_arrays(legacy, layers, budget, path), path), tuple(layers))
+        arrays = _by_name(_legacy_arrays(legacy, layers, budget, path), path)
+        if _backend(file, legacy) == "theano":
+            arrays = {name: _turned(array, name, path) for name, array in arrays.items()}
+        return KerasWeights(arrays, tuple(layers))
+    if config is None and "nb_layers" in legacy.attrs:
+        raise ValueError(
+            f"{path}: Keras 0.x wrote it (nb_layers), without names of layers; load it with Keras 1 or 2 and save the weights anew"
+        )
     known = _layers_of(config, path)
     arrays = _by_name(_numbered_arrays(file, "", "", known, budget, path), path)
     if not arrays:
@@ -119,6 +161,22 @@ def _read_hdf5(file: h5py.File, config: Mapping[str, Any] | None, budget: _Budge
         )
     order = None if known is None else tuple(layer.name for layer in known.values())
     return KerasWeights(_ordered(arrays, order), order)
+
+
+def _backend(*groups: h5py.Group) -> str:
+    """The library that computed for Keras when it wrote the file, in lower case; "" where the file does not say."""
+    found = next((group.attrs["backend"] for group in groups if "backend" in group.attrs), "")
+    return (found.decode("ascii", "replace") if isinstance(found, bytes) else str(found)).lower()
+
+
+def _turned(array: np.ndarray, name: str, path: Path) -> np.ndarray:
+    """A kernel of Theano, which convolves, as one of TensorFlow, which correlates: reversed along its spatial axes, as Keras does it."""
+    leaf = name.rpartition("/")[2]
+    if leaf == "kernel" and array.ndim > 2:
+        return np.ascontiguousarray(np.flip(array, axis=tuple(range(array.ndim - 2))))
+    if leaf in ("depthwise_kernel", "pointwise_kernel"):
+        raise ValueError(f"{path}: {name} was written with Theano, of which Keras states no conversion; load and save it with TensorFlow")
+    return array
 
 
 class _Budget:

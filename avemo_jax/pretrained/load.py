@@ -17,7 +17,9 @@ Layouts = Sequence[WeightsLayout]  # of one encoder: its network, and a second f
 PUBLISHED = "published"
 
 
-def load_pretrained(layouts: Layouts, source: str, weights_dir: Path, like: Any) -> tuple[dict[str, Any], str]:
+def load_pretrained(
+    layouts: Layouts, source: str, weights_dir: Path, like: Any, *, leave_out: Sequence[str] = (), leave_out_flag: str = ""
+) -> tuple[dict[str, Any], str]:
     """Read published weights as the variables of an encoder.
 
     Args:
@@ -26,6 +28,8 @@ def load_pretrained(layouts: Layouts, source: str, weights_dir: Path, like: Any)
       weights_dir: folder of the published files.
       like: the encoder's variables or their shapes, as `init` gives them, not folded: collections "params" and, where it has
         it, "batch_stats". An encoder that ends before the published one does takes its part.
+      leave_out: layers of a user's file that are not taken, see `merge`.
+      leave_out_flag: how a user sets `leave_out`, for the message of a file that does not fit.
 
     Returns:
       The variables, a tree of numpy arrays of the structure and dtypes of `like`, and the SHA-256 of the files that they were read from.
@@ -43,8 +47,16 @@ def load_pretrained(layouts: Layouts, source: str, weights_dir: Path, like: Any)
         # as double precision at most, and a little for what surrounds the arrays
         largest_bytes = 8 * sum(math.prod(shape) for shape in whole.values()) + (1 << 20)
         arrays = layout.read(path, largest_bytes)
+        is_own = source != PUBLISHED and layout is layouts[0]
         merged = merge(
-            arrays, layout.names(), whole, traverse_util.unflatten_dict(part, sep="/"), source=str(path), optional=layout.optional
+            arrays,
+            layout.names(),
+            whole,
+            traverse_util.unflatten_dict(part, sep="/"),
+            source=str(path),
+            optional=layout.optional,
+            leave_out=leave_out if is_own else (),
+            leave_out_flag=leave_out_flag if is_own else "",
         )
         variables |= traverse_util.flatten_dict(merged, sep="/")
         sums.append(sha256)

@@ -157,6 +157,37 @@ NAMED: tuple[NamedFolds, ...] = (
         note="the table's column Usage: Training, PublicTest to validate, PrivateTest to test; the persons are unknown, and some faces are "
         "in several parts",
     ),
+    *(
+        NamedFolds(
+            corpus=corpus,
+            name="official",
+            groups_by="split",
+            test=(("test",),),
+            validation=(("validation",),),
+            note="the parts that the corpus names; what they share (speakers, sentences) is for the audit to find",
+        )
+        for corpus in ("folder", "meld", "table_of_clips")
+    ),
+    *(
+        NamedFolds(
+            corpus=corpus,
+            name="official",
+            groups_by="split",
+            test=(("test",),),
+            validation=None,
+            validation_by="picture",
+            note=f"the owner's parts: {test} to test; the people are unknown, and may be in both",
+        )
+        for corpus, test in (("affectnet", "val_set"), ("raf_db", "test"))
+    ),
+    NamedFolds(
+        corpus="msp_improv",
+        name="session6",
+        groups_by="session",
+        test=tuple(_numbers(session) for session in range(1, 7)),
+        validation=tuple(_numbers(session % 6 + 1) for session in range(1, 7)),
+        note="the test part is one session of two actors; validation is the next session",
+    ),
     NamedFolds(
         corpus="tess",
         name="cross_speaker2",
@@ -178,6 +209,9 @@ GROUPS: dict[tuple[str, str], Group] = {
     ("enterface", "speaker"): (*_span(1, 5), *_span(7, 44)),
     ("enterface", "sentence"): _span(1, 5),
     ("fer2013", "usage"): ("Training", "PublicTest", "PrivateTest"),
+    **{(corpus, "split"): ("train", "validation", "test") for corpus in ("folder", "meld", "table_of_clips")},
+    **{(corpus, "split"): ("train", "test") for corpus in ("affectnet", "raf_db")},
+    ("msp_improv", "session"): _span(1, 6),
     ("jaffe", "speaker"): ("KA", "KL", "KM", "KR", "MK", "NA", "NM", "TM", "UY", "YM"),
     ("rml", "speaker"): _span(1, 8),
     ("savee", "speaker"): ("DC", "JE", "JK", "KL"),

@@ -144,14 +144,24 @@ def _published(table: named.NamedFolds, clips: Sequence[Clip]) -> FoldTable:
 
     test, note = as_on_disk(table.test), table.note
     if table.validation_by:
-        held_out = _held_out(table.name, clips, table.validation_by)
+        is_cross_validation = len(test) > 1
+        others = clips if is_cross_validation else [clip for clip, group in zip(clips, group_of, strict=True) if group not in test[0]]
+        held_out = _held_out(table.name, others, table.validation_by)
         validates = [clip.group(table.validation_by) in held_out for clip in clips]
         folds = [
             _fold(fold_name, clips, validates, [group in members for group in group_of])
             for fold_name, members in zip(_numbered(len(test)), test, strict=True)
         ]
         note = f"{note}; validation is every fifth {table.validation_by} of the training {table.groups_by}s ({len(held_out)} held out)"
-        return FoldTable(table.name, tuple(folds), table.groups_by, note, validation_by=table.validation_by, groups_differ=differ)
+        return FoldTable(
+            table.name,
+            tuple(folds),
+            table.groups_by,
+            note,
+            each_clip_once=is_cross_validation,
+            validation_by=table.validation_by,
+            groups_differ=differ,
+        )
     if table.validation is not None:
         validation = as_on_disk(table.validation)
     else:

@@ -34,6 +34,12 @@ def speaker_protocol(results: RunResults) -> str:
     return "speaker-independent" if results.speaker_independent else "speaker-dependent"
 
 
+def corpus_part(results: RunResults) -> str:
+    """Return "480 of 1,440 clips" where a run has another number of clips than the corpus has by its owner, else ""."""
+    read, whole = results.num_clips_read, results.num_clips_of_owner
+    return "" if read is None or whole is None or read == whole else f"{read:,} of {whole:,} clips"
+
+
 def protocol_caveats(results: RunResults) -> list[str]:
     """Return the caveats that apply to every number of the run: failed trials, the protocol, and what the audit found."""
     found = []
@@ -46,6 +52,8 @@ def protocol_caveats(results: RunResults) -> list[str]:
         found.append("speakers unknown: the corpus does not name speakers, so the same people may be in training and test parts")
     elif not results.speaker_independent:
         found.append("speaker-dependent: the same speakers are in the training and test parts")
+    if part := corpus_part(results):
+        found.append(f"on {part} of the corpus: not comparable with numbers of the whole corpus")
     if results.select != "validation":
         found.append(f"selected on the {results.select} part: the numbers are too high")
     return found + [f"leak: {leak}" for leak in results.leaks]

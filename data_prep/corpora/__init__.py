@@ -8,6 +8,7 @@ A corpus module offers
     LABEL_TARGETS       kinds of its labels: "acted", "crowd" (majority of raters), "found" (by the source)
     MODALITIES          media of its clips: "audio", "video" (moving pictures), "still"
     NUM_CLIPS           clips of a complete corpus by its owner, or None where the number is not known
+    num_clips(...)      the same, of the clips that `clips` reads with these options (may be absent: NUM_CLIPS)
     clips(root, ...)    the clips; raises CorpusNotFound
     clip_id(stem)       the clip that a media name or a table row belongs to, or None
     named(path)         where media names tell speakers: the clip that one tells by itself, without the corpus, or None (may be absent)
@@ -15,6 +16,7 @@ A corpus module offers
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +24,7 @@ from typing import Any
 from avemo_jax.clips import Clip, check_unique
 from avemo_jax.text import nearest
 from data_prep.corpora import (
+    affectnet,
     cfe,
     ck48,
     ck_plus,
@@ -29,20 +32,27 @@ from data_prep.corpora import (
     emodb,
     enterface,
     fer2013,
+    folder,
     iemocap,
     jaffe,
+    meld,
+    msp_improv,
+    raf_db,
     ravdess,
     rml,
     savee,
     synthetic,
+    table_of_clips,
     tess,
 )
 from data_prep.corpora.joined import SEPARATOR, JoinedCorpus
-from data_prep.corpora.layout import CorpusNotFound
+from data_prep.corpora.layout import CorpusNotFound, near_misses
+from data_prep.corpora.unfetched import check_fetched
 
-__all__ = ["CORPORA", "CorpusNotFound", "JoinedCorpus", "corpus", "load_clips"]
+__all__ = ["CORPORA", "CorpusNotFound", "JoinedCorpus", "corpus", "load_clips", "num_clips_of_owner"]
 
 CORPORA: dict[str, ModuleType] = {
+    "affectnet": affectnet,
     "cfe": cfe,
     "ck48": ck48,
     "ck_plus": ck_plus,
@@ -50,12 +60,17 @@ CORPORA: dict[str, ModuleType] = {
     "emodb": emodb,
     "enterface": enterface,
     "fer2013": fer2013,
+    "folder": folder,
     "iemocap": iemocap,
     "jaffe": jaffe,
+    "meld": meld,
+    "msp_improv": msp_improv,
+    "raf_db": raf_db,
     "ravdess": ravdess,
     "rml": rml,
     "savee": savee,
     "synthetic": synthetic,
+    "table_of_clips": table_of_clips,
     "tess": tess,
 }
 
@@ -94,6 +109,36 @@ def load_clips(name: str, root: Path | str, **options: Any) -> tuple[Clip, ...]:
     module = corpus(name)
     if unknown := sorted(set(options) - set(module.OPTIONS)):
         raise ValueError(f"corpus {name} has no option {', '.join(unknown)}; it has: {', '.join(module.OPTIONS) or 'none'}")
-    clips = module.clips(str(root), **options) if isinstance(module, JoinedCorpus) else module.clips(Path(root), **options)
+    if isinstance(module, JoinedCorpus):
+        clips = module.clips(str(root), **options)
+        folder = Path()  # its media are absolute
+    else:
+        folder = Path(root)
+        try:
+            clips = module.clips(folder, **options)
+        except CorpusNotFound as error:
+            if misses := list(near_misses(folder, module.clip_id, num_found=0)):
+                raise CorpusNotFound(f"{error}\n  nearly:   {'; '.join(misses)}") from error
+            raise
     check_unique(clips)
+    check_fetched(name, folder, clips)
     return clips
+
+
+def num_clips_of_owner(name: str, options: Mapping[str, Any]) -> int | None:
+    """Return the number of clips that a complete corpus has with these options by its owner, or None where it is not known.
+
+    Args:
+      name: key of CORPORA, or several joined by "+".
+      options: option -> value; those that the corpus does not have are ignored.
+    """
+    module = corpus(name)
+    modules = module.modules.values() if isinstance(module, JoinedCorpus) else (module,)
+
+    def count(one: ModuleType) -> int | None:
+        if not hasattr(one, "num_clips"):
+            return one.NUM_CLIPS
+        return one.num_clips(**{option: value for option, value in options.items() if option in one.OPTIONS})
+
+    known = [number for one in modules if (number := count(one)) is not None]
+    return sum(known) if len(known) == len(modules) else None

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from avemo_jax.clips import RECORDING, Clip
 from data_prep.corpora.layout import not_found, recordings, shorten
+from data_prep.corpora.walk import walk
 
 ADDRESS = "http://www.jeffcohn.net/Resources"
 LAYOUT = "cohn-kanade-images/S005/001/S005_001_00000011.png and Emotion/S005/001/S005_001_00000011_emotion.txt"
 OPTIONS = ("first_frames",)
 LABEL_TARGETS = ("acted",)
 MODALITIES = ("still",)
-NUM_CLIPS = None  # 327 peaks, and as many first frames where they are asked for
+NUM_CLIPS = None  # see num_clips
 
 EMOTIONS = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")  # by number
 NAME = re.compile(r"(?P<recording>(?P<subject>S\d{3})_\d{3})_(?P<frame>\d{8})")
@@ -71,6 +72,11 @@ def clips(root: Path, *, first_frames: bool = False) -> tuple[Clip, ...]:
     return tuple(sorted(found, key=lambda clip: clip.clip_id))
 
 
+def num_clips(*, first_frames: bool = False) -> int:
+    """Return the number of clips in the complete corpus."""
+    return 2 * 327 if first_frames else 327
+
+
 def _recording(path: Path) -> tuple[str, str] | None:
     return (path.stem, "picture") if NAME.fullmatch(path.stem) else None
 
@@ -78,7 +84,7 @@ def _recording(path: Path) -> tuple[str, str] | None:
 def _labels(root: Path) -> Iterator[tuple[str, str]]:
     """Yield each label file's peak frame and emotion; warn about those that do not read."""
     unreadable = []
-    for path in sorted(path for path in root.rglob("*_emotion.txt") if not path.name.startswith(".")):
+    for path in (path for path in walk(root).files if path.name.endswith("_emotion.txt")):
         text = path.read_text(encoding="utf-8", errors="replace").strip()
         number = int(float(text)) if re.fullmatch(r"[0-7](\.0+(e\+00)?)?", text) else None
         if number is None or not NAME.fullmatch(name := path.name.removesuffix("_emotion.txt")):

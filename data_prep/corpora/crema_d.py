@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import not_found, recordings
+from data_prep.corpora.layout import kind_of, not_found, recordings
+from data_prep.corpora.walk import walk
 
 ADDRESS = "https://github.com/CheyneyComputerScience/CREMA-D"
 LAYOUT = "VideoFlash/1001_IEO_ANG_HI.flv and AudioWAV/1001_IEO_ANG_HI.wav, one or both, beside VideoDemographics.csv"
@@ -32,7 +33,6 @@ DEMOGRAPHICS, VOTES = "VideoDemographics.csv", "summaryTable.csv"
 _NAME = re.compile(
     rf"(?P<actor>1\d{{3}})_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<level>XX?|LO|MD|HI)"  # one has X
 )
-_MEDIA = {".wav": "wav", ".mp3": "mp3", ".flv": "film", ".mp4": "film"}
 
 
 def clip_id(stem: str) -> str | None:
@@ -56,7 +56,7 @@ def clips(root: Path, *, label_target: str = "acted") -> tuple[Clip, ...]:
         raise ValueError(
             f"label_target must be one of {LABEL_TARGETS} for crema_d, got {label_target!r}; set --config.corpus.label_target="
         )
-    found = recordings(root, _MEDIA, _recording, pattern="ACTOR_SENTENCE_EMOTION_LEVEL")
+    found = recordings(root, {".wav", ".mp3", ".flv", ".mp4"}, _recording, pattern="ACTOR_SENTENCE_EMOTION_LEVEL")
     people, votes = _table(root, DEMOGRAPHICS, "ActorID"), _table(root, VOTES, "FileName") if label_target == "crowd" else None
     if not found or votes == {}:
         raise not_found("crema_d", root, layout=LAYOUT, address=ADDRESS, found=f"{len(found)} clips, and no {VOTES}" if found else None)
@@ -71,12 +71,13 @@ def named(path: PurePath) -> Clip | None:
 
 def _recording(path: Path) -> tuple[str, str] | None:
     name = clip_id(path.stem)
-    return (name, _MEDIA[path.suffix.lower()]) if name else None
+    medium = "film" if kind_of(path) == "film" else "wav" if path.suffix.lower() == ".wav" else "mp3"  # the owner has both of sound
+    return (name, medium) if name else None
 
 
 def _table(root: Path, name: str, key: str) -> dict[str, dict[str, str]]:
     """The rows of the first file of that name, by one of its columns; none where there is no such file."""
-    for path in sorted(root.rglob(name)):
+    for path in (path for path in walk(root).files if path.name == name):
         with path.open(newline="", encoding="utf-8-sig") as stream:
             return {row[key]: row for row in csv.DictReader(stream)}
     return {}

@@ -14,7 +14,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import not_found, shorten
+from data_prep.corpora.layout import find_medium, not_found, shorten
+from data_prep.corpora.walk import walk
 
 ADDRESS = "https://sail.usc.edu/iemocap/iemocap_release.htm"
 LAYOUT = "Session1 to Session5, each with dialog/EmoEvaluation/*.txt, sentences/wav/DIALOGUE/UTTERANCE.wav, dialog/avi/DivX/DIALOGUE.avi"
@@ -47,7 +48,7 @@ def clips(root: Path, *, corpus: str = "iemocap") -> tuple[Clip, ...]:
     """Read the corpus: one clip a labelled utterance, whatever its label ("xxx", no majority, included).
 
     Args:
-      root: the folder with Session1 to Session5, or the one above it.
+      root: a folder with Session1 to Session5 at any depth.
       corpus: name that the clips carry.
 
     Returns:
@@ -59,7 +60,9 @@ def clips(root: Path, *, corpus: str = "iemocap") -> tuple[Clip, ...]:
       CorpusNotFound: no label line is there.
     """
     root = Path(root)
-    sessions = sorted(root.glob("Session[1-5]")) or sorted(root.glob("*/Session[1-5]"))
+    folders = [path for path in walk(root).folders if re.fullmatch("Session[1-5]", path.name)]
+    first = {path.name: path for path in sorted(folders, key=lambda path: (len(path.parts), path), reverse=True)}  # of copies
+    sessions = [first[name] for name in sorted(first)]
     found = [_clip(root, corpus, session, line, part) for session in sessions for line, part in _label_lines(session)]
     if not found:
         raise not_found(corpus, root, layout=LAYOUT, address=ADDRESS)
@@ -96,15 +99,15 @@ def _label_lines(session: Path) -> Iterator[tuple[re.Match[str], re.Match[str]]]
 def _clip(root: Path, corpus: str, session: Path, line: re.Match[str], part: re.Match[str]) -> Clip:
     """Make the clip of one label line; a medium that is not on disk is None."""
     dialogue, actor = part["dialogue"], part["actor"]
-    audio = session / "sentences" / "wav" / dialogue / f"{line['utterance']}.wav"
-    video = session / "dialog" / "avi" / "DivX" / f"{dialogue}.avi"
+    audio = find_medium(session / "sentences" / "wav" / dialogue / f"{line['utterance']}.wav")
+    video = find_medium(session / "dialog" / "avi" / "DivX" / f"{dialogue}.avi")
     return Clip(
         clip_id=line["utterance"],
         corpus=corpus,
         label=line["label"],
         **_of_name(part),
-        audio=audio.relative_to(root).as_posix() if audio.is_file() else None,
-        video=video.relative_to(root).as_posix() if video.is_file() else None,
+        audio=audio.relative_to(root).as_posix() if audio else None,
+        video=video.relative_to(root).as_posix() if video else None,
         video_start_s=float(line["start"]),
         video_end_s=float(line["end"]),
         video_region=MARKED_ACTOR_REGION if actor == part["marked"] else OTHER_ACTOR_REGION,

@@ -14,15 +14,16 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import not_found, recordings
+from data_prep.corpora.layout import kind_of, not_found, recordings
 
 ADDRESS = "https://zenodo.org/records/1188976"
 LAYOUT = "MM-VC-EE-II-SS-RR-AA.mp4 or .wav files (such as Actor_05/03-01-06-01-02-01-05.wav), in folders of any depth"
 OPTIONS = ("channel",)
 LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio", "video")
-NUM_CLIPS = None  # 1440 of speech, 1012 of song
+NUM_CLIPS = None  # see num_clips
 NUM_SPEAKERS = 24  # 23 of song
+_NUM_OF_CHANNEL = {"speech": 1440, "song": 1012, "all": 2452}  # actor 18 did not sing
 
 CHANNELS = {"01": "speech", "02": "song"}
 EMOTIONS = dict(
@@ -37,7 +38,6 @@ INTENSITIES = {"01": "normal", "02": "strong"}
 AUDIO_VISUAL, VIDEO_ONLY, AUDIO_ONLY = "01", "02", "03"
 _PERFORMANCE = r"(?P<channel>0[12])-(?P<emotion>0[1-8])-(?P<intensity>0[12])-(?P<sentence>0[12])-(?P<repetition>\d\d)-(?P<actor>\d\d)"
 _NAME = re.compile(rf"((?P<modality>0[123])-)?(?P<performance>{_PERFORMANCE})")
-_SUFFIXES = {AUDIO_VISUAL: (".mp4",), VIDEO_ONLY: (".mp4",), AUDIO_ONLY: (".wav", ".flac")}
 
 
 def clip_id(stem: str) -> str | None:
@@ -64,7 +64,7 @@ def clips(root: Path, *, channel: str = "speech", corpus: str = "ravdess") -> tu
     if channel not in (*CHANNELS.values(), "all"):
         raise ValueError(f"channel must be speech, song or all, got {channel!r}; set --config.corpus.channel=")
     root = Path(root)
-    performances = recordings(root, {".wav", ".flac", ".mp4"}, _recording, pattern="MM-VC-EE-II-SS-RR-AA")
+    performances = recordings(root, {".wav", ".mp4"}, _recording, pattern="MM-VC-EE-II-SS-RR-AA")
     if not performances:
         raise not_found(corpus, root, layout=LAYOUT, address=ADDRESS)
     found = []
@@ -81,6 +81,11 @@ def clips(root: Path, *, channel: str = "speech", corpus: str = "ravdess") -> tu
     return tuple(found)
 
 
+def num_clips(*, channel: str = "speech") -> int:
+    """Return the number of clips of a channel in the complete corpus."""
+    return _NUM_OF_CHANNEL[channel]
+
+
 def named(path: PurePath) -> Clip | None:
     """Return the clip that a media name or path tells by itself, its media as they are named, or None where it is none of the corpus."""
     part = _NAME.fullmatch(path.stem)
@@ -90,7 +95,7 @@ def named(path: PurePath) -> Clip | None:
 def _recording(path: Path) -> tuple[str, str] | None:
     """The performance and modality in a path's name."""
     match = _NAME.fullmatch(path.stem)
-    if match is None or match["modality"] is None or path.suffix.lower() not in _SUFFIXES[match["modality"]]:
+    if match is None or match["modality"] is None or (kind_of(path) == "sound") != (match["modality"] == AUDIO_ONLY):
         return None
     return match["performance"], match["modality"]
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import not_found, recordings
+from data_prep.corpora.layout import kind_of, not_found, recordings
 
 ADDRESS = "http://kahlan.eps.surrey.ac.uk/savee"
 LAYOUT = "AudioData/DC/a01.wav and AudioVisualClip/DC/a01.avi, one or both; or flat, DC_a01.wav; speakers DC JE JK KL"
@@ -26,7 +26,6 @@ NUM_SPEAKERS = 4
 SPEAKERS = ("DC", "JE", "JK", "KL")
 EMOTIONS = {"sa": "sadness", "su": "surprise", "a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "n": "neutral"}
 _NAME = re.compile(rf"(?:(?P<speaker>{'|'.join(SPEAKERS)})_)?(?P<emotion>{'|'.join(EMOTIONS)})(?P<number>\d\d)", re.IGNORECASE)
-_MEDIA = {".wav": "wav", ".avi": "film"}
 
 
 def clip_id(stem: str) -> str | None:
@@ -44,7 +43,7 @@ def clips(root: Path) -> tuple[Clip, ...]:
     Raises:
       CorpusNotFound: no file of the corpus is there.
     """
-    found = recordings(root, _MEDIA, _recording, pattern="SPEAKER/a01 or SPEAKER_a01")
+    found = recordings(root, {".wav", ".avi"}, _recording, pattern="SPEAKER/a01 or SPEAKER_a01")
     if not found:
         raise not_found("savee", root, layout=LAYOUT, address=ADDRESS)
     return tuple(_clip(name, media) for name, media in found.items())
@@ -59,7 +58,7 @@ def named(path: PurePath) -> Clip | None:
 def _recording(path: Path) -> tuple[str, str] | None:
     """Return the reading that a path names, and its medium."""
     name = _reading(path)
-    return (name, _MEDIA[path.suffix.lower()]) if name else None
+    return (name, "wav" if kind_of(path) == "sound" else "film") if name else None
 
 
 def _reading(path: PurePath) -> str | None:

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -21,13 +22,19 @@ from data_prep.decoding.media import LARGEST_PIXELS, Frame, MediaError, region_o
 
 __all__ = ["ROW_OFFSET", "is_still", "stream_row", "stream_still"]
 
-_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
-_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
-_FILM_SUFFIXES = (".mjpeg", ".mjpg")  # JPEG pictures one after another begin as one does
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_NAMES = "BMP, GIF, JPEG, PNG, TIFF or WebP"
+_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a")
+_FILM_SUFFIXES = (".mjpeg", ".mjpg", ".gif")  # JPEG pictures one after another begin as one does; a GIF of that name may be animated
 _BMP_HEADERS = tuple(size.to_bytes(4, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124))
 _LARGEST_BYTES = 256 << 20
 _TIFF_PLACES = (273, 279, 324, 325)  # offsets and sizes of strips, of tiles
 _TIFF_INTEGERS = {3: ("H", 2), 4: ("I", 4)}
+_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and TIFF
+# Bits that sensors and files give a pixel. A picture of 16 bits is read as one of the smallest number that holds its values.
+_DEPTHS_BITS = (1, 2, 4, 8, 10, 12, 14, 16)
+_HOT_SHARE = 0.001  # of pixels: so few much brighter ones (hot pixels, overlays) do not set the depth
+_HOT_BITS = 4  # that is 16 times as bright as all others
 _ROW_SIZE_PX = 48
 _LONGEST_ROW_BYTES = 16_384  # 2304 numbers of three digits, and the other columns
 
@@ -46,9 +53,10 @@ def is_still(path: Path) -> bool:
 
 
 def stream_still(path: Path, *, region: str = "full") -> Iterator[Frame]:
-    """Yield the picture of a BMP, JPEG, PNG, TIFF or WebP file (the first of several), upright, at time 0.
+    """Yield the picture of a BMP, GIF, JPEG, PNG, TIFF or WebP file (the first of several), upright, at time 0.
 
-    Whatever its pixels are (grey, 16 bits, a palette, transparent), they come as (H, W, 3) uint8 RGB.
+    Whatever its pixels are (grey, 16 bits, a palette, transparent), they come as (H, W, 3) uint8 RGB. Of 16 bits the significant ones are
+    used: a picture of a camera with 10 or 12 bits a pixel, or of a few levels, keeps its brightness.
 
     Args:
       path: the file; its content decides what it is, not its name.
@@ -74,7 +82,7 @@ def _decoded(raw: bytes, path: Path) -> np.ndarray:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(raw), formats=_FORMATS) as image:
             if image.width * image.height > LARGEST_PIXELS:
                 raise MediaError("undecodable", f"{path.name}: an implausible picture of {image.width} x {image.height}")
-            pixels = _rgb(ImageOps.exif_transpose(image))
+            pixels = np.asarray(ImageOps.exif_transpose(_of_8_bits(image, raw)).convert("RGB"))
     except (MediaError, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise many kinds of exceptions on damaged files
@@ -84,9 +92,7 @@ def _decoded(raw: bytes, path: Path) -> np.ndarray:
             "truncated", f"{path.name}: the picture's file ends too early ({_without_address(problem) or 'its end mark is missing'})"
         )
     if problem is not None:
-        raise MediaError(
-            "undecodable", f"{path.name} is no whole BMP, JPEG, PNG, TIFF or WebP picture ({_without_address(problem)})"
-        ) from problem
+        raise MediaError("undecodable", f"{path.name} is no whole {_NAMES} picture ({_without_address(problem)})") from problem
     return pixels
 
 
@@ -95,12 +101,50 @@ def _without_address(problem: Exception | None) -> str:
     return "it cannot be identified" if isinstance(problem, UnidentifiedImageError) else str(problem or "")
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I;16"):
-        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=-1)
+def _of_8_bits(image: Image.Image, raw: bytes) -> Image.Image:
+    """The picture with 8 bits a channel, its orientation as the file states it."""
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {image.mode}")
-    return np.asarray(image.convert("RGB"))
+    if image.mode.startswith("I;16"):
+        pixels = np.asarray(image)
+    elif _has_16_bits(image, raw):  # Pillow would drop the lower 8 bits of colours, which may be all that there is
+        decoded = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED)
+        if decoded is None:
+            raise ValueError("pixels of 16 bits that are not decoded")
+        pixels = decoded[..., 2::-1] if decoded.ndim == 3 and decoded.shape[-1] >= 3 else decoded.reshape(*decoded.shape[:2], -1)[..., 0]
+    else:
+        return image
+    reduced = Image.fromarray(reduce_depth(pixels))
+    reduced.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
+    return reduced
+
+
+def _has_16_bits(image: Image.Image, raw: bytes) -> bool:
+    """Whether the channels of a PNG or TIFF have 16 bits each, which Pillow's mode does not say."""
+    if image.format == "PNG":
+        return raw[24:25] == b"\x10"
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)  # a TIFF's
+    return 16 in bits if isinstance(bits, tuple) else bits == 16
+
+
+def reduce_depth(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels of 16 bits as ones of 8, by the significant bits: the smallest usual depth that holds all values.
+
+    Args:
+      pixels: (H, W) or (H, W, C) uint16. Values to 4095, as a camera with 12 bits writes them, lose 4 bits and not 8; pixels brighter than
+        all others by 16 times and rarer than one in a thousand are clipped.
+
+    Returns:
+      (H, W) or (H, W, C) uint8.
+    """
+    if pixels.dtype != np.uint16:
+        return pixels.astype(np.uint8)
+    brightest, nearly = int(pixels.max(initial=0)), int(np.quantile(pixels, 1 - _HOT_SHARE, method="lower"))
+    if 0 < nearly << _HOT_BITS <= brightest:
+        brightest = nearly
+    bits = next(depth for depth in _DEPTHS_BITS if brightest < 1 << depth)
+    clipped = np.minimum(pixels, (1 << bits) - 1).astype(np.uint32)
+    return (clipped >> (bits - 8) if bits >= 8 else clipped * 255 // ((1 << bits) - 1)).astype(np.uint8)
 
 
 def _is_cut(raw: bytes) -> bool:
@@ -111,7 +155,7 @@ def _is_cut(raw: bytes) -> bool:
         return b"\xff\xd9" not in raw[max(raw.rfind(b"\xff\xda"), 0) :]  # the end mark behind the start of the last scan
     if raw[:4] in (b"II*\0", b"MM\0*"):
         return _tiff_end(raw) > len(raw)
-    if raw[:4] == b"RIFF":
+    if raw.startswith(b"RIFF"):
         return int.from_bytes(raw[4:8], "little") + 8 > len(raw)
     if raw.startswith(b"BM"):
         return int.from_bytes(raw[2:6], "little") > len(raw)

@@ -24,6 +24,7 @@ import numpy as np
 from avemo_jax.atomic import atomic_binary_file, remove_leftovers
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.locks import locked
+from avemo_jax.placeholders import placeholder
 from data_prep.decoding.media import MediaError
 from data_prep.decoding.sound import stream_audio
 from data_prep.duplicates.fingerprints import (
@@ -104,7 +105,8 @@ def compare_media(
     owners: dict[str, list[str]] = defaultdict(list)
     tasks: dict[str, FingerprintTask] = {}
     for clip, modality, path in media:
-        if digests[path] != ABSENT:
+        # empty files, pointers and web pages are equal by the thousand, and no recordings
+        if digests[path] != ABSENT and path.stat().st_size and placeholder(path) is None:
             place = clip.audio_span_s if modality == "audio" else picture_place(clip)
             key = hashlib.sha256(json.dumps([VERSION, modality, digests[path], *place]).encode()).hexdigest()
             owners[key].append(clip.clip_id)

@@ -74,7 +74,10 @@ def write_prepared(
         key=key,
     )
     if manifest.num_examples == 0:
-        report = format_damage(PreparedSet(directory, manifest, damage))
+        partial = directory.with_name(f"{directory.name}.partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        write_json(partial / "damage.json", {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()})
+        report = format_damage(PreparedSet(partial, manifest, damage))
         raise ValueError(f"no clip gave an example, so there is nothing to train on; is the corpus whole?\n{report}")
 
     written = directory.with_name(f"{directory.name}.partial") / "set"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 import math
@@ -18,6 +19,7 @@ from avemo_jax.atomic import atomic_binary_file
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.degradation import Degradation
+from avemo_jax.placeholders import placeholder
 from data_prep.decoding.degrading import degraded
 from data_prep.decoding.films import stream_frames
 from data_prep.decoding.media import Findings, Frame, MediaError
@@ -28,6 +30,7 @@ from data_prep.views.segments import ViewSegment
 _log = logging.getLogger(__name__)
 _ARRAYS = ("values", "mask", "times_s")
 _REPORT = "report.json"
+_LONGEST_NAME = 200  # file systems have 255 bytes, and a temporary name is longer
 SILENT_BELOW = 1e-3  # -60 dB of full scale: under the room noise of any recording of speech
 
 
@@ -59,8 +62,11 @@ class StagedClip:
 
 
 def staged_path(directory: Path, clip_id: str) -> Path:
-    """Return the file that a clip is staged in: its id, with characters that a file name cannot have as %XX."""
-    return directory / f"{quote(clip_id, safe=' ')}.zip"
+    """Return the file that a clip is staged in: its id, with characters that a file name cannot have as %XX, cut where it is too long."""
+    name = quote(clip_id, safe=" ")
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:100]}-{hashlib.sha256(clip_id.encode()).hexdigest()}"
+    return directory / f"{name}.zip"
 
 
 def stage(path: Path, clip_id: str, segments: Iterable[ViewSegment], damage: Callable[[], Damage | None] = lambda: None) -> StagedClip:
@@ -163,11 +169,19 @@ def stage_media(task: StageTask) -> StagedClip:
     try:
         return stage(task.path, clip_id, view_segments(task, monitor), monitor.damage)
     except MediaError as error:
-        return stage_lost(task.path, clip_id, Damage(error.kind, error.detail))
+        return stage_lost(task.path, clip_id, _in_place_of_media(task) or Damage(error.kind, error.detail))
     except MemoryError:
         return stage_lost(
             task.path, clip_id, Damage("undecodable", "decoding it and making its view takes more memory than a worker may have")
         )
+
+
+def _in_place_of_media(task: StageTask) -> Damage | None:
+    """The damage of a clip with a pointer or a web page in place of a medium, which explains more than what a decoder says of it."""
+    for name in dict.fromkeys(task.clip.audio if medium == "audio" else task.clip.video for medium in media_of(task.view)):
+        if name is not None and (what := placeholder(task.root / name)):
+            return Damage("missing", f"{Path(name).name} is {what}")
+    return None
 
 
 def media_of(view: Any) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from shared_data import shared_data
 
-from avemo_jax.pretrained.keras_files import read_keras
+from avemo_jax.pretrained.keras_files import read_keras, read_network
 
 KERNEL, BIAS = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([7, 8, 9], np.float32)
 
@@ -100,6 +100,84 @@ class TestLegacy:
             del file["conv/conv/kernel:0"]
         with pytest.raises(ValueError, match="/conv names 'conv/kernel:0', and there is no such array"):
             read_keras(path)
+
+
+class TestTheano:
+    """Theano convolves and TensorFlow correlates; Keras reverses the kernels of convolutions between the two."""
+
+    @pytest.mark.parametrize("shape", [(5, 2, 3), (3, 4, 2, 3), (2, 3, 4, 2, 3)])
+    @pytest.mark.parametrize("backend", [b"theano", "Theano"])
+    @pytest.mark.parametrize("within", [None, "model_weights"])
+    def test_kernels_are_reversed_along_their_spatial_axes(self, tmp_path, shape, backend, within):
+        kernel = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+        stored = {"conv": {"conv/kernel:0": kernel, "conv/bias:0": BIAS}, "out": {"out/kernel:0": KERNEL}}
+        path = legacy(tmp_path / "a.h5", stored, within=within)
+        with h5py.File(path, "r+") as file:
+            file.attrs["backend"] = backend
+        found = read_keras(path).arrays
+        np.testing.assert_array_equal(found["conv/kernel"][(0,) * (len(shape) - 2)], kernel[(-1,) * (len(shape) - 2)])
+        np.testing.assert_array_equal(found["conv/kernel"], np.flip(kernel, tuple(range(len(shape) - 2))))
+        np.testing.assert_array_equal(found["conv/bias"], BIAS)
+        np.testing.assert_array_equal(found["out/kernel"], KERNEL)
+
+    @pytest.mark.parametrize("backend", [b"tensorflow", b"cntk", None])
+    def test_those_of_other_libraries_are_not(self, tmp_path, backend):
+        kernel = np.arange(54, dtype=np.float32).reshape(3, 3, 2, 3)
+        path = legacy(tmp_path / "a.h5", {"conv": {"conv/kernel:0": kernel}})
+        if backend:
+            with h5py.File(path, "r+") as file:
+                file.attrs["backend"] = backend
+        np.testing.assert_array_equal(read_keras(path).arrays["conv/kernel"], kernel)
+
+    def test_separable_ones_are_refused(self, tmp_path):
+        path = legacy(tmp_path / "a.h5", {"conv": {"conv/depthwise_kernel:0": np.zeros((3, 3, 2, 1))}})
+        with h5py.File(path, "r+") as file:
+            file.attrs["backend"] = b"theano"
+        with pytest.raises(ValueError, match="conv/depthwise_kernel was written with Theano"):
+            read_keras(path)
+
+
+class TestANetworkInAModel:
+    def inner(self, *prefix):
+        return {"/".join((*prefix, f"block{number}/{leaf}:0")): KERNEL + number for number in (1, 2, 3) for leaf in ("kernel", "bias")}
+
+    @pytest.mark.parametrize("depth", [0, 1, 2])
+    def test_is_taken_out_and_the_head_keeps_its_name(self, tmp_path, depth):
+        outer = ["model", "vgg16"][:depth]
+        stored = {"model": self.inner(*outer[1:])} if depth else {f"block{n}": {f"block{n}/kernel:0": KERNEL + n} for n in (1, 2, 3)}
+        found = read_network(legacy(tmp_path / "a.h5", stored | {"dense": {"dense/kernel:0": KERNEL}}))
+        assert {name.partition("/")[0] for name in found} == {"block1", "block2", "block3", "dense"}
+        np.testing.assert_array_equal(found["block2/kernel"], KERNEL + 2)
+
+    def test_is_not_taken_out_of_a_layer_with_one_cell(self, tmp_path):
+        found = read_network(legacy(tmp_path / "a.h5", {"lstm": {"lstm_cell/kernel:0": KERNEL, "lstm_cell/bias:0": BIAS}}))
+        assert list(found) == ["lstm/lstm_cell/kernel", "lstm/lstm_cell/bias"]
+
+    def test_with_a_layer_beside_it_of_the_same_name(self, tmp_path):
+        with pytest.raises(ValueError, match="block1/kernel is the name of an array in the layer model and of one beside it"):
+            read_network(legacy(tmp_path / "a.h5", {"model": self.inner(), "block1": {"block1/kernel:0": KERNEL}}))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 58889256\n", "a Git LFS pointer; `git lfs pull`"),
+        (b"/annex/objects/SHA256E-s58889256--4d.h5\n", "a git-annex pointer; `git annex get`"),
+        (b"\n<!DOCTYPE html><html>Google Drive - Virus scan warning</html>", "a web page"),
+    ],
+)
+def test_what_stands_in_place_of_the_file(tmp_path, content, what):
+    (tmp_path / "a.h5").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"a\.h5: expected weights written by Keras, and it is {what}"):
+        read_keras(tmp_path / "a.h5")
+
+
+def test_a_file_of_keras_0(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["nb_layers"] = 1
+        file.create_group("layer_0")["param_0"] = KERNEL
+    with pytest.raises(ValueError, match=r"Keras 0\.x wrote it"):
+        read_keras(tmp_path / "a.h5")
 
 
 class TestKeras3:

@@ -76,3 +76,36 @@ def test_a_net_that_was_not_published_is_told_by_names():
 def test_long_lists_are_cut():
     with pytest.raises(ValueError, match=r"extra11 and 3 more"):
         merged(arrays(**{f"extra{index:02}": np.zeros(1) for index in range(15)}), like("params/a/kernel"))
+
+
+class TestAHeadOfOnesOwn:
+    OWN = arrays(**{"dense/w": np.zeros((3, 7)), "dense/b": np.zeros(7), "top/w": None, "top/b": None})
+    BODY = ("params/a/kernel", "batch_stats/a/mean")
+
+    def test_is_named_with_the_flag_that_leaves_it_out(self):
+        with pytest.raises(ValueError, match=r"lacks: dense/b, dense/w\. .* leave them out with --flag=\"\('dense',\)\"$"):
+            merged(self.OWN, like(*self.BODY), leave_out_flag="--flag")
+
+    def test_is_left_out_by_name_and_what_fits_is_taken(self):
+        found = merged(self.OWN, like(*self.BODY), leave_out=("dense",))
+        assert set(flat_shapes(found)) == set(self.BODY) and found["batch_stats"]["a"]["mean"].tolist() == [1, 1, 1]
+
+    def test_may_stand_in_a_layer_that_the_network_has(self):
+        own = arrays(**{"top/w": np.zeros((3, 7)), "top/b": np.zeros(7)})
+        assert set(flat_shapes(merged(own, like(*self.BODY), leave_out=("top",)))) == set(self.BODY)
+        with pytest.raises(ValueError, match=r"the network has, and the file lacks: top/w \(params/top/kernel\)"):
+            merged(own, like(*WHOLE), leave_out=("top",))
+
+    def test_leaves_no_other_layer_out(self):
+        with pytest.raises(ValueError, match=r"has no layer dens to leave out; it has: a, dense"):
+            merged(self.OWN, like(*self.BODY), leave_out=("dens",))
+        with pytest.raises(ValueError, match=r"the network lacks: other/w"):
+            merged({**self.OWN, "other/w": np.zeros(2)}, like(*self.BODY), leave_out=("dense",))
+
+
+def test_kernels_in_the_order_of_theano_are_said_once():
+    shapes = {f"params/{name}/kernel": (3, 3, 4, 8) for name in "ab"}
+    files = {f"{name}/w": np.zeros((8, 4, 3, 3)) for name in "ab"}
+    with pytest.raises(ValueError, match="channels first") as error:
+        merge(files, {f"{name}/w": f"params/{name}/kernel" for name in "ab"}, shapes, {}, source="x.h5")
+    assert str(error.value).count("channels first") == 1

@@ -16,7 +16,9 @@ from avemo_jax.evaluation.predictions import Predictions, write_predictions_csv
 from avemo_jax.evaluation.results import RunResults
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.reporting.attention_examples import write_attention
+from avemo_jax.reporting.published import published_results
 from avemo_jax.reporting.report import format_table, read_results, write_report
+from avemo_jax.reporting.run_tables import run_tables
 
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 FACTS = made_facts(
@@ -321,6 +323,15 @@ def test_attention_of_the_wrong_shape_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"needs the arrays \['seed'\]"):
         write_attention(tmp_path / "a.npz", clip=["a"], fold=["fold1"])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("read", "whole", "part"), [(480, 1440, "on 480 of 1,440 clips of the corpus"), (1440, 1440, ""), (480, None, "")])
+def test_a_part_of_the_corpus_is_said_wherever_its_numbers_are_compared(tmp_path, read, whole, part):
+    write_run(tmp_path, num_clips_read=read, num_clips_of_owner=whole)
+    results = read_results(tmp_path)
+    (published, *_) = run_tables(results, published_results("ravdess", "gru_attention", num_classes=8, streams=None))
+    caveats = [text for text in (format_table(results), str(published.rows)) if "of the corpus: not comparable" in text]
+    assert len(caveats) == (2 if part else 0) and all(part in text for text in caveats)
 
 
 def test_a_corpus_without_speakers_is_reported_as_such(tmp_path):

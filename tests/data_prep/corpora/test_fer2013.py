@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_trees import by_id, touch
 
 from avemo_jax.clips import ROW_OFFSET
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
@@ -89,3 +90,32 @@ def test_rows_become_examples_and_a_short_row_costs_one_clip(tmp_path):
     assert {clip: damage.kind for clip, damage in prepared.damage.items()} == {"fer00004": "undecodable"}
     assert [int(example.values.mean()) for example in prepared.examples()] == [0, 20, 40, 60]
     assert clips[1].attributes[ROW_OFFSET] == str(len("emotion,pixels,Usage\n") + len(rows[0]) + 1)
+
+
+def test_the_table_of_the_challenge_has_another_name_and_blanks_in_its_header(tmp_path):
+    rows = [f"{emotion}, {usage}, {face(30 * emotion)}" for emotion, usage in ((3, "Training"), (6, "PublicTest"), (0, "PrivateTest"))]
+    write_table(tmp_path / "a/challenges/icml_face_data.csv", rows, header="emotion, Usage, pixels")
+    clips = load_clips("fer2013", tmp_path)
+    assert [(clip.label, clip.attributes["usage"]) for clip in clips] == [
+        *(("happy", "Training"), ("neutral", "PublicTest"), ("angry", "PrivateTest"))
+    ]
+    (frame,) = clip_frames(tmp_path / clips[1].video, clips[1])
+    assert (frame.image == 180).all()
+
+
+def test_pictures_in_folders_tell_their_part_by_name(tmp_path):
+    parts = {"Training": "train", "PublicTest": "test", "PrivateTest": "test"}
+    touch(tmp_path, *(f"{part}/{word}/{usage}_{1000 + index}.jpg" for usage, part in parts.items() for index, word in enumerate(WORDS)))
+    clips = load_clips("fer2013", tmp_path)
+    assert Counter(clip.attributes["usage"] for clip in clips) == dict.fromkeys(parts, 7)
+    assert by_id(clips)["PublicTest_1003"].label == "happy" and by_id(clips)["PublicTest_1003"].video == "test/happy/PublicTest_1003.jpg"
+    table = make_folds("official", clips, [WORDS.index(clip.label) for clip in clips])
+    assert [(len(fold.train), len(fold.validation), len(fold.test)) for fold in table.folds] == [(7, 7, 7)]
+
+
+def test_pictures_without_a_part_in_their_name_have_that_of_their_folder(tmp_path):
+    touch(tmp_path, *(f"archive/{part}/{word}/im{number}.png" for part in ("train", "test") for word in WORDS for number in range(2)))
+    clips = load_clips("fer2013", tmp_path)
+    assert len(clips) == 28 and by_id(clips)["train_sad_im1"].attributes == {"usage": "Training"}
+    with pytest.raises(ValueError, match=r"missing: PrivateTest, PublicTest; extra: test"):  # the two tests cannot be told apart
+        make_folds("official", clips, [WORDS.index(clip.label) for clip in clips])

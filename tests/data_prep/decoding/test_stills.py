@@ -29,7 +29,8 @@ def picture(height_px: int = 40, width_px: int = 60) -> np.ndarray:
 
 def write(path, image: np.ndarray) -> None:
     bgr = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    path.write_bytes(cv2.imencode(path.suffix.lower(), bgr)[1].tobytes())
+    options = [cv2.IMWRITE_WEBP_QUALITY, 101] if path.suffix.lower() == ".webp" else []  # over 100 is lossless
+    path.write_bytes(cv2.imencode(path.suffix.lower(), bgr, options)[1].tobytes())
 
 
 def kind_of(frames) -> str:
@@ -54,11 +55,45 @@ class TestPictureFiles:
         (frame,) = stream_still(tmp_path / f"a{suffix}")
         np.testing.assert_allclose(frame.image.astype(int), np.repeat(gray[..., None], 3, axis=-1).astype(int), atol=3)
 
-    def test_sixteen_bits(self, tmp_path):
-        gray = np.tile(np.arange(256, dtype=np.uint16) * 257, (64, 1))
+    @pytest.mark.parametrize("suffix", [".png", ".tiff"])
+    @pytest.mark.parametrize("channels", ["grey", "colour", "transparent"])
+    @pytest.mark.parametrize("bits", [1, 2, 4, 8, 9, 10, 12, 14, 16])
+    def test_sixteen_bits_keep_their_brightness_whatever_their_depth(self, tmp_path, suffix, channels, bits):
+        share = np.linspace(0, 1, 256)
+        levels = np.tile(np.round(share * (2**bits - 1)).astype(np.uint16), (64, 1))
+        image = levels if channels == "grey" else np.stack([levels, levels, levels[:, ::-1]], axis=-1)
+        if channels == "transparent":
+            image = np.dstack([image, np.full(levels.shape, 2**bits - 1, np.uint16)])
+        (tmp_path / f"a{suffix}").write_bytes(cv2.imencode(suffix, image)[1].tobytes())
+        (frame,) = stream_still(tmp_path / f"a{suffix}")
+        depth = next(depth for depth in (1, 2, 4, 8, 10, 12, 14, 16) if depth >= bits)
+        expected = np.round(share * (2**bits - 1)) / (2**depth - 1) * 255
+        assert frame.image.dtype == np.uint8 and frame.image.shape == (64, 256, 3)
+        np.testing.assert_allclose(frame.image[0, :, -1], expected, atol=1.01)  # red is where the channels differ, blue the mirrored one
+        np.testing.assert_allclose(frame.image[0, :, 0], expected if channels == "grey" else expected[::-1], atol=1.01)
+
+    def test_hot_pixels_do_not_darken_sixteen_bits(self, tmp_path):
+        gray = np.full((100, 100), 3000, np.uint16)
+        gray[50, 50] = 65535
         write(tmp_path / "a.png", gray)
         (frame,) = stream_still(tmp_path / "a.png")
-        np.testing.assert_allclose(frame.image[0, :, 0].astype(int), np.arange(256), atol=1)
+        assert frame.image[0, 0, 0] == 3000 >> 4 and frame.image[50, 50, 0] == 255
+
+    @pytest.mark.parametrize("suffix", [".png", ".tiff"])
+    def test_sixteen_bits_are_turned_too(self, tmp_path, suffix):
+        image = Image.fromarray((np.arange(24, dtype=np.uint16) * 2700).reshape(4, 6))
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        image.save(tmp_path / f"a{suffix}", exif=exif)
+        (frame,) = stream_still(tmp_path / f"a{suffix}")
+        np.testing.assert_array_equal(frame.image[..., 0], np.rot90(np.asarray(image) >> 8, -1))
+
+    @pytest.mark.parametrize("kind", ["WEBP", "GIF", "BMP", "PNG", "TIFF"])
+    @pytest.mark.parametrize("suffix", [".jpg", ".png"])
+    def test_pictures_under_the_name_of_another_kind(self, tmp_path, kind, suffix):
+        Image.fromarray(picture()).save(tmp_path / f"a{suffix}", format=kind, lossless=True)
+        (frame,) = stream_still(tmp_path / f"a{suffix}")
+        np.testing.assert_allclose(frame.image.astype(int), picture().astype(int), atol=26 if kind == "GIF" else 0)  # of 256 colours
 
     @pytest.mark.parametrize("name", ["S010_004_00000017.png", "a%03d.png", "a*.png", "a:b.png", "Lüge [1].png"])
     def test_names_are_taken_as_they_are(self, tmp_path, name):

@@ -19,7 +19,7 @@ import soundfile
 from folders import contents
 
 from avemo_jax.clips import Clip, read_clips, write_clips
-from avemo_jax.data.prepared import Damage, PreparedSet, format_damage, verify
+from avemo_jax.data.prepared import Damage, PreparedManifest, PreparedSet, format_damage, verify
 from data_prep.sets import prepare, shards
 from data_prep.sets.prepare import prepare_view
 from data_prep.views import make_view
@@ -338,6 +338,18 @@ def test_the_damage_report_names_every_damaged_clip(corpus, tmp_path, in_process
     assert lines[0] == "tiny logmel_patches: 13 clips, 6 with examples (8 segments), 7 without, 1 doubtful"
     assert lines[1] == "  missing 1, undecodable 1, truncated 1, empty 2, no_audio 2, silent 1"
     assert [line.split()[:2] for line in lines[3:]] == [list(pair) for pair in sorted(DAMAGE.items())]
+
+
+def test_a_report_of_thousands_is_counted_by_kind_with_the_first_ten():
+    damage = {f"10{number:04}_ANG": Damage("undecodable", f"10{number:04}_ANG.wav: no header at byte {number}") for number in range(7000)}
+    damage |= {f"2{number:03}": Damage("missing", f"2{number:03}.flv is a Git LFS pointer") for number in range(12)}
+    manifest = PreparedManifest("c", "v", "audio", {}, (1,), "float32", 7012, 0, "", "")
+    lines = format_damage(PreparedSet(Path("sets/c"), manifest, damage)).splitlines()
+    assert lines[1] == "  missing 12, undecodable 7000"
+    assert lines[2:4] == ["  7000 x undecodable: FILE no header at byte N", "    12 x missing: FILE is a Git LFS pointer"]
+    assert (
+        len(lines) == 16 and lines[5].split()[0] == "100000_ANG" and lines[-1] == f"  and 7,002 more, all in {Path('sets/c/damage.json')}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 
 from avemo_jax.models.encoders.inception_v3.module import END_POINTS, InceptionV3
 from avemo_jax.pretrained.keras_applications import keras_asset
-from avemo_jax.pretrained.keras_files import read_keras
+from avemo_jax.pretrained.keras_files import read_network
 from avemo_jax.pretrained.layout import WeightsLayout, variables_of
 from avemo_jax.pretrained.merge import flat_shapes
 
@@ -46,7 +46,7 @@ def _read(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
     Keras numbers convolutions and batch norms in the order of their creation, from 1 in the published files, from 0 in later versions and
     further on in the second model of a session.
     """
-    arrays = read_keras(path, largest_bytes).arrays
+    arrays = read_network(path, largest_bytes)
     first = {kind: min((number for name in arrays if (number := _number(name, kind)) is not None), default=0) for kind in _KINDS}
 
     def renamed(name: str) -> str:

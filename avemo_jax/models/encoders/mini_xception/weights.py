@@ -8,7 +8,7 @@ import numpy as np
 
 from avemo_jax.models.encoders.mini_xception.module import SIZE_PX, MiniXception
 from avemo_jax.pretrained.assets import Asset, File
-from avemo_jax.pretrained.keras_files import read_keras
+from avemo_jax.pretrained.keras_files import read_network
 from avemo_jax.pretrained.layout import WeightsLayout, variables_of
 from avemo_jax.pretrained.separable import separable_kernels
 
@@ -36,7 +36,7 @@ _NORM = {
 
 
 def _read(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
-    arrays = read_keras(path, largest_bytes).arrays
+    arrays = read_network(path, largest_bytes)
     return separable_kernels(arrays, depthwise="depthwise_kernel", pointwise="pointwise_kernel")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from avemo_jax.models.encoders.vgg.module import VGG16, VGG19
 from avemo_jax.pretrained.assets import Asset
 from avemo_jax.pretrained.keras_applications import keras_asset
-from avemo_jax.pretrained.keras_files import read_keras
+from avemo_jax.pretrained.keras_files import read_network
 from avemo_jax.pretrained.layout import WeightsLayout, variables_of
 
 LICENCE = "CC BY 4.0 (Visual Geometry Group), as converted by Keras"
@@ -17,7 +17,7 @@ _TOP = {"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"}
 
 
 def _read(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
-    return read_keras(path, largest_bytes).arrays
+    return read_network(path, largest_bytes)
 
 
 def _names(net: type[VGG16] | type[VGG19]) -> dict[str, str]:
