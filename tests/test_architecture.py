@@ -20,6 +20,7 @@ GROUND = (
     "avemo_jax.allocator",
     "avemo_jax.atomic",
     "avemo_jax.clips",
+    "avemo_jax.foreign_table",
     "avemo_jax.identity",
     "avemo_jax.labels",
     "avemo_jax.data.prepared",
@@ -54,10 +55,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.labels": ("avemo_jax.clips",),
     "avemo_jax.redaction": (),
     "avemo_jax.text": (),
+    "avemo_jax.foreign_table": ("avemo_jax.text",),
     "avemo_jax.search": ("avemo_jax.redaction",),
     "avemo_jax.parallel": (),
     "avemo_jax.identity": (),
-    "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.identity", "avemo_jax.labels", "avemo_jax.text"),
+    "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.foreign_table", "avemo_jax.identity", "avemo_jax.labels", "avemo_jax.text"),
     "avemo_jax.data": ("avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
     "avemo_jax.models": ("avemo_jax.config",),
     "avemo_jax.models.encoders": ("avemo_jax.models", "avemo_jax.pretrained"),
@@ -73,7 +75,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "avemo_jax.evaluation": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.json_lines", "avemo_jax.labels", "avemo_jax.protocols"),
     "avemo_jax.reporting": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.json_lines", "avemo_jax.text"),
-    "avemo_jax.comparison": ("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.labels", "avemo_jax.reporting", "avemo_jax.text"),
+    "avemo_jax.comparison": (
+        *("avemo_jax.atomic", "avemo_jax.evaluation", "avemo_jax.foreign_table", "avemo_jax.identity", "avemo_jax.labels"),
+        *("avemo_jax.reporting", "avemo_jax.text"),
+    ),
     "avemo_jax.training": (
         "avemo_jax.config",
         "avemo_jax.data",
@@ -111,6 +116,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.reporting",
         "avemo_jax.runs",
         "avemo_jax.search",
+        "avemo_jax.foreign_table",
         "avemo_jax.text",
         "avemo_jax.training",
     ),
@@ -142,7 +148,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "statsmodels": ("avemo_jax.evaluation.paired",),
     "optuna": ("avemo_jax.search",),
     "sqlalchemy": ("avemo_jax.search",),
-    "pandas": ("avemo_jax.reporting.tables",),
+    "pandas": ("avemo_jax.foreign_table", "avemo_jax.reporting.tables"),
 }
 # Slow to import or absent on GPU hosts: imported inside the function that needs them, never at module level. The builders derive from
 # TFDS classes and need it at module level; therefore the builders themselves are imported late.

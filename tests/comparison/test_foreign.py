@@ -142,8 +142,8 @@ def probability_rows(**changes) -> list[list]:
         (probability_rows(at={5: ["clip99", 0.25, 0.25, 0.25, 0.25]}), "1 of 96 rows are of unknown clips, the first: clip99"),
         (probability_rows(at={5: ["clip05", "nan", 0.25, 0.25, 0.25]}), "line 7: expected a finite number in column p_neutral, got 'nan'"),
         (probability_rows(at={5: ["clip05", "", 0.25, 0.25, 0.25]}), "line 7: expected a finite number"),
-        (probability_rows(at={5: ["clip05", 0.5, 0.5]}), "line 7: expected 5 fields, got 3"),
-        ([], "expected a header and rows"),
+        (probability_rows(at={5: ["clip05", 0.5, 0.5]}), "line 7: expected 5 cells as in the header, found 3"),
+        ([], "expected rows below the header"),
     ],
 )
 def test_malformed_rows(tmp_path, rows, message):
@@ -181,7 +181,7 @@ def test_declarations_that_do_not_match_the_file(tmp_path, declared, message):
         ("a=b.csv;kind=scores", "kind must be one of probabilities, logits, label"),
         ("a=b.csv;clip=x;clip=y", "clip is declared twice"),
         ("a=b.csv;order=checked", "order must be trusted"),
-        ("a=/nowhere/b.csv", "no file /nowhere/b.csv"),
+        ("a=/nowhere/b.csv", "/nowhere/b.csv: there is no such file"),
     ],
 )
 def test_malformed_declarations(text, message):

@@ -127,8 +127,8 @@ def test_shared_media_in_two_parts_are_found(tmp_path):
     [
         ("", "the file is empty"),
         ("clip,part\n", "expected rows below the header"),
-        ("clip,clip,part\na,b,train\n", "the header names clip twice"),
-        ("clip,part\na,train\nb\n", "line 3: expected 2 fields as in the header, got 1"),
+        ("clip,clip,part\na,b,train\n", "different names of columns, 'clip' occur twice"),
+        ("clip,part\na,train\nb\n", "line 3: expected 2 cells as in the header, found 1: b"),
         ("clip,part\na,train\nb,somewhere\n", "line 3: 'somewhere' is no part; expected one of: train, training"),
         ("clip,part\n,train\n", "line 2: the row names no clip"),
         ("clip,speaker\na,b\n", "no column of clip, speaker is known to hold the part or the fold"),
@@ -136,7 +136,7 @@ def test_shared_media_in_two_parts_are_found(tmp_path):
         ("clip,part\na,train\nb,val\n", "no clip is in a test part"),
         ("clip,start,part\na,soon,test\n", "line 2: expected start in seconds, got 'soon'"),
         ("clip,speaker,fold,part\na,x,1,train\na,y,2,test\n", "line 3: clip a has speaker 'y', and 'x' in an earlier row"),
-        ('clip,part\n"a,train\n', "invalid CSV"),
+        ('clip,part\n"a,train\n', "line 2: expected a table of cells, unexpected end of data"),
     ],
 )
 def test_errors_of_invalid_lists_name_the_mistake(tmp_path, text, message):
@@ -148,7 +148,7 @@ def test_files_that_are_no_table_are_refused(tmp_path):
     with pytest.raises(SplitListError, match="no such file"):
         read_split_list(tmp_path / "absent.csv")
     (tmp_path / "sound.wav").write_bytes(b"RIFF\xff\xfe\x00")
-    with pytest.raises(SplitListError, match="expected a CSV file in UTF-8"):
+    with pytest.raises(SplitListError, match="expected a table, found a binary file"):
         read_split_list(tmp_path / "sound.wav")
     path = written(tmp_path, "clip,part\na,test\n")
     with pytest.raises(SplitListError, match="has no column who; it has clip, part"):
