@@ -207,3 +207,64 @@ def test_the_command_line_prints_errors_and_exits_with_1(tmp_path):
     path.write_text("path,part\na.wav,somewhere\n")
     done = command()
     assert done.returncode == 1 and "Traceback" not in done.stderr
+
+
+PARTS_IN_FILES = {"train": "clip,speaker\na,1\nb,2\n", "valid": "clip,speaker\nc,3\n", "test": "clip,speaker\nd,01\n"}
+
+
+def part_files(tmp_path, form: str, folder: str = "lists") -> list[Path]:
+    (tmp_path / folder).mkdir()
+    return [written(tmp_path / folder, text, form.format(part)) for part, text in PARTS_IN_FILES.items()]
+
+
+@pytest.mark.parametrize("form", ["{}.csv", "{}_list.csv", "emotion-{}.txt", "{}1.csv", "my.{}.csv"])
+def test_a_split_may_be_a_file_a_part(tmp_path, form):
+    split = read_split_list(part_files(tmp_path, form))
+    (fold,) = split.folds
+    assert (fold.name, fold.train, fold.validation, fold.test) == ("split", ("a", "b"), ("c",), ("d",))
+    assert {finding.name for finding in audit_split_list(split) if finding.stops} == {"speaker_in_two_parts"}
+
+
+@pytest.mark.parametrize(("folder", "name"), [("fold_1", "fold 1"), ("Fold-02", "fold 02"), ("split3", "fold 3"), ("cv", "split")])
+def test_a_folder_may_be_a_fold(tmp_path, folder, name):
+    files = part_files(tmp_path, "{}.csv", folder)
+    assert [fold.name for fold in read_split_list(files).folds] == [name]
+
+
+def test_the_folds_of_several_folders_are_one_list(tmp_path):
+    files = [*part_files(tmp_path, "{}.csv", "fold_1"), *part_files(tmp_path, "{}.csv", "fold_2")]
+    assert [(fold.name, fold.test) for fold in read_split_list(files).folds] == [("fold 1", ("d",)), ("fold 2", ("d",))]
+
+
+def test_json_lines_of_a_toolkit_are_read_with_their_names(tmp_path):
+    lines = '{"key": "a", "wav": "x/a.wav", "spk": "1", "emo": "sad", "split": "train"}\n{"key": "b", "spk": "01", "split": "test"}\n'
+    split = read_split_list(written(tmp_path, lines, "list.jsonl"))
+    assert [(item.item_id, item.speaker, item.label) for item in split.items] == [("a", "1", "sad"), ("b", "01", "")]
+    assert {finding.name for finding in audit_split_list(split) if finding.stops} == {"speaker_in_two_parts"}
+
+
+def test_several_files_need_a_part_in_every_name(tmp_path):
+    files = [written(tmp_path, "clip,speaker\na,1\n", name) for name in ("train.csv", "rest.csv")]
+    with pytest.raises(SplitListError, match=r"rest\.csv: expected a name that says the part"):
+        read_split_list(files)
+    doubled = [written(tmp_path, "clip,part\na,train\n", name) for name in ("train.csv", "test.csv")]
+    with pytest.raises(SplitListError, match="part stands in a column of the lists and in the names of their files"):
+        read_split_list(doubled)
+
+
+@pytest.mark.parametrize("outside", ["../secret.wav", "{}/secret.wav", "a/../../secret.wav"])
+def test_media_outside_of_the_lists_folder_are_never_opened(tmp_path, outside):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "secret.wav").write_bytes(b"secret")
+    (tmp_path / "lists" / "own.wav").write_bytes(b"own")
+    text = f"path,part\nown.wav,train\n{outside.format(tmp_path)},test\n"
+    opened = []
+
+    def compare(clips, root):
+        opened.extend((root / clip.audio).resolve() for clip in clips)
+        return Comparison((), len(clips), {})
+
+    findings = audit_lists(CONFIG, [str(written(tmp_path / "lists", text))], [], compare)
+    assert opened == [tmp_path / "lists" / "own.wav"]
+    (missed,) = (finding for finding in findings if finding.name == "media_not_compared")
+    assert "lies outside of" in missed.detail and "--config.corpus.root" in missed.detail
