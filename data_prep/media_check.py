@@ -9,6 +9,7 @@ from typing import Any
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import LOST_KINDS
+from avemo_jax.placeholders import placeholder
 from data_prep.decoding.stills import ROW_OFFSET
 from data_prep.sets.staging import StagedClip, StageTask, media_of, stage_media, staged_path
 from data_prep.views.table import Table
@@ -16,11 +17,10 @@ from data_prep.workers.pool import Crash, WorkerPool, run_tasks
 
 NUM_TRIED = 3  # clips of one kind of file, of which one must be readable
 _TIME_LIMIT_S = 300.0
-_HEAD_BYTES = 512
 
 
 def find_impostors(clips: Sequence[Clip], root: Path, media: Sequence[str] = ("audio", "video")) -> dict[str, list[str]]:
-    """Return problem -> names of the media files that have it: "absent", "empty", "pointers of Git LFS", "web pages"."""
+    """Return problem -> names of the media files that have it: "absent", "empty", "each a Git LFS pointer; ..."."""
     names = sorted({name for clip in clips for medium in media if (name := getattr(clip, medium)) is not None})
     found: dict[str, list[str]] = {}
     for name in names:
@@ -32,17 +32,15 @@ def find_impostors(clips: Sequence[Clip], root: Path, media: Sequence[str] = ("a
 def _problem(path: Path) -> str:
     try:
         size = path.stat().st_size
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
+        with path.open("rb"):
+            pass
     except FileNotFoundError:
         return "absent"
     except OSError as error:
         return f"unreadable ({error.strerror})"
     if not size:
         return "empty"
-    if head.startswith(b"version https://git-lfs"):
-        return "pointers of Git LFS (run `git lfs pull`)"
-    return "web pages (download the corpus again)" if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")) else ""
+    return f"each {what}" if (what := placeholder(path)) else ""
 
 
 def try_view(view: Any, clips: Sequence[Clip], root: Path) -> tuple[dict[str, str], dict[str, str]]:

@@ -11,7 +11,7 @@ from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.config import Experiment
 from avemo_jax.identity import RULE
 from avemo_jax.protocols.audit.findings import Finding, check_allowed, format_findings, listed, mark_allowed
-from avemo_jax.protocols.audit.split_list import SplitList, SplitListError, audit_split_list, read_split_list
+from avemo_jax.protocols.audit.split_list import SplitList, SplitListError, are_parts_of_one, audit_split_list, read_split_list
 from avemo_jax.text import count_of
 
 
@@ -39,11 +39,12 @@ def audit_lists(
 ) -> list[Finding]:
     """Audit split lists, print the findings, and write audit.json where `output` is given.
 
-    Media that a list names are searched for in the list's folder and in `corpus.root`, and compared where they are found.
+    Media that a list names are searched for in the list's folder and in `corpus.root`, and compared where they are found. Files outside of
+    both are never opened, whatever a list names.
 
     Args:
       experiment: config, of which `protocol.allow_leaks`, `protocol.near_duplicates` and `corpus.root` are used.
-      paths: CSV files.
+      paths: tables, see `foreign_table`; several whose names are parts (train.csv, test.csv) are one split.
       columns: entries role=column, see `split_list.ROLES`.
       compare: function that compares the media of clips, given the clips and the folder that their paths are relative to.
       known_names: see `read_split_list`.
@@ -58,13 +59,13 @@ def audit_lists(
     check_allowed(experiment.protocol.allow_leaks)
     given = dict(_role_and_column(one) for one in columns)
     entries, everything = [], []
-    for path in paths:
-        split = read_split_list(Path(path), given, known_names)
+    for files in [paths] if are_parts_of_one(paths) else [[path] for path in paths]:
+        split = read_split_list(files, given, known_names)
         findings = mark_allowed(_find(experiment, split, compare), allow=experiment.protocol.allow_leaks)
         print(_format(split), format_findings(findings), sep="\n")
         entries.append(
             {
-                "list": path,
+                "list": ", ".join(files),
                 "columns": dict(split.columns),
                 "read_from_names": split.read_from_names,
                 "identities": {"compared": RULE, "joined": {role: list(map(list, names)) for role, names in split.joined.items()}},
@@ -85,22 +86,40 @@ def _find(experiment: Experiment, split: SplitList, compare: Callable[[Sequence[
     if not clips or root is None or not experiment.protocol.near_duplicates:
         missing = {clip.clip_id: f"there is no file {clip.audio or clip.video}" for clip in clips if experiment.protocol.near_duplicates}
         return audit_split_list(split, shared_media=() if missing else None, not_compared=missing)
-    found = compare(clips, root)
-    findings = audit_split_list(split, shared_media=found.pairs, not_compared=found.not_compared)
+    places = _places(split, experiment.corpus.root)
+    outside = {clip.clip_id: _why_outside(clip, root) for clip in clips if not _is_inside(root / (clip.audio or clip.video or ""), places)}
+    found = compare([clip for clip in clips if clip.clip_id not in outside], root)
+    findings = audit_split_list(split, shared_media=found.pairs, not_compared=dict(found.not_compared) | outside)
     return [*findings, *_unlisted(split, root)]
 
 
 def _media_root(split: SplitList, root: str | None) -> Path | None:
     """Return the list's own folder or the corpus root, whichever has more of its media; None where neither has any."""
     paths = [span.path for item in split.items for span in item.media]
-    places = [split.path.parent, *([Path(root)] if root else [])]
-    count, place = max((sum((place / path).is_file() for path in paths), -order) for order, place in enumerate(places))
+    places = _places(split, root)
+    count, place = max(
+        (sum(_is_inside(place / path, places) and (place / path).is_file() for path in paths), -order) for order, place in enumerate(places)
+    )
     return places[-place] if count else None
+
+
+def _places(split: SplitList, root: str | None) -> list[Path]:
+    """Return the folders whose media may be opened: the list's own, and the corpus root."""
+    own = split.path if split.path.is_dir() else split.path.parent
+    return [own, *([Path(root)] if root else [])]
+
+
+def _is_inside(path: Path, places: Sequence[Path]) -> bool:
+    return any(path.resolve().is_relative_to(place.resolve()) for place in places)
+
+
+def _why_outside(clip: Clip, root: Path) -> str:
+    return f"{clip.audio or clip.video} lies outside of {root}; set --config.corpus.root to a folder that holds all media of the list"
 
 
 def _unlisted(split: SplitList, root: Path) -> list[Finding]:
     """Return a finding about media files that the list does not name, in its folders and of its types: clips may have been dropped."""
-    named = {(root / span.path).resolve() for item in split.items for span in item.media}
+    named = {path for item in split.items for span in item.media if _is_inside(path := (root / span.path).resolve(), [root])}
     suffixes, folders = {path.suffix.lower() for path in named}, sorted({path.parent for path in named})
     existing = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes)
     others = tuple(path.name for path in existing if path not in named and path.is_file())

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from avemo_jax.clips import GENDERS, RECORDING, Clip
-from data_prep.corpora.clip_table import Row, read_rows, seconds
+from data_prep.corpora.clip_table import Row, read_rows, time_s
 from data_prep.corpora.layout import kind_of, not_found, shorten
 from data_prep.corpora.own_files import LABEL_TARGETS as LABEL_TARGETS
 from data_prep.corpora.own_files import SPLIT, emotion_of, media_fields, part_of, warn_of_unknown_speakers
@@ -96,7 +96,7 @@ def _file(root: Path, table: Path, row: Row) -> str:
 def _clip(row: Row, file: str, *, is_part: bool) -> Clip:
     kind = kind_of(Path(file))
     assert kind is not None
-    start_s, end_s = seconds(row, "start"), seconds(row, "end")
+    start_s, end_s = time_s(row, "start"), time_s(row, "end")
     if start_s is not None and end_s is not None and not 0 <= start_s < end_s:
         raise ValueError(f"{row.where}: expected 0 <= start < end, got {row['start']} and {row['end']}")
     span = "" if start_s is None and end_s is None else f"@{start_s or 0:g}-{'' if end_s is None else f'{end_s:g}'}"

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from avemo_jax.foreign_table import ForeignTable, read_foreign_table
 from data_prep.views.segments import ViewSegment
 from data_prep.views.table_columns import named_like, refuse_columns
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """A CSV file's row of each clip, as one step of (D,): the features, in the file's order.
+    """A table's row of each clip, as one step of (D,): the features, in the file's order.
 
     Features are all columns but the one that names the clip, those of `drop_columns`, and those that have the same cell in every row.
 
     Attributes:
-      path: path of the CSV file, in UTF-8 with a header line.
+      path: path of the table: CSV of any encoding and separator, JSON lines or Parquet.
       clip_column: name of the column with the clip id.
       drop_columns: names of columns that are not read, such as an index, labels or text.
       allow_columns: names of columns that are used as features although their name, their content or a constant value suggests that they
@@ -45,7 +44,7 @@ class Table:
 
     def __post_init__(self):
         if not Path(self.path).is_file():
-            raise ValueError(f"view table: there is no file {self.path}; set views.table.path to a CSV file with one row a clip")
+            raise ValueError(f"view table: there is no file {self.path}; set views.table.path to a table with one row a clip")
         columns = self._header
         if self.clip_column not in columns or len(columns) < 2 or len(set(columns)) < len(columns):
             raise ValueError(f"{self.path}: expected different columns, {self.clip_column!r} and features among them, found {columns}")
@@ -70,15 +69,9 @@ class Table:
     @functools.cached_property
     def constant_columns(self) -> tuple[str, ...]:
         """Columns that have the same cell in every row of two or more, and so tell nothing; without those that are allowed."""
-        with Path(self.path).open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            first = next(reader, {})
-            constant, num_rows = [name for name in self._offered() if name not in self.allow_columns], 1
-            for row in reader:
-                constant, num_rows = [name for name in constant if row[name] == first[name]], num_rows + 1
-                if not constant:
-                    break
-        return tuple(constant) if num_rows > 1 else ()
+        if len(self._table) < 2:
+            return ()
+        return tuple(name for name in self._offered() if name not in self.allow_columns and len(set(self._table.column(name))) == 1)
 
     def _offered(self) -> list[str]:
         return [name for name in self._header if name != self.clip_column and name not in self.drop_columns]
@@ -97,34 +90,32 @@ class Table:
         """
         segments: dict[str, ViewSegment] = {}
         num_foreign, columns = 0, self.columns
-        with Path(self.path).open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            for row in reader:
-                clip_id = clip_id_of((row.pop(self.clip_column) or "").strip())
-                if clip_id is None:
-                    num_foreign += 1
-                    continue
-                if clip_id in segments:
-                    raise ValueError(f"{self.path} line {reader.line_num}: a second row of clip {clip_id}; expected one")
-                if None in row:  # more cells than the header has names
-                    self._number(row[None], None, reader.line_num)
-                values = np.array([[self._number(row[column], column, reader.line_num) for column in columns]], np.float32)
-                segments[clip_id] = ViewSegment(values, np.ones(1, bool), np.zeros(1, np.float32), 1)
+        for line, row in self._table.rows():
+            clip_id = clip_id_of(row[self.clip_column])
+            if clip_id is None:
+                num_foreign += 1
+                continue
+            if clip_id in segments:
+                raise ValueError(f"{self.path}, line {line}: a second row of clip {clip_id}; expected one")
+            values = np.array([[self._number(row[column], column, line) for column in columns]], np.float32)
+            segments[clip_id] = ViewSegment(values, np.ones(1, bool), np.zeros(1, np.float32), 1)
         return segments, num_foreign
 
-    @functools.cached_property
+    @property
     def _header(self) -> list[str]:
-        with Path(self.path).open(newline="", encoding="utf-8-sig") as stream:
-            return next(csv.reader(stream), [])
+        return list(self._table.columns)
 
-    def _number(self, cell: str | list[str] | None, column: str | None, line: int) -> float:
-        try:
-            number = float(cell)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
+    @functools.cached_property
+    def _table(self) -> ForeignTable:
+        return read_foreign_table(Path(self.path))
+
+    def _number(self, cell: str, column: str, line: int) -> float:
+        number = self._table.number(cell)
+        with np.errstate(over="ignore"):
+            is_finite = bool(np.isfinite(np.float32(number)))
+        if not is_finite:
             raise ValueError(
-                f"{self.path} line {line}, column {column}: expected a finite number, found {cell!r}; "
-                "fix the cell, or leave the column out with --config.views.table.drop_columns"
+                f"{self.path}, line {line}, column {column}: expected a finite number that float32 holds, found {cell!r}; fix the cell, or "
+                "leave the column out with --config.views.table.drop_columns"
             )
         return number

@@ -24,6 +24,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     ),
     "the fold or part": ("fold", "folds", "split", "partition", "part", "subset", "session", "train", "test", "validation"),
     "a row counter": ("unnamed", "index", "idx", "id", "row", "rows", "rownum", "rowid", "level", "frame", "timestamp", "frametime"),
+    "a time": ("start", "end", "begin", "onset", "offset", "time"),
 }
 # Words that say nothing beside one of those: "true_label", "speaker name", "emotion code".
 _BESIDE = {
@@ -57,7 +58,7 @@ _FEWEST_CHANGES = 0.02  # of neighbours in the order of a column's values that d
 
 
 def named_like(name: str) -> str | None:
-    """Return what a column of that name is ("a row counter", "the class", "the speaker", "the fold or part"); None for a feature.
+    """Return what a column of that name is ("a row counter", "a time", "the class", "the speaker", "the fold or part"); None for a feature.
 
     Case, punctuation and numbers at the end of a word do not count: "Unnamed: 0", "Speaker_ID" and "label1" are found.
     """
@@ -87,7 +88,7 @@ def refuse_columns(path: str, found: Mapping[str, str], *, drop: Sequence[str], 
     if refused:
         looks = "; ".join(f"{name!r} looks like {found[name]}" for name in refused)
         raise ValueError(
-            f"{path}: expected features, found columns that give away what is to be predicted: {looks}. Leave them out with "
+            f"{path}: expected features, found columns that may give away what is to be predicted: {looks}. Leave them out with "
             f'--config.views.table.drop_columns="{(*drop, *refused)}", or keep them on purpose with '
             f'--config.views.table.allow_columns="{(*allow, *refused)}"; the leak audit then reports them in every table.'
         )

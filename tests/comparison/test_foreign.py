@@ -142,8 +142,8 @@ def probability_rows(**changes) -> list[list]:
         (probability_rows(at={5: ["clip99", 0.25, 0.25, 0.25, 0.25]}), "1 of 96 rows are of unknown clips, the first: clip99"),
         (probability_rows(at={5: ["clip05", "nan", 0.25, 0.25, 0.25]}), "line 7: expected a finite number in column p_neutral, got 'nan'"),
         (probability_rows(at={5: ["clip05", "", 0.25, 0.25, 0.25]}), "line 7: expected a finite number"),
-        (probability_rows(at={5: ["clip05", 0.5, 0.5]}), "line 7: expected 5 fields, got 3"),
-        ([], "expected a header and rows"),
+        (probability_rows(at={5: ["clip05", 0.5, 0.5]}), "line 7: expected 5 cells as in the header, found 3"),
+        ([], "expected rows below the header"),
     ],
 )
 def test_malformed_rows(tmp_path, rows, message):
@@ -181,7 +181,7 @@ def test_declarations_that_do_not_match_the_file(tmp_path, declared, message):
         ("a=b.csv;kind=scores", "kind must be one of probabilities, logits, label"),
         ("a=b.csv;clip=x;clip=y", "clip is declared twice"),
         ("a=b.csv;order=checked", "order must be trusted"),
-        ("a=/nowhere/b.csv", "no file /nowhere/b.csv"),
+        ("a=/nowhere/b.csv", "/nowhere/b.csv: there is no such file"),
     ],
 )
 def test_malformed_declarations(text, message):
@@ -211,3 +211,64 @@ def test_byte_order_marks_and_tabs_of_spreadsheets_are_read(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text("\ufeffclip\tpredicted\n" + "".join(f"{clip}\tsad\n" for clip in OURS.clip), encoding="utf-8")
     assert set(read(f"a={path};kind=label").predictions.predicted.tolist()) == {2}
+
+
+def predicted_words(path: Path, words, header=("clip", "predicted")) -> Path:
+    return write_csv(path / "words.csv", header, [[OURS.clip[row], words[OURS.label[row]]] for row in range(NUM_CLIPS)])
+
+
+@pytest.mark.parametrize(
+    ("words", "declared"),
+    [
+        ([name.upper() for name in CLASSES], ""),
+        ([name.capitalize() for name in CLASSES], ""),
+        ([str(index) for index in range(4)], f";classes={','.join(CLASSES)}"),
+        ([f"{index}.0" for index in range(4)], f";classes={','.join(CLASSES)}"),
+        ([str(3 - index) for index in range(4)], f";classes={','.join(reversed(CLASSES))}"),
+        (["a", "B", "c d", "d:e"], f";words=A:{CLASSES[0]},b:{CLASSES[1]},c d:{CLASSES[2]},d:e:{CLASSES[3]}"),
+        (["0", "1", "2", "3"], f";words=0:{CLASSES[0]},1:{CLASSES[1]},2:{CLASSES[2]},3:{CLASSES[3]}"),
+    ],
+)
+def test_words_in_any_case_numbers_and_declared_words_are_classes(tmp_path, words, declared):
+    theirs = read(f"theirs={predicted_words(tmp_path, words)};kind=label{declared}")
+    np.testing.assert_array_equal(theirs.predictions.probabilities.argmax(axis=1), OURS.label)
+
+
+@pytest.mark.parametrize(
+    ("words", "declared", "message"),
+    [
+        (["0", "1", "2", "3"], "", "'.' is not one of the classes .*; say what it means: words=WORD:CLASS"),
+        (["0", "1", "2", "9"], f";classes={','.join(CLASSES)}", "'9' is not one of the classes"),
+        (["a", "b", "c", "d"], ";words=a:bliss", "words= names bliss, not among the classes"),
+        (["a", "b", "c", "d"], ";words=a", "expected words=WORD:CLASS"),
+        (["a", "b", "c", "d"], f";words=a:{CLASSES[0]},a:{CLASSES[1]}", "with different words"),
+        (["0", "1", "2", "3"], ";classes=bliss,woe", "classes= names bliss, woe, not among the classes"),
+    ],
+)
+def test_words_without_a_meaning_are_refused(tmp_path, words, declared, message):
+    with pytest.raises(ComparisonError, match=message):
+        read(f"theirs={predicted_words(tmp_path, words)};kind=label{declared}")
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "logits"])
+def test_percent_are_known_and_stated(tmp_path, kind):
+    rows = [[OURS.clip[row], *(f"{100 * value:.4f}" for value in OURS.probabilities[row])] for row in range(NUM_CLIPS)]
+    path = write_csv(tmp_path / "percent.csv", ("clip", *(f"p_{name}" for name in CLASSES)), rows)
+    theirs = read(f"theirs={path};kind={kind}")
+    np.testing.assert_allclose(theirs.predictions.probabilities, OURS.probabilities, atol=1e-5)
+    assert theirs.notes[0].startswith("its rows sum to 100: percent, divided by 100")
+    assert ("not logits as declared" in theirs.notes[0]) == (kind == "logits")
+
+
+@pytest.mark.parametrize(("cell", "seed"), [("0", 0), ("3.0", 3), ("7", 7)])
+def test_seeds_may_be_written_as_floats(tmp_path, cell, seed):
+    rows = [[OURS.clip[row], cell, CLASSES[OURS.label[row]]] for row in range(NUM_CLIPS)]
+    path = write_csv(tmp_path / "seeds.csv", ("clip", "seed", "predicted"), rows)
+    assert read(f"theirs={path};kind=label").seeds == (seed,)
+
+
+@pytest.mark.parametrize("form", ["/data/wav/{}.wav", "{}.WAV", r"D:\data\{}.mp4", "./{}.flac", "03-{}.wav"])
+def test_clips_are_found_by_paths_of_their_media(tmp_path, form):
+    rows = [[form.format(OURS.clip[row]), CLASSES[OURS.label[row]]] for row in range(NUM_CLIPS)]
+    theirs = read(f"theirs={write_csv(tmp_path / 'a.csv', ('clip', 'predicted'), rows)};kind=label")
+    assert theirs.predictions.clip.tolist() == OURS.clip.tolist()

@@ -36,9 +36,9 @@ def write_wav(path: Path) -> None:
     ("content", "problem"),
     [
         (b"", "empty"),
-        (POINTER, "pointers of Git LFS"),
-        (b"<!DOCTYPE html><html>403", "web pages"),
-        (b"\n<html><body>", "web pages"),
+        (POINTER, "a Git LFS pointer"),
+        (b"<!DOCTYPE html><html>403", "a web page"),
+        (b"\n<html><body>", "a web page"),
         (None, "absent"),
         (b"RIFF", ""),
     ],
@@ -115,7 +115,7 @@ def test_media_that_are_pointers_are_doubtful_until_none_can_be_read(tmp_path, m
     files[0].write_bytes(POINTER)
     report, is_ok = look()
     assert is_ok, report
-    assert "? media                    1 files are pointers of Git LFS" in report and files[0].name in report
+    assert "? media                    1 files are each a Git LFS pointer" in report and files[0].name in report
     for file in files:
         file.write_bytes(POINTER)
     report, is_ok = look()

@@ -1,4 +1,4 @@
-"""Third-party split lists: read a CSV of clips with their folds and parts into items and folds for the leak audit.
+"""Third-party split lists: read tables of clips with their folds and parts into items and folds for the leak audit.
 
 Columns are recognised by their names or given (role=column). Four layouts are supported:
 
@@ -6,18 +6,21 @@ Columns are recognised by their names or given (role=column). Four layouts are s
     fold                  cross-validation: the fold in which a clip is tested; it trains in all others
     fold and part         one row for every clip and fold
     fold1, fold2, ...     one column a fold, a part in every cell
+
+A split may also be several files, one a part, in one folder or in one folder a fold: train.csv, valid.csv and test.csv; fold_1/train.jsonl.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from avemo_jax.clips import Clip, SharedMedia
+from avemo_jax.foreign_table import TableError, read_foreign_table, seconds
 from avemo_jax.identity import clip_identity, first_spellings, identity, joined_spellings, media_suffix
 from avemo_jax.protocols.audit.findings import Finding, listed, number_of
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds
@@ -26,11 +29,25 @@ from avemo_jax.protocols.named import natural_order
 
 # Role -> names by which a column is recognised, the most likely first; compared without case, blanks, "-" and "_".
 ROLES: dict[str, tuple[str, ...]] = {
-    "clip": ("clip", "clip_id", "utterance", "utterance_id", "utt", "utt_id", "id", "name", "sample", "key"),
-    "path": ("path", "file", "filename", "file_name", "filepath", "audio", "wav", "video", "image", "media", "audio_path", "video_path"),
+    "clip": ("clip", "clip_id", "utterance", "utterance_id", "utt", "utt_id", "id", "key", "name", "sample"),
+    "path": (
+        "path",
+        "file",
+        "filename",
+        "file_name",
+        "filepath",
+        "audio",
+        "wav",
+        "video",
+        "image",
+        "media",
+        "audio_path",
+        "video_path",
+        "audio_filepath",
+    ),
     "speaker": ("speaker", "speaker_id", "spk", "spk_id", "actor", "actor_id", "subject", "subject_id", "person", "participant"),
     "sentence": ("sentence", "sentence_id", "statement", "text_id", "text", "transcript", "transcription"),
-    "label": ("label", "emotion", "class", "target", "category"),
+    "label": ("label", "emotion", "emo", "class", "target", "category"),
     "part": ("part", "split", "set", "subset", "partition", "usage"),
     "fold": ("fold", "fold_id", "test_fold", "cv_fold", "cv"),
     "corpus": ("corpus", "dataset", "database"),
@@ -104,20 +121,23 @@ class SplitList:
 
 
 def read_split_list(
-    path: Path, columns: Mapping[str, str] | None = None, known_names: Callable[[Iterable[str]], Mapping[str, Clip]] | None = None
+    files: Path | Sequence[Path | str],
+    columns: Mapping[str, str] | None = None,
+    known_names: Callable[[Iterable[str]], Mapping[str, Clip]] | None = None,
 ) -> SplitList:
-    """Return the split list in a CSV file.
+    """Return the split list in a table, or in several tables that hold one part each.
 
     Args:
-      path: CSV with a header; fields are separated by commas, semicolons or tabs.
+      files: a table, see `foreign_table`; or several, whose names are their parts ("train.csv") and whose folders may be folds
+        ("fold_1/train.jsonl"), or pairs of a part and its table.
       columns: role -> column, for columns that are not recognised by name.
       known_names: parses names of clips or files by the naming rules of known corpora; used for speakers and sentences that no column
         has.
 
     Raises:
-      SplitListError: the file is no table, a column is missing, or a row is invalid; the message names the line.
+      SplitListError: a file is no table, a column is missing, or a row is invalid; the message names the line.
     """
-    header, rows = _read(Path(path))
+    path, header, rows = _read([files] if isinstance(files, str | Path) else list(files))
     found, fold_columns = _columns(path, header, dict(columns or {}))
     cells: dict[str, list[str]] = {role: [row[column] for _, row in rows] for role, column in found.items() if role in _NAMES}
     same = {role: _files(names) if role in ("clip", "path") else identity for role, names in cells.items()}
@@ -125,21 +145,21 @@ def read_split_list(
     entries: dict[tuple[str, str, float | None, float | None], dict[str, str]] = {}
     parts_of: dict[str, dict[str, list[tuple[str, str, float | None, float | None]]]] = defaultdict(lambda: {part: [] for part in PARTS})
     labels: dict[tuple, dict[str, str]] = defaultdict(dict)  # label's identity -> its first spelling
-    for line, row in rows:
+    for place, row in rows:
         cell = {role: spelled[role].get(row[column], "") if role in spelled else row[column] for role, column in found.items()}
         clip = cell.get("clip") or cell.get("path") or ""
         if not clip:
-            raise SplitListError(f"{path}, line {line}: the row names no clip (columns {_quoted_columns(found, 'clip', 'path')})")
-        entry = (clip, cell.get("path", ""), _seconds(path, line, cell, "start"), _seconds(path, line, cell, "end"))
+            raise SplitListError(f"{place}: the row names no clip (columns {_quoted_columns(found, 'clip', 'path')})")
+        entry = (clip, cell.get("path", ""), _seconds(place, cell, "start"), _seconds(place, cell, "end"))
         if cell.get("label"):
             labels[entry].setdefault(identity(cell["label"]), cell["label"])
         facts = {role: cell.get(role, "") for role in _FACTS}
         known = entries.setdefault(entry, facts)
         for role, value in facts.items():
             if value and known[role] and identity(value) != identity(known[role]):
-                raise SplitListError(f"{path}, line {line}: clip {clip} has {role} {value!r}, and {known[role]!r} in an earlier row")
+                raise SplitListError(f"{place}: clip {clip} has {role} {value!r}, and {known[role]!r} in an earlier row")
             known[role] = known[role] or value
-        for fold, part in _places(path, line, row, cell, fold_columns, found):
+        for fold, part in _places(place, row, cell, fold_columns, found):
             if part:
                 parts_of[fold][part].append(entry)
             else:
@@ -223,36 +243,48 @@ def audit_split_list(
     return findings
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Return the header, and (line, column -> value) of each row that is not empty."""
+def _read(files: Sequence[Path | str]) -> tuple[Path, list[str], list[tuple[str, dict[str, str]]]]:
+    """Return the name of the list, its header, and (file and line, column -> value) of each row."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SplitListError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise SplitListError(f"{path}: expected a CSV file in UTF-8 ({error})") from error
-    lines = text.splitlines()
-    if not lines or not lines[0].strip():
-        raise SplitListError(f"{path}: expected a header in the first line, the file is empty")
-    delimiter = max(",;\t", key=lines[0].count)
-    try:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        table = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except csv.Error as error:
-        raise SplitListError(f"{path}: invalid CSV ({error})") from error
-    header = table[0][1]
-    if doubled := [name for name, count in Counter(header).items() if count > 1]:
-        raise SplitListError(f"{path}: the header names {listed(doubled)} twice; column names must be unique")
-    rows = []
-    for line, row in table[1:]:
-        if not any(row):
-            continue
-        if len(row) != len(header):
-            raise SplitListError(f"{path}, line {line}: expected {len(header)} fields as in the header, got {len(row)}: {row}")
-        rows.append((line, dict(zip(header, row, strict=True))))
-    if not rows:
-        raise SplitListError(f"{path}: expected rows below the header {', '.join(header)}, found none")
-    return header, rows
+        tables = [read_foreign_table(Path(file)) for file in files]
+    except TableError as error:
+        raise SplitListError(str(error)) from error
+    header = list(dict.fromkeys(name for table in tables for name in table.columns))
+    added = [_said_by_name(table.path) for table in tables] if len(tables) > 1 else [{}]
+    for role in dict.fromkeys(role for one in added for role in one):
+        if role in header:
+            raise SplitListError(
+                f"{tables[0].path}: {role} stands in a column of the lists and in the names of their files; give --input one list at a time"
+            )
+    rows = [
+        (f"{table.path}, line {line}", dict.fromkeys(header, "") | row | one)
+        for table, one in zip(tables, added, strict=True)
+        for line, row in table.rows()
+    ]
+    path = tables[0].path if len(tables) == 1 else Path(os.path.commonpath([table.path for table in tables]))
+    return path, [*header, *dict.fromkeys(role for one in added for role in one)], rows
+
+
+def are_parts_of_one(files: Sequence[Path | str]) -> bool:
+    """Return whether several files are the parts of one split, by their names."""
+    return len(files) > 1 and all(_part_of_name(Path(file)) is not None for file in files)
+
+
+def _said_by_name(path: Path) -> dict[str, str]:
+    """Return the part that a file's name states, and the fold that its folder's name states."""
+    part = _part_of_name(path)
+    if part is None:
+        raise SplitListError(
+            f"{path}: expected a name that says the part, such as train.csv, valid.csv or test.csv, of each of several files of one split"
+        )
+    folder = re.fullmatch(r"(?:fold|split|cv|session|run)[\s_-]*(\w+)", path.absolute().parent.name, re.IGNORECASE)
+    return {"part": part} | ({"fold": folder.group(1)} if folder else {})
+
+
+def _part_of_name(path: Path) -> str | None:
+    """Return the word for a part that a file's name holds, None where it holds none or several."""
+    words = [word for word in re.split(r"[\W_\d]+", path.stem.lower()) if word and PART_WORDS.get(word)]
+    return words[0] if len({PART_WORDS[word] for word in words}) == 1 else None
 
 
 def _columns(path: Path, header: Sequence[str], given: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -279,36 +311,33 @@ def _columns(path: Path, header: Sequence[str], given: dict[str, str]) -> tuple[
 
 
 def _places(
-    path: Path, line: int, row: Mapping[str, str], cell: Mapping[str, str], fold_columns: Sequence[str], found: Mapping[str, str]
+    place: str, row: Mapping[str, str], cell: Mapping[str, str], fold_columns: Sequence[str], found: Mapping[str, str]
 ) -> list[tuple[str, str]]:
     """Return (fold, part) pairs of a row; a part is "" for none."""
     if fold_columns:
-        return [(column, _part(path, line, row[column])) for column in fold_columns]
+        return [(column, _part(place, row[column])) for column in fold_columns]
     if "part" not in cell:
         if not cell["fold"]:
-            raise SplitListError(f"{path}, line {line}: expected the test fold of the clip in column {found['fold']!r}, found nothing")
+            raise SplitListError(f"{place}: expected the test fold of the clip in column {found['fold']!r}, found nothing")
         return [(f"fold {cell['fold']}", "test")]
     fold = f"fold {cell['fold']}" if cell.get("fold") else "split"
-    return [(fold, _part(path, line, cell["part"]))]
+    return [(fold, _part(place, cell["part"]))]
 
 
-def _part(path: Path, line: int, word: str) -> str:
+def _part(place: str, word: str) -> str:
     canonical = re.sub(r"[\s_/-]", "", word).lower()
     if canonical not in PART_WORDS:
         known = ", ".join(word for word in PART_WORDS if word)
-        raise SplitListError(f"{path}, line {line}: {word!r} is no part; expected one of: {known}")
+        raise SplitListError(f"{place}: {word!r} is no part; expected one of: {known}")
     return PART_WORDS[canonical]
 
 
-def _seconds(path: Path, line: int, cell: Mapping[str, str], role: str) -> float | None:
-    if not cell.get(role):
+def _seconds(place: str, cell: Mapping[str, str], role: str) -> float | None:
+    value = seconds(cell.get(role, ""))
+    if value is None:
         return None
-    try:
-        value = float(cell[role])
-    except ValueError:
-        value = -1.0
     if not 0 <= value < float("inf"):
-        raise SplitListError(f"{path}, line {line}: expected {role} in seconds, got {cell[role]!r}")
+        raise SplitListError(f"{place}: expected {role} in seconds, got {cell[role]!r}")
     return value
 
 

@@ -34,11 +34,13 @@ def test_names_are_mapped_to_clips_and_foreign_rows_counted(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("clip,x\na,1\nb,loud\n", r"features.csv line 3, column x: expected a finite number, found 'loud'"),
-        ("clip,x,z\na,1,\n", r"line 2, column z: expected a finite number, found ''"),
-        ("clip,x,z\na,1\n", r"line 2, column z: expected a finite number, found None"),
-        ("clip,x\na,1,2\n", r"line 2, column None: expected a finite number, found \['2'\]"),
+        ("clip,x\na,1\nb,loud\n", r"features\.csv, line 3, column x: expected a finite number that float32 holds, found 'loud'"),
+        ("clip,x,z\na,1,\n", r"line 2, column z: expected a finite number that float32 holds, found ''"),
+        ("clip,x,z\na,1\n", "line 2: expected 3 cells as in the header, found 2"),
+        ("clip,x\na,1,2\n", "line 2: expected 2 cells as in the header, found 3"),
         ("clip,x\na,nan\n", r"found 'nan'"),
+        ("clip,x\na,1e39\n", r"float32 holds, found '1e39'"),
+        ("clip,x\na,1_000\n", r"found '1_000'"),
         ("clip,x\na,1\na,2\n", r"line 3: a second row of clip a"),
     ],
 )
@@ -47,9 +49,17 @@ def test_bad_rows_are_named_by_line(tmp_path, text, message):
         table(tmp_path, text).rows()
 
 
-@pytest.mark.parametrize("text", ["name,x\na,1\n", "clip\na\n", "", "clip,x,x\na,1,2\n"])
-def test_a_header_that_cannot_be_is_refused(tmp_path, text):
-    with pytest.raises(ValueError, match="expected different columns, 'clip' and features among them, found"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,x\na,1\n", "expected different columns, 'clip' and features among them, found"),
+        ("clip\na\n", "expected different columns, 'clip' and features among them, found"),
+        ("", "the file is empty"),
+        ("clip,x,x\na,1,2\n", "expected different names of columns, 'x' occur twice"),
+    ],
+)
+def test_a_header_that_cannot_be_is_refused(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
         table(tmp_path, text)
 
 

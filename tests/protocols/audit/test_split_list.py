@@ -127,8 +127,8 @@ def test_shared_media_in_two_parts_are_found(tmp_path):
     [
         ("", "the file is empty"),
         ("clip,part\n", "expected rows below the header"),
-        ("clip,clip,part\na,b,train\n", "the header names clip twice"),
-        ("clip,part\na,train\nb\n", "line 3: expected 2 fields as in the header, got 1"),
+        ("clip,clip,part\na,b,train\n", "different names of columns, 'clip' occur twice"),
+        ("clip,part\na,train\nb\n", "line 3: expected 2 cells as in the header, found 1: b"),
         ("clip,part\na,train\nb,somewhere\n", "line 3: 'somewhere' is no part; expected one of: train, training"),
         ("clip,part\n,train\n", "line 2: the row names no clip"),
         ("clip,speaker\na,b\n", "no column of clip, speaker is known to hold the part or the fold"),
@@ -136,7 +136,7 @@ def test_shared_media_in_two_parts_are_found(tmp_path):
         ("clip,part\na,train\nb,val\n", "no clip is in a test part"),
         ("clip,start,part\na,soon,test\n", "line 2: expected start in seconds, got 'soon'"),
         ("clip,speaker,fold,part\na,x,1,train\na,y,2,test\n", "line 3: clip a has speaker 'y', and 'x' in an earlier row"),
-        ('clip,part\n"a,train\n', "invalid CSV"),
+        ('clip,part\n"a,train\n', "line 2: expected a table of cells, unexpected end of data"),
     ],
 )
 def test_errors_of_invalid_lists_name_the_mistake(tmp_path, text, message):
@@ -148,7 +148,7 @@ def test_files_that_are_no_table_are_refused(tmp_path):
     with pytest.raises(SplitListError, match="no such file"):
         read_split_list(tmp_path / "absent.csv")
     (tmp_path / "sound.wav").write_bytes(b"RIFF\xff\xfe\x00")
-    with pytest.raises(SplitListError, match="expected a CSV file in UTF-8"):
+    with pytest.raises(SplitListError, match="expected a table, found a binary file"):
         read_split_list(tmp_path / "sound.wav")
     path = written(tmp_path, "clip,part\na,test\n")
     with pytest.raises(SplitListError, match="has no column who; it has clip, part"):
@@ -207,3 +207,64 @@ def test_the_command_line_prints_errors_and_exits_with_1(tmp_path):
     path.write_text("path,part\na.wav,somewhere\n")
     done = command()
     assert done.returncode == 1 and "Traceback" not in done.stderr
+
+
+PARTS_IN_FILES = {"train": "clip,speaker\na,1\nb,2\n", "valid": "clip,speaker\nc,3\n", "test": "clip,speaker\nd,01\n"}
+
+
+def part_files(tmp_path, form: str, folder: str = "lists") -> list[Path]:
+    (tmp_path / folder).mkdir()
+    return [written(tmp_path / folder, text, form.format(part)) for part, text in PARTS_IN_FILES.items()]
+
+
+@pytest.mark.parametrize("form", ["{}.csv", "{}_list.csv", "emotion-{}.txt", "{}1.csv", "my.{}.csv"])
+def test_a_split_may_be_a_file_a_part(tmp_path, form):
+    split = read_split_list(part_files(tmp_path, form))
+    (fold,) = split.folds
+    assert (fold.name, fold.train, fold.validation, fold.test) == ("split", ("a", "b"), ("c",), ("d",))
+    assert {finding.name for finding in audit_split_list(split) if finding.stops} == {"speaker_in_two_parts"}
+
+
+@pytest.mark.parametrize(("folder", "name"), [("fold_1", "fold 1"), ("Fold-02", "fold 02"), ("split3", "fold 3"), ("cv", "split")])
+def test_a_folder_may_be_a_fold(tmp_path, folder, name):
+    files = part_files(tmp_path, "{}.csv", folder)
+    assert [fold.name for fold in read_split_list(files).folds] == [name]
+
+
+def test_the_folds_of_several_folders_are_one_list(tmp_path):
+    files = [*part_files(tmp_path, "{}.csv", "fold_1"), *part_files(tmp_path, "{}.csv", "fold_2")]
+    assert [(fold.name, fold.test) for fold in read_split_list(files).folds] == [("fold 1", ("d",)), ("fold 2", ("d",))]
+
+
+def test_json_lines_of_a_toolkit_are_read_with_their_names(tmp_path):
+    lines = '{"key": "a", "wav": "x/a.wav", "spk": "1", "emo": "sad", "split": "train"}\n{"key": "b", "spk": "01", "split": "test"}\n'
+    split = read_split_list(written(tmp_path, lines, "list.jsonl"))
+    assert [(item.item_id, item.speaker, item.label) for item in split.items] == [("a", "1", "sad"), ("b", "01", "")]
+    assert {finding.name for finding in audit_split_list(split) if finding.stops} == {"speaker_in_two_parts"}
+
+
+def test_several_files_need_a_part_in_every_name(tmp_path):
+    files = [written(tmp_path, "clip,speaker\na,1\n", name) for name in ("train.csv", "rest.csv")]
+    with pytest.raises(SplitListError, match=r"rest\.csv: expected a name that says the part"):
+        read_split_list(files)
+    doubled = [written(tmp_path, "clip,part\na,train\n", name) for name in ("train.csv", "test.csv")]
+    with pytest.raises(SplitListError, match="part stands in a column of the lists and in the names of their files"):
+        read_split_list(doubled)
+
+
+@pytest.mark.parametrize("outside", ["../secret.wav", "{}/secret.wav", "a/../../secret.wav"])
+def test_media_outside_of_the_lists_folder_are_never_opened(tmp_path, outside):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "secret.wav").write_bytes(b"secret")
+    (tmp_path / "lists" / "own.wav").write_bytes(b"own")
+    text = f"path,part\nown.wav,train\n{outside.format(tmp_path)},test\n"
+    opened = []
+
+    def compare(clips, root):
+        opened.extend((root / clip.audio).resolve() for clip in clips)
+        return Comparison((), len(clips), {})
+
+    findings = audit_lists(CONFIG, [str(written(tmp_path / "lists", text))], [], compare)
+    assert opened == [tmp_path / "lists" / "own.wav"]
+    (missed,) = (finding for finding in findings if finding.name == "media_not_compared")
+    assert "lies outside of" in missed.detail and "--config.corpus.root" in missed.detail

@@ -1,0 +1,330 @@
+"""Tables of other people: one reader for predictions, split lists, feature tables and labels, whatever program wrote them.
+
+Text tables (CSV, TSV, a spreadsheet's export), JSON and JSON lines, and Parquet become one `ForeignTable` of strings. Text is read by
+Python's csv module and not by pandas, which fills short rows in silence and does not tell lines.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import dataclasses
+import functools
+import io
+import itertools
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from avemo_jax.csv_files import read_cell
+from avemo_jax.placeholders import placeholder
+from avemo_jax.text import shorten_list
+
+_LARGEST_BYTES = 2 << 30  # of a file; a table of 35 features for a million clips has half of it
+_LONGEST_CELL = 1 << 20
+_SEPARATORS = (",", ";", "\t", "|")
+_SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_ROWS_TO_JUDGE = 50  # that the separator is found by
+_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+_POINT_NUMBER = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
+_BYTE_ORDER_MARKS = (
+    *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
+    *((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
+)
+# First bytes of files that are no tables, however they are named.
+_OTHER_KINDS = {
+    b"PK\x03\x04": "a spreadsheet or archive (zip); save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel file; save the table as CSV",
+    b"\x1f\x8b": "compressed (gzip); unpack it first",
+}
+NO_VALUE = frozenset(("", "nan", "nat", "none", "null", "na", "n/a", "<na>"))
+
+
+class TableError(ValueError):
+    """A table that cannot be read; the message states file, line, what was expected and what was found."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ForeignTable:
+    """A table of strings.
+
+    Attributes:
+      path: the file.
+      columns: names of the columns, trimmed, all different; a column without a name is called "".
+      lines: line of the file, or number of the record, of each row.
+      cells: of each row, as many as columns, trimmed.
+      has_decimal_commas: numbers are written as 0,5.
+      notes: how the file was read where this is not comma-separated UTF-8, as phrases.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    lines: tuple[int, ...]
+    cells: tuple[tuple[str, ...], ...]
+    has_decimal_commas: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield the line and column -> cell of each row."""
+        return ((line, dict(zip(self.columns, row, strict=True))) for line, row in zip(self.lines, self.cells, strict=True))
+
+    def column(self, name: str) -> tuple[str, ...]:
+        """Return the cells of a column, from the first row to the last."""
+        index = self.columns.index(name)
+        return tuple(row[index] for row in self.cells)
+
+    def number(self, cell: str) -> float:
+        """Return the number that a cell holds; NaN where it holds none."""
+        return number(cell.replace(",", ".") if self.has_decimal_commas else cell)
+
+    def whole(self, cell: str) -> int | None:
+        """Return the integer that a cell holds, also where it is written as 3.0; None where it holds none."""
+        value = self.number(cell)
+        return int(value) if math.isfinite(value) and value == int(value) else None
+
+
+def number(cell: str) -> float:
+    """Return the number that a text holds; NaN where it holds none."""
+    try:
+        return float(cell) if "_" not in cell else math.nan  # Python reads 1_000
+    except ValueError:
+        return math.nan
+
+
+def seconds(cell: str) -> float | None:
+    """Return the time in s that a text holds: a number, h:mm:ss or "0 days 00:00:02.5"; None for no time, NaN for another text."""
+    if cell.lower() in NO_VALUE:
+        return None
+    days, found, rest = cell.partition("day")
+    clock = rest.removeprefix("s").strip() if found else cell
+    parts = clock.split(":") if clock else ["0"]
+    total = sum(number(part) * 60**power for power, part in enumerate(reversed(parts)))
+    return total + 86400 * number(days) if found else total
+
+
+def read_foreign_table(path: Path) -> ForeignTable:
+    """Read a table: CSV in any encoding, separator and form of numbers, JSON, JSON lines, or Parquet.
+
+    Text is UTF-8, what its byte order mark says, or Windows-1252. A first line `sep=;` is honoured. Columns and rows at the end that are
+    empty are left out, as spreadsheets append them; blanks around cells and single quotes around all of a column are removed.
+
+    Raises:
+      TableError: there is no such file, it is no table, a row has more or fewer cells than the header, or two columns have one name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TableError(f"{path}: there is no such file")
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise TableError(f"{path}: expected a table of at most {_LARGEST_BYTES >> 30} GB, found {path.stat().st_size / 1e9:.1f} GB")
+    content = path.read_bytes()
+    if content.startswith(b"PAR1"):
+        return _read_parquet(path)
+    if what := placeholder(path) or next((what for start, what in _OTHER_KINDS.items() if content.startswith(start)), None):
+        raise TableError(f"{path}: expected a table, found {what}")
+    text, encoding = _decoded(path, content)
+    if not text.strip():
+        raise TableError(f"{path}: expected a header and rows, the file is empty")
+    if text.lstrip().startswith(("{", "[")):
+        return _read_json(path, text, encoding)
+    return _read_text(path, text, encoding)
+
+
+def _decoded(path: Path, content: bytes) -> tuple[str, str]:
+    """Return the text, and the encoding where it is not UTF-8."""
+    marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
+    start = content[:1000]
+    if marked is None and b"\0" in start:
+        if len(start) < 2 or min(start[::2].count(0), start[1::2].count(0)) > 0.1 * len(start) or start.count(0) < 0.2 * len(start):
+            raise TableError(f"{path}: expected a table, found a binary file")
+        marked = "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
+    for encoding in [marked] if marked else ["utf-8", "cp1252"]:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError as error:
+            problem = error
+            continue
+        if "\0" in text:
+            break
+        return text, "" if encoding in ("utf-8", "utf-8-sig") else {"cp1252": "Windows-1252"}.get(encoding, encoding.upper())
+    else:
+        if b"\0" in content:
+            raise TableError(f"{path}: expected a table, found a binary file")
+        line = content[: problem.start].count(b"\n") + 1
+        raise TableError(f"{path}, line {line}: expected text in UTF-8, UTF-16 or Windows-1252 ({problem}); save the table as UTF-8")
+    raise TableError(f"{path}: expected a table, found a binary file")
+
+
+def _read_text(path: Path, text: str, encoding: str) -> ForeignTable:
+    first, _, rest = text.partition("\n")
+    num_skipped, separator = 0, None
+    if re.fullmatch(r'"?sep=.\s*"?\s*', first.strip("\r"), re.IGNORECASE):
+        separator, text, num_skipped = first.lower().partition("sep=")[2][0], rest, 1
+    separator = separator or _separator_of(text)
+    table = list(_parsed(path, text, separator, num_skipped))
+    while table and not any(table[-1][1]):
+        table.pop()
+    if not table:
+        raise TableError(f"{path}: expected a header and rows, the file is empty")
+    (_, header), *rows = table
+    width = max((index + 1 for _, row in table for index, cell in enumerate(row) if cell), default=0)
+    cells, lines = [], []
+    for line, row in rows:
+        if not any(row):
+            continue  # an empty line
+        row = row[:width] if not any(row[width:]) else row
+        if len(row) != min(len(header), width):
+            raise TableError(
+                f"{path}, line {line}: expected {min(len(header), width)} cells as in the header, found {len(row)}: "
+                f"{shorten_list(row, 6)} (the table is separated by {_SEPARATOR_NAMES.get(separator, repr(separator))})"
+            )
+        cells.append(row)
+        lines.append(line)
+    header = header[:width]
+    notes = [encoding] if encoding else []
+    if separator != ",":
+        notes.append(f"separated by {_SEPARATOR_NAMES.get(separator, repr(separator))}")
+    columns = [list(column) for column in zip(*cells, strict=True)] or [[] for _ in header]
+    for index, column in enumerate(columns):
+        if column and all(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in column):
+            columns[index] = [cell[1:-1].strip() for cell in column]
+    decimal_commas = separator != "," and _has_decimal_commas(columns)
+    if decimal_commas:
+        notes.append("decimal commas")
+    return _checked(
+        ForeignTable(path, tuple(header), tuple(lines), tuple(zip(*columns, strict=True)) if cells else (), decimal_commas, tuple(notes))
+    )
+
+
+def _parsed(path: Path, text: str, separator: str, num_skipped: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the line and the trimmed cells of each record."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    old = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        for row in reader:
+            yield reader.line_num + num_skipped, tuple(read_cell(cell.strip()) for cell in row)
+    except csv.Error as error:
+        raise TableError(f"{path}, line {reader.line_num + num_skipped}: expected a table of cells, {error}") from error
+    finally:
+        csv.field_size_limit(old)
+
+
+def _separator_of(text: str) -> str:
+    """Return the separator under which the first rows have one number of cells, the most cells where several do."""
+    lines = list(itertools.islice(io.StringIO(text, newline=None), _ROWS_TO_JUDGE))
+
+    def fitness(separator: str) -> tuple[int, float, int]:
+        try:
+            widths = [len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+        except csv.Error:
+            return (0, 0.0, 0)
+        same = sum(width == widths[0] for width in widths) / len(widths)
+        return (widths[0] > 1, same, widths[0])
+
+    return max(_SEPARATORS, key=fitness)
+
+
+def _has_decimal_commas(columns: Sequence[Sequence[str]]) -> bool:
+    cells = [cell for column in columns for cell in column]
+    return any(map(_COMMA_NUMBER.fullmatch, cells)) and not any(map(_POINT_NUMBER.fullmatch, cells))
+
+
+def _read_json(path: Path, text: str, encoding: str) -> ForeignTable:
+    """Read JSON lines, a list of objects, or an object of objects, whose keys become the column "id"."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError:
+        content = None
+    except RecursionError as error:
+        raise TableError(f"{path}: expected a list of objects, found lists in lists in lists") from error
+    if content is None or (isinstance(content, dict) and not _is_manifest(content)):
+        records = list(_json_lines(path, text))
+    elif isinstance(content, dict):
+        records = [(number, {"id": key} | value) for number, (key, value) in enumerate(content.items(), start=1)]
+    else:
+        records = list(enumerate(content, start=1))
+    for number, record in records:
+        if not isinstance(record, dict):
+            raise TableError(f"{path}, record {number}: expected an object, column -> cell, found {type(record).__name__}")
+    columns = tuple(dict.fromkeys(str(name) for _, record in records for name in record))
+    cells = tuple(tuple(_as_text(record.get(name)) for name in columns) for _, record in records)
+    return _checked(ForeignTable(path, columns, tuple(number for number, _ in records), cells, notes=(encoding, "JSON")[not encoding :]))
+
+
+def _is_manifest(content: dict[str, Any]) -> bool:
+    return bool(content) and all(isinstance(value, dict) for value in content.values())
+
+
+def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise TableError(f"{path}, line {number}: expected JSON, an object a line or one list of objects ({error})") from error
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _read_parquet(path: Path) -> ForeignTable:
+    import pandas as pd  # late: it is slow to import
+
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError as error:
+        raise TableError(f"{path}: reading Parquet needs pyarrow; install it (pip install pyarrow), or save the table as CSV") from error
+    except Exception as error:  # pyarrow raises errors of its own, of no common type
+        raise TableError(f"{path}: expected a whole Parquet file ({error}); get the file anew") from error
+    if any(name is not None for name in frame.index.names):  # audformat: file, start, end
+        frame = frame.reset_index()
+    columns = tuple(str(name).strip() for name in frame.columns)
+    series = [frame.iloc[:, index] for index in range(len(columns))]
+    cells = tuple(zip(*(map(_parquet_cell, one.tolist()) for one in series), strict=True))
+    return _checked(ForeignTable(path, columns, tuple(range(1, len(frame) + 1)), cells, notes=("Parquet",)))
+
+
+def _parquet_cell(value: Any) -> str:
+    text = str(value).strip()
+    return "" if text.lower() in NO_VALUE else text
+
+
+def _checked(table: ForeignTable) -> ForeignTable:
+    doubled = [repr(name) for name, count in Counter(table.columns).items() if count > 1]
+    if doubled:
+        raise TableError(f"{table.path}: expected different names of columns, {shorten_list(doubled, 6)} occur twice")
+    if not table.cells:
+        raise TableError(f"{table.path}: expected rows below the header {shorten_list(table.columns, 6)}, found none")
+    return table
+
+
+def unique_suffixes(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Return name -> the one of the known names that ends with it, or that it ends with, part by part ("a/b" of "root/a/b").
+
+    Names for which none or several fit are left out.
+    """
+    by_tail: dict[str, set[str]] = {}
+    for one in known:
+        for tail in _tails(one):
+            by_tail.setdefault(tail, set()).add(one)
+    found = {}
+    for name in names:
+        fitting = next((by_tail[tail] for tail in _tails(name) if tail in by_tail), set())
+        if len(fitting) == 1:
+            (found[name],) = fitting
+    return found
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _tails(name: str) -> tuple[str, ...]:
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    return tuple("/".join(parts[index:]) for index in range(len(parts)))
