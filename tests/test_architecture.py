@@ -425,7 +425,7 @@ def test_the_top_level_is_the_agreed_one():
         pytest.skip("not a git checkout")
     assert {line.split("/")[0] for line in tracked.stdout.splitlines()} <= {
         *PRODUCT,
-        *("tests", "benchmarks", "docs", "run.py", ".ci", ".gitignore", "Makefile", "pyproject.toml"),
+        *("tests", "benchmarks", "docs", "run.py", ".ci", ".gitignore", "Makefile", "pyproject.toml", "Dockerfile", ".dockerignore"),
         *("README.md", "CONTRIBUTING.md"),
         *("requirements.txt", "requirements-dev.txt", "requirements.lock"),
     }

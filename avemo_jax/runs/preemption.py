@@ -71,6 +71,14 @@ def stop_on_signals(*, at_once: bool) -> None:
     for number in STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handle)
+    sys.unraisablehook = _end_where_nothing_can_raise
+
+
+def _end_where_nothing_can_raise(unraisable: sys.UnraisableHookArgs) -> None:
+    """End the process for a signal that arrived in a finaliser or a callback, where Python prints an exception and goes on."""
+    if isinstance(unraisable.exc_value, Stopped):
+        end_at_once(unraisable.exc_value.signal_number)
+    sys.__unraisablehook__(unraisable)
 
 
 def received_signal() -> int | None:
@@ -107,6 +115,7 @@ def listen() -> Iterator[StopRequest]:
     A second Ctrl-C interrupts at once. A signal that nothing has read at the end of the block is sent again, to the handler from before.
     """
     request = StopRequest()
+    request.signal_number = _received  # not None where a library has swallowed the exception
 
     def handle(signal_number, _frame):
         if request and signal_number == signal.SIGINT:

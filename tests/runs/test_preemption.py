@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def handlers_from_before(monkeypatch):
     monkeypatch.setattr(preemption, "_received", None)
+    monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     yield
     for number, handler in before.items():
@@ -55,14 +57,24 @@ def test_a_signal_that_nothing_has_read_is_not_lost():
         signal.raise_signal(signal.SIGTERM)
 
 
+def test_a_signal_that_a_library_has_swallowed_stops_the_next_loop():
+    stop_on_signals(at_once=False)
+    with contextlib.suppress(Stopped):
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(ZeroDivisionError), listen() as stop:
+        assert stop.signal_number == signal.SIGTERM
+        raise ZeroDivisionError
+
+
 @pytest.mark.parametrize(
     "body",
     [
         "stop_on_signals(at_once=True); signal.raise_signal(number)",
         "stop_on_signals(at_once=False); import stopping",
         "stop_on_signals(at_once=False)\ntry: signal.raise_signal(number)\nexcept Stopped: signal.raise_signal(number)",
+        "stop_on_signals(at_once=False)\nclass Closed:\n  def __del__(self): signal.raise_signal(number)\ndel (closed := [Closed()])[0]",
     ],
-    ids=["at once", "in an import", "the second signal"],
+    ids=["at once", "in an import", "the second signal", "in a finaliser"],
 )
 def test_the_process_ends_with_a_sentence_where_an_exception_would_be_lost(body, tmp_path):
     (tmp_path / "stopping.py").write_text("import signal\ntry: signal.raise_signal(10)\nexcept BaseException: pass\nprint('lost')\n")
