@@ -12,6 +12,7 @@ import soundfile
 from av.stream import Disposition
 from written_media import chirp, numbered_images, write_sound, write_streams
 
+from data_prep.decoding import containers
 from data_prep.decoding.channels import mono_weights
 from data_prep.decoding.films import stream_frames
 from data_prep.decoding.media import Findings, MediaError
@@ -75,6 +76,14 @@ class TestContent:
         for stream in (stream_audio(tmp_path / name, rate_hz=RATE_HZ), stream_frames(tmp_path / name)):
             with pytest.raises(MediaError, match="undecodable: "):
                 list(stream)
+
+    def test_the_demuxers_alone_refuse_a_list(self, tmp_path, monkeypatch):
+        soundfile.write(tmp_path / "other.wav", chirp(1, RATE_HZ), RATE_HZ)
+        (tmp_path / "clip.mp4").write_text(f"ffconcat version 1.0\nfile 'file:{tmp_path}/other.wav'\n")
+        monkeypatch.setitem(containers._OPTIONS, "protocol_whitelist", "file")
+        monkeypatch.setitem(containers._OPTIONS, "safe", "0")
+        with pytest.raises(MediaError, match="undecodable: "):
+            decoded(tmp_path / "clip.mp4")
 
     def test_a_pattern_that_is_no_file_is_missing(self, tmp_path):
         (tmp_path / "img1.ppm").write_bytes(cv2.imencode(".ppm", numbered_images(1)[0])[1].tobytes())
