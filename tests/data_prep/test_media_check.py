@@ -124,7 +124,7 @@ def test_media_that_are_pointers_are_doubtful_until_none_can_be_read(tmp_path, m
     for file in files:
         file.write_bytes(POINTER)
     report, is_ok = look()
-    assert not is_ok and "! media for still" in report and "4 files are each a Git LFS pointer" in report
+    assert not is_ok and "! jaffe" in report and "4 of 4 media files of jaffe are each a Git LFS pointer" in report
 
 
 def test_folders_that_cannot_be_written_are_named_with_their_flag(tmp_path, monkeypatch):
