@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from avemo_jax.identity import identity
-from avemo_jax.protocols.audit.findings import Finding, listed, number_of
+from avemo_jax.protocols.audit.findings import Finding, listed
 from avemo_jax.protocols.folds import PARTS, Fold, FoldTable
+from avemo_jax.text import count_of
 
 
 def audit_groups(table: FoldTable) -> list[Finding]:
@@ -52,7 +53,7 @@ def audit_stacks(uses: Iterable[StackUse]) -> list[Finding]:
     if not found:
         return []
     clips = sorted(set(itertools.chain.from_iterable(seen for _, seen in found)))
-    detail = f"base networks predict {number_of(len(clips), 'clip')} of their own training part for the stacked network: " + listed(
+    detail = f"base networks predict {count_of(len(clips), 'clip')} of their own training part for the stacked network: " + listed(
         [where for where, _ in found], 3
     )
     return [Finding("stack_saw_clips", detail, len(clips), tuple(clips))]
@@ -100,7 +101,7 @@ def audit_fits(uses: Iterable[FitUse]) -> list[Finding]:
         return []
     examples = tuple(f"{use.what} ({use.fold}: {listed(use.changed, 3)})" for use in wrong)
     what = list(dict.fromkeys(use.what for use in wrong))
-    detail = f"{listed(what)} changes when clips outside its part change, in {number_of(len(wrong), 'fold')}: {listed(examples, 3)}"
+    detail = f"{listed(what)} changes when clips outside its part change, in {count_of(len(wrong), 'fold')}: {listed(examples, 3)}"
     return [Finding("fitted_outside_training", detail, len(what), examples)]
 
 
@@ -113,7 +114,7 @@ def audit_columns(allowed: Mapping[str, str]) -> list[Finding]:
     if not allowed:
         return []
     examples = tuple(f"{column!r} looks like {what}" for column, what in allowed.items())
-    detail = f"{number_of(len(allowed), 'column')} of the feature table may reveal the label: {listed(examples)}"
+    detail = f"{count_of(len(allowed), 'column')} of the feature table may reveal the label: {listed(examples)}"
     return [Finding("column_is_no_feature", detail, len(allowed), examples, allowed_by="views.table.allow_columns")]
 
 
@@ -129,7 +130,7 @@ def audit_lost(folds: Sequence[Fold], lost: Mapping[str, str]) -> list[Finding]:
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(named.values()).items()))
     tested = {clip for fold in folds for clip in fold.test}
     detail = (
-        f"{number_of(len(named), 'clip')} damaged ({kinds}), {len(named.keys() & tested)} of them in test parts: they stay in the "
+        f"{count_of(len(named), 'clip')} damaged ({kinds}), {len(named.keys() & tested)} of them in test parts: they stay in the "
         f"denominator and are predicted from the remaining data"
     )
     examples = tuple(f"{clip} ({kind})" for clip, kind in sorted(named.items()))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from avemo_jax.protocols.folds import LeakError
-from avemo_jax.text import shorten_list
+from avemo_jax.text import count_of, shorten_list
 
 # "error": the run stops unless the config allows the finding by name; every table of the run then lists it.
 # "warning": the run continues, and every table lists the finding.
@@ -193,7 +193,7 @@ def format_findings(findings: Sequence[Finding]) -> str:
     num_stopping = sum(finding.stops for finding in findings)
     num_flagged = sum(finding.is_flagged for finding in findings) - num_stopping
     num_info = len(findings) - num_stopping - num_flagged
-    total = number_of(len(findings), "finding")
+    total = count_of(len(findings), "finding")
     lines.append(f"{total}: {num_stopping} stop the run, {num_flagged} flagged in every table, {num_info} info")
     return "\n".join(lines)
 
@@ -201,11 +201,3 @@ def format_findings(findings: Sequence[Finding]) -> str:
 def listed(names: Sequence[str], limit: int = NUM_EXAMPLES) -> str:
     """Join the first names with commas and state the number of the others."""
     return shorten_list(names, limit)
-
-
-def number_of(count: int, word: str) -> str:
-    """Return a count with its noun: "1 clip", "2 clips", "0 classes"."""
-    return f"{count} {word if count == 1 else _PLURALS.get(word, f'{word}s')}"
-
-
-_PLURALS = {"segment of a file": "segments of files", "class": "classes"}

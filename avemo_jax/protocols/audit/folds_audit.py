@@ -16,9 +16,10 @@ import numpy as np
 
 from avemo_jax.clips import RECORDING, ROW_OFFSET, Clip, SharedMedia
 from avemo_jax.identity import clip_identity, folders_differ, identity, look_alikes, spellings
-from avemo_jax.protocols.audit.findings import Finding, listed, number_of
+from avemo_jax.protocols.audit.findings import Finding, listed
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.named import natural_order
+from avemo_jax.text import count_of
 
 # With so few sentences, every split has all of them in all parts.
 FEW_SENTENCES = 20
@@ -184,8 +185,8 @@ class _Members:
         if info_without_test and not concerns_test:
             reason = "no test part is concerned"
         examples = [f"{group} ({where[group]})" for group in sorted(where, key=natural_order)]
-        folds = f"in {num_folds} of {number_of(len(self.folds), 'fold')}"
-        detail = f"{number_of(len(where), word)} in two parts of a fold, {folds}: {listed(examples, 3)}{f'; {reason}' if reason else ''}"
+        folds = f"in {num_folds} of {count_of(len(self.folds), 'fold')}"
+        detail = f"{count_of(len(where), word)} in two parts of a fold, {folds}: {listed(examples, 3)}{f'; {reason}' if reason else ''}"
         return [Finding(name, detail, len(where), tuple(examples), "info" if reason else "")]
 
     def look_alikes(
@@ -219,7 +220,7 @@ class _Members:
         if not where:
             return []
         examples = [f"{pair} ({parts})" for pair, parts in where.items()]
-        number = f"{number_of(len(where), 'pair')} of {word}s in two parts of a fold that look like one {word}"
+        number = f"{count_of(len(where), 'pair')} of {word}s in two parts of a fold that look like one {word}"
         reason = "" if concerns_test else "; no test part is concerned"
         return [Finding(name, f"{number}: {listed(examples, 3)}{reason}", len(where), tuple(examples), "info" if reason else "")]
 
@@ -241,7 +242,7 @@ class _Members:
         findings = []
         if self.unknown:
             examples = [f"{item_id} ({where})" for item_id, where in self.unknown.items()]
-            detail = f"{number_of(len(examples), 'clip')} of the folds that the corpus does not have: {listed(examples, 3)}"
+            detail = f"{count_of(len(examples), 'clip')} of the folds that the corpus does not have: {listed(examples, 3)}"
             findings.append(Finding("clip_dropped", detail, len(examples), tuple(examples)))
         in_no_part: dict[str, str] = {}
         times_tested = np.zeros(len(self.items), int)
@@ -251,7 +252,7 @@ class _Members:
                 in_no_part.setdefault(self.items[row].item_id, fold.name)
         if in_no_part:
             examples = [f"{item_id} ({fold})" for item_id, fold in in_no_part.items()]
-            detail = f"{number_of(len(in_no_part), 'clip')} in no part of a fold: {listed(examples, 3)}"
+            detail = f"{count_of(len(in_no_part), 'clip')} in no part of a fold: {listed(examples, 3)}"
             findings.append(Finding("clip_dropped", detail, len(in_no_part), tuple(examples)))
         if each_once:
             for name, wrong, what in (
@@ -260,7 +261,7 @@ class _Members:
             ):
                 ids = tuple(self.items[row].item_id for row in np.flatnonzero(wrong).tolist())
                 if ids:
-                    findings.append(Finding(name, f"{number_of(len(ids), 'clip')} {what}: {listed(ids, 3)}", len(ids), ids))
+                    findings.append(Finding(name, f"{count_of(len(ids), 'clip')} {what}: {listed(ids, 3)}", len(ids), ids))
         return findings
 
 
@@ -380,11 +381,11 @@ def _media(members: _Members, items: Sequence[Item], shared_media: Sequence[Shar
         together, where = members.pairs(*sides)
         if where:
             examples = tuple(f"{pairs[i].first} and {pairs[i].second} ({at}; {pairs[i].detail})" for i, at in where.items())
-            detail = f"{number_of(len(where), 'pair')} of clips with {word} in two parts of a fold: {listed(examples, 2)}"
+            detail = f"{count_of(len(where), 'pair')} of clips with {word} in two parts of a fold: {listed(examples, 2)}"
             findings.append(Finding(name, detail, len(where), examples))
         if in_one_part := [pairs[i] for i in np.flatnonzero(together).tolist() if i not in where]:
             examples = tuple(f"{pair.first} and {pair.second} ({pair.detail})" for pair in in_one_part)
-            detail = f"{number_of(len(in_one_part), 'pair')} of clips with {word}, always in one part: {listed(examples, 2)}"
+            detail = f"{count_of(len(in_one_part), 'pair')} of clips with {word}, always in one part: {listed(examples, 2)}"
             findings.append(Finding("duplicates_in_one_part", detail, len(in_one_part), examples))
     if shared_media is None:
         findings.append(Finding("media_not_compared", "the audit did not search for near-duplicate media"))

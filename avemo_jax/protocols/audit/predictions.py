@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from avemo_jax.protocols.audit.findings import NUM_EXAMPLES, Finding, listed, number_of
+from avemo_jax.protocols.audit.findings import NUM_EXAMPLES, Finding, listed
 from avemo_jax.protocols.folds import Fold
+from avemo_jax.text import count_of
 
 
 def audit_predictions(
@@ -34,7 +35,7 @@ def audit_predictions(
     findings = []
     if tuple(classes) != tuple(predicted_classes):
         detail = (
-            f"the label set has {number_of(len(classes), 'class')} ({', '.join(classes)}), "
+            f"the label set has {count_of(len(classes), 'class')} ({', '.join(classes)}), "
             f"the predictions {len(predicted_classes)} ({', '.join(predicted_classes)})"
         )
         different = tuple(sorted(set(classes) ^ set(predicted_classes))) or tuple(predicted_classes)
@@ -50,10 +51,10 @@ def audit_predictions(
         if wrong:
             examples = tuple(f"{one} ({where}, seed {number})" for one, where, number in wrong[: NUM_EXAMPLES + 1])
             num_clips = len({one for one, _, _ in wrong})
-            detail = f"{number_of(num_clips, 'clip')} {what} ({len(wrong)} rows): {listed(examples, 3)}"
+            detail = f"{count_of(num_clips, 'clip')} {what} ({len(wrong)} rows): {listed(examples, 3)}"
             findings.append(Finding(name, detail, num_clips, examples))
     if changed:
         examples = tuple(f"{one} is {labels[one]}" for one in changed)
-        detail = f"{number_of(len(changed), 'clip')} with another label than in the corpus: {listed(examples, 3)}"
+        detail = f"{count_of(len(changed), 'clip')} with another label than in the corpus: {listed(examples, 3)}"
         findings.append(Finding("label_changed", detail, len(changed), examples))
     return findings

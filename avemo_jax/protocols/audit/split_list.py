@@ -22,10 +22,11 @@ from pathlib import Path
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.foreign_table import TableError, read_foreign_table, seconds
 from avemo_jax.identity import clip_identity, first_spellings, identity, joined_spellings, media_suffix
-from avemo_jax.protocols.audit.findings import Finding, listed, number_of
+from avemo_jax.protocols.audit.findings import Finding, listed
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.named import natural_order
+from avemo_jax.text import count_of
 
 # Role -> names by which a column is recognised, the most likely first; compared without case, blanks, "-" and "_".
 ROLES: dict[str, tuple[str, ...]] = {
@@ -230,15 +231,15 @@ def audit_split_list(
     """
     findings = audit_folds(split.folds, split.items, each_once=split.each_once, shared_media=shared_media)
     if split.repeated:
-        detail = f"{number_of(len(split.repeated), 'clip')} several times in one test part: {listed(split.repeated, 3)}"
+        detail = f"{count_of(len(split.repeated), 'clip')} several times in one test part: {listed(split.repeated, 3)}"
         findings.append(Finding("clip_counted_twice", detail, len(split.repeated), split.repeated))
     if split.labels_of:
         examples = tuple(f"{name} ({', '.join(words)})" for name, words in split.labels_of.items())
-        detail = f"{number_of(len(examples), 'clip')} with several labels: {listed(examples, 3)}"
+        detail = f"{count_of(len(examples), 'clip')} with several labels: {listed(examples, 3)}"
         findings.append(Finding("labels_disagree", detail, len(examples), examples))
     if not_compared:
         examples = tuple(f"{name}: {why}" for name, why in not_compared.items())
-        detail = f"media of {number_of(len(examples), 'clip')} were not compared: {listed(examples, 2)}"
+        detail = f"media of {count_of(len(examples), 'clip')} were not compared: {listed(examples, 2)}"
         findings.append(Finding("media_not_compared", detail, len(examples), examples))
     return findings
 
