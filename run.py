@@ -12,34 +12,25 @@ from __future__ import annotations
 
 import sys
 
-from avemo_jax.runs.preemption import Preempted, Stopped, describe_stop, received_signal, stop_on_signals
+from avemo_jax.runs.preemption import signal_of, stop_on_signals, stopped
 
 if __name__ == "__main__":
     stop_on_signals(at_once=True)  # from here on, because a signal during the imports below is lost or crashes the process
 
-import json
-import logging as python_logging
-import os
-import re
-import signal
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from avemo_jax import api
 from avemo_jax.cache_folders import set_up_caches
-from avemo_jax.config import Experiment, parse, to_plain
-from avemo_jax.config.paths import expand, expand_config
+from avemo_jax.config import Experiment
+from avemo_jax.config.paths import expanded
 from avemo_jax.failures import describe_failure
-from avemo_jax.modes.arguments import USED_BY, check_flags, has_flag, with_found_config, without_overrides
-from avemo_jax.terminal import PlainFormatter, set_up_output
-from avemo_jax.text import nearest
-
-if TYPE_CHECKING:  # NumPy and more, which --help does not need
-    from avemo_jax.evaluation.results import RunResults
+from avemo_jax.modes.arguments import USED_BY, check_flags, describe_flag_error, of_run, with_found_config
+from avemo_jax.terminal import set_up_logging, set_up_output
 
 ROOT = Path(__file__).resolve().parent
 CONFIG = config_flags.DEFINE_config_file(
@@ -47,8 +38,7 @@ CONFIG = config_flags.DEFINE_config_file(
     f"{'' if Path('configs/demo.py').is_file() else f'{ROOT}/'}configs/demo.py:audio_video",
     "experiment: config file of a corpus, a colon, and a system",
     lock_config=True,
-    # With --run, overrides are of its stored config and not of this file.
-    sys_argv=without_overrides(sys.argv)[0] if has_flag(sys.argv, "run") else None,
+    sys_argv=of_run(sys.argv)[0],
 )
 RUN = flags.DEFINE_string("run", None, "run directory, in place of --config: its stored config is used, with every choice of its training")
 INPUT = flags.DEFINE_multi_string(
@@ -67,99 +57,49 @@ ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: require the sam
 FUSE = flags.DEFINE_list("fuse", [], "compare: systems to fuse late, NAME+NAME,...; default: all systems with probabilities, together")
 
 
-def paths(flag: flags.FlagHolder[list[str]]) -> list[str]:
-    """Return the values of a flag that holds paths, with ~ and variables expanded."""
-    return [expand(value, f"--{flag.name}") for value in flag.value]
-
-
-def path(flag: flags.FlagHolder[str | None]) -> str | None:
-    """Return the value of a flag that is a path, with ~ and variables expanded."""
-    return None if flag.value is None else expand(flag.value, f"--{flag.name}")
-
-
 def audit(experiment: Experiment) -> int:
-    lists = paths(INPUT)
-    findings = api.audit_lists(experiment, lists, COLUMNS.value, output=path(OUTPUT)) if lists else api.audit(experiment)
+    lists = expanded(INPUT)
+    findings = api.audit_lists(experiment, lists, COLUMNS.value, output=expanded(OUTPUT)) if lists else api.audit(experiment)
     return int(any(finding.stops for finding in findings))
 
 
-def code_of(results: RunResults | None) -> int:
-    """Return the exit code of a run: 1 where all of its trials failed, so that none of its numbers is of a trained network."""
-    return int(results is not None and results.all_failed)
-
-
-# Mode -> function of the experiment, which returns the exit code, or None for success.
+# Mode -> function of the experiment, which returns the exit code, or None for success; 1 also where all trials failed.
 MODES = {
-    "train": lambda experiment: code_of(api.train(experiment)),
+    "train": lambda experiment: int((results := api.train(experiment)) is not None and results.all_failed),
     "search": api.search,
     "prepare": lambda experiment: api.prepare(experiment, verify=VERIFY.value) and None,
     "audit": audit,
-    "evaluate": lambda experiment: code_of(api.evaluate(experiment)),
+    "evaluate": lambda experiment: int(api.evaluate(experiment).all_failed),
     "robustness": lambda experiment: api.robustness(experiment) and None,
-    "predict": lambda experiment: int(not all(one.segments for one in api.predict(experiment, paths(INPUT), output=path(OUTPUT)))),
-    "compare": lambda _: api.compare(paths(RUNS), paths(PREDICTIONS), on=ON.value, fuse=FUSE.value, output=path(OUTPUT)),
+    "predict": lambda experiment: int(not all(one.segments for one in api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT)))),
+    "compare": lambda _: api.compare(expanded(RUNS), expanded(PREDICTIONS), on=ON.value, fuse=FUSE.value, output=expanded(OUTPUT)),
     "report": api.report,
     "doctor": lambda experiment: int(not api.doctor(experiment)),
 }
-OVERRIDES: dict[str, str] = {}  # config field -> text, where --run gives the config
 MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do with the experiment")
-
-
-def experiment_of_flags() -> Experiment:
-    """Return the experiment of --run, or of --config; its unset fields (the corpus's folder) are read from its run where that exists."""
-    from avemo_jax.modes.arguments import refuse_differences, stored_experiment  # late: --help does not need it
-    from avemo_jax.runs.run_directory import complete
-
-    if RUN.value is not None:
-        experiment = stored_experiment(expand(RUN.value, "--run"), OVERRIDES)
-        if flags.FLAGS["config"].present:
-            plain = complete(expand_config(CONFIG.value.to_dict()), to_plain(experiment))
-            refuse_differences(experiment.run_directory, experiment, parse(plain))
-        return experiment
-    plain = expand_config(CONFIG.value.to_dict())
-    experiment = parse(plain)
-    path = experiment.run_directory / "config.json"
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return parse(complete(plain, stored)) if stored.get("corpus", {}).get("name") == experiment.corpus.name else experiment
-
-
-def quiet_libraries() -> None:
-    """Log this project's messages, and only warnings of its libraries; --verbosity=1 logs everything."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if logging.get_verbosity() <= logging.INFO:
-        logging.set_verbosity(logging.WARNING)
-        for name in ("avemo_jax", "data_prep"):
-            python_logging.getLogger(name).setLevel(python_logging.INFO)
-    logging.get_absl_handler().setFormatter(PlainFormatter("%(message)s"))
 
 
 def main(argv: list[str]) -> Any:
     if len(argv) > 1:
         sys.exit(f"error: expected only flags, got {argv[1:]}; for example --config=configs/demo.py:audio")
     stop_on_signals(at_once=False)
-    quiet_libraries()
+    if is_quiet := logging.get_verbosity() <= logging.INFO:
+        logging.set_verbosity(logging.WARNING)
+    set_up_logging(logging.get_absl_handler(), own_messages=is_quiet)
     run_directory: Path | None = None
     try:
         check_flags(MODE.value, [name for name in USED_BY if flags.FLAGS[name].present])
-        experiment = experiment_of_flags()
+        from avemo_jax.modes.stored import experiment_of  # late: --help does not need it
+
+        experiment = experiment_of(CONFIG.value.to_dict(), RUN.value, of_run(sys.argv)[1], is_given=bool(flags.FLAGS["config"].present))
         set_up_caches(experiment.prepared_dir)
         run_directory = experiment.run_directory
         return MODES[MODE.value](experiment)
-    except (Preempted, Stopped) as stop:
-        return stopped(stop.signal_number)
-    except KeyboardInterrupt:
-        return stopped(signal.SIGINT)
-    except Exception as error:
-        if (number := received_signal()) is not None:  # a library has turned the stop into an error of its own
+    except (Exception, KeyboardInterrupt) as error:
+        if (number := signal_of(error)) is not None:
             return stopped(number)
         logging.debug("%s", traceback.format_exc())
         sys.exit(describe_failure(error, run_directory))
-
-
-def stopped(signal_number: int) -> int:
-    """Print the sentence for a run that a signal stopped, and return the exit code."""
-    print(describe_stop(signal_number), file=sys.stderr)
-    return 128 + signal_number
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -168,24 +108,9 @@ def parse_flags(argv: list[str]) -> list[str]:
         print(f"{__doc__}\n{flags.FLAGS.main_module_help()}\n\nFields of the config:\n{api.help_on_fields()}")
         sys.exit(0)
     try:
-        argv = with_found_config(argv, ROOT)
-        if has_flag(argv, "run"):
-            argv, given = without_overrides(argv)
-            OVERRIDES.update(given)
-        return flags.FLAGS(argv)
-    except ValueError as error:  # no such config file
-        sys.exit(f"error: {error}")
-    except (AttributeError, KeyError) as error:
-        inner = error.args[0] if isinstance(error.args[0], KeyError) else error  # ml_collections wraps one in the other
-        sys.exit(f"error: the config has no field {inner.args[0]}\n(--help lists all fields)")
-    except OSError as error:  # no such config file
-        sys.exit(f"error: {error}")
-    except flags.Error as error:
-        text = str(error).strip()
-        last = text.splitlines()[-1].strip()
-        if choice := re.fullmatch(r"flag --\w+=(.*): value should be one of <(.*)>", text):
-            text += nearest(choice[1], choice[2].split("|"))
-        sys.exit(f"error: {last.removeprefix('ValueError: ') if last.startswith('ValueError: ') else text}\n(--help lists the flags)")
+        return flags.FLAGS(of_run(with_found_config(argv, ROOT))[0])
+    except (ValueError, OSError, AttributeError, KeyError, flags.Error) as error:
+        sys.exit(describe_flag_error(error))
 
 
 if __name__ == "__main__":

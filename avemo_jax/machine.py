@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -95,6 +94,8 @@ def _may_fail() -> bool:
         return True
     if any(os.environ.get(name, "").strip() for name in _VARIABLES if name != "JAX_PLATFORMS"):
         return True
+    import importlib.metadata  # late: --help does not need it
+
     has_plugin = any(entry.dist is not None for entry in importlib.metadata.entry_points(group="jax_plugins"))
     return has_plugin or importlib.util.find_spec("jax_plugins") is not None or importlib.util.find_spec("libtpu") is not None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import io
 import logging
+import os
 import sys
 from collections.abc import Iterable
 
+OWN_LOGGERS = ("avemo_jax", "data_prep")
 _HANDLER = "avemo.spelled"
 _SPELLED = {"±": "+/-", "…": "...", "→": "->", "κ": "kappa", "Δ": "delta", "×": "x", "–": "-", "—": "-"}  # noqa: RUF001
 # C0 without tab and newline, DEL, C1, and the marks that turn the direction of writing.
@@ -47,6 +49,15 @@ def set_up_output() -> None:
         sys.__stdout__ = sys.stdout  # type: ignore[misc]
     if type(sys.stderr) is io.TextIOWrapper:
         sys.stderr.reconfigure(errors=_HANDLER)
+
+
+def set_up_logging(handler: logging.Handler, *, own_messages: bool) -> None:
+    """Show log messages `as_plain`; `own_messages` shows those of this project where only warnings of libraries are shown."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if own_messages:
+        for name in OWN_LOGGERS:
+            logging.getLogger(name).setLevel(logging.INFO)
+    handler.setFormatter(PlainFormatter("%(message)s"))
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:

@@ -7,11 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ml_collections import ConfigDict
 
-import run
 from avemo_jax import api
 from avemo_jax.config import Experiment, Protocol
+from avemo_jax.modes.stored import experiment_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,12 +30,10 @@ def test_a_wrong_config_is_one_sentence(arguments, sentence):
     assert sentence in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_run_remembers_the_folder_of_its_corpus(tmp_path, monkeypatch):
+def test_a_run_remembers_the_folder_of_its_corpus(tmp_path):
     def root_of(root):
-        config = ConfigDict({"workdir": str(tmp_path), "corpus": {"name": "ravdess", "root": root}})
-        monkeypatch.setattr(run, "CONFIG", SimpleNamespace(value=config))
-        monkeypatch.setattr(run, "RUN", SimpleNamespace(value=None))
-        return run.experiment_of_flags().corpus.root
+        config = {"workdir": str(tmp_path), "corpus": {"name": "ravdess", "root": root}}
+        return experiment_of(config, None, {}, is_given=True).corpus.root
 
     assert root_of(None) is None
     (tmp_path / "config.json").write_text(json.dumps({"workdir": None, "corpus": {"name": "ravdess", "root": "/data/RAVDESS"}}))

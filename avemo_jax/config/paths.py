@@ -29,6 +29,13 @@ def expand(text: str, flag: str) -> str:
     return _HOME.sub(lambda match: _home(match[0], text, flag), text)
 
 
+def expanded(flag: Any) -> Any:
+    """Return the value of a flag of a path or of several paths, expanded; None where it is not given."""
+    if isinstance(flag.value, list):
+        return [expand(one, f"--{flag.name}") for one in flag.value]
+    return None if flag.value is None else expand(flag.value, f"--{flag.name}")
+
+
 def expand_config(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return the nested plain values of a config with every path expanded."""
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from avemo_jax.config import Experiment, parse, to_plain
-from avemo_jax.config.overrides import parse_value, with_fields
-from avemo_jax.runs.run_directory import compare_configs, read_config
 from avemo_jax.text import nearest
 
 # Flag -> modes that use it; a flag that a mode does not use is refused, because it would change nothing.
@@ -16,6 +14,7 @@ USED_BY: Mapping[str, tuple[str, ...]] = {
     "input": ("predict", "audit"),
     "output": ("predict", "compare", "audit"),
     "columns": ("audit",),
+    "verify": ("prepare",),
     "runs": ("compare",),
     "predictions": ("compare",),
     "on": ("compare",),
@@ -63,42 +62,28 @@ def without_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return [argv[index] for index in sorted(left)], overrides
 
 
+def of_run(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and {}; with --run `without_overrides`, which are of its stored config and not of a config file."""
+    return without_overrides(argv) if has_flag(argv, "run") else (list(argv), {})
+
+
 def has_flag(argv: Sequence[str], name: str) -> bool:
     """Return whether a flag is among the arguments."""
     return any(found == name for _, (found, _, _) in _flags(argv))
 
 
-def stored_experiment(folder: str, overrides: Mapping[str, str]) -> Experiment:
-    """Return the experiment of a run directory, with overrides that change no result: folders, workers, `segment_s` of a prediction.
-
-    Args:
-      folder: run directory.
-      overrides: config field -> its text.
-
-    Raises:
-      FileNotFoundError: the folder holds no run.
-      ConfigMismatch, ValueError: its config is of an earlier version, an override is of a wrong type or contradicts the stored config.
-    """
-    path = Path(folder).expanduser()
-    if not (path / "config.json").is_file():
-        siblings = [one.parent.name for one in path.parent.glob("*/config.json")] if path.parent.is_dir() else []
-        raise FileNotFoundError(f"--run={folder} holds no run, because it has no config.json{nearest(path.name, siblings)}")
-    stored = read_config(path)
-    experiment = with_fields(parse(stored), {"workdir": str(path)})
-    changed = with_fields(experiment, {name: parse_value(experiment, name, text) for name, text in overrides.items()})
-    refuse_differences(path, experiment, changed)
-    return changed
-
-
-def refuse_differences(path: Path, stored: Experiment, given: Experiment) -> None:
-    """Raise ValueError where fields that change results differ from the stored config; shorter segments are a finer prediction."""
-    differences = [one for one in compare_configs(to_plain(stored), to_plain(given)) if not one.partition(":")[0].endswith(".segment_s")]
-    if differences:
-        raise ValueError(
-            f"--run={path} takes the config of that run, and these flags differ from it:\n  "
-            + "\n  ".join(differences)
-            + "\nLeave them out, or train another run: without --run, with another --config.workdir."
-        )
+def describe_flag_error(error: Exception) -> str:
+    """Return the sentences for an error of the command line: no such config file or field, or what absl finds wrong with a flag."""
+    if isinstance(error, ValueError | OSError):  # no such config file
+        return f"error: {error}"
+    if isinstance(error, AttributeError | KeyError):
+        inner = error.args[0] if isinstance(error.args[0], KeyError) else error  # ml_collections wraps one in the other
+        return f"error: the config has no field {inner.args[0]}\n(--help lists all fields)"
+    text = str(error).strip()
+    last = text.splitlines()[-1].strip()
+    if choice := re.fullmatch(r"flag --\w+=(.*): value should be one of <(.*)>", text):
+        text += nearest(choice[1], choice[2].split("|"))
+    return f"error: {last.removeprefix('ValueError: ') if last.startswith('ValueError: ') else text}\n(--help lists the flags)"
 
 
 def _flags(argv: Sequence[str]) -> list[tuple[int, tuple[str, str | None, int]]]:

@@ -34,6 +34,7 @@ from avemo_jax.reporting.report import read_results, write_report
 from avemo_jax.reporting.robustness_panel import panel_table
 from avemo_jax.reporting.tables import table_text
 from avemo_jax.runs.run_directory import RunDirectory, open_run
+from avemo_jax.terminal import OWN_LOGGERS
 
 LOG = logging.getLogger(__name__)
 _TABLE_VIEW = "table"
@@ -121,7 +122,7 @@ def measure_robustness(
 @contextmanager
 def warnings_only() -> Iterator[None]:
     """Log warnings of this project alone: every condition prepares the whole corpus, which the progress line counts as one step."""
-    loggers = [logging.getLogger(name) for name in ("avemo_jax", "data_prep")]
+    loggers = [logging.getLogger(name) for name in OWN_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(max(logger.getEffectiveLevel(), logging.WARNING))

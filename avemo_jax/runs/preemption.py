@@ -81,14 +81,22 @@ def _end_where_nothing_can_raise(unraisable: sys.UnraisableHookArgs) -> None:
     sys.__unraisablehook__(unraisable)
 
 
-def received_signal() -> int | None:
-    """Return the signal for which `Stopped` was raised, or None; a library may have turned the exception into another one."""
-    return _received
+def signal_of(error: BaseException) -> int | None:
+    """Return the signal that ended a run with this error, or None; a library may have turned the exception of a signal into its own."""
+    if isinstance(error, Preempted | Stopped):
+        return error.signal_number
+    return signal.SIGINT if isinstance(error, KeyboardInterrupt) else _received
 
 
 def describe_stop(signal_number: int) -> str:
     """Return the sentence for a run that a signal stopped."""
     return f"stopped by {signal.Signals(signal_number).name}; the same command continues from what is saved"
+
+
+def stopped(signal_number: int) -> int:
+    """Print the sentence for a run that a signal stopped, and return the exit code."""
+    print(describe_stop(signal_number), file=sys.stderr)
+    return 128 + signal_number
 
 
 def end_at_once(signal_number: int) -> None:

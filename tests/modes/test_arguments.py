@@ -8,16 +8,9 @@ import pytest
 
 from avemo_jax.config import parse, to_plain
 from avemo_jax.config.overrides import with_fields
-from avemo_jax.modes.arguments import (
-    USED_BY,
-    check_flags,
-    has_flag,
-    refuse_differences,
-    stored_experiment,
-    with_found_config,
-    without_overrides,
-)
+from avemo_jax.modes.arguments import USED_BY, check_flags, has_flag, with_found_config, without_overrides
 from avemo_jax.modes.robustness import warnings_only
+from avemo_jax.modes.stored import refuse_differences, stored_experiment
 from configs import demo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +62,7 @@ def test_a_run_gives_its_stored_config(run, monkeypatch):
     assert found.run_directory == run and found.views["mfcc"]["segment_s"] == 1.5
     monkeypatch.setenv("HOME", str(run.parent))
     assert stored_experiment("~/first", {}).train.num_epochs == 4
+    assert stored_experiment(str(run), {"prepared_dir": "~/prep"}).prepared_dir == str(run.parent / "prep")  # as without --run
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_every_stop_signal_raises_outside_of_a_loop_and_is_remembered(number):
     stop_on_signals(at_once=False)
     with pytest.raises(Stopped) as caught:
         signal.raise_signal(number)
-    assert caught.value.signal_number == preemption.received_signal() == number
+    assert caught.value.signal_number == preemption.signal_of(caught.value) == preemption.signal_of(RuntimeError()) == number
 
 
 def test_ignored_signals_stay_ignored():
@@ -98,5 +98,5 @@ def test_the_first_thing_that_the_program_does_is_to_handle_signals():
     assert [line for line in before.splitlines() if line.startswith(("import", "from"))] == [
         "from __future__ import annotations",
         "import sys",
-        "from avemo_jax.runs.preemption import Preempted, Stopped, describe_stop, received_signal, stop_on_signals",
+        "from avemo_jax.runs.preemption import signal_of, stop_on_signals, stopped",
     ]
