@@ -28,6 +28,11 @@ def atomic_binary_file(path: Path) -> AbstractContextManager[IO[bytes]]:
     return _replace_when_complete(path, mode="wb")
 
 
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file in UTF-8; an error's traceback has the path, from which `failures` names the file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write strict JSON (no NaN) atomically, indented by two spaces."""
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)

@@ -17,8 +17,8 @@ from pathlib import Path
 from avemo_jax.redaction import redacted
 from avemo_jax.terminal import as_plain
 
-ROOT = Path(__file__).resolve().parents[1]
-_OWN_FOLDERS = tuple(str(ROOT / name) for name in ("avemo_jax", "data_prep", "configs", "run.py"))
+_ROOT = Path(__file__).resolve().parents[1]
+_OWN_FOLDERS = tuple(str(_ROOT / name) for name in ("avemo_jax", "data_prep", "configs", "run.py"))
 # Raised by readers that know the content of a file and not its name.
 _OF_A_FILE = (csv.Error, zipfile.BadZipFile, zlib.error, EOFError, UnicodeError, json.JSONDecodeError, binascii.Error)
 

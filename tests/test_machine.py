@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from avemo_jax import api, machine
-from avemo_jax.config import Experiment, Protocol, Train, parse
+from avemo_jax.config import Experiment, Train, parse
 from avemo_jax.experiment.needed_packages import check_packages
 from avemo_jax.machine import MachineError, check_machine, start_jax
 from configs import demo
@@ -89,8 +89,8 @@ def test_machine_config_and_folds_are_checked_before_anything_is_prepared(mode, 
     assert list(tmp_path.iterdir()) == []
     if mode in ("train", "prepare"):
         monkeypatch.setattr("data_prep.prepare_corpus.load_clips", lambda *_, **__: made_clips())
-        with pytest.raises(ValueError, match="num_folds must be at least 3"):
-            getattr(api, mode)(experiment(protocol={"num_folds": 2}))
+        with pytest.raises(ValueError, match="got num_folds=7 and 6 speakers"):
+            getattr(api, mode)(experiment(protocol={"num_folds": 7}))
         assert not (tmp_path / "run").exists() and not list(tmp_path.rglob("*.partial"))
 
 
@@ -110,4 +110,4 @@ def test_packages_that_are_imported_after_hours_are_looked_for_first(monkeypatch
     with pytest.raises(RuntimeError, match=r"statsmodels \(for .*tests\), clu \(for train.*=True\); .*pip install statsmodels clu"):
         check_packages(Experiment(train=Train(tensorboard=True)))
     with pytest.raises(RuntimeError, match=r"not installed: statsmodels \(for its paired tests\); "):
-        check_packages(Experiment(train=Train(tensorboard=False), protocol=Protocol()))
+        check_packages(Experiment(train=Train(tensorboard=False)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -104,13 +105,17 @@ def aggregate_segments(
 
 def write_predictions_csv(path: Path, predictions: Predictions) -> None:
     """Write predictions.csv: clip,speaker,fold,seed,label,predicted,p_<class>...; equal predictions give equal bytes."""
-    classes = predictions.classes
     with atomic_file(path) as stream:
-        write_rows(stream, [[*_FIXED_COLUMNS, *(f"p_{name}" for name in classes)]])
-        for row, predicted in enumerate(predictions.predicted):
-            fixed = [getattr(predictions, name)[row] for name in ("clip", "speaker", "fold", "seed")]
-            words = [classes[predictions.label[row]], classes[predicted]]
-            write_rows(stream, [[*fixed, *words, *(f"{value:.{PROBABILITY_DIGITS}f}" for value in predictions.probabilities[row])]])
+        write_rows(stream, _csv_rows(predictions))
+
+
+def _csv_rows(predictions: Predictions) -> Iterator[list[Any]]:
+    classes = predictions.classes
+    yield [*_FIXED_COLUMNS, *(f"p_{name}" for name in classes)]
+    for row, predicted in enumerate(predictions.predicted):
+        fixed = [getattr(predictions, name)[row] for name in ("clip", "speaker", "fold", "seed")]
+        words = [classes[predictions.label[row]], classes[predicted]]
+        yield [*fixed, *words, *(f"{value:.{PROBABILITY_DIGITS}f}" for value in predictions.probabilities[row])]
 
 
 def read_predictions_csv(path: Path, *, genders: Mapping[str, str] | None = None) -> Predictions:

@@ -33,11 +33,12 @@ def set_up_backend(experiment: Experiment, *, encodes: bool = False) -> None:
         raise ValueError(f"devices.product_precision must be one of {tuple(PRECISIONS)}, got {precision!r}{nearest(precision, PRECISIONS)}")
     jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
     cache = Path(experiment.prepared_dir).resolve() / "xla"
-    if experiment.devices.compilation_cache and (cache.is_dir() or can_write(cache)):
+    is_writable = can_write(cache)
+    if experiment.devices.compilation_cache and (is_writable or cache.is_dir()):
         remove_damaged_programs(cache)
         jax.config.update("jax_compilation_cache_dir", str(cache))
         # JAX stores what took that long to compile, so nothing where the folder is read-only.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5 if can_write(cache) else float("inf"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5 if is_writable else float("inf"))
     if encodes:
         keep_freed_memory()
     # On CPU trials run in parallel threads, and splitting small products over all cores makes the whole slower.

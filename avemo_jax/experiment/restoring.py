@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avemo_jax.atomic import read_json
 from avemo_jax.experiment.blueprint import Blueprint
 from avemo_jax.experiment.grid import Grid
 from avemo_jax.experiment.trial_groups import TrialGroup, layout_of, stage_groups
@@ -49,7 +49,7 @@ def restore_states(blueprint: Blueprint, grid: Grid, stage: Stage, workdir: Path
 def stored_groups(grid: Grid, stage: Stage, workdir: Path) -> list[TrialGroup]:
     """Return the trial groups of a stage, by the layout that was stored when the run began."""
     path = workdir / "run.json"
-    return stage_groups(grid, stage, layout_of(json.loads(path.read_text()) if path.is_file() else {}))
+    return stage_groups(grid, stage, layout_of(read_json(path) if path.is_file() else {}))
 
 
 def write_late(workdir: Path, rules: Sequence[Mapping[str, Any]]) -> None:

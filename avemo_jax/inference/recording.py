@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +68,23 @@ def write_csv(path: Path, predictions: Sequence[RecordingPrediction], classes: S
     `predicted` is empty and `problem` names what there is instead.
     """
     with atomic_file(path) as stream:
-        write_rows(stream, [["file", "segment", "start_s", "end_s", "predicted", "problem", *(f"p_{name}" for name in classes)]])
-        for one in predictions:
-            problem = "; ".join(f"{damage.kind}: {damage.detail}" for damage in one.problems)
-            if not one.segments:
-                write_rows(stream, [[one.file, "", "", "", "", problem, *("" for _ in classes)]])
-                continue
-            whole = SegmentPrediction(one.segments[0].start_s, one.segments[-1].end_s, clip_probabilities(one.segments, rule))
-            for number, segment in [("", whole), *enumerate(one.segments)]:
-                times = [f"{segment.start_s:.3f}", f"{segment.end_s:.3f}"]
-                nothing = one.nothing if number == "" else segment.nothing
-                predicted = "" if nothing else classes[int(np.argmax(segment.probabilities))]
-                values = [f"{value:.{PROBABILITY_DIGITS}f}" for value in segment.probabilities]
-                write_rows(stream, [[one.file, number, *times, predicted, problem if number == "" else nothing, *values]])
+        write_rows(stream, _csv_rows(predictions, classes, rule))
+
+
+def _csv_rows(predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str) -> Iterator[list[Any]]:
+    yield ["file", "segment", "start_s", "end_s", "predicted", "problem", *(f"p_{name}" for name in classes)]
+    for one in predictions:
+        problem = "; ".join(f"{damage.kind}: {damage.detail}" for damage in one.problems)
+        if not one.segments:
+            yield [one.file, "", "", "", "", problem, *("" for _ in classes)]
+            continue
+        whole = SegmentPrediction(one.segments[0].start_s, one.segments[-1].end_s, clip_probabilities(one.segments, rule))
+        for number, segment in [("", whole), *enumerate(one.segments)]:
+            times = [f"{segment.start_s:.3f}", f"{segment.end_s:.3f}"]
+            nothing = one.nothing if number == "" else segment.nothing
+            predicted = "" if nothing else classes[int(np.argmax(segment.probabilities))]
+            values = [f"{value:.{PROBABILITY_DIGITS}f}" for value in segment.probabilities]
+            yield [one.file, number, *times, predicted, problem if number == "" else nothing, *values]
 
 
 def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) -> dict[str, Any]:

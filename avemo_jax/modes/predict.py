@@ -67,8 +67,8 @@ def predict(
     }
 
     def write() -> None:
-        write_json(output / "predictions.json", facts | {"files": [as_json(one, ensemble.classes, rule) for one in found]})
-        write_csv(output / "predictions.csv", found, ensemble.classes, rule)
+        write_json(output / FILES[0], facts | {"files": [as_json(one, ensemble.classes, rule) for one in found]})
+        write_csv(output / FILES[1], found, ensemble.classes, rule)
 
     written_s = -math.inf
     try:
@@ -108,7 +108,7 @@ def _predict_file(file: str, features: LiveFeatures, ensemble: Ensemble) -> Reco
     streams, problems = features.open(Path(file), absent)
     predicted = tqdm(ensemble.predict(streams), desc=as_plain(Path(file).name), unit="segment", leave=False, disable=None)
     segments = [
-        dataclasses.replace(segment, absent={stream: own[number] for stream, own in absent.items() if own[number : number + 1] > [""]})
+        dataclasses.replace(segment, absent={stream: own[number] for stream, own in absent.items() if number < len(own) and own[number]})
         for number, segment in enumerate(predicted)
     ]
     # Several streams may report the same damage.

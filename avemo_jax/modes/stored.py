@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from avemo_jax.atomic import read_json
 from avemo_jax.config import Experiment, parse, to_plain
 from avemo_jax.config.overrides import parse_value, with_fields
 from avemo_jax.config.paths import expand, expand_config, is_path
@@ -27,7 +27,7 @@ def experiment_of(config: Mapping[str, Any], run: str | None, overrides: Mapping
     if run is None:
         experiment = parse(plain)
         path = experiment.run_directory / "config.json"
-        stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        stored = read_json(path) if path.is_file() else {}
         return parse(complete(plain, stored)) if stored.get("corpus", {}).get("name") == experiment.corpus.name else experiment
     experiment = stored_experiment(expand(run, "--run"), overrides)
     if is_given:

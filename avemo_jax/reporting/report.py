@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from avemo_jax.atomic import atomic_file
+from avemo_jax.atomic import atomic_file, read_json
 from avemo_jax.evaluation.metrics import metric_named, reported_metrics
 from avemo_jax.evaluation.predictions import read_predictions_csv
 from avemo_jax.evaluation.results import Calibration, RunResults
@@ -97,7 +97,7 @@ def read_results(run_directory: Path) -> RunResults:
     if not path.is_file():
         raise FileNotFoundError(f"{run_directory} has no results.json: the run has not finished; run the same config with --mode=train")
     try:
-        return RunResults.from_json(json.loads(path.read_text()))
+        return RunResults.from_json(read_json(path))
     except ValueError as error:
         raise ValueError(f"{path} was written by an earlier version ({error}); --mode=evaluate writes it again") from error
 
@@ -133,7 +133,7 @@ def _size(results: RunResults) -> str:
 
 
 def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def _published_chart(results: RunResults, published: Sequence[PublishedResult]) -> Markup:

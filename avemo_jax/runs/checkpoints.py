@@ -24,7 +24,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from avemo_jax import parallel
-from avemo_jax.atomic import write_json
+from avemo_jax.atomic import read_json, write_json
 from avemo_jax.runs.ownership import ForeignFile, owner_differences
 
 MANIFEST = "manifest.json"
@@ -108,7 +108,7 @@ class Checkpoints:
 
     def _refuse_foreign(self, step: Path) -> None:
         """Raise ForeignCheckpoint unless the manifest of an undamaged step names this run, stage and epoch."""
-        manifest = json.loads((step / MANIFEST).read_text())
+        manifest = read_json(step / MANIFEST)
         differences = owner_differences({"epoch": manifest.get("epoch")}, {"epoch": int(step.name)})
         if "belongs_to" in manifest:
             differences += owner_differences(manifest["belongs_to"], self._owner)
@@ -216,7 +216,7 @@ def _sums(step: Path) -> dict[str, str]:
 def _damage(step: Path) -> str | None:
     """Return what is wrong with the files of a step, or None."""
     try:
-        expected = json.loads((step / MANIFEST).read_text())["sha256"]
+        expected = read_json(step / MANIFEST)["sha256"]
     except (ValueError, KeyError) as error:
         return f"its manifest cannot be read: {error}"
     found = _sums(step)

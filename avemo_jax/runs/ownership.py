@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from avemo_jax.atomic import write_json
+from avemo_jax.atomic import read_json, write_json
 
 _OWNER, _SUM = "belongs_to", "sha256"
 
@@ -23,7 +23,7 @@ class ForeignFile(RuntimeError):
 
 def read_owner(path: Path) -> dict[str, Any]:
     """Return the identity that files of a run store: run id ("" for a run of an earlier version), config, folds, prepared sets."""
-    facts, config = (json.loads(file.read_text()) if file.is_file() else {} for file in (path / "run.json", path / "config.json"))
+    facts, config = (read_json(file) if file.is_file() else {} for file in (path / "run.json", path / "config.json"))
     return {
         "run_id": facts.get("run_id", ""),
         # Of config.json, which is written once: a resumed run may have other values of `run_directory.UNCOMPARED`.
@@ -51,7 +51,7 @@ def read_owned(workdir: Path, name: str, *, fix: str) -> dict[str, Any]:
     path = workdir / name
     expected = read_owner(workdir)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}); {fix}") from error
     if not isinstance(content, dict):

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from avemo_jax.atomic import atomic_file, remove_leftovers, write_json
+from avemo_jax.atomic import atomic_file, read_json, remove_leftovers, write_json
 from avemo_jax.config import Experiment, to_plain
 from avemo_jax.json_lines import read_rows
 from avemo_jax.locks import LockHeld, locked
@@ -80,8 +80,7 @@ class RunDirectory:
         write_json(self.path / name, content)
 
     def read_json(self, name: str) -> Any:
-        path = self.path / name
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(self.path / name)
 
     def has(self, name: str) -> bool:
         return (self.path / name).exists()
@@ -233,7 +232,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
       ConfigMismatch: an earlier version wrote it, with other fields.
     """
-    stored: dict[str, Any] = json.loads((path / "config.json").read_text())
+    stored: dict[str, Any] = read_json(path / "config.json")
     if "streams" not in stored:
         raise ConfigMismatch(
             f"{path} holds a run of an earlier version with other config fields; its predictions.csv and report.html can still be read, "

@@ -134,13 +134,16 @@ def test_a_mistake_gets_one_clear_error(shelf, tmp_path, arguments, expected):
     assert expected in printed
 
 
-@pytest.mark.parametrize("mode", ["evaluate", "report", "predict"])
-def test_modes_that_need_a_run_fail_without_one(shelf, trained, tmp_path, mode):
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [("evaluate", "train it first"), ("report", "run the same config with --mode=train"), ("predict", "train it first")],
+)
+def test_modes_that_need_a_run_fail_without_one(shelf, trained, tmp_path, mode, message):
     trained("audio")
     (tmp_path / "clip.mp4").touch()
     given = [f"--input={tmp_path / 'clip.mp4'}"] if mode == "predict" else []
     printed = DemoRun(shelf, tmp_path / "run").refuse(f"--mode={mode}", *given)
-    assert "train it first" in printed or "run the same config with --mode=train" in printed
+    assert message in printed
 
 
 def test_predict_on_a_clip_of_the_corpus(trained, tmp_path):
