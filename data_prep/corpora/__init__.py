@@ -45,11 +45,11 @@ from data_prep.corpora import (
     table_of_clips,
     tess,
 )
-from data_prep.corpora.joined import SEPARATOR, JoinedCorpus
+from data_prep.corpora.joined import SEPARATOR, JoinedCorpus, own_options
 from data_prep.corpora.layout import CorpusNotFound, near_misses
 from data_prep.corpora.unfetched import check_fetched
 
-__all__ = ["CORPORA", "CorpusNotFound", "JoinedCorpus", "corpus", "load_clips", "num_clips_of_owner"]
+__all__ = ["CORPORA", "CorpusNotFound", "JoinedCorpus", "corpus", "load_clips", "num_clips_of_owner", "own_options"]
 
 CORPORA: dict[str, ModuleType] = {
     "affectnet": affectnet,
@@ -138,7 +138,7 @@ def num_clips_of_owner(name: str, options: Mapping[str, Any]) -> int | None:
     def count(one: ModuleType) -> int | None:
         if not hasattr(one, "num_clips"):
             return one.NUM_CLIPS
-        return one.num_clips(**{option: value for option, value in options.items() if option in one.OPTIONS})
+        return one.num_clips(**own_options(one, options))
 
     known = [number for one in modules if (number := count(one)) is not None]
     return sum(known) if len(known) == len(modules) else None

@@ -65,8 +65,7 @@ class JoinedCorpus:
         found: list[Clip] = []
         roots = self.roots(root)
         for name, module in self.modules.items():
-            own = {option: value for option, value in options.items() if option in module.OPTIONS}
-            found += [_renamed(clip, roots[name].resolve()) for clip in module.clips(roots[name], **own)]
+            found += [_renamed(clip, roots[name].resolve()) for clip in module.clips(roots[name], **own_options(module, options))]
         return tuple(sorted(found, key=lambda clip: clip.clip_id))
 
     def roots(self, text: str) -> dict[str, Path]:
@@ -98,6 +97,11 @@ class JoinedCorpus:
     def root_form(self) -> str:
         """Return the form of config.corpus.root for these corpora."""
         return ",".join(f"{name}=FOLDER" for name in self.modules)
+
+
+def own_options(module: ModuleType | JoinedCorpus, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the options that a corpus has."""
+    return {option: value for option, value in options.items() if option in module.OPTIONS}
 
 
 def _modalities(module: ModuleType) -> tuple[str, ...]:

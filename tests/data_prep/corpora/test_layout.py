@@ -169,11 +169,12 @@ class TestPointers:
         soundfile.write(tmp_path / names[0], np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
         (tmp_path / names[1]).write_bytes(POINTERS["a Git LFS pointer"])
         (tmp_path / names[2]).write_bytes(POINTERS["a web page"])
-        finding = doctor._corpus("ravdess", tmp_path, {})
+        finding, clips_found = doctor._corpus("ravdess", tmp_path, {})
         assert finding.detail.startswith("3 of 1440 clips of 3 of 24 speakers") and finding.is_doubtful
         assert "1 of 3 media files of ravdess are each a Git LFS pointer; `git lfs pull`" in finding.detail
         with pytest.warns(MediaNotFetched):
             clips = load_clips("ravdess", tmp_path)
+        assert clips_found == clips
         staged = [stage_media(StageTask(clip, make_view("mfcc_mean"), tmp_path, staged_path(tmp_path, clip.clip_id))) for clip in clips]
         assert [(clip.num_segments > 0, clip.damage and clip.damage.kind) for clip in staged] == [
             *((True, None), (False, "missing"), (False, "missing"))
