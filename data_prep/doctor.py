@@ -157,7 +157,7 @@ def _devices() -> Iterator[Finding]:
         jax = start_jax()
     except MachineError as error:
         detail, _, fix = str(error).rpartition("; ")
-        yield Finding("devices", detail, fix)
+        yield Finding("devices", detail or fix, fix if detail else "see above")
         return
     kinds = ", ".join(jax.devices)
     if jax.backend == "cpu" and (card := _unused_accelerator()):
@@ -244,7 +244,7 @@ def _is_made(root: Path | str | None) -> bool:
 
 def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> tuple[Finding, tuple[Clip, ...] | None]:
     """Read a corpus, and return what is found of it, and its clips or None."""
-    from data_prep.corpora import corpus, load_clips, num_clips_of_owner, own_options
+    from data_prep.corpora import corpus, load_clips, num_clips_of_owner, num_speakers_of_owner, own_options
 
     module = corpus(name)
     with warnings.catch_warnings(record=True) as doubts:
@@ -255,7 +255,7 @@ def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> tuple[Fi
             return Finding(name, str(error), "see above"), None
     speakers = {clip.speaker for clip in clips} - {""}
     audio, video = (sum(getattr(clip, medium) is not None for clip in clips) for medium in ("audio", "video"))
-    whole, all_speakers = num_clips_of_owner(name, options), getattr(module, "NUM_SPEAKERS", None)
+    whole, all_speakers = num_clips_of_owner(name, options), num_speakers_of_owner(name, options)
     own_speakers = _of(len(speakers), all_speakers) if speakers else "unknown"
     detail = f"{_of(len(clips), whole)} clips of {own_speakers} speakers in {root}, {audio} with sound, {video} with picture"
     is_part = whole not in (None, len(clips)) or (bool(speakers) and all_speakers not in (None, len(speakers)))

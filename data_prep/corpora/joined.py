@@ -48,8 +48,6 @@ class JoinedCorpus:
             target for target in next(iter(modules.values())).LABEL_TARGETS if all(target in of.LABEL_TARGETS for of in modules.values())
         ]
         self.LABEL_TARGETS = tuple(common) or ("mixed",)
-        sizes = [module.NUM_CLIPS for module in modules.values()]
-        self.NUM_CLIPS = None if None in sizes else sum(sizes)
 
     def clips(self, root: str, **options: Any) -> tuple[Clip, ...]:
         """Read all corpora; media are absolute paths, because the corpora need not lie in one folder.

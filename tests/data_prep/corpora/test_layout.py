@@ -14,7 +14,7 @@ from made_trees import touch
 
 from avemo_jax.identity import FILM_SUFFIXES, PICTURE_SUFFIXES, SOUND_SUFFIXES
 from data_prep import doctor
-from data_prep.corpora import CORPORA, CorpusNotFound, load_clips, num_clips_of_owner
+from data_prep.corpora import CORPORA, CorpusNotFound, load_clips, num_clips_of_owner, num_speakers_of_owner
 from data_prep.corpora.layout import MediaNotFetched, recordings
 from data_prep.corpora.walk import walk
 from data_prep.sets.staging import StageTask, stage_media, staged_path
@@ -193,7 +193,16 @@ def test_the_owner_s_count_follows_the_options():
     assert num_clips_of_owner("ck_plus", {"first_frames": True}) == 654
     assert num_clips_of_owner("ravdess+savee", {"channel": "speech"}) == 1920
     assert num_clips_of_owner("enterface", {}) is None and num_clips_of_owner("enterface+savee", {}) is None
-    assert all(num_clips_of_owner(name, {}) in (None, module.NUM_CLIPS) or module.NUM_CLIPS is None for name, module in CORPORA.items())
+    assert all(module.NUM_CLIPS is None for module in CORPORA.values() if hasattr(module, "num_clips"))
+    assert [num_speakers_of_owner("ravdess", {"channel": channel}) for channel in ("speech", "song", "all")] == [24, 23, 24]
+    assert num_speakers_of_owner("ravdess+savee", {"channel": "song"}) == 27 and num_speakers_of_owner("savee+ck48", {}) is None
+
+
+def test_a_complete_corpus_of_song_is_not_marked(tmp_path):
+    actors = [actor for actor in range(1, 25) if actor != 18]
+    touch(tmp_path, *(f"03-02-01-01-01-01-{actor:02}.wav" for actor in actors))
+    finding, _ = doctor._corpus("ravdess", tmp_path, {"channel": "song"})
+    assert finding.detail.startswith("23 of 1012 clips of 23 speakers in ")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
