@@ -21,7 +21,7 @@ def placeholder(path: Path) -> str | None:
         return None
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
         return "a Git LFS pointer; `git lfs pull` in its repository fetches the file"
-    if head.startswith(b"/annex/objects/") or b"/annex/objects/" in head.partition(b"\n")[0]:
+    if b"/annex/objects/" in head.partition(b"\n")[0]:
         return "a git-annex pointer; `git annex get` in its repository fetches the file"
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_MARKUP):
         return "a web page (a sign-in, warning or error page of the server); download the file anew"

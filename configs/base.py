@@ -6,6 +6,7 @@ The fields, their defaults and their meaning are defined in `avemo_jax/config` (
 from __future__ import annotations
 
 import dataclasses
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -62,6 +63,7 @@ def to_config_dict(value: Any) -> ConfigDict:
         if dataclasses.is_dataclass(content):
             config[field.name] = to_config_dict(content)
         elif content is None:
+            assert typing.get_origin(hint) is types.UnionType, f"{field.name} is None and has the type {hint}"
             config[field.name] = placeholder(_type(hint))
         else:
             config[field.name] = ConfigDict(content) if isinstance(content, Mapping) else content

@@ -10,6 +10,7 @@ from typing import Any
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import LOST_KINDS
 from avemo_jax.placeholders import placeholder
+from data_prep.corpora.unfetched import media_names, names_by_problem
 from data_prep.decoding.stills import ROW_OFFSET
 from data_prep.sets.staging import StagedClip, StageTask, media_of, stage_media, staged_path
 from data_prep.views.table import Table
@@ -21,12 +22,7 @@ _TIME_LIMIT_S = 300.0
 
 def find_impostors(clips: Sequence[Clip], root: Path, media: Sequence[str] = ("audio", "video")) -> dict[str, list[str]]:
     """Return problem -> names of the media files that have it: "absent", "empty", "each a Git LFS pointer; ..."."""
-    names = sorted({name for clip in clips for medium in media if (name := getattr(clip, medium)) is not None})
-    found: dict[str, list[str]] = {}
-    for name in names:
-        if problem := _problem(root / name):
-            found.setdefault(problem, []).append(name)
-    return found
+    return names_by_problem(root, media_names(clips, media), _problem)
 
 
 def _problem(path: Path) -> str:
@@ -66,13 +62,21 @@ def try_view(view: Any, clips: Sequence[Clip], root: Path) -> tuple[dict[str, st
         for kind, own in kinds.items():
             tasks = {clip.clip_id: StageTask(clip, view, root, staged_path(Path(folder), clip.clip_id)) for clip in _spread(own)}
             for clip_id, outcome in _one_by_one(tasks, pool):
-                damage = None if isinstance(outcome, Crash) else outcome.damage
-                if not isinstance(outcome, Crash) and (damage is None or damage.kind not in LOST_KINDS):
+                loss = _loss(outcome)
+                if loss is None:
                     read[kind] = clip_id
                     lost.pop(kind, None)
                     break
-                lost.setdefault(kind, f"{clip_id}: {outcome.reason if isinstance(outcome, Crash) else damage and damage.detail}")
+                lost.setdefault(kind, f"{clip_id}: {loss}")
     return read, lost
+
+
+def _loss(outcome: StagedClip | Crash) -> str | None:
+    """Return why a clip is lost, or None where it was read."""
+    if isinstance(outcome, Crash):
+        return outcome.reason
+    damage = outcome.damage
+    return damage.detail if damage is not None and damage.kind in LOST_KINDS else None
 
 
 def _spread(clips: Sequence[Clip]) -> list[Clip]:

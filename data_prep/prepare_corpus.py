@@ -12,7 +12,7 @@ from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
 from avemo_jax.degradation import Degradation
 from avemo_jax.labels import label_set as find_label_set
-from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips, num_clips_of_owner
+from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips, num_clips_of_owner, own_options
 from data_prep.duplicates.near_duplicates import compare_media
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.prepare import prepare_view
@@ -132,7 +132,7 @@ def read_corpus(
     if not root:
         form = module.root_form() if isinstance(module, JoinedCorpus) else "FOLDER"
         raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root={form}; {module.ADDRESS}")
-    clips = load_clips(name, root, **{option: value for option, value in (options or {}).items() if option in module.OPTIONS})
+    clips = load_clips(name, root, **own_options(module, options or {}))
     for stream, view in made.items():
         check_media(stream, view, clips)
     check(clips)

@@ -79,5 +79,18 @@ def test_a_merge_to_an_unknown_class_is_refused():
         LabelSet("mine", ("happy", "sad"), {"contempt": "angry"})
     with pytest.raises(ValueError, match=r"\['anger'\] are not in the vocabulary"):
         LabelSet("mine", ("happy", "anger"))
-    with pytest.raises(ValueError, match=r"unknown label set 'emojis'.*; known: basic6"):
+    with pytest.raises(ValueError, match=r"unknown label set 'emojis' \(--config\.corpus\.label_set=\); known: basic6"):
         label_set("emojis")
+
+
+class TestDeclaredLabels:
+    def test_classes_and_merges(self):
+        labels = label_set("Happy=joyful|excited, anger ,tired=0|sleepy")
+        assert labels.classes == ("happy", "angry", "tired") and labels.name == "Happy=joyful|excited, anger ,tired=0|sleepy"
+        words = ("joy", "joyful", "excited", "angry", "anger", "0", "sleepy", "sad")
+        assert [labels.class_index(word) for word in words] == [0, 0, 0, 1, 1, 2, 2, None]
+
+    @pytest.mark.parametrize("text", ["happy,happy", "happy,joy", "happy=sad,sad", "happy,,sad", "happy=a,sad=a"])
+    def test_words_that_are_named_twice_or_not(self, text):
+        with pytest.raises(ValueError, match=r"twice|expected classes separated by commas"):
+            label_set(text)

@@ -9,6 +9,7 @@ from typing import Any
 
 from flax import traverse_util
 
+from avemo_jax.placeholders import placeholder
 from avemo_jax.pretrained.assets import Asset, FoundAsset, MissingAsset, find_asset, joined_sha256, sha256_of
 from avemo_jax.pretrained.layout import WeightsLayout
 from avemo_jax.pretrained.merge import flat_shapes, merge
@@ -126,4 +127,6 @@ def _existing(layout: WeightsLayout, path: Path) -> list[Path]:
     for file in files:
         if not file.is_file():
             raise FileNotFoundError(f"there is no file {file}; source is {PUBLISHED!r} or the path of a file of published weights")
+        if what := placeholder(file):
+            raise ValueError(f"{file}: expected weights, and it is {what}")
     return files

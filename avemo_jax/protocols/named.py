@@ -60,6 +60,15 @@ def _span(first: int, last: int) -> Group:
     return _numbers(*range(first, last + 1))
 
 
+def _each_in_turn(count: int, *, first: int = 1) -> tuple[Group, ...]:
+    """Return each of the groups 1 to `count` alone, beginning with `first` and going round."""
+    return tuple(_numbers((first - 1 + index) % count + 1) for index in range(count))
+
+
+# Corpora with the parts of their owner: of all three kinds, or without a validation part.
+_WITH_PARTS = ("folder", "meld", "table_of_clips")
+_WITHOUT_VALIDATION = {"affectnet": "val_set", "raf_db": "test"}  # -> the owner's name of the test part
+
 NAMED: tuple[NamedFolds, ...] = (
     NamedFolds(
         corpus="ravdess",
@@ -110,8 +119,8 @@ NAMED: tuple[NamedFolds, ...] = (
         corpus="iemocap",
         name="session5",
         groups_by="session",
-        test=tuple(_numbers(session) for session in range(1, 6)),
-        validation=tuple(_numbers(session % 5 + 1) for session in range(1, 6)),
+        test=_each_in_turn(5),
+        validation=_each_in_turn(5, first=2),
         note="the test part is one session; validation is the next session, so that both of its speakers are unseen",
     ),
     NamedFolds(
@@ -144,8 +153,8 @@ NAMED: tuple[NamedFolds, ...] = (
         corpus="enterface",
         name="text_independent",
         groups_by="sentence",
-        test=tuple(_numbers(number) for number in range(1, 6)),
-        validation=tuple(_numbers(number % 5 + 1) for number in range(1, 6)),
+        test=_each_in_turn(5),
+        validation=_each_in_turn(5, first=2),
         note="the test part is the sentence of one number for every emotion, validation is the next number; all subjects are in all parts",
     ),
     NamedFolds(
@@ -166,7 +175,7 @@ NAMED: tuple[NamedFolds, ...] = (
             validation=(("validation",),),
             note="the parts that the corpus names; what they share (speakers, sentences) is for the audit to find",
         )
-        for corpus in ("folder", "meld", "table_of_clips")
+        for corpus in _WITH_PARTS
     ),
     *(
         NamedFolds(
@@ -178,14 +187,14 @@ NAMED: tuple[NamedFolds, ...] = (
             validation_by="picture",
             note=f"the owner's parts: {test} to test; the people are unknown, and may be in both",
         )
-        for corpus, test in (("affectnet", "val_set"), ("raf_db", "test"))
+        for corpus, test in _WITHOUT_VALIDATION.items()
     ),
     NamedFolds(
         corpus="msp_improv",
         name="session6",
         groups_by="session",
-        test=tuple(_numbers(session) for session in range(1, 7)),
-        validation=tuple(_numbers(session % 6 + 1) for session in range(1, 7)),
+        test=_each_in_turn(6),
+        validation=_each_in_turn(6, first=2),
         note="the test part is one session of two actors; validation is the next session",
     ),
     NamedFolds(
@@ -209,8 +218,8 @@ GROUPS: dict[tuple[str, str], Group] = {
     ("enterface", "speaker"): (*_span(1, 5), *_span(7, 44)),
     ("enterface", "sentence"): _span(1, 5),
     ("fer2013", "usage"): ("Training", "PublicTest", "PrivateTest"),
-    **{(corpus, "split"): ("train", "validation", "test") for corpus in ("folder", "meld", "table_of_clips")},
-    **{(corpus, "split"): ("train", "test") for corpus in ("affectnet", "raf_db")},
+    **{(corpus, "split"): ("train", "validation", "test") for corpus in _WITH_PARTS},
+    **{(corpus, "split"): ("train", "test") for corpus in _WITHOUT_VALIDATION},
     ("msp_improv", "session"): _span(1, 6),
     ("jaffe", "speaker"): ("KA", "KL", "KM", "KR", "MK", "NA", "NM", "TM", "UY", "YM"),
     ("rml", "speaker"): _span(1, 8),

@@ -1,7 +1,7 @@
-"""Whisper's encoder, frozen, with a small network on the mean and deviation of its layers; alone, or with a table of action units.
+"""Whisper's encoder, frozen, with one linear layer on the mean and deviation of a middle layer; alone, or with a table of action units.
 
 No published system: the question that it answers is what a speech transformer of today knows about emotion without having been trained
-on it. Results and how the recipe was chosen: docs/systems/whisper.md.
+on it. Result: docs/systems/whisper.md.
 
 whisper               Whisper-base, sound alone
 whisper:action_units  the same, fused with a table of action units (views.table.path)

@@ -8,7 +8,9 @@ A corpus module offers
     LABEL_TARGETS       kinds of its labels: "acted", "crowd" (majority of raters), "found" (by the source)
     MODALITIES          media of its clips: "audio", "video" (moving pictures), "still"
     NUM_CLIPS           clips of a complete corpus by its owner, or None where the number is not known
-    num_clips(...)      the same, of the clips that `clips` reads with these options (may be absent: NUM_CLIPS)
+    num_clips(...)      the same by the options of `clips`, beside NUM_CLIPS = None (may be absent)
+    NUM_SPEAKERS        speakers of a complete corpus by its owner (may be absent: not known)
+    num_speakers(...)   the same by the options of `clips`, in place of NUM_SPEAKERS (may be absent)
     clips(root, ...)    the clips; raises CorpusNotFound
     clip_id(stem)       the clip that a media name or a table row belongs to, or None
     named(path)         where media names tell speakers: the clip that one tells by itself, without the corpus, or None (may be absent)
@@ -45,11 +47,20 @@ from data_prep.corpora import (
     table_of_clips,
     tess,
 )
-from data_prep.corpora.joined import SEPARATOR, JoinedCorpus
+from data_prep.corpora.joined import SEPARATOR, JoinedCorpus, own_options
 from data_prep.corpora.layout import CorpusNotFound, near_misses
 from data_prep.corpora.unfetched import check_fetched
 
-__all__ = ["CORPORA", "CorpusNotFound", "JoinedCorpus", "corpus", "load_clips", "num_clips_of_owner"]
+__all__ = [
+    "CORPORA",
+    "CorpusNotFound",
+    "JoinedCorpus",
+    "corpus",
+    "load_clips",
+    "num_clips_of_owner",
+    "num_speakers_of_owner",
+    "own_options",
+]
 
 CORPORA: dict[str, ModuleType] = {
     "affectnet": affectnet,
@@ -111,17 +122,17 @@ def load_clips(name: str, root: Path | str, **options: Any) -> tuple[Clip, ...]:
         raise ValueError(f"corpus {name} has no option {', '.join(unknown)}; it has: {', '.join(module.OPTIONS) or 'none'}")
     if isinstance(module, JoinedCorpus):
         clips = module.clips(str(root), **options)
-        folder = Path()  # its media are absolute
+        base = Path()  # its media are absolute
     else:
-        folder = Path(root)
+        base = Path(root)
         try:
-            clips = module.clips(folder, **options)
+            clips = module.clips(base, **options)
         except CorpusNotFound as error:
-            if misses := list(near_misses(folder, module.clip_id, num_found=0)):
+            if misses := list(near_misses(base, module.clip_id)):
                 raise CorpusNotFound(f"{error}\n  nearly:   {'; '.join(misses)}") from error
             raise
     check_unique(clips)
-    check_fetched(name, folder, clips)
+    check_fetched(name, base, clips)
     return clips
 
 
@@ -132,13 +143,26 @@ def num_clips_of_owner(name: str, options: Mapping[str, Any]) -> int | None:
       name: key of CORPORA, or several joined by "+".
       options: option -> value; those that the corpus does not have are ignored.
     """
+    return _number_of_owner("num_clips", name, options)
+
+
+def num_speakers_of_owner(name: str, options: Mapping[str, Any]) -> int | None:
+    """Return the number of speakers that a complete corpus has with these options by its owner, or None where it is not known.
+
+    Args: as `num_clips_of_owner`.
+    """
+    return _number_of_owner("num_speakers", name, options)
+
+
+def _number_of_owner(function: str, name: str, options: Mapping[str, Any]) -> int | None:
+    """Return what a function of the contract, or the constant of its name in capitals, says of a corpus; of joined ones the sum."""
     module = corpus(name)
     modules = module.modules.values() if isinstance(module, JoinedCorpus) else (module,)
 
     def count(one: ModuleType) -> int | None:
-        if not hasattr(one, "num_clips"):
-            return one.NUM_CLIPS
-        return one.num_clips(**{option: value for option, value in options.items() if option in one.OPTIONS})
+        if not hasattr(one, function):
+            return getattr(one, function.upper(), None)
+        return getattr(one, function)(**own_options(one, options))
 
     known = [number for one in modules if (number := count(one)) is not None]
     return sum(known) if len(known) == len(modules) else None

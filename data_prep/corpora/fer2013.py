@@ -19,7 +19,7 @@ from pathlib import Path
 
 from avemo_jax.clips import ROW_OFFSET, Clip
 from data_prep.corpora.layout import not_found, recordings, shorten
-from data_prep.corpora.walk import walk
+from data_prep.corpora.walk import nesting, walk
 
 ADDRESS = "https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition-challenge"
 LAYOUT = "fer2013.csv or icml_face_data.csv with the columns emotion, pixels, Usage; or train/EMOTION/*.jpg and test/EMOTION/*.jpg"
@@ -34,11 +34,12 @@ USAGES = ("Training", "PublicTest", "PrivateTest")
 _NAME = re.compile(r"fer\d{5}")
 _PICTURE = re.compile(rf"({'|'.join(USAGES)})_\d+")
 _FOLDERS = {"train": USAGES[0], "validation": USAGES[1], "val": USAGES[1], "test": "test"} | {usage.lower(): usage for usage in USAGES}
+_OTHER_PICTURE = re.compile(rf"({'|'.join(_FOLDERS)})_({'|'.join(EMOTIONS)})_.+")
 
 
 def clip_id(stem: str) -> str | None:
-    """Return the clip that a table row or a picture belongs to (the id itself: "fer" and the number of the row, from 0), or None."""
-    return stem if _NAME.fullmatch(stem) or _PICTURE.fullmatch(stem) else None
+    """Return the clip that a row or picture belongs to (the id itself: "fer" and the row's number from 0, or as `_recording`), or None."""
+    return stem if any(form.fullmatch(stem) for form in (_NAME, _PICTURE, _OTHER_PICTURE)) else None
 
 
 def clips(root: Path) -> tuple[Clip, ...]:
@@ -50,7 +51,7 @@ def clips(root: Path) -> tuple[Clip, ...]:
       CorpusNotFound: there is neither a table nor a picture, or no row of the table reads.
     """
     tables = [path for path in walk(root).files if path.name.lower() in TABLES]
-    table = min(tables, key=lambda path: (len(path.parts), path), default=None)
+    table = min(tables, key=nesting, default=None)
     if table is None:
         found = recordings(root, {".jpg", ".png"}, _recording, pattern="PART/EMOTION/*.jpg or *.png")
         if not found:
@@ -64,7 +65,8 @@ def _recording(path: Path) -> tuple[str, str] | None:
     part, emotion = (path.parts[-3].lower(), path.parts[-2].lower()) if len(path.parts) > 2 else ("", "")
     if emotion not in EMOTIONS or part not in _FOLDERS:
         return None
-    return (path.stem if clip_id(path.stem) else f"{part}_{emotion}_{path.stem}"), "picture"
+    is_own = _NAME.fullmatch(path.stem) or _PICTURE.fullmatch(path.stem)
+    return (path.stem if is_own else f"{part}_{emotion}_{path.stem}"), "picture"
 
 
 def _clip_of_picture(name: str, picture: str) -> Clip:

@@ -11,9 +11,9 @@ import warnings
 from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import Kind, composed, kind_of, not_found, recordings, shorten
+from data_prep.corpora.layout import Kind, composed, kind_of, media_fields, not_found, recordings, shorten
 from data_prep.corpora.own_files import LABEL_TARGETS as LABEL_TARGETS
-from data_prep.corpora.own_files import SPLIT, emotion_of, media_fields, part_of, readable, warn_of_unknown_speakers
+from data_prep.corpora.own_files import SPLIT, emotion_of, part_of, readable, warn_of_unknown_speakers
 
 ADDRESS = "docs/corpora.md#your-own-files (files of your own)"
 LAYOUT = "a folder for each emotion (happy/take1.wav; deeper or shallower with --config.corpus.label_level) with sound, films or pictures"
@@ -63,8 +63,7 @@ def clips(
             continue
         speaker = _speaker(path, pattern) if pattern else _folder(path, speaker_level)
         part = part_of(_folder(path, split_level))
-        fields = media_fields({kind: media[kind] for kind in media})  # type: ignore[misc]
-        found.append(Clip(name, "folder", label, readable(speaker), **fields, attributes={SPLIT: part} if part else {}))  # type: ignore[arg-type]
+        found.append(Clip(name, "folder", label, readable(speaker), **media_fields(media), attributes={SPLIT: part} if part else {}))
     if not found:
         raise not_found("folder", root, layout=LAYOUT, address=ADDRESS)
     if shallow:

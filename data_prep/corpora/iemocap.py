@@ -15,7 +15,7 @@ from typing import Any
 
 from avemo_jax.clips import Clip
 from data_prep.corpora.layout import find_medium, not_found, shorten
-from data_prep.corpora.walk import walk
+from data_prep.corpora.walk import nesting, walk
 
 ADDRESS = "https://sail.usc.edu/iemocap/iemocap_release.htm"
 LAYOUT = "Session1 to Session5, each with dialog/EmoEvaluation/*.txt, sentences/wav/DIALOGUE/UTTERANCE.wav, dialog/avi/DivX/DIALOGUE.avi"
@@ -59,9 +59,8 @@ def clips(root: Path, *, corpus: str = "iemocap") -> tuple[Clip, ...]:
     Raises:
       CorpusNotFound: no label line is there.
     """
-    root = Path(root)
     folders = [path for path in walk(root).folders if re.fullmatch("Session[1-5]", path.name)]
-    first = {path.name: path for path in sorted(folders, key=lambda path: (len(path.parts), path), reverse=True)}  # of copies
+    first = {path.name: path for path in sorted(folders, key=nesting, reverse=True)}  # of copies
     sessions = [first[name] for name in sorted(first)]
     found = [_clip(root, corpus, session, line, part) for session in sessions for line, part in _label_lines(session)]
     if not found:

@@ -48,8 +48,6 @@ class JoinedCorpus:
             target for target in next(iter(modules.values())).LABEL_TARGETS if all(target in of.LABEL_TARGETS for of in modules.values())
         ]
         self.LABEL_TARGETS = tuple(common) or ("mixed",)
-        sizes = [module.NUM_CLIPS for module in modules.values()]
-        self.NUM_CLIPS = None if None in sizes else sum(sizes)
 
     def clips(self, root: str, **options: Any) -> tuple[Clip, ...]:
         """Read all corpora; media are absolute paths, because the corpora need not lie in one folder.
@@ -65,8 +63,7 @@ class JoinedCorpus:
         found: list[Clip] = []
         roots = self.roots(root)
         for name, module in self.modules.items():
-            own = {option: value for option, value in options.items() if option in module.OPTIONS}
-            found += [_renamed(clip, roots[name].resolve()) for clip in module.clips(roots[name], **own)]
+            found += [_renamed(clip, roots[name].resolve()) for clip in module.clips(roots[name], **own_options(module, options))]
         return tuple(sorted(found, key=lambda clip: clip.clip_id))
 
     def roots(self, text: str) -> dict[str, Path]:
@@ -98,6 +95,11 @@ class JoinedCorpus:
     def root_form(self) -> str:
         """Return the form of config.corpus.root for these corpora."""
         return ",".join(f"{name}=FOLDER" for name in self.modules)
+
+
+def own_options(module: ModuleType | JoinedCorpus, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the options that a corpus has."""
+    return {option: value for option, value in options.items() if option in module.OPTIONS}
 
 
 def _modalities(module: ModuleType) -> tuple[str, ...]:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from avemo_jax.identity import FILM_SUFFIXES, PICTURE_SUFFIXES, SOUND_SUFFIXES
-from data_prep.corpora.walk import Tree, walk
+from data_prep.corpora.walk import Tree, nesting, walk
 
 Kind = Literal["sound", "film", "picture"]
 SUFFIXES: dict[Kind, tuple[str, ...]] = {"sound": SOUND_SUFFIXES, "film": FILM_SUFFIXES, "picture": PICTURE_SUFFIXES}
 _KINDS = {suffix: kind for kind, suffixes in SUFFIXES.items() for suffix in suffixes}
+_PLURALS: dict[Kind, str] = {"sound": "sound", "film": "films", "picture": "pictures"}
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".gz")
+
+
+class MediaFields(TypedDict):
+    """The media of a clip, as `Clip` takes them."""
+
+    audio: str | None
+    video: str | None
 
 
 class CorpusNotFound(ValueError):
@@ -83,7 +91,7 @@ def recordings(
     media = [path for path in tree.files if kind_of(path) in kinds]
     found: dict[str, dict[str, str]] = {}
     copies, unknown = [], []
-    for path in sorted(media, key=lambda path: (path.suffix.lower() not in owners, len(path.parts), path)):
+    for path in sorted(media, key=lambda path: (path.suffix.lower() not in owners, *nesting(path))):
         below = path.relative_to(root)
         name = name_of(composed(below))
         if name is None:
@@ -102,6 +110,11 @@ def recordings(
     return dict(sorted(found.items()))
 
 
+def media_fields(media: Mapping[str, str]) -> MediaFields:
+    """Return `audio` and `video` of a clip from its files by kind: sound from a file of its own where there is one, else from the film."""
+    return {"audio": media.get("sound") or media.get("film"), "video": media.get("film") or media.get("picture")}
+
+
 def find_medium(owners: Path) -> Path | None:
     """Return the owner's file if it is there, else one of its name and kind with another suffix, or None."""
     kind = kind_of(owners)
@@ -114,14 +127,13 @@ def composed(path: Path) -> Path:
     return Path(unicodedata.normalize("NFC", str(path)))
 
 
-def near_misses(root: Path, clip_id: Callable[[str], str | None], *, num_found: int) -> Iterator[str]:
-    """Yield sentences about files below a folder that are almost the corpus's: names that fit with other endings or in another case,
-    archives that were not unpacked, links without a target.
+def near_misses(root: Path, clip_id: Callable[[str], str | None]) -> Iterator[str]:
+    """Yield sentences about files below a folder that are almost the corpus's, where no clip was found: names that fit with other endings,
+    in other folders or in another case, archives that were not unpacked, links without a target.
 
     Args:
       root: the folder.
       clip_id: of the corpus: from the stem of a name to the clip, or None.
-      num_found: clips that were read; 0 also names media that fit by their names and lie in other folders than expected.
     """
     tree = walk(root)
     fits_all = clip_id("no name of a corpus") is not None  # of a person's own files
@@ -129,15 +141,15 @@ def near_misses(root: Path, clip_id: Callable[[str], str | None], *, num_found: 
     other_case = 0
     for path in map(composed, tree.files):
         names = (path.name.partition(".")[0], path.stem) if path.suffix else (path.name,)
-        if not fits_all and any(clip_id(name) is not None for name in names) and not (num_found and kind_of(path)):
+        if not fits_all and any(clip_id(name) is not None for name in names):
             fits[path.suffix.lower() or "no ending"] += 1
         elif not fits_all and kind_of(path) and (clip_id(path.stem.upper()) or clip_id(path.stem.lower())):
             other_case += 1
     for suffix, count in fits.most_common(3):
         kind = _KINDS.get(suffix)
-        why = f"hold {kind}s, and the names of the folders or the kind of medium differ" if kind else "cannot be decoded"
-        yield f"{count:,} names fit, their ending {suffix}: such files {why.replace('sounds', 'sound')}"
-    if other_case and not num_found:
+        why = f"hold {_PLURALS[kind]}, and the names of the folders or the kind of medium differ" if kind else "cannot be decoded"
+        yield f"{count:,} names fit, their ending {suffix}: such files {why}"
+    if other_case:
         yield f"{other_case:,} names fit but for capital and small letters"
     if archives := [path.relative_to(root).as_posix() for path in tree.files if path.name.lower().endswith(_ARCHIVES)]:
         yield f"{shorten(archives, what='archives', show=3)}; unpack them"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from avemo_jax.clips import RECORDING, Clip
 from data_prep.corpora.layout import kind_of, not_found, shorten
-from data_prep.corpora.walk import walk
+from data_prep.corpora.walk import nesting, walk
 
 ADDRESS = "https://affective-meld.github.io (MELD.Raw.tar.gz, and the archives in it)"
 LAYOUT = (
@@ -49,7 +49,7 @@ def clips(root: Path) -> tuple[Clip, ...]:
     tree = walk(root)
     tables = {match[1]: path for path in reversed(tree.files) if (match := _TABLE.fullmatch(path.name))}
     films: dict[str, Path] = {}
-    for path in sorted(tree.files, key=lambda path: (len(path.parts), path)):
+    for path in sorted(tree.files, key=nesting):
         if kind_of(path) in ("film", "sound") and _FILM.fullmatch(path.stem) and (part := _part(path.relative_to(root))):
             films.setdefault(f"{part}_{path.stem}", path)
     if not tables or not films:

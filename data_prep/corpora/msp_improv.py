@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import kind_of, not_found, recordings
+from data_prep.corpora.layout import kind_of, media_fields, not_found, recordings
 from data_prep.corpora.walk import walk
 
 ADDRESS = "https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Improv.html"
@@ -67,8 +67,8 @@ def named(path: PurePath) -> Clip | None:
 
 
 def _recording(path: Path) -> tuple[str, str] | None:
-    name = clip_id(path.stem)
-    return (name, "wav" if kind_of(path) == "sound" else "film") if name else None
+    name, kind = clip_id(path.stem), kind_of(path)
+    return (name, kind) if name and kind else None
 
 
 def _clip(name: str, media: Mapping[str, str], label: re.Match[str]) -> Clip:
@@ -77,7 +77,7 @@ def _clip(name: str, media: Mapping[str, str], label: re.Match[str]) -> Clip:
     facts = _of_name(part)
     facts["attributes"] |= {_SCALES[letter]: str(float(value)) for letter, value in _SCALE.findall(label["scales"])}
     word = EMOTIONS.get(label["emotion"], "other")
-    return Clip(name, "msp_improv", word, **facts, audio=media.get("wav") or media.get("film"), video=media.get("film"))
+    return Clip(name, "msp_improv", word, **facts, **media_fields(media))
 
 
 def _of_name(part: re.Match[str]) -> dict[str, Any]:

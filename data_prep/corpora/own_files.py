@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import Kind, shorten
+from data_prep.corpora.layout import shorten
 
 LABEL_TARGETS = ("acted", "crowd", "found")
 SPLIT = "split"  # attribute: the part of a clip where its owner names one, for the protocol `official`
@@ -34,11 +34,6 @@ def part_of(word: str) -> str:
 def readable(name: str) -> str:
     r"""Return a file name as text: bytes that are no UTF-8 become \xNN."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def media_fields(media: dict[Kind, str]) -> dict[str, str | None]:
-    """Return `audio` and `video` of a clip: sound from a file of its own where there is one, else from the film."""
-    return {"audio": media.get("sound") or media.get("film"), "video": media.get("film") or media.get("picture")}
 
 
 def warn_of_unknown_speakers(root: Path, clips: Sequence[Clip], *, remedy: str) -> None:

@@ -22,8 +22,8 @@ OPTIONS = ("channel",)
 LABEL_TARGETS = ("acted",)
 MODALITIES = ("audio", "video")
 NUM_CLIPS = None  # see num_clips
-NUM_SPEAKERS = 24  # 23 of song
-_NUM_OF_CHANNEL = {"speech": 1440, "song": 1012, "all": 2452}  # actor 18 did not sing
+_NUM_OF_CHANNEL = {"speech": 1440, "song": 1012, "all": 2452}
+_NUM_SPEAKERS_OF_CHANNEL = {"speech": 24, "song": 23, "all": 24}  # actor 18 did not sing
 
 CHANNELS = {"01": "speech", "02": "song"}
 EMOTIONS = dict(
@@ -84,6 +84,11 @@ def clips(root: Path, *, channel: str = "speech", corpus: str = "ravdess") -> tu
 def num_clips(*, channel: str = "speech") -> int:
     """Return the number of clips of a channel in the complete corpus."""
     return _NUM_OF_CHANNEL[channel]
+
+
+def num_speakers(*, channel: str = "speech") -> int:
+    """Return the number of speakers of a channel in the complete corpus."""
+    return _NUM_SPEAKERS_OF_CHANNEL[channel]
 
 
 def named(path: PurePath) -> Clip | None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from avemo_jax.clips import Clip
-from data_prep.corpora.layout import kind_of, not_found, recordings
+from data_prep.corpora.layout import kind_of, media_fields, not_found, recordings
 
 ADDRESS = "http://kahlan.eps.surrey.ac.uk/savee"
 LAYOUT = "AudioData/DC/a01.wav and AudioVisualClip/DC/a01.avi, one or both; or flat, DC_a01.wav; speakers DC JE JK KL"
@@ -58,7 +58,8 @@ def named(path: PurePath) -> Clip | None:
 def _recording(path: Path) -> tuple[str, str] | None:
     """Return the reading that a path names, and its medium."""
     name = _reading(path)
-    return (name, "wav" if kind_of(path) == "sound" else "film") if name else None
+    kind = kind_of(path)
+    return (name, kind) if name and kind else None
 
 
 def _reading(path: PurePath) -> str | None:
@@ -69,5 +70,4 @@ def _reading(path: PurePath) -> str | None:
 
 def _clip(name: str, media: Mapping[str, str]) -> Clip:
     speaker, sentence = name.split("_")
-    audio, video = media.get("wav") or media.get("film"), media.get("film")
-    return Clip(name, "savee", EMOTIONS[sentence[:-2]], speaker, audio=audio, video=video, gender="male", sentence=sentence)
+    return Clip(name, "savee", EMOTIONS[sentence[:-2]], speaker, **media_fields(media), gender="male", sentence=sentence)

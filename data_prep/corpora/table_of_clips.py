@@ -14,9 +14,9 @@ from pathlib import Path
 
 from avemo_jax.clips import GENDERS, RECORDING, Clip
 from data_prep.corpora.clip_table import Row, read_rows, time_s
-from data_prep.corpora.layout import kind_of, not_found, shorten
+from data_prep.corpora.layout import kind_of, media_fields, not_found, shorten
 from data_prep.corpora.own_files import LABEL_TARGETS as LABEL_TARGETS
-from data_prep.corpora.own_files import SPLIT, emotion_of, media_fields, part_of, warn_of_unknown_speakers
+from data_prep.corpora.own_files import SPLIT, emotion_of, part_of, warn_of_unknown_speakers
 
 ADDRESS = "docs/corpora.md#your-own-files (files of your own)"
 LAYOUT = "a table (--config.corpus.table=FILE.csv) with the columns file and emotion, and the media that it names"
@@ -97,7 +97,7 @@ def _clip(row: Row, file: str, *, is_part: bool) -> Clip:
     kind = kind_of(Path(file))
     assert kind is not None
     start_s, end_s = time_s(row, "start"), time_s(row, "end")
-    if start_s is not None and end_s is not None and not 0 <= start_s < end_s:
+    if start_s is not None and end_s is not None and start_s >= end_s:
         raise ValueError(f"{row.where}: expected 0 <= start < end, got {row['start']} and {row['end']}")
     span = "" if start_s is None and end_s is None else f"@{start_s or 0:g}-{'' if end_s is None else f'{end_s:g}'}"
     recording = row["recording"] or (file if is_part else "")
@@ -106,7 +106,7 @@ def _clip(row: Row, file: str, *, is_part: bool) -> Clip:
         corpus="table_of_clips",
         label=emotion_of(row["emotion"]),
         speaker=row["speaker"],
-        **media_fields({kind: file}),  # type: ignore[arg-type]
+        **media_fields({kind: file}),
         start_s=start_s,
         end_s=end_s,
         gender=_GENDERS.get(row["gender"].lower(), "unknown"),

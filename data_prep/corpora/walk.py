@@ -69,6 +69,11 @@ def walk(root: Path) -> Tree:
     return Tree(*(tuple(sorted(paths)) for paths in (files, folders, broken, unreadable)))
 
 
+def nesting(path: Path) -> tuple[int, Path]:
+    """Return a sorting key: the least nested path first, then by name."""
+    return len(path.parts), path
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()

@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_one_file_whatever_its_characters(folder, name):
     assert find_inputs([name]) == [name]
     assert find_inputs([f"~/{name}"]) == [str(folder / name)]

@@ -37,8 +37,6 @@ def write_wav(path: Path) -> None:
     [
         (b"", "empty"),
         (POINTER, "a Git LFS pointer"),
-        (b"<!DOCTYPE html><html>403", "a web page"),
-        (b"\n<html><body>", "a web page"),
         (None, "absent"),
         (b"RIFF", ""),
     ],

@@ -158,17 +158,9 @@ class TestANetworkInAModel:
             read_network(legacy(tmp_path / "a.h5", {"model": self.inner(), "block1": {"block1/kernel:0": KERNEL}}))
 
 
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 58889256\n", "a Git LFS pointer; `git lfs pull`"),
-        (b"/annex/objects/SHA256E-s58889256--4d.h5\n", "a git-annex pointer; `git annex get`"),
-        (b"\n<!DOCTYPE html><html>Google Drive - Virus scan warning</html>", "a web page"),
-    ],
-)
-def test_what_stands_in_place_of_the_file(tmp_path, content, what):
-    (tmp_path / "a.h5").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"a\.h5: expected weights written by Keras, and it is {what}"):
+def test_what_stands_in_place_of_the_file(tmp_path):
+    (tmp_path / "a.h5").write_bytes(b"\n<!DOCTYPE html><html>Google Drive - Virus scan warning</html>")
+    with pytest.raises(ValueError, match=r"a\.h5: expected weights written by Keras, and it is a web page"):
         read_keras(tmp_path / "a.h5")
 
 

@@ -82,6 +82,17 @@ def test_a_file_of_ones_own(layouts, tmp_path):
         load_pretrained(layouts, str(net / "nothing.npz"), net, SHAPES)
 
 
+def test_a_pointer_in_place_of_the_file_is_named(tmp_path):
+    """In a folder as well as alone, before the file is read as one of its format."""
+    encoder = find_encoder("whisper_tiny").weights
+    (tmp_path / "config.json").write_text("{}")
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 58889256\n")
+    for source in (tmp_path, path):
+        with pytest.raises(ValueError, match=r"model\.safetensors: expected weights, and it is a Git LFS pointer; `git lfs pull`"):
+            load_pretrained(encoder, str(source), tmp_path / "nowhere", SHAPES)
+
+
 def test_an_encoder_without_published_weights_says_what_to_set(tmp_path):
     with pytest.raises(ValueError, match=r"no published weights .* set its weights to 'random', or add a layout"):
         load_pretrained((), "published", tmp_path, SHAPES)

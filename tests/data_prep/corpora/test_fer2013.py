@@ -117,5 +117,7 @@ def test_pictures_without_a_part_in_their_name_have_that_of_their_folder(tmp_pat
     touch(tmp_path, *(f"archive/{part}/{word}/im{number}.png" for part in ("train", "test") for word in WORDS for number in range(2)))
     clips = load_clips("fer2013", tmp_path)
     assert len(clips) == 28 and by_id(clips)["train_sad_im1"].attributes == {"usage": "Training"}
+    assert all(fer2013.clip_id(clip.clip_id) == clip.clip_id for clip in clips)  # as tables of features name them
+    assert [fer2013.clip_id(name) for name in ("train_calm_im1", "im1", "train_sad_", "extra_sad_im1")] == [None] * 4
     with pytest.raises(ValueError, match=r"missing: PrivateTest, PublicTest; extra: test"):  # the two tests cannot be told apart
         make_folds("official", clips, [WORDS.index(clip.label) for clip in clips])

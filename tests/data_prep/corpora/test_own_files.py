@@ -15,7 +15,6 @@ from avemo_jax.labels import label_set, labelled
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
 from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import CorpusNotFound, load_clips
-from data_prep.sets.staging import staged_path
 
 SPEAKERS, WORDS = ("maria", "juan", "ana", "luis"), ("happy", "sad", "tired")
 LABELS = "happy=joy,sad,tired"
@@ -215,22 +214,3 @@ class TestTable:
         (tmp_path / "a.csv").write_bytes(b"file,emotion\n\x81\x8d,sad\n")
         with pytest.raises(ValueError, match=r"a\.csv, line 2: expected text in UTF-8"):
             load_clips("table_of_clips", tmp_path, table="a.csv")
-
-
-class TestDeclaredLabels:
-    def test_classes_and_merges(self):
-        labels = label_set("Happy=joyful|excited, anger ,tired=0|sleepy")
-        assert labels.classes == ("happy", "angry", "tired") and labels.name == "Happy=joyful|excited, anger ,tired=0|sleepy"
-        words = ("joy", "joyful", "excited", "angry", "anger", "0", "sleepy", "sad")
-        assert [labels.class_index(word) for word in words] == [0, 0, 0, 1, 1, 2, 2, None]
-
-    @pytest.mark.parametrize("text", ["happy,happy", "happy,joy", "happy=sad,sad", "happy,,sad", "happy=a,sad=a"])
-    def test_words_that_are_named_twice_or_not(self, text):
-        with pytest.raises(ValueError, match=r"twice|expected classes separated by commas"):
-            label_set(text)
-
-
-def test_long_ids_have_a_file_that_can_be_written(tmp_path):
-    ids = ["ü" * 300, "ü" * 300 + "a", "a/b c"]
-    paths = [staged_path(tmp_path, clip_id) for clip_id in ids]
-    assert len({path.name for path in paths}) == 3 and all(len(path.name) < 230 for path in paths) and paths[2].name == "a%2Fb c.zip"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.corpora import CORPORA, CorpusNotFound, load_clips
+from avemo_jax.protocols.named import GROUPS
+from data_prep.corpora import CORPORA, CorpusNotFound, load_clips, num_speakers_of_owner
 
 OWN = ("folder", "table_of_clips")  # of a person's own files: any name may be one of theirs
 
@@ -20,7 +21,14 @@ def test_every_corpus_offers_the_contract(name):
     assert ("label_target" in module.OPTIONS) == (len(module.LABEL_TARGETS) > 1)
     assert module.MODALITIES and set(module.MODALITIES) <= {"audio", "video", "still"}
     assert module.NUM_CLIPS is None or module.NUM_CLIPS > 0
+    assert module.NUM_CLIPS is None or not hasattr(module, "num_clips")
+    assert not (hasattr(module, "NUM_SPEAKERS") and hasattr(module, "num_speakers"))
     assert module.clip_id("no such name") == ("no such name" if name in OWN else None)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, groups_by in GROUPS if groups_by == "speaker"))
+def test_the_owner_s_number_of_speakers_is_that_of_the_protocols(name):
+    assert num_speakers_of_owner(name, {}) in (None, len(GROUPS[name, "speaker"]))
 
 
 def test_an_unknown_corpus_lists_those_there_are(tmp_path):
@@ -59,4 +67,4 @@ def test_a_missing_corpus_says_what_where_and_whom_to_ask(tmp_path, name, case):
 def test_a_reader_is_short_enough_to_be_read(name):
     lines = Path(CORPORA[name].__file__).read_text().splitlines()
     # What media names tell by themselves (`named`) is the last of the contract and needs some lines of each.
-    assert len(lines) <= (130 if name in ("fer2013", "iemocap", "ravdess", "table_of_clips") else 105)
+    assert len(lines) <= (125 if name in ("iemocap", "ravdess", "table_of_clips") else 105)

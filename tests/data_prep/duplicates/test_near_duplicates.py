@@ -272,11 +272,11 @@ def test_ravdess_has_no_two_alike_but_the_one_that_is_there_twice(tmp_path):
     assert [(pair.first, pair.second, pair.how) for pair in found.pairs] == [("03-01-03-01-02-01-07", "03-01-03-01-02-02-07", "bytes")]
 
 
-def test_empty_files_pointers_and_web_pages_are_no_recordings(tmp_path):
-    contents = (b"", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n", b"<html>no</html>")
+def test_empty_files_and_pointers_are_no_recordings(tmp_path):
+    contents = (b"", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n")
     clips = []
     for number in range(12):
-        (tmp_path / f"{number}.wav").write_bytes(contents[number % 3])
+        (tmp_path / f"{number}.wav").write_bytes(contents[number % 2])
         clips.append(Clip(f"{number}", "tiny", "happy", "s", audio=f"{number}.wav"))
     comparison = compare_media(clips, tmp_path, prepared_dir=tmp_path / "prepared", num_workers=1)
     assert comparison.pairs == () and len(comparison.not_compared) == 12

@@ -34,6 +34,12 @@ def test_different_clips_have_different_files(tmp_path):
     assert len(paths) == len(names) and {path.parent for path in paths} == {tmp_path}
 
 
+def test_long_ids_have_a_file_that_can_be_written(tmp_path):
+    ids = ["ü" * 300, "ü" * 300 + "a", "a/b c"]
+    paths = [staged_path(tmp_path, clip_id) for clip_id in ids]
+    assert len({path.name for path in paths}) == 3 and all(len(path.name) < 230 for path in paths) and paths[2].name == "a%2Fb c.zip"
+
+
 def test_a_lost_clip_and_one_without_segments_say_why(tmp_path):
     lost = stage_lost(tmp_path / "a.zip", "a", Damage("truncated", "half of it"))
     assert read_staged(tmp_path / "a.zip") == lost and lost.damage == Damage("truncated", "half of it") and lost.num_segments == 0
