@@ -7,6 +7,7 @@ Python's csv module and not by pandas, which fills short rows in silence and doe
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -99,9 +100,13 @@ def number(cell: str) -> float:
 
 
 def seconds(cell: str) -> float | None:
-    """Return the time in s that a text holds: a number, h:mm:ss or "0 days 00:00:02.5"; None for no time, NaN for another text."""
+    """Return the time in s that a text holds, NaN for another text, None for no time.
+
+    Times are numbers ("1.5", "1,5"), h:mm:ss, and "0 days 00:00:02.5".
+    """
     if cell.lower() in NO_VALUE:
         return None
+    cell = cell.replace(",", ".")  # decimal commas; a time has no thousands
     days, found, rest = cell.partition("day")
     clock = rest.removeprefix("s").strip() if found else cell
     parts = clock.split(":") if clock else ["0"]
@@ -125,7 +130,7 @@ def read_foreign_table(path: Path) -> ForeignTable:
         raise TableError(f"{path}: expected a table of at most {_LARGEST_BYTES >> 30} GB, found {path.stat().st_size / 1e9:.1f} GB")
     content = path.read_bytes()
     if content.startswith(b"PAR1"):
-        return _read_parquet(path)
+        return _read_parquet(path, content)
     if what := placeholder(path) or next((what for start, what in _OTHER_KINDS.items() if content.startswith(start)), None):
         raise TableError(f"{path}: expected a table, found {what}")
     text, encoding = _decoded(path, content)
@@ -166,30 +171,32 @@ def _read_text(path: Path, text: str, encoding: str) -> ForeignTable:
     num_skipped, separator = 0, None
     if re.fullmatch(r'"?sep=.\s*"?\s*', first.strip("\r"), re.IGNORECASE):
         separator, text, num_skipped = first.lower().partition("sep=")[2][0], rest, 1
-    separator = separator or _separator_of(text)
-    table = list(_parsed(path, text, separator, num_skipped))
+    with _long_cells():
+        separator = separator or _separator_of(text)
+        table = list(itertools.dropwhile(lambda one: not any(one[1]), _parsed(path, text, separator, num_skipped)))
     while table and not any(table[-1][1]):
         table.pop()
     if not table:
         raise TableError(f"{path}: expected a header and rows, the file is empty")
     (_, header), *rows = table
     width = max((index + 1 for _, row in table for index, cell in enumerate(row) if cell), default=0)
+    header = header[:width]
+    separated_by = _SEPARATOR_NAMES.get(separator, repr(separator))
     cells, lines = [], []
     for line, row in rows:
         if not any(row):
             continue  # an empty line
         row = row[:width] if not any(row[width:]) else row
-        if len(row) != min(len(header), width):
+        if len(row) != len(header):
             raise TableError(
-                f"{path}, line {line}: expected {min(len(header), width)} cells as in the header, found {len(row)}: "
-                f"{shorten_list(row, 6)} (the table is separated by {_SEPARATOR_NAMES.get(separator, repr(separator))})"
+                f"{path}, line {line}: expected {len(header)} cells as in the header, found {len(row)}: {shorten_list(row, 6)} (the table "
+                f"is separated by {separated_by})"
             )
         cells.append(row)
         lines.append(line)
-    header = header[:width]
     notes = [encoding] if encoding else []
     if separator != ",":
-        notes.append(f"separated by {_SEPARATOR_NAMES.get(separator, repr(separator))}")
+        notes.append(f"separated by {separated_by}")
     columns = [list(column) for column in zip(*cells, strict=True)] or [[] for _ in header]
     for index, column in enumerate(columns):
         if column and all(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in column):
@@ -205,19 +212,26 @@ def _read_text(path: Path, text: str, encoding: str) -> ForeignTable:
 def _parsed(path: Path, text: str, separator: str, num_skipped: int) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Yield the line and the trimmed cells of each record."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
-    old = csv.field_size_limit(_LONGEST_CELL)
     try:
         for row in reader:
             yield reader.line_num + num_skipped, tuple(read_cell(cell.strip()) for cell in row)
     except csv.Error as error:
         raise TableError(f"{path}, line {reader.line_num + num_skipped}: expected a table of cells, {error}") from error
+
+
+@contextlib.contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let the csv module read cells of up to _LONGEST_CELL characters."""
+    old = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield
     finally:
         csv.field_size_limit(old)
 
 
 def _separator_of(text: str) -> str:
     """Return the separator under which the first rows have one number of cells, the most cells where several do."""
-    lines = list(itertools.islice(io.StringIO(text, newline=None), _ROWS_TO_JUDGE))
+    lines = list(itertools.islice(filter(str.strip, io.StringIO(text, newline=None)), _ROWS_TO_JUDGE))
 
     def fitness(separator: str) -> tuple[int, float, int]:
         try:
@@ -262,7 +276,7 @@ def _is_manifest(content: dict[str, Any]) -> bool:
 
 
 def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
         if line.strip():
             try:
                 yield number, json.loads(line)
@@ -276,11 +290,11 @@ def _as_text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _read_parquet(path: Path) -> ForeignTable:
+def _read_parquet(path: Path, content: bytes) -> ForeignTable:
     import pandas as pd  # late: it is slow to import
 
     try:
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(io.BytesIO(content))
     except ImportError as error:
         raise TableError(f"{path}: reading Parquet needs pyarrow; install it (pip install pyarrow), or save the table as CSV") from error
     except Exception as error:  # pyarrow raises errors of its own, of no common type
@@ -289,13 +303,12 @@ def _read_parquet(path: Path) -> ForeignTable:
         frame = frame.reset_index()
     columns = tuple(str(name).strip() for name in frame.columns)
     series = [frame.iloc[:, index] for index in range(len(columns))]
-    cells = tuple(zip(*(map(_parquet_cell, one.tolist()) for one in series), strict=True))
+
+    def as_text(value: Any) -> str:
+        return "" if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)) else str(value).strip()
+
+    cells = tuple(zip(*(map(as_text, one.tolist()) for one in series), strict=True))
     return _checked(ForeignTable(path, columns, tuple(range(1, len(frame) + 1)), cells, notes=("Parquet",)))
-
-
-def _parquet_cell(value: Any) -> str:
-    text = str(value).strip()
-    return "" if text.lower() in NO_VALUE else text
 
 
 def _checked(table: ForeignTable) -> ForeignTable:
@@ -318,7 +331,10 @@ def unique_suffixes(names: Iterable[str], known: Iterable[str]) -> dict[str, str
             by_tail.setdefault(tail, set()).add(one)
     found = {}
     for name in names:
-        fitting = next((by_tail[tail] for tail in _tails(name) if tail in by_tail), set())
+        tails = _tails(name)
+        # A common end is not enough: "a/c1" and "b/c1" are two clips.
+        whole = ({one for one in by_tail.get(tail, ()) if tail in (tails[0], _tails(one)[0])} for tail in tails)
+        fitting = next(filter(None, whole), set())
         if len(fitting) == 1:
             (found[name],) = fitting
     return found

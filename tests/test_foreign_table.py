@@ -83,7 +83,6 @@ RECORDS = [dict(zip(HEADER, row, strict=True)) for row in ROWS]
     {
         "JSON lines": "\n".join(json.dumps(one) for one in RECORDS),
         "JSON lines without ASCII": "\n".join(json.dumps(one, ensure_ascii=False) for one in RECORDS) + "\n\n",
-        "one object a line, the first alone": json.dumps(RECORDS[0]) + "\n" + json.dumps(RECORDS[1]) + "\n" + json.dumps(RECORDS[2]),
         "a list of objects": json.dumps(RECORDS, indent=1),
     }.items(),
     ids=lambda item: item[0],
@@ -110,7 +109,7 @@ def test_parquet_is_read_with_its_named_index(tmp_path):
     ("cell", "expected"),
     [
         *(("2.5", 2.5), ("0 days 00:00:02.330000", 2.33), ("0 days", 0.0), ("1 day", 86400.0), ("2 days 01:00:00", 176400.0)),
-        *(("00:01:02.5", 62.5), ("01:02", 62.0), ("NaT", None), ("", None), ("nan", None)),
+        *(("00:01:02.5", 62.5), ("01:02", 62.0), ("1,5", 1.5), ("0:01,5", 1.5), ("NaT", None), ("", None), ("nan", None)),
     ],
 )
 def test_times_are_seconds(cell, expected):
@@ -143,7 +142,7 @@ def test_other_texts_are_no_time(cell):
         (b'{"a": 1}\n{"a": \n', "line 2: expected JSON"),
         (b"[1, 2]", "record 1: expected an object"),
         (b'{"a": 1}\n[2]\n', "record 2: expected an object"),
-        (b"[" * 100_000, "expected"),
+        (b"[" * 100_000, "lists in lists in lists"),
         (b"PAR1" + b"\0" * 20, "expected a whole Parquet file"),
     ],
 )
@@ -160,10 +159,35 @@ def test_an_absent_file_is_refused(tmp_path):
 
 def test_names_are_found_by_their_ends_unless_several_fit():
     known = ["Ses01/impro/F000", "Ses02/impro/F001", "Ses01/script/F001", "clip7"]
-    names = ["/data/Ses01/impro/F000", "F000", "F001", r"D:\x\clip7", "F002", "Ses02/impro/F001"]
+    names = ["/data/Ses01/impro/F000", "F000", "F001", r"D:\x\clip7", "F002", "Ses02/impro/F001", "Ses03/impro/F000"]
     assert unique_suffixes(names, known) == {
         "/data/Ses01/impro/F000": "Ses01/impro/F000",
         "F000": "Ses01/impro/F000",
         r"D:\x\clip7": "clip7",
         "Ses02/impro/F001": "Ses02/impro/F001",
     }
+
+
+def test_a_text_that_means_no_value_elsewhere_is_a_name_in_parquet(tmp_path):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    pd.DataFrame({"clip": ["a", "b", "c"], "speaker": ["NA", "none", None], "x": [0.5, float("nan"), 1.0]}).to_parquet(
+        tmp_path / "t.parquet"
+    )
+    assert cells(read_foreign_table(tmp_path / "t.parquet"))[1:] == [["a", "NA", "0.5"], ["b", "none", ""], ["c", "", "1.0"]]
+
+
+@pytest.mark.parametrize("start", ["\n" * 60, " \n" * 60])
+def test_empty_lines_in_front_change_nothing(tmp_path, start):
+    assert cells(read(tmp_path, start + csv_text(separator=";"))) == [HEADER, *ROWS]
+
+
+def test_a_long_cell_hides_no_separator(tmp_path):
+    rows = [["a", "0.5", "x" * 200_000], ["b", "1.5", ""]]
+    assert cells(read(tmp_path, csv_text(rows, separator=";"))) == [HEADER, *rows]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b"])
+def test_a_mark_of_a_new_line_inside_json_is_text(tmp_path, mark):
+    lines = "\n".join(json.dumps({"clip": name, "note": f"one{mark}two"}, ensure_ascii=mark == "\x0b") for name in "ab")
+    assert cells(read(tmp_path, lines)) == [["clip", "note"], ["a", f"one{mark}two"], ["b", f"one{mark}two"]]

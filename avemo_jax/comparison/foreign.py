@@ -86,7 +86,7 @@ def parse_declaration(text: str) -> Declaration:
         values[key] = tuple(word.strip() for word in value.split(",") if word.strip()) if key in _LISTS else value
     if "words" in values:
         pairs = [one.rpartition(":") for one in values["words"]]
-        words = {word.strip(): meaning.strip() for word, _, meaning in pairs}
+        words = {word.strip().casefold(): meaning.strip() for word, _, meaning in pairs}
         if not all((*words, *words.values())) or len(words) < len(pairs):
             raise ComparisonError(f"{name}: expected words=WORD:CLASS,... with different words, got {','.join(values['words'])!r}")
         values["words"] = words
@@ -211,7 +211,7 @@ def _own_reference(declared: Declaration, used: _Columns, table: ForeignTable, w
         raise ComparisonError(
             f"{where}: without runs (--runs=FOLDER) the first file must have columns of labels and speakers: label=..., speaker=..."
         )
-    own = (declared.words.get(word, word) for word in table.column(used.label))
+    own = (declared.words.get(word.casefold(), word.casefold()) for word in table.column(used.label))
     classes = used.classes or tuple(sorted(set(own)))
     class_of = _with_words(declared, index_among(classes))
     label: dict[str, int] = {}
@@ -246,11 +246,10 @@ def _class_of(declared: Declaration, used: _Columns, reference: Reference, where
 
 def _with_words(declared: Declaration, class_of: Callable[[str], int | None]) -> Callable[[str], int | None]:
     """Return `class_of` for the declared words too, and for words in another case."""
-    words = {word.casefold(): meaning for word, meaning in declared.words.items()}
 
     @functools.cache
     def known(word: str) -> int | None:
-        word = words.get(word.casefold(), word)
+        word = declared.words.get(word.casefold(), word)
         exact = class_of(word)
         return exact if exact is not None else class_of(word.casefold())
 
@@ -259,17 +258,15 @@ def _with_words(declared: Declaration, class_of: Callable[[str], int | None]) ->
 
 def _clips(names: Sequence[str], reference: Reference) -> tuple[list[str], list[str]]:
     """Find the clip id of each name, and the names without one."""
-    by_suffix: dict[str, str] | None = None
+    by_suffix = functools.cache(lambda: unique_suffixes(map(_without_suffix, names), reference.label))
     clips, unknown = [], []
     for name in names:
         path = name.replace("\\", "/")
         stem = reference.clip_of(Path(path).stem)
-        fitting = (one for one in (name, path, str(Path(path).with_suffix("")) if path else "", stem) if one in reference.label)
+        fitting = (one for one in (name, path, str(Path(path).parent / Path(path).stem), stem) if one in reference.label)
         clip = next(fitting, None)
         if clip is None:
-            if by_suffix is None:
-                by_suffix = unique_suffixes((_without_suffix(one) for one in names), reference.label)
-            clip = by_suffix.get(_without_suffix(name))
+            clip = by_suffix().get(_without_suffix(name))
         clips.append(clip or name)
         if clip is None:
             unknown.append(name)

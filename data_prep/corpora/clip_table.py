@@ -68,7 +68,7 @@ def time_s(row: Row, role: str) -> float | None:
     Raises:
       ValueError: it is no time; with its line.
     """
-    found = seconds(row[role].replace(",", "."))
+    found = seconds(row[role])
     if found is not None and not 0 <= found < float("inf"):
         raise ValueError(f"{row.where}: expected {role} in s or as hours:minutes:seconds, got {row[role]!r}")
     return found

@@ -242,6 +242,7 @@ def test_words_in_any_case_numbers_and_declared_words_are_classes(tmp_path, word
         (["a", "b", "c", "d"], ";words=a:bliss", "words= names bliss, not among the classes"),
         (["a", "b", "c", "d"], ";words=a", "expected words=WORD:CLASS"),
         (["a", "b", "c", "d"], f";words=a:{CLASSES[0]},a:{CLASSES[1]}", "with different words"),
+        (["a", "b", "c", "d"], f";words=A:{CLASSES[0]},a:{CLASSES[1]}", "with different words"),
         (["0", "1", "2", "3"], ";classes=bliss,woe", "classes= names bliss, woe, not among the classes"),
     ],
 )
@@ -260,7 +261,7 @@ def test_percent_are_known_and_stated(tmp_path, kind):
     assert ("not logits as declared" in theirs.notes[0]) == (kind == "logits")
 
 
-@pytest.mark.parametrize(("cell", "seed"), [("0", 0), ("3.0", 3), ("7", 7)])
+@pytest.mark.parametrize(("cell", "seed"), [("3.0", 3), ("7", 7)])
 def test_seeds_may_be_written_as_floats(tmp_path, cell, seed):
     rows = [[OURS.clip[row], cell, CLASSES[OURS.label[row]]] for row in range(NUM_CLIPS)]
     path = write_csv(tmp_path / "seeds.csv", ("clip", "seed", "predicted"), rows)
@@ -272,3 +273,26 @@ def test_clips_are_found_by_paths_of_their_media(tmp_path, form):
     rows = [[form.format(OURS.clip[row]), CLASSES[OURS.label[row]]] for row in range(NUM_CLIPS)]
     theirs = read(f"theirs={write_csv(tmp_path / 'a.csv', ('clip', 'predicted'), rows)};kind=label")
     assert theirs.predictions.clip.tolist() == OURS.clip.tolist()
+
+
+@pytest.mark.parametrize("cell", ["one", "1.5", "inf", ""])
+def test_a_seed_that_is_no_integer_is_refused(tmp_path, cell):
+    rows = [[OURS.clip[row], cell, CLASSES[OURS.label[row]]] for row in range(NUM_CLIPS)]
+    path = write_csv(tmp_path / "seeds.csv", ("clip", "seed", "predicted"), rows)
+    with pytest.raises(ComparisonError, match=rf"line 2: expected an integer seed, got '{cell}'"):
+        read(f"theirs={path};kind=label")
+
+
+@pytest.mark.parametrize("name", ["/", ".", "other/unknown"])
+def test_names_of_no_clip_are_unknown(tmp_path, name):
+    rows = [[OURS.clip[row] if row else name, CLASSES[OURS.label[row]]] for row in range(NUM_CLIPS)]
+    with pytest.raises(ComparisonError, match=f"1 of {NUM_CLIPS} rows are of unknown clips"):
+        read(f"theirs={write_csv(tmp_path / 'a.csv', ('clip', 'predicted'), rows)};kind=label")
+
+
+def test_without_runs_declared_words_and_labels_count_in_any_case(tmp_path):
+    words = {"Wut": 0, "wut": 0, "Sad": 1, "sad": 1}
+    rows = [[f"c{number}", word, word, f"s{number % 3}"] for number, word in enumerate(list(words) * 12)]
+    path = write_csv(tmp_path / "a.csv", ("clip", "predicted", "label", "speaker"), rows)
+    entry, reference = read_foreign(parse_declaration(f"a={path};kind=label;words=wut:angry"), None)
+    assert reference.classes == ("angry", "sad") and (entry.predictions.predicted == entry.predictions.label).all()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.foreign_table import TableError, read_foreign_table, seconds
-from avemo_jax.identity import clip_identity, first_spellings, identity, joined_spellings, media_suffix
+from avemo_jax.identity import FILM_SUFFIXES, PICTURE_SUFFIXES, clip_identity, first_spellings, identity, joined_spellings, media_suffix
 from avemo_jax.protocols.audit.findings import Finding, listed
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds
 from avemo_jax.protocols.folds import PARTS, Fold
@@ -65,10 +65,7 @@ PART_WORDS: dict[str, str] = {
 _FACTS = ("speaker", "sentence", "recording", "corpus")
 _NAMES = ("clip", "path", "fold", *_FACTS)  # roles of columns that hold names
 _FOLD_COLUMN = re.compile(r"(fold|split|cv|run|rep)\d+")
-_VIDEO_SUFFIXES = (
-    *(".mp4", ".avi", ".mkv", ".mov", ".flv", ".mpg", ".mpeg", ".webm", ".wmv"),
-    *(".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff"),
-)
+_VIDEO_SUFFIXES = (*FILM_SUFFIXES, *PICTURE_SUFFIXES)
 _PIECE = re.compile(r"(.+?)[\s_.-]*(?:seg|segment|frame|frm|chunk|crop|window|win|patch)[\s_-]*\d+(?:\.\w+)?", re.IGNORECASE)
 # If at least this share of the clips is tested exactly once, a list of several folds is a cross-validation that tests each clip once.
 _SHARE_TESTED_ONCE = 0.9
@@ -83,7 +80,7 @@ class SplitList:
     """A split list.
 
     Attributes:
-      path: of the CSV.
+      path: of the list, or of the folder that all of its files are below.
       items: its clips, or their segments, in order of first mention.
       folds: in natural order; the validation part may be empty, and the training part if the list names none.
       each_once: the list is a cross-validation that tests every clip exactly once.
@@ -130,7 +127,7 @@ def read_split_list(
 
     Args:
       files: a table, see `foreign_table`; or several, whose names are their parts ("train.csv") and whose folders may be folds
-        ("fold_1/train.jsonl"), or pairs of a part and its table.
+        ("fold_1/train.jsonl").
       columns: role -> column, for columns that are not recognised by name.
       known_names: parses names of clips or files by the naming rules of known corpora; used for speakers and sentences that no column
         has.
@@ -262,7 +259,7 @@ def _read(files: Sequence[Path | str]) -> tuple[Path, list[str], list[tuple[str,
         for table, one in zip(tables, added, strict=True)
         for line, row in table.rows()
     ]
-    path = tables[0].path if len(tables) == 1 else Path(os.path.commonpath([table.path for table in tables]))
+    path = tables[0].path if len(tables) == 1 else Path(os.path.commonpath([table.path.absolute() for table in tables]))
     return path, [*header, *dict.fromkeys(role for one in added for role in one)], rows
 
 
@@ -360,7 +357,7 @@ def _names(entries: Sequence[tuple]) -> dict[tuple, str]:
 
 
 def _item(name: str, entry: tuple, facts: Mapping[str, str], labels: Mapping[str, str], *, several: bool) -> Item:
-    """Return the item of a entry; in a list of several corpora, speakers and sentences get the corpus as prefix."""
+    """Return the item of an entry; in a list of several corpora, speakers and sentences get the corpus as prefix."""
     clip, path, start_s, end_s = entry
 
     def of_corpus(value: str) -> str:

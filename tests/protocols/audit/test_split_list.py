@@ -268,3 +268,22 @@ def test_media_outside_of_the_lists_folder_are_never_opened(tmp_path, outside):
     assert opened == [tmp_path / "lists" / "own.wav"]
     (missed,) = (finding for finding in findings if finding.name == "media_not_compared")
     assert "lies outside of" in missed.detail and "--config.corpus.root" in missed.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "medium"), [("a.m4v", "video"), ("a.3gp", "video"), ("a.webp", "video"), ("a.ogv", "video"), ("a.opus", "audio")]
+)
+def test_films_and_pictures_are_compared_by_their_picture(tmp_path, name, medium):
+    (clip,) = read_split_list(written(tmp_path, f"path,part\n{name},test\n")).clips()
+    assert (clip.video if medium == "video" else clip.audio) == name
+
+
+def test_decimal_commas_are_times(tmp_path):
+    (item,) = read_split_list(written(tmp_path, "path;start;end;part\na.wav;0,5;2,5;test\n")).items
+    assert (item.media[0].start_s, item.media[0].end_s) == (0.5, 2.5)
+
+
+def test_files_of_parts_may_be_named_in_both_ways(tmp_path, monkeypatch):
+    files = part_files(tmp_path, "{}.csv")
+    monkeypatch.chdir(tmp_path / "lists")
+    assert read_split_list([files[0], Path("valid.csv"), Path("test.csv")]).path == tmp_path / "lists"
