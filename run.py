@@ -42,7 +42,7 @@ CONFIG = config_flags.DEFINE_config_file(
 )
 RUN = flags.DEFINE_string("run", None, "run directory, in place of --config: its stored config is used, with every choice of its training")
 INPUT = flags.DEFINE_multi_string(
-    "input", [], "predict: a media file, a folder or a pattern; audit: a third-party split list (CSV). May be repeated"
+    "input", [], "predict: a media file, a folder or a pattern; audit: a third-party split list, a table. May be repeated"
 )
 OUTPUT = flags.DEFINE_string(
     "output",

@@ -86,7 +86,7 @@ def _find(experiment: Experiment, split: SplitList, compare: Callable[[Sequence[
     if not clips or root is None or not experiment.protocol.near_duplicates:
         missing = {clip.clip_id: f"there is no file {clip.audio or clip.video}" for clip in clips if experiment.protocol.near_duplicates}
         return audit_split_list(split, shared_media=() if missing else None, not_compared=missing)
-    places = _places(split, experiment.corpus.root)
+    places = [place.resolve() for place in _places(split, experiment.corpus.root)]
     outside = {clip.clip_id: _why_outside(clip, root) for clip in clips if not _is_inside(root / (clip.audio or clip.video or ""), places)}
     found = compare([clip for clip in clips if clip.clip_id not in outside], root)
     findings = audit_split_list(split, shared_media=found.pairs, not_compared=dict(found.not_compared) | outside)
@@ -97,8 +97,10 @@ def _media_root(split: SplitList, root: str | None) -> Path | None:
     """Return the list's own folder or the corpus root, whichever has more of its media; None where neither has any."""
     paths = [span.path for item in split.items for span in item.media]
     places = _places(split, root)
+    resolved = [place.resolve() for place in places]
     count, place = max(
-        (sum(_is_inside(place / path, places) and (place / path).is_file() for path in paths), -order) for order, place in enumerate(places)
+        (sum(_is_inside(place / path, resolved) and (place / path).is_file() for path in paths), -order)
+        for order, place in enumerate(places)
     )
     return places[-place] if count else None
 
@@ -110,7 +112,9 @@ def _places(split: SplitList, root: str | None) -> list[Path]:
 
 
 def _is_inside(path: Path, places: Sequence[Path]) -> bool:
-    return any(path.resolve().is_relative_to(place.resolve()) for place in places)
+    """Return whether a path, its links followed, lies in one of the places, which are resolved."""
+    path = path.resolve()
+    return any(path.is_relative_to(place) for place in places)
 
 
 def _why_outside(clip: Clip, root: Path) -> str:
@@ -119,7 +123,8 @@ def _why_outside(clip: Clip, root: Path) -> str:
 
 def _unlisted(split: SplitList, root: Path) -> list[Finding]:
     """Return a finding about media files that the list does not name, in its folders and of its types: clips may have been dropped."""
-    named = {path for item in split.items for span in item.media if _is_inside(path := (root / span.path).resolve(), [root])}
+    places = [root.resolve()]
+    named = {path for item in split.items for span in item.media if _is_inside(path := (root / span.path).resolve(), places)}
     suffixes, folders = {path.suffix.lower() for path in named}, sorted({path.parent for path in named})
     existing = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes)
     others = tuple(path.name for path in existing if path not in named and path.is_file())

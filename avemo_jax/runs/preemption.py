@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
-# SLURM sends SIGUSR1 before the time of a job is over (--signal=USR1@60). Windows has none.
+# SLURM sends SIGUSR1 before the time of a job is over (--signal=USR1@120). Windows has none.
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 _IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 

@@ -150,3 +150,5 @@ def test_a_call_that_is_stopped_keeps_what_it_has_predicted(trained, tmp_path, c
     assert [Path(one["file"]).name for one in stored["files"]] == ["first.wav", "second.wav"]
     assert {Path(row["file"]).name for row in rows(tmp_path / "out" / "predictions.csv")} == {"first.wav", "second.wav"}
     assert "2 of 3 files were predicted before the end" in capsys.readouterr().out
+    with pytest.raises(FileExistsError, match="name another folder with --output"):
+        predict(trained, [str(files[0])], live(trained), output=tmp_path / "out")

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
-import pytest
-from small_experiment import small_config
 
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.recording import RecordingPrediction, as_json, format_prediction, write_csv
-from avemo_jax.modes import predict as mode
 from avemo_jax.modes.predict import new_folder, trained_on
 
 CLASSES = ("calm", "happy")
@@ -47,21 +42,3 @@ def test_a_silent_file_has_no_emotion(tmp_path):
     write_csv(tmp_path / "p.csv", [silent, partly], CLASSES)
     rows = [line.split(",")[4:6] for line in (tmp_path / "p.csv").read_text().splitlines()[1:]]
     assert rows == [["", ""], ["", "silence"], ["", "silence"], ["happy", ""], ["happy", ""], ["", "silence"], ["", "no speech"]]
-
-
-def test_a_call_that_is_stopped_leaves_its_predictions(tmp_path, monkeypatch):
-    def open_file(path, absent):
-        if path.name == "b.wav":
-            raise KeyboardInterrupt
-        return {}, []
-
-    ensemble = SimpleNamespace(num_members=1, classes=CLASSES, predict=lambda streams: iter(recording("").segments))
-    monkeypatch.setattr(mode, "set_up_backend", lambda *_, **__: None)
-    monkeypatch.setattr(mode, "LiveFeatures", lambda *_: SimpleNamespace(open=open_file, steps={}))
-    monkeypatch.setattr(mode, "load_ensemble", lambda *_: ensemble)
-    recordings = SimpleNamespace(segment_s=1.0, step_s=None)
-    with pytest.raises(KeyboardInterrupt):
-        mode.predict(small_config(), ["a.wav", "b.wav"], recordings, output=tmp_path)
-    assert "a.wav" in (tmp_path / "predictions.csv").read_text() and "a.wav" in (tmp_path / "predictions.json").read_text()
-    with pytest.raises(FileExistsError, match="name another folder with --output"):
-        mode.predict(small_config(), ["a.wav"], recordings, output=tmp_path)
