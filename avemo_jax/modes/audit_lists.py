@@ -98,11 +98,8 @@ def _media_root(split: SplitList, root: str | None) -> Path | None:
     paths = [span.path for item in split.items for span in item.media]
     places = _places(split, root)
     resolved = [place.resolve() for place in places]
-    count, place = max(
-        (sum(_is_inside(place / path, resolved) and (place / path).is_file() for path in paths), -order)
-        for order, place in enumerate(places)
-    )
-    return places[-place] if count else None
+    counts = [sum(_is_inside(place / path, resolved) and (place / path).is_file() for path in paths) for place in places]
+    return places[counts.index(max(counts))] if any(counts) else None
 
 
 def _places(split: SplitList, root: str | None) -> list[Path]:
