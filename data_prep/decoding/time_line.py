@@ -167,12 +167,13 @@ def _decoded(container: av.container.InputContainer, stream: Any, path: Path, li
     packets = container.demux()  # of all streams: where a file is truncated, the incomplete packet may be of another stream
     origin_s = (container.start_time or 0) / av.time_base
     is_pcm = context.name.startswith("pcm_")
-    ends_in_packet = False
+    ends_in_packet, num_last = False, 0
     try:
         for packet in packets:
             if packet.size:
+                num_before = line.num_corrupt
                 _count(packet, stream, line, origin_s)
-                ends_in_packet = packet.is_corrupt
+                ends_in_packet, num_last = packet.is_corrupt, line.num_corrupt - num_before
             is_dropped = not packet.size and packet.dts is not None  # a frame that AVI repeats; not the last, which empties the decoder
             if packet.stream is not stream or is_dropped:
                 continue
@@ -190,7 +191,7 @@ def _decoded(container: av.container.InputContainer, stream: Any, path: Path, li
         if has_more or container.format.name not in _SIZED:  # an incomplete block at the end: the sizes in the header decide
             kind = "undecodable" if has_more else "truncated"
             raise MediaError(kind, f"{path.name}: decoding the {_WORDS[stream.type]} stopped with: {reason(error)}") from error
-    line.num_corrupt -= ends_in_packet
+    line.num_corrupt -= num_last  # the end of a cut file, which is told in other words
     _check_bytes(path, container.format.name, line, findings)
     if ends_in_packet and not is_pcm and container.format.name not in _SIZED:
         raise MediaError("truncated", f"{path.name}: the file ends in the middle of a packet")
