@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -23,7 +24,7 @@ from folders import contents
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import DamagedSet, PreparedSet
 from data_prep.duplicates.near_duplicates import compare_media
-from data_prep.sets import prepare
+from data_prep.sets import finished, prepare
 from data_prep.sets.derived import DerivedSets
 from data_prep.sets.digests import media_digests
 from data_prep.sets.prepare import prepare_view
@@ -167,6 +168,23 @@ def test_a_damaged_derived_set_is_made_anew_where_verified(root, tmp_path, stage
     store = DerivedSets(tmp_path, "tiny", CLIPS, verified=True)
     assert store.find("sums", "5" * 64) is None and not made.directory.exists()
     assert make(store) == store.find("sums", "5" * 64) == made and contents(made.directory) == whole
+
+
+def test_a_set_that_another_process_made_anew_meanwhile_stays(root, tmp_path, staged_now, monkeypatch):
+    prepared = prepared_in(tmp_path / "prepared", root)
+    shutil.copytree(prepared.directory, tmp_path / "whole")
+    (path,) = prepared.directory.glob("*.array_record-*")
+    path.write_bytes(path.read_bytes()[:-100])
+
+    @contextlib.contextmanager
+    def making_after_another(directory, what):
+        shutil.rmtree(directory)
+        shutil.copytree(tmp_path / "whole", directory)
+        yield
+
+    monkeypatch.setattr(finished, "making", making_after_another)
+    assert finished.find_finished(prepared.directory, prepared.manifest.key, verified=True) is None
+    assert contents(prepared.directory) == contents(tmp_path / "whole")
 
 
 def test_a_renamed_set_and_one_of_a_later_version_are_refused_and_kept(root, tmp_path, staged_now):
