@@ -18,7 +18,7 @@ from data_prep.sets.on_beam import Beam
 from data_prep.sets.prepare import prepare_view
 from data_prep.sets.staging import media_of
 from data_prep.table_audit import check_columns
-from data_prep.views import make_view
+from data_prep.views import VIEWS, make_view
 from data_prep.views.segments import check_same_cut
 from data_prep.views.table import Table
 from data_prep.workers.pool import WorkerPool
@@ -74,7 +74,7 @@ def prepare_corpus(
     joined = dict(views) | {f"{stream} beside": choice for stream, choice in beside.items()}
     clips, columns = read_corpus(name, root, label_target=label_target, label_set=label_set, views=joined, options=options, check=check)
     root = Path(root or "")
-    has_sound = any(make_view(view, **params).modality == "audio" for view, params in joined.values())
+    has_sound = any(VIEWS[view].modality == "audio" for view, _ in joined.values())
 
     def prepared(choice: ViewChoice) -> PreparedSet:
         view, params = choice
