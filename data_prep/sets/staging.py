@@ -32,6 +32,7 @@ _ARRAYS = ("values", "mask", "times_s")
 _REPORT = "report.json"
 _LONGEST_NAME = 200  # file systems have 255 bytes, and a temporary name is longer
 SILENT_BELOW = 1e-3  # -60 dB of full scale: under the room noise of any recording of speech
+OUT_OF_MEMORY = Damage("undecodable", "decoding it and making its view takes more memory than a worker may have")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,9 +172,7 @@ def stage_media(task: StageTask) -> StagedClip:
     except MediaError as error:
         return stage_lost(task.path, clip_id, _in_place_of_media(task) or Damage(error.kind, error.detail))
     except MemoryError:
-        return stage_lost(
-            task.path, clip_id, Damage("undecodable", "decoding it and making its view takes more memory than a worker may have")
-        )
+        return stage_lost(task.path, clip_id, OUT_OF_MEMORY)
 
 
 def _in_place_of_media(task: StageTask) -> Damage | None:
