@@ -13,6 +13,7 @@ from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
 from avemo_jax.degradation import Degradation
 from avemo_jax.labels import label_set as find_label_set
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips, num_clips_of_owner
+from data_prep.decoding.media import WORDS
 from data_prep.duplicates.near_duplicates import compare_media
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.prepare import prepare_view
@@ -152,9 +153,8 @@ def check_media(stream: str, view: Any, clips: Sequence[Clip]) -> None:
     """
     for medium in () if isinstance(view, Table) else media_of(view):
         if clips and all(getattr(clip, medium) is None for clip in clips):
-            kind = {"audio": "sound", "video": "picture"}[medium]
             raise ValueError(
-                f"stream {stream} needs {kind}, and none of the {len(clips)} clips has any: expected {medium} files in "
+                f"stream {stream} needs {WORDS[medium]}, and none of the {len(clips)} clips has any: expected {medium} files in "
                 "--config.corpus.root; add them, or choose a system without that stream"
             )
 

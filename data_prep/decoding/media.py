@@ -14,6 +14,7 @@ import numpy as np
 from avemo_jax.data.prepared import LOST_KINDS
 
 LARGEST_PIXELS = 7680 * 4320
+WORDS = {"audio": "sound", "video": "picture"}  # media in sentences for people
 
 Content = TypeVar("Content")
 

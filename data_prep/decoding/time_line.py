@@ -17,7 +17,7 @@ import av
 
 from data_prep.decoding.containers import chosen_stream, frame_rate_fps, is_out_of_memory, opened, reason
 from data_prep.decoding.declared_bytes import counts_mp3_frames, ends_in_ts_packet, missing_share, ogg_problem, undeclared_bytes
-from data_prep.decoding.media import LARGEST_PIXELS, Findings, MediaError
+from data_prep.decoding.media import LARGEST_PIXELS, WORDS, Findings, MediaError
 
 LONGEST_GAP_S = 3600.0  # a longer one is a damaged time stamp; and what would fill it takes time and memory
 SPAN_TOLERANCE_S = 0.5  # by which a stream may end before the span of a clip does: sound and picture rarely end together
@@ -28,7 +28,6 @@ _NOTED_S = 0.02  # a frame of sound
 _ESTIMATED = ("asf", "aac", "ac3", "eac3", "dts", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "loas", "amr", "amrnb", "amrwb", "gsm")
 _SIZED = ("wav", "aiff")  # the sizes in their headers promise more than FFmpeg passes on
 _COUNTED_FRAMES = ("avi",)  # no time stamps, so that a doubled frame is seen by their number alone
-_WORDS = {"audio": "sound", "video": "picture"}
 
 
 def tolerance_s(duration_s: float) -> float:
@@ -72,7 +71,7 @@ class TimeLine:
         Raises:
           MediaError: truncated, undecodable (packets that gave nothing).
         """
-        name, word = path.name, _WORDS[kind]
+        name, word = path.name, WORDS[kind]
         allowed_s = max(tolerance_s(self.last_packet_s), 2.5 * self.interval_s)
         if reached_s < self.last_packet_s - allowed_s:
             raise MediaError(
@@ -190,7 +189,7 @@ def _decoded(container: av.container.InputContainer, stream: Any, path: Path, li
         has_more = _has_more(packets, stream)
         if has_more or container.format.name not in _SIZED:  # an incomplete block at the end: the sizes in the header decide
             kind = "undecodable" if has_more else "truncated"
-            raise MediaError(kind, f"{path.name}: decoding the {_WORDS[stream.type]} stopped with: {reason(error)}") from error
+            raise MediaError(kind, f"{path.name}: decoding the {WORDS[stream.type]} stopped with: {reason(error)}") from error
     line.num_corrupt -= num_last  # the end of a cut file, which is told in other words
     _check_bytes(path, container.format.name, line, findings)
     if ends_in_packet and not is_pcm and container.format.name not in _SIZED:
@@ -273,5 +272,5 @@ def check_gap(gap_s: float, time_s: float, kind: str) -> None:
     if gap_s > LONGEST_GAP_S:
         raise MediaError(
             "undecodable",
-            f"no {_WORDS[kind]} for {gap_s:.0f} s before {time_s:.0f} s, expected {LONGEST_GAP_S:.0f} s at most between time stamps",
+            f"no {WORDS[kind]} for {gap_s:.0f} s before {time_s:.0f} s, expected {LONGEST_GAP_S:.0f} s at most between time stamps",
         )

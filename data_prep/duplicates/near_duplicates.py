@@ -25,7 +25,7 @@ from avemo_jax.cache_folders import can_write
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.locks import locked
 from avemo_jax.placeholders import placeholder
-from data_prep.decoding.media import MediaError
+from data_prep.decoding.media import WORDS, MediaError
 from data_prep.decoding.sound import stream_audio
 from data_prep.duplicates.fingerprints import (
     LONGEST_SOUND_S,
@@ -46,7 +46,6 @@ from data_prep.workers.pool import Crash, run_tasks
 
 _PRINTS: dict[str, type[SoundPrint] | type[PicturePrint]] = {"audio": SoundPrint, "video": PicturePrint}
 _MATCHES: dict[str, Callable[[Mapping[str, Any]], Iterator[Match]]] = {"audio": sound_matches, "video": picture_matches}
-_WORDS = {"audio": "sound", "video": "picture"}
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +127,7 @@ def compare_media(
         for match in matches({key: one for key, one in prints.items() if tasks[key].modality == modality}):
             for first in owners[match.first]:
                 for second in owners[match.second]:
-                    add(first, second, _WORDS[modality], _describe(match, _WORDS[modality]))
+                    add(first, second, WORDS[modality], _describe(match, WORDS[modality]))
     compared = {clip_id for key in prints for clip_id in owners[key]}
     missing = {clip.clip_id: "no medium is named" for clip in clips if clip.clip_id not in compared}
     for clip, _, path in media:
