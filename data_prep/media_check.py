@@ -11,7 +11,7 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import LOST_KINDS
 from avemo_jax.placeholders import placeholder
 from data_prep.decoding.stills import ROW_OFFSET
-from data_prep.sets.staging import StagedClip, StageTask, media_of, stage_media, staged_path
+from data_prep.sets.staging import StagedClip, StageTask, media_name, media_of, stage_media, staged_path
 from data_prep.views.table import Table
 from data_prep.workers.pool import Crash, WorkerPool, run_tasks
 
@@ -21,7 +21,7 @@ _TIME_LIMIT_S = 300.0
 
 def find_impostors(clips: Sequence[Clip], root: Path, media: Sequence[str] = ("audio", "video")) -> dict[str, list[str]]:
     """Return problem -> names of the media files that have it: "absent", "empty", "each a Git LFS pointer; ..."."""
-    names = sorted({name for clip in clips for medium in media if (name := getattr(clip, medium)) is not None})
+    names = sorted({name for clip in clips for medium in media if (name := media_name(clip, medium)) is not None})
     found: dict[str, list[str]] = {}
     for name in names:
         if problem := _problem(root / name):
@@ -56,7 +56,7 @@ def try_view(view: Any, clips: Sequence[Clip], root: Path) -> tuple[dict[str, st
         return {}, {}
     kinds: dict[str, list[Clip]] = {}
     for clip in clips:
-        names = [clip.audio if medium == "audio" else clip.video for medium in media_of(view)]
+        names = [media_name(clip, medium) for medium in media_of(view)]
         if None not in names:
             suffixes = "row of a table" if ROW_OFFSET in clip.attributes else "+".join(Path(name).suffix.lower() for name in names if name)
             kinds.setdefault(suffixes, []).append(clip)

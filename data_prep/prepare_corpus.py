@@ -17,7 +17,7 @@ from data_prep.decoding.media import WORDS
 from data_prep.duplicates.near_duplicates import compare_media
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.prepare import prepare_view
-from data_prep.sets.staging import media_of
+from data_prep.sets.staging import media_name, media_of
 from data_prep.table_audit import check_columns
 from data_prep.views import VIEWS, make_view
 from data_prep.views.segments import check_same_cut
@@ -152,7 +152,7 @@ def check_media(stream: str, view: Any, clips: Sequence[Clip]) -> None:
       ValueError: none has; every clip of the stream would be lost.
     """
     for medium in () if isinstance(view, Table) else media_of(view):
-        if clips and all(getattr(clip, medium) is None for clip in clips):
+        if clips and all(media_name(clip, medium) is None for clip in clips):
             raise ValueError(
                 f"stream {stream} needs {WORDS[medium]}, and none of the {len(clips)} clips has any: expected {medium} files in "
                 "--config.corpus.root; add them, or choose a system without that stream"

@@ -22,7 +22,7 @@ from data_prep.decoding.stills import ROW_OFFSET
 from data_prep.sets.digests import ABSENT, media_digests
 from data_prep.sets.finished import find_finished, making, remove_damaged
 from data_prep.sets.on_beam import Beam
-from data_prep.sets.staging import StagedClip, StageTask, media_of, read_staged, stage, stage_lost, stage_media, staged_path
+from data_prep.sets.staging import StagedClip, StageTask, media_name, media_of, read_staged, stage, stage_lost, stage_media, staged_path
 from data_prep.views import make_view
 from data_prep.views.table import Table
 from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, WorkerPool, run_tasks
@@ -161,7 +161,7 @@ def _compile(view: Any) -> None:
 
 def _media_contents(clips: Sequence[Clip], root: Path, media: Sequence[str], prepared_dir: Path, num_threads: int) -> dict[str, str]:
     """Clip id -> digests of the media files that the view takes, joined by spaces; ABSENT for one that the clip does not have."""
-    names = {clip.clip_id: [clip.audio if medium == "audio" else clip.video for medium in media] for clip in clips}
+    names = {clip.clip_id: [media_name(clip, medium) for medium in media] for clip in clips}
     paths = {name: root / name for found in names.values() for name in found if name is not None}
     digests = media_digests(paths.values(), memory=prepared_dir / "media_digests.json", num_threads=num_threads)
     return {clip_id: " ".join(ABSENT if name is None else digests[paths[name]] for name in found) for clip_id, found in names.items()}
