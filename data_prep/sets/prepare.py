@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from avemo_jax.atomic import json_sha256
 from avemo_jax.clips import Clip, check_unique
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage
 from avemo_jax.degradation import Degradation
@@ -184,7 +184,7 @@ def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str], degradat
     }
     if degradation is not None:
         parts["degradation"] = (degradation.text, DEGRADING_VERSION)
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return json_sha256(parts)
 
 
 def picture_place(clip: Clip) -> tuple[Any, ...]:
