@@ -71,7 +71,8 @@ def guarded(content: Iterator[Content], path: Path, findings: Findings) -> Itera
     except MemoryError:
         raise
     except Exception as error:
-        damage = error if isinstance(error, MediaError) else _unexpected(error, path)
+        unexpected = f"{path.name}: decoding stopped with {type(error).__name__}: {error}"
+        damage = error if isinstance(error, MediaError) else MediaError("undecodable", unexpected)
         if path.name not in damage.detail:
             damage = MediaError(damage.kind, f"{path.name}: {damage.detail}")
         if not (findings.keeps and num_passed and damage.kind in ("truncated", "undecodable")):
@@ -79,10 +80,6 @@ def guarded(content: Iterator[Content], path: Path, findings: Findings) -> Itera
                 raise
             raise damage from error
         findings.damage = damage
-
-
-def _unexpected(error: Exception, path: Path) -> MediaError:
-    return MediaError("undecodable", f"{path.name}: decoding stopped with {type(error).__name__}: {error}")
 
 
 class Frame:
