@@ -92,7 +92,7 @@ def compare_media(
     Args:
       clips: unique ids.
       root: folder that the clips' media paths are relative to.
-      prepared_dir: fingerprints are stored in its folder `fingerprints/`; where that is read-only, missing ones serve this call alone.
+      prepared_dir: fingerprints are stored in its folder `fingerprints/`; where that cannot be written, missing ones serve this call alone.
       num_workers: processes; any number gives the same result.
       modalities: which media to compare.
       description: of the progress bar.
@@ -163,7 +163,7 @@ def _fingerprints(folder: Path, tasks: Mapping[str, FingerprintTask], **options:
 
 @contextmanager
 def _writable(folder: Path) -> Iterator[Path]:
-    """Yield the folder, locked so that another process waits instead of decoding the same media; a temporary one where it is read-only."""
+    """Yield the folder, locked so that another process does not decode the same media; a temporary one where it cannot be written."""
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def _writable(folder: Path) -> Iterator[Path]:
             remove_leftovers(folder)
             yield folder
         else:
-            _log.warning("%s is read-only, so the fingerprints of media are made but not stored", folder)
+            _log.warning("%s cannot be written, so the fingerprints of media are made but not stored", folder)
             yield Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
 
