@@ -39,8 +39,7 @@ class LiveViews:
             if not hasattr(view, "segments"):
                 raise ValueError(
                     f"the {stream} stream of this system is read from a table of its corpus (view {view.name}), which has no row of new "
-                    "media; "
-                    "predict with a system whose views are made from media"
+                    "media; predict with a system whose views are made from media"
                 )
         lengths = {stream: view.segment_s for stream, view in self._views.items()}
         if len(set(lengths.values())) != 1:

@@ -34,8 +34,8 @@ NUM_ATTEMPTS = 2  # a worker may die for another reason than its task (the kerne
 _ENVIRONMENT = {
     # One thread a worker: parallelism is over clips, and every pool of threads costs each worker memory.
     **{name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")},
-    # glibc returns freed pictures to the system at once, instead of leaving holes in its heap, which costs little time and saves
-    # most of the memory of large films.
+    # glibc returns freed pictures to the system at once, instead of leaving holes in its heap, which costs little time and saves most of
+    # the memory of large films.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
     # Smaller blocks stay in the process: returned after every call, their pages would be faulted in again for each clip of sound.
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
