@@ -32,7 +32,7 @@ def set_up_caches(prepared_dir: Path | str) -> Path | None:
         return None
     folder = Path(prepared_dir).absolute() / "caches"
     if not can_write(folder):
-        folder = _private_temporary_folder()
+        folder = private_temporary_folder("avemo-caches")
     for name, below in _VARIABLES.items():
         os.environ.setdefault(name, str(folder / below))
     if home is None:  # libraries that ask for ~ would fail, or write into the working directory
@@ -54,12 +54,15 @@ def _home() -> Path | None:
     return Path(home) if os.path.isabs(home) else None
 
 
-def _private_temporary_folder() -> Path:
-    """Return a folder of this user that others cannot write: caches hold code, and the temporary folder is shared by all users."""
+def private_temporary_folder(name: str) -> Path:
+    """Return a folder of this user, of that name and the user's number, that others cannot write.
+
+    The temporary folder is shared by all users. Caches hold code, and a lock file that others can open is one that they can hold.
+    """
     user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"avemo-caches-{user}"
+    folder = Path(tempfile.gettempdir()) / f"{name}-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022:
         return folder
-    return Path(tempfile.mkdtemp(prefix="avemo-caches-"))  # another user has made it
+    return Path(tempfile.mkdtemp(prefix=f"{name}-"))  # another user has made it

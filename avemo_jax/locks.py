@@ -7,13 +7,14 @@ import functools
 import logging
 import os
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
 import platformdirs
+
+from avemo_jax.cache_folders import private_temporary_folder
 
 _NO_FLOCK = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)  # such as on Lustre, NFS without its lock service
 _AGAIN_S = 600.0  # how often a waiting process logs that it still waits
@@ -63,13 +64,7 @@ def user_lock(name: str) -> Path:
         return folder / name
     except OSError:  # no home, a read-only or full one
         pass
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"avemo-{user}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if folder.is_symlink() or found.st_uid != user or found.st_mode & 0o022:  # made by another user
-        return Path(tempfile.mkdtemp(prefix="avemo-")) / name
-    return folder / name
+    return private_temporary_folder("avemo") / name
 
 
 def _acquire(path: Path, what: str, timeout_s: float | None) -> filelock.BaseFileLock:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.decoding.media import MediaError
 from data_prep.workers.pool import Crash, run_tasks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
@@ -70,7 +71,7 @@ def decode(task: tuple[str, bool]) -> Content:
     import resource
 
     from data_prep.decoding.films import stream_frames
-    from data_prep.decoding.media import Findings, MediaError
+    from data_prep.decoding.media import Findings
     from data_prep.decoding.sound import stream_audio
 
     path, has_picture = Path(task[0]), task[1]
@@ -80,18 +81,23 @@ def decode(task: tuple[str, bool]) -> Content:
         for piece in stream_audio(path, rate_hz=16000, segment_s=1.0, findings=sound):
             num_samples += len(piece)
     except MediaError as error:
-        said.append(f"{error.kind}")
-        assert path.name in error.detail and " object at 0x" not in error.detail, error.detail
+        said.append(_kind_of(error, path))
     if has_picture:
         try:
+            # `.image` is read because it converts the frame, which may fail too
             times_s = [(frame.time_s, frame.image.shape)[0] for frame in stream_frames(path, findings=picture)]
         except MediaError as error:
-            said.append(f"{error.kind}")
-            assert path.name in error.detail and " object at 0x" not in error.detail, error.detail
+            said.append(_kind_of(error, path))
     notes = [*sound.notes, *picture.notes]
     said += ["note"] if notes else []
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Content(num_samples / 16000, len(times_s), times_s[-1] if times_s else 0.0, " ".join(said), peak_bytes)
+
+
+def _kind_of(error: MediaError, path: Path) -> str:
+    """Return the kind of damage; its sentence names the file and no address in memory."""
+    assert path.name in error.detail and " object at 0x" not in error.detail, error.detail
+    return error.kind
 
 
 def damaged(raw: bytes, way: str, random: np.random.Generator) -> bytes:
@@ -153,6 +159,7 @@ def main() -> None:
         whole = write_whole(folder)
         groups = [sorted(one for one in whole if one.split(".")[1] in {ending for ending, *_ in table}) for table in (FILMS, SOUNDS)]
         tasks: dict[str, tuple[str, bool]] = {one: (str(path), one in groups[0]) for one, path in whole.items()}
+        source_of: dict[str, str] = {}  # of each damaged file
         for names, number in zip(groups, (arguments.films, arguments.sounds), strict=True):
             for index in range(number):
                 source, way = names[index % len(names)], WAYS[index // len(names) % len(WAYS)]
@@ -160,17 +167,16 @@ def main() -> None:
                 path = folder / f"{stem}_{way}_{index}.{ending}"
                 path.write_bytes(damaged(whole[source].read_bytes(), way, np.random.default_rng([index, len(names)])))
                 tasks[path.name] = (str(path), names is groups[0])
+                source_of[path.name] = source
         results = dict(run_tasks(decode, tasks, num_workers=arguments.workers, time_limit_s=LIMIT_S, unit="file"))
         counts: Counter[tuple[str, str]] = Counter()
         peak_bytes = 0
-        for one, (path_text, is_film) in sorted(tasks.items()):
-            if one in whole:
-                continue
-            got, ending = results[one], one.split(".")[1]
-            source = next(name for name in whole if one.startswith(name.split(".")[0] + "_") and name.endswith("." + ending))
+        for one, source in sorted(source_of.items()):
+            path_text, is_film = tasks[one]
+            got, whole_one = results[one], results[source]
             if isinstance(got, Crash):
                 outcome = f"crash: {got.reason}"
-            elif is_silent(got, results[source]):
+            elif is_silent(got, whole_one):
                 outcome = "silent"
             else:
                 outcome = got.said.split()[0] if got.said else "same length"
@@ -178,7 +184,7 @@ def main() -> None:
                 peak_bytes = max(peak_bytes, got.peak_bytes)
             counts["films" if is_film else "sounds", outcome] += 1
             if outcome == "silent" or outcome.startswith("crash"):
-                print(f"{one}: {outcome} {got}, whole: {results[source]}")
+                print(f"{one}: {outcome} {got}, whole: {whole_one}")
                 if arguments.keep:
                     Path(arguments.keep).mkdir(parents=True, exist_ok=True)
                     (Path(arguments.keep) / one).write_bytes(Path(path_text).read_bytes())

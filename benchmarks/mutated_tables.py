@@ -4,8 +4,8 @@
 
 A table of predictions is written in one of many forms (separator, line end, encoding, JSON lines) and a few of its bytes are changed, cut
 out, doubled or moved. The reader runs in this process under an alarm. Counted are: refused with a sentence, read with the same cells, read
-with other cells. Of the last, those whose number of rows or columns changed are listed apart, as they are what a count would show. Anything
-else than a sentence ends the script with exit code 1.
+with other cells. Tables read with another number of rows or columns are counted apart, because a count reveals them. Any other error ends
+the script with exit code 1.
 """
 
 from __future__ import annotations

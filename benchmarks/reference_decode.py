@@ -4,15 +4,15 @@
 
 Synthetic films and sounds are written by `ffmpeg` over containers, codecs, offsets, gaps, edit lists, rates and channels. `ffmpeg` decodes
 each to PCM on its time line (silence in gaps, first sample at 0), with its own downmix, and to raw pictures; `ffprobe` gives the times of
-the pictures. Counted are files with the same samples (after one shift of 10 ms at most, and to 2 ms of place, as containers
-round time stamps; to 16-bit rounding in value where
-the codec is lossless, 2 % of full scale else), the same length, the same pictures (mean difference below 2 of 255) and the same times.
-Prints a table, and each file that differs.
+the pictures. Counted are files with the same samples (after one shift of 10 ms at most, and to 2 ms of place, as containers round time
+stamps; to 16-bit rounding in value where the codec is lossless, 2 % of full scale else), the same length, the same pictures (mean
+difference below 2 of 255) and the same times. Prints a table, and each file that differs.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import subprocess
 import tempfile
@@ -53,7 +53,8 @@ SOUNDS = [
     ("mka", "ac3", False),
 ]
 OFFSETS = ("none", "late sound", "late picture", "gap", "edit list")
-LAYOUTS = ("mono", "stereo", "5.1", "3.0", "quad")
+LAYOUT_SIZES = {"mono": 1, "stereo": 2, "5.1": 6, "3.0": 3, "quad": 4}
+LAYOUTS = tuple(LAYOUT_SIZES)
 # The weights of the downmix as a filter of FFmpeg.
 DOWNMIX = {
     "mono": "pan=mono|c0=c0",
@@ -95,9 +96,6 @@ def write(path: Path, index: int, picture: str | None, codec: str, rate_hz: int,
     if way == "edit list":
         run("ffmpeg", "-v", "error", "-y", "-ss", "1.3", "-i", str(first), "-c", "copy", str(path))
         first.unlink()
-
-
-LAYOUT_SIZES = {"mono": 1, "stereo": 2, "5.1": 6, "3.0": 3, "quad": 4}
 
 
 def start_of(path: Path) -> float:
@@ -178,12 +176,10 @@ def main() -> None:
                     rate_hz = (44100, 22050)[turn % 2]
                 path = Path(folder) / f"{kind}_{index}_{way.replace(' ', '_')}_{layout}.{ending}"
                 write(path, index, codecs[0] if kind == "film" else None, codecs[-1], rate_hz, layout, way)
-                for what, compare in (
-                    ("sound", lambda path=path, rest=(rate_hz, layout, is_lossless): sound_differs(path, *rest)),
-                    ("picture", lambda path=path: picture_differs(path)),
-                ):
-                    if what == "picture" and kind == "sound":
-                        continue
+                checks = {"sound": functools.partial(sound_differs, path, rate_hz, layout, is_lossless)}
+                if kind == "film":
+                    checks["picture"] = functools.partial(picture_differs, path)
+                for what, compare in checks.items():
                     try:
                         difference = compare()
                     except MediaError as error:

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from avemo_jax.identity import FILM_SUFFIXES, PICTURE_SUFFIXES, SOUND_SUFFIXES
 from avemo_jax.text import nearest
 
-# Endings of media that the standard library does not know everywhere.
-_MEDIA_ENDINGS = {".flac", ".flv", ".m4a", ".mkv", ".mts", ".m2ts", ".mxf", ".oga", ".ogg", ".ogv", ".opus", ".ts", ".webm", ".webp"}
+# The standard library does not know all of them everywhere.
+_MEDIA_ENDINGS = {*SOUND_SUFFIXES, *FILM_SUFFIXES, *PICTURE_SUFFIXES, ".mxf"}
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # two letters at least: C:/ is a drive
 
 

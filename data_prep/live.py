@@ -11,7 +11,7 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import NO_FACE, NO_SPEECH, SILENCE, Damage
 from data_prep.decoding.media import MediaError
-from data_prep.sets.staging import SILENT_BELOW, QualityMonitor, StageTask, view_segments
+from data_prep.sets.staging import OUT_OF_MEMORY, SILENT_BELOW, QualityMonitor, StageTask, view_segments
 from data_prep.views import make_view
 from data_prep.views.segments import ViewSegment, check_same_cut
 from data_prep.views.speech_activity import SpeechActivity
@@ -39,8 +39,7 @@ class LiveViews:
             if not hasattr(view, "segments"):
                 raise ValueError(
                     f"the {stream} stream of this system is read from a table of its corpus (view {view.name}), which has no row of new "
-                    "media; "
-                    "predict with a system whose views are made from media"
+                    "media; predict with a system whose views are made from media"
                 )
         lengths = {stream: view.segment_s for stream, view in self._views.items()}
         if len(set(lengths.values())) != 1:
@@ -100,7 +99,7 @@ def _segments(path: Path, view: Any, problems: list[Damage], absent: list[str]) 
     except MediaError as error:
         problems.append(Damage(error.kind, error.detail))
     except MemoryError:
-        problems.append(Damage("undecodable", "decoding it and making its view takes more memory than a worker may have"))
+        problems.append(OUT_OF_MEMORY)
     except Exception as error:  # the other files of a call are still predicted
         problems.append(Damage("undecodable", f"{path.name}: its {view.name} fails with {type(error).__name__}: {error}"))
     else:

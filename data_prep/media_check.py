@@ -12,7 +12,7 @@ from avemo_jax.data.prepared import LOST_KINDS
 from avemo_jax.placeholders import placeholder
 from data_prep.corpora.unfetched import media_names, names_by_problem
 from data_prep.decoding.stills import ROW_OFFSET
-from data_prep.sets.staging import StagedClip, StageTask, media_of, stage_media, staged_path
+from data_prep.sets.staging import StagedClip, StageTask, media_name, media_of, stage_media, staged_path
 from data_prep.views.table import Table
 from data_prep.workers.pool import Crash, WorkerPool, run_tasks
 
@@ -52,7 +52,7 @@ def try_view(view: Any, clips: Sequence[Clip], root: Path) -> tuple[dict[str, st
         return {}, {}
     kinds: dict[str, list[Clip]] = {}
     for clip in clips:
-        names = [clip.audio if medium == "audio" else clip.video for medium in media_of(view)]
+        names = [media_name(clip, medium) for medium in media_of(view)]
         if None not in names:
             suffixes = "row of a table" if ROW_OFFSET in clip.attributes else "+".join(Path(name).suffix.lower() for name in names if name)
             kinds.setdefault(suffixes, []).append(clip)

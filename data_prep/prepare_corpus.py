@@ -13,12 +13,13 @@ from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
 from avemo_jax.degradation import Degradation
 from avemo_jax.labels import label_set as find_label_set
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips, num_clips_of_owner, own_options
+from data_prep.decoding.media import WORDS
 from data_prep.duplicates.near_duplicates import compare_media
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.prepare import prepare_view
-from data_prep.sets.staging import media_of
+from data_prep.sets.staging import media_name, media_of
 from data_prep.table_audit import check_columns
-from data_prep.views import make_view
+from data_prep.views import VIEWS, make_view
 from data_prep.views.segments import check_same_cut
 from data_prep.views.table import Table
 from data_prep.workers.pool import WorkerPool
@@ -74,7 +75,7 @@ def prepare_corpus(
     joined = dict(views) | {f"{stream} beside": choice for stream, choice in beside.items()}
     clips, columns = read_corpus(name, root, label_target=label_target, label_set=label_set, views=joined, options=options, check=check)
     root = Path(root or "")
-    has_sound = any(make_view(view, **params).modality == "audio" for view, params in joined.values())
+    has_sound = any(VIEWS[view].modality == "audio" for view, _ in joined.values())
 
     def prepared(choice: ViewChoice) -> PreparedSet:
         view, params = choice
@@ -151,10 +152,9 @@ def check_media(stream: str, view: Any, clips: Sequence[Clip]) -> None:
       ValueError: none has; every clip of the stream would be lost.
     """
     for medium in () if isinstance(view, Table) else media_of(view):
-        if clips and all(getattr(clip, medium) is None for clip in clips):
-            kind = {"audio": "sound", "video": "picture"}[medium]
+        if clips and all(media_name(clip, medium) is None for clip in clips):
             raise ValueError(
-                f"stream {stream} needs {kind}, and none of the {len(clips)} clips has any: expected {medium} files in "
+                f"stream {stream} needs {WORDS[medium]}, and none of the {len(clips)} clips has any: expected {medium} files in "
                 "--config.corpus.root; add them, or choose a system without that stream"
             )
 

@@ -57,7 +57,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.atomic": (),
     "avemo_jax.bounds": (),
     "avemo_jax.json_lines": (),
-    "avemo_jax.locks": (),
+    "avemo_jax.locks": ("avemo_jax.cache_folders",),
     "avemo_jax.clips": ("avemo_jax.csv_files",),
     "avemo_jax.csv_files": (),
     "avemo_jax.described": (),

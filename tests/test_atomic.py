@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from avemo_jax.atomic import atomic_binary_file, atomic_file, remove_leftovers, write_json
+from avemo_jax.atomic import atomic_binary_file, atomic_file, json_sha256, remove_leftovers, write_json
 
 
 def test_writers_of_one_file_do_not_disturb_each_other(tmp_path):
@@ -51,3 +51,8 @@ def test_names_that_are_no_utf8_are_written_with_their_bytes_escaped(tmp_path):
     with atomic_file(tmp_path / "a.csv") as stream:
         stream.write(f"{name},grüße\n")
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "gr\\udcfc\\udcdfe.mp4,grüße\n"
+
+
+def test_the_sum_of_a_value_is_that_of_its_sorted_text():
+    expected = "371268270cb33350e1101831016e5ecc8b628979bab96cefaa55703a5245d2b5"  # of {"a": [1, 2.5], "b": "\u00fc"}
+    assert json_sha256({"b": "ü", "a": (1, 2.5)}) == json_sha256({"a": [1, 2.5], "b": "ü"}) == expected

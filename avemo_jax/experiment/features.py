@@ -8,14 +8,13 @@ unchanged.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 
+from avemo_jax.atomic import json_sha256
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import DOUBTFUL_KINDS, Example, PreparedCorpus, PreparedSet
 from avemo_jax.experiment.encoder_weights import encoder_variables, weights_digest
@@ -198,7 +197,7 @@ def _name(inputs: Sequence[_Input]) -> str:
 
 def _key(inputs: Sequence[_Input]) -> str:
     """Return the SHA-256 of everything that determines the features."""
-    return hashlib.sha256(json.dumps([_described(inputs), _VERSION], sort_keys=True).encode()).hexdigest()
+    return json_sha256([_described(inputs), _VERSION])
 
 
 def _described(inputs: Sequence[_Input]) -> list[dict[str, Any]]:

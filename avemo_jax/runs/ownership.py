@@ -6,13 +6,11 @@ predictions without an error. So the files that weights, settings and fusion rul
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from avemo_jax.atomic import read_json, write_json
+from avemo_jax.atomic import json_sha256, read_json, write_json
 
 _OWNER, _SUM = "belongs_to", "sha256"
 
@@ -27,7 +25,7 @@ def read_owner(path: Path) -> dict[str, Any]:
     return {
         "run_id": facts.get("run_id", ""),
         # Of config.json, which is written once: a resumed run may have other values of `run_directory.UNCOMPARED`.
-        "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
+        "config_sha256": json_sha256(config),
         "fold_hash": facts.get("fold_hash", ""),
         "prepared_sets": facts.get("prepared_sets", {}),
     }
@@ -35,7 +33,7 @@ def read_owner(path: Path) -> dict[str, Any]:
 
 def write_owned(workdir: Path, name: str, content: Mapping[str, Any]) -> None:
     """Write a JSON object into a run directory, together with its SHA-256 and the run that it belongs to."""
-    write_json(workdir / name, {_OWNER: read_owner(workdir), _SUM: _sum(content), **content})
+    write_json(workdir / name, {_OWNER: read_owner(workdir), _SUM: json_sha256(content), **content})
 
 
 def read_owned(workdir: Path, name: str, *, fix: str) -> dict[str, Any]:
@@ -57,16 +55,12 @@ def read_owned(workdir: Path, name: str, *, fix: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ForeignFile(f"{path}: expected an object that names its run, found a {type(content).__name__}; {fix}")
     owner, expected_sum = content.pop(_OWNER, None), content.pop(_SUM, None)
-    if owner is not None and expected_sum != _sum(content):
-        raise ValueError(f"{path} was changed after it was written: expected SHA-256 {expected_sum}, found {_sum(content)}; {fix}")
+    if owner is not None and expected_sum != json_sha256(content):
+        raise ValueError(f"{path} was changed after it was written: expected SHA-256 {expected_sum}, found {json_sha256(content)}; {fix}")
     # A run of an earlier version has no id, and its files name no run.
     if (owner is not None or expected["run_id"]) and (lines := owner_differences(owner or {}, expected)):
         raise ForeignFile(f"{path} does not belong to this run:\n  " + "\n  ".join(lines) + f"\n{fix}")
     return content
-
-
-def _sum(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def owner_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

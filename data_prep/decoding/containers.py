@@ -11,7 +11,7 @@ from typing import Any
 import av
 from av.stream import Disposition
 
-from data_prep.decoding.media import MediaError, num_bytes_of
+from data_prep.decoding.media import WORDS, MediaError, num_bytes_of
 
 # Containers that hold their streams themselves. Not among them: playlists (hls, dash, concat, sdp), numbered pictures (image2) and devices,
 # which would read other files than the one that was named.
@@ -38,7 +38,6 @@ _BESIDE = (  # tracks that accompany another one
     | Disposition.dependent
 )
 _PICTURES_ALONE = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image  # cover pictures of music files
-_KIND_WORDS = {"audio": "sound", "video": "picture"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +128,7 @@ def chosen_stream(container: av.container.InputContainer, kind: str, path: Path)
       MediaError: no_audio, no_video; undecodable (FFmpeg has no decoder for it).
     """
     streams = _ranked(container, kind)
-    word = _KIND_WORDS[kind]
+    word = WORDS[kind]
     if not streams:
         raise MediaError(f"no_{kind}", f"{path.name} has no {kind} stream")
     first = streams[0]

@@ -14,6 +14,7 @@ import numpy as np
 from avemo_jax.data.prepared import LOST_KINDS
 
 LARGEST_PIXELS = 7680 * 4320
+WORDS = {"audio": "sound", "video": "picture"}  # media in sentences for people
 
 Content = TypeVar("Content")
 
@@ -70,7 +71,8 @@ def guarded(content: Iterator[Content], path: Path, findings: Findings) -> Itera
     except MemoryError:
         raise
     except Exception as error:
-        damage = error if isinstance(error, MediaError) else _unexpected(error, path)
+        unexpected = f"{path.name}: decoding stopped with {type(error).__name__}: {error}"
+        damage = error if isinstance(error, MediaError) else MediaError("undecodable", unexpected)
         if path.name not in damage.detail:
             damage = MediaError(damage.kind, f"{path.name}: {damage.detail}")
         if not (findings.keeps and num_passed and damage.kind in ("truncated", "undecodable")):
@@ -78,10 +80,6 @@ def guarded(content: Iterator[Content], path: Path, findings: Findings) -> Itera
                 raise
             raise damage from error
         findings.damage = damage
-
-
-def _unexpected(error: Exception, path: Path) -> MediaError:
-    return MediaError("undecodable", f"{path.name}: decoding stopped with {type(error).__name__}: {error}")
 
 
 class Frame:

@@ -17,7 +17,7 @@ import av
 
 from data_prep.decoding.containers import chosen_stream, frame_rate_fps, is_out_of_memory, opened, reason
 from data_prep.decoding.declared_bytes import counts_mp3_frames, ends_in_ts_packet, missing_share, ogg_problem, undeclared_bytes
-from data_prep.decoding.media import LARGEST_PIXELS, Findings, MediaError
+from data_prep.decoding.media import LARGEST_PIXELS, WORDS, Findings, MediaError
 
 LONGEST_GAP_S = 3600.0  # a longer one is a damaged time stamp; and what would fill it takes time and memory
 SPAN_TOLERANCE_S = 0.5  # by which a stream may end before the span of a clip does: sound and picture rarely end together
@@ -28,7 +28,6 @@ _NOTED_S = 0.02  # a frame of sound
 _ESTIMATED = ("asf", "aac", "ac3", "eac3", "dts", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "loas", "amr", "amrnb", "amrwb", "gsm")
 _SIZED = ("wav", "aiff")  # the sizes in their headers promise more than FFmpeg passes on
 _COUNTED_FRAMES = ("avi",)  # no time stamps, so that a doubled frame is seen by their number alone
-_WORDS = {"audio": "sound", "video": "picture"}
 
 
 def tolerance_s(duration_s: float) -> float:
@@ -72,9 +71,8 @@ class TimeLine:
         Raises:
           MediaError: truncated, undecodable (packets that gave nothing).
         """
-        name, word = path.name, _WORDS[kind]
-        allowed_s = max(tolerance_s(self.last_packet_s), 2.5 * self.interval_s)
-        if reached_s < self.last_packet_s - allowed_s:
+        name, word = path.name, WORDS[kind]
+        if reached_s < self.last_packet_s - self._allowed_s(self.last_packet_s):
             raise MediaError(
                 "undecodable", f"{name}: the {word} was decoded to {reached_s:.2f} s, its packets go on to {self.last_packet_s:.2f} s"
             )
@@ -83,16 +81,19 @@ class TimeLine:
             if promised_s is None:
                 continue
             missing_s = promised_s - end_s
-            allowed_s = max(tolerance_s(promised_s), 2.5 * self.interval_s)
-            if missing_s > allowed_s and not self.is_estimate:
+            if missing_s > self._allowed_s(promised_s) and not self.is_estimate:
                 raise MediaError("truncated", f"{name}: the {word} ends at {end_s:.2f} s, expected {promised_s:.2f} s")
             if missing_s > max(_NOTED_S, 0.6 * self.interval_s):
                 what = "estimate" if self.is_estimate else "header"
                 findings.note(f"the {word} ends at {end_s:.2f} s, {missing_s:.2f} s before the {what} says")
-        if own_end_s < self.packets_s - max(tolerance_s(self.packets_s), 2.5 * self.interval_s):
+        if own_end_s < self.packets_s - self._allowed_s(self.packets_s):
             findings.note(f"the {word} ends at {own_end_s:.2f} s, the file at {self.packets_s:.2f} s")
         if self.num_corrupt:
             findings.note(f"{self.num_corrupt} packets of the {word} are marked as damaged by the container")
+
+    def _allowed_s(self, length_s: float) -> float:
+        """By how much the decoded stream may miss a promise of that length; pictures by two and a half intervals at least."""
+        return max(tolerance_s(length_s), 2.5 * self.interval_s)
 
 
 def decoded_from(path: Path, kind: str, start_s: float, line: TimeLine, findings: Findings) -> Iterator[tuple[float | None, Any]]:
@@ -132,16 +133,20 @@ def decoded_from(path: Path, kind: str, start_s: float, line: TimeLine, findings
 
 def _read_header(line: TimeLine, container: av.container.InputContainer, stream: Any, path: Path) -> None:
     name = container.format.name
-    origin_s = (container.start_time or 0) / av.time_base
+    origin_s = _origin_s(container)
     line.interval_s = 1 / (frame_rate_fps(stream) or 25.0) if stream.type == "video" else 0.0
     line.num_frames = stream.frames if stream.type == "video" and name in _COUNTED_FRAMES else 0
     line.num_corrupt = 0
-    line.is_estimate = name in _ESTIMATED or (name == "mp3" and not counts_mp3_frames(path))
-    if name in _SIZED:  # FFmpeg shortens its promise to what is there; `_check_bytes` has the header's
-        line.is_estimate = True
+    # FFmpeg shortens its promise for _SIZED to what is there; `_check_bytes` has the header's.
+    line.is_estimate = name in (*_ESTIMATED, *_SIZED) or (name == "mp3" and not counts_mp3_frames(path))
     line.promised_s = container.duration / av.time_base if container.duration else None
     own_s = _own_end_s(stream, origin_s)
     line.own_promised_s = own_s if own_s is None or line.promised_s is None else min(own_s, line.promised_s)
+
+
+def _origin_s(container: av.container.InputContainer) -> float:
+    """Start of the time line in the time stamps of the file."""
+    return (container.start_time or 0) / av.time_base
 
 
 def _own_end_s(stream: Any, origin_s: float) -> float | None:
@@ -165,14 +170,15 @@ def _decoded(container: av.container.InputContainer, stream: Any, path: Path, li
     if stream.type == "video" and (context.width or 0) * (context.height or 0) > LARGEST_PIXELS:
         raise MediaError("undecodable", f"{path.name}: an implausible picture of {context.width} x {context.height}")
     packets = container.demux()  # of all streams: where a file is truncated, the incomplete packet may be of another stream
-    origin_s = (container.start_time or 0) / av.time_base
+    origin_s = _origin_s(container)
     is_pcm = context.name.startswith("pcm_")
-    ends_in_packet = False
+    ends_in_packet, num_last = False, 0
     try:
         for packet in packets:
             if packet.size:
+                num_before = line.num_corrupt
                 _count(packet, stream, line, origin_s)
-                ends_in_packet = packet.is_corrupt
+                ends_in_packet, num_last = packet.is_corrupt, line.num_corrupt - num_before
             is_dropped = not packet.size and packet.dts is not None  # a frame that AVI repeats; not the last, which empties the decoder
             if packet.stream is not stream or is_dropped:
                 continue
@@ -189,8 +195,8 @@ def _decoded(container: av.container.InputContainer, stream: Any, path: Path, li
         has_more = _has_more(packets, stream)
         if has_more or container.format.name not in _SIZED:  # an incomplete block at the end: the sizes in the header decide
             kind = "undecodable" if has_more else "truncated"
-            raise MediaError(kind, f"{path.name}: decoding the {_WORDS[stream.type]} stopped with: {reason(error)}") from error
-    line.num_corrupt -= ends_in_packet
+            raise MediaError(kind, f"{path.name}: decoding the {WORDS[stream.type]} stopped with: {reason(error)}") from error
+    line.num_corrupt -= num_last  # the end of a cut file, which is told in other words
     _check_bytes(path, container.format.name, line, findings)
     if ends_in_packet and not is_pcm and container.format.name not in _SIZED:
         raise MediaError("truncated", f"{path.name}: the file ends in the middle of a packet")
@@ -241,7 +247,7 @@ def _has_more(packets: Iterator[av.Packet], stream: Any) -> bool:
 
 def _stamped(frames: Iterator[Any], container: av.container.InputContainer) -> Iterator[tuple[float | None, Any]]:
     """Add each frame's time on the time line, None where it has no time stamp."""
-    origin_s = (container.start_time or 0) / av.time_base
+    origin_s = _origin_s(container)
     return ((None if frame.time is None else frame.time - origin_s, frame) for frame in frames)
 
 
@@ -272,5 +278,5 @@ def check_gap(gap_s: float, time_s: float, kind: str) -> None:
     if gap_s > LONGEST_GAP_S:
         raise MediaError(
             "undecodable",
-            f"no {_WORDS[kind]} for {gap_s:.0f} s before {time_s:.0f} s, expected {LONGEST_GAP_S:.0f} s at most between time stamps",
+            f"no {WORDS[kind]} for {gap_s:.0f} s before {time_s:.0f} s, expected {LONGEST_GAP_S:.0f} s at most between time stamps",
         )

@@ -25,7 +25,7 @@ from avemo_jax.cache_folders import can_write
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.locks import locked
 from avemo_jax.placeholders import placeholder
-from data_prep.decoding.media import MediaError
+from data_prep.decoding.media import WORDS, MediaError
 from data_prep.decoding.sound import stream_audio
 from data_prep.duplicates.fingerprints import (
     LONGEST_SOUND_S,
@@ -46,7 +46,6 @@ from data_prep.workers.pool import Crash, run_tasks
 
 _PRINTS: dict[str, type[SoundPrint] | type[PicturePrint]] = {"audio": SoundPrint, "video": PicturePrint}
 _MATCHES: dict[str, Callable[[Mapping[str, Any]], Iterator[Match]]] = {"audio": sound_matches, "video": picture_matches}
-_WORDS = {"audio": "sound", "video": "picture"}
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +92,7 @@ def compare_media(
     Args:
       clips: unique ids.
       root: folder that the clips' media paths are relative to.
-      prepared_dir: fingerprints are stored in its folder `fingerprints/`; where that is read-only, missing ones serve this call alone.
+      prepared_dir: fingerprints are stored in its folder `fingerprints/`; where that cannot be written, missing ones serve this call alone.
       num_workers: processes; any number gives the same result.
       modalities: which media to compare.
       description: of the progress bar.
@@ -128,7 +127,7 @@ def compare_media(
         for match in matches({key: one for key, one in prints.items() if tasks[key].modality == modality}):
             for first in owners[match.first]:
                 for second in owners[match.second]:
-                    add(first, second, _WORDS[modality], _describe(match, _WORDS[modality]))
+                    add(first, second, WORDS[modality], _describe(match, WORDS[modality]))
     compared = {clip_id for key in prints for clip_id in owners[key]}
     missing = {clip.clip_id: "no medium is named" for clip in clips if clip.clip_id not in compared}
     for clip, _, path in media:
@@ -164,7 +163,7 @@ def _fingerprints(folder: Path, tasks: Mapping[str, FingerprintTask], **options:
 
 @contextmanager
 def _writable(folder: Path) -> Iterator[Path]:
-    """Yield the folder, locked so that another process waits instead of decoding the same media; a temporary one where it is read-only."""
+    """Yield the folder, locked so that another process does not decode the same media; a temporary one where it cannot be written."""
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +175,7 @@ def _writable(folder: Path) -> Iterator[Path]:
             remove_leftovers(folder)
             yield folder
         else:
-            _log.warning("%s is read-only, so the fingerprints of media are made but not stored", folder)
+            _log.warning("%s cannot be written, so the fingerprints of media are made but not stored", folder)
             yield Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
 

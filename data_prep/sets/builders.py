@@ -73,14 +73,15 @@ def write_prepared(
         content_hash="",
         key=key,
     )
+    partial = directory.with_name(f"{directory.name}.partial")
+    damage_entries = {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()}
     if manifest.num_examples == 0:
-        partial = directory.with_name(f"{directory.name}.partial")
         partial.mkdir(parents=True, exist_ok=True)
-        write_json(partial / "damage.json", {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()})
+        write_json(partial / "damage.json", damage_entries)
         report = format_damage(PreparedSet(partial, manifest, damage))
         raise ValueError(f"no clip gave an example, so there is nothing to train on; is the corpus whole?\n{report}")
 
-    written = directory.with_name(f"{directory.name}.partial") / "set"
+    written = partial / "set"
     shutil.rmtree(written, ignore_errors=True)
     written.mkdir(parents=True)
     runs = runs_of_shards([clip for clip in staged if clip.num_segments])
@@ -95,7 +96,7 @@ def write_prepared(
         records = Records(written, step_shape, dtype, manifest.num_examples)
         manifest = dataclasses.replace(manifest, content_hash=content_hash(read_examples(records))[0])
     write_clips(written / "clips.csv", sorted(clips, key=lambda clip: clip.clip_id))
-    write_json(written / "damage.json", {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()})
+    write_json(written / "damage.json", damage_entries)
     write_json(written / "manifest.json", dataclasses.asdict(manifest))
     write_checksums(written)
     for path in written.iterdir():

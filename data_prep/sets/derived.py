@@ -71,14 +71,15 @@ class DerivedSets:
             if (made := find_finished(directory, key)) is not None:  # by another process meanwhile
                 return made
             remove_damaged(directory)
+            # Late: brings TFDS, which a finished set does not need. Before the work, which would be lost where TFDS is missing.
+            from data_prep.sets.builders import write_prepared
+
             partial = directory.with_name(f"{directory.name}.partial")
             paths = {clip.clip_id: staged_path(partial / "staging", clip.clip_id) for clip in self._clips}
             staged = {clip_id: before for clip_id, path in paths.items() if (before := read_staged(path)) is not None}
             missing = frozenset(paths) - frozenset(staged)
             _log.info("%s of %s: %d clips to encode, %d done before, in %s", name, self._corpus, len(missing), len(staged), directory)
             staged |= self._stage_all(name, source, examples_of(missing), paths, missing, num_done=len(staged))
-
-            from data_prep.sets.builders import write_prepared  # late: brings TFDS, which a finished set does not need
 
             prepared = write_prepared(
                 directory,

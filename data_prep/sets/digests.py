@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-from avemo_jax.atomic import atomic_file
+from avemo_jax.atomic import atomic_file, json_sha256
 from avemo_jax.locks import locked
 from data_prep.decoding.media import content_sha256
 
@@ -63,7 +61,7 @@ def _add(memory: Path, new: dict[str, _Entry]) -> None:
         with locked(memory.with_name(f".{memory.name}.lock"), "storing the digests of media"):
             files = _read(memory) | new
             with atomic_file(memory) as stream:
-                json.dump({"sha256": _sum(files), "files": files}, stream, indent=0, sort_keys=True)
+                json.dump({"sha256": json_sha256(files), "files": files}, stream, indent=0, sort_keys=True)
     except OSError as error:
         _log.warning("digests of media cannot be stored, so the next start reads the media again: %s", error)
 
@@ -71,7 +69,7 @@ def _add(memory: Path, new: dict[str, _Entry]) -> None:
 def _read(memory: Path) -> dict[str, _Entry]:
     try:
         content = json.loads(memory.read_text(encoding="utf-8"))
-        if content["sha256"] != _sum(content["files"]):
+        if content["sha256"] != json_sha256(content["files"]):
             raise ValueError("its SHA-256 does not fit")
         return {path: (size, mtime_ns, digest) for path, (size, mtime_ns, digest) in content["files"].items()}
     except FileNotFoundError:
@@ -79,7 +77,3 @@ def _read(memory: Path) -> dict[str, _Entry]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         _log.warning("%s is damaged or of an earlier version (%s); all media are read again", memory, error)
         return {}
-
-
-def _sum(files: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

@@ -45,7 +45,10 @@ def find_finished(directory: Path, key: str, *, verified: bool = False) -> Prepa
         _log.warning("a prepared set is damaged and will be made anew: %s", error)
         if verified:  # at once: whoever makes it may check only the small files
             with making(directory, directory.name):
-                remove_damaged(directory)
+                try:
+                    verify(PreparedSet.open(directory))  # another process may have made it anew meanwhile
+                except (DamagedSet, FileNotFoundError):
+                    remove_damaged(directory)
         return None
     return prepared
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from avemo_jax.atomic import json_sha256
 from avemo_jax.clips import Clip, check_unique
 from avemo_jax.data.prepared import Damage, PreparedSet, format_damage
 from avemo_jax.degradation import Degradation
@@ -22,7 +22,7 @@ from data_prep.decoding.stills import ROW_OFFSET
 from data_prep.sets.digests import ABSENT, media_digests
 from data_prep.sets.finished import find_finished, making, remove_damaged
 from data_prep.sets.on_beam import Beam
-from data_prep.sets.staging import StagedClip, StageTask, media_of, read_staged, stage, stage_lost, stage_media, staged_path
+from data_prep.sets.staging import StagedClip, StageTask, media_name, media_of, read_staged, stage, stage_lost, stage_media, staged_path
 from data_prep.views import make_view
 from data_prep.views.table import Table
 from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, WorkerPool, run_tasks
@@ -161,7 +161,7 @@ def _compile(view: Any) -> None:
 
 def _media_contents(clips: Sequence[Clip], root: Path, media: Sequence[str], prepared_dir: Path, num_threads: int) -> dict[str, str]:
     """Clip id -> digests of the media files that the view takes, joined by spaces; ABSENT for one that the clip does not have."""
-    names = {clip.clip_id: [clip.audio if medium == "audio" else clip.video for medium in media] for clip in clips}
+    names = {clip.clip_id: [media_name(clip, medium) for medium in media] for clip in clips}
     paths = {name: root / name for found in names.values() for name in found if name is not None}
     digests = media_digests(paths.values(), memory=prepared_dir / "media_digests.json", num_threads=num_threads)
     return {clip_id: " ".join(ABSENT if name is None else digests[paths[name]] for name in found) for clip_id, found in names.items()}
@@ -184,7 +184,7 @@ def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str], degradat
     }
     if degradation is not None:
         parts["degradation"] = (degradation.text, DEGRADING_VERSION)
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return json_sha256(parts)
 
 
 def picture_place(clip: Clip) -> tuple[Any, ...]:

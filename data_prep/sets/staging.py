@@ -32,6 +32,7 @@ _ARRAYS = ("values", "mask", "times_s")
 _REPORT = "report.json"
 _LONGEST_NAME = 200  # file systems have 255 bytes, and a temporary name is longer
 SILENT_BELOW = 1e-3  # -60 dB of full scale: under the room noise of any recording of speech
+OUT_OF_MEMORY = Damage("undecodable", "decoding it and making its view takes more memory than a worker may have")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,14 +172,12 @@ def stage_media(task: StageTask) -> StagedClip:
     except MediaError as error:
         return stage_lost(task.path, clip_id, _in_place_of_media(task) or Damage(error.kind, error.detail))
     except MemoryError:
-        return stage_lost(
-            task.path, clip_id, Damage("undecodable", "decoding it and making its view takes more memory than a worker may have")
-        )
+        return stage_lost(task.path, clip_id, OUT_OF_MEMORY)
 
 
 def _in_place_of_media(task: StageTask) -> Damage | None:
     """The damage of a clip with a pointer or a web page in place of a medium, which explains more than what a decoder says of it."""
-    for name in dict.fromkeys(task.clip.audio if medium == "audio" else task.clip.video for medium in media_of(task.view)):
+    for name in dict.fromkeys(media_name(task.clip, medium) for medium in media_of(task.view)):
         if name is not None and (what := placeholder(task.root / name)):
             return Damage("missing", f"{Path(name).name} is {what}")
     return None
@@ -187,6 +186,12 @@ def _in_place_of_media(task: StageTask) -> Damage | None:
 def media_of(view: Any) -> tuple[str, ...]:
     """Return the media of a view in the order in which its `segments` takes them: its modality, then "audio" where it `needs_audio`."""
     return (view.modality, "audio") if getattr(view, "needs_audio", False) else (view.modality,)
+
+
+def media_name(clip: Clip, medium: str) -> str | None:
+    """Return the name of a clip's file of "audio" or "video", or None where it has none."""
+    name: str | None = getattr(clip, medium)
+    return name
 
 
 def view_segments(task: StageTask, monitor: QualityMonitor) -> Iterator[ViewSegment]:
@@ -208,7 +213,7 @@ def _degraded(task: StageTask, medium: str, content: Iterator[Any]) -> Iterator[
 def _read(task: StageTask, medium: str, monitor: QualityMonitor) -> Iterator[Any]:
     """The clip's sound in pieces or its frames."""
     clip, view = task.clip, task.view
-    name = clip.audio if medium == "audio" else clip.video
+    name = media_name(clip, medium)
     if name is None:
         raise MediaError(f"no_{medium}", f"the corpus has no {medium} of this clip")
     if medium == "video":

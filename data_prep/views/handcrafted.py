@@ -64,8 +64,8 @@ class Handcrafted:
       f0_min_hz: lowest pitch of the pitch search in Hz.
       f0_max_hz: highest pitch of the pitch search in Hz.
       f0_window_ms: analysis window of pYIN in ms; at least two periods of f0_min_hz.
-      f0_step_semitones: spacing of pYIN's pitch candidates in semitones. The time grows with the square of their number;
-        librosa's own is 0.1.
+      f0_step_semitones: spacing of pYIN's pitch candidates in semitones. The time grows with the square of their number; librosa's
+        own is 0.1.
       num_formants: number of formants of a frame, from the lowest.
       rolloff: share of the spectral magnitude that lies below the feature spectral_rolloff.
       segment_s: length of a segment in s; longer clips are cut into several segments.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from avemo_jax.bounds import COUNT, COUNT_OR_NONE, Bounds
+from avemo_jax.bounds import COUNT, COUNT_OR_NONE, SHARE, Bounds
 
 CROPS = ("whole", "centre", "face")
 
@@ -24,7 +24,7 @@ NumFrames = Annotated[int, Bounds(least=1, most=10_000)]
 MaxFrames = Annotated[int, COUNT_OR_NONE]
 Count = Annotated[int, COUNT]
 Margin = Annotated[float, Bounds(above=-0.5, most=10)]  # at -0.5 nothing of a face would be left
-Share = Annotated[float, Bounds(least=0, most=1)]
+Share = Annotated[float, SHARE]
 
 
 def check_crop(view: Any) -> None:

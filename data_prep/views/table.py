@@ -15,6 +15,12 @@ from data_prep.views.segments import ViewSegment
 from data_prep.views.table_columns import named_like, refuse_columns
 
 
+@functools.lru_cache(maxsize=2)  # a run makes the view of a table several times
+def _read(path: str, mtime_ns: int, num_bytes: int) -> ForeignTable:
+    """Read a table; time and size stand for its content."""
+    return read_foreign_table(Path(path))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
     """A table's row of each clip, as one step of (D,): the features, in the file's order.
@@ -107,7 +113,8 @@ class Table:
 
     @functools.cached_property
     def _table(self) -> ForeignTable:
-        return read_foreign_table(Path(self.path))
+        stat = Path(self.path).stat()
+        return _read(self.path, stat.st_mtime_ns, stat.st_size)
 
     def _number(self, cell: str, column: str, line: int) -> float:
         number = self._table.number(cell)

@@ -34,8 +34,8 @@ NUM_ATTEMPTS = 2  # a worker may die for another reason than its task (the kerne
 _ENVIRONMENT = {
     # One thread a worker: parallelism is over clips, and every pool of threads costs each worker memory.
     **{name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")},
-    # glibc returns freed pictures to the system at once, instead of leaving holes in its heap, which costs little time and saves
-    # most of the memory of large films.
+    # glibc returns freed pictures to the system at once, instead of leaving holes in its heap, which costs little time and saves most of
+    # the memory of large films.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
     # Smaller blocks stay in the process: returned after every call, their pages would be faulted in again for each clip of sound.
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
@@ -137,8 +137,7 @@ def run_tasks(
                         worker.give(_Job(name, attempt, time.monotonic() + time_limit_s), function, tasks[name])
                 for worker, job, outcome in _outcomes(workers):
                     if isinstance(outcome, _Raised):
-                        kind = OSError if outcome.is_os_error else WorkerError
-                        raise kind(f"{job.name}: {outcome.message}") from InTheWorker(outcome.traceback)
+                        raise outcome.error(job.name) from InTheWorker(outcome.traceback)
                     if isinstance(outcome, Crash):
                         worker.stop()
                         workers.remove(worker)
@@ -163,6 +162,10 @@ class _Raised:
     message: str
     is_os_error: bool
     traceback: str
+
+    def error(self, name: str) -> Exception:
+        """Return the exception to raise here for a task of that name."""
+        return (OSError if self.is_os_error else WorkerError)(f"{name}: {self.message}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +233,8 @@ class LoneWorker:
         """Return function(task), or Crash where the worker died or took too long; the next call has a new worker then.
 
         Raises:
-          WorkerError: the function raised an exception; or no worker can be started.
+          OSError: the function raised it, with its message: a fault of the machine, such as a full disk.
+          WorkerError: the function raised another exception; or no worker can be started.
         """
         if self._worker is None:
             self._worker = _Worker(self._memory_limit_bytes)
@@ -245,7 +249,7 @@ class LoneWorker:
             self.stop()
             raise
         if isinstance(outcome, _Raised):
-            raise WorkerError(outcome.traceback)
+            raise outcome.error(function.__name__) from InTheWorker(outcome.traceback)
         if isinstance(outcome, Crash):
             self.stop()
         return outcome

@@ -64,5 +64,5 @@ def test_what_is_not_there_is_named(folder, text, error, message):
 
 
 def test_media_are_known_by_their_ending():
-    names = ("x.mkv", "x.TS", "x.webm", "x.jpg", "x.mp3", "x.avi", "x.csv", "x.json", "x")
-    assert [is_media(Path(name)) for name in names] == [True] * 6 + [False] * 3
+    names = ("x.mkv", "x.TS", "x.webm", "x.jpg", "x.mp3", "x.avi", "x.sph", "x.WV", "x.csv", "x.json", "x")
+    assert [is_media(Path(name)) for name in names] == [True] * 8 + [False] * 3

@@ -66,10 +66,12 @@ def test_segments_and_problems_are_those_of_this_process(film, tmp_path):
         for path in (film, tmp_path / "voice.wav", tmp_path / "cut.mkv", tmp_path / "none.wav"):
             ours, theirs = read(isolated, path), read(live, path)
             assert ours[1] == theirs[1]
+            assert ours[0].keys() == theirs[0].keys()
             for name, segments in theirs[0].items():
                 assert len(ours[0][name]) == len(segments)
                 for mine, other in zip(ours[0][name], segments, strict=True):
                     np.testing.assert_array_equal(mine.values, other.values)
+                    np.testing.assert_array_equal(mine.mask, other.mask)
                     np.testing.assert_array_equal(mine.times_s, other.times_s)
 
 

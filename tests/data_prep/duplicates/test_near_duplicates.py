@@ -156,7 +156,7 @@ def test_fingerprints_are_made_once(corpus, tmp_path, monkeypatch, caplog):
     assert flipped.read_bytes() == content and caplog.text.count("is damaged") == 3
 
 
-def test_a_read_only_folder_serves_what_it_has_and_takes_nothing(corpus, tmp_path, monkeypatch):
+def test_a_read_only_folder_serves_what_it_has_and_takes_nothing(corpus, tmp_path, monkeypatch, caplog):
     def look(*names):
         clips = clips_of(corpus, *names)
         return near_duplicates.compare_media(clips, corpus, prepared_dir=tmp_path, num_workers=1, modalities=["audio"])
@@ -167,6 +167,7 @@ def test_a_read_only_folder_serves_what_it_has_and_takes_nothing(corpus, tmp_pat
     found = look("take1.wav", "take2.wav")
     assert (first.num_compared, found.num_compared) == (1, 2)
     assert sorted(tmp_path.rglob("*.npz")) == before and len(before) == 1
+    assert f"{tmp_path / 'fingerprints'} cannot be written, so the fingerprints of media are made but not stored" in caplog.text
 
 
 def test_spans_of_one_file_are_recordings_of_their_own(corpus, tmp_path):

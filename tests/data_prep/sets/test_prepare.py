@@ -77,20 +77,6 @@ DAMAGE = {
 }
 
 
-@pytest.fixture
-def in_process(monkeypatch):
-    """Run tasks here instead of in workers: seconds less a test; what workers add is tested with them."""
-    ran = []
-
-    def run_tasks(function, tasks, **_):
-        for name, task in tasks.items():
-            ran.append(name)
-            yield name, function(task)
-
-    monkeypatch.setattr(prepare, "run_tasks", run_tasks)
-    return ran
-
-
 def prepare_tiny(
     root: Path, clips, prepared_dir: Path, *, num_workers: int = 1, view_name: str = "logmel_patches", **params
 ) -> PreparedSet:
@@ -99,7 +85,7 @@ def prepare_tiny(
     )
 
 
-def test_every_clip_is_accounted_for(corpus, tmp_path, in_process):
+def test_every_clip_is_accounted_for(corpus, tmp_path, staged_here):
     root, clips = corpus
     prepared = prepare_tiny(root, clips, tmp_path / "prepared")
     assert {clip_id: entry.kind for clip_id, entry in prepared.damage.items()} == DAMAGE
@@ -112,7 +98,7 @@ def test_every_clip_is_accounted_for(corpus, tmp_path, in_process):
     assert [path.name for path in (tmp_path / "prepared").iterdir() if path.is_dir()] == [prepared.directory.name]
 
 
-def test_examples_are_what_the_view_gives(corpus, tmp_path, in_process):
+def test_examples_are_what_the_view_gives(corpus, tmp_path, staged_here):
     root, clips = corpus
     examples = {(example.clip_id, example.segment): example for example in prepare_tiny(root, clips, tmp_path / "prepared").examples()}
     samples, _ = soundfile.read(root / "long.wav", dtype="float32")
@@ -134,7 +120,7 @@ def test_any_number_of_workers_gives_the_same_bytes(corpus, tmp_path, monkeypatc
     assert contents(one.directory) == contents(three.directory) and (one.directory / f"{SHARD}-00007-of-00008").exists()
 
 
-def test_sets_larger_than_a_shard_are_written_in_order(corpus, tmp_path, monkeypatch, in_process):
+def test_sets_larger_than_a_shard_are_written_in_order(corpus, tmp_path, monkeypatch, staged_here):
     root, clips = corpus
     one = prepare_tiny(root, clips, tmp_path / "one")
     monkeypatch.setattr(shards, "_LARGEST_BYTES", 1)
@@ -144,13 +130,13 @@ def test_sets_larger_than_a_shard_are_written_in_order(corpus, tmp_path, monkeyp
     verify(many)
 
 
-def test_a_finished_set_is_found_again(corpus, tmp_path, in_process, caplog):
+def test_a_finished_set_is_found_again(corpus, tmp_path, staged_here, caplog):
     root, clips = corpus
     first = prepare_tiny(root, clips, tmp_path / "prepared")
-    in_process.clear()
+    staged_here.clear()
     with caplog.at_level("INFO"):
         again = prepare_tiny(root, clips, tmp_path / "prepared", segment_s=5.0)
-    assert again == first and in_process == [] and "already prepared, using" in caplog.text
+    assert again == first and staged_here == [] and "already prepared, using" in caplog.text
     assert prepare_tiny(root, clips, tmp_path / "prepared", num_patches=4).directory != first.directory
 
 
@@ -174,7 +160,7 @@ def test_what_librosa_compiles_is_compiled_before_workers_start(corpus, tmp_path
         assert len(made) == 2  # once here and once for the clip; a finished set asks for neither
 
 
-def test_one_changed_file_changes_the_key_and_no_other_clip(corpus, tmp_path, in_process):
+def test_one_changed_file_changes_the_key_and_no_other_clip(corpus, tmp_path, staged_here):
     root, clips = corpus
     before = prepare_tiny(root, clips, tmp_path / "prepared")
     write_sound(root / "good_b.wav", 2.5, seed=99)
@@ -186,7 +172,7 @@ def test_one_changed_file_changes_the_key_and_no_other_clip(corpus, tmp_path, in
 
 
 @pytest.mark.parametrize("change", [{"start_s": 0.5}, {"clip_id": "renamed"}, {"audio": "good_b.wav"}])
-def test_the_key_follows_what_examples_follow_from(corpus, tmp_path, in_process, change):
+def test_the_key_follows_what_examples_follow_from(corpus, tmp_path, staged_here, change):
     root, clips = corpus
     clips = [clip for clip in clips if clip.clip_id == "good_a"]
     before = prepare_tiny(root, clips, tmp_path / "prepared")
@@ -196,7 +182,7 @@ def test_the_key_follows_what_examples_follow_from(corpus, tmp_path, in_process,
     assert prepare_tiny(root, relabelled, tmp_path / "prepared").directory == before.directory
 
 
-def test_preparation_resumes_at_the_clip_where_it_stopped(corpus, tmp_path, monkeypatch, in_process):
+def test_preparation_resumes_at_the_clip_where_it_stopped(corpus, tmp_path, monkeypatch, staged_here):
     root, clips = corpus
     straight = prepare_tiny(root, clips, tmp_path / "straight")
     working = prepare.run_tasks
@@ -207,7 +193,7 @@ def test_preparation_resumes_at_the_clip_where_it_stopped(corpus, tmp_path, monk
             if index == 3:
                 raise KeyboardInterrupt
 
-    in_process.clear()
+    staged_here.clear()
     monkeypatch.setattr(prepare, "run_tasks", stops_after_four)
     with pytest.raises(KeyboardInterrupt):
         prepare_tiny(root, clips, tmp_path / "resumed")
@@ -215,11 +201,11 @@ def test_preparation_resumes_at_the_clip_where_it_stopped(corpus, tmp_path, monk
         PreparedSet.open(tmp_path / "resumed" / straight.directory.name)
     monkeypatch.setattr(prepare, "run_tasks", working)
     resumed = prepare_tiny(root, clips, tmp_path / "resumed")
-    assert sorted(in_process) == sorted(clip.clip_id for clip in clips)  # none of them twice
+    assert sorted(staged_here) == sorted(clip.clip_id for clip in clips)  # none of them twice
     assert contents(resumed.directory) == contents(straight.directory)
 
 
-def test_a_clip_that_kills_its_worker_is_undecodable(corpus, tmp_path, monkeypatch, in_process):
+def test_a_clip_that_kills_its_worker_is_undecodable(corpus, tmp_path, monkeypatch, staged_here):
     root, clips = corpus
     working = prepare.run_tasks
 
@@ -233,7 +219,7 @@ def test_a_clip_that_kills_its_worker_is_undecodable(corpus, tmp_path, monkeypat
     assert {example.clip_id for example in prepared.examples()} == {"good_a", "good_c", "long", "silent", "span"}
 
 
-def test_a_full_disk_stops_the_run_and_leaves_nothing_finished(corpus, tmp_path, monkeypatch, in_process):
+def test_a_full_disk_stops_the_run_and_leaves_nothing_finished(corpus, tmp_path, monkeypatch, staged_here):
     root, clips = corpus
 
     class FullDisk(shards.ArrayRecordWriter):
@@ -245,12 +231,12 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing_finished(corpus, tmp_path,
         with pytest.raises(OSError, match="No space left"):
             prepare_tiny(root, clips, tmp_path / "prepared")
     assert not [path for path in (tmp_path / "prepared").glob("tiny-*") if not path.name.endswith(".partial")]
-    in_process.clear()
+    staged_here.clear()
     verify(prepare_tiny(root, clips, tmp_path / "prepared"))
-    assert in_process == []
+    assert staged_here == []
 
 
-def test_a_finished_set_needs_neither_a_lock_nor_tfds(corpus, tmp_path, monkeypatch, in_process):
+def test_a_finished_set_needs_neither_a_lock_nor_tfds(corpus, tmp_path, monkeypatch, staged_here):
     """In a read-only folder no lock can be made, and a GPU host may lack TFDS; where something is to be prepared, TFDS is missed first."""
     root, clips = corpus
     finished = prepare_tiny(root, clips, tmp_path / "prepared")
@@ -258,13 +244,13 @@ def test_a_finished_set_needs_neither_a_lock_nor_tfds(corpus, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "data_prep.sets.builders", None)
     assert prepare_tiny(root, clips, tmp_path / "prepared") == finished
     monkeypatch.setattr(prepare, "making", lambda *_: contextlib.nullcontext())
-    in_process.clear()
+    staged_here.clear()
     with pytest.raises(ModuleNotFoundError):
         prepare_tiny(root, clips, tmp_path / "other")
-    assert in_process == []
+    assert staged_here == []
 
 
-def test_records_lost_in_writing_are_noticed(corpus, tmp_path, monkeypatch, in_process):
+def test_records_lost_in_writing_are_noticed(corpus, tmp_path, monkeypatch, staged_here):
     class Forgetful(shards.ArrayRecordWriter):
         has_forgotten = False
 
@@ -279,13 +265,13 @@ def test_records_lost_in_writing_are_noticed(corpus, tmp_path, monkeypatch, in_p
         prepare_tiny(root, clips, tmp_path / "prepared")
 
 
-def test_a_corpus_of_which_nothing_is_left_is_an_error_with_the_report(corpus, tmp_path, in_process):
+def test_a_corpus_of_which_nothing_is_left_is_an_error_with_the_report(corpus, tmp_path, staged_here):
     root, clips = corpus
     with pytest.raises(ValueError, match=r"(?s)no clip gave an example.*1 without.*missing  there is no file"):
         prepare_tiny(root, [clip for clip in clips if clip.clip_id == "missing"], tmp_path / "prepared")
 
 
-def test_faceless_film_is_doubtful_and_sound_without_picture_lost(corpus, tmp_path, in_process):
+def test_faceless_film_is_doubtful_and_sound_without_picture_lost(corpus, tmp_path, staged_here):
     root, clips = corpus
     clips = [clip for clip in clips if clip.clip_id in ("film_only", "good_a")]
     prepared = prepare_tiny(root, clips, tmp_path / "prepared", view_name="faces", rate_fps=5.0)
@@ -311,7 +297,7 @@ def test_a_table_is_joined_by_clip(corpus, tmp_path):
     assert {entry.kind for entry in prepared.damage.values()} == {"missing"} and len(prepared.damage) == len(clips) - 2
 
 
-def test_columns_of_a_table_count_by_what_is_left_of_them(corpus, tmp_path, in_process):
+def test_columns_of_a_table_count_by_what_is_left_of_them(corpus, tmp_path, staged_here):
     root, clips = corpus
     path = tmp_path / "units.csv"
 
@@ -331,7 +317,7 @@ def test_columns_of_a_table_count_by_what_is_left_of_them(corpus, tmp_path, in_p
     assert {one.clip_id: one.values.tolist() for one in kept.examples()} == {"good_a": [[1, 2]], "good_b": [[3, 2]]}
 
 
-def test_the_damage_report_names_every_damaged_clip(corpus, tmp_path, in_process):
+def test_the_damage_report_names_every_damaged_clip(corpus, tmp_path, staged_here):
     root, clips = corpus
     report = format_damage(prepare_tiny(root, clips, tmp_path / "prepared"))
     lines = report.splitlines()

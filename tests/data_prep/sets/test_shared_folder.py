@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -23,7 +24,7 @@ from folders import contents
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import DamagedSet, PreparedSet
 from data_prep.duplicates.near_duplicates import compare_media
-from data_prep.sets import prepare
+from data_prep.sets import finished
 from data_prep.sets.derived import DerivedSets
 from data_prep.sets.digests import media_digests
 from data_prep.sets.prepare import prepare_view
@@ -43,20 +44,6 @@ def root(tmp_path) -> Path:
         soundfile.write(folder / f"{clip.clip_id}.wav", samples, RATE_HZ, subtype="PCM_16")
         os.utime(folder / f"{clip.clip_id}.wav", (1e9, 1e9))
     return folder
-
-
-@pytest.fixture
-def staged_now(monkeypatch) -> list[str]:
-    """Stage clips in this process; the list names those that were staged."""
-    names = []
-
-    def run_tasks(function, tasks, **_):
-        for name, task in tasks.items():
-            names.append(name)
-            yield name, function(task)
-
-    monkeypatch.setattr(prepare, "run_tasks", run_tasks)
-    return names
 
 
 def prepared_in(folder: Path, root: Path, **options) -> PreparedSet:
@@ -93,7 +80,7 @@ def test_no_changed_bit_of_a_staged_clip_passes(tmp_path, is_lost):
     assert num_found < path.stat().st_size / 2
 
 
-def test_only_a_damaged_staged_clip_is_staged_again(root, tmp_path, staged_now, caplog):
+def test_only_a_damaged_staged_clip_is_staged_again(root, tmp_path, staged_here, caplog):
     straight = prepared_in(tmp_path / "straight", root)
     staging = tmp_path / "resumed" / f"{straight.directory.name}.partial" / "staging"
     for one in straight.examples():
@@ -101,9 +88,9 @@ def test_only_a_damaged_staged_clip_is_staged_again(root, tmp_path, staged_now, 
     path = staging / "b.zip"
     content = path.read_bytes()
     path.write_bytes(content[:500] + bytes([content[500] ^ 4]) + content[501:])
-    staged_now.clear()
+    staged_here.clear()
     assert contents(prepared_in(tmp_path / "resumed", root).directory) == contents(straight.directory)
-    assert staged_now == ["b"] and "b.zip is damaged or incomplete" in caplog.text
+    assert staged_here == ["b"] and "b.zip is damaged or incomplete" in caplog.text
 
 
 def test_no_changed_bit_of_remembered_digests_passes(root, tmp_path, caplog):
@@ -118,23 +105,23 @@ def test_no_changed_bit_of_remembered_digests_passes(root, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "damage.json", "clips.csv", "checksums.json"])
-def test_a_set_with_a_damaged_small_file_is_made_anew(root, tmp_path, staged_now, caplog, name):
+def test_a_set_with_a_damaged_small_file_is_made_anew(root, tmp_path, staged_here, caplog, name):
     prepared = prepared_in(tmp_path, root)
     whole = contents(prepared.directory)
     path = prepared.directory / name
     content = path.read_bytes()
     for changed in (*flips(content, max(1, len(content) // 3)), b"", b"{", b"[]", None):
         path.unlink() if changed is None else path.write_bytes(changed)
-        staged_now.clear()
+        staged_here.clear()
         assert prepared_in(tmp_path, root).manifest == prepared.manifest
         if name == "checksums.json" and changed is None:
-            assert staged_now == []  # as in a set of an earlier version
+            assert staged_here == []  # as in a set of an earlier version
         else:
-            assert contents(prepared.directory) == whole and staged_now == ["a", "b"], changed
+            assert contents(prepared.directory) == whole and staged_here == ["a", "b"], changed
     assert f"{path}" in caplog.text and "will be made anew" in caplog.text
 
 
-def test_damaged_records_are_found_and_made_anew_where_verified(root, tmp_path, staged_now, caplog):
+def test_damaged_records_are_found_and_made_anew_where_verified(root, tmp_path, staged_here, caplog):
     prepared = prepared_in(tmp_path, root)
     whole = contents(prepared.directory)
     (path,) = prepared.directory.glob("*.array_record-*")
@@ -143,17 +130,17 @@ def test_damaged_records_are_found_and_made_anew_where_verified(root, tmp_path, 
     harms = [content[: used[at]] + bytes([content[used[at]] ^ 16]) + content[used[at] + 1 :] for at in (len(used) // 3, len(used) // 2)]
     for harm in (*harms, content[:-100], b""):
         path.write_bytes(harm)
-        staged_now.clear()
-        assert prepared_in(tmp_path, root).manifest == prepared.manifest and staged_now == []
+        staged_here.clear()
+        assert prepared_in(tmp_path, root).manifest == prepared.manifest and staged_here == []
         assert prepared_in(tmp_path, root, verified=True).manifest == prepared.manifest
-        assert contents(prepared.directory) == whole and staged_now == ["a", "b"]
-    staged_now.clear()
+        assert contents(prepared.directory) == whole and staged_here == ["a", "b"]
+    staged_here.clear()
     with caplog.at_level(logging.INFO):
         prepared_in(tmp_path, root, verified=True)
-    assert staged_now == [] and "examples are as they were made" in caplog.text
+    assert staged_here == [] and "examples are as they were made" in caplog.text
 
 
-def test_a_damaged_derived_set_is_made_anew_where_verified(root, tmp_path, staged_now):
+def test_a_damaged_derived_set_is_made_anew_where_verified(root, tmp_path, staged_here):
     source = prepared_in(tmp_path, root)
 
     def make(store: DerivedSets) -> PreparedSet:
@@ -169,7 +156,24 @@ def test_a_damaged_derived_set_is_made_anew_where_verified(root, tmp_path, stage
     assert make(store) == store.find("sums", "5" * 64) == made and contents(made.directory) == whole
 
 
-def test_a_renamed_set_and_one_of_a_later_version_are_refused_and_kept(root, tmp_path, staged_now):
+def test_a_set_that_another_process_made_anew_meanwhile_stays(root, tmp_path, staged_here, monkeypatch):
+    prepared = prepared_in(tmp_path / "prepared", root)
+    shutil.copytree(prepared.directory, tmp_path / "whole")
+    (path,) = prepared.directory.glob("*.array_record-*")
+    path.write_bytes(path.read_bytes()[:-100])
+
+    @contextlib.contextmanager
+    def making_after_another(directory, what):
+        shutil.rmtree(directory)
+        shutil.copytree(tmp_path / "whole", directory)
+        yield
+
+    monkeypatch.setattr(finished, "making", making_after_another)
+    assert finished.find_finished(prepared.directory, prepared.manifest.key, verified=True) is None
+    assert contents(prepared.directory) == contents(tmp_path / "whole")
+
+
+def test_a_renamed_set_and_one_of_a_later_version_are_refused_and_kept(root, tmp_path, staged_here):
     prepared = prepared_in(tmp_path, root)
     name = prepared.directory.name
     other = prepare_view(
@@ -206,7 +210,7 @@ def unprivileged() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_finished_sets_in_a_read_only_folder_are_used(root, unprivileged, staged_now, caplog):
+def test_finished_sets_in_a_read_only_folder_are_used(root, unprivileged, staged_here, caplog):
     shutil.move(root, unprivileged / "corpus")
     root, folder = unprivileged / "corpus", unprivileged / "prepared"
     compare = functools.partial(compare_media, CLIPS, root, num_workers=1)
@@ -224,16 +228,16 @@ def test_finished_sets_in_a_read_only_folder_are_used(root, unprivileged, staged
     assert files_in(folder) == before
 
 
-def test_two_preparations_at_once_are_one(root, tmp_path, staged_now, caplog):
+def test_two_preparations_at_once_are_one(root, tmp_path, staged_here, caplog):
     straight = prepared_in(tmp_path / "straight", root)
-    staged_now.clear()
+    staged_here.clear()
     made: list[PreparedSet] = []
     threads = [threading.Thread(target=lambda: made.append(prepared_in(tmp_path / "both", root))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=120)
-    assert len(made) == 2 and made[0] == made[1] and staged_now == ["a", "b"]
+    assert len(made) == 2 and made[0] == made[1] and staged_here == ["a", "b"]
     assert contents(made[0].directory) == contents(straight.directory)
 
 

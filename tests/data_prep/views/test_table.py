@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from shared_data import shared_data
 
+from avemo_jax.foreign_table import read_foreign_table
 from data_prep.corpora import ravdess
+from data_prep.views import table as table_view
 from data_prep.views.table import Table
 
 
@@ -113,3 +115,11 @@ def test_a_column_that_is_not_there_is_refused(tmp_path, field, name):
         ValueError, match=rf"has no feature column \['{name}'\], which views\.table\.{field} names; its columns: \['clip', 'x'\]"
     ):
         table(tmp_path, "clip,x\na,1\n", **{field: (name,)})
+
+
+def test_a_table_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(table_view, "read_foreign_table", lambda path: read.append(path) or read_foreign_table(path))
+    first = table(tmp_path, "clip,x\na,1\nb,2\n")
+    assert Table(path=first.path).rows()[0]["b"].values == first.rows()[0]["b"].values == 2 and len(read) == 1
+    assert list(table(tmp_path, "clip,x\na,1\nb,2\nc,3\n").rows()[0]) == ["a", "b", "c"] and len(read) == 2

@@ -86,7 +86,6 @@ PARENT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs are started without
 sys.path.insert(0, {here!r})
-from avemo_jax.failures import Unexpected
 from data_prep.workers.own_process import run_in_own_process
 from test_own_process import wait
 if __name__ == "__main__":

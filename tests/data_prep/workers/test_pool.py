@@ -15,7 +15,7 @@ import time
 import pytest
 
 from data_prep.workers import pool as workers
-from data_prep.workers.pool import Crash, WorkerError, WorkerPool, run_tasks
+from data_prep.workers.pool import Crash, InTheWorker, LoneWorker, WorkerError, WorkerPool, run_tasks
 
 task = functools.partial
 
@@ -74,6 +74,21 @@ def test_memory_is_limited():
 def test_a_fault_of_the_program_ends_the_run_with_its_traceback():
     with pytest.raises(WorkerError, match="wrong: ValueError: math domain error"):
         list(run_tasks(operator.call, {"wrong": task(math.sqrt, -1)}, num_workers=2))
+
+
+def test_a_lone_worker_raises_as_a_pool_does():
+    worker = LoneWorker()
+    try:
+        for where, kind, message in (
+            (functools.partial(worker.call, operator.call, task(math.sqrt, -1)), WorkerError, "call: ValueError: math domain error"),
+            (functools.partial(worker.call, os.stat, "/no/such/file"), OSError, "stat: FileNotFoundError"),
+        ):
+            with pytest.raises(kind, match=message) as caught:
+                where()
+            assert isinstance(caught.value.__cause__, InTheWorker) and "Traceback" in str(caught.value.__cause__)
+        assert worker.call(math.sqrt, 4) == 2
+    finally:
+        worker.stop()
 
 
 def test_workers_end_when_the_iterator_is_closed():
