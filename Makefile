@@ -10,13 +10,14 @@ PYTEST_ARGS ?=
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 DEMO := audio video audio_video
 
-.PHONY: help setup demo test check coverage same-numbers lock clean
+.PHONY: help setup demo test check coverage mutants same-numbers lock clean
 
 help:
 	@echo "make demo    set up, make a small corpus, train audio, video and both on it, say where the reports are"
 	@echo "make test    set up, run all tests that need no accelerator (PYTEST_ARGS='-k name' narrows them)"
 	@echo "make check   the gate: ruff, formatter, type checker, tests"
 	@echo "make coverage  the tests once more, with the lines that none of them runs (no gate)"
+	@echo "make mutants   plant the defects of benchmarks/mutants.toml one at a time; list those that no test notices (no gate, half an hour)"
 	@echo "make same-numbers BEFORE=COMMIT  train every system at that commit and here; list the runs whose predictions differ"
 	@echo "make setup   the virtual environment alone"
 	@echo "make lock    write requirements.lock anew from the ranges in requirements.txt"
@@ -70,6 +71,10 @@ check: setup
 coverage: setup
 	$(PIP_INSTALL) coverage[toml] pytest-cov
 	$(BIN)/python -m pytest -m "not gpu and not long" $(SIDE_BY_SIDE) --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+MUTANTS_ARGS ?=
+mutants: setup
+	$(BIN)/python -m benchmarks.mutants $(MUTANTS_ARGS)
 
 # The commit before is checked out beside this one, so that both run with the same environment on the same machine.
 BEFORE ?= HEAD~1

@@ -169,7 +169,10 @@ def _copies(values: np.ndarray, codes: np.ndarray, *, one_to_one: bool) -> str |
     belongs = (np.bincount(value)[value] == 1) & (counts[value] >= 2)
     value, owner = value[belongs], owner[belongs]
     shares = np.bincount(codes) / num_rows
-    is_telling = len(counts) * (shares ** counts[value][:, None]).sum(axis=1) < _CHANCE
+    by_chance = (shares ** counts[value][:, None]).sum(axis=1)  # each value's probability to belong to one label only
+    is_telling = len(counts) * by_chance < _CHANCE
+    if len(counts) <= 2 * num_labels:  # a code of labels: in a small corpus its values tell together what none of them tells alone
+        is_telling |= 2.0 ** len(counts) * by_chance.prod() < _CHANCE
     num_pure = int(counts[value[is_telling]].sum())
     if num_pure >= _PURE_SHARE * num_rows and len(np.unique(owner[is_telling])) >= max(_FEWEST_OWNERS, num_labels / 2):
         return f"{num_pure} of {num_rows} clips have a value that only one {{kind}} has"

@@ -120,6 +120,13 @@ def test_batches_of_a_stream_are_rows_of_the_resident_set(feeds):
     np.testing.assert_array_equal(second["mask"], [True, False, False])
 
 
+def test_a_clip_without_a_real_step_is_masked_in_batches_of_a_stream(feeds):
+    """Clip 9 has no text: its zeros must not be trained on."""
+    (batch,) = feeds["stream"].only(("text",)).batches(np.asarray([8, 9, 10], np.int32), np.ones(3, bool), 3)
+    assert not batch["text"][1].any()
+    np.testing.assert_array_equal(batch["mask"], [True, False, True])
+
+
 def fused_net():
     spec = BranchSpec(context_units=(3,), dense_units=(3,))
     return EmotionNet(NUM_CLASSES, {name: spec for name in NAMES}, FusionSpec())

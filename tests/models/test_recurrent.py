@@ -301,3 +301,8 @@ def test_weights_of_many_trials_are_drawn_side_by_side():
     """In a separate process with two threads, on which jaxlib's batched QR decomposition would deadlock."""
     run = subprocess.run([sys.executable, "-c", DRAWN_SIDE_BY_SIDE], capture_output=True, text=True, timeout=120)
     assert run.stdout == "drawn\n", run.stderr
+
+
+def test_the_forget_gate_of_an_lstm_starts_open():
+    variables = LSTM(2).init(jax.random.key(0), jnp.zeros((1, 1, 3)), jnp.ones((1, 1), bool))
+    assert variables["params"]["bias"].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]

@@ -11,6 +11,8 @@ from made_sets import segment, write_set
 from small_experiment import BOTH, EMOTIONS, THREE, small_clips, small_config
 
 from avemo_jax.data.prepared import Damage, PreparedCorpus
+from avemo_jax.experiment.grid_plan import make_plan
+from avemo_jax.modes.robustness import _data_of as degraded_data
 from avemo_jax.modes.robustness import conditions_of, measure_robustness
 from avemo_jax.modes.train import train as train_grid
 
@@ -134,3 +136,17 @@ def test_a_run_that_has_not_finished_is_an_error(corpora, tmp_path):
         measure_robustness(config(tmp_path), corpora["clean"], lambda condition: corpora["clean"])
     with pytest.raises(ValueError, match="expected one of noise:DB"):
         measure_robustness(config(tmp_path, robustness__conditions=("hiss:1",)), corpora["clean"], lambda condition: corpora["clean"])
+
+
+def test_shorter_degraded_clips_are_padded_to_the_length_of_training(tmp_path):
+    clips = small_clips(num_speakers=6)
+    lengths = {"whole": 6, "short": 4}
+    made = {}
+    for name, num_steps in lengths.items():
+        (tmp_path / name).mkdir()
+        audio = write_set(tmp_path / name, clips, lambda i, num_steps=num_steps: [segment(num_steps, 4, i)], step_shape=(4,))
+        made[name] = PreparedCorpus(clips, {"audio": audio}, audio, shared_media=())
+    plan = make_plan(config(tmp_path), made["whole"])
+    data = degraded_data(plan, made["short"])
+    assert data.num_steps("audio") == plan.data.num_steps("audio") == 6
+    assert data.load(np.arange(1))["audio_mask"].tolist() == [[True] * 4 + [False] * 2]

@@ -18,13 +18,14 @@ def test_another_config_is_refused_with_every_difference(tmp_path):
     other_place = {"workdir": "elsewhere", "weights_dir": "/w", "corpus.root": "/b", "views.hog.detector_path": "/d"}
     with open_run(tmp_path / "run", with_fields(CONFIG, other_place)):
         pass
-    other = with_fields(CONFIG, {"train.learning_rate": 0.2, "train.seeds": (0,)})
+    other = with_fields(CONFIG, {"train.learning_rate": 0.2, "train.seeds": (0,), "train.batch_size": 5})
     with pytest.raises(ConfigMismatch, match="another --config") as opened, open_run(tmp_path / "run", other):
         pass
     with pytest.raises(ConfigMismatch, match="another --config") as followed:
         follow_run(tmp_path / "run", other)
     for error in (opened, followed):
-        for difference in ("train.learning_rate: stored 0.05, given 0.2", "train.seeds: stored [0, 1], given [0]"):
+        differences = ("train.learning_rate: stored 0.05, given 0.2", "train.seeds: stored [0, 1], given [0]", "train.batch_size: stored")
+        for difference in differences:
             assert difference in str(error.value)
 
 

@@ -136,3 +136,16 @@ def test_validation_counts_clips_not_segments():
     assert float(metrics["war"]) == pytest.approx(1 / 3)  # clip 0 right (0.6), clip 1 and clip 3 wrong
     assert float(metrics["uar"]) == pytest.approx(1 / 4)  # recalls 1/2 and 0
     assert float(metrics["loss"]) == pytest.approx(-np.log([0.6, 0.4, 0.2]).mean(), rel=1e-5)
+
+
+def test_of_epochs_with_equal_scores_the_one_with_the_lowest_loss_is_kept(reference):
+    """All predictions are right in three epochs; only their confidence differs."""
+    data, inputs = make_data(), make_trial_inputs()[1][0]
+    state = reference[0][0]
+    state = state.replace(best=state.best.replace(metric=-np.inf, loss=np.inf), epoch=np.int32(0), active=np.bool_(True))
+    right = np.eye(4, dtype=np.float32)[data["label"][inputs.select_index]]
+    found = []
+    for confidence in (0.6, 0.9, 0.7):
+        state, _ = steps.end_epoch(RECIPE, data, inputs, state, state.learner, confidence * right + (1 - confidence) / 4, jnp.float32(0))
+        found.append((int(state.best.epoch), float(state.best.metric)))
+    assert found == [(0, 1.0), (1, 1.0), (1, 1.0)]

@@ -81,3 +81,9 @@ def test_memory_is_that_of_the_config_or_of_the_device():
     assert 2**28 < memory.device_bytes(0) < 2**45
     with pytest.raises(ValueError, match="memory_gib must be 0"):
         memory.device_bytes(-1)
+
+
+def test_trials_use_a_share_of_the_memory_that_the_device_states(monkeypatch):
+    """The rest is for the compiler's workspace, validation and fragmentation."""
+    monkeypatch.setattr(memory, "_host_bytes", lambda: 1000 * jax.local_device_count())
+    assert memory.device_bytes(0) == 850

@@ -85,6 +85,18 @@ class TestContent:
         with pytest.raises(MediaError, match="undecodable: "):
             decoded(tmp_path / "clip.mp4")
 
+    @pytest.mark.parametrize(
+        "text", ["ffconcat version 1.0\nfile 'file:{folder}/other.wav'\n", "#EXTM3U\n#EXTINF:10,\nfile:{folder}/other.ts\n#EXT-X-ENDLIST\n"]
+    )
+    def test_the_protocols_alone_refuse_a_list(self, tmp_path, monkeypatch, text):
+        soundfile.write(tmp_path / "other.wav", chirp(1, RATE_HZ), RATE_HZ)
+        write_streams(tmp_path / "other.ts", sound=chirp(1, RATE_HZ), sound_codec="aac")
+        (tmp_path / "clip.m3u8").write_text(text.format(folder=tmp_path))
+        for name, value in (("format_whitelist", f"{containers._DEMUXERS},concat,hls"), ("safe", "0"), ("extension_picky", "0")):
+            monkeypatch.setitem(containers._OPTIONS, name, value)
+        with pytest.raises(MediaError, match="undecodable: "):
+            decoded(tmp_path / "clip.m3u8")
+
     def test_a_pattern_that_is_no_file_is_missing(self, tmp_path):
         (tmp_path / "img1.ppm").write_bytes(cv2.imencode(".ppm", numbered_images(1)[0])[1].tobytes())
         with pytest.raises(MediaError, match="missing"):

@@ -22,7 +22,7 @@ from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
 from avemo_jax.protocols.folds import Fold
 from data_prep.decoding.media import Frame
 from data_prep.duplicates import near_duplicates
-from data_prep.duplicates.fingerprints import SOUND_RATE_HZ, picture_matches, picture_print, sound_matches, sound_print
+from data_prep.duplicates.fingerprints import SOUND_RATE_HZ, PicturePrint, picture_matches, picture_print, sound_matches, sound_print
 from data_prep.duplicates.near_duplicates import compare_media
 
 RATE_HZ = 16000
@@ -190,6 +190,26 @@ def test_shift_and_error_are_told():
     (match,) = sound_matches(sound_prints(a=original, b=original[4800:], c=voice(3, 1)))
     assert (match.first, match.second) == ("a", "b") and match.error < 0.05
     assert match.shift_s == pytest.approx(-0.3, abs=0.013)
+
+
+@pytest.mark.parametrize(("common_s", "matches"), [(0.85, False), (1.25, True)])
+def test_sounds_match_on_half_of_the_shorter_one_or_more(common_s, matches):
+    first, second = voice(3, 0), voice(9, 1)
+    joined = np.concatenate([first[-round(common_s * RATE_HZ) :], second[: len(second) - round(common_s * RATE_HZ)]])
+    assert bool(list(sound_matches(sound_prints(a=first, b=joined)))) == matches
+
+
+@pytest.mark.parametrize(("num_common", "matches"), [(5, False), (6, True)])
+def test_films_match_on_half_of_the_shorter_one_or_more(num_common, matches):
+    """Two films of 12 frames before one scene: the last frames of the first are the first ones of the second."""
+    random = np.random.default_rng(0)
+    films = [
+        PicturePrint(np.ones(256, bool), random.integers(0, 2, (12, 64)).astype(bool), random.integers(-9, 9, (12, 16, 16)).astype(np.int8))
+        for _ in range(2)
+    ]
+    for values in ("motion", "residual"):
+        getattr(films[1], values)[:num_common] = getattr(films[0], values)[-num_common:]
+    assert bool(list(picture_matches({"a": films[0], "b": films[1]}))) == matches
 
 
 def test_many_takes_of_one_sentence_are_told_apart():

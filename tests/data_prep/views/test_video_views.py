@@ -202,6 +202,13 @@ class TestKeyFrames:
         chosen = key_frame_indices(images, 9)
         assert set(chosen) == {0, 2, 4, 6, 7, 8} and chosen == sorted(chosen)
 
+    def test_frames_of_two_grey_levels_are_left_out(self):
+        """Their contrast and brightness are those of a good frame, their entropy is 0.95 bits."""
+        images = [scene(number) for number in range(4)]
+        card = np.full_like(images[0], 70)
+        card[:30] = 190
+        assert sorted(set(key_frame_indices([images[0], card, images[1], card, images[2], card, images[3]], 4))) == [0, 2, 4, 6]
+
     def test_segment_of_dark_frames_alone_is_used_as_it_is(self):
         noise = np.random.default_rng(0).integers(0, 12, (3, 48, 64, 3), dtype=np.uint8)
         assert key_frame_indices(list(noise), 3) == [0, 1, 2]

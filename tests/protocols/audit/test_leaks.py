@@ -432,3 +432,10 @@ def test_findings_as_text_and_as_json():
         "count": 1,
         "examples": (),
     }
+
+
+@pytest.mark.parametrize(("overlap_s", "is_leak"), [(-1.0, False), (0.0, False), (0.04, False), (0.06, True), (1.0, True)])
+def test_spans_of_one_file_may_overlap_by_a_rounded_time(overlap_s, is_leak):
+    items = [Item("a", "s0", media=(Span("talk.wav", 0.0, 5.0),)), Item("b", "s1", media=(Span("talk.wav", 5.0 - overlap_s, 9.0),))]
+    findings = found_in([Fold("fold1", ("a",), (), ("b",))], items, each_once=False)
+    assert ("segments_in_two_parts" in flagged(findings)) == is_leak
