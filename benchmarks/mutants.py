@@ -87,14 +87,15 @@ def copy_tree(root: Path, folder: Path) -> Path:
     return folder
 
 
-def run_tests(folder: Path, tests: Sequence[str]) -> int:
-    """Return the exit code of pytest in a copy of the tree; tests that take too long count as failed."""
+def run_tests(folder: Path, tests: Sequence[str]) -> tuple[int, str]:
+    """Return the exit code and the output of pytest in a copy of the tree; tests that take too long count as failed."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not gpu and not long", *tests]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=TIME_LIMIT_S).returncode
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT_S)
+        return done.returncode, done.stdout
     except subprocess.TimeoutExpired:
-        return _FAILED
+        return _FAILED, f"longer than {TIME_LIMIT_S:.0f} s"
 
 
 def outcome_of(mutant: Mutant, folder: Path) -> str:
@@ -103,7 +104,7 @@ def outcome_of(mutant: Mutant, folder: Path) -> str:
     whole, planted = path.read_text(encoding="utf-8"), mutant.planted(folder)
     try:
         path.write_text(planted, encoding="utf-8")
-        code = run_tests(folder, mutant.tests)
+        code, _ = run_tests(folder, mutant.tests)
     finally:
         path.write_text(whole, encoding="utf-8")
     return {_PASSED: "SURVIVED", _FAILED: "caught"}.get(code, f"no test ran (pytest ended with {code})")
@@ -125,8 +126,10 @@ def plant_all(mutants: Sequence[Mutant], *, num_processes: int = 1, root: Path =
             free.put(copy_tree(root, Path(folder) / str(number)))
         tests = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
         copy = free.get()
-        if code := run_tests(copy, tests):
-            raise RuntimeError(f"without any defect these tests end with {code}: {' '.join(tests)}")
+        for test in tests:
+            code, output = run_tests(copy, [test])
+            if code:
+                raise RuntimeError(f"{test} ends with {code} without any defect:\n{output[-3000:]}")
         free.put(copy)
 
         def plant(mutant: Mutant) -> tuple[str, str]:

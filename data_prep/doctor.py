@@ -241,7 +241,6 @@ def _is_made(root: Path | str | None) -> bool:
 
 def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> Finding:
     from data_prep.corpora import corpus, load_clips, num_clips_of_owner
-    from data_prep.corpora.layout import MediaNotFetched
 
     module = corpus(name)
     options = {option: options[option] for option in module.OPTIONS if option in options}
@@ -260,8 +259,7 @@ def _corpus(name: str, root: Path | str, options: Mapping[str, Any]) -> Finding:
         own_speakers += f" of {all_speakers}"
     detail = f"{number} clips of {own_speakers} speakers in {root}, {audio} with sound, {video} with picture"
     is_doubtful = " of " in f"{number} {own_speakers}" or bool(doubts)
-    fix = "fetch what is named above" if any(issubclass(doubt.category, MediaNotFetched) for doubt in doubts) else ""
-    return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]), fix, is_doubtful=is_doubtful)
+    return Finding(name, "\n".join([detail, *(str(doubt.message) for doubt in doubts)]), is_doubtful=is_doubtful)
 
 
 def _media(corpus: str, root: Path | str, options: Mapping[str, Any], views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:

@@ -89,7 +89,7 @@ def test_machine_config_and_folds_are_checked_before_anything_is_prepared(mode, 
     assert list(tmp_path.iterdir()) == []
     if mode in ("train", "prepare"):
         monkeypatch.setattr("data_prep.prepare_corpus.load_clips", lambda *_, **__: made_clips())
-        with pytest.raises(ValueError, match="at least 3 folds"):
+        with pytest.raises(ValueError, match="num_folds must be at least 3"):
             getattr(api, mode)(experiment(protocol={"num_folds": 2}))
         assert not (tmp_path / "run").exists() and not list(tmp_path.rglob("*.partial"))
 

@@ -24,8 +24,8 @@ __all__ = ["ROW_OFFSET", "is_still", "stream_row", "stream_still"]
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 _NAMES = "BMP, GIF, JPEG, PNG, TIFF or WebP"
-_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a")
-_FILM_SUFFIXES = (".mjpeg", ".mjpg", ".gif")  # JPEG pictures one after another begin as one does; a GIF of that name may be animated
+_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
+_FILM_SUFFIXES = (".mjpeg", ".mjpg")  # JPEG pictures one after another begin as one does
 _BMP_HEADERS = tuple(size.to_bytes(4, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124))
 _LARGEST_BYTES = 256 << 20
 _TIFF_PLACES = (273, 279, 324, 325)  # offsets and sizes of strips, of tiles

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 import tempfile
 import zipfile
 from collections import defaultdict
@@ -22,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from avemo_jax.atomic import atomic_binary_file, remove_leftovers
+from avemo_jax.cache_folders import can_write
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.locks import locked
 from avemo_jax.placeholders import placeholder
@@ -169,7 +169,7 @@ def _writable(folder: Path) -> Iterator[Path]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(folder.with_name(f".{folder.name}.lock"), "making fingerprints of media"))
-            is_writable = os.access(folder, os.W_OK)
+            is_writable = can_write(folder)
         except OSError:
             is_writable = False
         if is_writable:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
+from avemo_jax.bounds import Bounds
 from data_prep.views.librosa_loading import load_librosa
 from data_prep.views.mel import as_float32, mel_filters
+from data_prep.views.parameters import NumBands
 from data_prep.views.segments import ViewSegment, usable_pieces
 
 _WINDOW_SAMPLES = 400
@@ -37,14 +39,8 @@ class LogmelWhisper:
     compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
     VERSION: ClassVar[int] = 1
 
-    num_mels: int = 80
-    segment_s: float = 30.0
-
-    def __post_init__(self):
-        if self.num_mels < 1:
-            raise ValueError(f"num_mels must be at least 1, got {self.num_mels}; Whisper takes 80, large-v3 128")
-        if not 0 < self.segment_s <= 30:
-            raise ValueError(f"segment_s must be above 0 and at most 30, which Whisper's positions end at, got {self.segment_s:g}")
+    num_mels: NumBands = 80
+    segment_s: Annotated[float, Bounds(least=0.02, most=30)] = 30.0
 
     @property
     def step_shape(self) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ def test_defects_are_told_apart_by_their_tests(tmp_path, monkeypatch, capsys):
         space: dict = {}
         exec((folder / "half.py").read_text(), space)
         ran.append(tests)
-        return 0 if space["half"](0) == 0 else 1
+        return (0, "") if space["half"](0) == 0 else (1, "")
 
     monkeypatch.setattr(mutants, "run_tests", run_tests)
     third = Mutant("a third", "half.py", "x / 2", "x / 3", ("test_half.py",))

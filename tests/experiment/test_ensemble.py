@@ -31,7 +31,7 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_sentence(tmp_path):
         load_ensemble(small_config(tmp_path / "run"), {"audio": STEP}, 10.0, None)
 
 
-@pytest.mark.parametrize("num_trials", [1_000_000, 0, -3, 7, "three", None, 3.5])
+@pytest.mark.parametrize("num_trials", [1_000_000, 10**30, 0, -3, 7, "three", None, 3.5, [3]])
 def test_a_changed_number_of_trials_is_refused(tmp_path, num_trials):
     experiment = small_config(tmp_path / "run", train__seeds=(0, 1))
     with open_run(experiment.run_directory, experiment) as run:

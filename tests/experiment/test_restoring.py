@@ -111,13 +111,6 @@ def test_other_predictions_from_the_checkpoints_are_an_error_and_rounding_is_not
     assert path.read_bytes() == changed
 
 
-@pytest.mark.parametrize("num_trials", [10**6 * 3, 10**30, 0, -3, 2.5, "3", None, [3]])
-def test_an_impossible_number_of_trials_is_refused_before_anything_is_made_of_it(workdir, num_trials):
-    change_json(workdir / "run.json", lambda facts: facts.update(num_trials=num_trials))
-    with pytest.raises(ValueError, match=r"run\.json: num_trials: expected a multiple of 1 .* up to 100000, found"):
-        load_ensemble(config(workdir), {"audio": STEP}, 10.0, None)
-
-
 def test_a_run_of_an_earlier_version_is_evaluated_with_a_warning(workdir, corpus, caplog):
     before = (workdir / "predictions.csv").read_bytes()
     change_json(workdir / "run.json", lambda facts: [facts.pop(name) for name in ("run_id", "predictions_sha256")])

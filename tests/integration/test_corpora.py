@@ -64,18 +64,24 @@ def test_audio_corpus_with_a_cross_speaker_protocol(tmp_path):
 
 def test_video_corpus_with_both_streams(tmp_path):
     root, rng = tmp_path / "eNTERFACE05", np.random.default_rng(0)
-    for subject, sentence in ((1, 1), (11, 2)):
+    for subject, sentence in ((1, 1), (11, 2), (20, 3)):
         for emotion in enterface.EMOTIONS:
             path = root / f"subject {subject}/{emotion}/sentence {sentence}/s12_{emotion[:2]}_{sentence}.avi"
             path.parent.mkdir(parents=True)
             write_video(path, numbered_images(25), sound=noise(0.1, rng), sound_rate_hz=RATE_HZ)
-    fields = {"views__frames__size_px": 16, "streams__video__view": "frames", "protocol__baseline": False}
+    fields = {
+        "views__frames__size_px": 16,
+        "streams__video__view": "frames",
+        "protocol__baseline": False,
+        "protocol__name": "speaker_k",
+        "protocol__num_folds": 3,
+    }
     finished = run("enterface.py:small_audio_video", tmp_path / "run", mode="prepare", corpus__root=root, **fields)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     for view in ("mfcc", "frames"):
         (directory,) = (tmp_path / "prepared").glob(f"enterface-{view}-*")
         manifest = json.loads((directory / "manifest.json").read_text())
-        assert (manifest["num_clips"], manifest["num_examples"]) == (12, 12)
+        assert (manifest["num_clips"], manifest["num_examples"]) == (18, 18)
         assert json.loads((directory / "damage.json").read_text()) == {}
 
 

@@ -53,6 +53,7 @@ def side_by_side(session: int, word: int) -> np.ndarray:
     return np.broadcast_to(np.clip(halves + blocks, 0, 255), (48, 96, 3)).astype(np.uint8)
 
 
+@pytest.mark.long
 def test_both_streams_by_session(tmp_path):
     num_utterances = make_corpus(tmp_path / "IEMOCAP_full_release")
     fields = {

@@ -114,6 +114,7 @@ def test_a_killed_search_on_sqlite_resumes_to_the_same_result(tmp_path):
     assert len(attempts) == NUM_SETTINGS // BATCH and sum(attempts.values()) > len(attempts)
 
 
+@pytest.mark.long
 def test_two_processes_on_postgresql_survive_five_kills(tmp_path):
     """A run and a second process that joins its search are killed at random moments and restarted: every setting is finished once."""
     rng, sets = random.Random(0), tmp_path / "sets"

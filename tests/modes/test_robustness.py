@@ -12,7 +12,7 @@ from small_experiment import BOTH, EMOTIONS, THREE, small_clips, small_config
 
 from avemo_jax.data.prepared import Damage, PreparedCorpus
 from avemo_jax.experiment.grid_plan import make_plan
-from avemo_jax.modes.robustness import _data_of as degraded_data
+from avemo_jax.modes import robustness
 from avemo_jax.modes.robustness import conditions_of, measure_robustness
 from avemo_jax.modes.train import train as train_grid
 
@@ -147,6 +147,6 @@ def test_shorter_degraded_clips_are_padded_to_the_length_of_training(tmp_path):
         audio = write_set(tmp_path / name, clips, lambda i, num_steps=num_steps: [segment(num_steps, 4, i)], step_shape=(4,))
         made[name] = PreparedCorpus(clips, {"audio": audio}, audio, shared_media=())
     plan = make_plan(config(tmp_path), made["whole"])
-    data = degraded_data(plan, made["short"])
+    data = robustness._data_of(plan, made["short"])
     assert data.num_steps("audio") == plan.data.num_steps("audio") == 6
     assert data.load(np.arange(1))["audio_mask"].tolist() == [[True] * 4 + [False] * 2]

@@ -96,6 +96,7 @@ def test_processes_that_are_started_meanwhile_do_not_see_what_their_parent_decid
 def test_the_first_thing_that_the_program_does_is_to_handle_signals():
     before = (ROOT / "run.py").read_text().split("stop_on_signals(at_once=True)")[0].split('"""')[2]
     assert [line for line in before.splitlines() if line.startswith(("import", "from"))] == [
+        "from __future__ import annotations",
         "import sys",
         "from avemo_jax.runs.preemption import Preempted, Stopped, describe_stop, received_signal, stop_on_signals",
     ]

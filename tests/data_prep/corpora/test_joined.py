@@ -85,7 +85,7 @@ def test_what_is_common_is_offered():
         ("jaffe+ck48+ck_plus", "ck48 and ck_plus cannot be joined"),
         ("savee+savee", "names one twice"),
         ("savee+", "unknown corpus ''"),
-        ("savee+saved", "unknown corpus 'saved'; known: affectnet, cfe, ck48"),
+        ("savee+saved", r"unknown corpus 'saved'; did you mean 'savee'\?; known: affectnet, cfe, ck48"),
     ],
 )
 def test_what_cannot_be_joined_is_said(name, message):

@@ -170,7 +170,7 @@ class TestPointers:
         (tmp_path / names[1]).write_bytes(POINTERS["a Git LFS pointer"])
         (tmp_path / names[2]).write_bytes(POINTERS["a web page"])
         finding = doctor._corpus("ravdess", tmp_path, {})
-        assert finding.detail.startswith("3 of 1440 clips of 3 speakers") and finding.fix
+        assert finding.detail.startswith("3 of 1440 clips of 3 of 24 speakers") and finding.is_doubtful
         assert "1 of 3 media files of ravdess are each a Git LFS pointer; `git lfs pull`" in finding.detail
         with pytest.warns(MediaNotFetched):
             clips = load_clips("ravdess", tmp_path)

@@ -254,10 +254,10 @@ def test_a_finished_set_needs_neither_a_lock_nor_tfds(corpus, tmp_path, monkeypa
     """In a read-only folder no lock can be made, and a GPU host may lack TFDS; where something is to be prepared, TFDS is missed first."""
     root, clips = corpus
     finished = prepare_tiny(root, clips, tmp_path / "prepared")
-    monkeypatch.setattr(prepare, "locked", lambda *_: pytest.fail("locks"))
+    monkeypatch.setattr(prepare, "making", lambda *_: pytest.fail("locks"))
     monkeypatch.setitem(sys.modules, "data_prep.sets.builders", None)
     assert prepare_tiny(root, clips, tmp_path / "prepared") == finished
-    monkeypatch.setattr(prepare, "locked", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(prepare, "making", lambda *_: contextlib.nullcontext())
     in_process.clear()
     with pytest.raises(ModuleNotFoundError):
         prepare_tiny(root, clips, tmp_path / "other")
@@ -356,7 +356,7 @@ def test_a_report_of_thousands_is_counted_by_kind_with_the_first_ten():
     ("name", "params", "message"),
     [
         ("mel", {}, "unknown view 'mel'; known: faces, flow_windows, frame_windows, frames, functionals"),
-        ("mfcc", {"num_mfcc": 3}, "view mfcc has no parameter num_mfcc; it has: .*num_coefficients"),
+        ("mfcc", {"num_mfcc": 3}, r"view mfcc has no parameter num_mfcc; did you mean 'num_mels'\?; it has: .*num_coefficients"),
         ("table", {"path": None}, "view table needs path; set views.table.path"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data_prep.views import make_view
 from data_prep.views.logmel_whisper import LogmelWhisper
 
 RATE_HZ = 16000
@@ -36,9 +37,7 @@ def test_a_second_segment_goes_on_in_time():
     assert second.times_s[0] == 2.0
 
 
-@pytest.mark.parametrize(
-    ("params", "message"), [({"segment_s": 31.0}, "at most 30"), ({"segment_s": 0.0}, "above 0"), ({"num_mels": 0}, "80")]
-)
-def test_impossible_parameters_are_refused(params, message):
-    with pytest.raises(ValueError, match=message):
-        LogmelWhisper(**params)
+@pytest.mark.parametrize("params", [{"segment_s": 31.0}, {"segment_s": 0.0}, {"num_mels": 0}])
+def test_impossible_parameters_are_refused(params):
+    with pytest.raises(ValueError, match=f"views.logmel_whisper.{next(iter(params))} must be at least"):
+        make_view("logmel_whisper", **params)

@@ -67,12 +67,12 @@ def test_memory_is_limited():
     big = {"big": task(bytearray, 300 << 20)}
     (outcome,) = run_tasks(operator.call, {"len": task(len, b"abc")}, num_workers=1, memory_limit_bytes=200 << 20)
     assert outcome == ("len", 3)
-    with pytest.raises(WorkerError, match=r"(?s)task big failed:.*MemoryError"):
+    with pytest.raises(WorkerError, match="big: MemoryError"):
         list(run_tasks(operator.call, big, num_workers=1, memory_limit_bytes=200 << 20))
 
 
 def test_a_fault_of_the_program_ends_the_run_with_its_traceback():
-    with pytest.raises(WorkerError, match=r"(?s)task wrong failed:.*math domain error"):
+    with pytest.raises(WorkerError, match="wrong: ValueError: math domain error"):
         list(run_tasks(operator.call, {"wrong": task(math.sqrt, -1)}, num_workers=2))
 
 

@@ -9,7 +9,6 @@ from avemo_jax.models.encoders import find_encoder
 from avemo_jax.models.encoders.inception_v3 import weights as inception_v3
 from avemo_jax.models.encoders.inception_v3.module import InceptionV3
 from avemo_jax.models.encoders.inception_v3.weights import INCEPTION_V3
-from avemo_jax.pretrained.keras_files import KerasWeights
 from avemo_jax.pretrained.load import load_pretrained
 from avemo_jax.pretrained.merge import flat_shapes
 
@@ -26,7 +25,7 @@ def test_layers_are_found_whichever_number_they_start_from(monkeypatch, first):
             number = int(number) + first
             layer = f"{kind}_{number}" if number else kind
         stored[f"{layer}/{weight}"] = np.broadcast_to(np.float32(len(stored)), shapes[ours])
-    monkeypatch.setattr(inception_v3, "read_keras", lambda path, largest_bytes: KerasWeights(dict(reversed(stored.items())), None))
+    monkeypatch.setattr(inception_v3, "read_network", lambda path, largest_bytes: dict(reversed(stored.items())))
     arrays = INCEPTION_V3.read(None, 0)
     assert [float(arrays[name].flat[0]) for name in INCEPTION_V3.names()] == list(range(len(stored)))
 
