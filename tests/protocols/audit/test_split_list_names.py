@@ -196,7 +196,7 @@ def test_recordings_spelled_in_two_ways(tmp_path, first, second):
 
 def test_sentences_spelled_in_two_ways(tmp_path):
     rows = "".join(f"t{n},s{n},text {n % 60},train\n" for n in range(90))
-    assert stopping(written(tmp_path, f"clip,speaker,sentence,part\n{rows}last,z,Text  07.0,test\n")) == {"sentence_in_two_parts"}
+    assert stopping(written(tmp_path, f'clip,speaker,sentence,part\n{rows}last,z,"Text,  07.0!",test\n')) == {"sentence_in_two_parts"}
 
 
 def test_speakers_of_different_corpora_are_different_people(tmp_path):
@@ -243,6 +243,12 @@ def test_speakers_are_read_from_known_names(tmp_path, corpus):
     assert stopping(apart) == {"speakers_look_alike"} and stopping(apart, allow=("speakers_look_alike",)) == set()
     assert stopping(written(tmp_path, f"path,speaker,part\n{first},a,train\n{again},b,train\n{other},c,test\n")) == set()
     assert stopping(written(tmp_path, f"path,speaker,part\n{first},a,train\n{again},,test\n")) == {"speakers_look_alike"}
+
+
+def test_empty_cells_of_speakers_are_read_from_known_names(tmp_path):
+    first, again, other = LEAKING["ravdess"]
+    assert stopping(written(tmp_path, f"path,speaker,part\n{first},16,train\n{again},,test\n")) == {"speaker_in_two_parts"}
+    assert stopping(written(tmp_path, f"path,speaker,part\n{first},16,train\n{again},,train\n{other},,test\n")) == set()
 
 
 def test_audio_and_video_of_one_performance(tmp_path):
