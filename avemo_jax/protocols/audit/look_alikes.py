@@ -28,6 +28,7 @@ _PLAIN_LETTERS = str.maketrans(
 )
 _SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
 _LOST_CHARACTERS = re.compile("[?\ufffd]")
+_MOST_LOST_CHARACTERS = 8  # the time to compare grows exponentially with their number
 _COPY_AFTER = re.compile(r"(?:[\s_-]+(?:copy|kopie|copie|copia)[\s_-]*\d*|[\s_-]*\(\d+\))+$")
 _COPY_BEFORE = re.compile(r"^(?:copy of|kopie von|copie de|copia de) ")
 
@@ -82,7 +83,8 @@ def _with_lost_characters(names: Iterable[str]) -> list[tuple[str, str]]:
     names = list(names)
     pairs = []
     for damaged in names:
-        if _LOST_CHARACTERS.search(damaged) and re.search(r"[^\W\d_]", damaged):
+        num_lost = len(_LOST_CHARACTERS.findall(damaged))
+        if 0 < num_lost <= _MOST_LOST_CHARACTERS and re.search(r"[^\W\d_]", damaged):
             pattern = re.compile(".{0,2}".join(map(re.escape, _LOST_CHARACTERS.split(damaged))))
             pairs += [(damaged, name) for name in names if not name.isascii() and name != damaged and pattern.fullmatch(name)]
     return pairs

@@ -16,7 +16,8 @@ _VERSION = (
     r"[\s_-]+(?:aug|augmented|augmentation|noise|noisy|denoised|enhanced|vocals|resampled|norm(?:alized)?|\d+k(?:hz)?|speed|pitch|"
     r"(?:pitch|time)?[\s_-]?(?:shift|stretch)(?:ed)?|flip(?:ped)?|mirror(?:ed)?|rot(?:ated)?)[\s_+-]*\d*(?:\.\d+)?(?:db)?"
 )
-_CUT_FROM = re.compile(rf"(.+?)(?:{_PIECE}|{_VERSION})+(?:\.[a-z]\w*)?", re.IGNORECASE)
+_LONGEST_FILE_NAME = 255  # of file systems; the time to match grows with the square of the length
+_CUT_FROM = re.compile(rf"(.*?)(?:{_PIECE}|{_VERSION})+(?:\.[a-z]\w*)?", re.IGNORECASE)
 
 
 def recordings_of(names: Mapping[Entry, str]) -> dict[Entry, str]:
@@ -43,5 +44,6 @@ def recordings_of(names: Mapping[Entry, str]) -> dict[Entry, str]:
 
 def _cut_from(name: str) -> str:
     """Return the recording of which a clip is a segment or version, "talk" for "talk_seg03.wav"; "" if its name states none."""
-    piece = _CUT_FROM.fullmatch(name)
-    return piece.group(1) if piece else ""
+    folder, slash, file = name.replace("\\", "/").rpartition("/")
+    piece = _CUT_FROM.fullmatch(file) if len(file) <= _LONGEST_FILE_NAME else None
+    return f"{folder}{slash}{piece.group(1)}" if piece else ""

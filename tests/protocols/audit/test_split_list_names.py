@@ -93,6 +93,7 @@ def test_sound_and_picture_of_one_clip(tmp_path):
         ("x", "x_time_stretch0.9_noise_5db.wav"),
         ("x_16k.wav", "x.flac"),
         ("x.png", "x_flipped.jpg"),
+        ("film/frame0001.png", "film\\frame_2.png"),
     ],
 )
 def test_a_recording_and_its_segments_or_versions(tmp_path, first, second):
