@@ -1,7 +1,7 @@
 """The identity of speakers, clips, sentences, recordings and corpora across spellings of their names.
 
 Tables that were joined, saved by a spreadsheet or read by pandas spell a name in several ways: `1`, `01` and `1.0`; `Actor` and `actor `.
-Code that compares names of speakers or clips compares their `identity`; names that are only probably the same are `look_alikes`.
+Code that compares names of speakers or clips compares their `identity`; names that are only probably the same are in `look_alikes`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+import urllib.parse
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-RULE = "names are equal after trimming, NFKC, case folding, leading zeros and .0 of numbers; clips also with / for \\ and without suffix"
+RULE = (
+    "names are equal after trimming, NFKC, case folding, leading zeros and .0 of numbers; clips also with / for \\ and without suffix; "
+    "sentences also without punctuation"
+)
 # Suffixes of media that FFmpeg or Pillow decode.
 SOUND_SUFFIXES = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".amr", ".sph"),
@@ -23,16 +27,13 @@ FILM_SUFFIXES = (
     *(".asf", ".mts", ".m2ts", ".ogv", ".vob"),
 )
 PICTURE_SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
-MEDIA_SUFFIXES = (*SOUND_SUFFIXES, *FILM_SUFFIXES, *PICTURE_SUFFIXES, ".npy", ".npz", ".pt", ".txt", ".csv", ".json")
-# Words for "speaker" before a number, which do not distinguish speakers.
-_SPEAKER_WORDS = frozenset(
-    (
-        *("speaker", "speakerid", "spk", "spkr", "spkid", "sp", "s", "actor", "actorid", "actress", "act", "talker", "user", "userid"),
-        *("subject", "subjectid", "subj", "sub", "sbj", "person", "personid", "pers", "participant", "participantid", "part"),
-        *("id", "no", "nr", "num", "number"),
-    )
+MEDIA_SUFFIXES = (
+    *(*SOUND_SUFFIXES, *FILM_SUFFIXES, *PICTURE_SUFFIXES),
+    *(".mp2", ".snd", ".gsm", ".gif", ".pgm", ".ppm", ".heic", ".npy", ".npz", ".pt", ".pkl", ".mat", ".h5", ".hdf5", ".arff", ".htk"),
+    *(".parquet", ".feather", ".txt", ".lab", ".textgrid", ".csv", ".json"),
 )
-_WHOLE_AS_FLOAT = re.compile(r"(?<!\d)(?<!\d\.)(\d+)\.0*$")
+_WHOLE_AS_FLOAT = re.compile(r"(?<!\d)(?<!\d[.,])(\d+)(?:[.,]0+(?!\d|[.,]\d)|\.$)")
+_PERCENT_CODE = re.compile("%[0-9a-fA-F]{2}")
 _LEADING_ZEROS = re.compile(r"(?<!\d)(?<!\d\.)0+(?=\d)")
 
 
@@ -40,10 +41,10 @@ _LEADING_ZEROS = re.compile(r"(?<!\d)(?<!\d\.)0+(?=\d)")
 def identity(name: str) -> str:
     """Return one string for all spellings of a name: "actor 1" for "Actor 01", "actor 1" and "ACTOR 1.0".
 
-    Ignores Unicode compatibility forms (NFKC), case, extra blanks, invisible characters, leading zeros of integers, and the ".0" of
-    integers written as floats. Returns "" only for an empty or invisible name.
+    Ignores Unicode compatibility forms (NFKC), case, extra blanks, invisible characters, leading zeros of integers, the ".0" or ",0" of
+    integers written as floats, and UTF-8 that was read as Windows-1252 ("JosÃ©"). Returns "" only for an empty or invisible name.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", _decoded(name)).casefold())
     shown = "".join(character for character in folded if unicodedata.category(character) != "Cf")
     text = _WHOLE_AS_FLOAT.sub(r"\1", " ".join(shown.split()))
     # NFKC does not change digits of other scripts.
@@ -51,16 +52,37 @@ def identity(name: str) -> str:
     return _LEADING_ZEROS.sub("", text)
 
 
+def _decoded(name: str) -> str:
+    """Return the text of UTF-8 that a program took for Windows-1252 or Latin-1; other names as they are."""
+    if name.isascii():
+        return name
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            return name.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            pass
+    return name
+
+
 @functools.lru_cache(maxsize=1 << 17)
 def clip_identity(name: str) -> str:
-    r"""Return one string for all spellings of a clip's name or path, such as "Actor_01\A.WAV", "./Actor_01/a.wav" and "actor_01/a"."""
-    parts = [part for part in name.strip().replace("\\", "/").split("/") if part.strip() not in ("", ".")]
+    r"""Return one string for all spellings of a clip's name or path, such as "Actor_01\A.WAV", "./Actor_01/a.wav.npy" and "actor%201/a"."""
+    text = name.strip().replace("\\", "/")
+    text = urllib.parse.unquote(text) if _PERCENT_CODE.search(text) else text
+    parts = [part for part in text.removeprefix("file:").split("/") if part.strip() not in ("", ".")]
     if not parts:
         return ""
     stem = parts[-1].strip()
-    suffix = media_suffix(stem)
-    parts[-1] = stem[: len(stem) - len(suffix)] or stem
-    return "/".join(map(identity, parts))
+    while len(suffix := media_suffix(stem)) not in (0, len(stem)):
+        stem = stem[: -len(suffix)].strip()
+    return "/".join(map(identity, (*parts[:-1], stem)))
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def sentence_identity(name: str) -> str:
+    """Return one string for all spellings of a sentence: as `identity`, and without punctuation."""
+    text = identity(name)
+    return " ".join(re.sub(r"[\W_]+", " ", re.sub("['\u2019`]", "", text)).split()) or text
 
 
 def media_suffix(name: str) -> str:
@@ -86,42 +108,3 @@ def first_spellings(names: Iterable[str], by: Callable[[str], str] = identity) -
 def joined_spellings(names: Iterable[str], by: Callable[[str], str] = identity) -> tuple[tuple[str, ...], ...]:
     """Return the spellings of each name that has several."""
     return tuple(several for several in spellings(names, by).values() if len(several) > 1)
-
-
-def look_alikes(identities: Iterable[str]) -> list[tuple[str, str]]:
-    """Return pairs of different identities of speakers that are probably one person.
-
-    They look alike if only separators, accents or a word for "speaker" differ ("actor_1" and "actor1", "spk-3" and "3"), if one is the
-    number of the other ("3" and "luna3"), or if one is the other with a number appended ("maria" and "maria_2"). "f1" and "m1", or
-    "maria_1" and "maria_2", do not.
-    """
-    by_core: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(set(identities) - {""}):
-        by_core[_core(name)].append(name)
-    pairs = [(first, second) for names in by_core.values() for at, first in enumerate(names) for second in names[at + 1 :]]
-    for core, names in by_core.items():
-        numbers = re.findall(r"\d+", core)
-        letters = re.sub(r"\d+$", "", core)
-        bare = [one for one in by_core.get(numbers[0], ()) if one.isdecimal()] if len(numbers) == 1 and core != numbers[0] else []
-        bare += by_core.get(letters, ()) if letters != core and len(letters) > 1 and letters.isalpha() else ()
-        pairs += [(other, name) for other in bare for name in names]
-    return pairs
-
-
-def _core(name: str) -> str:
-    """Return a speaker's name without accents, separators and words for "speaker"."""
-    plain = "".join(one for one in unicodedata.normalize("NFKD", name) if unicodedata.category(one) != "Mn")
-    tokens = re.findall(r"[^\W\d_]+|\d+", plain)
-    core = [token for token in tokens if token not in _SPEAKER_WORDS] if any(token.isdecimal() for token in tokens) else tokens
-    text = " ".join(token.lstrip("0") or "0" if token.isdecimal() else token for token in core or tokens)
-    return re.sub(r" (?!\d)|(?<!\d) ", "", text) or name  # numbers stay separate, because "1-1" is not "11"
-
-
-def folders_differ(identities: Iterable[str]) -> list[tuple[str, str]]:
-    """Return pairs of clip identities that differ only by leading folders: "a" and "actor_1/a"."""
-    all_of = set(identities) - {""}
-    pairs = []
-    for name in sorted(all_of):
-        parts = name.split("/")
-        pairs += [(tail, name) for at in range(1, len(parts)) if (tail := "/".join(parts[at:])) in all_of]
-    return pairs

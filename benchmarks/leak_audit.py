@@ -32,9 +32,11 @@ from avemo_jax.protocols.audit.facts import EncoderUse, FitUse, audit_encoders, 
 from avemo_jax.protocols.audit.findings import Finding
 from avemo_jax.protocols.audit.fits import changed_by
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds, items_of
+from avemo_jax.protocols.audit.split_list import audit_split_list, read_split_list
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import ravdess
+from data_prep.corpora.known_names import read_known_names
 from data_prep.table_audit import check_columns
 from data_prep.views.table import Table
 
@@ -59,11 +61,12 @@ def spelled_speakers() -> Variants:
     accents = ("Élodie", "Zoë", "Åsa", "Ñandú", "Nguyễn")
     groups: list[tuple[str, ...]] = [
         *(
-            (str(n), f"0{n}", f"00{n}", f"{n}.0", f" {n} ", f"{n}.", f"{n}.00", f"\ufeff{n}", f"\u200b{n}", f"{n}\t")
+            (str(n), f"0{n}", f"00{n}", f"{n}.0", f" {n} ", f"{n}.", f"{n}.00", f"{n},0", f"\ufeff{n}", f"\u200b{n}", f"{n}\t")
             for n in (1, 7, 24, 1091)
         ),
         *((word, word.upper(), word.lower(), f" {word}", f"{word} ", f"{word}\u200b") for word in ("Maria", "OAF", "Ses01F")),
         *((unicodedata.normalize("NFC", word), unicodedata.normalize("NFD", word), word.upper()) for word in accents),
+        *((word, word.encode().decode("latin-1")) for word in accents),
         ("Actor 1", "actor 01", "ACTOR  1", "Actor\u00a01", "actor 1.0"),
         ("1", "\uff11", "\u0661"),
     ]
@@ -77,9 +80,14 @@ def spelled_speakers() -> Variants:
 def speakers_that_look_alike() -> Variants:
     """Two names in two parts that are probably one speaker."""
     groups = (
-        ("1", "actor_01", "Actor1", "spk-1", "speaker 1", "S01", "subject1", "id1"),
+        ("1", "actor_01", "Actor1", "spk-1", "speaker 1", "S01", "subject1", "id1", "#1", "P01", "1_f", "Actor 01 (male)", "no. 1"),
+        ("Actor 01", "spk_1", "1", "1.0", "01_F", "talker-1", "client1", "S01M"),
         ("Maria", "maria_2", "Maria 3"),
-        ("José", "Jose"),
+        ("José", "Jose", "Jos?", "Jos\ufffd"),
+        ("Müller", "Mueller", "Muller", "M?ller"),
+        ("Søren", "Soeren", "Soren"),
+        ("Anna-Lena Berg", "anna lena berg", "Berg, Anna-Lena", "AnnaLena_Berg"),
+        ("Anna", "\u0410nn\u0430"),  # Cyrillic letters
         ("Ses01F", "ses_01_f"),
     )
     for group in groups:
@@ -98,14 +106,54 @@ def spelled_clips() -> Variants:
         "Actor_01//a-1",
         "Actor_01/a-1.flac",
         " Actor_01/a-1",
+        "Actor%5F01/a-1.wav",
+        "Actor_1.0/a-01.wav.npy",
     )
     for one, other in itertools.combinations(same, 2):
         for first, second in PAIRS:
             found = names_in(fold_of(one, first, other, second), [Item(one), Item(other), Item("x")])
             yield f"{one!r} in {first}, {other!r} in {second}", "clip_in_two_parts" in found
-    for path in ("data/Actor_01/a-1.wav", "C:\\data\\Actor_01\\a-1.wav", "/corpora/RAVDESS/Actor_01/a-1.wav"):
+    others = ("Actor_01_a-1.wav", "Actor_01/a-1 (1).wav", "Actor_01/a-1 - Copy.wav", "Actor_01/Copy of a-1.wav", "../Actor_01/a-1.wav")
+    for path in ("data/Actor_01/a-1.wav", "C:\\data\\Actor_01\\a-1.wav", "/corpora/RAVDESS/Actor_01/a-1.wav", *others):
         found = names_in(fold_of("Actor_01/a-1.wav", "train", path, "test"), [Item("Actor_01/a-1.wav"), Item(path), Item("x")])
         yield f"'Actor_01/a-1.wav' and {path!r}", bool(found & {"clip_in_two_parts", "clips_look_alike"})
+
+
+def lists_with_telling_names(folder: Path) -> Variants:
+    """Split lists of which the names of clips show the leak: segments and versions of one recording, and speakers of known corpora."""
+
+    def findings_in(text: str) -> set[str]:
+        path = folder / "splits.csv"
+        path.write_text(text, encoding="utf-8")
+        split = read_split_list(path, known_names=read_known_names)
+        return {one.name for one in audit_split_list(split) if one.is_flagged}
+
+    versions = (
+        "talk",
+        "talk_seg1",
+        "talk_seg02",
+        "talk-frame0003",
+        "talk_chunk_4",
+        "talk_noise",
+        "talk_pitch-2",
+        "talk_speed0.9",
+        "talk_16k",
+    )
+    for (one, other), (first, second) in itertools.product(itertools.combinations(versions, 2), PAIRS):
+        found = findings_in(f"path,part\n{one}.wav,{first}\n{other}.wav,{second}\nx.wav,test\n")
+        yield f"{one} in {first}, {other} in {second}", found == {"segments_in_two_parts"}
+    names = {
+        "ravdess": ("03-01-05-01-02-01-16.wav", "Actor_16/03-01-01-01-01-01-16.wav"),
+        "crema_d": ("1001_DFA_ANG_XX.wav", "1001_IEO_SAD_HI.flv"),
+        "emodb": ("03a01Fa.wav", "wav/03b02Na.wav"),
+        "savee": ("DC/a01.wav", "DC_n05.wav"),
+        "tess": ("OAF_back_angry.wav", "OA_bite_neutral.wav"),
+        "iemocap": ("Ses01F_impro01_F000.wav", "Ses01M_impro02_F003.wav"),
+    }
+    columns = {"no column": ("", ""), "row numbers": ("0", "1"), "empty cells": ("16", "")}
+    for (corpus, (one, other)), (kind, (who, again)) in itertools.product(names.items(), columns.items()):
+        found = findings_in(f"path,speaker,part\n{one},{who},train\n{other},{again},test\n")
+        yield f"{corpus}, {kind}", bool(found & {"speaker_in_two_parts", "speakers_look_alike"})
 
 
 def copies() -> Variants:
@@ -282,6 +330,7 @@ def run(num_cohorts: int, *, num_planted_tables: int = 20) -> tuple[dict[str, tu
             "speakers, one spelled in two ways": spelled_speakers,
             "speakers that look alike": speakers_that_look_alike,
             "clips, one spelled in two ways": spelled_clips,
+            "split lists with telling names": functools.partial(lists_with_telling_names, folder),
             "copies of clips": copies,
             "overlapping segments": overlapping_segments,
             "statistics fitted on everything": fitted_on_everything,

@@ -54,6 +54,7 @@ class Mutant:
 
         Raises:
           ValueError: the old text does not stand exactly once in the file, or the new one changes nothing.
+          SyntaxError: the changed file is no Python.
         """
         path = root / self.file
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -61,7 +62,9 @@ class Mutant:
             raise ValueError(
                 f"{LIST.name}, {self.name!r}: expected the old text once in {self.file} and another new one, found it {count} times"
             )
-        return text.replace(self.old, self.new)
+        planted = text.replace(self.old, self.new)
+        compile(planted, self.file, "exec")  # a file that does not compile would fail every test
+        return planted
 
 
 def read_mutants(path: Path = LIST) -> list[Mutant]:

@@ -146,6 +146,8 @@ def _format(split: SplitList) -> str:
     lines = [f"{split.path}: {count_of(len(split.items), 'clip')} ({used}){promise}", f"train/validation/test: {sizes}"]
     if split.read_from_names:
         lines.append(f"read from names: {split.read_from_names}")
+    if split.unused:
+        lines.append(f"columns not used: {listed(split.unused)} (--columns=role=column uses one)")
     lines.append(RULE)
     for role, names in split.joined.items():
         lines.append(f"joined spellings of {count_of(len(names), role)}: {listed([' = '.join(several) for several in names], 3)}")

@@ -9,6 +9,7 @@ Every epoch takes at least EPOCH_S, so that the run is still training when a tes
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from avemo_jax.training.execution import TrialProgram
 
 
 def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     sets, workdir, fields = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     if len(sys.argv) > 4:
         epoch = TrialProgram.epoch

@@ -30,8 +30,8 @@ FINDINGS: dict[str, Kind] = {
     ),
     "speakers_look_alike": Kind(
         "error",
-        "two names in two parts of a fold look like one speaker (actor_01 and Actor1, spk-3 and 3, Maria and maria_2; info if no test "
-        "part is concerned)",
+        "two names in two parts of a fold look like one speaker (actor_01 and Actor1, spk-3 and 3, Maria and maria_2), or are one by the "
+        "names of their clips (info if no test part is concerned)",
     ),
     "sentence_in_two_parts": Kind(
         "error",
@@ -41,10 +41,11 @@ FINDINGS: dict[str, Kind] = {
     "clip_in_two_parts": Kind("error", "a clip is in two parts of a fold"),
     "clips_look_alike": Kind(
         "error",
-        "two names in two parts of a fold look like one clip, with folders and without (info if no test part is concerned)",
+        "two names in two parts of a fold look like one clip: with folders and without, with other separators, or as a file manager "
+        "names a copy (info if no test part is concerned)",
     ),
     "segments_in_two_parts": Kind(
-        "error", "segments or frames of one recording, or overlapping spans of one file, are in two parts of a fold"
+        "error", "segments, frames or augmented versions of one recording, or overlapping spans of one file, are in two parts of a fold"
     ),
     "same_bytes_in_two_parts": Kind("error", "two clips with identical media files are in two parts of a fold"),
     "near_duplicate_in_two_parts": Kind(

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from avemo_jax.clips import RECORDING, ROW_OFFSET, Clip, SharedMedia
-from avemo_jax.identity import clip_identity, folders_differ, identity, look_alikes, spellings
+from avemo_jax.identity import clip_identity, identity, sentence_identity, spellings
 from avemo_jax.protocols.audit.findings import Finding, listed
+from avemo_jax.protocols.audit.look_alikes import clip_look_alikes, look_alikes_in_corpora
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.named import natural_order
 from avemo_jax.text import count_of
@@ -55,6 +55,7 @@ class Item:
       recording: from which the item was cut, if it is a segment or a frame of something longer.
       corpus: of the item.
       media: segments of files of which it consists.
+      named_speaker: the speaker and corpus that the item's name states by the naming rules of a known corpus.
     """
 
     item_id: str
@@ -64,6 +65,7 @@ class Item:
     recording: str = ""
     corpus: str = ""
     media: tuple[Span, ...] = ()
+    named_speaker: str = ""
 
 
 def items_of(clips: Sequence[Clip]) -> tuple[Item, ...]:
@@ -266,40 +268,39 @@ class _Members:
 
 
 def _speakers_that_look_alike(members: _Members, items: Sequence[Item]) -> list[Finding]:
-    """Compare speakers with similar names, of one corpus or of two corpora with the same first word in their names."""
-
-    def corpus(item: Item) -> str:
-        word = re.search(r"[^\W\d_]+", identity(item.corpus))
-        return word.group() if word else identity(item.corpus)
+    """Compare speakers with similar names, of one corpus or of two that may be one, and the speakers that names of known corpora state."""
 
     def name(item: Item) -> str:  # with several corpora the speaker's name has the corpus as prefix
         return item.speaker.removeprefix(item.corpus).lstrip(": ") if item.corpus else item.speaker
 
-    of_corpus: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     speakers = [identity(item.speaker) for item in items]
-    for item, speaker in zip(items, speakers, strict=True):
-        same_name = of_corpus[corpus(item)][identity(name(item))]
-        if speaker and speaker not in same_name:
-            same_name.append(speaker)
-    pairs = []
-    for corpus_word, named in of_corpus.items():
-        if corpus_word:  # speakers without a corpus may belong to any
-            named = {one: [*named.get(one, ()), *of_corpus.get("", {}).get(one, ())] for one in {*named, *of_corpus.get("", {})}}
-        pairs += [pair for same in named.values() for pair in itertools.combinations(same, 2)]  # the same name in two such corpora
-        pairs += [pair for first, second in look_alikes(named) for pair in itertools.product(named[first], named[second])]
+    named = {(identity(item.corpus), identity(name(item)), speaker) for item, speaker in zip(items, speakers, strict=True) if speaker}
     spelled = spellings(item.speaker for item in items)
-    return members.look_alikes("speakers_look_alike", speakers, pairs, lambda one: " = ".join(spelled[one]), "speaker")
+    pairs = look_alikes_in_corpora(named)
+    findings = members.look_alikes("speakers_look_alike", speakers, pairs, lambda one: " = ".join(spelled[one]), "speaker")
+    return [*findings, *_speakers_that_names_state(members, items, speakers)]
+
+
+def _speakers_that_names_state(members: _Members, items: Sequence[Item], speakers: Sequence[str]) -> list[Finding]:
+    """Return a finding if clips of two speakers are, by the naming rules of their corpus, of one speaker, who is in two parts."""
+    stated: dict[str, set[str]] = defaultdict(set)
+    for item, speaker in zip(items, speakers, strict=True):
+        stated[item.named_speaker].add(speaker)
+    groups = [item.named_speaker if len(stated[item.named_speaker]) > 1 else "" for item in items]
+    findings = members.shared("speakers_look_alike", groups, "speaker", info_without_test=True)
+    why = "the names of clips state other speakers than the list: by names"
+    return [dataclasses.replace(finding, detail=f"{why}, {finding.detail}") for finding in findings]
 
 
 def _clips_that_look_alike(members: _Members, items: Sequence[Item]) -> list[Finding]:
-    """Compare clips of which one is named with folders and one without, unless their speakers differ."""
+    """Compare clips with similar names, unless their speakers differ."""
     clips = [clip_identity(item.item_id) for item in items]
     speaker_of = {clip: identity(item.speaker) for clip, item in zip(clips, items, strict=True)}
 
     def may_be_one(first: str, second: str) -> bool:
         return speaker_of[first] == speaker_of[second] or not speaker_of[first] or not speaker_of[second]
 
-    pairs = [pair for pair in folders_differ(clips) if may_be_one(*pair)]
+    pairs = [pair for pair in clip_look_alikes(clips) if may_be_one(*pair)]
     spelled = spellings((item.item_id for item in items), clip_identity)
     return members.look_alikes("clips_look_alike", clips, pairs, lambda one: " = ".join(spelled[one]), "clip")
 
@@ -314,7 +315,9 @@ def _sentences(members: _Members, items: Sequence[Item]) -> list[Finding]:
     findings = []
     for reason in sorted(set(reasons.values())):
         sentences = [item.sentence if reasons[corpus] == reason else "" for item, corpus in zip(items, corpora, strict=True)]
-        findings += members.shared("sentence_in_two_parts", sentences, "sentence", info_without_test=True, reason=reason)
+        findings += members.shared(
+            "sentence_in_two_parts", sentences, "sentence", info_without_test=True, reason=reason, by=sentence_identity
+        )
     return findings
 
 
@@ -323,7 +326,7 @@ def _why_sentences_are_shared(items: Sequence[Item]) -> str:
     speakers_of: dict[str, set[str]] = defaultdict(set)
     for item in items:
         if item.sentence:
-            speakers_of[identity(item.sentence)].add(identity(item.speaker))
+            speakers_of[sentence_identity(item.sentence)].add(identity(item.speaker))
     num_speakers = len({identity(item.speaker) for item in items if item.sentence})
     few = len(speakers_of) <= FEW_SENTENCES
     read_by_all = num_speakers > 1 and np.median([len(speakers) for speakers in speakers_of.values()] or [0]) >= READ_BY_ALL * num_speakers

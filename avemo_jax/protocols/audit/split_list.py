@@ -20,10 +20,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from avemo_jax.clips import Clip, SharedMedia
-from avemo_jax.foreign_table import TableError, read_foreign_table, seconds
-from avemo_jax.identity import FILM_SUFFIXES, PICTURE_SUFFIXES, clip_identity, first_spellings, identity, joined_spellings, media_suffix
+from avemo_jax.foreign_table import NO_VALUE, TableError, read_foreign_table, seconds
+from avemo_jax.identity import (
+    FILM_SUFFIXES,
+    PICTURE_SUFFIXES,
+    clip_identity,
+    first_spellings,
+    identity,
+    joined_spellings,
+    media_suffix,
+    sentence_identity,
+)
 from avemo_jax.protocols.audit.findings import Finding, listed
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds
+from avemo_jax.protocols.audit.recordings import Entry, recordings_of
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.named import natural_order
 from avemo_jax.text import count_of
@@ -46,7 +56,10 @@ ROLES: dict[str, tuple[str, ...]] = {
         "video_path",
         "audio_filepath",
     ),
-    "speaker": ("speaker", "speaker_id", "spk", "spk_id", "actor", "actor_id", "subject", "subject_id", "person", "participant"),
+    "speaker": (
+        *("speaker", "speaker_id", "spk", "spk_id", "actor", "actor_id", "subject", "subject_id", "subj", "person", "person_id"),
+        *("participant", "participant_id", "talker", "talker_id", "client_id", "user", "user_id", "performer", "reader", "reader_id"),
+    ),
     "sentence": ("sentence", "sentence_id", "statement", "text_id", "text", "transcript", "transcription"),
     "label": ("label", "emotion", "emo", "class", "target", "category"),
     "part": ("part", "split", "set", "subset", "partition", "usage"),
@@ -64,9 +77,11 @@ PART_WORDS: dict[str, str] = {
 }
 _FACTS = ("speaker", "sentence", "recording", "corpus")
 _NAMES = ("clip", "path", "fold", *_FACTS)  # roles of columns that hold names
+_IDENTITIES: dict[str, Callable[[str], str]] = {"sentence": sentence_identity, "recording": clip_identity}
+# Cells that state no speaker, sentence, recording or corpus. "NA" is not among them: JAFFE has a speaker of that name.
+_UNKNOWN = (NO_VALUE - {"na"}) | {"unknown", "?", "-"}
 _FOLD_COLUMN = re.compile(r"(fold|split|cv|run|rep)\d+")
 _VIDEO_SUFFIXES = (*FILM_SUFFIXES, *PICTURE_SUFFIXES)
-_PIECE = re.compile(r"(.+?)[\s_.-]*(?:seg|segment|frame|frm|chunk|crop|window|win|patch)[\s_-]*\d+(?:\.\w+)?", re.IGNORECASE)
 # If at least this share of the clips is tested exactly once, a list of several folds is a cross-validation that tests each clip once.
 _SHARE_TESTED_ONCE = 0.9
 
@@ -89,6 +104,7 @@ class SplitList:
       labels_of: item -> labels, for items with several labels.
       joined: role -> names with several spellings, each as a tuple of its spellings.
       read_from_names: which of speaker and sentence were read from names by the naming rules of which corpora, as text; "" if none.
+      unused: columns without a role.
     """
 
     path: Path
@@ -100,6 +116,7 @@ class SplitList:
     labels_of: Mapping[str, tuple[str, ...]]
     joined: Mapping[str, tuple[tuple[str, ...], ...]] = dataclasses.field(default_factory=dict)
     read_from_names: str = ""
+    unused: tuple[str, ...] = ()
 
     def clips(self) -> tuple[Clip, ...]:
         """Return the items with a media file as clips, for a comparison of their media."""
@@ -129,8 +146,8 @@ def read_split_list(
       files: a table, see `foreign_table`; or several, whose names are their parts ("train.csv") and whose folders may be folds
         ("fold_1/train.jsonl").
       columns: role -> column, for columns that are not recognised by name.
-      known_names: parses names of clips or files by the naming rules of known corpora; used for speakers and sentences that no column
-        has.
+      known_names: parses names of clips or files by the naming rules of known corpora; used for speakers and sentences that the columns
+        do not state, and to check the speakers that they state.
 
     Raises:
       SplitListError: a file is no table, a column is missing, or a row is invalid; the message names the line.
@@ -138,11 +155,11 @@ def read_split_list(
     path, header, rows = _read([files] if isinstance(files, str | Path) else list(files))
     found, fold_columns = _columns(path, header, dict(columns or {}))
     cells: dict[str, list[str]] = {role: [row[column] for _, row in rows] for role, column in found.items() if role in _NAMES}
-    same = {role: _files(names) if role in ("clip", "path") else identity for role, names in cells.items()}
+    same = {role: _files(names) if role in ("clip", "path") else _IDENTITIES.get(role, identity) for role, names in cells.items()}
     spelled = {role: first_spellings(cells[role], same[role]) for role in cells if role in ("clip", "path", "fold")}
-    entries: dict[tuple[str, str, float | None, float | None], dict[str, str]] = {}
-    parts_of: dict[str, dict[str, list[tuple[str, str, float | None, float | None]]]] = defaultdict(lambda: {part: [] for part in PARTS})
-    labels: dict[tuple, dict[str, str]] = defaultdict(dict)  # label's identity -> its first spelling
+    entries: dict[Entry, dict[str, str]] = {}
+    parts_of: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: {part: [] for part in PARTS})
+    labels: dict[Entry, dict[str, str]] = defaultdict(dict)  # label's identity -> its first spelling
     for place, row in rows:
         cell = {role: spelled[role].get(row[column], "") if role in spelled else row[column] for role, column in found.items()}
         clip = cell.get("clip") or cell.get("path") or ""
@@ -151,10 +168,10 @@ def read_split_list(
         entry = (clip, cell.get("path", ""), _seconds(place, cell, "start"), _seconds(place, cell, "end"))
         if cell.get("label"):
             labels[entry].setdefault(identity(cell["label"]), cell["label"])
-        facts = {role: cell.get(role, "") for role in _FACTS}
+        facts = {role: "" if (value := cell.get(role, "")).lower() in _UNKNOWN else value for role in _FACTS}
         known = entries.setdefault(entry, facts)
         for role, value in facts.items():
-            if value and known[role] and identity(value) != identity(known[role]):
+            if value and known[role] and (one := _IDENTITIES.get(role, identity))(value) != one(known[role]):
                 raise SplitListError(f"{place}: clip {clip} has {role} {value!r}, and {known[role]!r} in an earlier row")
             known[role] = known[role] or value
         for fold, part in _places(place, row, cell, fold_columns, found):
@@ -176,29 +193,37 @@ def read_split_list(
     each_once = len(folds) > 1 and sum(count == 1 for count in tested.values()) >= _SHARE_TESTED_ONCE * len(entries)
     repeated = sorted({names[entry] for parts in parts_of.values() for entry, count in Counter(parts["test"]).items() if count > 1})
     corpora = {identity(facts["corpus"]) for facts in entries.values()} - {""}
+    for entry, recording in recordings_of(names).items():
+        entries[entry]["recording"] = entries[entry]["recording"] or recording
     items = tuple(_item(names[entry], entry, facts, labels[entry], several=len(corpora) > 1) for entry, facts in entries.items())
     several = {names[entry]: tuple(words.values()) for entry, words in labels.items() if len(words) > 1}
     columns_found = found | {"folds": ", ".join(fold_columns)}
     joined = {role: pairs for role, names in cells.items() if (pairs := joined_spellings(names, same[role]))}
-    return SplitList(Path(path), items, folds, each_once, columns_found, tuple(repeated), several, joined, read_from_names)
+    unused = tuple(name for name in header if name and name not in found.values() and name not in fold_columns)
+    return SplitList(Path(path), items, folds, each_once, columns_found, tuple(repeated), several, joined, read_from_names, unused)
 
 
 def _add_facts_from_names(
-    entries: Mapping[tuple, dict[str, str]], found: Mapping[str, str], known_names: Callable[[Iterable[str]], Mapping[str, Clip]]
+    entries: Mapping[Entry, dict[str, str]], found: Mapping[str, str], known_names: Callable[[Iterable[str]], Mapping[str, Clip]]
 ) -> str:
-    """Add facts that no column has and that names of clips or files contain; return which facts, and the corpora of the naming rules."""
-    absent = [role for role in ("speaker", "sentence", "corpus") if role not in found]
+    """Add the facts that names of clips or files state; return those that the columns lack, and the corpora of the naming rules.
+
+    The speaker that a name states is also kept beside the one of the column.
+    """
     clips: Mapping[str, Clip] = {}
-    for names in dict.fromkeys(tuple(entry[place] for entry in entries if entry[place]) for place in (1, 0)):  # files first
-        clips = clips or known_names(names)
+    for names in ([path for _, path, *_ in entries if path], [clip for clip, *_ in entries]):  # files first
+        clips = clips or known_names(dict.fromkeys(names))
     of_entry = {entry: clip for entry in entries if (clip := clips.get(entry[1]) or clips.get(entry[0]))}
     num_files = Counter((clip.corpus, clip.clip_id) for clip in of_entry.values())
     added: set[str] = set()
     for entry, clip in of_entry.items():
-        added |= {role for role in absent if role != "corpus" and getattr(clip, role)}
-        entries[entry].update({role: getattr(clip, role) for role in absent})
+        facts = entries[entry]
+        lacking = {role: value for role in ("speaker", "sentence") if (value := getattr(clip, role)) and not facts[role]}
+        added |= set(lacking)
+        facts |= lacking | ({} if "corpus" in found else {"corpus": clip.corpus})
+        facts["named_speaker"] = f"{clip.corpus} {clip.speaker}" if clip.speaker else ""
         if num_files[clip.corpus, clip.clip_id] > 1:  # video and audio of one clip
-            entries[entry]["recording"] = entries[entry]["recording"] or f"{clip.corpus} {clip.clip_id}"
+            facts["recording"] = facts["recording"] or f"{clip.corpus} {clip.clip_id}"
     corpora = " and ".join(sorted({clip.corpus for clip in clips.values()}))
     return f"{' and '.join(sorted(added))} (naming rules of {corpora})" if added else ""
 
@@ -345,7 +370,7 @@ def _train_on_the_others(parts_of: Mapping[str, dict[str, list]], entries: Seque
         parts["train"] = [entry for entry in entries if entry not in tested]
 
 
-def _names(entries: Sequence[tuple]) -> dict[tuple, str]:
+def _names(entries: Sequence[Entry]) -> dict[Entry, str]:
     """Return a unique name for each entry: the clip's name, with a number appended if it has several segments or files."""
     count = Counter(entry[0] for entry in entries)
     seen: Counter[str] = Counter()
@@ -356,9 +381,9 @@ def _names(entries: Sequence[tuple]) -> dict[tuple, str]:
     return names
 
 
-def _item(name: str, entry: tuple, facts: Mapping[str, str], labels: Mapping[str, str], *, several: bool) -> Item:
+def _item(name: str, entry: Entry, facts: Mapping[str, str], labels: Mapping[str, str], *, several: bool) -> Item:
     """Return the item of an entry; in a list of several corpora, speakers and sentences get the corpus as prefix."""
-    clip, path, start_s, end_s = entry
+    _, path, start_s, end_s = entry
 
     def of_corpus(value: str) -> str:
         return f"{facts['corpus']} {value}" if several and value else value
@@ -368,16 +393,11 @@ def _item(name: str, entry: tuple, facts: Mapping[str, str], labels: Mapping[str
         speaker=of_corpus(facts["speaker"]),
         sentence=of_corpus(facts["sentence"]),
         label=next(iter(labels.values()), ""),
-        recording=of_corpus(facts["recording"]) or (clip if name != clip else _cut_from(clip)),
+        recording=of_corpus(facts["recording"]),
         corpus=facts["corpus"],
         media=(Span(path.replace("\\", "/"), start_s, end_s),) if path else (),
+        named_speaker=facts.get("named_speaker", ""),
     )
-
-
-def _cut_from(clip: str) -> str:
-    """Return the recording of which a clip is a segment, "talk" for "talk_seg03.wav"; "" if its name is not that of a segment."""
-    piece = _PIECE.fullmatch(clip)
-    return piece.group(1) if piece else ""
 
 
 def _quoted_columns(found: Mapping[str, str], *roles: str) -> str:

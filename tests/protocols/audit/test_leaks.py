@@ -439,3 +439,10 @@ def test_spans_of_one_file_may_overlap_by_a_rounded_time(overlap_s, is_leak):
     items = [Item("a", "s0", media=(Span("talk.wav", 0.0, 5.0),)), Item("b", "s1", media=(Span("talk.wav", 5.0 - overlap_s, 9.0),))]
     findings = found_in([Fold("fold1", ("a",), (), ("b",))], items, each_once=False)
     assert ("segments_in_two_parts" in flagged(findings)) == is_leak
+
+
+def test_a_long_span_overlaps_what_follows_a_short_one_inside_it():
+    spans = {"long": (0.0, 9.0), "short": (1.0, 2.0), "later": (5.0, 6.0)}
+    items = [Item(name, f"s{row}", media=(Span("talk.wav", *span),)) for row, (name, span) in enumerate(spans.items())]
+    findings = found_in([Fold("fold1", ("long", "short"), (), ("later",))], items, each_once=False)
+    assert "segments_in_two_parts" in flagged(findings)

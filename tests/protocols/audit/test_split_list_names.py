@@ -83,6 +83,112 @@ def test_sound_and_picture_of_one_clip(tmp_path):
     assert stopping(written(tmp_path, "path,part\ny.wav,train\nx.wav,test\nx.mp4,test\n")) == set()
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("talk.wav", "talk_seg03.wav"),
+        ("x.wav", "x_noise.wav"),
+        ("x_aug1.wav", "x_aug2.wav"),
+        ("a/x.wav", "a\\X_pitch-2.WAV"),
+        ("x", "x_time_stretch0.9_noise_5db.wav"),
+        ("x_16k.wav", "x.flac"),
+        ("x.png", "x_flipped.jpg"),
+        ("film/frame0001.png", "film\\frame_2.png"),
+    ],
+)
+def test_a_recording_and_its_segments_or_versions(tmp_path, first, second):
+    assert stopping(written(tmp_path, f"path,part\n{first},train\nother,val\n{second},test\n")) == {"segments_in_two_parts"}
+    named = written(tmp_path, f"clip,path,part\n1,{first},train\n2,other,val\n3,{second},test\n")
+    assert stopping(named) == {"segments_in_two_parts"}
+    assert stopping(written(tmp_path, f"path,part\n{first},train\nother,test\n{second},train\n")) == set()
+
+
+def test_spans_of_one_file_are_of_one_recording(tmp_path):
+    rows = "clip,path,start,end,part\na,talk.wav,0,2,train\nb,talk.wav,2,4,{}\nc,other.wav,0,9,test\n"
+    assert stopping(written(tmp_path, rows.format("test"))) == {"segments_in_two_parts"}
+    assert stopping(written(tmp_path, rows.format("train"))) == set()
+
+
+@pytest.mark.parametrize(("first", "second"), [("CREMA-D", "cremad"), ("EMO-DB", "emodb"), ("CK+", "ckplus")])
+def test_one_corpus_with_two_names(tmp_path, first, second):
+    header = "clip,corpus,speaker,part\n"
+    assert stopping(written(tmp_path, f"{header}a,{first},3,train\nb,{second},03,test\nc,savee,9,test\n")) == {"speakers_look_alike"}
+
+
+@pytest.mark.parametrize("cell", ["nan", "None", "unknown", "?", "-", "N/A"])
+def test_cells_that_state_no_speaker(tmp_path, cell):
+    path = written(tmp_path, f"clip,speaker,part\na,{cell},train\nb,{cell},test\n")
+    findings = {finding.name: finding for finding in audit_split_list(read_split_list(path))}
+    assert findings["speakers_unknown"].count == 2 and "speaker_in_two_parts" not in findings
+    assert stopping(written(tmp_path, "clip,speaker,part\na,NA,train\nb,NA,test\n")) == {"speaker_in_two_parts"}  # of JAFFE
+
+
+def test_actors_and_sentences_with_the_same_numbers(tmp_path):
+    rows = "".join(
+        f"{actor}-{text:02d}-{take},{actor}.0,{text:02d},{'test' if actor > 18 else 'train'}\n"
+        for actor, text, take in itertools.product(range(1, 25), (1, 2), (1, 2))
+    )
+    split = read_split_list(written(tmp_path, f"clip,actor,statement,part\n{rows}"))
+    assert not [finding for finding in audit_split_list(split) if finding.is_flagged]
+
+
+def write_json(folder, rows):
+    (folder / "list.json").write_text(json.dumps(rows), encoding="utf-8")
+    return [folder / "list.json"]
+
+
+def write_json_lines(folder, rows):
+    (folder / "list.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return [folder / "list.jsonl"]
+
+
+def write_semicolons(folder, rows):
+    text = "\n".join(";".join(map(str, row.values())).replace(".", ",") for row in rows)
+    (folder / "list.csv").write_text(f"{';'.join(rows[0])}\n{text}\n", encoding="utf-16")
+    return [folder / "list.csv"]
+
+
+def write_a_file_a_part(folder, rows):
+    files = []
+    for part in dict.fromkeys(row["part"] for row in rows):
+        files.append(
+            written(
+                folder,
+                "clip,speaker\n" + "".join(f"{row['clip']},{row['speaker']}\n" for row in rows if row["part"] == part),
+                f"{part}.csv",
+            )
+        )
+    return files
+
+
+def write_a_folder_a_fold(folder, rows):
+    (folder / "fold_1").mkdir(exist_ok=True)
+    return write_a_file_a_part(folder / "fold_1", rows)
+
+
+@pytest.mark.parametrize("write", [write_json, write_json_lines, write_semicolons, write_a_file_a_part, write_a_folder_a_fold])
+@pytest.mark.parametrize(
+    ("first", "second", "finding"),
+    [
+        (1, "01", "speaker_in_two_parts"),
+        (1, 1.0, "speaker_in_two_parts"),
+        ("Ana ", "ANA", "speaker_in_two_parts"),
+        ("S01", 1, "speakers_look_alike"),
+        ("Spk 1", "spk_01", "speakers_look_alike"),
+    ],
+)
+def test_speakers_spelled_in_two_ways_are_found_in_every_form_of_a_list(tmp_path, write, first, second, finding):
+    def rows(*parts):
+        names = (first, 2, second, 3)
+        return [{"clip": f"c{at}", "speaker": name, "part": part} for at, (name, part) in enumerate(zip(names, parts, strict=True))]
+
+    def stops(files):
+        return {one.name for one in audit_split_list(read_split_list(files)) if one.stops}
+
+    assert stops(write(tmp_path, rows("train", "val", "test", "test"))) == {finding}
+    assert stops(write(tmp_path, rows("train", "val", "train", "test"))) == set()
+
+
 @pytest.mark.parametrize(("first", "second"), [("Talk_01", "talk_1"), ("d 7", "D  07"), ("Dialog\\1.wav", "dialog/1.0")])
 def test_recordings_spelled_in_two_ways(tmp_path, first, second):
     path = written(tmp_path, f"clip,recording,part\na,{first},train\nb,{second},test\n")
@@ -91,7 +197,7 @@ def test_recordings_spelled_in_two_ways(tmp_path, first, second):
 
 def test_sentences_spelled_in_two_ways(tmp_path):
     rows = "".join(f"t{n},s{n},text {n % 60},train\n" for n in range(90))
-    assert stopping(written(tmp_path, f"clip,speaker,sentence,part\n{rows}last,z,Text  07.0,test\n")) == {"sentence_in_two_parts"}
+    assert stopping(written(tmp_path, f'clip,speaker,sentence,part\n{rows}last,z,"Text,  07.0!",test\n')) == {"sentence_in_two_parts"}
 
 
 def test_speakers_of_different_corpora_are_different_people(tmp_path):
@@ -134,7 +240,16 @@ def test_speakers_are_read_from_known_names(tmp_path, corpus):
     clean = written(tmp_path, f"path,part\n{first},train\n{other},test\n")
     assert stopping(clean) == set()
     assert f"naming rules of {corpus}" in read_split_list(clean, known_names=read_known_names).read_from_names
-    assert stopping(written(tmp_path, f"path,speaker,part\n{first},a,train\n{again},b,test\n")) == set()  # a column overrides names
+    apart = written(tmp_path, f"path,speaker,part\n{first},a,train\n{again},b,test\n")  # the column knows better or, more often, is wrong
+    assert stopping(apart) == {"speakers_look_alike"} and stopping(apart, allow=("speakers_look_alike",)) == set()
+    assert stopping(written(tmp_path, f"path,speaker,part\n{first},a,train\n{again},b,train\n{other},c,test\n")) == set()
+    assert stopping(written(tmp_path, f"path,speaker,part\n{first},a,train\n{again},,test\n")) == {"speakers_look_alike"}
+
+
+def test_empty_cells_of_speakers_are_read_from_known_names(tmp_path):
+    first, again, other = LEAKING["ravdess"]
+    assert stopping(written(tmp_path, f"path,speaker,part\n{first},16,train\n{again},,test\n")) == {"speaker_in_two_parts"}
+    assert stopping(written(tmp_path, f"path,speaker,part\n{first},16,train\n{again},,train\n{other},,test\n")) == set()
 
 
 def test_audio_and_video_of_one_performance(tmp_path):
