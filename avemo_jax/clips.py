@@ -64,8 +64,8 @@ class Clip:
                 raise ValueError(f"clip {self.clip_id}: expected 0 <= {prefix}start_s < {prefix}end_s, got {start_s} and {end_s}")
 
     def group(self, by: str) -> str:
-        """Return the clip's "speaker", "session", "sentence" or attribute by which a protocol groups; "" if unknown."""
-        return getattr(self, by) if by in ("speaker", "session", "sentence") else self.attributes.get(by, "")
+        """Return the clip's "corpus", "speaker", "session", "sentence" or attribute by which a protocol groups; "" if unknown."""
+        return getattr(self, by) if by in ("corpus", "speaker", "session", "sentence") else self.attributes.get(by, "")
 
     @property
     def audio_span_s(self) -> tuple[float | None, float | None]:

@@ -115,7 +115,7 @@ def test_views_have_the_parameters_and_defaults_of_their_classes():
 
 
 def test_every_corpus_has_a_config():
-    assert {path.stem for path in FILES} == set(CORPORA) - {"synthetic"} | {"demo", "mixed_images", "ravdess_savee"}
+    assert {path.stem for path in FILES} == set(CORPORA) - {"synthetic"} | {"demo", "mixed_images", "ravdess_savee", "ravdess_tess"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -41,8 +41,8 @@ class FoldTable:
     Attributes:
       protocol: its name.
       folds: in order.
-      groups_by: groups that the test part does not share with other parts: "speaker", "session", "sentence" or an attribute of the clips;
-        "" if clips are drawn one by one.
+      groups_by: groups that the test part does not share with other parts: "speaker", "session", "sentence", "corpus" or an attribute of
+        the clips; "" if clips are drawn one by one.
       note: source of the folds, and the rule of the validation part.
       each_clip_once: every clip is in the test part of exactly one fold (cross-validation); False for a single split.
       validation_by: groups that the train and the validation part do not share, if they are not `groups_by`, else "". Example: one of two
@@ -83,8 +83,8 @@ class FoldTable:
 
     @property
     def speaker_independent(self) -> bool:
-        """Return whether no speaker of a test part is in another part of its fold (no speaker is in two sessions)."""
-        return self.groups_by in ("speaker", "session")
+        """Return whether no speaker of a test part is in another part of its fold (no speaker is in two sessions or two corpora)."""
+        return self.groups_by in ("speaker", "session", "corpus")
 
     @property
     def implies(self) -> tuple[str, ...]:

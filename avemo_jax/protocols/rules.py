@@ -67,6 +67,8 @@ def check_protocol(name: str, corpus: str) -> None:
     names = protocol_names("+".join(sorted(corpus.lower().split("+"))))
     if name not in names:
         owners = sorted({entry.corpus for entry in named.NAMED if entry.name == name} | set(_OWNERS.get(name, ())))
+        if name == CROSS_CORPUS:
+            owners = ["joined corpora (--config.corpus.name=NAME+NAME)"]
         reason = f"is for {' and '.join(owners)}, and the clips are of {corpus}" if owners else f"is unknown{nearest(name, names)}"
         raise ValueError(f"protocol {name!r} {reason}; protocols for this corpus: {', '.join(names)} (--config.protocol.name=)")
 
@@ -253,6 +255,35 @@ def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: 
     return _grouped(name, clips, "speaker", rows, note)
 
 
+def _cross_corpus(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
+    corpora = sorted({clip.corpus for clip in clips})
+    for corpus in corpora:
+        words = {clip.label: label for clip, label in zip(clips, labels, strict=True) if clip.corpus == corpus}
+        trained = {label for clip, label in zip(clips, labels, strict=True) if clip.corpus != corpus}
+        if unknown := sorted(word for word, label in words.items() if label not in trained):
+            raise ValueError(
+                f"protocol {name} trains on other corpora than it tests, and {', '.join(unknown)} of {corpus} are in none of the others; "
+                "set --config.corpus.label_set to classes that all have"
+            )
+    held_out: set[str] = set()
+    for corpus in corpora:
+        speakers = sorted({clip.speaker for clip in clips if clip.corpus == corpus and clip.speaker}, key=named.natural_order)
+        # every fifth, or the last of a few; a corpus of one speaker, or of unknown ones, trains as a whole
+        held_out |= set(speakers[4::5] or speakers[1:][-1:])
+    if without := [corpus for corpus in corpora if not any(clip.speaker in held_out for clip in clips if clip.corpus != corpus)]:
+        raise ValueError(
+            f"protocol {name} validates on held-out speakers of the training corpora, and without {without[0]} no corpus has two named "
+            "speakers; join another corpus"
+        )
+    validates = [clip.speaker in held_out for clip in clips]
+    folds = [_fold(corpus, clips, validates, [clip.corpus == corpus for clip in clips]) for corpus in corpora]
+    note = (
+        "the test part is one corpus, the others train; validation is every fifth speaker of each training corpus (the last one of 2 to 4 "
+        f"speakers; {len(held_out)} held out in all)"
+    )
+    return FoldTable(name, tuple(folds), "corpus", note, validation_by="speaker")
+
+
 def _random_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
     num_folds = 10 if name == "random10" else num_folds
     smallest = min(Counter(labels.tolist()).values())
@@ -298,9 +329,11 @@ def _holdout(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: in
     return FoldTable("holdout_80_20" if name == "holdout" else name, (fold,), "", note, each_clip_once=False)
 
 
+CROSS_CORPUS = "cross_corpus"
 _Maker = Callable[[str, Sequence[Clip], np.ndarray, int, int], FoldTable]
 _ANY: dict[str, _Maker] = {
     "loso": _loso,
+    CROSS_CORPUS: _cross_corpus,
     "speaker_k": _speaker_k,
     "speaker10": _speaker10,
     "subject10": _subject10,
@@ -318,4 +351,6 @@ _OWNERS = {"speaker10": ("iemocap",), "subject10": ("ck48", "ck_plus"), "text_in
 
 
 def _fits(name: str, corpus: str) -> bool:
+    if name == CROSS_CORPUS:
+        return "+" in corpus
     return name not in _OWNERS or corpus in _OWNERS[name]

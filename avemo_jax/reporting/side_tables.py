@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from avemo_jax.evaluation.metrics import metric_named, primary_metrics, reported_metrics
 from avemo_jax.evaluation.results import MetricSummary, RunResults
+from avemo_jax.protocols.rules import CROSS_CORPUS
 from avemo_jax.reporting.pages import pooled
 from avemo_jax.reporting.tables import Column, Table, percent_column, text_column
 from avemo_jax.text import format_difference, format_p_value, format_percent
@@ -15,6 +18,8 @@ from avemo_jax.text import format_difference, format_p_value, format_percent
 def side_tables(results: RunResults) -> list[Table]:
     """Return the tables of what a run has: several protocols, several stages, a sweep, a search."""
     tables = []
+    if results.protocol == CROSS_CORPUS:
+        tables.append(_across_corpora(results))
     if results.protocols:
         tables += [_protocols(results), _gaps(results)]
     if results.stages:
@@ -34,6 +39,20 @@ def metric_columns() -> list[Column]:
 def metric_values(metrics: Mapping[str, Any]) -> list[Any]:
     """Return the value of each reported metric, None for one that a file of an earlier version lacks."""
     return [metrics.get(metric.name) for metric in reported_metrics()]
+
+
+def _across_corpora(results: RunResults) -> Table:
+    """Return a matrix: a row for what is trained on, a column for what is tested, the mean over seeds in the cell where they meet."""
+    corpora = sorted(results.corpus.split("+"))
+    rows = []
+    for tested in corpora:
+        trained = " + ".join(corpus for corpus in corpora if corpus != tested)
+        entries = [entry for entry in results.per_fold if entry.fold == tested]
+        for metric in primary_metrics():
+            mean = float(np.mean([entry.metrics[metric.name] for entry in entries]))
+            rows.append([trained, metric.title, *(mean if corpus == tested else None for corpus in corpora)])
+    columns = [text_column("trained on"), text_column("metric"), *(percent_column(f"tested on {corpus}") for corpus in corpora)]
+    return Table("across_corpora", "Across corpora", columns, rows, "in %, mean over seeds; no speaker of a tested corpus is in training")
 
 
 def _protocols(results: RunResults) -> Table:

@@ -199,6 +199,36 @@ def test_a_corpus_that_does_not_name_its_speakers_has_no_speaker_folds():
     assert sizes(table_of("random_k", clips, num_folds=4)) == [(8, 4, 4)] * 4
 
 
+def two_corpora(*, words: tuple[str, ...] = ("happy", "sad")) -> list[Clip]:
+    """Return clips as `JoinedCorpus` gives them: six speakers of one corpus, two of another, one unknown in a third."""
+    people = {"big": [f"big:{number}" for number in range(1, 7)], "small": ["small:a", "small:b"], "stills": [""]}
+    return [
+        Clip(f"{corpus}:{speaker}-{label}", corpus, label, speaker)
+        for corpus, speakers in people.items()
+        for speaker in speakers
+        for label in (words if corpus == "small" else ("happy", "sad"))
+    ]
+
+
+def test_cross_corpus_tests_each_corpus_and_holds_speakers_of_the_others_out():
+    clips = two_corpora()
+    table = table_of("cross_corpus", clips)
+    assert [fold.name for fold in table.folds] == ["big", "small", "stills"]
+    of_big, of_small, _ = table.folds
+    assert speakers(of_big.validation, clips) == {"small:b"} and speakers(of_big.train, clips) == {"small:a", ""}
+    assert speakers(of_small.validation, clips) == {"big:5"} and speakers(of_small.test, clips) == {"small:a", "small:b"}
+    assert table.speaker_independent and table.each_clip_once
+
+
+def test_cross_corpus_needs_joined_corpora_their_speakers_and_common_classes():
+    with pytest.raises(ValueError, match=r"is for joined corpora \(--config.corpus.name=NAME\+NAME\), and the clips are of ravdess"):
+        table_of("cross_corpus", ravdess())
+    with pytest.raises(ValueError, match=r"angry of small are in none of the others; set --config.corpus.label_set"):
+        table_of("cross_corpus", two_corpora(words=("happy", "angry")))
+    with pytest.raises(ValueError, match="without small no corpus has two named speakers"):
+        table_of("cross_corpus", [clip for clip in two_corpora() if clip.corpus != "big"])
+
+
 def test_text_independent_on_two_sentences_validates_on_held_out_speakers():
     clips = [dataclasses.replace(clip, sentence=str(int(clip.sentence))) for clip in ravdess()]
     sentence_of = {clip.clip_id: clip.sentence for clip in clips}

@@ -6,7 +6,7 @@ import dataclasses
 
 from compared_systems import FACTS, some_predictions
 
-from avemo_jax.evaluation.results import RunResults, SearchResult, SettingResult, StageResult
+from avemo_jax.evaluation.results import FoldResult, RunResults, SearchResult, SettingResult, StageResult
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.reporting.side_tables import side_tables
 from avemo_jax.reporting.tables import table_text
@@ -39,6 +39,18 @@ def test_a_search_is_a_row_a_fold():
     )
     (table,) = side_tables(dataclasses.replace(plain(), search=(found,)))
     assert table.cells == [["fold1", "0.0123", "0.500", "0.250", "5, 2 failed"]]
+
+
+def test_across_corpora_is_a_matrix_of_means_over_seeds():
+    plain_results = plain()
+    folds = [
+        FoldResult(fold=fold, seed=seed, num_clips=4, metrics=METRICS | {"uar": uar})
+        for fold, seed, uar in (("tess", 0, 0.25), ("ravdess", 0, 0.5), ("tess", 1, 0.75), ("ravdess", 1, 0.7))
+    ]
+    changed = dataclasses.replace(plain_results, protocol="cross_corpus", corpus="tess+ravdess", per_fold=tuple(folds))
+    (table,) = side_tables(changed)
+    assert table.header == ["trained on", "metric", "tested on ravdess", "tested on tess"]
+    assert table.cells[0] == ["tess", "UAR", "60.0", "-"] and table.cells[2] == ["ravdess", "UAR", "-", "50.0"]
 
 
 def test_a_plain_run_has_none():
