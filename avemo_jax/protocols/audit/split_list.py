@@ -22,8 +22,8 @@ from pathlib import Path
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.foreign_table import NO_VALUE, TableError, read_foreign_table, seconds
 from avemo_jax.identity import (
-    FILM_SUFFIXES,
     PICTURE_SUFFIXES,
+    SOUND_SUFFIXES,
     clip_identity,
     first_spellings,
     identity,
@@ -81,7 +81,6 @@ _IDENTITIES: dict[str, Callable[[str], str]] = {"sentence": sentence_identity, "
 # Cells that state no speaker, sentence, recording or corpus. "NA" is not among them: JAFFE has a speaker of that name.
 _UNKNOWN = (NO_VALUE - {"na"}) | {"unknown", "?", "-"}
 _FOLD_COLUMN = re.compile(r"(fold|split|cv|run|rep)\d+")
-_VIDEO_SUFFIXES = (*FILM_SUFFIXES, *PICTURE_SUFFIXES)
 # If at least this share of the clips is tested exactly once, a list of several folds is a cross-validation that tests each clip once.
 _SHARE_TESTED_ONCE = 0.9
 
@@ -119,7 +118,7 @@ class SplitList:
     unused: tuple[str, ...] = ()
 
     def clips(self) -> tuple[Clip, ...]:
-        """Return the items with a media file as clips, for a comparison of their media."""
+        """Return the items with a media file as clips, for a comparison of their media: of a film the sound and the picture."""
         return tuple(
             Clip(
                 clip_id=item.item_id,
@@ -128,7 +127,8 @@ class SplitList:
                 speaker=item.speaker,
                 start_s=span.start_s,
                 end_s=span.end_s,
-                **{"video" if Path(span.path).suffix.lower() in _VIDEO_SUFFIXES else "audio": span.path},  # type: ignore[arg-type]
+                audio=None if media_suffix(span.path) in PICTURE_SUFFIXES else span.path,
+                video=None if media_suffix(span.path) in SOUND_SUFFIXES else span.path,
             )
             for item in self.items
             for span in item.media
