@@ -76,6 +76,22 @@ class TestOffsets:
         samples, _ = decoded(tmp_path / name, rate_hz)
         assert level(samples, 0.05, 0.3, rate_hz) > 0.3
 
+    @pytest.mark.parametrize(("name", "codec"), [*(one[:2] for one in CONTAINERS), ("a.nut", "pcm_s16le")])
+    def test_a_file_that_starts_late_starts_at_0(self, tmp_path, name, codec):
+        """Recordings of broadcasts, and cuts without decoding, keep the time stamps of what they were cut from."""
+        rate_hz = film(tmp_path / name, sound_codec=codec, picture_start_s=1.5, sound_start_s=1.5)
+        times_s = [frame.time_s for frame in stream_frames(tmp_path / name)]
+        assert len(times_s) == 75 and times_s[0] == pytest.approx(0, abs=0.1)  # the codec's priming
+        samples, _ = decoded(tmp_path / name, rate_hz)
+        assert level(samples, 0.05, 0.3, rate_hz) > 0.3 and len(samples) / rate_hz == pytest.approx(3, abs=0.1)
+
+    def test_the_end_of_a_matroska_file_that_starts_late_is_missed(self, tmp_path):
+        film(tmp_path / "a.mkv", sound_codec="pcm_s16le", picture_start_s=1.5, sound_start_s=1.5)
+        raw = (tmp_path / "a.mkv").read_bytes()
+        (tmp_path / "a.mkv").write_bytes(raw[: len(raw) * 2 // 3])
+        with pytest.raises(MediaError, match="truncated: "):
+            decoded(tmp_path / "a.mkv")
+
     @pytest.mark.parametrize("name", ["a.mkv", "a.mov"])
     def test_a_span_is_counted_on_the_time_line(self, tmp_path, name):
         film(tmp_path / name, sound_start_s=0.8)
