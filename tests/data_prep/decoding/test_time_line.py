@@ -221,6 +221,35 @@ class TestPromises:
         assert num_cut_pictures
 
 
+class TestEnds:
+    """What was decoded, what the packets say and what the header says, of a film of 25 frames/s."""
+
+    @pytest.mark.parametrize(
+        ("line", "reached_s", "kind"),
+        [
+            ({"promised_s": 4.0}, 3.0, "truncated"),
+            ({"promised_s": 4.0}, 3.7, None),
+            ({"promised_s": 20.0}, 19.4, "truncated"),  # a tenth, but never more than half a second
+            ({"promised_s": 0.5}, 0.35, "truncated"),  # but two and a half frames at least
+            ({"promised_s": 4.0, "is_estimate": True}, 2.0, None),
+            ({"promised_s": 4.0, "packets_s": 4.0}, 3.0, None),  # the other stream goes on to the end
+            ({"promised_s": 4.0, "packets_s": 4.0, "own_promised_s": 4.0}, 3.0, "truncated"),
+            ({"last_packet_s": 3.96, "packets_s": 4.0}, 3.0, "undecodable"),  # packets that gave no frame
+            ({"last_packet_s": 3.96, "packets_s": 4.0}, 3.8, None),
+            ({"last_packet_s": 3.96, "packets_s": 4.0, "promised_s": 4.0, "own_promised_s": 4.0}, 4.0, None),
+        ],
+    )
+    @pytest.mark.parametrize(("medium", "word"), [("video", "picture"), ("audio", "sound")])
+    def test_what_is_missing_is_damage_or_a_note(self, line, reached_s, kind, medium, word):
+        made, findings = time_line.TimeLine(interval_s=0.04, **line), Findings()
+        if kind:
+            with pytest.raises(MediaError, match=rf"{kind}: a\.mkv: the {word} (ends at|was decoded to) {reached_s:.2f} s"):
+                made.check_end(Path("a.mkv"), medium, reached_s, findings)
+        else:
+            made.check_end(Path("a.mkv"), medium, reached_s, findings)
+            assert bool(findings.notes) == (line.get("packets_s", line.get("promised_s")) > reached_s + 0.2)
+
+
 class TestWhatPrecedesDamage:
     @pytest.mark.parametrize("name", ["a.flac", "a.wav", "a.mp3", "a.mka", "a.ogg"])
     def test_is_kept_on_demand(self, tmp_path, name):
