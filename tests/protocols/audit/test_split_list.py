@@ -284,6 +284,12 @@ def test_of_films_sound_and_picture_are_compared(tmp_path, names, media):
         assert {medium for medium in ("audio", "video") if getattr(clip, medium)} == media, clip
 
 
+def test_clips_that_are_named_as_files_are_their_media_where_no_column_names_any(tmp_path):
+    text = "clip,part\nA/a.wav,train\nA\\b.MP4,test\nc,test\nd.npy,test\n"
+    media = {item.item_id: [span.path for span in item.media] for item in read_split_list(written(tmp_path, text)).items}
+    assert media == {"A/a.wav": ["A/a.wav"], "A\\b.MP4": ["A/b.MP4"], "c": [], "d.npy": []}
+
+
 def test_decimal_commas_are_times(tmp_path):
     (item,) = read_split_list(written(tmp_path, "path;start;end;part\na.wav;0,5;2,5;test\n")).items
     assert (item.media[0].start_s, item.media[0].end_s) == (0.5, 2.5)
