@@ -24,12 +24,12 @@ SOUND_SUFFIXES = (
 )
 FILM_SUFFIXES = (
     *(".mp4", ".avi", ".mkv", ".mov", ".flv", ".mpg", ".mpeg", ".webm", ".wmv", ".m4v", ".3gp", ".ts"),
-    *(".asf", ".mts", ".m2ts", ".ogv", ".vob"),
+    *(".asf", ".mts", ".m2ts", ".ogv", ".vob", ".gif"),  # GIF: animations, without sound
 )
 PICTURE_SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 MEDIA_SUFFIXES = (
     *(*SOUND_SUFFIXES, *FILM_SUFFIXES, *PICTURE_SUFFIXES),
-    *(".mp2", ".snd", ".gsm", ".gif", ".pgm", ".ppm", ".heic", ".npy", ".npz", ".pt", ".pkl", ".mat", ".h5", ".hdf5", ".arff", ".htk"),
+    *(".mp2", ".snd", ".gsm", ".pgm", ".ppm", ".heic", ".npy", ".npz", ".pt", ".pkl", ".mat", ".h5", ".hdf5", ".arff", ".htk"),
     *(".parquet", ".feather", ".txt", ".lab", ".textgrid", ".csv", ".json"),
 )
 _WHOLE_AS_FLOAT = re.compile(r"(?<!\d)(?<!\d[.,])(\d+)(?:[.,]0+(?!\d|[.,]\d)|\.$)")

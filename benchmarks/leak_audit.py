@@ -1,6 +1,6 @@
 """Planted leaks that the audit must find, in many variants, and clean cohorts with feature tables that must raise no alarm.
 
-    python -m benchmarks.leak_audit                                   variants of each kind of leak, 1,000 clean cohorts; prints counts
+    python -m benchmarks.leak_audit                                   variants of each kind of leak, 2 x 1,000 clean cohorts; prints counts
     python -m benchmarks.leak_audit --action_units=CSV --ravdess=DIR  and RAVDESS's action units against its clips
 
 Prints a line a kind: how many variants were found. Whatever was not found, and every alarm on a clean cohort, is listed by name; exit code
@@ -35,13 +35,15 @@ from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds, items
 from avemo_jax.protocols.audit.split_list import audit_split_list, read_split_list
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.rules import make_folds
+from benchmarks.made_cohorts import LABELS, LAYOUTS, cohort, cohort_of_any_shape, features_of, write_split_list
+from benchmarks.planted_media import copied_media
 from data_prep.corpora import ravdess
 from data_prep.corpora.known_names import read_known_names
 from data_prep.table_audit import check_columns
 from data_prep.views.table import Table
 
 Variants = Iterator[tuple[str, bool]]  # what was planted, and whether it was found
-LABELS = label_set("iemocap4")
+TWO_CLASSES = LabelSet("made", LABELS.classes[:2])
 PAIRS = tuple(itertools.permutations(PARTS, 2))
 
 
@@ -223,40 +225,6 @@ def encoders_that_saw_the_corpus() -> Variants:
                 yield f"{name} on {spelled!r}", found == ["encoder_saw_corpus"]
 
 
-def cohort(seed: int, *, fewest_speakers: int = 6) -> list[Clip]:
-    """Return the clips of a made-up corpus of four classes, of which a tenth is missing."""
-    random = np.random.default_rng(seed)
-    num_speakers, num_sentences, num_takes = (int(random.integers(*bounds)) for bounds in ((fewest_speakers, 12), (2, 5), (1, 3)))
-    spell = (str, "{:02d}".format, "Actor_{:02d}".format, "spk{}".format)[seed % 4]
-    clips = [
-        Clip(
-            f"{spell(who)}-{sentence}-{emotion}-{take}", "made", emotion, spell(who), sentence=str(sentence), attributes={"take": str(take)}
-        )
-        for who, sentence, emotion, take in itertools.product(range(num_speakers), range(num_sentences), LABELS.classes, range(num_takes))
-    ]
-    return [clip for clip, drawn in zip(clips, random.random(len(clips)), strict=True) if drawn > 0.1]
-
-
-def features_of(clips: Sequence[Clip], seed: int) -> dict[str, np.ndarray]:
-    """Return honest columns: noise of several kinds, and features that follow class and speaker as measured ones do."""
-    random = np.random.default_rng(seed)
-    _, label = np.unique([clip.label for clip in clips], return_inverse=True)
-    _, who = np.unique([clip.speaker for clip in clips], return_inverse=True)
-    noise = random.normal(size=(9, len(clips)))
-    return {
-        "F0_mean_hz": 120 + 80 * (who % 2) + 15 * noise[0],
-        "loudness_db": np.round(60 + 6 * random.normal(size=4)[label] + 4 * noise[1], 1),
-        "smile": np.clip(noise[2] + 1.5 * (label == 1), 0, 1),
-        "AU12_c": (noise[3] + (label == 1) > 0.5).astype(float),
-        "num_pauses": random.poisson(2 + label % 2).astype(float),
-        "mfcc_1": noise[4] + 1.5 * random.normal(size=int(who.max()) + 1)[who],
-        "mfcc_2": np.float32(noise[5]).astype(float),
-        "duration_s": np.round(2 + 0.5 * np.abs(noise[6]), 2),
-        "confidence": np.round(1 / (1 + np.exp(-3 - noise[7])), 2),
-        "jitter": np.exp(noise[8]) / 100,
-    }
-
-
 def write_table(folder: Path, clips: Sequence[Clip], columns: dict[str, np.ndarray], seed: int) -> Path:
     """Write a feature table of the clips, its rows in no order, and return its path."""
     path, ids = folder / f"features{seed}.csv", [clip.clip_id for clip in clips]
@@ -290,11 +258,19 @@ def columns_that_give_it_away(folder: Path, num_cohorts: int) -> Variants:
             ("one-hot label", "is_target"): label == 2,
             ("coded label", "y"): random.normal(size=4)[label],
             ("label with noise", "label_enc"): 3 * label + 0.01 * random.normal(size=len(label)),
-            ("label of the training part", "class"): np.where(who < 6, label, -1),
+            ("label, wrong in one clip of 60", "target"): np.where(count % 60 == 7, (label + 1) % 4, label),
+            ("two of the classes", "class2"): label < 2,
+            **{
+                (f"label of the training part, then {what}", "class"): np.where(who < 6, label, rest)
+                for what, rest in _fills(random, label).items()
+            },
             ("speaker", "Actor"): who,
             ("gender", "gender"): who % 2,
             ("fold", "fold"): who % 5,
+            ("part", "is_train"): who < 6,
             ("row", "Unnamed: 0"): random.permutation(len(count)),
+            ("row in steps of ten", "idx"): 1000 + 10 * random.permutation(len(count)),
+            ("row from the last", "rownum"): -count,
             ("row as time", "index"): np.cumsum(random.random(len(count)) + 0.1),
             ("row as a share", "row_id"): count / len(count),
         }
@@ -302,6 +278,30 @@ def columns_that_give_it_away(folder: Path, num_cohorts: int) -> Variants:
             for name in (telling, "x1"):
                 path = write_table(folder, clips, features_of(clips, seed) | {name: np.asarray(values, float)}, seed)
                 yield f"{kind} as {name!r} (cohort {seed})", f"{name!r} looks like" in refused_columns(path, clips)
+
+
+def _fills(random: np.random.Generator, label: np.ndarray) -> dict[str, np.ndarray | float]:
+    """Return what people write in place of labels that a column does not have."""
+    return {"-1": -1, "99": 99, "their mean": label.mean(), "noise": random.normal(size=len(label)), "shares": random.random(len(label))}
+
+
+def columns_of_two_classes(folder: Path, num_cohorts: int) -> Variants:
+    """A column of the label of two classes, whole or for the training part alone."""
+    for seed in range(num_cohorts):
+        cells = list(itertools.product(range(9 + seed % 12), TWO_CLASSES.classes, range(4 + seed % 9)))
+        clips = [Clip(f"{who}-{emotion}-{take}", "made", emotion, f"s{who}") for who, emotion, take in cells]
+        who, label = np.array([one for one, *_ in cells]), np.array([TWO_CLASSES.classes.index(emotion) for _, emotion, _ in cells])
+        random = np.random.default_rng(seed)
+        planted = {
+            "label": label,
+            "coded label": 3.7 * label - 1,
+            "label, wrong in one clip of 90": label ^ (np.arange(len(label)) % 90 == 7),
+        }
+        for what, rest in _fills(random, label).items():
+            planted[f"label of the training part, then {what}"] = np.where(who < 2 * who.max() / 3, label, rest)
+        for kind, values in planted.items():
+            path = write_table(folder, clips, features_of(clips, seed) | {"x1": np.asarray(values, float)}, seed)
+            yield f"{kind} (cohort {seed})", "'x1' looks like" in refused_columns(path, clips, labels=TWO_CLASSES)
 
 
 def clean_cohorts(folder: Path, num_cohorts: int) -> Iterator[tuple[str, list[str]]]:
@@ -320,8 +320,22 @@ def clean_cohorts(folder: Path, num_cohorts: int) -> Iterator[tuple[str, list[st
         yield f"cohort {seed}, {protocol}", [one.name for one in findings if one.is_flagged] + [refused] * bool(refused)
 
 
-def run(num_cohorts: int, *, num_planted_tables: int = 20) -> tuple[dict[str, tuple[int, int]], list[str]]:
-    """Return kind -> (found, planted), with "clean" -> (without alarm, cohorts), and what was missed or raised in vain."""
+def clean_cohorts_of_any_shape(folder: Path, num_cohorts: int) -> Iterator[tuple[str, list[str]]]:
+    """Yield a cohort with folds, a split list in one of several layouts, and a feature table, and the alarms that they raise."""
+    for seed in range(num_cohorts):
+        made = cohort_of_any_shape(seed)
+        findings = audit_folds(made.table.folds, items_of(made.clips), each_once=made.table.each_clip_once, shared_media=())
+        write_split_list(folder / "splits.csv", made, LAYOUTS[seed % len(LAYOUTS)])
+        findings += audit_split_list(read_split_list(folder / "splits.csv", known_names=read_known_names), shared_media=())
+        features = write_table(folder, made.clips, made.columns, seed)
+        refused = refused_columns(features, made.clips, labels=made.labels)
+        features.unlink()
+        alarms = [f"{one.name} ({one.detail})" for one in findings if one.is_flagged]
+        yield f"cohort of any shape {seed}: {made.described}", alarms + [refused] * bool(refused)
+
+
+def run(num_cohorts: int, *, num_planted_tables: int = 20, has_media: bool = True) -> tuple[dict[str, tuple[int, int]], list[str]]:
+    """Return kind -> (found, planted), with "clean ..." -> (without alarm, cohorts), and what was missed or raised in vain."""
     counts, wrong = {}, []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -336,14 +350,17 @@ def run(num_cohorts: int, *, num_planted_tables: int = 20) -> tuple[dict[str, tu
             "statistics fitted on everything": fitted_on_everything,
             "encoders trained on the corpus": encoders_that_saw_the_corpus,
             "columns of feature tables": tables,
+            "columns of two classes": functools.partial(columns_of_two_classes, folder, num_planted_tables),
+            **({"copies of films and sounds": functools.partial(copied_media, folder)} if has_media else {}),
         }
         for kind, variants in kinds.items():
             outcomes = list(variants())
             counts[kind] = sum(found for _, found in outcomes), len(outcomes)
             wrong += [f"{kind}: {what}: not found" for what, found in outcomes if not found]
-        alarms = list(clean_cohorts(folder, num_cohorts))
-        counts["clean"] = sum(not raised for _, raised in alarms), len(alarms)
-        wrong += [f"{what}: {'; '.join(raised)}" for what, raised in alarms if raised]
+        for kind, cohorts in (("clean cohorts", clean_cohorts), ("clean cohorts of any shape", clean_cohorts_of_any_shape)):
+            alarms = list(cohorts(folder, num_cohorts))
+            counts[kind] = sum(not raised for _, raised in alarms), len(alarms)
+            wrong += [f"{what}: {'; '.join(raised)}" for what, raised in alarms if raised]
     return counts, wrong
 
 
@@ -357,13 +374,13 @@ def action_units(table: Path, root: Path) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--num_cohorts", type=int, default=1000, help="clean cohorts")
+    parser.add_argument("--num_cohorts", type=int, default=1000, help="clean cohorts of each of two kinds")
     parser.add_argument("--action_units", type=Path, help="feature table of RAVDESS")
     parser.add_argument("--ravdess", type=Path, help="folder of RAVDESS")
     given = parser.parse_args()
     counts, wrong = run(given.num_cohorts)
     for kind, (found, planted) in counts.items():
-        print(f"{found:5} of {planted:5}  {'cohorts without an alarm' if kind == 'clean' else kind}")
+        print(f"{found:5} of {planted:5}  {kind}{' without an alarm' if kind.startswith('clean') else ''}")
     if given.action_units and given.ravdess:
         wrong += action_units(given.action_units, given.ravdess)
     print("\n".join(wrong))

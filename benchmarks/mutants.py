@@ -93,7 +93,8 @@ def copy_tree(root: Path, folder: Path) -> Path:
 def run_tests(folder: Path, tests: Sequence[str]) -> tuple[int, str]:
     """Return the exit code and the output of pytest in a copy of the tree; tests that take too long count as failed."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not gpu and not long", *tests]
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    compiled = {"JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "xla")}  # of the tree's own tests
+    environment = compiled | os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT_S)
         return done.returncode, done.stdout

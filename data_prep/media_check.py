@@ -9,7 +9,6 @@ from typing import Any
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import LOST_KINDS
-from avemo_jax.placeholders import placeholder
 from data_prep.corpora.unfetched import media_names, names_by_problem
 from data_prep.decoding.stills import ROW_OFFSET
 from data_prep.sets.staging import StagedClip, StageTask, media_name, media_of, stage_media, staged_path
@@ -21,7 +20,10 @@ _TIME_LIMIT_S = 300.0
 
 
 def find_impostors(clips: Sequence[Clip], root: Path, media: Sequence[str] = ("audio", "video")) -> dict[str, list[str]]:
-    """Return problem -> names of the media files that have it: "absent", "empty", "each a Git LFS pointer; ..."."""
+    """Return problem -> names of the media files that have it: "absent", "empty", "unreadable (...)".
+
+    What stands in the place of a file that was not fetched, such as a Git LFS pointer, is named where the corpus is read.
+    """
     return names_by_problem(root, media_names(clips, media), _problem)
 
 
@@ -34,9 +36,7 @@ def _problem(path: Path) -> str:
         return "absent"
     except OSError as error:
         return f"unreadable ({error.strerror})"
-    if not size:
-        return "empty"
-    return f"each {what}" if (what := placeholder(path)) else ""
+    return "" if size else "empty"
 
 
 def try_view(view: Any, clips: Sequence[Clip], root: Path) -> tuple[dict[str, str], dict[str, str]]:

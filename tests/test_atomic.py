@@ -53,6 +53,15 @@ def test_names_that_are_no_utf8_are_written_with_their_bytes_escaped(tmp_path):
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "gr\\udcfc\\udcdfe.mp4,grüße\n"
 
 
+def test_a_file_is_replaced_and_not_written_in_place(tmp_path):
+    """Who reads the earlier file while it is written again reads it whole."""
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+    with path.open() as reader:
+        write_json(path, {"new": 2})
+        assert json.loads(reader.read()) == {"old": 1} and json.loads(path.read_text()) == {"new": 2}
+
+
 def test_the_sum_of_a_value_is_that_of_its_sorted_text():
     expected = "371268270cb33350e1101831016e5ecc8b628979bab96cefaa55703a5245d2b5"  # of {"a": [1, 2.5], "b": "\u00fc"}
     assert json_sha256({"b": "ü", "a": (1, 2.5)}) == json_sha256({"a": [1, 2.5], "b": "ü"}) == expected

@@ -64,8 +64,8 @@ def _num_folds(num_trials: Any, num_per_fold: int, workdir: Path) -> int:
     """Return the number of folds of a run; a run.json that was changed may hold anything."""
     if type(num_trials) is not int or not 0 < num_trials <= _MOST_TRIALS or num_trials % num_per_fold:
         raise ValueError(
-            f"{workdir / 'run.json'} has num_trials={num_trials!r}; expected a multiple of {num_per_fold}, its seeds and settings, up to "
-            f"{_MOST_TRIALS}: the file was changed after training"
+            f"{workdir / 'run.json'} has num_trials={num_trials!r}; expected a multiple of {num_per_fold}, its seeds times its settings, "
+            f"of {_MOST_TRIALS:,} at most: the file was changed, or the run has more trials than one prediction can load"
         )
     return num_trials // num_per_fold
 

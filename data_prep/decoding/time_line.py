@@ -27,6 +27,7 @@ _NOTED_S = 0.02  # a frame of sound
 # Their length is an estimate by FFmpeg, from the bit rate; that of ASF counts a late start twice.
 _ESTIMATED = ("asf", "aac", "ac3", "eac3", "dts", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "loas", "amr", "amrnb", "amrwb", "gsm")
 _SIZED = ("wav", "aiff")  # the sizes in their headers promise more than FFmpeg passes on
+_LENGTH_IS_END = ("matroska,webm", "nut")  # counted from 0, also where all streams start later
 _COUNTED_FRAMES = ("avi",)  # no time stamps, so that a doubled frame is seen by their number alone
 
 
@@ -140,6 +141,8 @@ def _read_header(line: TimeLine, container: av.container.InputContainer, stream:
     # FFmpeg shortens its promise for _SIZED to what is there; `_check_bytes` has the header's.
     line.is_estimate = name in (*_ESTIMATED, *_SIZED) or (name == "mp3" and not counts_mp3_frames(path))
     line.promised_s = container.duration / av.time_base if container.duration else None
+    if line.promised_s is not None and name in _LENGTH_IS_END:
+        line.promised_s = max(line.promised_s - origin_s, 0.0)
     own_s = _own_end_s(stream, origin_s)
     line.own_promised_s = own_s if own_s is None or line.promised_s is None else min(own_s, line.promised_s)
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+from scipy.stats import binomtest, mannwhitneyu
 
 # Words that a suspicious name consists of -> what such a column is. Of two kinds the first here counts ("speaker_id" is no row counter).
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -52,8 +53,10 @@ _BESIDE = {
 _CHANCE = 1e-9
 _FEWEST_ROWS = 10  # of fewer, content says nothing
 _ALMOST_ALL = 0.95  # share of the clips beyond the commonest value that follow the label; the rest may be slips of an annotator
-_PURE_SHARE = 0.3  # of the clips have a value that belongs to one label only: copies for the training part alone
+_PURE_SHARE = 0.3  # of the clips, and of each label's, have a value that belongs to one label only: copies for the training part alone
 _FEWEST_OWNERS = 3  # classes that have values of their own: two have them at both ends of any feature that saturates, as smiles do
+_SMALLEST_REST = 0.1  # of the clips, beside those in which a column copies two labels
+_FOLLOWS = 1e-3  # probability below which the rest follows the class
 _FEWEST_CHANGES = 0.02  # of neighbours in the order of a column's values that differ in label: a label with noise added
 
 
@@ -104,11 +107,13 @@ def contents_like(values: np.ndarray, labels: Mapping[str, Sequence[str]], row: 
 
     A row counter has integers (or steps of one size) of which no two are equal, though so many so close together would be by chance; or a
     constant step from row to row; or it only rises, or only falls, from clip to clip. A feature replaced by its rank looks the same.
-    A copy of a label is the same in all clips of one class, or of one speaker. Where there are three classes or more, so is a column in
-    which at least 30 % of the clips have a value that only one class has, for at least half of the classes and three, or in which the
-    classes lie side by side in the order of the values; two classes may be told apart by an honest feature (smiles: 0 in all neutral
-    clips, 1 in happy ones). Of labels beside class and speaker only a one-to-one copy counts: a feature may well tell one sentence from
-    another. Constant columns give nothing away. A column of noise is found once in 10^9.
+    A copy of a label is the same in all clips of one class, or of one speaker, but for slips; a feature that is clipped at both ends is
+    none. Where there are three classes or more, so is a column in which at least 30 % of the clips have a value that only one class has,
+    and so have 30 % of the clips of half of the classes and of three, or in which the classes lie side by side in the order of the values.
+    Two classes may be told apart by an honest feature (smiles: 0 in all neutral clips, 1 in happy ones): of two, a copy for a part of the
+    clips has one value a class there, and in the other clips nothing that follows the class. Of labels beside class and speaker only a
+    one-to-one copy counts: a feature may well tell one sentence from another. Constant columns give nothing away. A column of noise is
+    found once in 10^9.
     """
     if len(values) < _FEWEST_ROWS:
         return {}
@@ -118,6 +123,7 @@ def contents_like(values: np.ndarray, labels: Mapping[str, Sequence[str]], row: 
         if len(known) >= _FEWEST_ROWS:
             coded.append((kind, known, np.unique(np.asarray(words)[known], return_inverse=True)[1]))
     by_row = np.argsort(row)
+    speakers = np.unique(labels.get("speaker", [""] * len(values)), return_inverse=True)[1]
     found = {}
     for index, column in enumerate(values.T):
         if (column == column[0]).all():
@@ -126,7 +132,10 @@ def contents_like(values: np.ndarray, labels: Mapping[str, Sequence[str]], row: 
             found[index] = f"a row counter ({how})"
             continue
         for kind, known, codes in coded:
-            if how := _copies(column[known], codes, one_to_one=kind not in ("class", "emotion", "speaker")):
+            how = _copies(column[known], codes, one_to_one=kind not in ("class", "emotion", "speaker"))
+            if not how and kind in ("class", "emotion") and codes.max() == 1:
+                how = _copies_two_in_a_part(column[known], codes, speakers[known])
+            if how:
                 found[index] = f"the {kind} ({how.format(kind=kind)})"
                 break
     return found
@@ -160,7 +169,7 @@ def _copies(values: np.ndarray, codes: np.ndarray, *, one_to_one: bool) -> str |
     is_function = _is_function(column, counts, codes)
     if one_to_one:
         return "a copy of it, one to one" if is_function and _follows(codes, column) >= _ALMOST_ALL else None
-    if is_function:
+    if is_function and not _is_clipped(column, counts, codes):
         return "the same in all clips of one {kind}"
     if num_labels < 3 or num_rows < 2 * num_labels or num_rows - num_labels < 2 * _FEWEST_ROWS:
         return None
@@ -173,8 +182,9 @@ def _copies(values: np.ndarray, codes: np.ndarray, *, one_to_one: bool) -> str |
     is_telling = len(counts) * by_chance < _CHANCE
     if len(counts) <= 2 * num_labels:  # a code of labels: in a small corpus its values tell together what none of them tells alone
         is_telling |= 2.0 ** len(counts) * by_chance.prod() < _CHANCE
-    num_pure = int(counts[value[is_telling]].sum())
-    if num_pure >= _PURE_SHARE * num_rows and len(np.unique(owner[is_telling])) >= max(_FEWEST_OWNERS, num_labels / 2):
+    pure_of = np.bincount(owner[is_telling], weights=counts[value[is_telling]], minlength=num_labels)
+    num_pure, num_owners = int(pure_of.sum()), (pure_of >= _PURE_SHARE * np.bincount(codes)).sum()
+    if num_pure >= _PURE_SHARE * num_rows and num_owners >= max(_FEWEST_OWNERS, num_labels / 2):
         return f"{num_pure} of {num_rows} clips have a value that only one {{kind}} has"
     shuffled = np.random.default_rng(0).permutation(num_rows)  # equal values in no order
     ordered = codes[shuffled][np.argsort(values[shuffled], kind="stable")]
@@ -182,6 +192,35 @@ def _copies(values: np.ndarray, codes: np.ndarray, *, one_to_one: bool) -> str |
     if num_changes <= num_labels - 1 + _FEWEST_CHANGES * (num_rows - num_labels):
         return "the values of each {kind} lie side by side"
     return None
+
+
+def _is_clipped(column: np.ndarray, counts: np.ndarray, codes: np.ndarray) -> bool:
+    """Whether each label mostly has the column's smallest or largest value, with several values between: a clipped feature."""
+    commonest = {int(np.bincount(column[codes == label]).argmax()) for label in np.unique(codes)}
+    return commonest <= {0, len(counts) - 1} and len(counts) >= 4
+
+
+def _copies_two_in_a_part(values: np.ndarray, codes: np.ndarray, speakers: np.ndarray) -> str | None:
+    """In words with "{kind}" how a column copies two labels, codes 0 and 1, in a part of the clips; None where it does not."""
+    _, column, counts = np.unique(values, return_inverse=True, return_counts=True)
+    of_label = np.stack([np.bincount(column[codes == label], minlength=len(counts)) for label in (0, 1)])
+    num_own = np.where(of_label[::-1] == 0, of_label, 0)  # clips of a label by value, where the other label does not have the value
+    own, rest = num_own.argmax(axis=1), ~np.isin(column, num_own.argmax(axis=1))
+    num_rows, num_rest = len(codes), int(rest.sum())
+    shares = np.bincount(codes) / num_rows
+    by_chance = np.prod(len(counts) * (shares ** num_own.max(axis=1)[:, None]).sum(axis=1))
+    if by_chance >= _CHANCE or num_rows - num_rest < _PURE_SHARE * num_rows or num_rest < max(_FEWEST_ROWS, _SMALLEST_REST * num_rows):
+        return None
+    one, other = (values[rest & (codes == label)] for label in (0, 1))
+    if min(len(one), len(other)) < 3:
+        return None
+    if min(mannwhitneyu(one, other).pvalue, binomtest(len(one), num_rest, shares[0]).pvalue) < _FOLLOWS:
+        return None  # an honest feature follows the class in all clips
+    if set(own.tolist()) == {0, len(counts) - 1}:  # as a clipped feature has them; but parts are made of whole speakers
+        by_speaker = [rest[speakers == speaker].mean() for speaker in np.unique(speakers)]
+        if not 1 < len(by_speaker) < num_rows / 3 or set(by_speaker) != {0.0, 1.0}:
+            return None
+    return f"{num_rows - num_rest} of {num_rows} clips have the one value of their {{kind}}"
 
 
 def _is_function(column: np.ndarray, counts: np.ndarray, codes: np.ndarray) -> bool:

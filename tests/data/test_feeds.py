@@ -14,7 +14,7 @@ from avemo_jax.data.prepared import Damage
 from avemo_jax.data.rows import join_segments
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
 from avemo_jax.models.fusion import FusionSpec
-from avemo_jax.training import programs
+from avemo_jax.training import programs, steps
 from avemo_jax.training.execution import Execution, TrialProgram
 from avemo_jax.training.stream_program import StreamProgram
 
@@ -174,6 +174,11 @@ def test_scalers_are_those_that_training_fits(feeds):
     arrays = {name: values[:20] for name, values in feeds["resident"].arrays.items()}
     one, other = (programs.fit_scalers(recipe, feeds[kind], arrays, 12) for kind in ("resident", "stream"))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one, other)
+    # What pads the examples of a fold to the length of a longer one's is the first example, which may be tested.
+    padded = steps.fit_scalers(recipe, jax.tree.map(jax.numpy.asarray, arrays), np.asarray([3, 5, 4, 0, 0], np.int32), np.int32(3))
+    for name, scaler in padded.items():
+        own = np.concatenate([arrays[name][i][arrays[f"{name}_mask"][i]] for i in (3, 4, 5)])
+        np.testing.assert_allclose(scaler["mean"], own.mean(axis=0), rtol=1e-4, atol=1e-5)
     real = arrays["text"][:12][arrays["text_mask"][:12]]
     np.testing.assert_allclose(one["text"]["mean"], real.mean(axis=0), rtol=1e-5)
 

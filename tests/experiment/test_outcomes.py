@@ -1,4 +1,4 @@
-"""Outcomes of stages: which trials have failed."""
+"""Outcomes of stages: which trials have failed, and which are chosen."""
 
 from types import SimpleNamespace
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from avemo_jax.experiment.measuring import count_failed
 from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, TrainedGroup, fit_late
+from avemo_jax.experiment.predictions import chosen_trials
 
 
 def outcome(*best_epochs: int) -> NetworkOutcome:
@@ -23,6 +24,13 @@ def test_a_trial_has_failed_where_any_stage_has_no_trained_weights():
     plan = SimpleNamespace(trials=trials)
     assert count_failed(plan, [first, second], range(4)) == (4, 2)
     assert count_failed(plan, [first, second], (0, 1)) == (2, 1)
+
+
+def test_of_settings_with_equal_scores_the_first_is_chosen():
+    """So that further settings of a sweep change no choice that is made already."""
+    trials = [SimpleNamespace(fold=fold, seed=seed) for fold in range(2) for seed in range(2) for _ in range(3)]
+    scores = [0.5, 0.5, 0.4, 0.1, 0.7, 0.7, -np.inf, -np.inf, -np.inf, 0.2, 0.3, 0.1]
+    assert chosen_trials(trials, scores.__getitem__) == [0, 4, 6, 10]
 
 
 def test_late_weights_are_fitted_on_the_unseen_clips_of_the_same_trial():

@@ -5,9 +5,10 @@ import json
 import pytest
 from small_experiment import small_config
 
+from avemo_jax.config import to_plain
 from avemo_jax.config.overrides import with_fields
 from avemo_jax.json_lines import read_rows
-from avemo_jax.runs.run_directory import ConfigMismatch, complete, follow_run, open_run
+from avemo_jax.runs.run_directory import ConfigMismatch, compare_configs, complete, follow_run, open_run
 
 CONFIG = small_config(corpus__root="/a", train__seeds=(0, 1))
 
@@ -27,6 +28,20 @@ def test_another_config_is_refused_with_every_difference(tmp_path):
         differences = ("train.learning_rate: stored 0.05, given 0.2", "train.seeds: stored [0, 1], given [0]", "train.batch_size: stored")
         for difference in differences:
             assert difference in str(error.value)
+
+
+def test_whatever_changes_numbers_is_compared():
+    """Of training, only what is written beside the results may differ when a run is resumed."""
+    stored = to_plain(CONFIG)
+    for group, free in (
+        ("train", {"tensorboard", "checkpoint_every_epochs", "keep_checkpoints"}),
+        ("system", set()),
+        ("streams", set()),
+        ("late", set()),
+        ("protocol", {"allow_leaks", "near_duplicates"}),
+    ):
+        differences = "\n".join(compare_configs(stored, stored | {group: dict.fromkeys(stored[group], "another")}))
+        assert {name for name in stored[group] if f"{group}.{name}" not in differences} == free, group
 
 
 def test_a_run_of_an_earlier_version_is_refused_in_one_sentence(tmp_path):

@@ -107,3 +107,9 @@ def test_recipes_of_streams_are_checked():
         stream_recipes("text", standardize="rows")
     with pytest.raises(ValueError, match=r"each with a key_index of its own, got \[0, 0\]"):
         changed(streams=stream_recipes("text") + stream_recipes("audio"))
+
+
+def test_a_batch_masks_padding_and_examples_without_a_real_step():
+    data = make_data() | {"usable": np.arange(50) != 2}
+    batch = steps.gather(jax.tree.map(jnp.asarray, data), jnp.arange(4), jnp.array([True, True, True, False]))
+    assert batch["mask"].tolist() == [True, True, False, False] and "usable" not in batch

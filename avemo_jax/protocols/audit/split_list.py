@@ -24,6 +24,7 @@ from avemo_jax.foreign_table import NO_VALUE, TableError, read_foreign_table, se
 from avemo_jax.identity import (
     FILM_SUFFIXES,
     PICTURE_SUFFIXES,
+    SOUND_SUFFIXES,
     clip_identity,
     first_spellings,
     identity,
@@ -42,19 +43,8 @@ from avemo_jax.text import count_of
 ROLES: dict[str, tuple[str, ...]] = {
     "clip": ("clip", "clip_id", "utterance", "utterance_id", "utt", "utt_id", "id", "key", "name", "sample"),
     "path": (
-        "path",
-        "file",
-        "filename",
-        "file_name",
-        "filepath",
-        "audio",
-        "wav",
-        "video",
-        "image",
-        "media",
-        "audio_path",
-        "video_path",
-        "audio_filepath",
+        *("path", "file", "filename", "file_name", "filepath", "audio", "wav", "video", "image", "media", "audio_path", "video_path"),
+        *("audio_filepath", "audio_file", "wav_file", "wav_path", "video_file", "image_path", "media_file"),
     ),
     "speaker": (
         *("speaker", "speaker_id", "spk", "spk_id", "actor", "actor_id", "subject", "subject_id", "subj", "person", "person_id"),
@@ -80,8 +70,8 @@ _NAMES = ("clip", "path", "fold", *_FACTS)  # roles of columns that hold names
 _IDENTITIES: dict[str, Callable[[str], str]] = {"sentence": sentence_identity, "recording": clip_identity}
 # Cells that state no speaker, sentence, recording or corpus. "NA" is not among them: JAFFE has a speaker of that name.
 _UNKNOWN = (NO_VALUE - {"na"}) | {"unknown", "?", "-"}
+_MEDIA_SUFFIXES = (*SOUND_SUFFIXES, *FILM_SUFFIXES, *PICTURE_SUFFIXES)
 _FOLD_COLUMN = re.compile(r"(fold|split|cv|run|rep)\d+")
-_VIDEO_SUFFIXES = (*FILM_SUFFIXES, *PICTURE_SUFFIXES)
 # If at least this share of the clips is tested exactly once, a list of several folds is a cross-validation that tests each clip once.
 _SHARE_TESTED_ONCE = 0.9
 
@@ -119,7 +109,7 @@ class SplitList:
     unused: tuple[str, ...] = ()
 
     def clips(self) -> tuple[Clip, ...]:
-        """Return the items with a media file as clips, for a comparison of their media."""
+        """Return the items with a media file as clips, for a comparison of their media: of a film the sound and the picture."""
         return tuple(
             Clip(
                 clip_id=item.item_id,
@@ -128,7 +118,8 @@ class SplitList:
                 speaker=item.speaker,
                 start_s=span.start_s,
                 end_s=span.end_s,
-                **{"video" if Path(span.path).suffix.lower() in _VIDEO_SUFFIXES else "audio": span.path},  # type: ignore[arg-type]
+                audio=None if media_suffix(span.path) in PICTURE_SUFFIXES else span.path,
+                video=None if media_suffix(span.path) in SOUND_SUFFIXES else span.path,
             )
             for item in self.items
             for span in item.media
@@ -383,7 +374,9 @@ def _names(entries: Sequence[Entry]) -> dict[Entry, str]:
 
 def _item(name: str, entry: Entry, facts: Mapping[str, str], labels: Mapping[str, str], *, several: bool) -> Item:
     """Return the item of an entry; in a list of several corpora, speakers and sentences get the corpus as prefix."""
-    _, path, start_s, end_s = entry
+    clip, path, start_s, end_s = entry
+    if not path and media_suffix(clip) in _MEDIA_SUFFIXES:
+        path = clip  # a list without a column of files
 
     def of_corpus(value: str) -> str:
         return f"{facts['corpus']} {value}" if several and value else value

@@ -68,7 +68,8 @@ class TestContent:
             '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period/></MPD>',
         ],
     )
-    def test_a_list_of_other_files_is_no_medium(self, tmp_path, name, text):
+    def test_a_list_of_other_files_is_no_medium(self, tmp_path, monkeypatch, name, text):
+        monkeypatch.chdir(tmp_path)  # where a name without a folder is looked for
         soundfile.write(tmp_path / "other.wav", chirp(1, RATE_HZ), RATE_HZ)
         write_streams(tmp_path / "other.ts", sound=chirp(1, RATE_HZ), sound_codec="aac")
         (tmp_path / "img1.ppm").write_bytes(cv2.imencode(".ppm", numbered_images(1)[0])[1].tobytes())
@@ -76,6 +77,14 @@ class TestContent:
         for stream in (stream_audio(tmp_path / name, rate_hz=RATE_HZ), stream_frames(tmp_path / name)):
             with pytest.raises(MediaError, match="undecodable: "):
                 list(stream)
+
+    def test_without_whitelists_a_list_leads_to_its_file(self, tmp_path, monkeypatch):
+        """So it is the whitelists that refuse it in the tests here."""
+        monkeypatch.chdir(tmp_path)
+        soundfile.write("other.wav", chirp(1, RATE_HZ), RATE_HZ)
+        (tmp_path / "clip.mp4").write_text("ffconcat version 1.0\nfile other.wav\n")
+        monkeypatch.setattr(containers, "_OPTIONS", {})
+        assert len(decoded(tmp_path / "clip.mp4")[0]) == RATE_HZ
 
     def test_the_demuxers_alone_refuse_a_list(self, tmp_path, monkeypatch):
         soundfile.write(tmp_path / "other.wav", chirp(1, RATE_HZ), RATE_HZ)

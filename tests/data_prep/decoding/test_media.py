@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from PIL import Image
 from shared_data import shared_data
 from written_media import chirp, numbered_images, write_sound, write_video
 
@@ -322,3 +323,11 @@ class TestRealClips:
         raw = shared_data("grid", "brbk7n.mpg").read_bytes()
         (tmp_path / "a.mpg").write_bytes(raw[: len(raw) // 2])
         assert kind_of(stream_frames(tmp_path / "a.mpg")) == "truncated"
+
+
+def test_an_animated_gif_is_a_film_with_the_times_of_its_frames(tmp_path):
+    images = [Image.fromarray(np.full((48, 64, 3), 30 + 20 * number, np.uint8)) for number in range(4)]
+    images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:], duration=[100, 200, 50, 100])
+    frames = list(stream_frames(tmp_path / "a.gif"))
+    assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.1, 0.3, 0.35])
+    assert [int(frame.image.mean()) for frame in frames] == pytest.approx([30, 50, 70, 90], abs=2)

@@ -76,6 +76,22 @@ class TestOffsets:
         samples, _ = decoded(tmp_path / name, rate_hz)
         assert level(samples, 0.05, 0.3, rate_hz) > 0.3
 
+    @pytest.mark.parametrize(("name", "codec"), [*(one[:2] for one in CONTAINERS), ("a.nut", "pcm_s16le")])
+    def test_a_file_that_starts_late_starts_at_0(self, tmp_path, name, codec):
+        """Recordings of broadcasts, and cuts without decoding, keep the time stamps of what they were cut from."""
+        rate_hz = film(tmp_path / name, sound_codec=codec, picture_start_s=1.5, sound_start_s=1.5)
+        times_s = [frame.time_s for frame in stream_frames(tmp_path / name)]
+        assert len(times_s) == 75 and times_s[0] == pytest.approx(0, abs=0.1)  # the codec's priming
+        samples, _ = decoded(tmp_path / name, rate_hz)
+        assert level(samples, 0.05, 0.3, rate_hz) > 0.3 and len(samples) / rate_hz == pytest.approx(3, abs=0.1)
+
+    def test_the_end_of_a_matroska_file_that_starts_late_is_missed(self, tmp_path):
+        film(tmp_path / "a.mkv", sound_codec="pcm_s16le", picture_start_s=1.5, sound_start_s=1.5)
+        raw = (tmp_path / "a.mkv").read_bytes()
+        (tmp_path / "a.mkv").write_bytes(raw[: len(raw) * 2 // 3])
+        with pytest.raises(MediaError, match="truncated: "):
+            decoded(tmp_path / "a.mkv")
+
     @pytest.mark.parametrize("name", ["a.mkv", "a.mov"])
     def test_a_span_is_counted_on_the_time_line(self, tmp_path, name):
         film(tmp_path / name, sound_start_s=0.8)
@@ -203,6 +219,35 @@ class TestPromises:
             num_cut_pictures += picture.damage is not None
             assert not any("-" in note or "marked as damaged" in note for note in picture.notes + sound.notes), num_cut
         assert num_cut_pictures
+
+
+class TestEnds:
+    """What was decoded, what the packets say and what the header says, of a film of 25 frames/s."""
+
+    @pytest.mark.parametrize(
+        ("line", "reached_s", "kind"),
+        [
+            ({"promised_s": 4.0}, 3.0, "truncated"),
+            ({"promised_s": 4.0}, 3.7, None),
+            ({"promised_s": 20.0}, 19.4, "truncated"),  # a tenth, but never more than half a second
+            ({"promised_s": 0.5}, 0.35, "truncated"),  # but two and a half frames at least
+            ({"promised_s": 4.0, "is_estimate": True}, 2.0, None),
+            ({"promised_s": 4.0, "packets_s": 4.0}, 3.0, None),  # the other stream goes on to the end
+            ({"promised_s": 4.0, "packets_s": 4.0, "own_promised_s": 4.0}, 3.0, "truncated"),
+            ({"last_packet_s": 3.96, "packets_s": 4.0}, 3.0, "undecodable"),  # packets that gave no frame
+            ({"last_packet_s": 3.96, "packets_s": 4.0}, 3.8, None),
+            ({"last_packet_s": 3.96, "packets_s": 4.0, "promised_s": 4.0, "own_promised_s": 4.0}, 4.0, None),
+        ],
+    )
+    @pytest.mark.parametrize(("medium", "word"), [("video", "picture"), ("audio", "sound")])
+    def test_what_is_missing_is_damage_or_a_note(self, line, reached_s, kind, medium, word):
+        made, findings = time_line.TimeLine(interval_s=0.04, **line), Findings()
+        if kind:
+            with pytest.raises(MediaError, match=rf"{kind}: a\.mkv: the {word} (ends at|was decoded to) {reached_s:.2f} s"):
+                made.check_end(Path("a.mkv"), medium, reached_s, findings)
+        else:
+            made.check_end(Path("a.mkv"), medium, reached_s, findings)
+            assert bool(findings.notes) == (line.get("packets_s", line.get("promised_s")) > reached_s + 0.2)
 
 
 class TestWhatPrecedesDamage:

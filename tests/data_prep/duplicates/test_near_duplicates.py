@@ -19,6 +19,7 @@ from written_media import write_sound, write_video
 
 from avemo_jax.clips import ROW_OFFSET, Clip
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
+from avemo_jax.protocols.audit.split_list import audit_split_list, read_split_list
 from avemo_jax.protocols.folds import Fold
 from data_prep.decoding.media import Frame
 from data_prep.duplicates import near_duplicates
@@ -133,6 +134,24 @@ def test_a_copy_in_another_part_stops_the_run(corpus, comparison):
     assert "mp3 and original (fold1: test and train; sound" in found.examples[0] or "mp3 and original" in found.examples[1]
     clean = Fold("fold1", ("original", "mp3", "take1"), ("take2",), ("film", "small", "take3", "other_take"))
     assert not [one for one in audit_folds([clean], items_of(clips), each_once=False, shared_media=comparison.pairs) if one.stops]
+
+
+def test_the_sound_of_a_film_is_compared_with_sounds_and_films_of_a_split_list(corpus, tmp_path):
+    """One speech as a film in training; in another part as a sound of several kinds, and as films of which the picture was changed."""
+    write_video(tmp_path / "film.mp4", film(0), sound=voice(0, 0), sound_codec="aac")
+    write_video(tmp_path / "dubbed.mkv", film(3), sound=voice(0, 0))
+    write_video(tmp_path / "mirrored.m4v", [image[:, ::-1] for image in film(0)], sound=voice(0, 0), sound_codec="aac")
+    write_video(tmp_path / "honest.mp4", film(2), sound=voice(0, 1), sound_codec="aac")
+    copies = ("original.wav", "mp3.mp3", "opus.ogg", "louder.flac", "dubbed.mkv", "mirrored.m4v")
+    for name in ("take2.wav", *copies[:4]):
+        shutil.copy(corpus / name, tmp_path)
+    rows = ["path,part", "film.mp4,train", "take2.wav,valid", "honest.mp4,test", *(f"{name},test" for name in copies)]
+    (tmp_path / "split.csv").write_text("\n".join(rows))
+    split = read_split_list(tmp_path / "split.csv")
+    found = compare_media(split.clips(), tmp_path, prepared_dir=tmp_path / "prepared", num_workers=2)
+    (leak,) = [finding for finding in audit_split_list(split, shared_media=found.pairs) if finding.stops]
+    assert leak.name == "near_duplicate_in_two_parts" and leak.count == len(copies)
+    assert {pair.how for pair in found.pairs if "film.mp4" in (pair.first, pair.second)} == {"sound"}
 
 
 def test_fingerprints_are_made_once(corpus, tmp_path, monkeypatch, caplog):

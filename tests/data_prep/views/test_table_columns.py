@@ -135,6 +135,43 @@ def test_features_that_predict_the_class_well_raise_no_alarm():
     assert look(smiles, labels, random.permutation(len(smiles))) is None
 
 
+def test_a_clipped_feature_that_tells_one_class_of_three_raises_no_alarm():
+    labels = cohort(NUM_SPEAKERS, 3, 20)
+    smiles, lines = np.array([float(word == "c1") for word in labels["class"]]), np.random.default_rng(5).permutation(720)
+    assert (look(smiles, labels, lines) or "").startswith("the class (")  # one of a one-hot label
+    smiles[::60] = np.random.default_rng(4).random(len(smiles[::60]))
+    assert look(smiles, labels, lines) is None
+
+
+def test_counts_of_which_each_class_has_a_few_values_alone_raise_no_alarm():
+    labels = cohort(35, 3, 10)
+    label = np.array([int(word[1]) for word in labels["class"]])
+    counts = np.random.default_rng(4).integers(np.array([15, 1, 0])[label], np.array([27, 7, 4])[label], endpoint=True)
+    assert look(counts, labels, np.random.default_rng(5).permutation(len(counts))) is None
+
+
+@pytest.mark.parametrize("rest", ["below", "above", "mean", "noise", "shares"])
+@pytest.mark.parametrize("num_takes", [4, 20])
+def test_two_classes_in_the_training_part_alone_are_found(rest, num_takes):
+    labels, random = cohort(NUM_SPEAKERS, 2, num_takes), np.random.default_rng(6)
+    label = np.array([float(word[1]) for word in labels["class"]])
+    is_trained = np.array([int(word[1:]) < 8 for word in labels["speaker"]])
+    filled = {"below": -1, "above": 99, "mean": label.mean(), "noise": random.normal(size=len(label)), "shares": random.random(len(label))}
+    found = look(np.where(is_trained, label, filled[rest]), labels, random.permutation(len(label)))
+    assert found == f"the class ({is_trained.sum()} of {len(label)} clips have the one value of their class)"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ratings_that_follow_two_classes_raise_no_alarm(seed):
+    """Whole numbers of three values and more, of which the ends belong to one class only."""
+    random = np.random.default_rng(seed)
+    labels = cohort(NUM_SPEAKERS, 2, int(random.integers(2, 20)))
+    label = np.array([int(word[1]) for word in labels["class"]])
+    ratings = [random.binomial(num, np.where(label, 0.9, 0.1)) for num in (2, 3, 5)]
+    ratings.append((random.normal(size=len(label)) + 4 * label).round())
+    assert contents_like(np.stack(ratings, axis=1).astype(float), labels, random.permutation(len(label)).tolist()) == {}
+
+
 def test_of_few_clips_nothing_is_said():
     assert contents_like(np.arange(9.0)[:, None], {"class": list("aaabbbccc")}, list(range(9))) == {}
 
