@@ -67,7 +67,7 @@ def test_what_spreadsheets_and_tools_add_is_left_out(tmp_path, text):
 def test_decimal_commas_are_numbers_where_commas_separate_nothing(tmp_path):
     table = read(tmp_path, csv_text([["a", "0,5", ""], ["b", "-1,25e-3", ""], ["c", "7", "x"]], separator=";"))
     assert [table.number(cell) for cell in table.column("score")] == [0.5, -1.25e-3, 7.0]
-    assert table.has_decimal_commas and "decimal commas" in table.notes
+    assert table.decimal_mark == "," and "decimal commas" in table.notes
 
 
 def test_a_comma_is_no_decimal_mark_beside_points(tmp_path):
