@@ -16,7 +16,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -346,29 +346,3 @@ def join_tables(tables: Sequence[ForeignTable], path: Path, *, decimal: str = ""
     names = [name for table in tables for name in [table.path.relative_to(path).as_posix()] * len(table)]
     lines = tuple(line for table in tables for line in table.lines)
     return _with_mark(ForeignTable(path, first.columns, lines, tuple(cells), files=tuple(names), notes=tuple(notes)), decimal)
-
-
-def unique_suffixes(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Return name -> the one of the known names that ends with it, or that it ends with, part by part ("a/b" of "root/a/b").
-
-    Names for which none or several fit are left out.
-    """
-    by_tail: dict[str, set[str]] = {}
-    for one in known:
-        for tail in _tails(one):
-            by_tail.setdefault(tail, set()).add(one)
-    found = {}
-    for name in names:
-        tails = _tails(name)
-        # A common end is not enough: "a/c1" and "b/c1" are two clips.
-        whole = ({one for one in by_tail.get(tail, ()) if tail in (tails[0], _tails(one)[0])} for tail in tails)
-        fitting = next(filter(None, whole), set())
-        if len(fitting) == 1:
-            (found[name],) = fitting
-    return found
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _tails(name: str) -> tuple[str, ...]:
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    return tuple("/".join(parts[index:]) for index in range(len(parts)))

@@ -23,7 +23,7 @@ def check_columns(table: Table, clips: Sequence[Clip], clip_id_of: Callable[[str
     Raises:
       ValueError: a column counts rows, or copies the class, the speaker or another label of the clips, and is not allowed.
     """
-    rows, _ = table.rows(clip_id_of)
+    rows, _ = table.rows(clip_id_of, {clip.clip_id for clip in clips})
     lines = {clip_id: line for line, clip_id in enumerate(rows)}
     there = [clip for clip in sorted(clips, key=lambda clip: clip.clip_id) if clip.clip_id in rows]
     if not there:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
 
+from avemo_jax.clip_names import find_clips
 from avemo_jax.comparison.class_order import check_order
 from avemo_jax.comparison.class_words import ClassWords, numbered_classes
 from avemo_jax.comparison.declaration import KINDS, Declaration, read_declared
 from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, check_unique, index_among
 from avemo_jax.emotion_words import emotion_of
 from avemo_jax.evaluation.predictions import Predictions
-from avemo_jax.foreign_table import ForeignTable, TableError, unique_suffixes
-from avemo_jax.identity import identity, media_suffix
+from avemo_jax.foreign_table import ForeignTable, TableError
+from avemo_jax.identity import identity
 from avemo_jax.text import shorten_list
 
 _SUM_TOLERANCE = 0.02  # of a row of probabilities: eight of them, rounded to two digits, may be this far from 1
@@ -58,13 +58,14 @@ def _read_foreign(declared: Declaration, reference: Reference | None) -> tuple[E
         reference = _own_reference(declared, used, table, where)
     words = _class_words(declared, used, table, reference, where, notes)
     names = table.column(used.clip)
-    clips, unknown = _clips(names, reference)
-    if unknown:
+    found = find_clips(names, reference.label, reference.clip_of)
+    if unknown := [name for name, clip in zip(names, found, strict=True) if clip is None]:
         raise ComparisonError(
             f"{where}: {len(unknown)} of {len(names)} rows are of unknown clips, the first: {shorten_list(unknown)} "
             f"({table.places[names.index(unknown[0])]}); the {len(reference.label)} known clips are named like "
             f"{next(iter(reference.label))}; clip= declares another column"
         )
+    clips = [clip for clip in found if clip is not None]
     if renamed := sum(clip != name for clip, name in zip(clips, names, strict=True)):
         notes.append(f"{renamed} clips are identified by the names of their media files")
     if used.label is not None:
@@ -121,7 +122,7 @@ def _clip_column(declared: Declaration, table: ForeignTable, reference: Referenc
     """Return the column of clips: the declared one, `clip`, or the only one of which each cell names a clip."""
     if declared.clip is not None or "clip" in table.columns or reference is None:
         return declared.clip or "clip"
-    whole = [name for name in table.columns if not _clips(table.column(name), reference)[1]]
+    whole = [name for name in table.columns if None not in find_clips(table.column(name), reference.label, reference.clip_of)]
     if len(whole) != 1:
         return "clip"
     notes.append(f"the clips are in column {whole[0]}")
@@ -203,27 +204,6 @@ def _class_words(
     if start == 1:
         notes.append(f"the numbers of its classes count from 1, which is {declared.classes[0] if declared.classes else ''}")
     return words
-
-
-def _clips(names: Sequence[str], reference: Reference) -> tuple[list[str], list[str]]:
-    """Find the clip id of each name, and the names without one."""
-    by_suffix = functools.cache(lambda: unique_suffixes(map(_without_suffix, names), reference.label))
-    clips, unknown = [], []
-    for name in names:
-        path = name.replace("\\", "/")
-        stem = reference.clip_of(Path(path).stem)
-        fitting = (one for one in (name, path, str(Path(path).parent / Path(path).stem), stem) if one in reference.label)
-        clip = next(fitting, None)
-        if clip is None:
-            clip = by_suffix().get(_without_suffix(name))
-        clips.append(clip or name)
-        if clip is None:
-            unknown.append(name)
-    return clips, unknown
-
-
-def _without_suffix(name: str) -> str:
-    return name[: len(name) - len(media_suffix(name))]
 
 
 def _check_labels(
