@@ -13,15 +13,16 @@ import dataclasses
 import functools
 import io
 import itertools
-import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from avemo_jax.csv_files import read_cell
+from avemo_jax.decimal_marks import MARKS, NO_VALUE, decimal_mark, number, number_in, why_unread, without_percent
+from avemo_jax.foreign_json import as_text, read_records
 from avemo_jax.placeholders import placeholder
 from avemo_jax.text import shorten_list
 
@@ -30,8 +31,6 @@ _LONGEST_CELL = 1 << 20
 _SEPARATORS = (",", ";", "\t", "|")
 _SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _ROWS_TO_JUDGE = 50  # that the separator is found by
-_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
-_POINT_NUMBER = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
 _BYTE_ORDER_MARKS = (
     *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
     *((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
@@ -42,7 +41,6 @@ _OTHER_KINDS = {
     b"\xd0\xcf\x11\xe0": "an old Excel file; save the table as CSV",
     b"\x1f\x8b": "compressed (gzip); unpack it first",
 }
-NO_VALUE = frozenset(("", "nan", "nat", "none", "null", "na", "n/a", "<na>"))
 
 
 class TableError(ValueError):
@@ -58,7 +56,9 @@ class ForeignTable:
       columns: names of the columns, trimmed, all different; a column without a name is called "".
       lines: line of the file, or number of the record, of each row.
       cells: of each row, as many as columns, trimmed.
-      has_decimal_commas: numbers are written as 0,5.
+      decimal_mark: of its numbers, "." or ","; "" where all commas in numbers may separate thousands too.
+      is_mark_declared: the user declared the mark; the other one then separates thousands.
+      files: name of the file of each row, for a table of several files.
       notes: how the file was read where this is not comma-separated UTF-8, as phrases.
     """
 
@@ -66,7 +66,9 @@ class ForeignTable:
     columns: tuple[str, ...]
     lines: tuple[int, ...]
     cells: tuple[tuple[str, ...], ...]
-    has_decimal_commas: bool = False
+    decimal_mark: str = "."
+    is_mark_declared: bool = False
+    files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -81,22 +83,53 @@ class ForeignTable:
         index = self.columns.index(name)
         return tuple(row[index] for row in self.cells)
 
+    @functools.cached_property
+    def places(self) -> tuple[str, ...]:
+        """Return the place of each row for messages: "line 3", or "fold2.csv, line 3" in a table of several files."""
+        files = (f"{file}, " for file in self.files) if self.files else itertools.repeat("")
+        return tuple(f"{file}line {line}" for file, line in zip(files, self.lines, strict=False))
+
     def number(self, cell: str) -> float:
-        """Return the number that a cell holds; NaN where it holds none."""
-        return number(cell.replace(",", ".") if self.has_decimal_commas else cell)
+        """Return the number that a cell holds, 0.5 for "50 %"; NaN where it holds none, or may mean two numbers."""
+        return number_in(cell, self.decimal_mark, has_thousands=self.is_mark_declared)
+
+    def finite(self, place: str, column: str, cell: str, *, flag: str, remedy: str = "") -> float:
+        """Return the finite number that a cell holds.
+
+        Args:
+          place: of the row, see `places`.
+          flag: that declares the decimal mark, without its value ("decimal"), for the message.
+          remedy: what else helps.
+
+        Raises:
+          TableError: it holds none, its comma or point may mean two numbers, or only some cells of the column have a percent sign.
+        """
+        value, help_ = self.number(cell), f"; {remedy}" if remedy else ""
+        if not math.isfinite(value):
+            why = why_unread(cell, self.decimal_mark, flag) or help_
+            raise TableError(f"{self.path}, {place}, column {column}: expected a finite number, found {cell!r}{why}")
+        if cell.endswith("%") and (other := self._without_sign(column)):
+            raise TableError(
+                f"{self.path}, {place}, column {column}: found {cell!r} here and {other!r} elsewhere in the column; write a percent "
+                f"sign in all of its cells, or in none{help_}"
+            )
+        return value
+
+    def _without_sign(self, column: str) -> str | None:
+        """The first number of a column without a percent sign."""
+        if column not in self._numbers_without_sign:
+            cells = (cell for cell in self.column(column) if without_percent(cell) == cell and math.isfinite(self.number(cell)))
+            self._numbers_without_sign[column] = next(cells, None)
+        return self._numbers_without_sign[column]
+
+    @functools.cached_property
+    def _numbers_without_sign(self) -> dict[str, str | None]:
+        return {}
 
     def whole(self, cell: str) -> int | None:
         """Return the integer that a cell holds, also where it is written as 3.0; None where it holds none."""
         value = self.number(cell)
         return int(value) if math.isfinite(value) and value == int(value) else None
-
-
-def number(cell: str) -> float:
-    """Return the number that a text holds; NaN where it holds none."""
-    try:
-        return float(cell) if "_" not in cell else math.nan  # Python reads 1_000
-    except ValueError:
-        return math.nan
 
 
 def seconds(cell: str) -> float | None:
@@ -114,16 +147,22 @@ def seconds(cell: str) -> float | None:
     return total + 86400 * number(days) if found else total
 
 
-def read_foreign_table(path: Path) -> ForeignTable:
+def read_foreign_table(path: Path, *, decimal: str = "") -> ForeignTable:
     """Read a table: CSV in any encoding, separator and form of numbers, JSON, JSON lines, or Parquet.
 
     Text is UTF-8, what its byte order mark says, or Windows-1252. A first line `sep=;` is honoured. Columns and rows at the end that are
     empty are left out, as spreadsheets append them; blanks around cells and single quotes around all of a column are removed.
 
+    Args:
+      decimal: "comma" or "point", the decimal mark of the numbers; "" finds it in the table.
+
     Raises:
       TableError: there is no such file, it is no table, a row has more or fewer cells than the header, or two columns have one name.
     """
-    path = Path(path)
+    return _with_mark(_read(Path(path)), decimal)
+
+
+def _read(path: Path) -> ForeignTable:
     if not path.is_file():
         raise TableError(f"{path}: there is no such file")
     if path.stat().st_size > _LARGEST_BYTES:
@@ -201,12 +240,8 @@ def _read_text(path: Path, text: str, encoding: str) -> ForeignTable:
     for index, column in enumerate(columns):
         if column and all(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in column):
             columns[index] = [cell[1:-1].strip() for cell in column]
-    decimal_commas = separator != "," and _has_decimal_commas(columns)
-    if decimal_commas:
-        notes.append("decimal commas")
-    return _checked(
-        ForeignTable(path, tuple(header), tuple(lines), tuple(zip(*columns, strict=True)) if cells else (), decimal_commas, tuple(notes))
-    )
+    rows_read = tuple(zip(*columns, strict=True)) if cells else ()
+    return _checked(ForeignTable(path, tuple(header), tuple(lines), rows_read, notes=tuple(notes)))
 
 
 def _parsed(path: Path, text: str, separator: str, num_skipped: int) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -244,50 +279,14 @@ def _separator_of(text: str) -> str:
     return max(_SEPARATORS, key=fitness)
 
 
-def _has_decimal_commas(columns: Sequence[Sequence[str]]) -> bool:
-    cells = [cell for column in columns for cell in column]
-    return any(map(_COMMA_NUMBER.fullmatch, cells)) and not any(map(_POINT_NUMBER.fullmatch, cells))
-
-
 def _read_json(path: Path, text: str, encoding: str) -> ForeignTable:
-    """Read JSON lines, a list of objects, or an object of objects, whose keys become the column "id"."""
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError:
-        content = None
-    except RecursionError as error:
-        raise TableError(f"{path}: expected a list of objects, found lists in lists in lists") from error
-    if content is None or (isinstance(content, dict) and not _is_manifest(content)):
-        records = list(_json_lines(path, text))
-    elif isinstance(content, dict):
-        records = [(number, {"id": key} | value) for number, (key, value) in enumerate(content.items(), start=1)]
-    else:
-        records = list(enumerate(content, start=1))
-    for number, record in records:
-        if not isinstance(record, dict):
-            raise TableError(f"{path}, record {number}: expected an object, column -> cell, found {type(record).__name__}")
+        records = read_records(text)
+    except ValueError as error:
+        raise TableError(f"{path}{error}") from error
     columns = tuple(dict.fromkeys(str(name) for _, record in records for name in record))
-    cells = tuple(tuple(_as_text(record.get(name)) for name in columns) for _, record in records)
+    cells = tuple(tuple(as_text(record.get(name)) for name in columns) for _, record in records)
     return _checked(ForeignTable(path, columns, tuple(number for number, _ in records), cells, notes=(encoding, "JSON")[not encoding :]))
-
-
-def _is_manifest(content: dict[str, Any]) -> bool:
-    return bool(content) and all(isinstance(value, dict) for value in content.values())
-
-
-def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise TableError(f"{path}, line {number}: expected JSON, an object a line or one list of objects ({error})") from error
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _read_parquet(path: Path, content: bytes) -> ForeignTable:
@@ -304,10 +303,10 @@ def _read_parquet(path: Path, content: bytes) -> ForeignTable:
     columns = tuple(str(name).strip() for name in frame.columns)
     series = [frame.iloc[:, index] for index in range(len(columns))]
 
-    def as_text(value: Any) -> str:
+    def cell_of(value: Any) -> str:
         return "" if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)) else str(value).strip()
 
-    cells = tuple(zip(*(map(as_text, one.tolist()) for one in series), strict=True))
+    cells = tuple(zip(*(map(cell_of, one.tolist()) for one in series), strict=True))
     return _checked(ForeignTable(path, columns, tuple(range(1, len(frame) + 1)), cells, notes=("Parquet",)))
 
 
@@ -320,27 +319,30 @@ def _checked(table: ForeignTable) -> ForeignTable:
     return table
 
 
-def unique_suffixes(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Return name -> the one of the known names that ends with it, or that it ends with, part by part ("a/b" of "root/a/b").
+def _with_mark(table: ForeignTable, decimal: str) -> ForeignTable:
+    mark = MARKS[decimal] if decimal else decimal_mark(zip(*table.cells, strict=True))
+    notes = (*table.notes, "decimal commas") if mark == "," else table.notes
+    return dataclasses.replace(table, decimal_mark=mark, is_mark_declared=bool(decimal), notes=notes)
 
-    Names for which none or several fit are left out.
+
+def join_tables(tables: Sequence[ForeignTable], path: Path, *, decimal: str = "") -> ForeignTable:
+    """Return the rows of several tables as one table, such as the predictions of each fold.
+
+    Args:
+      path: of the folder that holds them.
+      decimal: as `read_foreign_table` has it; the numbers of all tables together tell the mark.
+
+    Raises:
+      TableError: a table has other columns than the first one.
     """
-    by_tail: dict[str, set[str]] = {}
-    for one in known:
-        for tail in _tails(one):
-            by_tail.setdefault(tail, set()).add(one)
-    found = {}
-    for name in names:
-        tails = _tails(name)
-        # A common end is not enough: "a/c1" and "b/c1" are two clips.
-        whole = ({one for one in by_tail.get(tail, ()) if tail in (tails[0], _tails(one)[0])} for tail in tails)
-        fitting = next(filter(None, whole), set())
-        if len(fitting) == 1:
-            (found[name],) = fitting
-    return found
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _tails(name: str) -> tuple[str, ...]:
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    return tuple("/".join(parts[index:]) for index in range(len(parts)))
+    first = tables[0]
+    for table in tables:
+        if set(table.columns) != set(first.columns):
+            raise TableError(
+                f"{table.path}: expected the columns of {first.path.name}: {', '.join(first.columns)}; found {', '.join(table.columns)}"
+            )
+    cells = [tuple(row[table.columns.index(name)] for name in first.columns) for table in tables for row in table.cells]
+    notes = dict.fromkeys(note for table in tables for note in table.notes if note != "decimal commas")
+    names = [name for table in tables for name in [table.path.relative_to(path).as_posix()] * len(table)]
+    lines = tuple(line for table in tables for line in table.lines)
+    return _with_mark(ForeignTable(path, first.columns, lines, tuple(cells), files=tuple(names), notes=tuple(notes)), decimal)

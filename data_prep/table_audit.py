@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import TableColumns
+from avemo_jax.feature_columns import TableColumns, contents_like
 from avemo_jax.labels import LabelSet
 from data_prep.views.table import Table
-from data_prep.views.table_columns import contents_like, named_like, refuse_columns
+from data_prep.views.table_columns import named_like, refuse_columns
 
 
 def check_columns(table: Table, clips: Sequence[Clip], clip_id_of: Callable[[str], str | None], labels: LabelSet) -> TableColumns:
@@ -23,7 +23,7 @@ def check_columns(table: Table, clips: Sequence[Clip], clip_id_of: Callable[[str
     Raises:
       ValueError: a column counts rows, or copies the class, the speaker or another label of the clips, and is not allowed.
     """
-    rows, _ = table.rows(clip_id_of)
+    rows, _ = table.rows(clip_id_of, {clip.clip_id for clip in clips})
     lines = {clip_id: line for line, clip_id in enumerate(rows)}
     there = [clip for clip in sorted(clips, key=lambda clip: clip.clip_id) if clip.clip_id in rows]
     if not there:
@@ -40,4 +40,4 @@ def check_columns(table: Table, clips: Sequence[Clip], clip_id_of: Callable[[str
     found = {name: what for name in table.columns if (what := named_like(name))}
     found |= {table.columns[index]: what for index, what in by_content.items()}
     refuse_columns(table.path, found, drop=table.drop_columns, allow=table.allow_columns)
-    return TableColumns(table.columns, found)
+    return TableColumns(table.columns, found, table.allow_columns, tuple(clip.clip_id for clip in there), values)

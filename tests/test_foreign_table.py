@@ -7,9 +7,11 @@ import itertools
 import json
 import math
 
+import numpy as np
 import pytest
 
-from avemo_jax.foreign_table import TableError, read_foreign_table, seconds, unique_suffixes
+from avemo_jax.decimal_marks import decimal_mark, number_in
+from avemo_jax.foreign_table import TableError, read_foreign_table, seconds
 
 HEADER = ["clip", "score", "note"]
 ROWS = [["a/01", "0.5", "für Übung"], ["a/02", "-1.25", "two, or three"], ["a/03", "3", 'said "so"']]
@@ -67,7 +69,7 @@ def test_what_spreadsheets_and_tools_add_is_left_out(tmp_path, text):
 def test_decimal_commas_are_numbers_where_commas_separate_nothing(tmp_path):
     table = read(tmp_path, csv_text([["a", "0,5", ""], ["b", "-1,25e-3", ""], ["c", "7", "x"]], separator=";"))
     assert [table.number(cell) for cell in table.column("score")] == [0.5, -1.25e-3, 7.0]
-    assert table.has_decimal_commas and "decimal commas" in table.notes
+    assert table.decimal_mark == "," and "decimal commas" in table.notes
 
 
 def test_a_comma_is_no_decimal_mark_beside_points(tmp_path):
@@ -94,6 +96,46 @@ def test_json_is_read(tmp_path, text):
 def test_a_json_manifest_has_its_keys_as_ids(tmp_path):
     table = read(tmp_path, json.dumps({"x1": {"wav": "a.wav", "length": 2.5}, "x2": {"wav": "b.wav", "ok": None}}), "m.json")
     assert cells(table) == [["id", "wav", "length", "ok"], ["x1", "a.wav", "2.5", ""], ["x2", "b.wav", "", ""]]
+
+
+def test_an_index_of_json_that_counts_rows_is_no_column(tmp_path):
+    assert cells(read(tmp_path, json.dumps(dict(enumerate(RECORDS))), "m.json")) == [HEADER, *ROWS]
+    scores = {"c1": {"0": 0.25, "1": 0.75}, "c2": {"0": 0.5, "1": 0.5}}  # scores of numbered classes, not columns of two rows
+    assert cells(read(tmp_path, json.dumps(scores), "m.json")) == [["id", "0", "1"], ["c1", "0.25", "0.75"], ["c2", "0.5", "0.5"]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "mark"),
+    [
+        ((["1,234", "2,345"],), ""),
+        ((["1,234", "2,345"], ["5", "x"]), ""),
+        ((["1,234 %", "-2,345"],), ""),
+        ((["1,234", "0,345"],), ","),
+        ((["1,234"], ["12,3456"]), ","),
+        ((["1,234", "nan", "", "1,5 %"],), ","),
+        ((["1,234"], ["0.5"]), "."),
+        ((["1,234"], ["1."]), "."),
+        ((["5", "a, b", "1,5"],), ","),
+        ((["a, b", "c", "1,5"],), "."),  # a column of texts
+        ((["a", "b"],), "."),
+        ((), "."),
+    ],
+)
+def test_the_decimal_mark_is_found_in_all_numbers_of_a_table(columns, mark):
+    assert decimal_mark(columns) == mark
+
+
+@pytest.mark.parametrize(
+    ("cell", "mark", "has_thousands", "expected"),
+    [
+        *(("1,5", ",", False, 1.5), ("1.5", ".", False, 1.5), ("50 %", ".", False, 0.5), ("12,5%", ",", False, 0.125)),
+        *(("1,234", ".", True, 1234), ("1.234,5", ",", True, 1234.5), ("-1,234,567.25", ".", True, -1234567.25), ("1,5", ",", True, 1.5)),
+        *(("1,234 %", ".", True, 12.34), ("1e3", "", False, 1000), ("1,234", "", False, math.nan), ("1,5", ".", False, math.nan)),
+        *(("1.5", ",", False, math.nan), ("1,23,456", ".", True, math.nan), ("1.23", ",", True, math.nan), ("1_0", ".", False, math.nan)),
+    ],
+)
+def test_cells_are_numbers_by_the_mark_of_their_table(cell, mark, has_thousands, expected):
+    np.testing.assert_equal(number_in(cell, mark, has_thousands=has_thousands), expected)
 
 
 def test_parquet_is_read_with_its_named_index(tmp_path):
@@ -141,6 +183,10 @@ def test_other_texts_are_no_time(cell):
         (b"clip\n\x81\x8d\x8f", "line 2: expected text in UTF-8"),
         (b'{"a": 1}\n{"a": \n', "line 2: expected JSON"),
         (b"[1, 2]", "record 1: expected an object"),
+        (b'[{"a": 1, "a": 2}]', "expected different keys in each object, found 'a' twice in one"),
+        (b'{"a": 1}\n{"a": 1, "b": 2, "a": 3}\n', "line 2: expected different keys in each object, found 'a' twice"),
+        (b'{"0": {"0": "a", "1": "b"}, "1": {"0": 1, "1": 2}}', "expected names of columns, found numbers for rows and columns"),
+        (b'{"columns": ["a", "b"], "data": [[1, 2], [3]]}', "record 2: expected a list of 2 cells as in `columns`"),
         (b'{"a": 1}\n[2]\n', "record 2: expected an object"),
         (b"[" * 100_000, "lists in lists in lists"),
         (b"PAR1" + b"\0" * 20, "expected a whole Parquet file"),
@@ -155,17 +201,6 @@ def test_what_is_no_table_is_refused_with_its_name(tmp_path, content, message):
 def test_an_absent_file_is_refused(tmp_path):
     with pytest.raises(TableError, match="there is no such file"):
         read_foreign_table(tmp_path / "none.csv")
-
-
-def test_names_are_found_by_their_ends_unless_several_fit():
-    known = ["Ses01/impro/F000", "Ses02/impro/F001", "Ses01/script/F001", "clip7"]
-    names = ["/data/Ses01/impro/F000", "F000", "F001", r"D:\x\clip7", "F002", "Ses02/impro/F001", "Ses03/impro/F000"]
-    assert unique_suffixes(names, known) == {
-        "/data/Ses01/impro/F000": "Ses01/impro/F000",
-        "F000": "Ses01/impro/F000",
-        r"D:\x\clip7": "clip7",
-        "Ses02/impro/F001": "Ses02/impro/F001",
-    }
 
 
 def test_a_text_that_means_no_value_elsewhere_is_a_name_in_parquet(tmp_path):

@@ -14,8 +14,9 @@ import numpy as np
 from avemo_jax.atomic import atomic_file, write_json
 from avemo_jax.comparison.alignment import Alignment, align
 from avemo_jax.comparison.class_order import check_order
+from avemo_jax.comparison.declaration import parse_declaration
 from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, read_run, reference_of
-from avemo_jax.comparison.foreign import parse_declaration, read_foreign
+from avemo_jax.comparison.foreign import read_foreign
 from avemo_jax.comparison.fusing import Fusion, fuse, make_meta_folds
 from avemo_jax.comparison.page import write_page
 from avemo_jax.comparison.pairs import add_holm, compare_pairs, differing_clips, tested_differences
@@ -46,7 +47,7 @@ def compare(
 
     Args:
       runs: run directories, each FOLDER or NAME=FOLDER.
-      predictions: declarations of CSV files, see `foreign`.
+      predictions: declarations of tables, see `declaration`.
       on: "all" or "common", see `alignment.align`.
       fuse_only: fusions to evaluate, each NAME+NAME; default: one of all systems with probabilities.
       output: folder; default: compare-NAME-NAME below runs/.

@@ -1,100 +1,27 @@
-"""Predictions of other systems: a table, and a declaration of its columns.
-
-    NAME=FILE.csv;clip=utterance;kind=logits;columns=c0,c1,c2,c3;classes=angry,happy,neutral,sad
-
-| key | meaning | default |
-|---|---|---|
-| clip | column of clip ids, or of media names that the corpus knows | clip |
-| kind | probabilities, logits, or label | probabilities where the columns are p_<class>, as in our own files; else required |
-| columns | columns of the scores, in the order of `classes` | p_<class> of each class; else required |
-| classes | the class of each column; with kind=label the class of each number 0, 1, ... | the names of the columns, if they are classes |
-| words | the class of each word: words=Wut:angry,3:sad | |
-| predicted | column of the predicted class, for kind=label | predicted |
-| label | column of true labels, which must agree with the corpus | label, where there is one; `label=` ignores it |
-| speaker, fold, seed | columns of these | columns of these names, where there are any |
-| protocol, leaks | as stated by the owner, for the tables | |
-| order | `trusted`: an order of classes that looks wrong is a note instead of an error | |
-
-Synonyms of emotions are one class, in any case: anger, Angry and ang. A file is read as `foreign_table` says; nothing else is guessed.
-A file that does not match its declaration is an error, with what was expected, what was found and the line.
-"""
+"""Predictions of other systems: read as declared, and checked against the clips, labels and classes of the reference."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
+from avemo_jax.clip_names import find_clips
 from avemo_jax.comparison.class_order import check_order
-from avemo_jax.comparison.entries import UNKNOWN_PROTOCOL, ComparisonError, Entry, Reference, check_unique, index_among
+from avemo_jax.comparison.class_words import ClassWords, numbered_classes
+from avemo_jax.comparison.declaration import KINDS, Declaration, read_declared
+from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, check_unique, index_among
+from avemo_jax.emotion_words import emotion_of
 from avemo_jax.evaluation.predictions import Predictions
-from avemo_jax.foreign_table import ForeignTable, TableError, read_foreign_table, unique_suffixes
-from avemo_jax.identity import media_suffix
+from avemo_jax.foreign_table import ForeignTable, TableError
+from avemo_jax.identity import identity
 from avemo_jax.text import shorten_list
 
-KINDS = ("probabilities", "logits", "label")
-_KEYS = ("clip", "kind", "columns", "classes", "words", "predicted", "label", "speaker", "fold", "seed", "protocol", "leaks", "order")
-_LISTS = ("columns", "classes", "leaks", "words")
 _SUM_TOLERANCE = 0.02  # of a row of probabilities: eight of them, rounded to two digits, may be this far from 1
 _ROUNDED_SUM = 1e-5  # the same of a dozen of them, rounded to six digits
-
-
-@dataclasses.dataclass(frozen=True)
-class Declaration:
-    """The declaration of a file, see this module's docstring; None for what is not declared."""
-
-    name: str
-    path: Path
-    clip: str = "clip"
-    kind: str | None = None
-    columns: tuple[str, ...] | None = None
-    classes: tuple[str, ...] | None = None
-    words: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    predicted: str = "predicted"
-    label: str | None = None
-    speaker: str | None = None
-    fold: str | None = None
-    seed: str | None = None
-    protocol: str = UNKNOWN_PROTOCOL
-    leaks: tuple[str, ...] = ()
-    order: str = "checked"
-
-
-def parse_declaration(text: str) -> Declaration:
-    """Read NAME=FILE;key=value;...
-
-    Raises:
-      ComparisonError: it is not of that form; the message lists the keys.
-    """
-    (first, *rest) = (part.strip() for part in text.split(";"))
-    name, equals, path = first.partition("=")
-    if not (name and equals and path):
-        raise ComparisonError(f"expected NAME=FILE.csv;key=value;..., got {text!r}; keys: {', '.join(_KEYS)}")
-    values: dict[str, Any] = {}
-    for part in filter(None, rest):
-        key, equals, value = (word.strip() for word in part.partition("="))
-        if key not in _KEYS or not equals:
-            raise ComparisonError(f"{name}: expected key=value with a key among {', '.join(_KEYS)}, got {part!r}")
-        if key in values:
-            raise ComparisonError(f"{name}: {key} is declared twice")
-        values[key] = tuple(word.strip() for word in value.split(",") if word.strip()) if key in _LISTS else value
-    if "words" in values:
-        pairs = [one.rpartition(":") for one in values["words"]]
-        words = {word.strip().casefold(): meaning.strip() for word, _, meaning in pairs}
-        if not all((*words, *words.values())) or len(words) < len(pairs):
-            raise ComparisonError(f"{name}: expected words=WORD:CLASS,... with different words, got {','.join(values['words'])!r}")
-        values["words"] = words
-    if values.get("kind") not in (None, *KINDS):
-        raise ComparisonError(f"{name}: kind must be one of {', '.join(KINDS)}, got {values['kind']!r}")
-    if values.get("order", "trusted") != "trusted":
-        raise ComparisonError(f"{name}: order must be trusted, got {values['order']!r}; without it the order is checked")
-    return Declaration(name=name.strip(), path=Path(path.strip()), **values)
 
 
 def read_foreign(declared: Declaration, reference: Reference | None) -> tuple[Entry, Reference]:
@@ -110,36 +37,48 @@ def read_foreign(declared: Declaration, reference: Reference | None) -> tuple[En
 
     Raises:
       ComparisonError: the file does not match its declaration: a column is missing, a number is not finite, rows are not probabilities,
-        clips occur twice or are unknown, labels disagree, or the classes look permuted.
+        clips occur twice or are unknown, labels disagree, the numbers of classes do not show where they start, or the classes look
+        permuted.
     """
     try:
-        table = read_foreign_table(declared.path)
+        return _read_foreign(declared, reference)
     except TableError as error:
         raise ComparisonError(f"{declared.name}: {error}") from error
+
+
+def _read_foreign(declared: Declaration, reference: Reference | None) -> tuple[Entry, Reference]:
+    table = read_declared(declared)
     where = f"{declared.name} ({declared.path})"
+    notes = [f"read as {', '.join(table.notes)}"] if table.notes else []
+    if num_files := len(set(table.files)):
+        notes.append(f"{num_files} files")
+    declared = dataclasses.replace(declared, clip=_clip_column(declared, table, reference, notes))
     used = _columns_in_use(declared, table.columns, where)
-    rows = [row for _, row in table.rows()]
     if reference is None:
         reference = _own_reference(declared, used, table, where)
-    class_of = _class_of(declared, used, reference, where)
-    clips, unknown = _clips([row[declared.clip] for row in rows], reference)
-    if unknown:
+    words = _class_words(declared, used, table, reference, where, notes)
+    names = table.column(used.clip)
+    found = find_clips(names, reference.label, reference.clip_of)
+    if unknown := [name for name, clip in zip(names, found, strict=True) if clip is None]:
         raise ComparisonError(
-            f"{where}: {len(unknown)} of {len(rows)} rows are of unknown clips, the first: {shorten_list(unknown)}; "
-            f"the {len(reference.label)} known clips are named like {next(iter(reference.label))}"
+            f"{where}: {len(unknown)} of {len(names)} rows are of unknown clips, the first: {shorten_list(unknown)} "
+            f"({table.places[names.index(unknown[0])]}); the {len(reference.label)} known clips are named like "
+            f"{next(iter(reference.label))}; clip= declares another column"
         )
-    notes = [f"read as {', '.join(table.notes)}"] if table.notes else []
-    if renamed := sum(clip != row[declared.clip] for clip, row in zip(clips, rows, strict=True)):
+    clips = [clip for clip in found if clip is not None]
+    if renamed := sum(clip != name for clip, name in zip(clips, names, strict=True)):
         notes.append(f"{renamed} clips are identified by the names of their media files")
     if used.label is not None:
-        _check_labels(table.column(used.label), clips, reference, class_of, where, notes)
-    probabilities = _probabilities(declared, used, table, reference, class_of, where, notes)
+        _check_labels(table, used.label, clips, reference, words, where, notes)
+    probabilities = _probabilities(declared, used, table, reference, words, where, notes)
+    notes += words.notes
+    folds = [Path(file).with_suffix("").as_posix() for file in table.files] if declared.fold is None else []
     predictions = Predictions(
         clip=np.array(clips),
         speaker=np.array([reference.speaker[clip] for clip in clips]),
         gender=np.full(len(clips), "unknown"),
-        fold=np.array([row[used.fold] if used.fold else "" for row in rows]),
-        seed=np.array([_seed(table, row[used.seed], line, where) if used.seed else 0 for line, row in table.rows()]),
+        fold=np.array(table.column(used.fold) if used.fold else folds or [""] * len(clips)),
+        seed=np.array(_seeds(table, used.seed, where)),
         label=np.array([reference.label[clip] for clip in clips]),
         probabilities=probabilities,
         classes=reference.classes,
@@ -151,12 +90,12 @@ def read_foreign(declared: Declaration, reference: Reference | None) -> tuple[En
         has_probabilities=used.kind != "label",
         protocol=declared.protocol,
         caveats=tuple(f"leak: {leak}" for leak in declared.leaks),
-        source=str(declared.path),
-        has_folds=used.fold is not None,
+        source=declared.path,
+        has_folds=used.fold is not None or bool(folds),
     )
     finding = check_order(entry.of_seed(entry.seeds[0]))
     if finding is not None:
-        indices = [reference.class_of(name) for name in used.classes] if used.kind != "label" else []
+        indices = [words.find(name) for name in used.classes] if used.kind != "label" else []
         columns = [reference.classes[index] for index in indices if index is not None]
         sentence = finding.sentence(columns if len(set(columns)) == len(reference.classes) else None)
         if finding.is_sure and declared.order != "trusted":
@@ -170,12 +109,24 @@ class _Columns:
     """The columns that are read; the file has all of them."""
 
     kind: str
+    clip: str
     scores: tuple[str, ...]  # empty for labels
     classes: tuple[str, ...]
     label: str | None
     speaker: str | None
     fold: str | None
     seed: str | None
+
+
+def _clip_column(declared: Declaration, table: ForeignTable, reference: Reference | None, notes: list[str]) -> str:
+    """Return the column of clips: the declared one, `clip`, or the only one of which each cell names a clip."""
+    if declared.clip is not None or "clip" in table.columns or reference is None:
+        return declared.clip or "clip"
+    whole = [name for name in table.columns if None not in find_clips(table.column(name), reference.label, reference.clip_of)]
+    if len(whole) != 1:
+        return "clip"
+    notes.append(f"the clips are in column {whole[0]}")
+    return whole[0]
 
 
 def _columns_in_use(declared: Declaration, header: Sequence[str], where: str) -> _Columns:
@@ -191,7 +142,8 @@ def _columns_in_use(declared: Declaration, header: Sequence[str], where: str) ->
     classes = declared.classes or tuple(name.removeprefix("p_") for name in scores)
     if len(classes) != len(scores) and kind != "label":
         raise ComparisonError(f"{where}: {len(scores)} columns ({', '.join(scores)}) and {len(classes)} classes ({', '.join(classes)})")
-    wanted = {"clip": declared.clip} | {f"columns, {name}": name for name in scores}
+    clip = declared.clip or "clip"
+    wanted = {"clip": clip} | {f"columns, {name}": name for name in scores}
     if kind == "label":
         wanted["predicted"] = declared.predicted
     optional = {}
@@ -202,7 +154,7 @@ def _columns_in_use(declared: Declaration, header: Sequence[str], where: str) ->
         optional[key] = column or None if column is not None else key if key in header else None
     if absent := [f"{name} ({key})" for key, name in wanted.items() if name not in header]:
         raise ComparisonError(f"{where}: expected the columns {', '.join(absent)}; it has {', '.join(header)}")
-    return _Columns(kind=kind, scores=scores, classes=classes, **optional)
+    return _Columns(kind=kind, clip=clip, scores=scores, classes=classes, **optional)
 
 
 def _own_reference(declared: Declaration, used: _Columns, table: ForeignTable, where: str) -> Reference:
@@ -211,87 +163,59 @@ def _own_reference(declared: Declaration, used: _Columns, table: ForeignTable, w
         raise ComparisonError(
             f"{where}: without runs (--runs=FOLDER) the first file must have columns of labels and speakers: label=..., speaker=..."
         )
-    own = (declared.words.get(word.casefold(), word.casefold()) for word in table.column(used.label))
-    classes = used.classes or tuple(sorted(set(own)))
-    class_of = _with_words(declared, index_among(classes))
+    classes = used.classes or _own_classes([declared.words.get(identity(word), word) for word in table.column(used.label)])
+    class_of = index_among(classes)
+    words = _class_words(declared, used, table, Reference("", classes, {}, {}, class_of, lambda stem: None), where, [])
     label: dict[str, int] = {}
-    for line, row in table.rows():
-        index = class_of(row[used.label])
+    for place, (_, row) in zip(table.places, table.rows(), strict=True):
+        index = words.find(row[used.label])
         if index is None:
-            raise ComparisonError(f"{where}, line {line}: the label {row[used.label]!r} is not one of its classes {', '.join(classes)}")
-        if label.setdefault(row[declared.clip], index) != index:
-            raise ComparisonError(f"{where}, line {line}: clip {row[declared.clip]} has another label than in an earlier line")
-    speaker = {row[declared.clip]: row[used.speaker] for _, row in table.rows()}
+            raise ComparisonError(f"{where}, {place}: the label {row[used.label]!r} is not one of its classes {', '.join(classes)}")
+        if label.setdefault(row[used.clip], index) != index:
+            raise ComparisonError(f"{where}, {place}: clip {row[used.clip]} has another label than in an earlier line")
+    speaker = {row[used.clip]: row[used.speaker] for _, row in table.rows()}
     return Reference("", classes, label, speaker, class_of, lambda stem: None)
 
 
-def _class_of(declared: Declaration, used: _Columns, reference: Reference, where: str) -> Callable[[str], int | None]:
-    """Return the index of the class that a word of the file means; for kind=label with `classes`, also of a number."""
-    known = _with_words(declared, reference.class_of)
-    if strange := [meaning for meaning in declared.words.values() if reference.class_of(meaning) is None]:
-        raise ComparisonError(f"{where}: words= names {', '.join(strange)}, not among the classes {', '.join(reference.classes)}")
-    if used.kind != "label" or not declared.classes:
-        return known
-    numbered = [known(name) for name in declared.classes]
-    if None in numbered:
-        strange = [name for name, index in zip(declared.classes, numbered, strict=True) if index is None]
-        raise ComparisonError(f"{where}: classes= names {', '.join(strange)}, not among the classes {', '.join(reference.classes)}")
-
-    def with_numbers(word: str) -> int | None:
-        number = word.removesuffix(".0")
-        return numbered[int(number)] if number.isdecimal() and int(number) < len(numbered) else known(word)
-
-    return with_numbers
+def _own_classes(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes of labels, by their English names unless two labels have the same one."""
+    own = sorted({word.casefold() for word in words})
+    named = {word: emotion_of(word) or word for word in own}
+    return tuple(sorted(named.values() if len(set(named.values())) == len(own) else own))
 
 
-def _with_words(declared: Declaration, class_of: Callable[[str], int | None]) -> Callable[[str], int | None]:
-    """Return `class_of` for the declared words too, and for words in another case."""
-
-    @functools.cache
-    def known(word: str) -> int | None:
-        word = declared.words.get(word.casefold(), word)
-        exact = class_of(word)
-        return exact if exact is not None else class_of(word.casefold())
-
-    return known
-
-
-def _clips(names: Sequence[str], reference: Reference) -> tuple[list[str], list[str]]:
-    """Find the clip id of each name, and the names without one."""
-    by_suffix = functools.cache(lambda: unique_suffixes(map(_without_suffix, names), reference.label))
-    clips, unknown = [], []
-    for name in names:
-        path = name.replace("\\", "/")
-        stem = reference.clip_of(Path(path).stem)
-        fitting = (one for one in (name, path, str(Path(path).parent / Path(path).stem), stem) if one in reference.label)
-        clip = next(fitting, None)
-        if clip is None:
-            clip = by_suffix().get(_without_suffix(name))
-        clips.append(clip or name)
-        if clip is None:
-            unknown.append(name)
-    return clips, unknown
-
-
-def _without_suffix(name: str) -> str:
-    return name[: len(name) - len(media_suffix(name))]
+def _class_words(
+    declared: Declaration, used: _Columns, table: ForeignTable, reference: Reference, where: str, notes: list[str]
+) -> ClassWords:
+    """Return what the words and numbers of the file mean."""
+    columns = [column for column in (declared.predicted if used.kind == "label" else None, used.label) if column]
+    start, numbered = 0, dict[int, str]()
+    if declared.classes:
+        cells = {column: table.column(column) for column in columns}
+        try:
+            numbered, start = numbered_classes(cells, declared.classes, declared.words, declared.predicted)
+        except ValueError as error:
+            raise ComparisonError(f"{where}: {error}") from error
+    words = ClassWords(reference.class_of, declared.words, numbered)
+    numbers = declared.classes or () if used.kind == "label" else numbered.values()
+    for key, names in {"words": declared.words.values(), "classes": numbers}.items():
+        if strange := [name for name in names if words.find(name) is None]:
+            raise ComparisonError(f"{where}: {key}= names {', '.join(strange)}, not among the classes {', '.join(reference.classes)}")
+    if start == 1:
+        notes.append(f"the numbers of its classes count from 1, which is {declared.classes[0] if declared.classes else ''}")
+    return words
 
 
 def _check_labels(
-    words: Sequence[str],
-    clips: Sequence[str],
-    reference: Reference,
-    class_of: Callable[[str], int | None],
-    where: str,
-    notes: list[str],
+    table: ForeignTable, column: str, clips: Sequence[str], reference: Reference, words: ClassWords, where: str, notes: list[str]
 ) -> None:
-    found = [(clip, word, class_of(word)) for clip, word in zip(clips, words, strict=True)]
-    wrong = [(clip, word) for clip, word, index in found if index != reference.label[clip]]
+    found = list(zip(table.places, clips, table.column(column), strict=True))
+    wrong = [(place, clip, word) for place, clip, word in found if words.find(word) != reference.label[clip]]
     if wrong:
-        clip, word = wrong[0]
+        place, clip, word = wrong[0]
         raise ComparisonError(
             f"{where}: the labels of {len(wrong)} of {len(found)} rows disagree with the corpus, the first: {clip} is {word!r} in the "
-            f"file and {reference.classes[reference.label[clip]]!r} in the corpus; `label=` ignores the "
+            f"file and {reference.classes[reference.label[clip]]!r} in the corpus ({place}); `label=` ignores the "
             "column, words=WORD:CLASS,... says what words mean"
         )
     notes.append(f"{len(found)} labels agree")
@@ -302,7 +226,7 @@ def _probabilities(
     used: _Columns,
     table: ForeignTable,
     reference: Reference,
-    class_of: Callable[[str], int | None],
+    words: ClassWords,
     where: str,
     notes: list[str],
 ) -> np.ndarray:
@@ -310,22 +234,22 @@ def _probabilities(
     num_classes = len(reference.classes)
     if used.kind == "label":
         predicted = []
-        for line, row in table.rows():
-            index = class_of(row[declared.predicted])
+        for place, word in zip(table.places, table.column(declared.predicted), strict=True):
+            index = words.find(word)
             if index is None:
                 raise ComparisonError(
-                    f"{where}, line {line}: {row[declared.predicted]!r} is not one of the classes {', '.join(reference.classes)}; say what "
-                    "it means: words=WORD:CLASS,..., or classes=... for the numbers 0, 1, ..."
+                    f"{where}, {place}: {word!r} is not one of the classes {', '.join(reference.classes)}; say what "
+                    "it means: words=WORD:CLASS,..., or classes=... for numbers from 0 or from 1"
                 )
             predicted.append(index)
         return np.eye(num_classes)[predicted]
-    places = [class_of(name) for name in used.classes]
-    if strange := [name for name, place in zip(used.classes, places, strict=True) if place is None]:
+    if strange := [name for name in used.classes if words.find(name) is None]:
         raise ComparisonError(
             f"{where}: {', '.join(strange)} are not among the classes {', '.join(reference.classes)}; declare the class of each column "
             "in order: classes=..."
         )
-    scores = np.array([[_number(table, row[column], column, line, where) for column in used.scores] for line, row in table.rows()])
+    rows = zip(table.places, (row for _, row in table.rows()), strict=True)
+    scores = np.array([[table.finite(place, column, row[column], flag="decimal") for column in used.scores] for place, row in rows])
     sums = scores.sum(axis=1)
     if _are_percent(scores, sums):
         notes.append("its rows sum to 100: percent, divided by 100" + (", not logits as declared" if used.kind == "logits" else ""))
@@ -335,36 +259,35 @@ def _probabilities(
         number = int(np.flatnonzero(~are_probabilities)[0])
         found = "has a negative number" if (scores[number] < 0).any() else f"sums to {sums[number]:.4g}"
         raise ComparisonError(
-            f"{where}: {int((~are_probabilities).sum())} of {len(table)} rows are not probabilities; line {table.lines[number]} {found}; "
+            f"{where}: {int((~are_probabilities).sum())} of {len(table)} rows are not probabilities; {table.places[number]} {found}; "
             "if they are scores before a softmax, declare kind=logits"
         )
     if used.kind == "logits" and are_probabilities.all():
-        notes.append("declared as logits, but every row is a probability distribution; the softmax flattens it")
+        notes.append("declared as logits, but every row is a probability distribution: read as probabilities")
+        used = dataclasses.replace(used, kind="probabilities")
     # Rows rounded to six digits stay as they are; rows rounded to two are normalised.
     wholes = np.where(np.abs(sums - 1) > _ROUNDED_SUM, sums, 1.0)
     values = softmax(scores, axis=1) if used.kind == "logits" else scores / wholes[:, None]
     gathered = np.zeros((len(table), num_classes))
-    for column, place in enumerate(places):
-        gathered[:, place] += values[:, column]  # several columns may be one class, such as happy and excited
-    if silent := [name for index, name in enumerate(reference.classes) if index not in places]:
+    indices = [index for index in map(words.find, used.classes) if index is not None]
+    for column, index in enumerate(indices):
+        gathered[:, index] += values[:, column]  # several columns may be one class, such as happy and excited
+    if silent := [name for index, name in enumerate(reference.classes) if index not in indices]:
         notes.append(f"has no column for {', '.join(silent)}, which it never predicts")
     return gathered
 
 
 def _are_percent(scores: np.ndarray, sums: np.ndarray) -> bool:
-    """Whether all rows are probabilities in percent."""
-    return bool((scores >= 0).all() and (np.abs(sums - 100) <= 100 * _SUM_TOLERANCE).all())
+    """Whether all rows are probabilities in percent, perhaps rounded to whole numbers."""
+    tolerance = 100 * _SUM_TOLERANCE + (0.5 * scores.shape[1] if (scores == scores.round()).all() else 0)
+    return bool(scores.shape[1] > 1 and (scores >= 0).all() and (np.abs(sums - 100) <= tolerance).all())
 
 
-def _number(table: ForeignTable, cell: str, column: str, line: int, where: str) -> float:
-    value = table.number(cell)
-    if not math.isfinite(value):
-        raise ComparisonError(f"{where}, line {line}: expected a finite number in column {column}, got {cell!r}")
-    return value
-
-
-def _seed(table: ForeignTable, cell: str, line: int, where: str) -> int:
-    seed = table.whole(cell)
-    if seed is None:
-        raise ComparisonError(f"{where}, line {line}: expected an integer seed, got {cell!r}")
-    return seed
+def _seeds(table: ForeignTable, column: str | None, where: str) -> list[int]:
+    """Return the seed of each row, 0 where there is no column of seeds."""
+    seeds = []
+    for place, cell in zip(table.places, table.column(column), strict=True) if column else ():
+        if (seed := table.whole(cell)) is None:
+            raise ComparisonError(f"{where}, {place}: expected an integer seed, got {cell!r}")
+        seeds.append(seed)
+    return seeds or [0] * len(table)

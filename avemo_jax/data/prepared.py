@@ -27,6 +27,7 @@ import numpy as np
 
 from avemo_jax.atomic import write_json
 from avemo_jax.clips import Clip, SharedMedia
+from avemo_jax.feature_columns import TableColumns
 
 # What can be wrong with a clip. The first group gave no example; the second gave examples all the same.
 LOST_KINDS = ("missing", "undecodable", "truncated", "empty", "no_audio", "no_video")
@@ -355,19 +356,6 @@ def _without_names(detail: str, clip_id: str) -> str:
     """The detail without what differs between clips of the same damage: words with their name, file names, and numbers."""
     words = ("FILE" if clip_id in word or re.search(r"\w\.\w{2,4}[:,;]?$", word) else word for word in detail.split())
     return re.sub(r"\d+(\.\d+)?", "N", " ".join(words))
-
-
-@dataclasses.dataclass(frozen=True)
-class TableColumns:
-    """Columns of the feature table that an experiment uses.
-
-    Attributes:
-      used: their names, in the order of the features.
-      allowed: column -> what it looks like ("the class (...)"), for those that are no features and are kept on purpose.
-    """
-
-    used: tuple[str, ...]
-    allowed: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

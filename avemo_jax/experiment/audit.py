@@ -21,7 +21,9 @@ from avemo_jax.protocols.audit.facts import (
     audit_fits,
     audit_groups,
     audit_lost,
+    audit_part_columns,
     audit_stacks,
+    find_part_columns,
 )
 from avemo_jax.protocols.audit.findings import Finding, check_allowed, mark_allowed, worst_first
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
@@ -40,13 +42,17 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
     used = {clip.clip_id for clip in plan.clips}
     lost = {clip: one.kind for found in prepared.sets.values() for clip, one in found.damage.items() if clip in used}
     items = items_of(plan.clips)
+    columns = tuple(prepared.table_columns.values())
+    telling = [{name: what for one in columns for name, what in find_part_columns(table, one).items()} for table in plan.folds.tables]
+    kept = {name for one in columns for name in one.kept}
     of_folds = [
         finding
-        for table in plan.folds.tables
+        for table, found in zip(plan.folds.tables, telling, strict=True)
         for finding in _with_severity(
             plan,
             [
                 *audit_groups(table),
+                *audit_part_columns({name: what for name, what in found.items() if name not in kept}),
                 *audit_folds(table.folds, items, each_once=table.each_clip_once, shared_media=prepared.shared_media),
             ],
             table,
@@ -56,7 +62,10 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
         *audit_stacks(stack_uses(plan)),
         *audit_encoders(encoder_uses(plan), {clip.corpus for clip in plan.clips}),
         *audit_fits(plan_fits(plan, prepared)),
-        *audit_columns({name: what for columns in prepared.table_columns.values() for name, what in columns.allowed.items()}),
+        *audit_columns(
+            {name: what for one in columns for name, what in one.allowed.items()}
+            | {name: what for found in telling for name, what in found.items() if name in kept}
+        ),
         *audit_lost(plan.folds.folds, lost),
     ]
     if plan.experiment.protocol.select == "test":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from avemo_jax.evaluation.metrics import metric_named, primary_metrics, reported_metrics
 from avemo_jax.evaluation.results import MetricSummary, RunResults
-from avemo_jax.protocols.rules import CROSS_CORPUS
 from avemo_jax.reporting.pages import pooled
 from avemo_jax.reporting.tables import Column, Table, percent_column, text_column
 from avemo_jax.text import format_difference, format_p_value, format_percent
@@ -18,8 +17,9 @@ from avemo_jax.text import format_difference, format_p_value, format_percent
 def side_tables(results: RunResults) -> list[Table]:
     """Return the tables of what a run has: several protocols, several stages, a sweep, a search."""
     tables = []
-    if results.protocol == CROSS_CORPUS:
-        tables.append(_across_corpora(results))
+    corpora = sorted(results.corpus.split("+"))
+    if len(corpora) > 1 and {entry.fold for entry in results.per_fold} == set(corpora):  # each is the test part of a fold
+        tables.append(_across_corpora(results, corpora))
     if results.protocols:
         tables += [_protocols(results), _gaps(results)]
     if results.stages:
@@ -41,9 +41,8 @@ def metric_values(metrics: Mapping[str, Any]) -> list[Any]:
     return [metrics.get(metric.name) for metric in reported_metrics()]
 
 
-def _across_corpora(results: RunResults) -> Table:
+def _across_corpora(results: RunResults, corpora: Sequence[str]) -> Table:
     """Return a matrix: a row for what is trained on, a column for what is tested, the mean over seeds in the cell where they meet."""
-    corpora = sorted(results.corpus.split("+"))
     rows = []
     for tested in corpora:
         trained = " + ".join(corpus for corpus in corpora if corpus != tested)

@@ -81,10 +81,13 @@ def prepare_view(
     is_table = isinstance(view, Table)
     if degradation is not None and (is_table or degradation.modality not in media_of(view)):
         degradation = None  # the view is that of the clean media
-    rows, num_foreign = view.rows(clip_id_of) if is_table else ({}, 0)
+    rows, num_foreign = view.rows(clip_id_of, {clip.clip_id for clip in clips}) if is_table else ({}, 0)
     if is_table:
-        num_unused = num_foreign + len(set(rows) - {clip.clip_id for clip in clips})
-        _log.info("%s: %d rows, %d of them without a clip", view.path, len(rows) + num_foreign, num_unused)
+        _log.info("%s: %d rows, %d of them without a clip", view.path, len(rows) + num_foreign, num_foreign)
+        if view.names_column != view.clip_column:
+            _log.info("%s: the clips are in column %r", view.path, view.names_column)
+        if view.other_columns:
+            _log.info("%s: left out as they are no features: %s", view.path, ", ".join(view.other_columns))
         if view.constant_columns:
             _log.info("%s: left out as they never change: %s", view.path, ", ".join(view.constant_columns))
         contents = {clip.clip_id: hashlib.sha256(rows[clip.clip_id].values).hexdigest() for clip in clips if clip.clip_id in rows}
@@ -174,8 +177,8 @@ def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str], degradat
         if params[name] is not None and Path(params[name]).is_file():
             params[name] = hashlib.sha256(Path(params[name]).read_bytes()).hexdigest()
     if isinstance(view, Table):  # what is left out counts by what is left; a table of which all is used has the key that it always had
-        dropped, _ = params.pop("drop_columns"), params.pop("allow_columns")
-        if dropped or view.constant_columns:
+        dropped, _, _ = params.pop("drop_columns"), params.pop("allow_columns"), params.pop("decimal")
+        if dropped or view.constant_columns or view.other_columns:
             params["columns"] = view.columns
     parts: dict[str, Any] = {
         "clips": [(clip.clip_id, _spans(clip, media_of(view)), contents.get(clip.clip_id, ABSENT)) for clip in clips],

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from compared_systems import CLASSES, NUM_CLIPS, entry, some_predictions, write_csv
 
+from avemo_jax.comparison.declaration import parse_declaration
 from avemo_jax.comparison.entries import ComparisonError, Reference, reference_of
-from avemo_jax.comparison.foreign import parse_declaration, read_foreign
+from avemo_jax.comparison.foreign import read_foreign
 from avemo_jax.comparison.pairs import by_clip
 from avemo_jax.evaluation.predictions import write_predictions_csv
 
@@ -140,8 +141,8 @@ def probability_rows(**changes) -> list[list]:
         ),
         (probability_rows(at={5: ["clip04", 0.25, 0.25, 0.25, 0.25]}), "1 clips are predicted twice by one seed, the first is clip04"),
         (probability_rows(at={5: ["clip99", 0.25, 0.25, 0.25, 0.25]}), "1 of 96 rows are of unknown clips, the first: clip99"),
-        (probability_rows(at={5: ["clip05", "nan", 0.25, 0.25, 0.25]}), "line 7: expected a finite number in column p_neutral, got 'nan'"),
-        (probability_rows(at={5: ["clip05", "", 0.25, 0.25, 0.25]}), "line 7: expected a finite number"),
+        (probability_rows(at={5: ["clip05", "nan", 0.25, 0.25, 0.25]}), "line 7, column p_neutral: expected a finite number, found 'nan'"),
+        (probability_rows(at={5: ["clip05", "", 0.25, 0.25, 0.25]}), "line 7, column p_neutral: expected a finite number, found ''"),
         (probability_rows(at={5: ["clip05", 0.5, 0.5]}), "line 7: expected 5 cells as in the header, found 3"),
         ([], "expected rows below the header"),
     ],

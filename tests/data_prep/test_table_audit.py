@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import TableColumns
+from avemo_jax.feature_columns import TableColumns
 from avemo_jax.labels import label_set
 from data_prep.table_audit import check_columns
 from data_prep.views.table import Table

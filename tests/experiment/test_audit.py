@@ -11,7 +11,7 @@ from made_sets import segment, spanning_pictures, write_set
 from small_experiment import BOTH, EMOTIONS, small_clips, small_config
 
 from avemo_jax.clips import SharedMedia
-from avemo_jax.data.prepared import Damage, PreparedCorpus, TableColumns
+from avemo_jax.data.prepared import Damage, PreparedCorpus
 from avemo_jax.evaluation.predictions import write_predictions_csv
 from avemo_jax.experiment import baseline, fit_probes
 from avemo_jax.experiment.audit import audit, audit_results, encoder_uses, stack_uses
@@ -20,6 +20,7 @@ from avemo_jax.experiment.grid_plan import GridPlan, make_plan
 from avemo_jax.experiment.measuring import run_hashes
 from avemo_jax.experiment.outcomes import fit_late
 from avemo_jax.experiment.predictions import to_predictions
+from avemo_jax.feature_columns import TableColumns
 from avemo_jax.modes.audit import audit_run
 from avemo_jax.modes.train import train as train_grid
 from avemo_jax.protocols.audit.findings import refuse
@@ -121,6 +122,25 @@ def test_an_allowed_column_that_reveals_the_label_is_flagged(prepared):
     clean = dataclasses.replace(alone, table_columns={"audio": TableColumns(("AU01",))})
     assert audit(plan, clean) == []
     assert run_hashes(plan, prepared)["table_columns"] == {}
+
+
+def test_a_column_that_tells_the_folds_of_the_run_stops_it_unless_it_is_kept(prepared):
+    plan = plan_of(prepared, protocol__name="random_k", protocol__num_folds=3)
+    fold = {clip: number for number, one in enumerate(plan.folds.folds) for clip in one.test}
+    ids = tuple(sorted(fold))
+    values = np.array([[fold[clip], number % 7] for number, clip in enumerate(ids)], float)
+
+    def found(**fields):
+        columns = TableColumns(("AU01", "AU02"), clips=ids, values=values, **fields)
+        alone = dataclasses.replace(prepared, sets={"audio": prepared.sets["audio"]}, table_columns={"audio": columns})
+        return [finding for finding in audit(plan, alone) if finding.name.startswith("column")]
+
+    (finding,) = found()
+    assert finding.name == "column_tells_part" and finding.stops and "'AU01' looks like the fold" in finding.detail
+    with pytest.raises(LeakError, match=r"--config\.views\.table\.drop_columns=\"\('AU01',\)\""):
+        refuse([finding])
+    (finding,) = found(kept=("AU01",))
+    assert finding.name == "column_is_no_feature" and finding.is_flagged and not finding.stops
 
 
 def test_an_unknown_finding_cannot_be_allowed(prepared):

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from avemo_jax.feature_columns import TableColumns, parts_like
 from avemo_jax.identity import identity
 from avemo_jax.protocols.audit.findings import Finding, listed
 from avemo_jax.protocols.folds import PARTS, Fold, FoldTable
@@ -116,6 +117,38 @@ def audit_columns(allowed: Mapping[str, str]) -> list[Finding]:
     examples = tuple(f"{column!r} looks like {what}" for column, what in allowed.items())
     detail = f"{count_of(len(allowed), 'column')} of the feature table may reveal the label: {listed(examples)}"
     return [Finding("column_is_no_feature", detail, len(allowed), examples, allowed_by="views.table.allow_columns")]
+
+
+def find_part_columns(table: FoldTable, columns: TableColumns) -> dict[str, str]:
+    """Return column -> which fold or part its content gives away, for the columns of a feature table that do and are not known already."""
+    if columns.values is None:
+        return {}
+    clips = columns.clips
+    parts: dict[str, list[str]] = {}
+    if table.each_clip_once:
+        tested_in = {clip: fold.name for fold in table.folds for clip in fold.test}
+        parts["fold"] = [tested_in.get(clip, "") for clip in clips]
+    for fold in table.folds:
+        part_of = {clip: part for part in PARTS for clip in getattr(fold, part)}
+        parts[f"part of {fold.name}"] = [part_of.get(clip, "") for clip in clips]
+    found = parts_like(columns.values, parts, drawn_one_by_one=not table.groups_by)
+    return {columns.used[index]: what for index, what in found.items() if columns.used[index] not in columns.allowed}
+
+
+def audit_part_columns(found: Mapping[str, str]) -> list[Finding]:
+    """Return a finding for columns of a feature table that give away folds or parts.
+
+    Args:
+      found: column -> which of them, from `find_part_columns`.
+    """
+    if not found:
+        return []
+    examples = tuple(f"{column!r} looks like {what}" for column, what in found.items())
+    detail = (
+        f"{count_of(len(found), 'column')} of the feature table may tell which clips are tested: {listed(examples)}; leave them out with "
+        f'--config.views.table.drop_columns="{tuple(found)}", or keep them with --config.views.table.allow_columns'
+    )
+    return [Finding("column_tells_part", detail, len(found), examples)]
 
 
 def audit_lost(folds: Sequence[Fold], lost: Mapping[str, str]) -> list[Finding]:

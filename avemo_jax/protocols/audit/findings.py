@@ -62,6 +62,9 @@ FINDINGS: dict[str, Kind] = {
     ),
     "stack_saw_clips": Kind("error", "a stacked network learns from predictions of clips on which its base networks were trained"),
     "encoder_saw_corpus": Kind("error", "an encoder's published weights were trained on this corpus"),
+    "column_tells_part": Kind(
+        "error", "a column of the feature table tells which fold or part a clip is in, as a split that was written into the table does"
+    ),
     "column_is_no_feature": Kind(
         "warning", "a column of the feature table counts rows or copies the class, the speaker or another label; the config allows it"
     ),

@@ -19,6 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from avemo_jax.clip_names import CLIP_COLUMNS, FILE_COLUMNS
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.foreign_table import NO_VALUE, TableError, read_foreign_table, seconds
 from avemo_jax.identity import (
@@ -41,11 +42,8 @@ from avemo_jax.text import count_of
 
 # Role -> names by which a column is recognised, the most likely first; compared without case, blanks, "-" and "_".
 ROLES: dict[str, tuple[str, ...]] = {
-    "clip": ("clip", "clip_id", "utterance", "utterance_id", "utt", "utt_id", "id", "key", "name", "sample"),
-    "path": (
-        *("path", "file", "filename", "file_name", "filepath", "audio", "wav", "video", "image", "media", "audio_path", "video_path"),
-        *("audio_filepath", "audio_file", "wav_file", "wav_path", "video_file", "image_path", "media_file"),
-    ),
+    "clip": CLIP_COLUMNS,
+    "path": FILE_COLUMNS,
     "speaker": (
         *("speaker", "speaker_id", "spk", "spk_id", "actor", "actor_id", "subject", "subject_id", "subj", "person", "person_id"),
         *("participant", "participant_id", "talker", "talker_id", "client_id", "user", "user_id", "performer", "reader", "reader_id"),

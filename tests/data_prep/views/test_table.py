@@ -36,12 +36,18 @@ def test_names_are_mapped_to_clips_and_foreign_rows_counted(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("clip,x\na,1\nb,loud\n", r"features\.csv, line 3, column x: expected a finite number that float32 holds, found 'loud'"),
-        ("clip,x,z\na,1,\n", r"line 2, column z: expected a finite number that float32 holds, found ''"),
+        ("clip,x\na,1\nb,loud\n", r"features\.csv, line 3, column x: expected a finite number, found 'loud'; .*drop_columns"),
+        ("clip,x,z\na,1,\n", r"line 2, column z: expected a finite number, found ''"),
         ("clip,x,z\na,1\n", "line 2: expected 3 cells as in the header, found 2"),
         ("clip,x\na,1,2\n", "line 2: expected 2 cells as in the header, found 3"),
         ("clip,x\na,nan\n", r"found 'nan'"),
-        ("clip,x\na,1e39\n", r"float32 holds, found '1e39'"),
+        ("clip,x\na,1e39\n", r"expected a number that float32 holds, found '1e39'"),
+        (
+            "clip;x\na;1,234\nb;2,345\n",
+            r"line 2, column x: .*'1,234': its comma separates .* thousands.*--config\.views\.table\.decimal=comma",
+        ),
+        ("clip;x\na;1.5\nb;2,345\n", r"line 3, column x: .*'2,345': it has a comma, in a table with decimal points"),
+        ("clip,x\na,50 %\nb,0.5\n", r"line 2, column x: found '50 %' here and '0.5' elsewhere in the column"),
         ("clip,x\na,1_000\n", r"found '1_000'"),
         ("clip,x\na,1\na,2\n", r"line 3: a second row of clip a"),
     ],
@@ -54,9 +60,10 @@ def test_bad_rows_are_named_by_line(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,x\na,1\n", "expected different columns, 'clip' and features among them, found"),
+        ("who,x\na,1\n", "expected different columns, 'clip' and features among them, found"),
         ("clip\na\n", "expected different columns, 'clip' and features among them, found"),
         ("", "the file is empty"),
+        ("frame, timestamp, confidence, success, AU01_r\n1, 0.0, 0.9, 1, 0.5\n", "OpenFace's table of one film, one row a frame"),
         ("clip,x,x\na,1,2\n", "expected different names of columns, 'x' occur twice"),
     ],
 )
@@ -98,9 +105,9 @@ def test_dropped_columns_are_not_read_and_allowed_ones_are(tmp_path):
 
 
 def test_columns_that_never_change_are_left_out_unless_allowed(tmp_path):
-    text = "clip,AU01,zero,AU02,path\na,1,0,1,x\nb,2,0,1,x\nc,3,0,2,x\n"
+    text = "clip,AU01,zero,AU02,place\na,1,0,1,x\nb,2,0,1,x\nc,3,0,2,x\n"
     view = table(tmp_path, text)
-    assert view.constant_columns == ("zero", "path") and view.columns == ("AU01", "AU02")
+    assert view.constant_columns == ("zero", "place") and view.columns == ("AU01", "AU02")
     np.testing.assert_array_equal(view.rows()[0]["c"].values, np.array([[3, 2]], np.float32))
     assert table(tmp_path, text, allow_columns=("zero",)).columns == ("AU01", "zero", "AU02")
     assert table(tmp_path, "clip,AU01\na,1\n").columns == ("AU01",)  # of one row nothing is known
@@ -119,7 +126,47 @@ def test_a_column_that_is_not_there_is_refused(tmp_path, field, name):
 
 def test_a_table_is_read_once_until_it_changes(tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(table_view, "read_foreign_table", lambda path: read.append(path) or read_foreign_table(path))
+    monkeypatch.setattr(table_view, "read_foreign_table", lambda path, decimal: read.append(path) or read_foreign_table(path))
     first = table(tmp_path, "clip,x\na,1\nb,2\n")
     assert Table(path=first.path).rows()[0]["b"].values == first.rows()[0]["b"].values == 2 and len(read) == 1
     assert list(table(tmp_path, "clip,x\na,1\nb,2\nc,3\n").rows()[0]) == ["a", "b", "c"] and len(read) == 2
+
+
+OF_OTHER_PROGRAMS = {
+    "SMILExtract": "name;frameTime;AU1;AU2\n'a';0.000000;1;-0.5\n'b';0.000000;2;1e-3\n",
+    "opensmile of Python": "file,start,end,AU1,AU2\nwav/a.wav,0 days,0 days 00:00:02.330000,1,-0.5\nwav/b.wav,0 days,NaT,2,1e-3\n",
+    "a spreadsheet": "\ufefffile;AU1;AU2;\nC:\\wav\\a.WAV;1,0;-0,5;\nC:\\wav\\b.wav;2,0;0,001;\n;;;\n",
+    "JSON lines": '{"file": "a.wav", "AU1": 1, "AU2": -0.5, "start": 0}\n{"file": "b.wav", "AU1": 2, "AU2": 0.001, "start": 0}\n',
+    "pandas, in columns": '{"file": {"0": "a.wav", "1": "b.wav"}, "AU1": {"0": 1, "1": 2}, "AU2": {"0": -0.5, "1": 0.001}}',
+    "pandas, split": '{"columns": ["AU1", "AU2"], "index": ["a.wav", "b.wav"], "data": [[1, -0.5], [2, 0.001]]}',
+    "percent": "Filename,AU1,AU2\na.mp4,100 %,-50 %\nb.mp4,200 %,0.1 %\n",
+    "decimal commas in quotes": 'File Name,AU1,AU2\na.mp4,1,"-0,5"\nb.mp4,2,"0,001"\n',
+    "two names of the file": "name,file,AU1,AU2\na,x/1.wav,1,-0.5\nb,x/2.wav,2,0.001\n",
+    "start and end in s": "utt-id\tstart\tend\tAU1\tAU2\na\t0.0\t1.5\t1\t-0.5\nb\t0.5\t1.0\t2\t0.001\n",
+}
+
+
+@pytest.mark.parametrize("program", OF_OTHER_PROGRAMS)
+def test_tables_of_other_programs_are_read_without_names_and_times(tmp_path, program):
+    view = table(tmp_path, OF_OTHER_PROGRAMS[program])
+    assert view.columns == ("AU1", "AU2")
+    rows, num_foreign = view.rows(lambda name: None, {"a", "b"})
+    assert num_foreign == 0
+    np.testing.assert_array_equal(rows["a"].values, np.array([[1, -0.5]], np.float32))
+    np.testing.assert_array_equal(rows["b"].values, np.array([[2, 1e-3]], np.float32))
+
+
+def test_a_time_that_is_a_feature_can_be_allowed(tmp_path):
+    text = "clip,start,AU1\na,0.5,1\nb,0.7,2\n"
+    assert table(tmp_path, text).other_columns == ("start",)
+    assert table(tmp_path, text, allow_columns=("start",)).columns == ("start", "AU1")
+    with pytest.raises(ValueError, match="'start' looks like a time"):
+        table(tmp_path, "clip,start,AU1\na,soon,1\nb,late,2\n")
+
+
+@pytest.mark.parametrize(("decimal", "expected"), [("comma", 1.234), ("point", 1234)])
+def test_the_decimal_mark_can_be_declared(tmp_path, decimal, expected):
+    rows, _ = table(tmp_path, "clip;x\na;1,234\nb;2,345\n", decimal=decimal).rows()
+    assert rows["a"].values == np.float32(expected)
+    with pytest.raises(ValueError, match=r"expected --config\.views\.table\.decimal=comma or point, got ','"):
+        table(tmp_path, "clip;x\na;1,234\n", decimal=",")

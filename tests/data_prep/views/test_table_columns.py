@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from shared_data import shared_data
 
+from avemo_jax.feature_columns import contents_like
 from data_prep.corpora import ravdess
 from data_prep.views.table import Table
-from data_prep.views.table_columns import contents_like, named_like
+from data_prep.views.table_columns import named_like
 
 NUM_SPEAKERS, NUM_CLASSES, NUM_TAKES = 12, 6, 4
 Labels = dict[str, list[str]]
@@ -71,6 +72,9 @@ PLANTED = {
     "the index of a table in no order": (LINES, "a row counter"),
     "the index as a share of all rows": (np.float32(LINES / NUM_CLIPS), "a row counter"),
     "a shuffled index with a gap": (np.delete(np.random.default_rng(3).permutation(NUM_CLIPS + 1), 5) + 1000, "a row counter"),
+    "an index from which rows were taken out": (LINES**2, "a row counter"),
+    "folds that are dealt out row by row": (LINES % 5, "the fold or part"),
+    "folds that are cut off": (LINES * 5 // NUM_CLIPS, "the fold or part"),
     "time that goes on from clip to clip": (np.cumsum(np.abs(NOISE) + 0.1), "a row counter"),
     "the label": (CLASS, "the class"),
     "the label with offsets": (OFFSETS, "the class"),

@@ -12,6 +12,7 @@ from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.preprocessing import StandardScaler
 
 from avemo_jax.clips import Clip, SharedMedia
+from avemo_jax.feature_columns import TableColumns
 from avemo_jax.protocols.audit.facts import (
     EncoderUse,
     FitUse,
@@ -20,7 +21,9 @@ from avemo_jax.protocols.audit.facts import (
     audit_fits,
     audit_groups,
     audit_lost,
+    audit_part_columns,
     audit_stacks,
+    find_part_columns,
 )
 from avemo_jax.protocols.audit.findings import FINDINGS, Finding, check_allowed, format_findings, mark_allowed, refuse
 from avemo_jax.protocols.audit.fits import changed_by
@@ -80,6 +83,12 @@ class Planted:
     def folds(self, *, clips=None, items=None, shared_media=(), **changes) -> list[Finding]:
         folds = (changed_fold(self.fold, **changes), *self.table.folds[1:])
         return found_in(folds, items or items_of(clips or self.clips), shared_media=shared_media)
+
+    def a_feature_column_that_numbers_the_folds(self):
+        clips = tuple(clip.clip_id for clip in self.clips)
+        fold_of = {clip: number for number, fold in enumerate(self.table.folds) for clip in fold.test}
+        values = np.array([[float(fold_of[clip])] for clip in clips])
+        return audit_part_columns(find_part_columns(self.table, TableColumns(("AU01",), {}, (), clips, values)))
 
     def a_speaker_moved_from_test_to_train(self):
         moved = [clip for clip in self.fold.test if clip.startswith(self.fold.test[0].split("-")[0])][:9]
@@ -257,6 +266,7 @@ PLANTED = {
     "a_training_clip_among_the_predictions": "prediction_outside_test_part",
     "a_label_that_was_changed_later": "label_changed",
     "a_class_left_out": "classes_differ",
+    "a_feature_column_that_numbers_the_folds": "column_tells_part",
 }
 
 
