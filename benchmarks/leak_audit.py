@@ -36,6 +36,7 @@ from avemo_jax.protocols.audit.split_list import audit_split_list, read_split_li
 from avemo_jax.protocols.folds import PARTS, Fold
 from avemo_jax.protocols.rules import make_folds
 from benchmarks.made_cohorts import LABELS, LAYOUTS, cohort, cohort_of_any_shape, features_of, write_split_list
+from benchmarks.planted_lists import lists_of_other_facts, lists_with_telling_names
 from benchmarks.planted_media import copied_media
 from data_prep.corpora import ravdess
 from data_prep.corpora.known_names import read_known_names
@@ -119,43 +120,6 @@ def spelled_clips() -> Variants:
     for path in ("data/Actor_01/a-1.wav", "C:\\data\\Actor_01\\a-1.wav", "/corpora/RAVDESS/Actor_01/a-1.wav", *others):
         found = names_in(fold_of("Actor_01/a-1.wav", "train", path, "test"), [Item("Actor_01/a-1.wav"), Item(path), Item("x")])
         yield f"'Actor_01/a-1.wav' and {path!r}", bool(found & {"clip_in_two_parts", "clips_look_alike"})
-
-
-def lists_with_telling_names(folder: Path) -> Variants:
-    """Split lists of which the names of clips show the leak: segments and versions of one recording, and speakers of known corpora."""
-
-    def findings_in(text: str) -> set[str]:
-        path = folder / "splits.csv"
-        path.write_text(text, encoding="utf-8")
-        split = read_split_list(path, known_names=read_known_names)
-        return {one.name for one in audit_split_list(split) if one.is_flagged}
-
-    versions = (
-        "talk",
-        "talk_seg1",
-        "talk_seg02",
-        "talk-frame0003",
-        "talk_chunk_4",
-        "talk_noise",
-        "talk_pitch-2",
-        "talk_speed0.9",
-        "talk_16k",
-    )
-    for (one, other), (first, second) in itertools.product(itertools.combinations(versions, 2), PAIRS):
-        found = findings_in(f"path,part\n{one}.wav,{first}\n{other}.wav,{second}\nx.wav,test\n")
-        yield f"{one} in {first}, {other} in {second}", found == {"segments_in_two_parts"}
-    names = {
-        "ravdess": ("03-01-05-01-02-01-16.wav", "Actor_16/03-01-01-01-01-01-16.wav"),
-        "crema_d": ("1001_DFA_ANG_XX.wav", "1001_IEO_SAD_HI.flv"),
-        "emodb": ("03a01Fa.wav", "wav/03b02Na.wav"),
-        "savee": ("DC/a01.wav", "DC_n05.wav"),
-        "tess": ("OAF_back_angry.wav", "OA_bite_neutral.wav"),
-        "iemocap": ("Ses01F_impro01_F000.wav", "Ses01M_impro02_F003.wav"),
-    }
-    columns = {"no column": ("", ""), "row numbers": ("0", "1"), "empty cells": ("16", "")}
-    for (corpus, (one, other)), (kind, (who, again)) in itertools.product(names.items(), columns.items()):
-        found = findings_in(f"path,speaker,part\n{one},{who},train\n{other},{again},test\n")
-        yield f"{corpus}, {kind}", bool(found & {"speaker_in_two_parts", "speakers_look_alike"})
 
 
 def copies() -> Variants:
@@ -345,6 +309,7 @@ def run(num_cohorts: int, *, num_planted_tables: int = 20, has_media: bool = Tru
             "speakers that look alike": speakers_that_look_alike,
             "clips, one spelled in two ways": spelled_clips,
             "split lists with telling names": functools.partial(lists_with_telling_names, folder),
+            "split lists of sentences, recordings, spans": functools.partial(lists_of_other_facts, folder),
             "copies of clips": copies,
             "overlapping segments": overlapping_segments,
             "statistics fitted on everything": fitted_on_everything,
