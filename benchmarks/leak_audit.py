@@ -28,12 +28,12 @@ from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, RobustScale
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.labels import LabelSet, label_set
 from avemo_jax.models.encoders import ENCODERS, find_encoder
-from avemo_jax.protocols.audit.facts import EncoderUse, FitUse, audit_encoders, audit_fits
+from avemo_jax.protocols.audit.facts import EncoderUse, FitUse, audit_encoders, audit_fits, find_part_columns
 from avemo_jax.protocols.audit.findings import Finding
 from avemo_jax.protocols.audit.fits import changed_by
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds, items_of
 from avemo_jax.protocols.audit.split_list import audit_split_list, read_split_list
-from avemo_jax.protocols.folds import PARTS, Fold
+from avemo_jax.protocols.folds import PARTS, Fold, FoldTable
 from avemo_jax.protocols.rules import make_folds
 from data_prep.corpora import ravdess
 from data_prep.corpora.known_names import read_known_names
@@ -304,20 +304,47 @@ def columns_that_give_it_away(folder: Path, num_cohorts: int) -> Variants:
                 yield f"{kind} as {name!r} (cohort {seed})", f"{name!r} looks like" in refused_columns(path, clips)
 
 
+def folds_of(clips: Sequence[Clip], protocol: str, seed: int) -> FoldTable:
+    return make_folds(protocol, clips, [LABELS.classes.index(clip.label) for clip in clips], num_folds=3, seed=seed)
+
+
+def part_columns(path: Path, clips: Sequence[Clip], folds: FoldTable) -> dict[str, str]:
+    """Return what the columns of a feature table tell of the folds; nothing where the table is refused before."""
+    try:
+        columns = check_columns(Table(path=str(path)), clips, str, LABELS)
+    except ValueError:
+        return {}
+    return find_part_columns(folds, columns)
+
+
+def columns_that_tell_folds(folder: Path, num_cohorts: int) -> Variants:
+    """One column of the run's own folds among honest ones, under a name that does not say so."""
+    for seed in range(num_cohorts):
+        clips = cohort(seed, fewest_speakers=9)
+        ids, folds = [clip.clip_id for clip in clips], folds_of(clips, "random_k", seed)
+        test = np.array([number for one in ids for number, fold in enumerate(folds.folds) if one in fold.test], float)
+        part = np.array([number for one in ids for number, name in enumerate(PARTS) if one in getattr(folds.folds[0], name)], float)
+        noisy = test + 0.01 * np.random.default_rng(seed).normal(size=len(clips))
+        for kind, values in {"fold": test, "fold with noise": noisy, "test part": test == 1, "part": part, "training": part == 0}.items():
+            path = write_table(folder, clips, features_of(clips, seed) | {"x1": np.asarray(values, float)}, seed)
+            yield f"{kind} (cohort {seed})", list(part_columns(path, clips, folds)) == ["x1"]
+
+
 def clean_cohorts(folder: Path, num_cohorts: int) -> Iterator[tuple[str, list[str]]]:
     """Yield a cohort with folds by speaker and an honest feature table, and the alarms that it raises."""
     for seed in range(num_cohorts):
         clips = cohort(seed)
         protocol = ("speaker_k", "loso")[seed % 2]
-        table = make_folds(protocol, clips, [LABELS.classes.index(clip.label) for clip in clips], num_folds=3, seed=seed)
+        table = folds_of(clips, protocol, seed)
         spans = [
             dataclasses.replace(clip, audio=f"{clip.speaker}.wav", start_s=4.0 * row, end_s=4.0 * row + 4) for row, clip in enumerate(clips)
         ]
         findings: list[Finding] = audit_folds(table.folds, items_of(spans), each_once=True, shared_media=())
         features = write_table(folder, clips, features_of(clips, seed), seed)
         refused = refused_columns(features, clips)
+        telling = [what for name in (protocol, "random_k") for what in part_columns(features, clips, folds_of(clips, name, seed)).values()]
         features.unlink()
-        yield f"cohort {seed}, {protocol}", [one.name for one in findings if one.is_flagged] + [refused] * bool(refused)
+        yield f"cohort {seed}, {protocol}", [one.name for one in findings if one.is_flagged] + [refused] * bool(refused) + telling
 
 
 def run(num_cohorts: int, *, num_planted_tables: int = 20) -> tuple[dict[str, tuple[int, int]], list[str]]:
@@ -336,6 +363,7 @@ def run(num_cohorts: int, *, num_planted_tables: int = 20) -> tuple[dict[str, tu
             "statistics fitted on everything": fitted_on_everything,
             "encoders trained on the corpus": encoders_that_saw_the_corpus,
             "columns of feature tables": tables,
+            "columns that tell folds": functools.partial(columns_that_tell_folds, folder, num_planted_tables),
         }
         for kind, variants in kinds.items():
             outcomes = list(variants())
