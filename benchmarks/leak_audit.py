@@ -10,6 +10,7 @@ Prints a line a kind: how many variants were found. Whatever was not found, and 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -310,11 +311,9 @@ def folds_of(clips: Sequence[Clip], protocol: str, seed: int) -> FoldTable:
 
 def part_columns(path: Path, clips: Sequence[Clip], folds: FoldTable) -> dict[str, str]:
     """Return what the columns of a feature table tell of the folds; nothing where the table is refused before."""
-    try:
-        columns = check_columns(Table(path=str(path)), clips, str, LABELS)
-    except ValueError:
-        return {}
-    return find_part_columns(folds, columns)
+    with contextlib.suppress(ValueError):
+        return find_part_columns(folds, check_columns(Table(path=str(path)), clips, str, LABELS))
+    return {}
 
 
 def columns_that_tell_folds(folder: Path, num_cohorts: int) -> Variants:
@@ -334,8 +333,7 @@ def clean_cohorts(folder: Path, num_cohorts: int) -> Iterator[tuple[str, list[st
     """Yield a cohort with folds by speaker and an honest feature table, and the alarms that it raises."""
     for seed in range(num_cohorts):
         clips = cohort(seed)
-        protocol = ("speaker_k", "loso")[seed % 2]
-        table = folds_of(clips, protocol, seed)
+        table = folds_of(clips, protocol := ("speaker_k", "loso")[seed % 2], seed)
         spans = [
             dataclasses.replace(clip, audio=f"{clip.speaker}.wav", start_s=4.0 * row, end_s=4.0 * row + 4) for row, clip in enumerate(clips)
         ]
@@ -352,7 +350,6 @@ def run(num_cohorts: int, *, num_planted_tables: int = 20) -> tuple[dict[str, tu
     counts, wrong = {}, []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tables = functools.partial(columns_that_give_it_away, folder, num_planted_tables)
         kinds: dict[str, Callable[[], Variants]] = {
             "speakers, one spelled in two ways": spelled_speakers,
             "speakers that look alike": speakers_that_look_alike,
@@ -362,7 +359,7 @@ def run(num_cohorts: int, *, num_planted_tables: int = 20) -> tuple[dict[str, tu
             "overlapping segments": overlapping_segments,
             "statistics fitted on everything": fitted_on_everything,
             "encoders trained on the corpus": encoders_that_saw_the_corpus,
-            "columns of feature tables": tables,
+            "columns of feature tables": functools.partial(columns_that_give_it_away, folder, num_planted_tables),
             "columns that tell folds": functools.partial(columns_that_tell_folds, folder, num_planted_tables),
         }
         for kind, variants in kinds.items():
