@@ -193,16 +193,22 @@ def _decoded(path: Path, content: bytes) -> tuple[str, str]:
             text = content.decode(encoding)
         except UnicodeDecodeError as error:
             problem = error
+            if encoding == "utf-8" and _is_mostly_utf8(content):
+                break
             continue
         if "\0" in text:
-            break
-        return text, "" if encoding in ("utf-8", "utf-8-sig") else {"cp1252": "Windows-1252"}.get(encoding, encoding.upper())
-    else:
-        if b"\0" in content:
             raise TableError(f"{path}: expected a table, found a binary file")
-        line = content[: problem.start].count(b"\n") + 1
-        raise TableError(f"{path}, line {line}: expected text in UTF-8, UTF-16 or Windows-1252 ({problem}); save the table as UTF-8")
-    raise TableError(f"{path}: expected a table, found a binary file")
+        return text, "" if encoding in ("utf-8", "utf-8-sig") else {"cp1252": "Windows-1252"}.get(encoding, encoding.upper())
+    if b"\0" in content:
+        raise TableError(f"{path}: expected a table, found a binary file")
+    line = content[: problem.start].count(b"\n") + 1
+    raise TableError(f"{path}, line {line}: expected text in UTF-8, UTF-16 or Windows-1252 ({problem}); save the table as UTF-8")
+
+
+def _is_mostly_utf8(content: bytes) -> bool:
+    """Whether bytes are UTF-8 with a few damaged ones, and not Windows-1252, of which letters with accents are hardly ever valid UTF-8."""
+    num_damaged = content.decode("utf-8", "replace").count("\ufffd")
+    return sum(not character.isascii() for character in content.decode("utf-8", "ignore")) > num_damaged
 
 
 def _read_text(path: Path, text: str, encoding: str) -> ForeignTable:

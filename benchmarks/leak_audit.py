@@ -10,6 +10,7 @@ Prints a line a kind: how many variants were found. Whatever was not found, and 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -28,12 +29,12 @@ from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, RobustScale
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.labels import LabelSet, label_set
 from avemo_jax.models.encoders import ENCODERS, find_encoder
-from avemo_jax.protocols.audit.facts import EncoderUse, FitUse, audit_encoders, audit_fits
+from avemo_jax.protocols.audit.facts import EncoderUse, FitUse, audit_encoders, audit_fits, find_part_columns
 from avemo_jax.protocols.audit.findings import Finding
 from avemo_jax.protocols.audit.fits import changed_by
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds, items_of
 from avemo_jax.protocols.audit.split_list import audit_split_list, read_split_list
-from avemo_jax.protocols.folds import PARTS, Fold
+from avemo_jax.protocols.folds import PARTS, Fold, FoldTable
 from avemo_jax.protocols.rules import make_folds
 from benchmarks.made_cohorts import LABELS, LAYOUTS, cohort, cohort_of_any_shape, features_of, write_split_list
 from benchmarks.planted_lists import lists_of_other_facts, lists_with_telling_names
@@ -268,20 +269,44 @@ def columns_of_two_classes(folder: Path, num_cohorts: int) -> Variants:
             yield f"{kind} (cohort {seed})", "'x1' looks like" in refused_columns(path, clips, labels=TWO_CLASSES)
 
 
+def folds_of(clips: Sequence[Clip], protocol: str, seed: int) -> FoldTable:
+    return make_folds(protocol, clips, [LABELS.classes.index(clip.label) for clip in clips], num_folds=3, seed=seed)
+
+
+def part_columns(path: Path, clips: Sequence[Clip], folds: FoldTable) -> dict[str, str]:
+    """Return what the columns of a feature table tell of the folds; nothing where the table is refused before."""
+    with contextlib.suppress(ValueError):
+        return find_part_columns(folds, check_columns(Table(path=str(path)), clips, str, LABELS))
+    return {}
+
+
+def columns_that_tell_folds(folder: Path, num_cohorts: int) -> Variants:
+    """One column of the run's own folds among honest ones, under a name that does not say so."""
+    for seed in range(num_cohorts):
+        clips = cohort(seed, fewest_speakers=9)
+        ids, folds = [clip.clip_id for clip in clips], folds_of(clips, "random_k", seed)
+        test = np.array([number for one in ids for number, fold in enumerate(folds.folds) if one in fold.test], float)
+        part = np.array([number for one in ids for number, name in enumerate(PARTS) if one in getattr(folds.folds[0], name)], float)
+        noisy = test + 0.01 * np.random.default_rng(seed).normal(size=len(clips))
+        for kind, values in {"fold": test, "fold with noise": noisy, "test part": test == 1, "part": part, "training": part == 0}.items():
+            path = write_table(folder, clips, features_of(clips, seed) | {"x1": np.asarray(values, float)}, seed)
+            yield f"{kind} (cohort {seed})", list(part_columns(path, clips, folds)) == ["x1"]
+
+
 def clean_cohorts(folder: Path, num_cohorts: int) -> Iterator[tuple[str, list[str]]]:
     """Yield a cohort with folds by speaker and an honest feature table, and the alarms that it raises."""
     for seed in range(num_cohorts):
         clips = cohort(seed)
-        protocol = ("speaker_k", "loso")[seed % 2]
-        table = make_folds(protocol, clips, [LABELS.classes.index(clip.label) for clip in clips], num_folds=3, seed=seed)
+        table = folds_of(clips, protocol := ("speaker_k", "loso")[seed % 2], seed)
         spans = [
             dataclasses.replace(clip, audio=f"{clip.speaker}.wav", start_s=4.0 * row, end_s=4.0 * row + 4) for row, clip in enumerate(clips)
         ]
         findings: list[Finding] = audit_folds(table.folds, items_of(spans), each_once=True, shared_media=())
         features = write_table(folder, clips, features_of(clips, seed), seed)
         refused = refused_columns(features, clips)
+        telling = [what for name in (protocol, "random_k") for what in part_columns(features, clips, folds_of(clips, name, seed)).values()]
         features.unlink()
-        yield f"cohort {seed}, {protocol}", [one.name for one in findings if one.is_flagged] + [refused] * bool(refused)
+        yield f"cohort {seed}, {protocol}", [one.name for one in findings if one.is_flagged] + [refused] * bool(refused) + telling
 
 
 def clean_cohorts_of_any_shape(folder: Path, num_cohorts: int) -> Iterator[tuple[str, list[str]]]:
@@ -303,7 +328,6 @@ def run(num_cohorts: int, *, num_planted_tables: int = 20, has_media: bool = Tru
     counts, wrong = {}, []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tables = functools.partial(columns_that_give_it_away, folder, num_planted_tables)
         kinds: dict[str, Callable[[], Variants]] = {
             "speakers, one spelled in two ways": spelled_speakers,
             "speakers that look alike": speakers_that_look_alike,
@@ -314,9 +338,10 @@ def run(num_cohorts: int, *, num_planted_tables: int = 20, has_media: bool = Tru
             "overlapping segments": overlapping_segments,
             "statistics fitted on everything": fitted_on_everything,
             "encoders trained on the corpus": encoders_that_saw_the_corpus,
-            "columns of feature tables": tables,
+            "columns of feature tables": functools.partial(columns_that_give_it_away, folder, num_planted_tables),
             "columns of two classes": functools.partial(columns_of_two_classes, folder, num_planted_tables),
             **({"copies of films and sounds": functools.partial(copied_media, folder)} if has_media else {}),
+            "columns that tell folds": functools.partial(columns_that_tell_folds, folder, num_planted_tables),
         }
         for kind, variants in kinds.items():
             outcomes = list(variants())

@@ -181,6 +181,8 @@ def test_other_texts_are_no_time(cell):
         (b"RIFF\x00\x01\x02\x03WAVE\x00\x00\x01", "a binary file"),
         (b"clip,score\na,1\n" + b"\0" * 2000, "a binary file"),
         (b"clip\n\x81\x8d\x8f", "line 2: expected text in UTF-8"),
+        ("clip,note\na,für Übung\nb,ü".encode() + b"\xff\n", "line 3: expected text in UTF-8"),
+        ("clip,note\na,für Übung\n".encode()[:-1] + b"\xe9\n", "line 2: expected text in UTF-8"),
         (b'{"a": 1}\n{"a": \n', "line 2: expected JSON"),
         (b"[1, 2]", "record 1: expected an object"),
         (b'[{"a": 1, "a": 2}]', "expected different keys in each object, found 'a' twice in one"),

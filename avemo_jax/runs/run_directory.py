@@ -51,6 +51,7 @@ UNCOMPARED = (
     "train.keep_checkpoints",
     "views.table.path",
     "views.table.allow_columns",
+    "views.table.decimal",
 )
 # Packages that may change a result with their version.
 VERSIONED = (

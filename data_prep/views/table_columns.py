@@ -12,14 +12,17 @@ from collections.abc import Collection, Mapping, Sequence
 _WORDS: dict[str, tuple[str, ...]] = {
     "the class": (
         *("label", "labels", "emotion", "emotions", "emo", "class", "classes", "category", "target", "targets", "y"),
-        *("truth", "groundtruth", "gt", "annotation"),
+        *("truth", "groundtruth", "gt", "annotation", "klasse", "gefuehl", "etikett", "emocion", "emozione", "etiqueta"),
     ),
     "the speaker": (
         *("speaker", "speakers", "spk", "actor", "actress", "subject", "subj", "participant", "person", "talker", "identity"),
-        *("gender", "sex"),
+        *("gender", "sex", "geschlecht", "sprecher", "sprecherin", "schauspieler", "proband", "acteur", "locuteur", "hablante"),
     ),
     "the fold or part": ("fold", "folds", "split", "partition", "part", "subset", "session", "train", "test", "validation"),
-    "a row counter": ("unnamed", "index", "idx", "id", "row", "rows", "rownum", "rowid", "level", "frame", "timestamp", "frametime"),
+    "a row counter": (
+        *("unnamed", "index", "idx", "id", "ids", "row", "rows", "rownum", "rowid", "level", "frame", "timestamp", "frametime"),
+        *("uid", "uuid", "guid", "serial", "sr", "zeile", "lfd", "nr", "no"),
+    ),
     "a time": ("start", "end", "begin", "onset", "offset", "time"),
 }
 # Words that say nothing beside one of those: "true_label", "speaker name", "emotion code".
@@ -52,13 +55,20 @@ def named_like(name: str) -> str | None:
     """
     spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", name)
     words = [word.rstrip("0123456789") for word in re.findall(r"[^\W_]+", spaced.lower())]
-    words = [word for word in words if word]
+    words = [part for word in words if word for part in _split(word)]
     if not words:
         return "a row counter"  # no name, or a number: pandas and R write the index so
     for kind, known in _WORDS.items():
         if any(word in known for word in words) and all(word in known or word in _BESIDE for word in words):
             return kind
     return None
+
+
+def _split(word: str) -> tuple[str, ...]:
+    """Return the two known words of which a word is made ("actorid"), or the word alone."""
+    known = _BESIDE.union(*_WORDS.values())
+    pairs = ((word[:at], word[at:]) for at in range(3, len(word) - 1))
+    return (word,) if word in known else next((pair for pair in pairs if known.issuperset(pair)), (word,))
 
 
 def refuse_columns(path: str, found: Mapping[str, str], *, drop: Sequence[str], allow: Collection[str]) -> None:

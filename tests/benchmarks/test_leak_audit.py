@@ -6,5 +6,5 @@ from benchmarks.leak_audit import run
 def test_planted_variants_are_found_and_clean_cohorts_raise_no_alarm():
     counts, wrong = run(10, num_planted_tables=2, has_media=False)
     assert wrong == []
-    assert counts.pop("clean cohorts") == counts.pop("clean cohorts of any shape") == (10, 10) and len(counts) == 11
-    assert all(found == planted >= 11 for found, planted in counts.values())
+    assert counts.pop("clean cohorts") == counts.pop("clean cohorts of any shape") == (10, 10) and len(counts) == 12
+    assert all(found == planted >= 10 for found, planted in counts.values())

@@ -41,6 +41,9 @@ def look(column: np.ndarray, labels: Labels = LABELS, lines: np.ndarray = LINES)
     [
         (("Unnamed: 0", "Unnamed: 0.1", "", " ", "0", "...1", "index", "ID", "row_id", "level_0", "frameTime", "frame"), "a row counter"),
         (("start", "End", "start_time", "onset"), "a time"),
+        (("rowindex", "Sr No.", "uid", "lfd. Nr."), "a row counter"),
+        (("emotionlabel", "CLASSID", "Klasse", "emocion"), "the class"),
+        (("ActorID", "spkid", "Sprecher", "Geschlecht"), "the speaker"),
         (("label", "Emotion", "emotion_id", "true_label", "class", "Target", "y", "labels_encoded", "label1"), "the class"),
         (("speaker", "Actor", "speaker_id", "subjectID", "Participant No.", "gender"), "the speaker"),
         (("fold", "split", "part", "session", "is_train"), "the fold or part"),
