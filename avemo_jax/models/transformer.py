@@ -6,13 +6,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from avemo_jax.models.relative_position import PositionGate
+
 EPSILON = 1e-5  # of the layer norms, as torch has it
 
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention; steps that are masked are not attended to.
 
-    Parameters: `query`, `key`, `value`, `out` with kernel (D, D) and bias (D,); `key` has no bias unless `key_bias`.
+    Parameters: `query`, `key`, `value`, `out` with kernel (D, D) and bias (D,); `key` has no bias unless `key_bias`. With a position bias
+    also those of `gate` (`PositionGate`).
 
     Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.2.
 
@@ -26,8 +29,11 @@ class SelfAttention(nn.Module):
     key_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
-        """Map x (B, T, D) with mask (B, T), True where a step is real, to (B, T, D); results at masked steps have no meaning."""
+    def __call__(self, x: jax.Array, mask: jax.Array, position_bias: jax.Array | None = None) -> jax.Array:
+        """Map x (B, T, D) with mask (B, T), True where a step is real, to (B, T, D); results at masked steps have no meaning.
+
+        `position_bias` (A, T, T), query by key, is added to the scores of the A heads, in the share that each query's gate lets through.
+        """
         width = x.shape[-1]
         if width % self.num_heads:
             raise ValueError(f"expected a width that {self.num_heads} heads share equally, got {width}")
@@ -35,7 +41,11 @@ class SelfAttention(nn.Module):
             nn.Dense(width, use_bias=has_bias, name=name)(x).reshape(*x.shape[:2], self.num_heads, -1)
             for name, has_bias in (("query", True), ("key", self.key_bias), ("value", True))
         )
-        attended = jax.nn.dot_product_attention(query, key, value, mask=mask[:, None, None, :])
+        bias = None
+        if position_bias is not None:
+            gates = PositionGate(name="gate")(x.reshape(query.shape))
+            bias = gates.transpose(0, 2, 1)[..., None] * position_bias
+        attended = jax.nn.dot_product_attention(query, key, value, bias=bias, mask=mask[:, None, None, :])
         return nn.Dense(width, name="out")(attended.reshape(x.shape))
 
 
@@ -57,12 +67,38 @@ class PreNormBlock(nn.Module):
     key_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
-        """Map x (B, T, D) with mask (B, T) to (B, T, D)."""
+    def __call__(self, x: jax.Array, mask: jax.Array, position_bias: jax.Array | None = None) -> jax.Array:
+        """Map x (B, T, D) with mask (B, T), and with `position_bias` as in `SelfAttention`, to (B, T, D)."""
         attention = SelfAttention(self.num_heads, self.key_bias, name="attention")
-        x = x + attention(nn.LayerNorm(EPSILON, name="attention_norm")(x), mask)
-        hidden = nn.Dense(self.num_hidden, name="expand")(nn.LayerNorm(EPSILON, name="feed_forward_norm")(x))
-        return x + nn.Dense(x.shape[-1], name="contract")(jax.nn.gelu(hidden, approximate=False))
+        x = x + attention(nn.LayerNorm(EPSILON, name="attention_norm")(x), mask, position_bias)
+        return x + _feed_forward(nn.LayerNorm(EPSILON, name="feed_forward_norm")(x), self.num_hidden)
+
+
+class PostNormBlock(nn.Module):
+    """A transformer block with layer norms behind the sums of attention and feed-forward layer; parameters as those of `PreNormBlock`.
+
+    Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.1; Xiong et al. 2020, arXiv 2002.04745, figure 1 (a).
+
+    Attributes:
+      num_heads, num_hidden, key_bias: see `PreNormBlock`.
+    """
+
+    num_heads: int
+    num_hidden: int
+    key_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array, position_bias: jax.Array | None = None) -> jax.Array:
+        """Map x (B, T, D) with mask (B, T), and with `position_bias` as in `SelfAttention`, to (B, T, D)."""
+        attention = SelfAttention(self.num_heads, self.key_bias, name="attention")
+        x = nn.LayerNorm(EPSILON, name="attention_norm")(x + attention(x, mask, position_bias))
+        return nn.LayerNorm(EPSILON, name="feed_forward_norm")(x + _feed_forward(x, self.num_hidden))
+
+
+def _feed_forward(x: jax.Array, num_hidden: int) -> jax.Array:
+    """Map x (B, T, D) over `num_hidden` units with GELU to (B, T, D), by layers of the module that is being called."""
+    hidden = jax.nn.gelu(nn.Dense(num_hidden, name="expand")(x), approximate=False)
+    return nn.Dense(x.shape[-1], name="contract")(hidden)
 
 
 def zero_masked(x: jax.Array, mask: jax.Array) -> jax.Array:

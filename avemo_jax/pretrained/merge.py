@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,7 +51,7 @@ def merge(
         to leave out that the file does not have.
     """
     if absent := [layer for layer in leave_out if not any(_is_in(name, [layer]) for name in arrays)]:
-        layers = ", ".join(dict.fromkeys(name.partition("/")[0] for name in arrays))
+        layers = ", ".join(dict.fromkeys(_layer(name) for name in arrays))
         raise ValueError(f"{source} has no layer {', '.join(absent)} to leave out; it has: {layers}")
     arrays = {name: array for name, array in arrays.items() if not _is_in(name, leave_out)}
     wanted = traverse_util.flatten_dict(like, sep="/")
@@ -78,7 +79,7 @@ def merge(
             found.append("Kernels are channels first, as Keras with Theano orders them: load the file with Keras and save it channels last")
         surplus = problems["the file has, and the network lacks"]
         if surplus and leave_out_flag:
-            heads = tuple(dict.fromkeys(name.partition("/")[0] for name in surplus))[:_MOST_NAMED]
+            heads = tuple(dict.fromkeys(_layer(name) for name in surplus))[:_MOST_NAMED]
             found.append(f'If these layers are a head of your own, leave them out with {leave_out_flag}="{heads}"')
         raise ValueError(f"{source} does not fit the network. {'. '.join(found)}")
     return traverse_util.unflatten_dict(
@@ -87,7 +88,12 @@ def merge(
 
 
 def _is_in(name: str, layers: Sequence[str]) -> bool:
-    return any(name == layer or name.startswith(f"{layer}/") for layer in layers)
+    return any(name == layer or name.startswith((f"{layer}/", f"{layer}.")) for layer in layers)
+
+
+def _layer(name: str) -> str:
+    """Return the first part of a foreign name: Keras separates the parts by "/", torch by "."."""
+    return re.split("[/.]", name, maxsplit=1)[0]
 
 
 def _is_channels_first(found: tuple[int, ...], expected: tuple[int, ...]) -> bool:

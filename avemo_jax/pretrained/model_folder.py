@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import types
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+CONVERT = (
+    'convert it on a machine that you trust: python -c "import transformers as t; '
+    "[kind.from_pretrained('NAME').save_pretrained('FOLDER') for kind in (t.AutoModel, t.AutoFeatureExtractor)]\", with its owner's NAME "
+    "and a new FOLDER"
+)
 _CONFIG, _WEIGHTS, _INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _LARGEST_JSON_BYTES = 16 << 20
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # kinds of numbers that weights have
 
@@ -22,16 +29,24 @@ def model_files(path: Path) -> list[Path]:
     """Return the files that weights are read from: a safetensors file, or those of a model folder, config.json first.
 
     Raises:
-      ValueError: the folder's index is damaged or names a file outside of it.
+      ValueError: the folder's index is damaged or names a file outside of it, or the weights are pickled.
     """
     if not path.is_dir():
+        _refuse_pickled(path, [path])
         return [path]
+    if not (path / _WEIGHTS).is_file() and not (path / _INDEX).is_file():
+        _refuse_pickled(path, sorted(path.iterdir()))
     shards = [path / _WEIGHTS] if not (path / _INDEX).is_file() else _shards(path / _INDEX)
     return [path / _CONFIG, *shards]
 
 
 def read_model_folder(
-    path: Path, largest_bytes: int, *, expect: Mapping[str, Any], leave_out: tuple[str, ...] = ()
+    path: Path,
+    largest_bytes: int,
+    *,
+    expect: Mapping[str, Any],
+    leave_out: tuple[str, ...] = (),
+    defaults: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> dict[str, np.ndarray]:
     """Read the arrays of a model folder, or of a safetensors file alone.
 
@@ -40,6 +55,7 @@ def read_model_folder(
       largest_bytes: the most that the arrays may have together.
       expect: values that config.json must have; a file alone has no config and is not checked.
       leave_out: beginnings of names that are not read.
+      defaults: values of config.json where it does not state them.
 
     Returns:
       Name -> array in float32, or float64 where it is stored so.
@@ -53,7 +69,7 @@ def read_model_folder(
         if not file.is_file():
             raise FileNotFoundError(f"{path}: expected {file.name} in it; get the whole folder from its owner")
     if path.is_dir():
-        _check_config(files.pop(0), expect)
+        _check_config(files.pop(0), expect, defaults)
     arrays: dict[str, np.ndarray] = {}
     left_bytes = largest_bytes
     for file in files:
@@ -65,8 +81,25 @@ def read_model_folder(
     return arrays
 
 
-def _check_config(file: Path, expect: Mapping[str, Any]) -> None:
-    config = _read_json(file)
+def read_beside(path: Path, name: str) -> dict[str, Any]:
+    """Read a further JSON file of a model folder; {} where there is no such file, or `path` is a file.
+
+    Raises:
+      ValueError: it is damaged.
+    """
+    return _read_json(path / name) if (path / name).is_file() else {}
+
+
+def _refuse_pickled(path: Path, files: Iterable[Path]) -> None:
+    if pickled := [file.name for file in files if file.suffix in _PICKLED]:
+        raise ValueError(
+            f"{path}: expected {_WEIGHTS}, found {pickled[0]}, which is pickled: reading it would run code that it contains. Get the "
+            f"safetensors from its owner, or {CONVERT}"
+        )
+
+
+def _check_config(file: Path, expect: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    config = {**defaults, **_read_json(file)}
     wrong = {name: config.get(name) for name, value in expect.items() if config.get(name) != value}
     if wrong:
         found, expected = (", ".join(f"{name} {values[name]!r}" for name in wrong) for values in (wrong, expect))

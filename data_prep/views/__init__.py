@@ -46,13 +46,14 @@ from data_prep.views.speech_faces import SpeechFaces
 from data_prep.views.speech_segments import SpeechSegments
 from data_prep.views.still import Still
 from data_prep.views.table import Table
+from data_prep.views.waveform import Waveform
 
 __all__ = ["VIEWS", "make_view"]
 
 VIEWS: dict[str, Any] = {
     view.name: view
     for view in (
-        *(LogmelPatches, Logmel496, Mfcc, LogmelFrames, LogmelWhisper, Functionals, MfccMean, Handcrafted),
+        *(LogmelPatches, Logmel496, Mfcc, LogmelFrames, LogmelWhisper, Waveform, Functionals, MfccMean, Handcrafted),
         *(SpeechSegments, SpeechFaces),
         *(KeyFrames, Faces, Mouths, Frames, Hog, FrameWindows, FlowWindows, Still),
         Table,

@@ -110,3 +110,25 @@ def test_more_than_the_network_has_is_refused_before_it_is_read(tmp_path):
 def test_numbers_that_are_no_weights_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"encoder\.a has I64"):
         read(folder_of(tmp_path, {"encoder.a": np.arange(3)}))
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
+def test_pickled_weights_are_refused_with_what_to_do(tmp_path, name):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / name).write_bytes(b"\x80\x02}q\x00.")
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(ValueError, match=rf"expected model\.safetensors, found {name}, which is pickled.*save_pretrained"):
+            model_files(path)
+    folder_of(tmp_path)  # beside safetensors it is not read
+    assert set(read(tmp_path)) == {"encoder.a", "encoder.b"}
+
+
+def test_what_a_config_does_not_state_has_the_default(tmp_path):
+    folder_of(tmp_path)
+    for default, is_refused in ((7, False), (8, True)):
+        arguments = {"expect": {"height": 7}, "defaults": {"height": default}}
+        if is_refused:
+            with pytest.raises(ValueError, match="expected height 7, found height 8"):
+                read_model_folder(tmp_path, 1000, **arguments)
+        else:
+            assert read_model_folder(tmp_path, 1000, **arguments)

@@ -33,6 +33,20 @@ ENCODERS: dict[str, str] = {
     "whisper_small": "avemo_jax.models.encoders.whisper",
     "whisper_medium": "avemo_jax.models.encoders.whisper",
     "whisper_large_v3": "avemo_jax.models.encoders.whisper",
+    "wav2vec2_base": "avemo_jax.models.encoders.wav2vec2",
+    "wav2vec2_large": "avemo_jax.models.encoders.wav2vec2",
+    "wav2vec2_large_lv60": "avemo_jax.models.encoders.wav2vec2",
+    "wav2vec2_large_xlsr_53": "avemo_jax.models.encoders.wav2vec2",
+    "wav2vec2_xls_r_300m": "avemo_jax.models.encoders.wav2vec2",
+    "wav2vec2_msp_dim": "avemo_jax.models.encoders.wav2vec2",
+    "hubert_base": "avemo_jax.models.encoders.wav2vec2",
+    "hubert_large": "avemo_jax.models.encoders.wav2vec2",
+    "distilhubert": "avemo_jax.models.encoders.wav2vec2",
+    "wavlm_base": "avemo_jax.models.encoders.wav2vec2",
+    "wavlm_base_plus": "avemo_jax.models.encoders.wav2vec2",
+    "wavlm_large": "avemo_jax.models.encoders.wav2vec2",
+    "data2vec_audio_base": "avemo_jax.models.encoders.wav2vec2",
+    "data2vec_audio_large": "avemo_jax.models.encoders.wav2vec2",
 }
 
 
