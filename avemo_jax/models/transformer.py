@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 EPSILON = 1e-5  # of the layer norms, as torch has it
+
+
+def gelu(x: jax.Array) -> jax.Array:
+    """Return GELU of x by the error function, as published weights expect it; Hendrycks and Gimpel 2016, arXiv 1606.08415."""
+    return jax.nn.gelu(x, approximate=False)
 
 
 class SelfAttention(nn.Module):
@@ -26,8 +33,11 @@ class SelfAttention(nn.Module):
     key_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
-        """Map x (B, T, D) with mask (B, T), True where a step is real, to (B, T, D); results at masked steps have no meaning."""
+    def __call__(self, x: jax.Array, mask: jax.Array | None) -> jax.Array:
+        """Map x (B, T, D) with mask (B, T), True where a step is real, to (B, T, D); results at masked steps have no meaning.
+
+        Without a mask all steps are real.
+        """
         width = x.shape[-1]
         if width % self.num_heads:
             raise ValueError(f"expected a width that {self.num_heads} heads share equally, got {width}")
@@ -35,34 +45,53 @@ class SelfAttention(nn.Module):
             nn.Dense(width, use_bias=has_bias, name=name)(x).reshape(*x.shape[:2], self.num_heads, -1)
             for name, has_bias in (("query", True), ("key", self.key_bias), ("value", True))
         )
-        attended = jax.nn.dot_product_attention(query, key, value, mask=mask[:, None, None, :])
+        attended = jax.nn.dot_product_attention(query, key, value, mask=None if mask is None else mask[:, None, None, :])
         return nn.Dense(width, name="out")(attended.reshape(x.shape))
+
+
+class LayerScale(nn.Module):
+    """Parameter `scale` (D,): one factor a feature. Source: Touvron et al. 2021, arXiv 2103.17239, section 2."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Return x (..., D) times the factors."""
+        return x * self.param("scale", nn.initializers.ones, (x.shape[-1],))
 
 
 class PreNormBlock(nn.Module):
     """A transformer block with layer norms in front of attention and feed-forward layer.
 
     Parameters: `attention_norm`, `feed_forward_norm` with scale and bias (D,); `attention` (`SelfAttention`); `expand` with kernel
-    (D, H), `contract` with kernel (H, D), and their biases.
+    (D, H), `contract` with kernel (H, D), and their biases; with `layer_scale` also `attention_scale` and `feed_forward_scale`
+    (`LayerScale`).
 
     Source: Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, arXiv 2002.04745, figure 1 (b).
 
     Attributes:
       num_heads, key_bias: of the attention.
-      num_hidden: units H of the feed-forward layer, with GELU.
+      num_hidden: units H of the feed-forward layer.
+      activation: of these units.
+      epsilon: of the layer norms.
+      layer_scale: whether the outputs of attention and feed-forward layer are scaled before they are added.
     """
 
     num_heads: int
     num_hidden: int
     key_bias: bool = True
+    activation: Callable[[jax.Array], jax.Array] = gelu
+    epsilon: float = EPSILON
+    layer_scale: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
-        """Map x (B, T, D) with mask (B, T) to (B, T, D)."""
+    def __call__(self, x: jax.Array, mask: jax.Array | None) -> jax.Array:
+        """Map x (B, T, D) with mask (B, T), or without where all steps are real, to (B, T, D)."""
         attention = SelfAttention(self.num_heads, self.key_bias, name="attention")
-        x = x + attention(nn.LayerNorm(EPSILON, name="attention_norm")(x), mask)
-        hidden = nn.Dense(self.num_hidden, name="expand")(nn.LayerNorm(EPSILON, name="feed_forward_norm")(x))
-        return x + nn.Dense(x.shape[-1], name="contract")(jax.nn.gelu(hidden, approximate=False))
+        x = x + self._scaled(attention(nn.LayerNorm(self.epsilon, name="attention_norm")(x), mask), "attention_scale")
+        hidden = nn.Dense(self.num_hidden, name="expand")(nn.LayerNorm(self.epsilon, name="feed_forward_norm")(x))
+        return x + self._scaled(nn.Dense(x.shape[-1], name="contract")(self.activation(hidden)), "feed_forward_scale")
+
+    def _scaled(self, x: jax.Array, name: str) -> jax.Array:
+        return LayerScale(name=name)(x) if self.layer_scale else x
 
 
 def zero_masked(x: jax.Array, mask: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,13 @@ def model_files(path: Path) -> list[Path]:
 
 
 def read_model_folder(
-    path: Path, largest_bytes: int, *, expect: Mapping[str, Any], leave_out: tuple[str, ...] = ()
+    path: Path,
+    largest_bytes: int,
+    *,
+    expect: Mapping[str, Any],
+    leave_out: tuple[str, ...] = (),
+    section: str = "",
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, np.ndarray]:
     """Read the arrays of a model folder, or of a safetensors file alone.
 
@@ -40,6 +47,8 @@ def read_model_folder(
       largest_bytes: the most that the arrays may have together.
       expect: values that config.json must have; a file alone has no config and is not checked.
       leave_out: beginnings of names that are not read.
+      section: part of config.json that describes the network, where it describes several; config.json itself where it has no such part.
+      defaults: values that the owner's library does not write, as they are its defaults.
 
     Returns:
       Name -> array in float32, or float64 where it is stored so.
@@ -53,7 +62,9 @@ def read_model_folder(
         if not file.is_file():
             raise FileNotFoundError(f"{path}: expected {file.name} in it; get the whole folder from its owner")
     if path.is_dir():
-        _check_config(files.pop(0), expect)
+        config = read_json(files[0])
+        described = config.get(section)
+        _check_config(files.pop(0), {**defaults, **(described if isinstance(described, dict) else config)}, expect)
     arrays: dict[str, np.ndarray] = {}
     left_bytes = largest_bytes
     for file in files:
@@ -65,8 +76,7 @@ def read_model_folder(
     return arrays
 
 
-def _check_config(file: Path, expect: Mapping[str, Any]) -> None:
-    config = _read_json(file)
+def _check_config(file: Path, config: Mapping[str, Any], expect: Mapping[str, Any]) -> None:
     wrong = {name: config.get(name) for name, value in expect.items() if config.get(name) != value}
     if wrong:
         found, expected = (", ".join(f"{name} {values[name]!r}" for name in wrong) for values in (wrong, expect))
@@ -97,7 +107,7 @@ def _arrays(file: Path, left_bytes: int, leave_out: tuple[str, ...]) -> Iterator
 
 
 def _shards(index: Path) -> list[Path]:
-    names = _read_json(index).get("weight_map")
+    names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
         raise ValueError(f"{index}: expected a weight_map, name of an array -> file; get the file anew")
     files = sorted(set(names.values()))
@@ -106,7 +116,12 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in files]
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object from a file of a model folder.
+
+    Raises:
+      ValueError: the file is damaged, too large, or holds something else.
+    """
     if file.stat().st_size > _LARGEST_JSON_BYTES:
         raise ValueError(f"{file}: expected at most {_LARGEST_JSON_BYTES:,} bytes of JSON, found {file.stat().st_size:,}")
     try:
