@@ -29,6 +29,12 @@ class Normalisation:
     deviation: tuple[float, float, float]
 
 
+def normalise(x: jax.Array, normalisation: Normalisation) -> jax.Array:
+    """Return pictures (..., 3) in [0, 255], or grey ones (..., 1), normalised, (..., 3) float32."""
+    mean, deviation = (jnp.asarray(values, jnp.float32) for values in (normalisation.mean, normalisation.deviation))
+    return (x.astype(jnp.float32) / 255 - mean) / deviation  # grey is repeated by the broadcast
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VisionDesign:
     """The design of one published vision transformer.
@@ -214,8 +220,7 @@ class VisionTransformer(nn.Module):
         x = x.astype(jnp.float32)
         if self.resize_px and x.shape[-3:-1] != (self.resize_px, self.resize_px):
             x = jax.image.resize(x, (*x.shape[:-3], self.resize_px, self.resize_px, x.shape[-1]), "bilinear")
-        mean, deviation = (jnp.asarray(values, jnp.float32) for values in dataclasses.astuple(self.design.normalisation))
-        x = (x / 255 - mean) / deviation  # grey is repeated to three channels by the broadcast
+        x = normalise(x, self.design.normalisation)
         return x[:, None] if self.design.num_frames == 1 else x
 
     def _check(self, x: jax.Array) -> None:
