@@ -8,7 +8,8 @@
 
 Prints for each net and side the median time of a batch, inputs per second, the ratio of a round's times to ours (median over rounds, least
 and largest), and the largest difference from our outputs, relative to their largest value. The side "plain" is ours without Winograd's
-transforms (avemo_jax/models/winograd.py), so its ratio is their gain. The PyTorch side has no InceptionV3; Keras on PyTorch has.
+transforms (avemo_jax/models/winograd.py), so its ratio is their gain. The PyTorch side has no InceptionV3; Keras on PyTorch has. Of vision
+transformers it is the transformers library, and Keras has none.
 """
 
 from __future__ import annotations
@@ -29,14 +30,18 @@ import jax
 import keras
 import numpy as np
 import torch
+import transformers
 
 from avemo_jax.allocator import give_back_freed_memory, keep_freed_memory
 from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from avemo_jax.models.encoders.spec import EncoderSpec
+from avemo_jax.models.encoders.vision_transformer.published import PUBLISHED
 from avemo_jax.pretrained.load import load_pretrained
 from benchmarks.turns import format_ratio, rest
 from benchmarks.twins_torch import encoder_from_keras
+
+Run = Callable[[np.ndarray], np.ndarray]
 
 
 class Net(NamedTuple):
@@ -46,8 +51,9 @@ class Net(NamedTuple):
       batch: batch of inputs.
       spec: spec of our encoder.
       variables: weights of our encoder.
-      model: the net in Keras.
+      model: the net in Keras; None where it has none.
       is_chain: whether its layers form a chain, which can be converted to PyTorch.
+      twin: the net in PyTorch, where it is not converted from Keras: a batch as ours takes it -> features.
     """
 
     batch: np.ndarray
@@ -55,6 +61,7 @@ class Net(NamedTuple):
     variables: Any
     model: Any
     is_chain: bool = True
+    twin: Run | None = None
 
 
 def inception_v3(batch_size: int) -> Net:
@@ -98,7 +105,45 @@ def vggish(batch_size: int) -> Net:
     return Net(batch, EncoderSpec("vggish"), {"params": weights}, model)
 
 
-NETS = {"inception_v3": (inception_v3, 16), "vgg16": (vgg16, 8), "vgg16_48": (vgg16_48, 64), "vggish": (vggish, 32)}
+def _vision_transformer(name: str, batch_size: int, model: Any, prefix: str) -> Net:
+    """Return one of our vision transformers with the weights of a module of the transformers library, through a folder of its own."""
+    batch = np.random.default_rng(0).integers(0, 256, (batch_size, 224, 224, 3), np.uint8)
+    spec = EncoderSpec(name)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        like = spec.variable_shapes(batch.shape[1:], "uint8")
+        variables = load_pretrained(spec.record.weights, folder, Path(folder), like)[0]
+    normalisation = PUBLISHED[name].design.normalisation
+    mean, deviation = (torch.tensor(values)[:, None, None] for values in (normalisation.mean, normalisation.deviation))
+    encoder = getattr(model.eval(), prefix) if prefix else model.eval()
+
+    def twin(batch: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            pictures = (torch.from_numpy(batch).permute(0, 3, 1, 2) / 255 - mean) / deviation
+            return encoder(pictures).last_hidden_state[:, 0].numpy()
+
+    return Net(batch, spec, variables, None, is_chain=False, twin=twin)
+
+
+def vit_base_16(batch_size: int) -> Net:
+    """Return ViT, base size: pictures of 224 px as 197 tokens of 768 numbers."""
+    return _vision_transformer("vit_base_16", batch_size, transformers.ViTForImageClassification(transformers.ViTConfig()), "vit")
+
+
+def dinov2_small(batch_size: int) -> Net:
+    """Return DINOv2, small size: pictures of 224 px as 257 tokens of 384 numbers."""
+    config = transformers.Dinov2Config(hidden_size=384, num_attention_heads=6, image_size=518)
+    return _vision_transformer("dinov2_small", batch_size, transformers.Dinov2Model(config), "")
+
+
+NETS = {
+    "inception_v3": (inception_v3, 16),
+    "vgg16": (vgg16, 8),
+    "vgg16_48": (vgg16_48, 64),
+    "vggish": (vggish, 32),
+    "vit_base_16": (vit_base_16, 8),
+    "dinov2_small": (dinov2_small, 8),
+}
 
 
 def _through_a_file(model: Any, spec: EncoderSpec, batch: np.ndarray) -> dict[str, Any]:
@@ -108,9 +153,6 @@ def _through_a_file(model: Any, spec: EncoderSpec, batch: np.ndarray) -> dict[st
         path = Path(folder) / "net.weights.h5"
         model.save_weights(path)
         return load_pretrained(spec.record.weights, str(path), path.parent, like)[0]
-
-
-Run = Callable[[np.ndarray], np.ndarray]
 
 
 def _ours(net: Net) -> Run:
@@ -160,7 +202,10 @@ def _torch(net: Net) -> Run:
 def sides_of(net: Net) -> dict[str, Run]:
     """Return name of a side -> function from a batch to features on the host, "ours" first."""
     sides = {"ours": _ours(net)} | ({"plain": _plain(net)} if net.spec.record.winograd else {})
-    sides |= {f"keras-{keras.backend.backend()}": _keras(net)}
+    if net.model is not None:
+        sides |= {f"keras-{keras.backend.backend()}": _keras(net)}
+    if net.twin is not None:
+        return sides | {"torch": net.twin}
     return sides | ({"torch": _torch(net)} if net.is_chain else {})
 
 

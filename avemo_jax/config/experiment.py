@@ -71,6 +71,8 @@ class EncoderSettings:
       end_point: end point that the features are read from; "" is the default of the encoder's record.
       layers: layers that the features are read from in place of an end point, for encoders with several layers: "6", "4,5,6" or "all";
         "" reads the end point.
+      tokens: what the features of a vision transformer are read from: "class", its class token; "patches", the mean of its patches;
+        "class_and_patches", both; "" is the default of the encoder's record.
       resize_px: height and width in px that the encoder resizes pictures to; 0 keeps the size of the view.
       weights: "published" reads the published file in `weights_dir`; "random" draws weights with a fixed seed; a path reads a file of the
         published format.
@@ -79,6 +81,7 @@ class EncoderSettings:
 
     end_point: str = ""
     layers: str = ""
+    tokens: str = ""
     resize_px: Annotated[int, Bounds(least=0, most=4096)] = 0
     weights: str = "published"
     leave_out: tuple[str, ...] = ()

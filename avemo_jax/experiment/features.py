@@ -208,6 +208,8 @@ def _described(inputs: Sequence[_Input]) -> list[dict[str, Any]]:
             entry |= {"encoder": one.spec.name, "end_point": one.spec.features, "resize_px": one.spec.resize_px, "weights": one.digest}
             if one.spec.layers:
                 entry["layers"] = one.spec.layers
+            if one.spec.tokens:
+                entry["tokens"] = one.spec.tokens
         described.append(entry)
     return described
 

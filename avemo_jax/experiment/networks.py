@@ -23,7 +23,7 @@ def encoder_spec(experiment: Experiment, name: str) -> EncoderSpec:
     if name not in experiment.encoders:
         raise ValueError(f"expected an encoder among {tuple(experiment.encoders)}, got {name!r}")
     settings = experiment.encoders[name]
-    return EncoderSpec(name, end_point=settings.end_point, resize_px=settings.resize_px, layers=settings.layers)
+    return EncoderSpec(name, end_point=settings.end_point, resize_px=settings.resize_px, layers=settings.layers, tokens=settings.tokens)
 
 
 def is_frozen(stream: Stream) -> bool:
@@ -66,7 +66,8 @@ def held_parameters(experiment: Experiment, name: str, step_shape: tuple[int, ..
     if not before:
         return ()
     shapes = spec.variable_shapes(step_shape, dtype, end_point=before[-1])
-    modules = {path[:-1] for path in traverse_util.flatten_dict(shapes["params"])}
+    # an array beside the modules, as Whisper's positions, is held by itself
+    modules = {path[:-1] or path for path in traverse_util.flatten_dict(shapes["params"])}
     return tuple((*encoder_path(name, spec), *path) for path in sorted(modules))
 
 

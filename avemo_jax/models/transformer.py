@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,11 @@ import jax.numpy as jnp
 from avemo_jax.models.relative_position import PositionGate
 
 EPSILON = 1e-5  # of the layer norms, as torch has it
+
+
+def gelu(x: jax.Array) -> jax.Array:
+    """Return GELU of x by the error function, as published weights expect it; Hendrycks and Gimpel 2016, arXiv 1606.08415."""
+    return jax.nn.gelu(x, approximate=False)
 
 
 class SelfAttention(nn.Module):
@@ -29,10 +36,11 @@ class SelfAttention(nn.Module):
     key_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, position_bias: jax.Array | None = None) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None, position_bias: jax.Array | None = None) -> jax.Array:
         """Map x (B, T, D) with mask (B, T), True where a step is real, to (B, T, D); results at masked steps have no meaning.
 
-        `position_bias` (A, T, T), query by key, is added to the scores of the A heads, in the share that each query's gate lets through.
+        Without a mask all steps are real. `position_bias` (A, T, T), query by key, is added to the scores of the A heads, in the share
+        that each query's gate lets through.
         """
         width = x.shape[-1]
         if width % self.num_heads:
@@ -45,33 +53,54 @@ class SelfAttention(nn.Module):
         if position_bias is not None:
             gates = PositionGate(name="gate")(x.reshape(query.shape))
             bias = gates.transpose(0, 2, 1)[..., None] * position_bias
-        attended = jax.nn.dot_product_attention(query, key, value, bias=bias, mask=mask[:, None, None, :])
+        mask = None if mask is None else mask[:, None, None, :]
+        attended = jax.nn.dot_product_attention(query, key, value, bias=bias, mask=mask)
         return nn.Dense(width, name="out")(attended.reshape(x.shape))
+
+
+class LayerScale(nn.Module):
+    """Parameter `scale` (D,): one factor a feature. Source: Touvron et al. 2021, arXiv 2103.17239, section 2."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Return x (..., D) times the factors."""
+        return x * self.param("scale", nn.initializers.ones, (x.shape[-1],))
 
 
 class PreNormBlock(nn.Module):
     """A transformer block with layer norms in front of attention and feed-forward layer.
 
     Parameters: `attention_norm`, `feed_forward_norm` with scale and bias (D,); `attention` (`SelfAttention`); `expand` with kernel
-    (D, H), `contract` with kernel (H, D), and their biases.
+    (D, H), `contract` with kernel (H, D), and their biases; with `layer_scale` also `attention_scale` and `feed_forward_scale`
+    (`LayerScale`).
 
     Source: Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, arXiv 2002.04745, figure 1 (b).
 
     Attributes:
       num_heads, key_bias: of the attention.
-      num_hidden: units H of the feed-forward layer, with GELU.
+      num_hidden: units H of the feed-forward layer.
+      activation: of these units.
+      epsilon: of the layer norms.
+      layer_scale: whether the outputs of attention and feed-forward layer are scaled before they are added.
     """
 
     num_heads: int
     num_hidden: int
     key_bias: bool = True
+    activation: Callable[[jax.Array], jax.Array] = gelu
+    epsilon: float = EPSILON
+    layer_scale: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, position_bias: jax.Array | None = None) -> jax.Array:
-        """Map x (B, T, D) with mask (B, T), and with `position_bias` as in `SelfAttention`, to (B, T, D)."""
+    def __call__(self, x: jax.Array, mask: jax.Array | None, position_bias: jax.Array | None = None) -> jax.Array:
+        """Map x (B, T, D), with mask (B, T) and `position_bias` as in `SelfAttention`, to (B, T, D)."""
         attention = SelfAttention(self.num_heads, self.key_bias, name="attention")
-        x = x + attention(nn.LayerNorm(EPSILON, name="attention_norm")(x), mask, position_bias)
-        return x + _feed_forward(nn.LayerNorm(EPSILON, name="feed_forward_norm")(x), self.num_hidden)
+        x = x + self._scaled(attention(nn.LayerNorm(self.epsilon, name="attention_norm")(x), mask, position_bias), "attention_scale")
+        hidden = _feed_forward(nn.LayerNorm(self.epsilon, name="feed_forward_norm")(x), self.num_hidden, self.activation)
+        return x + self._scaled(hidden, "feed_forward_scale")
+
+    def _scaled(self, x: jax.Array, name: str) -> jax.Array:
+        return LayerScale(name=name)(x) if self.layer_scale else x
 
 
 class PostNormBlock(nn.Module):
@@ -80,7 +109,7 @@ class PostNormBlock(nn.Module):
     Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.1; Xiong et al. 2020, arXiv 2002.04745, figure 1 (a).
 
     Attributes:
-      num_heads, num_hidden, key_bias: see `PreNormBlock`.
+      num_heads, num_hidden, key_bias: see `PreNormBlock`; its other attributes have their defaults here.
     """
 
     num_heads: int
@@ -88,17 +117,16 @@ class PostNormBlock(nn.Module):
     key_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, position_bias: jax.Array | None = None) -> jax.Array:
-        """Map x (B, T, D) with mask (B, T), and with `position_bias` as in `SelfAttention`, to (B, T, D)."""
+    def __call__(self, x: jax.Array, mask: jax.Array | None, position_bias: jax.Array | None = None) -> jax.Array:
+        """Map x (B, T, D), with mask (B, T) and `position_bias` as in `SelfAttention`, to (B, T, D)."""
         attention = SelfAttention(self.num_heads, self.key_bias, name="attention")
         x = nn.LayerNorm(EPSILON, name="attention_norm")(x + attention(x, mask, position_bias))
-        return nn.LayerNorm(EPSILON, name="feed_forward_norm")(x + _feed_forward(x, self.num_hidden))
+        return nn.LayerNorm(EPSILON, name="feed_forward_norm")(x + _feed_forward(x, self.num_hidden, gelu))
 
 
-def _feed_forward(x: jax.Array, num_hidden: int) -> jax.Array:
-    """Map x (B, T, D) over `num_hidden` units with GELU to (B, T, D), by layers of the module that is being called."""
-    hidden = jax.nn.gelu(nn.Dense(num_hidden, name="expand")(x), approximate=False)
-    return nn.Dense(x.shape[-1], name="contract")(hidden)
+def _feed_forward(x: jax.Array, num_hidden: int, activation: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    """Map x (B, T, D) over `num_hidden` units to (B, T, D), by layers of the module that is being called."""
+    return nn.Dense(x.shape[-1], name="contract")(activation(nn.Dense(num_hidden, name="expand")(x)))
 
 
 def zero_masked(x: jax.Array, mask: jax.Array) -> jax.Array:

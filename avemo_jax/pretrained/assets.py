@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 
 from avemo_jax.atomic import atomic_binary_file
 
-_LARGEST_BYTES = 4 << 30  # of a file whose size is not known; Whisper-medium in float32 has 3.1 GB
+_LARGEST_BYTES = 4 << 30  # of a file whose size is not known: CLIP's largest has 1.7 GB, Whisper's 3.1 GB
 _TIMEOUT_S = 60.0
 _CHUNK_BYTES = 1 << 20
 

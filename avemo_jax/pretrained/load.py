@@ -78,7 +78,7 @@ def assets_needed(layouts: Layouts, like: Any, weights_dir: Path) -> list[Asset]
     """The assets that `load_pretrained` with source "published" reads: those in `weights_dir`, else those to download.
 
     Raises:
-      ValueError: no layouts.
+      ValueError: no layouts, or none of the owner's files can be read.
     """
     return [_chosen(layout, part, weights_dir) for layout, part in _parts(layouts, like)]
 
@@ -119,6 +119,8 @@ def _chosen(layout: WeightsLayout, part: Mapping[str, Any], weights_dir: Path) -
         except MissingAsset:
             continue
         return asset
+    if not candidates:
+        raise ValueError(f"no weights of this encoder are published in a format that can be read. {layout.by_hand}")
     return candidates[0]
 
 

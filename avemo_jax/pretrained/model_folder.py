@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-import types
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,20 @@ _LARGEST_JSON_BYTES = 16 << 20
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # kinds of numbers that weights have
 
 
-def model_files(path: Path) -> list[Path]:
+def model_files(path: Path, *, convert: str = f"Get the safetensors from its owner, or {CONVERT}") -> list[Path]:
     """Return the files that weights are read from: a safetensors file, or those of a model folder, config.json first.
+
+    Args:
+      convert: a sentence that says how to make safetensors of pickled weights.
 
     Raises:
       ValueError: the folder's index is damaged or names a file outside of it, or the weights are pickled.
     """
     if not path.is_dir():
-        _refuse_pickled(path, [path])
+        _refuse_pickled(path, [path], convert)
         return [path]
     if not (path / _WEIGHTS).is_file() and not (path / _INDEX).is_file():
-        _refuse_pickled(path, sorted(path.iterdir()))
+        _refuse_pickled(path, sorted(path.iterdir()), convert)
     shards = [path / _WEIGHTS] if not (path / _INDEX).is_file() else _shards(path / _INDEX)
     return [path / _CONFIG, *shards]
 
@@ -46,7 +49,8 @@ def read_model_folder(
     *,
     expect: Mapping[str, Any],
     leave_out: tuple[str, ...] = (),
-    defaults: Mapping[str, Any] = types.MappingProxyType({}),
+    section: str = "",
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, np.ndarray]:
     """Read the arrays of a model folder, or of a safetensors file alone.
 
@@ -55,7 +59,8 @@ def read_model_folder(
       largest_bytes: the most that the arrays may have together.
       expect: values that config.json must have; a file alone has no config and is not checked.
       leave_out: beginnings of names that are not read.
-      defaults: values of config.json where it does not state them.
+      section: part of config.json that describes the network, where it describes several; config.json itself where it has no such part.
+      defaults: values that the owner's library does not write, as they are its defaults.
 
     Returns:
       Name -> array in float32, or float64 where it is stored so.
@@ -69,7 +74,9 @@ def read_model_folder(
         if not file.is_file():
             raise FileNotFoundError(f"{path}: expected {file.name} in it; get the whole folder from its owner")
     if path.is_dir():
-        _check_config(files.pop(0), expect, defaults)
+        config = read_json(files[0])
+        described = config.get(section)
+        _check_config(files.pop(0), {**defaults, **(described if isinstance(described, dict) else config)}, expect)
     arrays: dict[str, np.ndarray] = {}
     left_bytes = largest_bytes
     for file in files:
@@ -87,19 +94,17 @@ def read_beside(path: Path, name: str) -> dict[str, Any]:
     Raises:
       ValueError: it is damaged.
     """
-    return _read_json(path / name) if (path / name).is_file() else {}
+    return read_json(path / name) if (path / name).is_file() else {}
 
 
-def _refuse_pickled(path: Path, files: Iterable[Path]) -> None:
+def _refuse_pickled(path: Path, files: Iterable[Path], convert: str) -> None:
     if pickled := [file.name for file in files if file.suffix in _PICKLED]:
         raise ValueError(
-            f"{path}: expected {_WEIGHTS}, found {pickled[0]}, which is pickled: reading it would run code that it contains. Get the "
-            f"safetensors from its owner, or {CONVERT}"
+            f"{path}: expected {_WEIGHTS}, found {pickled[0]}, which is pickled: reading it would run code that it contains. {convert}"
         )
 
 
-def _check_config(file: Path, expect: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    config = {**defaults, **_read_json(file)}
+def _check_config(file: Path, config: Mapping[str, Any], expect: Mapping[str, Any]) -> None:
     wrong = {name: config.get(name) for name, value in expect.items() if config.get(name) != value}
     if wrong:
         found, expected = (", ".join(f"{name} {values[name]!r}" for name in wrong) for values in (wrong, expect))
@@ -130,7 +135,7 @@ def _arrays(file: Path, left_bytes: int, leave_out: tuple[str, ...]) -> Iterator
 
 
 def _shards(index: Path) -> list[Path]:
-    names = _read_json(index).get("weight_map")
+    names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
         raise ValueError(f"{index}: expected a weight_map, name of an array -> file; get the file anew")
     files = sorted(set(names.values()))
@@ -139,7 +144,12 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in files]
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object from a file of a model folder.
+
+    Raises:
+      ValueError: the file is damaged, too large, or holds something else.
+    """
     if file.stat().st_size > _LARGEST_JSON_BYTES:
         raise ValueError(f"{file}: expected at most {_LARGEST_JSON_BYTES:,} bytes of JSON, found {file.stat().st_size:,}")
     try:

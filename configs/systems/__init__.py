@@ -22,6 +22,7 @@ from configs.systems import (
     small,
     stacking,
     vgg19_lstm_attention,
+    vision_transformer,
     whisper,
 )
 
@@ -35,6 +36,7 @@ MODULES = (
     stacking,
     gru_attention,
     whisper,
+    vision_transformer,
     functionals_svm,
     small,
 )

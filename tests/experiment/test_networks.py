@@ -65,6 +65,15 @@ def test_modules_before_the_first_trained_end_point_are_frozen(start):
     assert all(any(path[: len(prefix)] == prefix for path in paths) for prefix in frozen), "a frozen path that the net does not have"
 
 
+def test_an_array_beside_the_modules_of_an_encoder_is_held_by_itself():
+    """Whisper's positions are such an array; held as a module, they would hold the whole encoder."""
+    whisper = {"streams__audio__view": "logmel_whisper", "streams__audio__encoder": "whisper_tiny", "encoders__whisper_tiny__layers": "2"}
+    frozen = held_parameters(small_config(**whisper, streams__audio__encoder_trained_from="layer2"), "audio", (80,), "float32")
+    root = ("audio", "context", "encoder", "whisper_tiny")
+    assert {path[4] for path in frozen} == {"conv1", "conv2", "positions", "block1"}
+    assert (*root, "positions") in frozen
+
+
 def test_a_config_read_back_from_json_makes_the_same_net():
     made = config(streams__video__dense_units=(5, 3))
     again = parse(json.loads(json.dumps(to_plain(made))))

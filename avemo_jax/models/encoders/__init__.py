@@ -47,6 +47,19 @@ ENCODERS: dict[str, str] = {
     "wavlm_large": "avemo_jax.models.encoders.wav2vec2",
     "data2vec_audio_base": "avemo_jax.models.encoders.wav2vec2",
     "data2vec_audio_large": "avemo_jax.models.encoders.wav2vec2",
+    "clip_vit_base_32": "avemo_jax.models.encoders.vision_transformer",
+    "clip_vit_base_16": "avemo_jax.models.encoders.vision_transformer",
+    "clip_vit_large_14": "avemo_jax.models.encoders.vision_transformer",
+    "farl_base_16": "avemo_jax.models.encoders.vision_transformer",
+    "dinov2_small": "avemo_jax.models.encoders.vision_transformer",
+    "dinov2_base": "avemo_jax.models.encoders.vision_transformer",
+    "dinov2_large": "avemo_jax.models.encoders.vision_transformer",
+    "dinov2_registers_small": "avemo_jax.models.encoders.vision_transformer",
+    "dinov2_registers_base": "avemo_jax.models.encoders.vision_transformer",
+    "dinov2_registers_large": "avemo_jax.models.encoders.vision_transformer",
+    "vit_base_16": "avemo_jax.models.encoders.vision_transformer",
+    "videomae_base": "avemo_jax.models.encoders.vision_transformer",
+    "marlin_base": "avemo_jax.models.encoders.vision_transformer",
 }
 
 

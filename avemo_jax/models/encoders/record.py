@@ -23,8 +23,8 @@ class Encoder:
 
     Attributes:
       name: key of `ENCODERS`.
-      make: (end_point, **attributes) -> the module. Attributes are those below that the encoder has: `resize_px`, `folded`, `winograd`,
-        and `layers`, a tuple of names, where several layers are asked for.
+      make: (end_point, **attributes) -> the module. Attributes are those below that the encoder has: `resize_px`, `tokens`,
+        `folded`, `winograd`, and `layers`, a tuple of names, where several layers are asked for.
       end_points: in order of computation.
       features: the end point that systems use by default.
       input_kind: what a step of its view holds, for messages: "log-mel patch", "picture", "frames", "optical flow", "log-mel frame".
@@ -36,6 +36,7 @@ class Encoder:
       weights: layouts and assets of the published weights; several where a second file completes the first. () where none is published.
       layers: end points whose features have one shape, which the field `layers` selects by index; () where there is no such choice.
       resized: it has the attribute `resize_px`, a size to which it resizes its pictures.
+      tokens: values of its attribute `tokens`, which part of a layer a feature is read from, the default first; () where it has none.
       fold: variables -> those of the module with folded=True, which gives the same features faster and is for frozen use alone: batch
         norms are folded into convolutions. None where there are none.
       winograd: the module has the attribute winograd, for frozen use on CPU: wide kernels are transformed. Libraries of accelerators
@@ -56,6 +57,7 @@ class Encoder:
     weights: tuple[WeightsLayout, ...] = ()
     layers: tuple[str, ...] = ()
     resized: bool = False
+    tokens: tuple[str, ...] = ()
     fold: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     winograd: bool = False
     times: Callable[[np.ndarray], np.ndarray] | None = None
