@@ -20,9 +20,9 @@ from configs.systems import (
     image_cnn,
     mfcc_lstm,
     small,
+    speech_transformer,
     stacking,
     vgg19_lstm_attention,
-    whisper,
 )
 
 MODULES = (
@@ -34,7 +34,7 @@ MODULES = (
     image_audio_fusion,
     stacking,
     gru_attention,
-    whisper,
+    speech_transformer,
     functionals_svm,
     small,
 )
