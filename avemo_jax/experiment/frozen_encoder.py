@@ -16,7 +16,8 @@ from avemo_jax.data.prepared import Example
 from avemo_jax.models.encoders.contract import encode, encode_steps
 from avemo_jax.models.encoders.spec import EncoderSpec
 
-_BATCH_BYTES = 9 << 20  # of a batch's inputs as float32, 8 pictures of 299 px; the activations take some fifty times as much
+_BATCH_BYTES = 9 << 20  # of a batch's inputs as float32, 8 pictures of 299 px, where activations take some fifty times as much
+_GROWTH = 50
 _LARGEST_BATCH = 64
 _BATCHES_AHEAD = 8  # batches of segments that are read together, so that they can be grouped by length
 
@@ -108,7 +109,7 @@ class FrozenEncoder:
     def _chunk(self, examples: Iterator[Example], num_batches: int) -> list[Example]:
         """Return the next examples, about `num_batches` batches of them by their bytes."""
         chunk: list[Example] = []
-        left_bytes = num_batches * _BATCH_BYTES
+        left_bytes = num_batches * self._batch_bytes
         for example in itertools.islice(examples, num_batches * _LARGEST_BATCH):
             chunk.append(example)
             left_bytes -= 4 * example.values.size
@@ -149,12 +150,22 @@ class FrozenEncoder:
 
     def _num_segments(self, length: int) -> int:
         """Return how many segments of that length are encoded together."""
-        return _most_in_a_batch(length * int(np.prod(self.step_shape)))
+        return self._most_in_a_batch(length * int(np.prod(self.step_shape)))
 
     @property
     def batch_size(self) -> int:
         """Number of steps that an encoder of steps encodes together: a power of two, so that a segment of 16 key frames fills batches."""
-        return _most_in_a_batch(int(np.prod(self.step_shape)))
+        return self._most_in_a_batch(int(np.prod(self.step_shape)))
+
+    @property
+    def _batch_bytes(self) -> int:
+        """Bytes of a batch's inputs as float32."""
+        return _BATCH_BYTES * _GROWTH // self.spec.record.growth
+
+    def _most_in_a_batch(self, num_values: int) -> int:
+        """Return the size of a batch of inputs with `num_values` values each: the largest power of two within the limits."""
+        most = max(1, min(_LARGEST_BATCH, self._batch_bytes // (4 * num_values)))
+        return 1 << (most.bit_length() - 1)
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
@@ -176,12 +187,6 @@ class FrozenEncoder:
 
         compiled = jax.jit(encode_all)
         return lambda *inputs: compiled(on_device, *inputs)
-
-
-def _most_in_a_batch(num_values: int) -> int:
-    """Return the size of a batch of inputs with `num_values` values each: the largest power of two within the limits."""
-    most = max(1, min(_LARGEST_BATCH, _BATCH_BYTES // (4 * num_values)))
-    return 1 << (most.bit_length() - 1)
 
 
 def _power_of_two(count: int) -> int:

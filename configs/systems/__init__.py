@@ -20,10 +20,10 @@ from configs.systems import (
     image_cnn,
     mfcc_lstm,
     small,
+    speech_transformer,
     stacking,
     vgg19_lstm_attention,
     vision_transformer,
-    whisper,
 )
 
 MODULES = (
@@ -35,7 +35,7 @@ MODULES = (
     image_audio_fusion,
     stacking,
     gru_attention,
-    whisper,
+    speech_transformer,
     vision_transformer,
     functionals_svm,
     small,

@@ -65,10 +65,8 @@ def share_over_steps(weights: jax.Array, mask: jax.Array, spec: EncoderSpec, str
     Returns:
       (B, T), zero where the mask is False.
     """
-    num_steps = mask.shape[1]
-    positions = np.arange(num_steps, dtype=np.float32)
-    nearest = np.abs(positions[:, None] - spec.record.feature_times(positions)).argmin(axis=1) // stride
-    owned = np.zeros((num_steps, weights.shape[1]), np.float32)
-    owned[np.arange(num_steps), nearest] = 1
-    counts = mask.astype(jnp.float32) @ owned
+    positions = np.arange(mask.shape[1], dtype=np.float32)
+    times = spec.record.feature_times(positions)
+    nearest = np.searchsorted((times[1:] + times[:-1]) / 2, positions) // stride  # a waveform is too long for a table of all distances
+    counts = jnp.zeros_like(weights).at[:, nearest].add(mask)
     return jnp.where(mask, (weights / jnp.maximum(counts, 1))[:, nearest], 0)

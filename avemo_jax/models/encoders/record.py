@@ -44,6 +44,7 @@ class Encoder:
       times: of an encoder of sequences: (T,) float32, times of a view's steps in s -> (T',) float32, times of the features. Its length
         decides T' of a segment of T steps.
       fewest_steps: of an encoder of sequences: shorter segments are padded to so many steps.
+      growth: its largest activations in units of its inputs as float32, roughly; frozen use sizes batches by it.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Encoder:
     winograd: bool = False
     times: Callable[[np.ndarray], np.ndarray] | None = None
     fewest_steps: int = 1
+    growth: int = 50
 
     def __post_init__(self):
         unknown = [point for point in (self.features, *self.layers) if point not in self.end_points]

@@ -7,7 +7,7 @@ import numpy as np
 
 from avemo_jax.models.encoders.record import Encoder
 from avemo_jax.models.encoders.wav2vec2.module import Wav2Vec2, Wav2Vec2Size
-from avemo_jax.models.encoders.wav2vec2.stem import HOP_SAMPLES, SEEN_SAMPLES
+from avemo_jax.models.encoders.wav2vec2.stem import HOP_SAMPLES, SEEN_SAMPLES, STRIDES
 from avemo_jax.models.encoders.wav2vec2.weights import Published, layout_of
 
 _BASE = Wav2Vec2Size(768, 12, 12)
@@ -93,8 +93,9 @@ def _times(times_s: np.ndarray) -> np.ndarray:
     return times_s[SEEN_SAMPLES // 2 :: HOP_SAMPLES][:num_steps]
 
 
-RECORDS = tuple(
-    Encoder(
+def record_of(name: str, size: Wav2Vec2Size, published: Published) -> Encoder:
+    """Return the record of a network of the family."""
+    return Encoder(
         name=name,
         make=functools.partial(Wav2Vec2, size=size),
         end_points=size.end_points,
@@ -108,6 +109,8 @@ RECORDS = tuple(
         weights=(layout_of(size, published),),
         times=_times,
         fewest_steps=SEEN_SAMPLES,
+        growth=2 * size.stem_channels // STRIDES[0],  # the first convolution before and after its norm
     )
-    for name, (size, published) in NETWORKS.items()
-)
+
+
+RECORDS = tuple(record_of(name, size, published) for name, (size, published) in NETWORKS.items())

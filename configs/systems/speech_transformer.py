@@ -1,10 +1,14 @@
-"""Whisper's encoder, frozen, with one linear layer on the mean and deviation of a middle layer; alone, or with a table of action units.
+"""A speech transformer, frozen, with one linear layer on the mean and deviation of a middle layer; alone, or with a table of action units.
 
 No published system: the question that it answers is what a speech transformer of today knows about emotion without having been trained
-on it. Result: docs/systems/whisper.md.
+on it. Result: docs/systems/speech_transformer.md; the encoders: docs/encoders/whisper.md and docs/encoders/wav2vec2.md.
 
 whisper               Whisper-base, sound alone
 whisper:action_units  the same, fused with a table of action units (views.table.path)
+wav2vec2              wav2vec2-base, sound alone
+hubert                HuBERT-base, sound alone
+wavlm                 WavLM-base+, sound alone
+data2vec_audio        data2vec-audio-base, sound alone
 
     python run.py --config=configs/ravdess.py:whisper --config.corpus.root=FOLDER --config.encoders.whisper_base.weights=FOLDER
 
@@ -16,22 +20,29 @@ from ml_collections import ConfigDict
 
 from configs import base
 
+# The first part of a variant -> its encoder, and the view that the encoder takes.
+ENCODERS = {
+    "whisper": ("whisper_base", "logmel_whisper"),
+    "wav2vec2": ("wav2vec2_base", "waveform"),
+    "hubert": ("hubert_base", "waveform"),
+    "wavlm": ("wavlm_base_plus", "waveform"),
+    "data2vec_audio": ("data2vec_audio_base", "waveform"),
+}
 VARIANTS = {
     "whisper": ("audio",),
     "whisper:action_units": ("audio",),  # and a feature table
+    "wav2vec2": ("audio",),
+    "hubert": ("audio",),
+    "wavlm": ("audio",),
+    "data2vec_audio": ("audio",),
 }
 
 
 def apply(config: ConfigDict, variant: str) -> None:
     """Set the streams and the recipe of a variant."""
     config.encoders.whisper_base.layers = "3"
-    audio = base.stream(
-        view="logmel_whisper",
-        encoder="whisper_base",
-        context="none",
-        pooling="mean_std",
-        dense_units=(),
-    )
+    encoder, view = ENCODERS[variant.partition(":")[0]]
+    audio = base.stream(view=view, encoder=encoder, context="none", pooling="mean_std", dense_units=())
     action_units = base.stream(view="table", context="none", pooling="mean", dense_units=(64,))
     action_units.augmentation.noise_deviation = 0.3
     names = ("audio", "action_units") if variant.endswith(":action_units") else ("audio",)
