@@ -78,7 +78,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.models": ("avemo_jax.config", "avemo_jax.text"),
     "avemo_jax.models.encoders": ("avemo_jax.models", "avemo_jax.pretrained"),
     "avemo_jax.placeholders": (),
-    "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.placeholders", "avemo_jax.text"),
+    "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.machine", "avemo_jax.placeholders", "avemo_jax.text"),
     "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # data_prep reads the face detectors of this module
     "avemo_jax.runs": (
         "avemo_jax.config",
@@ -167,6 +167,8 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "orbax": ("avemo_jax.runs",),
     "jax": ("avemo_jax", "data_prep.doctor"),
     "h5py": ("avemo_jax.pretrained",),
+    "onnx": ("avemo_jax.pretrained.onnx_graph",),
+    "onnxruntime": ("avemo_jax.models.encoders.onnx",),
     "filelock": ("avemo_jax.locks",),
     "platformdirs": ("avemo_jax.locks",),
     "pooch": ("avemo_jax.pretrained.assets",),
@@ -193,6 +195,8 @@ LATE = (
     "apache_beam",
     "clu",
     "h5py",
+    "onnx",
+    "onnxruntime",
     "pooch",
     "statsmodels",
     "pandas",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+from avemo_jax.config import OnnxSettings
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.predictions import Predictions
 from avemo_jax.experiment.encoder_weights import RANDOM, used_encoders
@@ -126,6 +127,9 @@ def stack_uses(plan: GridPlan) -> Iterator[StackUse]:
 def encoder_uses(plan: GridPlan) -> Iterator[EncoderUse]:
     """Yield every encoder with pretrained weights and the corpora that it was trained on: None for a user's file, which are unknown."""
     for name in used_encoders(plan.experiment):
-        weights = plan.experiment.encoders[name].weights
-        if weights != RANDOM:
+        settings = plan.experiment.encoders[name]
+        weights = settings.weights
+        if isinstance(settings, OnnxSettings):
+            yield EncoderUse(f"{name} ({weights})", settings.trained_on or None)
+        elif weights != RANDOM:
             yield EncoderUse(name, find_encoder(name).trained_on) if weights == PUBLISHED else EncoderUse(f"{name} ({weights})", None)

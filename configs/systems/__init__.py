@@ -20,6 +20,7 @@ from configs.systems import (
     image_cnn,
     mfcc_lstm,
     small,
+    smart_turn,
     stacking,
     vgg19_lstm_attention,
     whisper,
@@ -35,6 +36,7 @@ MODULES = (
     stacking,
     gru_attention,
     whisper,
+    smart_turn,
     functionals_svm,
     small,
 )
