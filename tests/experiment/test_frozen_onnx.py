@@ -55,7 +55,7 @@ def convolved(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 def test_a_tensor_inside_of_the_graph_gives_features_with_times(net):
     path, kernel = net
-    (found,) = encode(spec_of(path, end_point="add_146"), clip := frames(8))
+    (found,) = encode(spec_of(path, end_point="add_268"), clip := frames(8))
     np.testing.assert_allclose(found.values, convolved(clip.values, kernel), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(found.times_s, clip.times_s[::2])
     assert found.mask.all() and found.values.dtype == np.float32
@@ -75,7 +75,7 @@ def test_the_axes_of_input_and_tensor_are_declared(net, tmp_path):
 
 def test_masked_steps_are_zero_and_give_masked_features(net):
     path, kernel = net
-    (found,) = encode(spec_of(path, end_point="add_146"), clip := frames(8, masked=(0, 1, 2)))
+    (found,) = encode(spec_of(path, end_point="add_268"), clip := frames(8, masked=(0, 1, 2)))
     assert found.mask.tolist() == [False, True, True, True]
     values = np.where(clip.mask[:, None], clip.values, 0)
     np.testing.assert_allclose(found.values, np.where(found.mask[:, None], convolved(values, kernel), 0), rtol=1e-5, atol=1e-6)
@@ -85,7 +85,7 @@ def test_masked_steps_are_zero_and_give_masked_features(net):
 @pytest.mark.parametrize("pad_with", ["zero", "least"])
 def test_segments_are_padded_to_a_fixed_number_of_steps(tmp_path, pad_with, pad_front):
     kernel = write_frames_net(tmp_path / "net.onnx", num_frames=10)
-    spec = spec_of(tmp_path / "net.onnx", end_point="add_146", pad_with=pad_with, pad_front=pad_front)
+    spec = spec_of(tmp_path / "net.onnx", end_point="add_268", pad_with=pad_with, pad_front=pad_front)
     (found,) = encode(spec, clip := frames(5))
     fill = clip.values.min() if pad_with == "least" else 0
     padded = np.pad(clip.values, ((5, 0) if pad_front else (0, 5), (0, 0)), constant_values=fill)
@@ -98,7 +98,7 @@ def test_segments_are_padded_to_a_fixed_number_of_steps(tmp_path, pad_with, pad_
 
 def test_several_layers_are_returned_side_by_side(net):
     path, kernel = net
-    spec = spec_of(path, layers="add_146,add_146")
+    spec = spec_of(path, layers="add_268,add_268")
     (found,) = encode(spec, clip := frames(6))
     assert spec.feature_shape(BANDS, "float32") == (2, WIDTH) and found.values.shape == (3, 2, WIDTH)
     np.testing.assert_allclose(found.values[:, 1], convolved(clip.values, kernel), rtol=1e-5, atol=1e-6)
@@ -130,7 +130,7 @@ CLIPS = tuple(Clip(clip_id=name, corpus="made", label="happy", speaker=name) for
 
 def config(path, **fields):
     own = {"streams__audio__encoder": "onnx", "encoders__onnx__weights": str(path), "encoders__onnx__axes": "NFT"}
-    return small_config(**own | {"encoders__onnx__end_point": "add_146"} | fields)
+    return small_config(**own | {"encoders__onnx__end_point": "add_268"} | fields)
 
 
 def test_features_are_cached_and_equal_those_of_a_file_that_is_read_live(net, tmp_path, monkeypatch):
@@ -174,9 +174,9 @@ def test_the_doctor_finds_the_file_and_its_sum(net):
     ("settings", "step", "message"),
     [
         (
-            {"end_point": "add_145"},
+            {"end_point": "add_267"},
             BANDS,
-            r"no tensor 'add_145'; did you mean 'add_146'\?; its outputs: pooled, scaled; its tensors: halved",
+            r"no tensor 'add_267'; did you mean 'add_268'\?; its outputs: pooled, scaled; its tensors: halved",
         ),
         ({"end_point": "rounded"}, BANDS, "expected floating-point numbers in the tensor 'rounded', found int32"),
         ({"end_point": "scaled"}, BANDS, "expected one input that scaled depends on, found frames, scale"),
@@ -185,7 +185,7 @@ def test_the_doctor_finds_the_file_and_its_sum(net):
         ({}, (5,), r"axis F of --config.encoders.onnx.axes=NFT has the length 3, and the view 5"),
         ({}, (4, 4, 3), "the view has steps of .*expected the axes N, T, H, W, C"),
         ({"end_point": "halved", "feature_axes": "NF"}, BANDS, "the axes 'NF' do not fit; set --config.encoders.onnx.feature_axes"),
-        ({"layers": "add_146,pooled"}, BANDS, "expected layers of one shape"),
+        ({"layers": "add_268,pooled"}, BANDS, "expected layers of one shape"),
         ({"mean": (1.0, 2.0)}, BANDS, "onnx.mean must have one number or 3"),
         ({"weights": "nothing.onnx"}, BANDS, "there is no file nothing.onnx"),
     ],
@@ -225,15 +225,15 @@ def test_layers_of_a_published_file(tmp_path):
     import onnxruntime
 
     path = shared_data("models", "smart_turn", "smart-turn-v3.2-cpu.onnx")
-    spec = spec_of(path, end_point="add_146", pad_with="least")
+    spec = spec_of(path, end_point="add_268", pad_with="least")
     assert spec.feature_shape((80,), "float32") == (384,)
     values = np.random.default_rng(0).normal(size=(301, 80)).astype(np.float32)
     example = Example("a", 0, values, np.ones(301, bool), (np.arange(301) * 0.01).astype(np.float32))
     (found,) = encode(spec, example, step=(80,))
     whole = onnx.load_model(path)
-    whole.graph.output.append(onnx.ValueInfoProto(name="add_146"))
+    whole.graph.output.append(onnx.ValueInfoProto(name="add_268"))
     session = onnxruntime.InferenceSession(whole.SerializeToString(), providers=["CPUExecutionProvider"])
     padded = np.pad(values, ((0, 499), (0, 0)), constant_values=values.min()).T[None]
-    (expected,) = session.run(["add_146"], {"input_features": padded})
+    (expected,) = session.run(["add_268"], {"input_features": padded})
     np.testing.assert_allclose(found.values, expected[0, :151], rtol=0, atol=1e-4 * np.abs(expected).max())
     np.testing.assert_allclose(found.times_s, np.arange(151) * 0.02, atol=1e-6)
