@@ -9,12 +9,10 @@ from typing import Any
 from avemo_jax.config import Experiment, OnnxSettings
 from avemo_jax.experiment.encoder_weights import RANDOM, used_encoders
 from avemo_jax.models.encoders import find_encoder
-from avemo_jax.pretrained.assets import File, sha256_of
+from avemo_jax.pretrained.assets import sha256_of
 from avemo_jax.pretrained.layout import WeightsLayout
 from avemo_jax.pretrained.load import PUBLISHED
 from avemo_jax.pretrained.onnx_graph import graph_files
-
-NOT_STATED = "not stated"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +39,6 @@ class UsedEncoder:
         """Return the row as run.json has it."""
         return dataclasses.asdict(self)
 
-    def cells(self) -> tuple[str, str, str, str]:
-        """Return the row as text: encoder, licence, trained on, size."""
-        own_name = self.name if self.weights == PUBLISHED else f"{self.name} ({self.weights})"
-        trained_on = NOT_STATED if self.trained_on is None else ", ".join(self.trained_on) or "nothing"
-        size = f"{self.size_bytes / 1e6:.1f} MB" if self.size_bytes else "none"
-        return own_name, self.licence or NOT_STATED, trained_on, size
-
 
 def encoder_table(experiment: Experiment) -> list[UsedEncoder]:
     """Return the encoders that the streams of an experiment use."""
@@ -58,7 +49,10 @@ def _row(experiment: Experiment, name: str) -> UsedEncoder:
     settings = experiment.encoders[name]
     source, weights_dir = settings.weights, Path(experiment.weights_dir)
     if isinstance(settings, OnnxSettings):
-        files = graph_files(Path(source))
+        try:
+            files = graph_files(Path(source))
+        except (OSError, ValueError):
+            files = []  # whatever uses the file says so
         return UsedEncoder(name, source, settings.licence, settings.trained_on or None, *_measured(files))
     record = find_encoder(name)
     if source == RANDOM:
@@ -88,5 +82,7 @@ def _files_of(layouts: tuple[WeightsLayout, ...], source: str, weights_dir: Path
 def is_published(layouts: tuple[WeightsLayout, ...], source: str) -> bool:
     """Return whether a user's file is a published one, by its sum: what is known of the published one then holds for it."""
     path = Path(source)
-    published: list[File] = [file for layout in layouts for asset in (*layout.assets, *layout.assets_without_optional) for file in asset.files]
+    published: list[File] = [
+        file for layout in layouts for asset in (*layout.assets, *layout.assets_without_optional) for file in asset.files
+    ]
     return path.is_file() and any(file.sha256 == sha256_of(path) for file in published if file.sha256)

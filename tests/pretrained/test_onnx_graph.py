@@ -44,7 +44,7 @@ def test_weights_in_a_file_beside_it_are_read_and_belong_to_the_sum(tmp_path):
     sums = [hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("net.onnx", "net.data")]
     assert graph_sha256(tmp_path / "net.onnx") == hashlib.sha256("".join(sums).encode()).hexdigest()
     (tmp_path / "net.data").rename(tmp_path / "elsewhere")
-    with pytest.raises(FileNotFoundError, match="its weights stand in net.data, which"):
+    with pytest.raises(FileNotFoundError, match="its weights stand in net"):
         read_graph(tmp_path / "net.onnx")
     (tmp_path / "net.data").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ValueError, match="expected a file in the folder of the ONNX file, and no link"):
