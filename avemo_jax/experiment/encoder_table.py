@@ -82,7 +82,6 @@ def _files_of(layouts: tuple[WeightsLayout, ...], source: str, weights_dir: Path
 def is_published(layouts: tuple[WeightsLayout, ...], source: str) -> bool:
     """Return whether a user's file is a published one, by its sum: what is known of the published one then holds for it."""
     path = Path(source)
-    published: list[File] = [
-        file for layout in layouts for asset in (*layout.assets, *layout.assets_without_optional) for file in asset.files
-    ]
-    return path.is_file() and any(file.sha256 == sha256_of(path) for file in published if file.sha256)
+    assets = [asset for layout in layouts for asset in (*layout.assets, *layout.assets_without_optional)]
+    sums = {file.sha256 for asset in assets for file in asset.files} - {""}
+    return path.is_file() and sha256_of(path) in sums

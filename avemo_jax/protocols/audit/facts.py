@@ -93,8 +93,8 @@ def audit_encoders(uses: Iterable[EncoderUse], corpora: Iterable[str]) -> list[F
 
 
 def _letters(corpus: str) -> str:
-    """Return a corpus's name without separators, so that "CREMA-D" equals "crema_d"."""
-    return re.sub(r"[\W_]", "", identity(corpus))
+    """Return a corpus's name without separators, so that "CREMA-D" equals "crema_d", and "CK+" "ck_plus"."""
+    return re.sub(r"[\W_]", "", identity(corpus.replace("+", "plus")))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -454,7 +454,7 @@ def test_a_long_span_overlaps_what_follows_a_short_one_inside_it():
     [
         ("EmoBox", "ravdess", "ravdess (EmoBox)"),
         ("ck_plus", "ck48", "ck_plus"),
-        ("FER+", "fer2013", "ferplus"),
+        ("FER+", "fer2013", "FER+"),
         ("CREMA-D", "crema_d", "CREMA-D"),
     ],
 )
