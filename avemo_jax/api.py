@@ -203,18 +203,24 @@ def doctor(experiment: Experiment) -> bool:
     from data_prep.doctor import doctor
     from data_prep.views import VIEWS
 
-    corpus = experiment.corpus
+    corpus, tables = experiment.corpus, []
+
+    def weights() -> dict[str, tuple[str, str | None]]:
+        tables.append(_encoders_text(experiment))  # it imports JAX, as all that the doctor calls here
+        return _weights(experiment)
+
     text, is_whole = doctor(
         corpus=corpus.name,
         corpus_root=corpus.root,
         corpus_options=dataclasses.asdict(corpus),
         views={name: experiment.views[name] for name in views_in_use(experiment)},
-        weights=lambda: _weights(experiment),
+        weights=weights,
         prepared_dir=experiment.prepared_dir,
         written=(experiment.run_directory, Path(experiment.prepared_dir)),
         checks={"config": lambda: _check_config(experiment), "plan": lambda: _check_plan(experiment)},
     )
     print(text)
+    print("".join(tables), end="")
     print("Fields that this config sets (--help lists all):")
     print(format_fields(list_changes(experiment, VIEWS)))
     return is_whole
@@ -285,6 +291,16 @@ def _weights(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
     except (ValueError, OSError):
         return {}  # the doctor reports that view itself
     return find_weights(experiment, steps)
+
+
+def _encoders_text(experiment: Experiment) -> str:
+    """Return the table of the encoders that the streams use, as text; "" where they use none."""
+    from avemo_jax.experiment.encoder_table import encoder_table
+    from avemo_jax.reporting.encoders_table import encoders_table
+    from avemo_jax.reporting.tables import table_text
+
+    encoders = [one.as_dict() for one in encoder_table(experiment)]
+    return f"{table_text(encoders_table(encoders))}\n" if encoders else ""
 
 
 def _prepared_views(experiment: Experiment, degradation: Degradation | None, *, verified: bool = False) -> tuple[PreparedCorpus, Any]:

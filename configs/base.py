@@ -14,7 +14,7 @@ from typing import Any
 from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
-from avemo_jax.config import EncoderSettings, Experiment, Stream
+from avemo_jax.config import ONNX_ENCODERS, EncoderSettings, Experiment, OnnxSettings, Stream
 from avemo_jax.described import described_fields
 from avemo_jax.models.encoders import ENCODERS
 from data_prep.views import VIEWS
@@ -95,5 +95,6 @@ def _type(hint: Any) -> type:
 
 
 def encoders() -> ConfigDict:
-    """Return the settings of every encoder with published weights, by name; a stream uses one by `streams.<name>.encoder`."""
-    return ConfigDict({name: to_config_dict(EncoderSettings()) for name in ENCODERS})
+    """Return the settings of every encoder, by name; a stream uses one by `streams.<name>.encoder`."""
+    published = {name: to_config_dict(EncoderSettings()) for name in ENCODERS}
+    return ConfigDict(published | {name: to_config_dict(OnnxSettings()) for name in ONNX_ENCODERS})

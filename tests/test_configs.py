@@ -15,6 +15,7 @@ import pytest
 from ml_collections import ConfigDict
 from parsed_configs import leaves, parse
 
+from avemo_jax.config import ONNX_ENCODERS, OnnxSettings
 from avemo_jax.config.listing import list_fields
 from avemo_jax.labels import LABEL_SETS
 from avemo_jax.models.encoders import ENCODERS
@@ -97,9 +98,11 @@ def test_header_states_what_the_experiment_reproduces(path):
 
 
 def test_encoders_are_those_of_the_networks():
-    assert set(base.get_config().encoders) == set(ENCODERS)
+    encoders = base.get_config().encoders
+    assert set(encoders) == {*ENCODERS, *ONNX_ENCODERS}
     fields = {field.name for field in dataclasses.fields(EncoderSpec)} - {"name"}
-    assert all(set(one) == fields | {"weights", "leave_out"} for one in base.get_config().encoders.values())
+    assert all(set(encoders[name]) == fields | {"weights", "leave_out"} for name in ENCODERS)
+    assert all(set(encoders[name]) == {field.name for field in dataclasses.fields(OnnxSettings)} for name in ONNX_ENCODERS)
 
 
 def test_views_have_the_parameters_and_defaults_of_their_classes():

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from onnx_files import write_frames_net
 
 from avemo_jax.config import Experiment, parse
 from avemo_jax.config.overrides import for_stage, with_fields
@@ -43,6 +44,7 @@ def experiment_of(name: str, folder: Path) -> Experiment:
     """Return the experiment CORPUS or CORPUS:SYSTEM; a feature table that it needs is written into the folder."""
     corpus, _, system = name.partition(":")
     config = importlib.import_module(f"configs.{corpus}").get_config(*([system] if system else []))
+    config.encoders.onnx.weights = str(folder / "net.onnx")
     if any(stream.view == "table" for stream in config.streams.values()):
         config.views.table.path = str(folder / "table.csv")
         (folder / "table.csv").write_text("clip,smile,frown\na,1.0,0.5\n")
@@ -54,6 +56,8 @@ def steps_of(experiment: Experiment) -> Steps:
     views = {name: make_view(name, **experiment.views[name]) for name in views_of(experiment)}
     check_same_cut(views)
     shapes = {name: (tuple(view.step_shape), view.dtype) for name, view in views.items()}
+    if any(stream.encoder == "onnx" for stream in experiment.streams_in_use.values()):
+        write_frames_net(Path(experiment.encoders["onnx"].weights), num_bands=80, num_frames=800, width=384)
     steps = {}
     for name, stream in experiment.streams_in_use.items():
         shape, dtype = feature_step(experiment, name, shapes)

@@ -9,11 +9,13 @@ from avemo_jax.config.experiment import (
     Robustness,
     System,
 )
+from avemo_jax.config.onnx import ONNX_ENCODERS, OnnxSettings
 from avemo_jax.config.parsing import ConfigError, parse, to_plain
 from avemo_jax.config.stream import Augmentation, Branch, Fusion, Stream
 from avemo_jax.config.training import SWEPT, Late, Search, Sweep, Train, swept_bounds
 
 __all__ = [
+    "ONNX_ENCODERS",
     "SWEPT",
     "Augmentation",
     "Branch",
@@ -24,6 +26,7 @@ __all__ = [
     "Experiment",
     "Fusion",
     "Late",
+    "OnnxSettings",
     "Protocol",
     "Robustness",
     "Search",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from avemo_jax.config.experiment import EncoderSettings, Experiment
+from avemo_jax.config.onnx import ONNX_ENCODERS, OnnxSettings
 from avemo_jax.config.stream import Stream
 from avemo_jax.described import described_fields
 
@@ -37,7 +38,7 @@ def list_fields(views: Mapping[str, type]) -> Iterator[ListedField]:
     """
     groups: dict[str, list[tuple[str, type]]] = {
         "streams": [("streams.<name>", Stream)],
-        "encoders": [("encoders.<name>", EncoderSettings)],
+        "encoders": [("encoders.<name>", EncoderSettings), *((f"encoders.{name}", OnnxSettings) for name in ONNX_ENCODERS[:1])],
     }
     groups["views"] = [(f"views.{name}", view) for name, view in views.items()]
     yield from _fields(Experiment, "", groups)
@@ -55,7 +56,8 @@ def list_changes(experiment: Experiment, views: Mapping[str, type]) -> Iterator[
         own, _, last = rest.partition(".")
         if group == "views" and own not in used:
             continue
-        known = fields[f"{group}.<name>.{last}" if group in ("streams", "encoders") else name]
+        own = ONNX_ENCODERS[0] if group == "encoders" and own in ONNX_ENCODERS else "<name>"
+        known = fields[f"{group}.{own}.{last}" if group in ("streams", "encoders") else name]
         if value != known.default:
             yield ListedField(name, value, known.text)
 

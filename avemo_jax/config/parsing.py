@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from avemo_jax.bounds import check_bounds
-from avemo_jax.config.experiment import Experiment
+from avemo_jax.config.experiment import EncoderSettings, Experiment
+from avemo_jax.config.onnx import ONNX_ENCODERS, OnnxSettings
 from avemo_jax.text import nearest
 
 T = TypeVar("T")
@@ -74,6 +75,11 @@ def _parsed(kind: type[T], tree: Any, path: str) -> T:
     return kind(**{name: _value(hints[name], value, f"{path}{name}") for name, value in tree.items()})
 
 
+def _type_of(name: str, hint: Any) -> Any:
+    """Return the type of a group in a mapping: ONNX encoders have settings of their own."""
+    return OnnxSettings if hint is EncoderSettings and name in ONNX_ENCODERS else hint
+
+
 def _value(hint: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _parsed(typing.cast(Any, hint), value, f"{path}.")
@@ -83,7 +89,7 @@ def _value(hint: Any, value: Any, path: str) -> Any:
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_value(arguments[0], one, f"{path}[{index}]") for index, one in enumerate(value))
     if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
-        return {name: _value(arguments[1], one, f"{path}.{name}") for name, one in value.items()}
+        return {name: _value(_type_of(name, arguments[1]), one, f"{path}.{name}") for name, one in value.items()}
     if hint is Any:
         return tuple(value) if isinstance(value, list) else value
     if hint is float and type(value) is int:

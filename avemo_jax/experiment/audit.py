@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+from avemo_jax.config import OnnxSettings
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.predictions import Predictions
+from avemo_jax.experiment.encoder_table import is_published
 from avemo_jax.experiment.encoder_weights import RANDOM, used_encoders
 from avemo_jax.experiment.fit_probes import plan_fits
 from avemo_jax.experiment.grid_plan import GridPlan
@@ -133,8 +135,14 @@ def stack_uses(plan: GridPlan) -> Iterator[StackUse]:
 
 
 def encoder_uses(plan: GridPlan) -> Iterator[EncoderUse]:
-    """Yield every encoder with pretrained weights and the corpora that it was trained on: None for a user's file, which are unknown."""
+    """Yield every encoder with pretrained weights and the corpora that it was trained on: None where they are unknown."""
     for name in used_encoders(plan.experiment):
-        weights = plan.experiment.encoders[name].weights
-        if weights != RANDOM:
-            yield EncoderUse(name, find_encoder(name).trained_on) if weights == PUBLISHED else EncoderUse(f"{name} ({weights})", None)
+        settings = plan.experiment.encoders[name]
+        weights = settings.weights
+        if isinstance(settings, OnnxSettings):
+            yield EncoderUse(f"{name} ({weights})", settings.trained_on or None)
+        elif weights == PUBLISHED:
+            yield EncoderUse(name, find_encoder(name).trained_on)
+        elif weights != RANDOM:
+            record = find_encoder(name)
+            yield EncoderUse(f"{name} ({weights})", record.trained_on if is_published(record.weights, weights) else None)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from avemo_jax.config import Experiment
-from avemo_jax.experiment.networks import encoder_path, encoder_spec, trained_encoder
+from avemo_jax.config import ONNX_ENCODERS, Experiment
+from avemo_jax.experiment.networks import encoder_path, encoder_spec, frozen_spec, trained_encoder
 from avemo_jax.models.encoders import ENCODERS, find_encoder
+from avemo_jax.models.encoders.onnx import OnnxSpec, check_onnx
 from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.pretrained.assets import MissingAsset, fetch_asset, find_asset
 from avemo_jax.pretrained.load import PUBLISHED, assets_needed, load_pretrained, weights_sha256
@@ -53,11 +54,15 @@ def weights_digest(experiment: Experiment, name: str, step_shape: tuple[int, ...
 
     Raises:
       MissingAsset, FileNotFoundError: as `encoder_variables`.
+      ValueError: an ONNX file that is another one than the config states.
     """
+    spec = frozen_spec(experiment, name)
+    if isinstance(spec, OnnxSpec):
+        return spec.sha256()
     source = experiment.encoders[name].weights
     if source == RANDOM:
         return RANDOM
-    shapes = encoder_spec(experiment, name).variable_shapes(step_shape, dtype)
+    shapes = spec.variable_shapes(step_shape, dtype)
     return weights_sha256(find_encoder(name).weights, source, Path(experiment.weights_dir), shapes)
 
 
@@ -96,26 +101,42 @@ def fetch_missing(name: str, shapes: Any, weights_dir: Path) -> None:
 
 
 def used_encoders(experiment: Experiment) -> dict[str, str]:
-    """Return encoder -> its view, for the encoders with published weights that the system's streams use, frozen or trained."""
+    """Return encoder -> its view, for the encoders with weights of their own that the system's streams use, frozen or trained."""
     used = {}
     for stream in experiment.streams_in_use.values():
         for encoder, view in ((stream.encoder, stream.view), (stream.encoder_beside, stream.view_beside)):
-            if encoder in ENCODERS:
+            if encoder in (*ENCODERS, *ONNX_ENCODERS):
                 used[encoder] = view
     return used
 
 
+def check_view(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> None:
+    """Check that an encoder takes the steps of a view.
+
+    Raises:
+      ValueError, FileNotFoundError: it does not; see `EncoderSpec.leading` and `check_onnx`.
+    """
+    spec = frozen_spec(experiment, name)
+    if isinstance(spec, OnnxSpec):
+        check_onnx(spec, step_shape, dtype)
+    else:
+        spec.leading(step_shape)
+
+
 def fetch_used(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
-    """Download missing published weights of the system's encoders before the run begins, which would otherwise fail hours later.
+    """Download missing published weights of the system's encoders, and check ONNX files against their views, before the run begins.
 
     Args:
       steps: view -> (step_shape, dtype).
 
     Raises:
       MissingAsset: there is no network; the message names the missing file and its place.
+      ValueError, FileNotFoundError: see `check_onnx`.
     """
     for name, view in used_encoders(experiment).items():
-        if experiment.encoders[name].weights == PUBLISHED:
+        if name in ONNX_ENCODERS:
+            check_view(experiment, name, *steps[view])
+        elif experiment.encoders[name].weights == PUBLISHED:
             fetch_missing(name, encoder_spec(experiment, name).variable_shapes(*steps[view]), Path(experiment.weights_dir))
 
 
@@ -130,6 +151,7 @@ def find_weights(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ..
         source = experiment.encoders[name].weights
         try:
             digest = weights_digest(experiment, name, *steps[view])
+            check_view(experiment, name, *steps[view])
             found[name] = (f"weights {source}" if source == RANDOM else f"weights {source}, SHA-256 {digest[:12]}...", None)
         except (MissingAsset, OSError, ValueError) as error:
             found[name] = (f"weights {source}: missing or damaged", str(error))

@@ -19,7 +19,9 @@ from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import DOUBTFUL_KINDS, Example, PreparedCorpus, PreparedSet
 from avemo_jax.experiment.encoder_weights import encoder_variables, weights_digest
 from avemo_jax.experiment.frozen_encoder import FrozenEncoder
-from avemo_jax.experiment.networks import encoder_spec, is_frozen
+from avemo_jax.experiment.frozen_onnx import FrozenOnnx
+from avemo_jax.experiment.networks import frozen_spec, is_frozen
+from avemo_jax.models.encoders.onnx import OnnxSpec
 from avemo_jax.models.encoders.spec import EncoderSpec
 
 _VERSION = 5  # of the features; a new version makes them again
@@ -74,7 +76,7 @@ def sources_of(experiment: Experiment, stream: str) -> tuple[Source, ...]:
     own = experiment.streams[stream]
     sources = [Source(own.view, own.encoder if is_frozen(own) else None)]
     if own.view_beside:
-        sources.append(Source(own.view_beside, None if own.encoder_beside == "none" else encoder_spec(experiment, own.encoder_beside).name))
+        sources.append(Source(own.view_beside, None if own.encoder_beside == "none" else frozen_spec(experiment, own.encoder_beside).name))
     elif own.encoder_beside != "none":
         raise ValueError(
             f"streams.{stream}.encoder_beside={own.encoder_beside!r} needs a second view; set --config.streams.{stream}.view_beside"
@@ -105,7 +107,7 @@ def part_widths(experiment: Experiment, stream: str, steps: Mapping[str, tuple[t
 
 def _part_shapes(experiment: Experiment, stream: str, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> list[tuple[int, ...]]:
     return [
-        encoder_spec(experiment, one.encoder).feature_shape(*steps[one.view]) if one.encoder else steps[one.view][0]
+        frozen_spec(experiment, one.encoder).feature_shape(*steps[one.view]) if one.encoder else steps[one.view][0]
         for one in sources_of(experiment, stream)
     ]
 
@@ -135,7 +137,7 @@ class _Input:
     """One prepared view of a stream, its encoder and the digest of the encoder's weights."""
 
     prepared: PreparedSet
-    spec: EncoderSpec | None
+    spec: EncoderSpec | OnnxSpec | None
     digest: str | None
 
 
@@ -174,9 +176,12 @@ def _features_of(experiment: Experiment, stream: str, prepared: PreparedCorpus, 
     )
 
 
-def frozen_encoder(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> FrozenEncoder:
+def frozen_encoder(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> FrozenEncoder | FrozenOnnx:
     """Return an encoder with the weights that the config names, for steps of a view."""
-    return FrozenEncoder(encoder_spec(experiment, name), encoder_variables(experiment, name, step_shape, dtype), step_shape, dtype)
+    spec = frozen_spec(experiment, name)
+    if isinstance(spec, OnnxSpec):
+        return FrozenOnnx(spec, step_shape, dtype)
+    return FrozenEncoder(spec, encoder_variables(experiment, name, step_shape, dtype), step_shape, dtype)
 
 
 def _inputs_of(experiment: Experiment, stream: str, prepared: PreparedCorpus) -> list[_Input]:
@@ -187,7 +192,7 @@ def _inputs_of(experiment: Experiment, stream: str, prepared: PreparedCorpus) ->
             inputs.append(_Input(view, None, None))
         else:
             digest = weights_digest(experiment, source.encoder, view.manifest.step_shape, view.manifest.dtype)
-            inputs.append(_Input(view, encoder_spec(experiment, source.encoder), digest))
+            inputs.append(_Input(view, frozen_spec(experiment, source.encoder), digest))
     return inputs
 
 
@@ -205,11 +210,7 @@ def _described(inputs: Sequence[_Input]) -> list[dict[str, Any]]:
     for one in inputs:
         entry: dict[str, Any] = {"view": one.prepared.manifest.view, "key": one.prepared.manifest.key}
         if one.spec is not None:
-            entry |= {"encoder": one.spec.name, "end_point": one.spec.features, "resize_px": one.spec.resize_px, "weights": one.digest}
-            if one.spec.layers:
-                entry["layers"] = one.spec.layers
-            if one.spec.tokens:
-                entry["tokens"] = one.spec.tokens
+            entry |= one.spec.described | {"weights": one.digest}
         described.append(entry)
     return described
 

@@ -51,45 +51,16 @@ class FrozenEncoder:
         Raises:
           ValueError: an encoder of sequences gives fewer steps than its record states, or an example has no times.
         """
-        return self._run_sequences(iter(examples), is_short) if self.spec.record.takes_sequences else self._run_steps(examples, is_short)
-
-    def _run_steps(self, examples: Iterable[Example], is_short: bool) -> Iterator[Example]:
-        """Encode the real steps of successive examples together."""
-        size, feature_shape = self.batch_size, self.feature_shape
-        apply = self.compiled
-        pending: list[tuple[Example, int]] = []
-        waiting: list[np.ndarray] = []
-        done: list[np.ndarray] = []
-
-        def flush(is_last: bool) -> None:
-            steps = np.concatenate(waiting) if waiting else np.zeros((0, *self.step_shape))
-            end = len(steps) if is_last else len(steps) // size * size
-            for start in range(0, end, size):
-                batch = steps[start : start + size]
-                target = _power_of_two(len(batch)) if is_short else size
-                done.append(np.asarray(apply(_with_zeros(batch, target)))[: len(batch)])
-            waiting[:] = [steps[end:]] if end < len(steps) else []
-
-        def finished() -> Iterator[Example]:
-            features = np.concatenate(done) if done else np.zeros((0, 0), np.float32)
-            start = 0
-            while pending and start + pending[0][1] <= len(features):
-                example, count = pending.pop(0)
-                own, start = features[start : start + count], start + count
-                values = np.zeros((len(example.mask), *feature_shape), np.float32)
-                values[example.mask] = own
-                yield Example(example.clip_id, example.segment, values, example.mask, example.times_s)
-            done[:] = [features[start:]] if start < len(features) else []
-
-        for example in examples:
-            real = example.values[example.mask]
-            pending.append((example, len(real)))
-            waiting.append(real)
-            if sum(map(len, waiting)) >= size:
-                flush(is_last=False)
-                yield from finished()
-        flush(is_last=True)
-        yield from finished()
+        if self.spec.record.takes_sequences:
+            return self._run_sequences(iter(examples), is_short)
+        return encode_in_batches(
+            examples,
+            self.compiled,
+            batch_size=self.batch_size,
+            feature_shape=self.feature_shape,
+            step_shape=self.step_shape,
+            is_short=is_short,
+        )
 
     def _run_sequences(self, examples: Iterator[Example], is_short: bool) -> Iterator[Example]:
         """Encode whole segments, those of similar length together."""
@@ -109,7 +80,7 @@ class FrozenEncoder:
     def _chunk(self, examples: Iterator[Example], num_batches: int) -> list[Example]:
         """Return the next examples, about `num_batches` batches of them by their bytes."""
         chunk: list[Example] = []
-        left_bytes = num_batches * self._batch_bytes
+        left_bytes = num_batches * _batch_bytes(self.spec.record.growth)
         for example in itertools.islice(examples, num_batches * _LARGEST_BATCH):
             chunk.append(example)
             left_bytes -= 4 * example.values.size
@@ -150,22 +121,12 @@ class FrozenEncoder:
 
     def _num_segments(self, length: int) -> int:
         """Return how many segments of that length are encoded together."""
-        return self._most_in_a_batch(length * int(np.prod(self.step_shape)))
+        return most_in_a_batch((length, *self.step_shape), self.spec.record.growth)
 
     @property
     def batch_size(self) -> int:
         """Number of steps that an encoder of steps encodes together: a power of two, so that a segment of 16 key frames fills batches."""
-        return self._most_in_a_batch(int(np.prod(self.step_shape)))
-
-    @property
-    def _batch_bytes(self) -> int:
-        """Bytes of a batch's inputs as float32."""
-        return _BATCH_BYTES * _GROWTH // self.spec.record.growth
-
-    def _most_in_a_batch(self, num_values: int) -> int:
-        """Return the size of a batch of inputs with `num_values` values each: the largest power of two within the limits."""
-        most = max(1, min(_LARGEST_BATCH, self._batch_bytes // (4 * num_values)))
-        return 1 << (most.bit_length() - 1)
+        return most_in_a_batch(self.step_shape, self.spec.record.growth)
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
@@ -187,6 +148,74 @@ class FrozenEncoder:
 
         compiled = jax.jit(encode_all)
         return lambda *inputs: compiled(on_device, *inputs)
+
+
+def encode_in_batches(
+    examples: Iterable[Example],
+    apply: Callable[[np.ndarray], Any],
+    *,
+    batch_size: int,
+    feature_shape: tuple[int, ...],
+    step_shape: tuple[int, ...],
+    is_short: bool,
+) -> Iterator[Example]:
+    """Yield the features of examples, in order, encoding the real steps of successive examples together.
+
+    Args:
+      examples: of steps of one shape.
+      apply: steps (N, *step_shape) -> features (N, *feature_shape).
+      batch_size: N of all batches; the last one is filled with zeros.
+      feature_shape, step_shape: of one step.
+      is_short: True makes the last batch smaller, a power of two.
+    """
+    pending: list[tuple[Example, int]] = []
+    waiting: list[np.ndarray] = []
+    done: list[np.ndarray] = []
+
+    def flush(is_last: bool) -> None:
+        steps = np.concatenate(waiting) if waiting else np.zeros((0, *step_shape))
+        end = len(steps) if is_last else len(steps) // batch_size * batch_size
+        for start in range(0, end, batch_size):
+            batch = steps[start : start + batch_size]
+            target = _power_of_two(len(batch)) if is_short else batch_size
+            done.append(np.asarray(apply(_with_zeros(batch, target)))[: len(batch)])
+        waiting[:] = [steps[end:]] if end < len(steps) else []
+
+    def finished() -> Iterator[Example]:
+        features = np.concatenate(done) if done else np.zeros((0, 0), np.float32)
+        start = 0
+        while pending and start + pending[0][1] <= len(features):
+            example, count = pending.pop(0)
+            own, start = features[start : start + count], start + count
+            values = np.zeros((len(example.mask), *feature_shape), np.float32)
+            values[example.mask] = own
+            yield Example(example.clip_id, example.segment, values, example.mask, example.times_s)
+        done[:] = [features[start:]] if start < len(features) else []
+
+    for example in examples:
+        real = example.values[example.mask]
+        pending.append((example, len(real)))
+        waiting.append(real)
+        if sum(map(len, waiting)) >= batch_size:
+            flush(is_last=False)
+            yield from finished()
+    flush(is_last=True)
+    yield from finished()
+
+
+def _batch_bytes(growth: int) -> int:
+    """Return the bytes of a batch's inputs as float32."""
+    return _BATCH_BYTES * _GROWTH // growth
+
+
+def most_in_a_batch(shape: tuple[int, ...], growth: int = _GROWTH) -> int:
+    """Return the size of a batch of inputs of that shape: the largest power of two within the limits.
+
+    Args:
+      growth: see `Encoder.growth`.
+    """
+    most = max(1, min(_LARGEST_BATCH, _batch_bytes(growth) // (4 * int(np.prod(shape)))))
+    return 1 << (most.bit_length() - 1)
 
 
 def _power_of_two(count: int) -> int:

@@ -11,6 +11,7 @@ from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.experiment.features import feature_step, frozen_encoder, joined, part_widths, sources_of
 from avemo_jax.experiment.frozen_encoder import FrozenEncoder
+from avemo_jax.experiment.frozen_onnx import FrozenOnnx
 from avemo_jax.inference.predict import Segment
 
 
@@ -61,7 +62,7 @@ class LiveFeatures:
     def __init__(self, experiment: Experiment, recordings: Recordings):
         self._recordings = recordings
         self._sources = {stream: sources_of(experiment, stream) for stream in experiment.system.streams}
-        self._encoders: dict[tuple[str, str], FrozenEncoder] = {
+        self._encoders: dict[tuple[str, str], FrozenEncoder | FrozenOnnx] = {
             (one.view, one.encoder): frozen_encoder(experiment, one.encoder, *recordings.views[one.view])
             for sources in self._sources.values()
             for one in sources

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 
-from avemo_jax.config import Experiment
+from avemo_jax.config import ONNX_ENCODERS, Experiment
+from avemo_jax.experiment.encoder_weights import used_encoders
 from avemo_jax.machine import pip_install
+from avemo_jax.pretrained.onnx_graph import PACKAGES as ONNX_PACKAGES
 
 
 def check_packages(experiment: Experiment) -> None:
@@ -21,6 +23,8 @@ def check_packages(experiment: Experiment) -> None:
         needed["tensorflow"] = "devices.feed=stream"
     if experiment.search.space:
         needed |= dict.fromkeys(("optuna", "sqlalchemy"), "search.space")
+    if any(name in ONNX_ENCODERS for name in used_encoders(experiment)):
+        needed |= dict.fromkeys(ONNX_PACKAGES, "an encoder that is an ONNX file")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         reasons = ", ".join(f"{name} (for {needed[name]})" for name in missing)

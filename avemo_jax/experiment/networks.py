@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flax import traverse_util
 
-from avemo_jax.config import Experiment, Stream
+from avemo_jax.config import ONNX_ENCODERS, Experiment, OnnxSettings, Stream
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
 from avemo_jax.models.encoders import ENCODERS
+from avemo_jax.models.encoders.onnx import OnnxSpec
 from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.models.fusion import FusionSpec
 from avemo_jax.training.stage import Stage
@@ -26,9 +27,19 @@ def encoder_spec(experiment: Experiment, name: str) -> EncoderSpec:
     return EncoderSpec(name, end_point=settings.end_point, resize_px=settings.resize_px, layers=settings.layers, tokens=settings.tokens)
 
 
+def frozen_spec(experiment: Experiment, name: str) -> EncoderSpec | OnnxSpec:
+    """Return the frozen encoder of that name as the config uses it, one of this project's networks or an ONNX file.
+
+    Raises:
+      ValueError: no such encoder or end point, or settings of an ONNX file that contradict each other.
+    """
+    settings = experiment.encoders.get(name)
+    return OnnxSpec(name, settings) if isinstance(settings, OnnxSettings) else encoder_spec(experiment, name)
+
+
 def is_frozen(stream: Stream) -> bool:
-    """Return whether the stream has an encoder with published weights that runs once, outside the network."""
-    return stream.encoder in ENCODERS and not stream.encoder_trained_from
+    """Return whether the stream has an encoder with weights of its own that runs once, outside the network."""
+    return stream.encoder in (*ENCODERS, *ONNX_ENCODERS) and not stream.encoder_trained_from
 
 
 def trained_encoder(experiment: Experiment, name: str) -> EncoderSpec | None:
@@ -39,6 +50,11 @@ def trained_encoder(experiment: Experiment, name: str) -> EncoderSpec | None:
     """
     stream = experiment.streams[name]
     start = stream.encoder_trained_from
+    if start and stream.encoder in ONNX_ENCODERS:
+        raise ValueError(
+            f"streams.{name}.encoder_trained_from={start!r}: an ONNX file is run as it is and cannot be trained; leave the field empty, or "
+            "choose an encoder of this project for training"
+        )
     if stream.encoder not in ENCODERS:
         if start:
             raise ValueError(

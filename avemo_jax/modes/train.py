@@ -7,6 +7,7 @@ from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.results import RunResults
 from avemo_jax.experiment.audit import audit, write_audit
 from avemo_jax.experiment.backend import set_up_backend
+from avemo_jax.experiment.encoder_table import encoder_table
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.measuring import measure_run, run_hashes
 from avemo_jax.experiment.searching import search
@@ -36,6 +37,8 @@ def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes
             plan = make_plan(experiment, prepared)
             hashes = run_hashes(plan, prepared)
             run.bind(**hashes)
+            if encoders := encoder_table(experiment):
+                run.write_run_json(encoders=[one.as_dict() for one in encoders])
             findings = audit(plan, prepared)
             write_audit(run, findings)
             refuse(findings)

@@ -22,6 +22,7 @@ from avemo_jax.reporting.attention_examples import attention_examples
 from avemo_jax.reporting.caveats import caveats, chance, speaker_protocol
 from avemo_jax.reporting.charts import interval_chart, reliability_chart
 from avemo_jax.reporting.curves import learning_curves
+from avemo_jax.reporting.encoders_table import encoders_table
 from avemo_jax.reporting.pages import page_environment
 from avemo_jax.reporting.published import PublishedResult, published_results
 from avemo_jax.reporting.robustness_panel import panel_charts, panel_table
@@ -51,6 +52,7 @@ def write_report(run_directory: Path) -> Path:
     published = published_results(results.corpus, results.system, num_classes=len(results.confusion.classes), streams=streams)
     panel = _read_json(run_directory / "robustness.json")
     tables = run_tables(results, published) + ([panel_table(panel)] if panel else [])
+    tables += [encoders_table(run["encoders"])] if run.get("encoders") else []
     write_tables(run_directory / "tables", tables)
     of_chance = chance(results)
     page = (

@@ -17,6 +17,7 @@ from data_prep.views.segments import ViewSegment, usable_pieces
 _WINDOW_SAMPLES = 400
 _HOP_SAMPLES = 160
 _LEAST_POWER = 1e-10
+_LEAST_VARIANCE = 1e-7
 _RANGE = 8.0  # in powers of ten below the loudest value of a segment
 
 
@@ -28,6 +29,8 @@ class LogmelWhisper:
     value of the segment. Differs: segments are not padded to 30 s; the frames are those that begin within the sound.
 
     Attributes:
+      normalize: bring the samples of each segment to mean 0 and variance 1 first, as some networks on Whisper's frames were trained; the
+        frames then do not depend on the loudness of the recording.
       num_mels: number of mel bands: 80, or 128 for Whisper large-v3.
       segment_s: length of a segment in s, at most 30; longer clips are cut into several segments, and their predictions are combined.
     """
@@ -39,6 +42,7 @@ class LogmelWhisper:
     compiles: ClassVar[bool] = True  # librosa's machine code, see prepare_view
     VERSION: ClassVar[int] = 1
 
+    normalize: bool = False
     num_mels: NumBands = 80
     segment_s: Annotated[float, Bounds(least=0.02, most=30)] = 30.0
 
@@ -51,6 +55,8 @@ class LogmelWhisper:
         librosa = load_librosa()
         filters = mel_filters(self.sample_rate_hz, _WINDOW_SAMPLES, self.num_mels, 0.0, 0.0)
         for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):
+            if self.normalize:
+                samples = (samples - samples.mean()) / np.sqrt(samples.var() + _LEAST_VARIANCE)
             num_frames = max(1, -(-len(samples) // _HOP_SAMPLES))
             # silence behind the sound, as where Whisper pads to 30 s; the first frame sees the sound mirrored
             padded = np.pad(samples, (0, 2 * _WINDOW_SAMPLES))

@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from avemo_jax.bounds import Bounds, bounds_of, check_bounds
-from avemo_jax.config import ConfigError, EncoderSettings, Experiment, Stream, parse
+from avemo_jax.config import ConfigError, EncoderSettings, Experiment, OnnxSettings, Stream, parse
 from avemo_jax.config.overrides import parse_value, with_fields
 from avemo_jax.experiment.grid_plan import check_experiment
 from configs import demo
@@ -23,7 +23,9 @@ def groups(kind: type) -> list[type]:
     return [kind, *(group for one in inner for group in groups(one))]
 
 
-@pytest.mark.parametrize("kind", [*groups(Experiment), *groups(Stream), EncoderSettings, *VIEWS.values()], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [*groups(Experiment), *groups(Stream), EncoderSettings, OnnxSettings, *VIEWS.values()], ids=lambda kind: kind.__name__
+)
 def test_every_number_has_bounds_and_its_default_is_within(kind):
     hints = typing.get_type_hints(kind)
     numbers = {field.name: field.default for field in dataclasses.fields(kind) if hints[field.name] in NUMBERS}

@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from avemo_jax.config import ConfigError, EncoderSettings, Experiment, Stream, parse, to_plain
+from avemo_jax.config import ConfigError, EncoderSettings, Experiment, OnnxSettings, Stream, parse, to_plain
 from avemo_jax.config.listing import format_fields, list_changes, list_fields
 from avemo_jax.described import described_fields
 from configs import base, demo, systems
@@ -61,7 +61,7 @@ def groups(kind: type) -> list[type]:
     return [kind, *(group for one in inner for group in groups(one))]
 
 
-@pytest.mark.parametrize("kind", [*groups(Experiment), *groups(Stream), EncoderSettings], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*groups(Experiment), *groups(Stream), EncoderSettings, OnnxSettings], ids=lambda kind: kind.__name__)
 def test_every_field_is_described(kind):
     assert [field.name for field in described_fields(kind) if not field.text] == []
 

@@ -15,16 +15,20 @@ from avemo_jax.data.prepared import Damage, PreparedCorpus
 from avemo_jax.evaluation.predictions import write_predictions_csv
 from avemo_jax.experiment import baseline, fit_probes
 from avemo_jax.experiment.audit import audit, audit_results, encoder_uses, stack_uses
+from avemo_jax.experiment.encoder_table import encoder_table
 from avemo_jax.experiment.fit_probes import late_fits, plan_fits
 from avemo_jax.experiment.grid_plan import GridPlan, make_plan
 from avemo_jax.experiment.measuring import run_hashes
 from avemo_jax.experiment.outcomes import fit_late
 from avemo_jax.experiment.predictions import to_predictions
 from avemo_jax.feature_columns import TableColumns
+from avemo_jax.models.encoders import find_encoder
 from avemo_jax.modes.audit import audit_run
 from avemo_jax.modes.train import train as train_grid
+from avemo_jax.pretrained.assets import File, sha256_of
 from avemo_jax.protocols.audit.findings import refuse
 from avemo_jax.protocols.folds import LeakError
+from avemo_jax.reporting.encoders_table import encoders_table
 from avemo_jax.runs.run_directory import open_run
 from avemo_jax.training.scaler import fit_scaler
 from data_prep.views.segments import ViewSegment
@@ -245,6 +249,54 @@ def test_encoders_are_compared_with_the_corpora(prepared):
         experiment = small_config(streams__audio__encoder="vggish", encoders__vggish__weights=weights)
         uses = encoder_uses(dataclasses.replace(plan, blueprint=dataclasses.replace(plan.blueprint, experiment=experiment)))
         assert [(use.encoder, use.trained_on) for use in uses] == expected
+
+
+def test_an_onnx_file_is_refused_on_a_corpus_that_the_config_says_it_was_trained_on(prepared):
+    plan = plan_of(prepared)
+
+    def findings(trained_on, allow=()):
+        settings = {"encoders__onnx__weights": "net.onnx", "encoders__onnx__axes": "NFT", "encoders__onnx__trained_on": trained_on}
+        experiment = small_config(streams__audio__encoder="onnx", protocol__allow_leaks=allow, **settings)
+        used = dataclasses.replace(plan, blueprint=dataclasses.replace(plan.blueprint, experiment=experiment))
+        return [(one.name, one.stops) for one in audit(used, prepared) if one.name.startswith("encoder_")]
+
+    assert findings(("made",)) == [("encoder_saw_corpus", True)]
+    assert findings(("made",), allow=("encoder_saw_corpus",)) == [("encoder_saw_corpus", False)]
+    assert findings(()) == [("encoder_training_unknown", False)]
+    assert findings(("librispeech",)) == []
+
+
+def test_a_users_file_that_is_the_published_one_is_known_by_its_sum(prepared, tmp_path, monkeypatch):
+    path = tmp_path / "mine.hdf5"
+    path.write_bytes(b"weights")
+    record = find_encoder("mini_xception")
+    (layout,) = record.weights
+    published = dataclasses.replace(layout.assets[0], files=(File("a.hdf5", "https://a", sha256=sha256_of(path)),))
+    known = dataclasses.replace(record, weights=(dataclasses.replace(layout, assets=(published,)),))
+    monkeypatch.setattr("avemo_jax.experiment.encoder_table.find_encoder", lambda name: known)
+    monkeypatch.setattr("avemo_jax.experiment.audit.find_encoder", lambda name: known)
+    fields = {"streams__video__encoder": "mini_xception", "system__streams": ("video",), "encoders__mini_xception__weights": str(path)}
+    plan = plan_of(prepared)
+    used = dataclasses.replace(plan, blueprint=dataclasses.replace(plan.blueprint, experiment=small_config(**fields)))
+    assert [use.trained_on for use in encoder_uses(used)] == [("fer2013",)]
+    (row,) = encoder_table(small_config(**fields))
+    assert (row.trained_on, row.size_bytes, row.sha256) == (("fer2013",), 7, sha256_of(path))
+    path.write_bytes(b"others")
+    assert [use.trained_on for use in encoder_uses(used)] == [None]
+    assert encoder_table(small_config(**fields))[0].trained_on is None
+
+
+def test_the_table_of_encoders_names_licence_corpora_and_size(tmp_path):
+    two = {"system__streams": ("audio", "video"), "streams__audio__encoder": "onnx", "streams__video__encoder": "mini_xception"}
+    fields = {
+        "encoders__onnx__weights": str(tmp_path / "none.onnx"),
+        "encoders__onnx__licence": "BSD",
+        "encoders__mini_xception__weights": "random",
+    }
+    rows = [one.as_dict() for one in encoder_table(small_config(**two | fields))]
+    cells = encoders_table(rows).cells
+    assert [row[1:] for row in cells] == [["BSD", "not stated", "-", "-"], ["MIT", "nothing", "-", "-"]]
+    assert [row[0] for row in cells] == [f"onnx ({tmp_path / 'none.onnx'})", "mini_xception (random)"]
 
 
 def predictions_of(plan, skip: int = 0):

@@ -88,6 +88,12 @@ class EncoderSpec:
         points = self.record.end_points
         return max(self.chosen_layers, key=points.index) if self.layers else self.end_point or self.record.features
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """Everything beside the weights that determines the features, for the keys of prepared sets."""
+        chosen = {name: value for name, value in (("layers", self.layers), ("tokens", self.tokens)) if value}
+        return {"encoder": self.name, "end_point": self.features, "resize_px": self.resize_px} | chosen
+
     def module(self, *, frozen: tuple[str, ...] = (), end_point: str | None = None, name: str | None = None) -> nn.Module:
         """Make the module, up to another end point where one is given, `frozen` as `Encoder.frozen_on` has it."""
         attributes: dict[str, Any] = dict.fromkeys(frozen, True)

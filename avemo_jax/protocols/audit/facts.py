@@ -60,6 +60,14 @@ def audit_stacks(uses: Iterable[StackUse]) -> list[Finding]:
     return [Finding("stack_saw_clips", detail, len(clips), tuple(clips))]
 
 
+# Collections that owners of encoders name -> the corpora of this project in them. EmoBox: Ma et al. 2024, arXiv 2406.07162, table 1.
+COLLECTIONS: dict[str, tuple[str, ...]] = {
+    "emobox": ("crema_d", "emodb", "enterface", "iemocap", "meld", "ravdess", "savee", "tess"),
+}
+# Corpora that hold the same recordings or pictures: CK48 is cut out of CK+, FER+ has other labels for FER2013.
+SAME_MEDIA = (("ck_plus", "ck48"), ("fer2013", "ferplus"))
+
+
 @dataclasses.dataclass(frozen=True)
 class EncoderUse:
     """An encoder with published weights: its name, and the corpora on which it was trained (None if its owner does not state them)."""
@@ -71,19 +79,23 @@ class EncoderUse:
 def audit_encoders(uses: Iterable[EncoderUse], corpora: Iterable[str]) -> list[Finding]:
     """Return findings for encoders that were trained on a corpus of the experiment, or on unknown corpora."""
     names = {_letters(corpus) for corpus in corpora}
+    same = {_letters(one): frozenset(map(_letters, group)) for group in SAME_MEDIA for one in group}
     findings = []
     for use in dict.fromkeys(uses):
         if use.trained_on is None:
             findings.append(Finding("encoder_training_unknown", f"the owner of {use.encoder} does not state on what it was trained"))
-        elif both := sorted(name for name in use.trained_on if _letters(name) in names):
-            detail = f"{use.encoder} was trained on {listed(both)}, which this experiment tests on"
+            continue
+        own = {one: name for name in use.trained_on for one in COLLECTIONS.get(_letters(name), (name,))}
+        if both := sorted(one for one in own if names & {_letters(one), *same.get(_letters(one), ())}):
+            named = [one if own[one] == one else f"{one} ({own[one]})" for one in both]
+            detail = f"{use.encoder} was trained on {listed(named)}, whose recordings or pictures this experiment tests on"
             findings.append(Finding("encoder_saw_corpus", detail, len(both), tuple(both)))
     return findings
 
 
 def _letters(corpus: str) -> str:
-    """Return a corpus's name without separators, so that "CREMA-D" equals "crema_d"."""
-    return re.sub(r"[\W_]", "", identity(corpus))
+    """Return a corpus's name without separators, so that "CREMA-D" equals "crema_d", and "CK+" "ck_plus"."""
+    return re.sub(r"[\W_]", "", identity(corpus.replace("+", "plus")))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -295,6 +295,7 @@ def test_nothing_is_found_without_a_leak():
     out_of_fold = {clip: halves[1 - number] for number in range(2) for clip in halves[number]}
     assert audit_stacks([StackUse("fold1", "audio", "stacked", out_of_fold, planted.fold.train)]) == []
     assert audit_encoders([EncoderUse("vggish", ("audioset",))], ["ravdess"]) == []
+    assert audit_encoders([EncoderUse("speech", ("EmoBox",)), EncoderUse("faces", ("CK+",))], ["jaffe"]) == []
     assert audit_groups(table_of("speaker_k", cohort(6, 4, 1))) == []
 
 
@@ -456,3 +457,18 @@ def test_a_long_span_overlaps_what_follows_a_short_one_inside_it():
     items = [Item(name, f"s{row}", media=(Span("talk.wav", *span),)) for row, (name, span) in enumerate(spans.items())]
     findings = found_in([Fold("fold1", ("long", "short"), (), ("later",))], items, each_once=False)
     assert "segments_in_two_parts" in flagged(findings)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "corpus", "named"),
+    [
+        ("EmoBox", "ravdess", "ravdess (EmoBox)"),
+        ("ck_plus", "ck48", "ck_plus"),
+        ("FER+", "fer2013", "FER+"),
+        ("CREMA-D", "crema_d", "CREMA-D"),
+    ],
+)
+def test_collections_and_corpora_of_the_same_media_count_as_the_corpus(trained_on, corpus, named):
+    (finding,) = audit_encoders([EncoderUse("net", (trained_on,))], [corpus])
+    assert finding.name == "encoder_saw_corpus" and finding.stops
+    assert finding.detail == f"net was trained on {named}, whose recordings or pictures this experiment tests on"
