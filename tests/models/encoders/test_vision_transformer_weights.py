@@ -121,6 +121,9 @@ def test_a_folder_that_normalises_pictures_otherwise_is_refused(clip, tmp_path, 
     write(stated | {"image_mean": [0.5, 0.5, 0.5]})
     with pytest.raises(ValueError, match=r"image_mean \[0\.5, 0\.5, 0\.5\], and this encoder normalises them with \[0\.48145466"):
         load("clip_vit_base_16", tmp_path)
+    write(stated | {"do_normalize": False})
+    with pytest.raises(ValueError, match=r"image_mean \[0, 0, 0\], and this"):
+        load("clip_vit_base_16", tmp_path)
 
 
 def test_a_vit_tuned_on_faces_is_read_without_its_classes(tmp_path):

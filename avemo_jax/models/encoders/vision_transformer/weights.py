@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,23 @@ def _check_normalisation(design: VisionDesign, folder: Path) -> None:
             content = read_json(folder / name)
             part = content.get("image_processor", content) if name == _PROCESSOR else content
             stated = {**stated, **part} if isinstance(part, dict) else stated
+    if stated.get("do_normalize") is False:
+        stated = {"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}
     expected = {"image_mean": design.normalisation.mean, "image_std": design.normalisation.deviation}
     for name, values in expected.items():
         found = stated.get(name)
-        if found is not None and not (np.shape(found) == (3,) and np.allclose(found, values, rtol=0, atol=1e-6)):
+        if found is not None and not _are_near(found, values):
             raise ValueError(
                 f"{folder} was trained on pictures with {name} {found}, and this encoder normalises them with {list(values)}; choose the "
                 "encoder that fits the folder"
             )
+
+
+def _are_near(found: Any, values: Sequence[float]) -> bool:
+    """Whether what a file states are these numbers."""
+    if not isinstance(found, list) or len(found) != len(values):
+        return False
+    return all(isinstance(one, (int, float)) and abs(one - value) < 1e-6 for one, value in zip(found, values, strict=True))
 
 
 def _as_ours(array: np.ndarray, path: str) -> np.ndarray:
