@@ -107,3 +107,23 @@ def test_recipes_of_streams_are_checked():
         stream_recipes("text", standardize="rows")
     with pytest.raises(ValueError, match=r"each with a key_index of its own, got \[0, 0\]"):
         changed(streams=stream_recipes("text") + stream_recipes("audio"))
+
+
+def test_stream_dropout_changes_no_other_draw_and_a_rate_of_zero_nothing():
+    inputs = make_trial_inputs()[1][0]
+    start = jax.jit(lambda: steps.init_trial(TWO, changed(streams=BOTH), two_streams(), inputs, NOTHING))()
+
+    def after_a_step(recipe):
+        batch = steps.gather(jax.tree.map(jnp.asarray, two_streams()), jnp.arange(8), jnp.ones(8, bool))
+
+        @jax.jit
+        def step(rate):
+            hyper = dataclasses.replace(inputs.hyper, stream_dropout_rate=rate)
+            return steps.train_step(TWO, recipe, start.learner, start.scaler, batch, hyper, jnp.float32(0.05))[0].params
+
+        return step
+
+    plain = after_a_step(changed(streams=BOTH))(jnp.float32(0.6))  # not compiled, so without effect
+    dropping = after_a_step(changed(streams=BOTH, use_stream_dropout=True))
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, atol=1e-6), dropping(jnp.float32(0.0)), plain)
+    assert {path.split("/")[0] for path in moved(plain, dropping(jnp.float32(0.6)))} == {"audio", "video", "fusion", "head"}
