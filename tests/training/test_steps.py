@@ -111,7 +111,8 @@ def test_recipes_of_streams_are_checked():
 
 def test_stream_dropout_changes_no_other_draw_and_a_rate_of_zero_nothing():
     inputs = make_trial_inputs()[1][0]
-    start = jax.jit(lambda: steps.init_trial(TWO, changed(streams=BOTH), two_streams(), inputs, NOTHING))()
+    # SGD, since Adam scales a gradient that is zero but for rounding, of a bias before batch norm, up to the learning rate.
+    start = jax.jit(lambda: steps.init_trial(TWO, changed(streams=BOTH, optimizer="sgd"), two_streams(), inputs, NOTHING))()
 
     def after_a_step(recipe):
         batch = steps.gather(jax.tree.map(jnp.asarray, two_streams()), jnp.arange(8), jnp.ones(8, bool))
@@ -123,7 +124,7 @@ def test_stream_dropout_changes_no_other_draw_and_a_rate_of_zero_nothing():
 
         return step
 
-    plain = after_a_step(changed(streams=BOTH))(jnp.float32(0.6))  # not compiled, so without effect
-    dropping = after_a_step(changed(streams=BOTH, use_stream_dropout=True))
+    plain = after_a_step(changed(streams=BOTH, optimizer="sgd"))(jnp.float32(0.6))  # not compiled, so without effect
+    dropping = after_a_step(changed(streams=BOTH, optimizer="sgd", use_stream_dropout=True))
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, atol=1e-6), dropping(jnp.float32(0.0)), plain)
     assert {path.split("/")[0] for path in moved(plain, dropping(jnp.float32(0.6)))} == {"audio", "video", "fusion", "head"}
