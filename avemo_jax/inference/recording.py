@@ -16,7 +16,6 @@ from avemo_jax.data.prepared import Damage
 from avemo_jax.evaluation.predictions import PROBABILITY_DIGITS
 from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
 from avemo_jax.inference.timeline import Span, format_timeline, spans
-from avemo_jax.text import count_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +59,7 @@ def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], r
         order = np.argsort(-mean, kind="stable")
         lines.append(f"  {classes[order[0]]}   ({', '.join(f'{classes[i]} {mean[i]:.2f}' for i in order)})")
         for stream, count in prediction.without.items():
-            where = "" if count == len(prediction.segments) else f" in {count} of {count_of(len(prediction.segments), 'segment')}"
+            where = "" if count == len(prediction.segments) else f" in {count} of {len(prediction.segments)} segments"
             lines.append(f"  without {stream}{where}: predicted from the other streams")
         if trained_on:
             lines.append(f"  trained on {trained_on}")
