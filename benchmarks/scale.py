@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from avemo_jax.clips import Clip
+from avemo_jax.config import SWEPT
 from avemo_jax.protocols.rules import make_folds
 from avemo_jax.training.trials import make_inputs, make_trials
 
@@ -83,7 +84,7 @@ def print_planning() -> None:
             print(f"{line} {time.perf_counter() - start:10.2f} {size_of(index_bytes):>10}", flush=True)
 
 
-HYPER = dict.fromkeys(("learning_rate", "momentum", "weight_decay", "dropout_rate", "label_smoothing", "mixup_alpha"), 0.1)
+HYPER = dict.fromkeys(SWEPT, 0.1)
 
 
 def _rows(position: dict[str, int], clip_ids: Sequence[str]) -> np.ndarray:

@@ -15,7 +15,7 @@ from avemo_jax.atomic import atomic_file, write_json
 from avemo_jax.comparison.alignment import Alignment, align
 from avemo_jax.comparison.class_order import check_order
 from avemo_jax.comparison.declaration import parse_declaration
-from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, read_run, reference_of
+from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, read_run, reference_of, with_seed_ensembles
 from avemo_jax.comparison.foreign import read_foreign
 from avemo_jax.comparison.fusing import Fusion, fuse, make_meta_folds
 from avemo_jax.comparison.page import write_page
@@ -49,7 +49,7 @@ def compare(
       runs: run directories, each FOLDER or NAME=FOLDER.
       predictions: declarations of tables, see `declaration`.
       on: "all" or "common", see `alignment.align`.
-      fuse_only: fusions to evaluate, each NAME+NAME; default: one of all systems with probabilities.
+      fuse_only: fusions to evaluate, each NAME+NAME; default: one of all systems with probabilities, without ensembles of their seeds.
       output: folder; default: compare-NAME-NAME below runs/.
 
     Returns:
@@ -61,13 +61,14 @@ def compare(
     """
     entries, corpus = read_entries(runs, predictions, clip_of)
     aligned, alignment = align(entries, on=on)
-    found, fusions = measure(aligned, alignment, corpus=corpus, fuse_only=fuse_only)
+    systems = with_seed_ensembles(aligned)
+    found, fusions = measure(systems, alignment, corpus=corpus, fuse_only=fuse_only)
     folder = Path(output) if output else Path("runs") / f"compare-{_as_file_name(*(entry.name for entry in aligned))}"
     folder.mkdir(parents=True, exist_ok=True)
     tables = comparison_tables(found)
     write_json(folder / "compare.json", found)
     write_tables(folder / "tables", tables)
-    header, rows = differing_clips(aligned)
+    header, rows = differing_clips(systems)
     with atomic_file(folder / "differing_clips.csv") as stream:
         write_rows(stream, [header, *rows])
     for fusion in fusions:
@@ -148,7 +149,7 @@ def measure(
 def _members(entries: Sequence[Entry], fuse_only: Sequence[str]) -> list[list[Entry]]:
     """The entries of each fusion."""
     if not fuse_only:
-        able = [entry for entry in entries if entry.has_probabilities]
+        able = [entry for entry in entries if entry.has_probabilities and not entry.together]
         return [able] if len(able) > 1 else []
     by_name = {entry.name: entry for entry in entries}
     wanted = [[name.strip() for name in text.split("+")] for text in fuse_only]
@@ -171,7 +172,8 @@ def _measured(entry: Entry, num_resamples: int) -> dict[str, Any]:
         "protocol": entry.protocol,
         "marks": list(entry.caveats),
         "notes": list(entry.notes),
-        "seeds": list(entry.seeds),
+        "seeds": list(entry.together or entry.seeds),
+        "is_seed_ensemble": bool(entry.together),
         "metrics": metrics,
     }
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from avemo_jax.evaluation.predictions import Predictions, read_predictions_csv
+from avemo_jax.evaluation.predictions import Predictions, ensemble_of_seeds, read_predictions_csv
 from avemo_jax.evaluation.results import RunResults
 from avemo_jax.labels import LABEL_SETS, canonical
 from avemo_jax.labels import label_set as find_label_set
@@ -37,6 +37,7 @@ class Entry:
       source: path of the run or file.
       num_train: training clips of each fold, where they are known.
       has_folds: whether `predictions.fold` are folds.
+      together: seeds that these predictions are the mean of; () for predictions of each seed.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Entry:
     source: str = ""
     num_train: Mapping[str, int] = dataclasses.field(default_factory=dict)
     has_folds: bool = True
+    together: tuple[int, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -57,6 +59,18 @@ class Entry:
     def of_seed(self, seed: int) -> Predictions:
         """Return the predictions of one seed."""
         return self.predictions.rows(self.predictions.seed == seed)
+
+
+def with_seed_ensembles(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries, each with probabilities of several seeds followed by an entry of these seeds together."""
+    found = []
+    for entry in entries:
+        found.append(entry)
+        together = ensemble_of_seeds(entry.predictions) if entry.has_probabilities else None
+        if together is not None:
+            name = f"{entry.name} (ensemble of the {len(entry.seeds)} seeds)"
+            found.append(dataclasses.replace(entry, name=name, predictions=together, notes=(), together=entry.seeds))
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +123,10 @@ def read_run(directory: Path, name: str | None = None) -> tuple[Entry, RunResult
         file = directory / f"predictions-{protocol}.csv"
         chosen = {
             name: getattr(others[protocol], name)
-            for name in ("protocol", "speaker_independent", "fold_hash", "num_clips", "num_trials", "num_failed", "leaks", "metrics")
+            for name in (
+                *("protocol", "speaker_independent", "fold_hash", "num_clips", "num_trials", "num_failed", "leaks", "metrics"),
+                "seed_ensemble",
+            )
         }
         # The number of training clips of each fold is known for the last protocol alone.
         results = dataclasses.replace(results, **chosen, per_fold=(), baseline=None)

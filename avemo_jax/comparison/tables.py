@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from avemo_jax.evaluation.metrics import Metric, primary_metrics, reported_metrics, tested_metrics
+from avemo_jax.reporting.side_tables import ENSEMBLE_NOTE
 from avemo_jax.reporting.tables import Column, Table, difference_cell, percent_column, pooled_cell, text_column
 from avemo_jax.text import format_p_value, format_percent
 
@@ -57,9 +58,11 @@ def _systems(found: Mapping[str, Any]) -> Table:
     chance = [found["chance"].get(metric.name) for metric in metrics]
     rows.append(["chance", *(None if value is None else format_percent(value) for value in chance), None, None])
     several = any(len(entry["seeds"]) > 1 for entry in found["entries"])
+    ensembles = any(entry["is_seed_ensemble"] for entry in found["entries"])
     note = (
         f"in %, pooled over all clips{' and seeds' if several else ''}, {found['sentence']} of {found['num_speakers']} speakers; in "
         "brackets 95 % intervals by bootstrap over speakers; chance predicts the most frequent class"
+        f"{f'; {ENSEMBLE_NOTE}' if ensembles else ''}"
     )
     columns = [text_column("system"), *(Column(metric.title) for metric in metrics), text_column("protocol"), text_column("caveats")]
     return Table("systems", "Systems on the same clips", columns, rows, note)

@@ -143,10 +143,13 @@ class Fusion:
     """How the streams are joined, see `avemo_jax.models.fusion`.
 
     Attributes:
-      kind: fusion layer: "concat" (systems C, D, E), "tanh_gru" (A2), "dot_attention" (A3) or "token_attention" (B).
-      width: width that "tanh_gru" and "dot_attention" bring all streams to, or width of the hidden layer of scores of "token_attention";
-        unused by "concat".
+      kind: fusion layer: "concat" (systems C, D, E), "tanh_gru" (A2), "dot_attention" (A3), "token_attention" (B), or of no document
+        "gated" (gated multimodal unit), "bottleneck" (attention bottlenecks), "cross_modal" (cross-modal transformer); see docs/fusion.md.
+      width: width that all streams are brought to, or width of the hidden layer of scores of "token_attention"; unused by "concat".
       num_units: units of the GRU of the fusion "tanh_gru".
+      num_layers: layers of the transformer of "bottleneck", or of each pair of streams of "cross_modal".
+      num_heads: heads of each attention of "bottleneck" and "cross_modal", which share the width equally.
+      num_bottlenecks: tokens through which the streams of "bottleneck" see each other.
       batch_norm: batch norm after the fusion "concat".
       tokens: what the fusion "token_attention" attends over: the "modalities" (streams) of each segment, or the "segments" of a clip.
       dense_units: widths of the ReLU layers between fusion and classes (system D: 256); () leaves them out.
@@ -155,6 +158,9 @@ class Fusion:
     kind: str = "concat"
     width: Annotated[int, UNITS] = 128
     num_units: Annotated[int, UNITS] = 256
+    num_layers: Annotated[int, Bounds(least=1, most=100)] = 2
+    num_heads: Annotated[int, Bounds(least=1, most=1000)] = 4
+    num_bottlenecks: Annotated[int, Bounds(least=1, most=10_000)] = 4
     batch_norm: bool = True
     tokens: str = "modalities"
     dense_units: Annotated[tuple[int, ...], UNITS] = ()

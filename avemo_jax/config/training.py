@@ -14,9 +14,10 @@ WEIGHT_DECAY = Bounds(least=0, most=1000)
 DROPOUT_RATE = Bounds(least=0, below=1)  # a rate of 1 would drop everything
 LABEL_SMOOTHING = Bounds(least=0, below=1)  # at 1 the target does not depend on the label
 MIXUP_ALPHA = Bounds(least=0, most=1000)
+STREAM_DROPOUT_RATE = Bounds(least=0, below=1)
 
 # Hyper-parameters that are arrays over trials: sweeping them never recompiles.
-SWEPT = ("learning_rate", "momentum", "weight_decay", "dropout_rate", "label_smoothing", "mixup_alpha")
+SWEPT = ("learning_rate", "momentum", "weight_decay", "dropout_rate", "label_smoothing", "mixup_alpha", "stream_dropout_rate")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class Train:
       dropout_rate: share of the units that dropout zeroes, in [0, 1).
       label_smoothing: share of the target that is spread evenly over all classes.
       mixup_alpha: parameter of mixup's beta distribution; 0 turns mixup off.
+      stream_dropout_rate: in stages of several streams, probability with which each stream of a training clip is left out as a whole, so
+        that the system also predicts clips that lack a stream; at least one stream that the clip has always stays. 0 leaves none out.
       clip_norm: largest global norm of the gradient, above which it is scaled down.
       schedule: schedule of the learning rate after the warm-up: "constant", "cosine" or "plateau".
       warmup_epochs: epochs over which the learning rate rises linearly from 0.
@@ -67,6 +70,7 @@ class Train:
     dropout_rate: Annotated[float, DROPOUT_RATE] = 0.3
     label_smoothing: Annotated[float, LABEL_SMOOTHING] = 0.0
     mixup_alpha: Annotated[float, MIXUP_ALPHA] = 0.0
+    stream_dropout_rate: Annotated[float, STREAM_DROPOUT_RATE] = 0.0
     clip_norm: Annotated[float, Bounds(above=0, most=1e6)] = 5.0
     schedule: str = "constant"
     warmup_epochs: Annotated[int, COUNT_OR_NONE] = 0
@@ -111,6 +115,7 @@ class Sweep:
       dropout_rate: values of train.dropout_rate to try; () takes its single value.
       label_smoothing: values of train.label_smoothing to try; () takes its single value.
       mixup_alpha: values of train.mixup_alpha to try; () takes its single value.
+      stream_dropout_rate: values of train.stream_dropout_rate to try; () takes its single value.
       fields: other fields and their values to try, each value compiled as a program of its own, e.g.
         ("streams.audio.context_units=(512,)|(256,256,256)", "streams.audio.pooling=attention|last").
     """
@@ -121,6 +126,7 @@ class Sweep:
     dropout_rate: Annotated[tuple[float, ...], DROPOUT_RATE] = ()
     label_smoothing: Annotated[tuple[float, ...], LABEL_SMOOTHING] = ()
     mixup_alpha: Annotated[tuple[float, ...], MIXUP_ALPHA] = ()
+    stream_dropout_rate: Annotated[tuple[float, ...], STREAM_DROPOUT_RATE] = ()
     fields: tuple[str, ...] = ()
 
 

@@ -191,6 +191,14 @@ class BaselineResult:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SeedEnsembleResult:
+    """The mean of the seeds' probabilities as one system; no seed is selected."""
+
+    seeds: Annotated[tuple[int, ...], Json(minItems=2)]
+    metrics: Annotated[Mapping[str, MetricSummary], Json(keys=_reported)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StageResult:
     """Metrics of one stage on the test parts, means over folds and seeds."""
 
@@ -213,6 +221,7 @@ class ProtocolResult:
     leaks: tuple[Finding, ...]
     metrics: Annotated[Mapping[str, MetricSummary], Json(keys=_reported)]
     baseline: Annotated[Mapping[str, MetricSummary] | None, Json("metrics of the classical baseline", keys=_reported)]
+    seed_ensemble: Annotated[SeedEnsembleResult | None, Json("where there are several seeds", absent="where_empty")] = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -281,6 +290,7 @@ class RunResults(RunFacts):
     metrics: Annotated[Mapping[str, MetricSummary], Json(keys=_reported)]
     per_fold: Annotated[tuple[FoldResult, ...], Json(minItems=1)]
     per_seed: Annotated[tuple[SeedResult, ...], Json(minItems=1)]
+    seed_ensemble: Annotated[SeedEnsembleResult | None, Json("where there are several seeds", absent="where_empty")] = None
     per_class_recall: Mapping[str, Share]
     per_class: Annotated[Mapping[str, ClassResult] | None, Json(absent="in_older_files")] = None
     per_speaker: Annotated[Mapping[str, GroupResult], Json(minProperties=1)]

@@ -22,7 +22,7 @@ from avemo_jax.evaluation.metrics import (
     reported_metrics,
     squared_errors,
 )
-from avemo_jax.evaluation.predictions import Predictions, speaker_sums
+from avemo_jax.evaluation.predictions import Predictions, ensemble_of_seeds, speaker_sums
 from avemo_jax.evaluation.results import (
     BaselineResult,
     Calibration,
@@ -37,6 +37,7 @@ from avemo_jax.evaluation.results import (
     RunFacts,
     RunResults,
     ScaledCalibration,
+    SeedEnsembleResult,
     SeedMetric,
     SeedResult,
     SpeakerSpread,
@@ -97,6 +98,7 @@ def summarise(
         },
         per_fold=tuple(per_fold),
         per_seed=tuple(per_seed),
+        seed_ensemble=_seed_ensemble(data, num_resamples),
         per_class_recall={name: float(value) for name, value, support in recall if support},
         per_class={name: ClassResult(**one) for name, one in per_class(data.label, data.predicted, data.classes).items()},
         per_speaker=per_speaker,
@@ -123,6 +125,21 @@ def _summary(metric: Metric, data: Predictions, of_folds: Sequence[float], num_r
         std_of_folds=float(np.std(of_folds, ddof=1)) if len(of_folds) > 1 else None,
         pooled=pooled,
         ci95=speaker_bootstrap(sums, metric.value, scale=metric.scale, num_resamples=num_resamples),
+    )
+
+
+def _seed_ensemble(data: Predictions, num_resamples: int) -> SeedEnsembleResult | None:
+    """Measure the seeds together; None for one seed."""
+    together = ensemble_of_seeds(data)
+    if together is None:
+        return None
+    rows = [together.fold == fold for fold in np.unique(together.fold)]
+    of_folds = [all_metrics(together.label[own], together.probabilities[own]) for own in rows]
+    return SeedEnsembleResult(
+        seeds=tuple(np.unique(data.seed).tolist()),
+        metrics={
+            metric.name: _summary(metric, together, [one[metric.name] for one in of_folds], num_resamples) for metric in reported_metrics()
+        },
     )
 
 

@@ -70,7 +70,6 @@ class Blueprint:
         train = experiment.train
         shared = {field.name for field in dataclasses.fields(Recipe)} & {field.name for field in dataclasses.fields(train)}
         order = list(self.experiment.system.streams)
-        alphas = self.variation.numbers.get("mixup_alpha") or (train.mixup_alpha,)
         return Recipe(
             **{name: getattr(train, name) for name in shared},
             num_classes=self.num_classes,
@@ -79,9 +78,15 @@ class Blueprint:
             segment_rule=experiment.system.segment_rule,
             streams=tuple(_stream_recipe(name, experiment.streams[name], order.index(name)) for name in stage.streams),
             frozen=(*stage.frozen, *self._frozen_modules(stage, experiment)),
-            use_mixup=any(alpha > 0 for alpha in alphas) or any(axis.name == "mixup_alpha" for axis in self.variation.axes),
+            use_mixup=self._is_used("mixup_alpha", train.mixup_alpha),
+            use_stream_dropout=len(stage.streams) > 1 and self._is_used("stream_dropout_rate", train.stream_dropout_rate),
             length_limits=length_limits,
         )
+
+    def _is_used(self, name: str, value: float) -> bool:
+        """Return whether a hyper-parameter that is off at 0 is above it in any trial."""
+        values = self.variation.numbers.get(name) or (value,)
+        return any(one > 0 for one in values) or any(axis.name == name for axis in self.variation.axes)
 
     def state_shape(self, stage: Stage, trial: Trial) -> TrialState:
         """Return the shapes and types of a trial's state, as in its checkpoints."""

@@ -152,6 +152,7 @@ def _protocol_result(results: RunResults, table: FoldTable) -> ProtocolResult:
         leaks=results.leaks,
         metrics=results.metrics,
         baseline=None if results.baseline is None else results.baseline.metrics,
+        seed_ensemble=results.seed_ensemble,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ class RecordingPrediction:
             return ""
         return ", ".join(dict.fromkeys(one.nothing for one in self.segments))
 
+    @property
+    def without(self) -> dict[str, int]:
+        """Stream -> number of segments that lack it, of the streams that some segment lacks; their answers rest on the other streams."""
+        return dict(Counter(stream for one in self.segments if len(one.without) < one.num_streams for stream in one.without))
+
 
 def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], rule: str = "mean", trained_on: str = "") -> str:
     """Return the prediction of one file as text: its class, all probabilities, the timeline, and the file's damage.
@@ -52,6 +58,9 @@ def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], r
         mean = clip_probabilities(prediction.segments, rule)
         order = np.argsort(-mean, kind="stable")
         lines.append(f"  {classes[order[0]]}   ({', '.join(f'{classes[i]} {mean[i]:.2f}' for i in order)})")
+        for stream, count in prediction.without.items():
+            where = "" if count == len(prediction.segments) else f" in {count} of {len(prediction.segments)} segments"
+            lines.append(f"  without {stream}{where}: predicted from the other streams")
         if trained_on:
             lines.append(f"  trained on {trained_on}")
         if len(prediction.segments) > 1 or prediction.segments[0].nothing:
@@ -62,29 +71,31 @@ def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], r
 
 
 def write_csv(path: Path, predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str = "mean") -> None:
-    """Write a CSV file with the columns file,segment,start_s,end_s,predicted,problem,p_<class>...
+    """Write a CSV file with the columns file,segment,start_s,end_s,predicted,problem,without,p_<class>...
 
     Each file has one row for all of it, with an empty segment, followed by one row a segment. Where a segment holds no speech and no face,
-    `predicted` is empty and `problem` names what there is instead.
+    `predicted` is empty and `problem` names what there is instead. `without` names the streams that a segment, or the whole file, lacks,
+    separated by spaces; the answer then rests on the other streams.
     """
     with atomic_file(path) as stream:
         write_rows(stream, _csv_rows(predictions, classes, rule))
 
 
 def _csv_rows(predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str) -> Iterator[list[Any]]:
-    yield ["file", "segment", "start_s", "end_s", "predicted", "problem", *(f"p_{name}" for name in classes)]
+    yield ["file", "segment", "start_s", "end_s", "predicted", "problem", "without", *(f"p_{name}" for name in classes)]
     for one in predictions:
         problem = "; ".join(f"{damage.kind}: {damage.detail}" for damage in one.problems)
         if not one.segments:
-            yield [one.file, "", "", "", "", problem, *("" for _ in classes)]
+            yield [one.file, "", "", "", "", problem, "", *("" for _ in classes)]
             continue
-        whole = SegmentPrediction(one.segments[0].start_s, one.segments[-1].end_s, clip_probabilities(one.segments, rule))
+        lacking = tuple(stream for stream, count in one.without.items() if count == len(one.segments))
+        whole = SegmentPrediction(one.segments[0].start_s, one.segments[-1].end_s, clip_probabilities(one.segments, rule), lacking)
         for number, segment in [("", whole), *enumerate(one.segments)]:
             times = [f"{segment.start_s:.3f}", f"{segment.end_s:.3f}"]
             nothing = one.nothing if number == "" else segment.nothing
             predicted = "" if nothing else classes[int(np.argmax(segment.probabilities))]
             values = [f"{value:.{PROBABILITY_DIGITS}f}" for value in segment.probabilities]
-            yield [one.file, number, *times, predicted, problem if number == "" else nothing, *values]
+            yield [one.file, number, *times, predicted, problem if number == "" else nothing, " ".join(segment.without), *values]
 
 
 def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) -> dict[str, Any]:
@@ -95,6 +106,7 @@ def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) 
     return {
         "file": prediction.file,
         **_label_and_probabilities(clip_probabilities(prediction.segments, rule), classes, prediction.nothing),
+        "without": prediction.without,
         "segments": [
             {
                 **_span(segment),

@@ -36,18 +36,23 @@ class SelfAttention(nn.Module):
     key_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array | None, position_bias: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, mask: jax.Array | None, position_bias: jax.Array | None = None, source: jax.Array | None = None
+    ) -> jax.Array:
         """Map x (B, T, D) with mask (B, T), True where a step is real, to (B, T, D); results at masked steps have no meaning.
 
-        Without a mask all steps are real. `position_bias` (A, T, T), query by key, is added to the scores of the A heads, in the share
-        that each query's gate lets through.
+        Args:
+          mask: None where all steps are real.
+          position_bias: (A, T, T), query by key, added to the scores of the A heads, in the share that each query's gate lets through.
+          source: (B, S, D), what is attended to in place of x (cross-attention); `mask` is then (B, S).
         """
+        source = x if source is None else source
         width = x.shape[-1]
         if width % self.num_heads:
             raise ValueError(f"expected a width that {self.num_heads} heads share equally, got {width}")
         query, key, value = (
-            nn.Dense(width, use_bias=has_bias, name=name)(x).reshape(*x.shape[:2], self.num_heads, -1)
-            for name, has_bias in (("query", True), ("key", self.key_bias), ("value", True))
+            nn.Dense(width, use_bias=has_bias, name=name)(own).reshape(*own.shape[:2], self.num_heads, -1)
+            for name, own, has_bias in (("query", x, True), ("key", source, self.key_bias), ("value", source, True))
         )
         bias = None
         if position_bias is not None:
@@ -70,9 +75,9 @@ class LayerScale(nn.Module):
 class PreNormBlock(nn.Module):
     """A transformer block with layer norms in front of attention and feed-forward layer.
 
-    Parameters: `attention_norm`, `feed_forward_norm` with scale and bias (D,); `attention` (`SelfAttention`); `expand` with kernel
-    (D, H), `contract` with kernel (H, D), and their biases; with `layer_scale` also `attention_scale` and `feed_forward_scale`
-    (`LayerScale`).
+    Parameters: `attention_norm`, `feed_forward_norm` and with a source `source_norm`, with scale and bias (D,); `attention`
+    (`SelfAttention`); `expand` with kernel (D, H), `contract` with kernel (H, D), and their biases; with `layer_scale` also
+    `attention_scale` and `feed_forward_scale` (`LayerScale`).
 
     Source: Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, arXiv 2002.04745, figure 1 (b).
 
@@ -92,10 +97,14 @@ class PreNormBlock(nn.Module):
     layer_scale: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array | None, position_bias: jax.Array | None = None) -> jax.Array:
-        """Map x (B, T, D), with mask (B, T) and `position_bias` as in `SelfAttention`, to (B, T, D)."""
+    def __call__(
+        self, x: jax.Array, mask: jax.Array | None, position_bias: jax.Array | None = None, source: jax.Array | None = None
+    ) -> jax.Array:
+        """Map x (B, T, D), with mask (B, T), `position_bias` and `source` as in `SelfAttention`, to (B, T, D)."""
         attention = SelfAttention(self.num_heads, self.key_bias, name="attention")
-        x = x + self._scaled(attention(nn.LayerNorm(self.epsilon, name="attention_norm")(x), mask, position_bias), "attention_scale")
+        own = nn.LayerNorm(self.epsilon, name="attention_norm")(x)
+        source = None if source is None else nn.LayerNorm(self.epsilon, name="source_norm")(source)
+        x = x + self._scaled(attention(own, mask, position_bias, source), "attention_scale")
         hidden = _feed_forward(nn.LayerNorm(self.epsilon, name="feed_forward_norm")(x), self.num_hidden, self.activation)
         return x + self._scaled(hidden, "feed_forward_scale")
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from avemo_jax.atomic import write_json
 from avemo_jax.config import Experiment
+from avemo_jax.config.overrides import for_stage
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
@@ -82,6 +83,8 @@ def predict(
         write()  # also where a signal or an error ends the call
         if len(found) < len(files):
             print(f"{len(found)} of {len(files)} files were predicted before the end: {output / FILES[0]}")
+    if num_lacking := sum(bool(one.without) for one in found):
+        print(f"a stream is missing in {count_of(num_lacking, 'file')}: {learned_without_streams(experiment)}")
     num_predicted = sum(bool(one.segments) and not one.nothing for one in found)
     print(
         f"{count_of(ensemble.num_members, 'model')} predicted {num_predicted} of {count_of(len(found), 'file')}: "
@@ -101,6 +104,17 @@ def trained_on(corpus: str, label_target: str) -> str:
     if "synthetic" in corpus.split("+"):
         return f"drawn faces and made-up voices ({corpus}); it says nothing about real people"
     return f"{corpus} ({_LABELS.get(label_target, label_target)}); other people, places and microphones may differ"
+
+
+def learned_without_streams(experiment: Experiment) -> str:
+    """Describe whether the last stage of a system was trained on clips that lack a stream, so what answers without a stream are worth."""
+    rate = for_stage(experiment, experiment.train.stages[-1]).train.stream_dropout_rate
+    if rate or experiment.sweep.stream_dropout_rate or any("stream_dropout_rate" in axis for axis in experiment.search.space):
+        return "the system was trained on such clips too (train.stream_dropout_rate)"
+    return (
+        "the system was trained with train.stream_dropout_rate=0, on whole clips alone, so these answers may be poor; --mode=robustness "
+        "with missing:* measures what they are worth"
+    )
 
 
 def _predict_file(file: str, features: LiveFeatures, ensemble: Ensemble) -> RecordingPrediction:

@@ -27,7 +27,7 @@ from avemo_jax.reporting.pages import page_environment
 from avemo_jax.reporting.published import PublishedResult, published_results
 from avemo_jax.reporting.robustness_panel import panel_charts, panel_table
 from avemo_jax.reporting.run_tables import published_intervals, published_metric, results_table, run_tables, systems_of
-from avemo_jax.reporting.side_tables import side_tables
+from avemo_jax.reporting.side_tables import ENSEMBLE_NOTE, side_tables
 from avemo_jax.reporting.tables import table_text, write_tables
 from avemo_jax.text import count_of, format_mean, format_percent
 
@@ -72,6 +72,7 @@ def write_report(run_directory: Path) -> Path:
             attention=attention_examples(run_directory / "attention.npz", predictions),
             size=_size(results),
             seeds_line=seeds_line(results),
+            ensemble_note=ENSEMBLE_NOTE,
             side_tables=side_tables(results),
             tables={table.name: table for table in tables},
             published_chart=_published_chart(results, published),

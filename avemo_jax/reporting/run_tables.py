@@ -10,7 +10,7 @@ from avemo_jax.reporting.caveats import chance, protocol_caveats
 from avemo_jax.reporting.charts import Interval
 from avemo_jax.reporting.pages import mean_of_folds, pooled
 from avemo_jax.reporting.published import PublishedResult
-from avemo_jax.reporting.side_tables import metric_columns, metric_values, side_tables
+from avemo_jax.reporting.side_tables import ENSEMBLE_NOTE, metric_columns, metric_values, seed_ensemble_name, side_tables
 from avemo_jax.reporting.tables import Column, Table, percent_column, text_column
 from avemo_jax.text import format_interval, format_percent
 
@@ -27,7 +27,7 @@ def run_tables(results: RunResults, published: Sequence[PublishedResult]) -> lis
 
 
 def results_table(results: RunResults) -> Table:
-    """Return the main table: the system, the classical baseline and chance."""
+    """Return the main table: the system, its seeds together where there are several, the classical baseline and chance."""
     rows = []
     for name, metrics in systems_of(results):
         values = metric_values(metrics)
@@ -40,15 +40,19 @@ def results_table(results: RunResults) -> Table:
     columns = [text_column("system"), text_column("over"), *(Column(metric.title) for metric in reported_metrics())]
     note = (
         f"in %; mean ± standard deviation over folds and seeds; pooled over all clips, with {_INTERVALS}; chance predicts the most "
-        "frequent class"
+        "frequent class" + (f"; {ENSEMBLE_NOTE}" if results.seed_ensemble is not None else "")
     )
     return Table("results", "Results", columns, rows, note)
 
 
 def systems_of(results: RunResults) -> list[tuple[str, Mapping[str, MetricSummary]]]:
-    """Return name and metrics of the system, and of the classical baseline where there is one."""
-    baseline = results.baseline
-    return [(results.system, results.metrics), *([] if baseline is None else [(baseline.system, baseline.metrics)])]
+    """Return name and metrics of the system, of its seeds together where there are several, and of the classical baseline, if any."""
+    found = [(results.system, results.metrics)]
+    if results.seed_ensemble is not None:
+        found.append((seed_ensemble_name(len(results.seed_ensemble.seeds)), results.seed_ensemble.metrics))
+    if results.baseline is not None:
+        found.append((results.baseline.system, results.baseline.metrics))
+    return found
 
 
 def published_intervals(results: RunResults, published: Sequence[PublishedResult]) -> list[Interval]:

@@ -13,6 +13,13 @@ from avemo_jax.reporting.pages import pooled
 from avemo_jax.reporting.tables import Column, Table, percent_column, text_column
 from avemo_jax.text import format_difference, format_p_value, format_percent
 
+ENSEMBLE_NOTE = "ensemble of the seeds: each clip's probabilities are the mean over the seeds"
+
+
+def seed_ensemble_name(num_seeds: int) -> str:
+    """Return the name of the row of all seeds together."""
+    return f"ensemble of the {num_seeds} seeds"
+
 
 def side_tables(results: RunResults) -> list[Table]:
     """Return the tables of what a run has: several protocols, several stages, a sweep, a search."""
@@ -57,7 +64,11 @@ def _across_corpora(results: RunResults, corpora: Sequence[str]) -> Table:
 def _protocols(results: RunResults) -> Table:
     rows = []
     for entry in results.protocols:
-        for name, metrics in ((results.system, entry.metrics), ("classical baseline", entry.baseline)):
+        together = entry.seed_ensemble
+        systems = [(results.system, entry.metrics), ("classical baseline", entry.baseline)]
+        if together is not None:
+            systems.insert(1, (seed_ensemble_name(len(together.seeds)), together.metrics))
+        for name, metrics in systems:
             if metrics is not None:
                 speakers = "not in training" if entry.speaker_independent else "in training"
                 values = [metrics.get(metric.name) for metric in primary_metrics()]

@@ -149,3 +149,19 @@ def mixup(
         steps = batch[f"{name}_mask"]
         mixed[f"{name}_mask"] = steps | (steps[partner] & (share < 1))
     return mixed, share * target + (1 - share) * target[partner]
+
+
+def drop_streams(batch: dict[str, jax.Array], rate: jax.Array, key: jax.Array, streams: Sequence[str]) -> dict[str, jax.Array]:
+    """Return the batch with streams left out at random: as of a stream that a clip lacks, no step of theirs is real.
+
+    Each stream of an example is left out with probability `rate`, independently of the others. Where all that the example has would be left
+    out, one of these stays, each with the same probability.
+
+    Source: Neverova et al. 2016, ModDrop: adaptive multi-modal gesture recognition, arXiv 1501.00102. Differs: an example never loses all.
+    """
+    present = jnp.stack([batch[f"{name}_mask"].any(axis=1) for name in streams], axis=1)
+    draw = jax.random.uniform(key, present.shape)
+    # The stream with the largest draw stays: where that draw is below the rate, so are those of all other streams.
+    last = draw == jnp.where(present, draw, -1.0).max(axis=1, keepdims=True)
+    kept = present & ((draw >= rate) | last)
+    return dict(batch) | {f"{name}_mask": batch[f"{name}_mask"] & kept[:, i, None] for i, name in enumerate(streams)}

@@ -29,6 +29,7 @@ class Hyper:
     dropout_rate: jax.Array
     label_smoothing: jax.Array
     mixup_alpha: jax.Array
+    stream_dropout_rate: jax.Array
     seed: jax.Array
 
 

@@ -69,6 +69,7 @@ class Recipe:
       frozen: paths in the parameter tree; the leaves below them are not trained.
       segment_rule: how the probabilities of a clip's segments are combined, see `evaluation.metrics.segment_share`.
       use_mixup: whether any trial uses mixup; with False it is not compiled.
+      use_stream_dropout: whether any trial leaves out streams of training clips; with False it is not compiled.
       ema_decay: decay per step of the moving average of weights, which is then validated and stored; 0 uses the weights themselves.
       length_limits: length classes of the batches, see `lengths`; () has no length classes.
     """
@@ -89,6 +90,7 @@ class Recipe:
     frozen: tuple[tuple[str, ...], ...] = ()
     segment_rule: str = "mean"
     use_mixup: bool = False
+    use_stream_dropout: bool = False
     ema_decay: float = 0.0
     length_limits: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
@@ -194,5 +196,5 @@ class EpochMetrics:
 
 
 def trial_key(seed: jax.Array, purpose: str) -> jax.Array:
-    """Return the random key of a trial for one purpose: "init", "order", "step" or "batches"."""
-    return jax.random.fold_in(jax.random.key(seed), jnp.uint32(("init", "order", "step", "batches").index(purpose)))
+    """Return the random key of a trial for one purpose: "init", "order", "step", "batches" or "streams"."""
+    return jax.random.fold_in(jax.random.key(seed), jnp.uint32(("init", "order", "step", "batches", "streams").index(purpose)))

@@ -21,7 +21,7 @@ from jax.sharding import Mesh
 from avemo_jax.evaluation.metrics import metric_named, segment_share, selectable_values
 from avemo_jax.models.emotion_net import overlay, take_over
 from avemo_jax.parallel import split_batch
-from avemo_jax.training.augment import disturb_features, disturb_view, mixup
+from avemo_jax.training.augment import disturb_features, disturb_view, drop_streams, mixup
 from avemo_jax.training.frontend import features, network_input
 from avemo_jax.training.lengths import Limits, by_length
 from avemo_jax.training.optimizers import Hyper, Plateau, learning_rate_at, make_optimizer
@@ -138,6 +138,10 @@ def train_step(
     target = optax.smooth_labels(jax.nn.one_hot(batch["label"], recipe.num_classes), hyper.label_smoothing)
     if recipe.use_mixup:
         batch, target = mixup(batch, target, hyper.mixup_alpha, mixup_key, [one.name for one in recipe.streams])
+    if recipe.use_stream_dropout:
+        # A key of its own, so that all other draws are the same with and without it.
+        streams_key = jax.random.fold_in(trial_key(hyper.seed, "streams"), learner.step)
+        batch = drop_streams(batch, hyper.stream_dropout_rate, streams_key, [one.name for one in recipe.streams])
     weight = batch["mask"].astype(jnp.float32)
     count = weight.sum()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from avemo_jax.comparison.entries import ComparisonError
 from avemo_jax.evaluation.predictions import read_predictions_csv
 
 ROOT = Path(__file__).resolve().parents[2]
+TOGETHER = "gru (ensemble of the 2 seeds)"
 
 
 @pytest.fixture(scope="module")
@@ -49,28 +51,28 @@ def compared(shelf, tmp_path_factory) -> tuple[dict, Path]:
 def test_all_that_was_found_is_written(compared):
     found, folder = compared
     assert json.loads((folder / "compare.json").read_text()) == found
-    assert [entry["name"] for entry in found["entries"]] == ["gru", "mine", "wav2vec<2>"]
+    assert [entry["name"] for entry in found["entries"]] == ["gru", TOGETHER, "mine", "wav2vec<2>"]
     assert found["num_clips"] == NUM_CLIPS and found["num_speakers"] == 6 and found["corpus"] == "ravdess"
     tables = {path.name for path in (folder / "tables").iterdir()}
     names = ("systems", "pairs", "folds", "agreement", "by_class", "fusions", "weights")
     assert tables == {f"{name}.{ending}" for name in names for ending in ("csv", "tex")}
     systems = list(csv.DictReader((folder / "tables" / "systems.csv").open()))
-    assert [row["system"] for row in systems] == ["gru", "mine", "wav2vec<2>", "chance"]
+    assert [row["system"] for row in systems] == ["gru", TOGETHER, "mine", "wav2vec<2>", "chance"]
     assert (
-        systems[1]["protocol"] == "random10"
-        and "speaker-dependent" in systems[1]["caveats"]
-        and "leak: speaker_in_two_parts" in systems[1]["caveats"]
+        systems[2]["protocol"] == "random10"
+        and "speaker-dependent" in systems[2]["caveats"]
+        and "leak: speaker_in_two_parts" in systems[2]["caveats"]
     )
-    assert systems[2]["protocol"] == "luna5" and systems[2]["caveats"] == "none"
+    assert systems[3]["protocol"] == "luna5" and systems[3]["caveats"] == "none"
 
 
 def test_numbers_are_those_of_the_runs(compared, shelf):
     found, _ = compared
-    for entry, name in zip(found["entries"], ("one", "two"), strict=False):
-        results = json.loads((shelf / name / "results.json").read_text())
+    one, two = (json.loads((shelf / name / "results.json").read_text()) for name in ("one", "two"))
+    for entry, metrics in zip(found["entries"], (one["metrics"], one["seed_ensemble"]["metrics"], two["metrics"]), strict=False):
         for metric in ("uar", "war", "macro_f1", "ece"):
-            assert entry["metrics"][metric]["pooled"] == pytest.approx(results["metrics"][metric]["pooled"])
-    assert found["entries"][2]["metrics"]["war"]["pooled"] == pytest.approx(
+            assert entry["metrics"][metric]["pooled"] == pytest.approx(metrics[metric]["pooled"])
+    assert found["entries"][3]["metrics"]["war"]["pooled"] == pytest.approx(
         np.mean(some_predictions(1.2, draw=2).predicted == some_predictions().label)
     )
 
@@ -82,7 +84,7 @@ def test_fusions_can_be_compared_in_turn(compared, shelf):
     fused = read_predictions_csv(path)
     assert len(fused.clip) == NUM_CLIPS  # seeds differ, so the lowest of each
     again = compare([str(shelf / "one")], [f"fused={path}"], output=folder / "again", fuse_only=("gru+fused",))
-    assert again["entries"][1]["metrics"]["war"]["pooled"] == pytest.approx(found["fusions"][3]["metrics"]["war"]["pooled"])
+    assert again["entries"][2]["metrics"]["war"]["pooled"] == pytest.approx(found["fusions"][3]["metrics"]["war"]["pooled"])
     assert again["fusions"][0]["members"] == ["gru", "fused"]
 
 
@@ -112,6 +114,17 @@ def test_the_page_needs_nothing_else_and_shows_all(compared):
     assert f"{100 * found['entries'][0]['metrics']['uar']['pooled']:.1f}" in page.text
     assert r"\begin{tabular}" in page.text
     assert sum(tag == "svg" for tag, _ in page.tags) == 1
+
+
+def test_the_seeds_together_are_a_system_of_their_own(compared):
+    found, folder = compared
+    (entry,) = [one for one in found["entries"] if one["is_seed_ensemble"]]
+    assert entry["name"] == TOGETHER and entry["seeds"] == [0, 1] and entry["metrics"]["uar"]["ci95"] is not None
+    tested = [{pair["first"], pair["second"]} for pair in found["pairs"] if TOGETHER in (pair["first"], pair["second"])]
+    assert tested == [{"gru", TOGETHER}, {TOGETHER, "mine"}, {TOGETHER, "wav2vec<2>"}]
+    assert all(fusion["members"] == ["gru", "mine", "wav2vec<2>"] for fusion in found["fusions"])  # not beside its own seeds
+    assert "seeds 0, 1 together" in Page((folder / "compare.html").read_text()).text
+    assert "ensemble of the seeds: each clip" in (folder / "tables" / "systems.tex").read_text()
 
 
 def test_clips_that_differ_are_listed(compared):
@@ -144,11 +157,11 @@ def test_labels_alone_are_compared_and_not_fused(shelf, tmp_path):
         tmp_path / "labels.csv", ("clip", "predicted"), [(c, CLASSES[p]) for c, p in zip(one.clip, one.predicted, strict=True)]
     )
     found = compare([str(shelf / "one")], [f"words={path};kind=label"], output=tmp_path / "out")
-    assert found["fusions"] == [] and found["entries"][1]["metrics"]["ece"] is None and found["meta_folds"] is None
+    assert found["fusions"] == [] and found["entries"][2]["metrics"]["ece"] is None and found["meta_folds"] is None
     assert not list((tmp_path / "out").glob("predictions-*")) and "Late fusion" not in (tmp_path / "out" / "compare.html").read_text()
     with pytest.raises(ValueError, match="words has predicted labels alone"):
         compare([str(shelf / "one")], [f"words={path};kind=label"], fuse_only=("gru+words",), output=tmp_path / "out")
-    with pytest.raises(ValueError, match="--fuse names unknown; there are gru, words"):
+    with pytest.raises(ValueError, match=f"--fuse names unknown; there are gru, {re.escape(TOGETHER)}, words"):
         compare([str(shelf / "one")], [f"words={path};kind=label"], fuse_only=("gru+unknown",), output=tmp_path / "out")
 
 
@@ -171,7 +184,7 @@ def test_a_run_whose_classes_look_permuted_is_warned_of(shelf, tmp_path):
     one = some_predictions(2.0)
     write_run(tmp_path / "odd", dataclasses.replace(one, probabilities=one.probabilities[:, [1, 2, 3, 0]]), "odd")
     found = compare([str(shelf / "one"), str(tmp_path / "odd")], [], output=tmp_path / "out")
-    assert "neutral is likely happy" in found["entries"][1]["notes"][0]
+    assert "neutral is likely happy" in found["entries"][2]["notes"][0]
 
 
 def test_the_command_line_as_a_user_types_it(shelf, tmp_path):

@@ -9,7 +9,7 @@ from made_facts import made_facts
 
 from avemo_jax.atomic import atomic_binary_file, atomic_file, write_json
 from avemo_jax.evaluation.json_types import to_json
-from avemo_jax.evaluation.predictions import Predictions, aggregate_segments, read_predictions_csv, write_predictions_csv
+from avemo_jax.evaluation.predictions import Predictions, aggregate_segments, ensemble_of_seeds, read_predictions_csv, write_predictions_csv
 from avemo_jax.evaluation.results import RunResults
 from avemo_jax.evaluation.summary import summarise
 
@@ -59,6 +59,45 @@ def test_csv_comes_back_and_goes_out_the_same(tmp_path):
     write_predictions_csv(second, again)
     assert first.read_bytes() == second.read_bytes()
     assert summarise(again, FACTS) == summarise(predictions(clip=['with "quotes"', "a,b", "é", "c"]), FACTS)
+
+
+def of_seeds(*probabilities, seeds=(3, 1), fold=("f", "f")) -> Predictions:
+    """Clips a and b of classes 0 and 1, predicted by each seed with these probabilities."""
+    count = len(probabilities)
+    return Predictions(
+        clip=["a", "b"] * count,
+        speaker=["1", "2"] * count,
+        gender=["female", "male"] * count,
+        fold=[*fold] * count,
+        seed=np.repeat(seeds[:count], 2),
+        label=[0, 1] * count,
+        probabilities=np.concatenate(probabilities),
+        classes=("calm", "happy"),
+    )
+
+
+def test_the_seeds_together_predict_the_mean_of_their_probabilities():
+    # A mean of logarithms would give 0.66 in place of 0.6, and in clip b the probability of 0 would decide alone.
+    together = ensemble_of_seeds(of_seeds([[0.9, 0.1], [1.0, 0.0]], [[0.3, 0.7], [0.3, 0.7]]))
+    assert together.clip.tolist() == ["a", "b"] and together.seed.tolist() == [1, 1] and together.label.tolist() == [0, 1]
+    np.testing.assert_allclose(together.probabilities, [[0.6, 0.4], [0.65, 0.35]])
+    assert ensemble_of_seeds(of_seeds([[0.9, 0.1], [1.0, 0.0]])) is None  # one seed
+    both = of_seeds([[0.9, 0.1], [1.0, 0.0]], [[0.3, 0.7], [0.3, 0.7]])
+    moved = np.where((both.seed == 3) & (both.clip == "b"), "g", both.fold)
+    assert ensemble_of_seeds(dataclasses.replace(both, fold=moved)) is None  # other folds
+    assert ensemble_of_seeds(both.rows((both.seed == 1) | (both.clip == "a"))) is None  # other clips
+
+
+def test_the_seeds_together_are_measured_as_one_system():
+    # Of clips a and b each seed gets one right, and so does their mean: a 0.6 right, b 0.65 wrong.
+    results = summarise(of_seeds([[0.9, 0.1], [1.0, 0.0]], [[0.3, 0.7], [0.3, 0.7]], fold=("f", "g")), FACTS)
+    found = results.seed_ensemble
+    assert found.seeds == (1, 3)
+    assert (found.metrics["war"].pooled, found.metrics["war"].mean_of_folds) == (0.5, 0.5)
+    assert found.metrics["war"].std_of_folds == pytest.approx(np.std([1, 0], ddof=1))  # over folds alone
+    assert found.metrics["war"].ci95 == summarise(of_seeds([[0.6, 0.4], [0.65, 0.35]]), FACTS).metrics["war"].ci95
+    assert RunResults.from_json(json.loads(json.dumps(results.to_json()))).seed_ensemble == found
+    assert summarise(predictions(), FACTS).seed_ensemble is None
 
 
 @pytest.mark.parametrize(

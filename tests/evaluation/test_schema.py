@@ -131,7 +131,7 @@ def test_files_of_earlier_versions_are_read():
 
 def test_every_part_is_required():
     content = as_file(summarise(predictions(), FACTS))
-    for name in content:
+    for name in content.keys() - {"seed_ensemble"}:  # only where there are several seeds
         assert not VALIDATOR.is_valid({key: value for key, value in content.items() if key != name}), name
 
 

@@ -99,8 +99,8 @@ def fusion() -> Addition:
     """Return the fusion as a file, and its last statement as the entry of the registry."""
     source, entry = EXAMPLES["fusion"], statements(EXAMPLES["fusion"])[-1]
     own = source.replace(entry, "").replace("from avemo_jax.models.fusion import FUSIONS, FusionFamily\n", "")
-    imported = "from avemo_jax.models.fusion.gated import GatedFusion  # noqa: E402"
-    return Addition({"avemo_jax/models/fusion/gated.py": own}, "avemo_jax/models/fusion/__init__.py", f"\n{imported}\n\n{entry}\n")
+    imported = "from avemo_jax.models.fusion.averaged import AveragedFusion  # noqa: E402"
+    return Addition({"avemo_jax/models/fusion/averaged.py": own}, "avemo_jax/models/fusion/__init__.py", f"\n{imported}\n\n{entry}\n")
 
 
 ADDITIONS = {
@@ -214,7 +214,7 @@ def three_streams(house):
         "views__loudness__hop_ms": 40.0,
         "views__faces__rate_fps": 1.0,
         "views__mouths__rate_fps": 1.0,
-        "fusion__kind": "gated",
+        "fusion__kind": "averaged",
         "protocol__metric": "g_mean",
     }
     return house / "run", train(house, "demo.py:face_and_mouth", house / "run", **fields)
@@ -236,7 +236,7 @@ def test_the_system_trains_its_three_streams_and_the_fusion(three_streams):
     assert results["system"] == "face_and_mouth" and results["num_clips"] == 48
     assert [stage["stage"] for stage in results["stages"]] == ["audio", "face", "mouth", "fused"]
     config = json.loads((directory / "config.json").read_text())
-    assert config["system"]["streams"] == ["audio", "face", "mouth"] and config["fusion"]["kind"] == "gated"
+    assert config["system"]["streams"] == ["audio", "face", "mouth"] and config["fusion"]["kind"] == "averaged"
 
 
 @slow

@@ -117,7 +117,7 @@ def test_tanh_gru_matches_all_streams_to_the_steps_of_the_last():
 
 
 def test_a_stream_cannot_have_the_name_of_a_layer():
-    assert set(FUSIONS) == {"concat", "tanh_gru", "dot_attention", "token_attention"}
+    assert set(FUSIONS) == {"concat", "tanh_gru", "dot_attention", "token_attention", "gated", "bottleneck", "cross_modal"}
     with pytest.raises(ValueError, match=r"'tanh_gru' has a layer named 'context'.*rename the stream"):
         FusionSpec(kind="tanh_gru").module(("audio", "context"), "fusion")
     FusionSpec(kind="concat").module(("audio", "context"), "fusion")

@@ -13,7 +13,10 @@ from avemo_jax.models.fusion import FUSIONS, FusionSpec
 SEQUENCE = BranchSpec(context_units=(4,), dense_units=(8,))
 DENSE = BranchSpec(encoder="mlp", encoder_units=(4,), context="none", pooling="mean", dense_units=())
 BRANCHES = {"text": SEQUENCE, "video": DENSE, "action_units": SEQUENCE}
-FUSED = {kind: EmotionNet(5, BRANCHES, FusionSpec(kind=kind, width=3, num_units=4, dense_units=(6,))) for kind in FUSIONS}
+FUSED = {
+    kind: EmotionNet(5, BRANCHES, FusionSpec(kind=kind, width=3, num_units=4, num_layers=1, num_heads=1, dense_units=(6,)))
+    for kind in FUSIONS
+}
 FUSED["segments"] = EmotionNet(5, BRANCHES, FusionSpec(kind="token_attention", width=3, tokens="segments"))
 
 
@@ -103,11 +106,28 @@ LAYERS = {
 }
 POOLED = {"audio/pooling/state": ("kernel",), "audio/pooling/steps": ("kernel",), "audio/dense0": DENSE_LAYER}
 JOINED = {f"fusion/{name}": DENSE_LAYER for name in ("audio", "video")}
+NORM = ("scale", "bias")
+BLOCK = {f"attention/{name}": DENSE_LAYER for name in ("query", "value", "out")} | {"attention/key": ("kernel",)}
+BLOCK |= {"attention_norm": NORM, "feed_forward_norm": NORM, "expand": DENSE_LAYER, "contract": DENSE_LAYER}
+BOTTLENECK_STREAM = {f"blocks_{index}/{layer}": leaves for index in range(2) for layer, leaves in BLOCK.items()}
+BOTTLENECK_STREAM |= {"norm": NORM, "project": DENSE_LAYER, "": ("class_token",)}
 FUSION_LAYERS = {
     "concat": POOLED | {"fusion/norm": ("scale", "bias")},
     "tanh_gru": JOINED | {"fusion/join": DENSE_LAYER, "fusion/context": GRU_LAYER},
     "dot_attention": JOINED | {"fusion/query": ("kernel",), "fusion/key": ("kernel",)},
     "token_attention": {"fusion/hidden": DENSE_LAYER, "fusion/context": ("kernel",)},
+    "gated": POOLED | JOINED | {"fusion/gate": DENSE_LAYER},
+    "bottleneck": {"fusion": ("bottleneck",)}
+    | {f"fusion/{name}/{layer}": leaves for name in ("audio", "video") for layer, leaves in BOTTLENECK_STREAM.items()},
+    "cross_modal": JOINED
+    | {f"fusion/{name}_norm": NORM for name in ("audio", "video")}
+    | {f"fusion/{name}_self/{layer}": leaves for name in ("audio", "video") for layer, leaves in BLOCK.items()}
+    | {
+        f"fusion/{pair}{index}/{layer}": leaves
+        for pair in ("audio_from_video", "video_from_audio")
+        for index in range(2)
+        for layer, leaves in (BLOCK | {"source_norm": NORM}).items()
+    },
 }
 
 
@@ -116,7 +136,7 @@ def test_parameter_paths_of_audio_and_video_do_not_change(kind):
     net = EmotionNet(5, {"audio": SEQUENCE, "video": DENSE}, FusionSpec(kind=kind, dense_units=(2,)))
     batch = batch_of() | {"audio": jnp.zeros((4, 6, 3)), "audio_mask": jnp.ones((4, 6), bool)}
     shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), batch, train=False))
-    expected = {f"{layer}/{leaf}" for layer, leaves in (LAYERS | FUSION_LAYERS[kind]).items() for leaf in leaves}
+    expected = {f"{layer}/{leaf}".replace("//", "/") for layer, leaves in (LAYERS | FUSION_LAYERS[kind]).items() for leaf in leaves}
     assert set(traverse_util.flatten_dict(shapes["params"], sep="/")) == expected
     statistics = {"fusion/norm/mean", "fusion/norm/var"} if kind == "concat" else set()
     assert set(traverse_util.flatten_dict(shapes.get("batch_stats", {}), sep="/")) == statistics

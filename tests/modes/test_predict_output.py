@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from avemo_jax.config import Experiment
+from avemo_jax.config.overrides import with_fields
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.recording import RecordingPrediction, as_json, format_prediction, write_csv
-from avemo_jax.modes.predict import new_folder, trained_on
+from avemo_jax.modes.predict import learned_without_streams, new_folder, trained_on
 
 CLASSES = ("calm", "happy")
 
@@ -42,3 +45,34 @@ def test_a_silent_file_has_no_emotion(tmp_path):
     write_csv(tmp_path / "p.csv", [silent, partly], CLASSES)
     rows = [line.split(",")[4:6] for line in (tmp_path / "p.csv").read_text().splitlines()[1:]]
     assert rows == [["", ""], ["", "silence"], ["", "silence"], ["happy", ""], ["happy", ""], ["", "silence"], ["", "no speech"]]
+
+
+def test_an_answer_says_which_streams_it_lacks(tmp_path):
+    def film(*without):
+        segments = [SegmentPrediction(at, at + 1, np.array([0.2, 0.8]), own, num_streams=2) for at, own in enumerate(without)]
+        return RecordingPrediction("a.mp4", tuple(segments), ())
+
+    sound, partly, empty, whole = film(("video",), ("video",)), film((), ("video",)), film(("audio", "video")), film(())
+    assert "  without video: predicted from the other streams" in format_prediction(sound, CLASSES).splitlines()
+    assert "  without video in 1 of 2 segments: predicted from the other streams" in format_prediction(partly, CLASSES).splitlines()
+    assert "without" not in format_prediction(whole, CLASSES) and format_prediction(empty, CLASSES) == "a.mp4\n  no emotion: no data"
+    assert as_json(sound, CLASSES, "mean")["without"] == {"video": 2} and as_json(whole, CLASSES, "mean")["without"] == {}
+    write_csv(tmp_path / "p.csv", [sound, partly], CLASSES)
+    table = [line.split(",") for line in (tmp_path / "p.csv").read_text().splitlines()]
+    assert table[0][5:7] == ["problem", "without"]
+    assert [row[6] for row in table[1:]] == ["video", "video", "video", "", "", "video"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, "on whole clips alone, so these answers may be poor"),
+        ({"train.stream_dropout_rate": 0.3}, "on such clips too"),
+        ({"train.overrides": ("fused:train.stream_dropout_rate=0.3",)}, "on such clips too"),
+        ({"train.overrides": ("audio:train.stream_dropout_rate=0.3",)}, "on whole clips alone"),
+        ({"search.space": ("stream_dropout_rate=0.1..0.5",)}, "on such clips too"),
+    ],
+)
+def test_it_is_said_whether_a_system_has_learned_to_do_without_a_stream(changes, found):
+    stages = {"system.streams": ("audio", "video"), "train.stages": ("audio", "video", "fused")}
+    assert found in learned_without_streams(with_fields(Experiment(), stages | changes))

@@ -312,6 +312,16 @@ def test_terminal_table_by_hand():
     assert len({len(line) for line in lines[2:6]}) == 1
 
 
+def test_the_seeds_together_are_a_row_in_terminal_page_and_tables(tmp_path):
+    directory = write_run(tmp_path)
+    lines = [line for line in format_table(read_results(directory)).splitlines() if line.startswith("  ensemble of the 2 seeds")]
+    page = Page(write_report(directory).read_text())
+    assert [re.split(r"  +", line.strip())[1] for line in lines] == ["mean of folds", "pooled"] and "[" in lines[1]
+    assert "ensemble of the 2 seeds, speaker_k" in page.text and "each clip's probabilities are the mean over the seeds" in page.text
+    rows = list(csv.DictReader((directory / "tables" / "results.csv").open()))
+    assert [row["system"] for row in rows].index("ensemble of the 2 seeds") == 2  # below the two rows of the system itself
+
+
 def test_attention_of_the_wrong_shape_is_refused(tmp_path):
     base = dict(clip=["a"], fold=["fold1"], seed=[0])
     with pytest.raises(ValueError, match="of one shape"):

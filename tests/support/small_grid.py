@@ -7,13 +7,20 @@ import dataclasses
 import numpy as np
 
 from avemo_jax import parallel
+from avemo_jax.config import SWEPT
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
 from avemo_jax.training.execution import Execution, TrialProgram
 from avemo_jax.training.state import Recipe, StreamRecipe
 from avemo_jax.training.trials import make_inputs, make_trials
 
 NUM_CLIPS, NUM_STEPS, NUM_FEATURES, NUM_CLASSES = 50, 7, 3, 4
-HYPER = {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.01, "dropout_rate": 0.2, "label_smoothing": 0.1, "mixup_alpha": 0.0}
+HYPER = dict.fromkeys(SWEPT, 0.0) | {
+    "learning_rate": 0.02,
+    "momentum": 0.9,
+    "weight_decay": 0.01,
+    "dropout_rate": 0.2,
+    "label_smoothing": 0.1,
+}
 NOTHING = {"params": {}, "batch_stats": {}}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.fft import dct
 
-from avemo_jax.training.augment import Augmentation, disturb_features, disturb_view, mixup, move_pictures
+from avemo_jax.training.augment import Augmentation, disturb_features, disturb_view, drop_streams, mixup, move_pictures
 from avemo_jax.training.frontend import cepstra
 from avemo_jax.training.scaler import fit_scaler, standardize
 
@@ -217,3 +217,25 @@ def test_mixed_pictures_keep_the_type_by_which_networks_scale_them():
     one, target = next(pair for pair in mixed if 0 < pair[1][0, 1] < 1)
     expected = np.round(float(target[0, 0]) * np.float32(PICTURES[0]) + float(target[0, 1]) * np.float32(PICTURES[1]))
     np.testing.assert_allclose(one["video"][0], expected, atol=1)
+
+
+def test_whole_streams_are_left_out_and_never_all_that_a_clip_has():
+    # Clips have both streams, sound alone, or pictures alone; with a rate of 0.5 the share of clips that lose sound is 0.5 - 0.5^2 / 2.
+    count = 3000
+    has = np.array([[True, True], [True, False], [False, True]])[np.arange(count) % 3]
+    steps = np.arange(4) < 3
+    batch = {
+        "audio": jnp.ones((count, 4, 2)),
+        "audio_mask": jnp.asarray(has[:, :1] & steps),
+        "video_mask": jnp.asarray(has[:, 1:] & steps),
+    }
+    found = drop_streams(batch, jnp.float32(0.5), KEY, ["audio", "video"])
+    masks = np.stack([found["audio_mask"], found["video_mask"]], axis=1)
+    kept = masks.any(axis=2)
+    np.testing.assert_array_equal(masks, kept[..., None] & steps)  # whole streams
+    assert kept.any(axis=1).all() and not kept[~has].any()
+    assert kept[np.arange(count) % 3 > 0].sum() == 2 * count // 3  # what is alone stays
+    np.testing.assert_allclose(1 - kept[::3].mean(axis=0), 0.375, atol=0.04)
+    assert found["audio"] is batch["audio"]
+    same = drop_streams(batch, jnp.float32(0.0), KEY, ["audio", "video"])
+    np.testing.assert_array_equal(same["audio_mask"], batch["audio_mask"])

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from avemo_jax.config import SWEPT
 from avemo_jax.training.optimizers import Hyper, Plateau, learning_rate_at, make_optimizer
 
 PARAMS = {"kernel": jnp.asarray([[1.0, -2.0]]), "bias": jnp.asarray([0.5])}
@@ -13,8 +14,7 @@ GRADIENT = {"kernel": jnp.asarray([[0.3, 0.1]]), "bias": jnp.asarray([-0.2])}
 
 
 def hyper(**values) -> Hyper:
-    names = ("learning_rate", "momentum", "weight_decay", "dropout_rate", "label_smoothing", "mixup_alpha")
-    return Hyper(**{name: jnp.float32(values.get(name, 0.0)) for name in names}, seed=jnp.int32(0))
+    return Hyper(**{name: jnp.float32(values.get(name, 0.0)) for name in SWEPT}, seed=jnp.int32(0))
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,24 @@ def test_a_batch_masks_padding_and_examples_without_a_real_step():
     data = make_data() | {"usable": np.arange(50) != 2}
     batch = steps.gather(jax.tree.map(jnp.asarray, data), jnp.arange(4), jnp.array([True, True, True, False]))
     assert batch["mask"].tolist() == [True, True, False, False] and "usable" not in batch
+
+
+def test_stream_dropout_changes_no_other_draw_and_a_rate_of_zero_nothing():
+    inputs = make_trial_inputs()[1][0]
+    # SGD, since Adam scales a gradient that is zero but for rounding, of a bias before batch norm, up to the learning rate.
+    start = jax.jit(lambda: steps.init_trial(TWO, changed(streams=BOTH, optimizer="sgd"), two_streams(), inputs, NOTHING))()
+
+    def after_a_step(recipe):
+        batch = steps.gather(jax.tree.map(jnp.asarray, two_streams()), jnp.arange(8), jnp.ones(8, bool))
+
+        @jax.jit
+        def step(rate):
+            hyper = dataclasses.replace(inputs.hyper, stream_dropout_rate=rate)
+            return steps.train_step(TWO, recipe, start.learner, start.scaler, batch, hyper, jnp.float32(0.05))[0].params
+
+        return step
+
+    plain = after_a_step(changed(streams=BOTH, optimizer="sgd"))(jnp.float32(0.6))  # not compiled, so without effect
+    dropping = after_a_step(changed(streams=BOTH, optimizer="sgd", use_stream_dropout=True))
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, atol=1e-6), dropping(jnp.float32(0.0)), plain)
+    assert {path.split("/")[0] for path in moved(plain, dropping(jnp.float32(0.6)))} == {"audio", "video", "fusion", "head"}

@@ -4,9 +4,9 @@ A fusion is a Flax module in a file of its own with the call
 
     fusion(values, masks, examples, train=...) -> vector (B, D), attention weights (B, T) over the steps of the last stream or None
 
-where `values` holds one array a stream in the order of the system's streams, vectors (B, D) or steps (B, T, D) as its `FusionFamily`
-says, `masks` their steps' masks (B, T) bool, and `examples` (B,) bool is False for padding of the batch. Streams come in sequences and not
-in mappings, since JAX sorts the keys of a mapping and the order decides how vectors are concatenated.
+where `values` holds one array a stream in the order of the system's streams, vectors (B, D) or steps (B, T, D) as its `FusionFamily` says,
+`masks` their steps' masks (B, T) bool, all False where a clip lacks the stream, and `examples` (B,) bool is False for padding of the batch.
+Streams come in sequences and not in mappings, since JAX sorts the keys of a mapping and the order decides how vectors are concatenated.
 
 A new fusion is such a module and an entry in `FUSIONS`.
 """
@@ -19,8 +19,11 @@ from collections.abc import Callable
 import flax.linen as nn
 
 from avemo_jax.config import Fusion
+from avemo_jax.models.fusion.bottleneck import BottleneckFusion
 from avemo_jax.models.fusion.concat import ConcatFusion
+from avemo_jax.models.fusion.cross_modal import CrossModalFusion
 from avemo_jax.models.fusion.dot_attention import DotAttentionFusion
+from avemo_jax.models.fusion.gated import GatedFusion
 from avemo_jax.models.fusion.tanh_gru import TanhGRUFusion
 from avemo_jax.models.fusion.token_attention import TokenAttentionFusion
 
@@ -41,6 +44,11 @@ class FusionSpec(Fusion):
             raise ValueError(f"expected fusion kind to be one of {tuple(FUSIONS)}, got {self.kind!r}; set --config.fusion.kind")
         if self.tokens not in TOKENS:
             raise ValueError(f"expected fusion tokens to be one of {TOKENS}, got {self.tokens!r}; set --config.fusion.tokens")
+        if FUSIONS[self.kind].has_heads and self.width % self.num_heads:
+            raise ValueError(
+                f"fusion {self.kind!r} expects a width that its {self.num_heads} heads share equally, got {self.width}; set "
+                "--config.fusion.width or --config.fusion.num_heads"
+            )
 
     @property
     def pooled(self) -> bool:
@@ -71,11 +79,13 @@ class FusionFamily:
       make: (spec, names of the streams, name of the module) -> the module.
       pooled: it takes a vector a stream; else steps.
       layers: names of its layers beside those named by streams.
+      has_heads: it has attention with `fusion.num_heads` heads, which share the width.
     """
 
     make: Callable[[FusionSpec, tuple[str, ...], str], nn.Module]
     pooled: bool = False
     layers: tuple[str, ...] = ()
+    has_heads: bool = False
 
 
 FUSIONS: dict[str, FusionFamily] = {
@@ -86,5 +96,14 @@ FUSIONS: dict[str, FusionFamily] = {
     "dot_attention": FusionFamily(lambda spec, names, name: DotAttentionFusion(names, spec.width, name=name), layers=("query", "key")),
     "token_attention": FusionFamily(
         lambda spec, names, name: TokenAttentionFusion(names, spec.width, spec.tokens == "segments", name=name)
+    ),
+    "gated": FusionFamily(lambda spec, names, name: GatedFusion(names, spec.width, name=name), pooled=True, layers=("gate",)),
+    "bottleneck": FusionFamily(
+        lambda spec, names, name: BottleneckFusion(names, spec.width, spec.num_layers, spec.num_heads, spec.num_bottlenecks, name=name),
+        layers=("bottleneck",),
+        has_heads=True,
+    ),
+    "cross_modal": FusionFamily(
+        lambda spec, names, name: CrossModalFusion(names, spec.width, spec.num_layers, spec.num_heads, name=name), has_heads=True
     ),
 }
