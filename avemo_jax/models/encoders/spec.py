@@ -26,6 +26,8 @@ class EncoderSpec:
       resize_px: side that pictures are resized to first; 0 leaves them. Only for encoders that are `resized`.
       layers: which of the record's `layers` are taken in place of an end point: "" none of them, an index ("6", "-1" for the last), several
         ("4,5,6"), or "all". Several give features (..., L, D), also where "all" is one; a single index gives (..., D).
+      lora_rank: rank of what is added to the projections of its attention (`transformer.LowRank`), where it is trained in a network; 0 adds
+        nothing. Of `streams.<name>.encoder_lora_rank`.
 
     Raises:
       ValueError: no such encoder, end point or layer, or a field that the encoder does not have.
@@ -35,6 +37,7 @@ class EncoderSpec:
     end_point: str = ""
     resize_px: int = 0
     layers: str = ""
+    lora_rank: int = 0
 
     def __post_init__(self):
         record = find_encoder(self.name)
@@ -42,6 +45,8 @@ class EncoderSpec:
             raise ValueError(f"encoder {self.name}: expected an end point among {record.end_points}, got {self.end_point!r}")
         if self.resize_px and not record.resized:
             raise ValueError(f"encoder {self.name} takes no resize_px; give its view that size instead")
+        if self.lora_rank and not record.takes_lora:
+            raise ValueError(f"encoder {self.name} has no attention to adapt; set --config.streams.STREAM.encoder_lora_rank=0")
         if self.layers:
             self._check_layers(record)
 
@@ -88,6 +93,8 @@ class EncoderSpec:
         attributes: dict[str, Any] = dict.fromkeys(frozen, True)
         if self.record.resized:
             attributes["resize_px"] = self.resize_px
+        if self.lora_rank:
+            attributes["lora_rank"] = self.lora_rank
         if self.stacks_layers and end_point is None:
             attributes["layers"] = self.chosen_layers
         if name is not None:
