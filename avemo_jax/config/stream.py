@@ -125,6 +125,8 @@ class Stream(Branch):
         network.
       encoder_trained_from: which part of an encoder with published weights is trained with the network: "" none (the encoder is frozen, it
         runs once and its features are stored), "all", or the layers after an end point on, which is named here.
+      encoder_lora_rank: rank of the matrices that are trained beside the projections to queries and values in each attention of the encoder
+        (LoRA), which is then part of the network; of its own weights those are trained that `encoder_trained_from` names. 0 adds none.
       encoder_beside: frozen encoder that `view_beside` goes through; "none" leaves that view unchanged.
     """
 
@@ -135,6 +137,7 @@ class Stream(Branch):
     augmentation: Augmentation = Augmentation()
     standardize: str = "features"
     encoder_trained_from: str = ""
+    encoder_lora_rank: Annotated[int, Bounds(least=0, most=1024)] = 0
     encoder_beside: str = "none"
 
 

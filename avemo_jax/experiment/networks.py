@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from flax import traverse_util
 
 from avemo_jax.config import ONNX_ENCODERS, Experiment, OnnxSettings, Stream
@@ -39,52 +41,61 @@ def frozen_spec(experiment: Experiment, name: str) -> EncoderSpec | OnnxSpec:
 
 def is_frozen(stream: Stream) -> bool:
     """Return whether the stream has an encoder with weights of its own that runs once, outside the network."""
-    return stream.encoder in (*ENCODERS, *ONNX_ENCODERS) and not stream.encoder_trained_from
+    is_trained = stream.encoder_trained_from or stream.encoder_lora_rank
+    return stream.encoder in (*ENCODERS, *ONNX_ENCODERS) and not is_trained
 
 
 def trained_encoder(experiment: Experiment, name: str) -> EncoderSpec | None:
     """Return the encoder with published weights that is trained inside the network of the stream `name`, or None.
 
     Raises:
-      ValueError: encoder_trained_from is set for an encoder without published weights, or names no end point up to the one that is used.
+      ValueError: encoder_trained_from or encoder_lora_rank is set for an encoder that does not have it, or encoder_trained_from names no
+        end point up to the one that is used.
     """
     stream = experiment.streams[name]
-    start = stream.encoder_trained_from
-    if start and stream.encoder in ONNX_ENCODERS:
+    start, lora_rank = stream.encoder_trained_from, stream.encoder_lora_rank
+    if (start or lora_rank) and stream.encoder in ONNX_ENCODERS:
+        field, value = ("encoder_trained_from", start) if start else ("encoder_lora_rank", lora_rank)
         raise ValueError(
-            f"streams.{name}.encoder_trained_from={start!r}: an ONNX file is run as it is and cannot be trained; leave the field empty, or "
+            f"streams.{name}.{field}={value!r}: an ONNX file is run as it is and cannot be trained; leave the field empty, or "
             "choose an encoder of this project for training"
         )
     if stream.encoder not in ENCODERS:
-        if start:
-            raise ValueError(
-                f"streams.{name}.encoder_trained_from={start!r} needs an encoder with published weights ({', '.join(ENCODERS)}), got "
-                f"streams.{name}.encoder={stream.encoder!r}"
-            )
+        for field, value in (("encoder_trained_from", start), ("encoder_lora_rank", lora_rank)):
+            if value:
+                raise ValueError(
+                    f"streams.{name}.{field}={value!r} needs an encoder with published weights ({', '.join(ENCODERS)}), got "
+                    f"streams.{name}.encoder={stream.encoder!r}"
+                )
         return None
-    if not start:
+    if not start and not lora_rank:
         return None
-    spec = encoder_spec(experiment, stream.encoder)
+    spec = dataclasses.replace(encoder_spec(experiment, stream.encoder), lora_rank=lora_rank)
     points = spec.record.end_points
     points = points[: points.index(spec.features) + 1]  # later layers are no part of the network
-    if start != "all" and start not in points:
+    if start not in ("", "all", *points):
         raise ValueError(f"streams.{name}.encoder_trained_from must be 'all' or one of {points} of {spec.name}, got {start!r}")
     return spec
 
 
 def held_parameters(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> tuple[tuple[str, ...], ...]:
-    """Return the paths of the frozen modules of a trained encoder: those up to the end point before `encoder_trained_from`."""
+    """Return the paths of what is held of a trained encoder: its own modules and arrays up to the end point before `encoder_trained_from`.
+
+    What `encoder_lora_rank` adds is always trained.
+    """
     spec = trained_encoder(experiment, name)
     start = experiment.streams[name].encoder_trained_from
     if spec is None or start == "all":
         return ()
-    before = spec.record.end_points[: spec.record.end_points.index(start)]
+    points = spec.record.end_points
+    before = points[: points.index(start)] if start else points[: points.index(spec.features) + 1]
     if not before:
         return ()
-    shapes = spec.variable_shapes(step_shape, dtype, end_point=before[-1])
-    # an array beside the modules, as Whisper's positions, is held by itself
-    modules = {path[:-1] or path for path in traverse_util.flatten_dict(shapes["params"])}
-    return tuple((*encoder_path(name, spec), *path) for path in sorted(modules))
+    own = dataclasses.replace(spec, lora_rank=0)
+    shapes = own.variable_shapes(step_shape, dtype, end_point=before[-1])
+    # an array at the top of the tree has no module of its own
+    paths = {path[:-1] or path for path in traverse_util.flatten_dict(shapes["params"])}
+    return tuple((*encoder_path(name, spec), *path) for path in sorted(paths))
 
 
 def encoder_path(stream: str, spec: EncoderSpec) -> tuple[str, ...]:
@@ -100,7 +111,7 @@ def standardization(name: str, stream: Stream) -> str:
     """
     if stream.standardize not in STANDARDIZATIONS:
         raise ValueError(f"streams.{name}.standardize must be one of {STANDARDIZATIONS}, got {stream.standardize!r}")
-    return "none" if stream.encoder in ENCODERS and stream.encoder_trained_from else stream.standardize
+    return "none" if stream.encoder in ENCODERS and not is_frozen(stream) else stream.standardize
 
 
 def make_net(experiment: Experiment, stage: Stage, num_classes: int) -> EmotionNet:

@@ -22,18 +22,21 @@ class SelfAttention(nn.Module):
     """Multi-head self-attention; steps that are masked are not attended to.
 
     Parameters: `query`, `key`, `value`, `out` with kernel (D, D) and bias (D,); `key` has no bias unless `key_bias`. With a position bias
-    also those of `gate` (`PositionGate`).
+    also those of `gate` (`PositionGate`); with a LoRA rank `query_lora` and `value_lora` (`LowRank`).
 
-    Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.2.
+    Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.2; Hu et al. 2021, LoRA, arXiv 2106.09685, section 4.2, for the two projections
+    that are adapted.
 
     Attributes:
       num_heads: heads, which share D equally.
       key_bias: whether the projection to keys has a bias. It adds the same number to all scores of a query and so changes nothing but
         rounding; published weights have it or not.
+      lora_rank: rank of what is added to the projections to queries and values; 0 adds nothing.
     """
 
     num_heads: int
     key_bias: bool = True
+    lora_rank: int = 0
 
     @nn.compact
     def __call__(
@@ -50,10 +53,13 @@ class SelfAttention(nn.Module):
         width = x.shape[-1]
         if width % self.num_heads:
             raise ValueError(f"expected a width that {self.num_heads} heads share equally, got {width}")
-        query, key, value = (
-            nn.Dense(width, use_bias=has_bias, name=name)(own).reshape(*own.shape[:2], self.num_heads, -1)
+        projected = {
+            name: nn.Dense(width, use_bias=has_bias, name=name)(own)
             for name, own, has_bias in (("query", x, True), ("key", source, self.key_bias), ("value", source, True))
-        )
+        }
+        for name, own in (("query", x), ("value", source)) if self.lora_rank else ():
+            projected[name] += LowRank(self.lora_rank, name=f"{name}_lora")(own)
+        query, key, value = (one.reshape(*one.shape[:2], self.num_heads, -1) for one in projected.values())
         bias = None
         if position_bias is not None:
             gates = PositionGate(name="gate")(x.reshape(query.shape))
@@ -61,6 +67,26 @@ class SelfAttention(nn.Module):
         mask = None if mask is None else mask[:, None, None, :]
         attended = jax.nn.dot_product_attention(query, key, value, bias=bias, mask=mask)
         return nn.Dense(width, name="out")(attended.reshape(x.shape))
+
+
+class LowRank(nn.Module):
+    """A linear map of low rank, which is zero as it is initialised.
+
+    Parameters: `down` with kernel (D, R), drawn at random, and `up` with kernel (R, D), zero.
+
+    Source: Hu et al. 2021, LoRA, arXiv 2106.09685, section 4.1, with alpha = R.
+
+    Attributes:
+      rank: R.
+    """
+
+    rank: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map x (B, T, D) to (B, T, D)."""
+        x_down = nn.Dense(self.rank, use_bias=False, name="down")(x)
+        return nn.Dense(x.shape[-1], use_bias=False, kernel_init=nn.initializers.zeros, name="up")(x_down)
 
 
 class LayerScale(nn.Module):
@@ -82,7 +108,7 @@ class PreNormBlock(nn.Module):
     Source: Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, arXiv 2002.04745, figure 1 (b).
 
     Attributes:
-      num_heads, key_bias: of the attention.
+      num_heads, key_bias, lora_rank: of the attention.
       num_hidden: units H of the feed-forward layer.
       activation: of these units.
       epsilon: of the layer norms.
@@ -95,13 +121,14 @@ class PreNormBlock(nn.Module):
     activation: Callable[[jax.Array], jax.Array] = gelu
     epsilon: float = EPSILON
     layer_scale: bool = False
+    lora_rank: int = 0
 
     @nn.compact
     def __call__(
         self, x: jax.Array, mask: jax.Array | None, position_bias: jax.Array | None = None, source: jax.Array | None = None
     ) -> jax.Array:
         """Map x (B, T, D), with mask (B, T), `position_bias` and `source` as in `SelfAttention`, to (B, T, D)."""
-        attention = SelfAttention(self.num_heads, self.key_bias, name="attention")
+        attention = SelfAttention(self.num_heads, self.key_bias, self.lora_rank, name="attention")
         own = nn.LayerNorm(self.epsilon, name="attention_norm")(x)
         source = None if source is None else nn.LayerNorm(self.epsilon, name="source_norm")(source)
         x = x + self._scaled(attention(own, mask, position_bias, source), "attention_scale")
@@ -118,17 +145,18 @@ class PostNormBlock(nn.Module):
     Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.1; Xiong et al. 2020, arXiv 2002.04745, figure 1 (a).
 
     Attributes:
-      num_heads, num_hidden, key_bias: see `PreNormBlock`; its other attributes have their defaults here.
+      num_heads, num_hidden, key_bias, lora_rank: see `PreNormBlock`; its other attributes have their defaults here.
     """
 
     num_heads: int
     num_hidden: int
     key_bias: bool = True
+    lora_rank: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None, position_bias: jax.Array | None = None) -> jax.Array:
         """Map x (B, T, D), with mask (B, T) and `position_bias` as in `SelfAttention`, to (B, T, D)."""
-        attention = SelfAttention(self.num_heads, self.key_bias, name="attention")
+        attention = SelfAttention(self.num_heads, self.key_bias, self.lora_rank, name="attention")
         x = nn.LayerNorm(EPSILON, name="attention_norm")(x + attention(x, mask, position_bias))
         return nn.LayerNorm(EPSILON, name="feed_forward_norm")(x + _feed_forward(x, self.num_hidden, gelu))
 

@@ -8,16 +8,17 @@ import types
 import jax
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 from made_sets import write_set
 from small_experiment import EMOTIONS, flat, small_config
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedCorpus, verify
 from avemo_jax.experiment.encoder_weights import encoder_variables
-from avemo_jax.experiment.features import frozen_encoder, with_features
+from avemo_jax.experiment.features import frozen_encoder, needs_making, with_features
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.live_features import LiveFeatures
-from avemo_jax.experiment.networks import held_parameters
+from avemo_jax.experiment.networks import held_parameters, standardization, trained_encoder
 from avemo_jax.experiment.stages import restore_stages
 from avemo_jax.models.encoders import ENCODERS, find_encoder
 from avemo_jax.models.encoders.contract import share_over_steps
@@ -87,6 +88,40 @@ def test_trained_from_a_layer_on_all_that_lies_before_it_is_held():
     held = held_parameters(small_config(**TRAINED), "audio", (), "float32")
     before = {path[4] for path in held if path[:4] == ("audio", "context", "encoder", "tiny")}
     assert len(before) and before == {"stem", "feature_norm", "project", "positions", "norm", "distances", "block1"}
+
+
+def test_lora_holds_all_of_the_encoder_but_what_it_adds():
+    for fields, trained_layers in (({}, set()), ({"streams__audio__encoder_trained_from": "layer2"}, {"block2"})):
+        config = small_config(**USED, **fields, streams__audio__encoder_lora_rank=2)
+        spec = trained_encoder(config, "audio")
+        held = held_parameters(config, "audio", (), "float32")
+        paths = [("audio", "context", "encoder", "tiny", *path) for path in flatten_dict(spec.variable_shapes((), "float32")["params"])]
+        free = {path[4:] for path in paths if not any(path[: len(prefix)] == prefix for prefix in held)}
+        added = {path for path in free if path[2].endswith("_lora")}
+        assert added == {
+            (f"block{number}", "attention", f"{name}_lora", part, "kernel")
+            for number in (1, 2)
+            for name in ("query", "value")
+            for part in ("down", "up")
+        }
+        assert {path[0] for path in free - added} == trained_layers
+        assert standardization("audio", config.streams["audio"]) == "none"
+        assert not needs_making(config, "audio")
+
+
+def test_an_array_at_the_top_of_an_encoder_holds_no_other():
+    """Whisper's positions are one."""
+    fields = {"streams__audio__encoder": "whisper_tiny", "streams__audio__encoder_trained_from": "layer2"}
+    held = held_parameters(small_config(**fields), "audio", (80,), "float32")
+    own = {path[4:5] for path in held if path[:4] == ("audio", "context", "encoder", "whisper_tiny")}
+    assert own == {("conv1",), ("conv2",), ("positions",), ("block1",)}
+
+
+def test_lora_of_an_encoder_without_attention_is_refused():
+    with pytest.raises(ValueError, match="vgg16 has no attention to adapt"):
+        EncoderSpec("vgg16", lora_rank=4)
+    with pytest.raises(ValueError, match=r"encoder_lora_rank=4 needs an encoder with published weights .*encoder='cnn'"):
+        trained_encoder(small_config(streams__audio__encoder="cnn", streams__audio__encoder_lora_rank=4), "audio")
 
 
 @pytest.mark.long

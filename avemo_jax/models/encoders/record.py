@@ -23,8 +23,8 @@ class Encoder:
 
     Attributes:
       name: key of `ENCODERS`.
-      make: (end_point, **attributes) -> the module. Attributes are those below that the encoder has: `resize_px`, `tokens`,
-        `folded`, `winograd`, and `layers`, a tuple of names, where several layers are asked for.
+      make: (end_point, **attributes) -> the module. Attributes are those below that the encoder has: `resize_px`, `tokens`, `folded`,
+        `winograd`, `lora_rank`, and `layers`, a tuple of names, where several layers are asked for.
       end_points: in order of computation.
       features: the end point that systems use by default.
       input_kind: what a step of its view holds, for messages: "log-mel patch", "picture", "frames", "optical flow", "log-mel frame".
@@ -41,6 +41,7 @@ class Encoder:
         norms are folded into convolutions. None where there are none.
       winograd: the module has the attribute winograd, for frozen use on CPU: wide kernels are transformed. Libraries of accelerators
         have such transforms themselves.
+      takes_lora: the module has the attribute lora_rank: its attention can be trained along by matrices of low rank.
       times: of an encoder of sequences: (T,) float32, times of a view's steps in s -> (T',) float32, times of the features. Its length
         decides T' of a segment of T steps.
       fewest_steps: of an encoder of sequences: shorter segments are padded to so many steps.
@@ -61,6 +62,7 @@ class Encoder:
     tokens: tuple[str, ...] = ()
     fold: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     winograd: bool = False
+    takes_lora: bool = False
     times: Callable[[np.ndarray], np.ndarray] | None = None
     fewest_steps: int = 1
     growth: int = 50

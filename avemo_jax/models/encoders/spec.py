@@ -27,6 +27,8 @@ class EncoderSpec:
       layers: which of the record's `layers` are taken in place of an end point: "" none of them, an index ("6", "-1" for the last), several
         ("4,5,6"), or "all". Several give features (..., L, D), also where "all" is one; a single index gives (..., D).
       tokens: which part of a layer the features are read from, one of the record's `tokens`; "" takes the first.
+      lora_rank: rank of what is added to the projections of its attention (`transformer.LowRank`), where it is trained in a network; 0 adds
+        nothing. Of `streams.<name>.encoder_lora_rank`.
 
     Raises:
       ValueError: no such encoder, end point or layer, or a field that the encoder does not have.
@@ -37,6 +39,7 @@ class EncoderSpec:
     resize_px: int = 0
     layers: str = ""
     tokens: str = ""
+    lora_rank: int = 0
 
     def __post_init__(self):
         record = find_encoder(self.name)
@@ -47,6 +50,8 @@ class EncoderSpec:
         if self.tokens and self.tokens not in record.tokens:
             has = f"among {record.tokens}" if record.tokens else "to be empty, as it has no such choice"
             raise ValueError(f"encoder {self.name}: expected tokens {has}, got {self.tokens!r}; set encoders.{self.name}.tokens")
+        if self.lora_rank and not record.takes_lora:
+            raise ValueError(f"encoder {self.name} has no attention to adapt; set --config.streams.STREAM.encoder_lora_rank=0")
         if self.layers:
             self._check_layers(record)
 
@@ -101,6 +106,8 @@ class EncoderSpec:
             attributes["resize_px"] = self.resize_px
         if self.tokens:
             attributes["tokens"] = self.tokens
+        if self.lora_rank:
+            attributes["lora_rank"] = self.lora_rank
         if self.stacks_layers and end_point is None:
             attributes["layers"] = self.chosen_layers
         if name is not None:

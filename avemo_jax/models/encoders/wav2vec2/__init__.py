@@ -107,6 +107,7 @@ def record_of(name: str, size: Wav2Vec2Size, published: Published) -> Encoder:
         licence=published.licence,
         trained_on=published.trained_on,
         weights=(layout_of(size, published),),
+        takes_lora=True,
         times=_times,
         fewest_steps=SEEN_SAMPLES,
         growth=2 * size.stem_channels // STRIDES[0],  # the first convolution before and after its norm

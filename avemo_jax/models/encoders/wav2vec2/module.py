@@ -72,11 +72,13 @@ class Wav2Vec2(nn.Module):
       end_point: layer up to which the network is computed, see `Wav2Vec2Size.end_points`.
       size: of the network.
       layers: layers that are returned side by side; () returns `end_point` alone.
+      lora_rank: of the attention, see `SelfAttention`.
     """
 
     end_point: str
     size: Wav2Vec2Size
     layers: tuple[str, ...] = ()
+    lora_rank: int = 0
 
     @nn.compact
     def __call__(self, values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -108,7 +110,7 @@ class Wav2Vec2(nn.Module):
         block_of_kind = PreNormBlock if size.pre_norm else PostNormBlock
         x = found["layer0"]
         for number, point in enumerate(wanted, start=1):
-            x = block_of_kind(size.num_heads, 4 * size.width, name=f"block{number}")(x, mask, bias)
+            x = block_of_kind(size.num_heads, 4 * size.width, lora_rank=self.lora_rank, name=f"block{number}")(x, mask, bias)
             found[point] = norm(x) if size.pre_norm and point == points[-1] else x
         return (jnp.stack([found[name] for name in self.layers], axis=2) if self.layers else found[self.end_point]), mask
 

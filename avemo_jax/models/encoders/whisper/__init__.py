@@ -35,6 +35,7 @@ RECORDS = tuple(
         licence=LICENCE,
         trained_on=None,
         weights=(layout_of(size, published_as),),
+        takes_lora=True,
         times=_times,
     )
     for name, (size, published_as) in SIZES.items()

@@ -51,11 +51,13 @@ class Whisper(nn.Module):
       end_point: layer up to which the network is computed, see `WhisperSize.end_points`.
       size: of the network.
       layers: layers that are returned side by side; () returns `end_point` alone.
+      lora_rank: of the attention, see `SelfAttention`.
     """
 
     end_point: str
     size: WhisperSize
     layers: tuple[str, ...] = ()
+    lora_rank: int = 0
 
     @nn.compact
     def __call__(self, values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -78,7 +80,8 @@ class Whisper(nn.Module):
         found = {"layer0": x}
         points = self.size.end_points
         for number, point in enumerate(points[1 : points.index(self.end_point) + 1], start=1):
-            x = PreNormBlock(self.size.num_heads, 4 * self.size.width, key_bias=False, name=f"block{number}")(x, mask)
+            block = PreNormBlock(self.size.num_heads, 4 * self.size.width, key_bias=False, lora_rank=self.lora_rank, name=f"block{number}")
+            x = block(x, mask)
             found[point] = nn.LayerNorm(EPSILON, name="norm")(x) if point == points[-1] else x
         return (jnp.stack([found[name] for name in self.layers], axis=2) if self.layers else found[self.end_point]), mask
 
