@@ -58,6 +58,7 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "e_fused": ("gru_attention:fused", (*_NARROW, "views.mfcc.sample_rate_hz=16000")),
     "e_small": ("gru_attention_small", ("streams.audio.context_units=(4,)",)),
     "svm": ("functionals_svm", ()),
+    "linear": ("functionals_linear", ()),
     "sweep": ("audio", ("sweep.learning_rate=(1e-3,3e-3)", "sweep.fields=('streams.audio.context_units=(4,)|(8,)',)")),
     "search": (
         "audio",
