@@ -36,6 +36,8 @@ def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes
             plan = make_plan(experiment, prepared)
             hashes = run_hashes(plan, prepared)
             run.bind(**hashes)
+            if prepared.licences:
+                run.write_run_json(licences=dict(prepared.licences))
             findings = audit(plan, prepared)
             write_audit(run, findings)
             refuse(findings)
