@@ -4,7 +4,7 @@
     python -m benchmarks.same_numbers --against FOLDER    # at the commit after; exit code 1 where a file differs
 
 The runs are every published system with all of its stages on a small synthetic corpus, three demo runs, a sweep, a search and the classical
-SVM. Both commits must run on the same computer, since processors round differently. `make same-numbers` does all of it.
+system. Both commits must run on the same computer, since processors round differently. `make same-numbers` does all of it.
 """
 
 from __future__ import annotations

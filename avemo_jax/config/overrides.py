@@ -12,7 +12,6 @@ from avemo_jax.bounds import check_bounds
 from avemo_jax.config.experiment import Experiment
 from avemo_jax.config.training import SWEPT
 from avemo_jax.text import nearest
-from avemo_jax.training.stage import CLASSICAL
 
 # (dotted name, value) of each field that differs from the experiment's config.
 Changes = tuple[tuple[str, Any], ...]
@@ -20,7 +19,7 @@ Changes = tuple[tuple[str, Any], ...]
 CHANGEABLE = ("streams", "fusion", "train")
 _OF_THE_DATA = ("view", "view_beside", "per_speaker")
 _OF_ALL_STAGES = ("seeds", "stages", "overrides", "freeze_earlier")
-_WITHOUT_NETWORK = ("late", *CLASSICAL)
+_WITHOUT_NETWORK = ("late", "svm", "linear")
 # A sweep may not change the length of training either.
 _NOT_SWEPT = (*_OF_ALL_STAGES, "num_epochs", "tensorboard", "checkpoint_every_epochs", "keep_checkpoints")
 

@@ -39,7 +39,7 @@ class _OpenSmile:
 
     def check_installed(self) -> None:
         """Raise ImportError, with the command that installs it, where openSMILE is missing."""
-        _extractor(self.feature_set)
+        extractor_of(self.feature_set)
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (1, D) float32; what openSMILE leaves undefined is 0.
@@ -47,7 +47,7 @@ class _OpenSmile:
         Raises:
           ImportError: openSMILE is not installed.
         """
-        smile = _extractor(self.feature_set)
+        smile = extractor_of(self.feature_set)
         for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):
             middle_s = index * self.segment_s + len(samples) / self.sample_rate_hz / 2
             shortest = round(_LEAST_S * self.sample_rate_hz)
@@ -89,7 +89,7 @@ class Compare2016(_OpenSmile):
 
 
 @functools.cache
-def _extractor(feature_set: str) -> Any:
+def extractor_of(feature_set: str) -> Any:
     """Return openSMILE's extractor of a feature set's functionals; making one takes longer than using it."""
     try:
         import opensmile

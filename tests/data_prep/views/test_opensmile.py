@@ -44,15 +44,15 @@ def calls(monkeypatch):
 
     levels = types.SimpleNamespace(Functionals="func")
     monkeypatch.setitem(sys.modules, "opensmile", types.SimpleNamespace(Smile=Smile, FeatureSet=Named(), FeatureLevel=levels))
-    opensmile._extractor.cache_clear()
+    opensmile.extractor_of.cache_clear()
     yield calls
-    opensmile._extractor.cache_clear()
+    opensmile.extractor_of.cache_clear()
 
 
 @pytest.fixture
 def missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "opensmile", None)
-    opensmile._extractor.cache_clear()
+    opensmile.extractor_of.cache_clear()
 
 
 @pytest.mark.parametrize(("name", "num_features"), [("egemaps", 88), ("compare_2016", 6373)])
@@ -95,7 +95,7 @@ def test_the_package_itself(name, mean_f0):
     pytest.importorskip("opensmile", reason="the extra opensmile is not installed")
     times = np.arange(32000) / 16000
     tone = sum(0.5**n * np.sin(2 * np.pi * n * 200 * times) for n in range(1, 7)).astype(np.float32)
-    opensmile._extractor.cache_clear()
+    opensmile.extractor_of.cache_clear()
     (segment,) = make_view(name).segments(iter([0.3 * tone]))
     assert segment.values.shape == (1, *make_view(name).step_shape) and np.isfinite(segment.values).all()
     if mean_f0 is not None:
