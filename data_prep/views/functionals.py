@@ -114,8 +114,8 @@ def _parabola(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _delta(values: np.ndarray) -> np.ndarray:
     """Return the slope of a line fitted to 9 frames around each frame, a frame; the first and last frame are repeated."""
     padded = np.pad(values, ((_DELTA_FRAMES, _DELTA_FRAMES), (0, 0)), mode="edge")
-    steps = range(-_DELTA_FRAMES, _DELTA_FRAMES + 1)
-    return sum(step * padded[_DELTA_FRAMES + step :][: len(values)] for step in steps) / sum(step * step for step in steps)
+    steps = np.arange(-_DELTA_FRAMES, _DELTA_FRAMES + 1)
+    return np.sum([step * padded[_DELTA_FRAMES + step :][: len(values)] for step in steps], axis=0) / (steps @ steps)
 
 
 def _rhythm(level_db: np.ndarray, is_voiced: np.ndarray, is_loud: np.ndarray) -> np.ndarray:

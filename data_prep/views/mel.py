@@ -72,6 +72,7 @@ def mel_filters(sample_rate_hz: int, window_samples: int, num_mels: int, min_hz:
 def mel_triangles(num_mels: int, min_hz: float, max_hz: float) -> np.ndarray:
     """Return filters for 512 samples at 16 kHz, (257, num_mels), that are triangular on the mel scale; librosa's are triangular in Hz."""
     mel = 1127 * np.log1p(np.linspace(0, VGGISH_RATE_HZ / 2, _FFT_SAMPLES // 2 + 1) / 700)[:, None]
-    edges = np.linspace(*(1127 * np.log1p(np.array([min_hz, max_hz]) / 700)), num_mels + 2)
+    lowest, highest = 1127 * np.log1p(np.array([min_hz, max_hz]) / 700)
+    edges = np.linspace(lowest, highest, num_mels + 2)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     return np.maximum(0, np.minimum((mel - lower) / (centre - lower), (upper - mel) / (upper - centre)))
