@@ -4,7 +4,7 @@
     python -m benchmarks.same_numbers --against FOLDER    # at the commit after; exit code 1 where a file differs
 
 The runs are every published system with all of its stages on a small synthetic corpus, three demo runs, a sweep, a search and the classical
-SVM. Both commits must run on the same computer, since processors round differently. `make same-numbers` does all of it.
+system. Both commits must run on the same computer, since processors round differently. `make same-numbers` does all of it.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "e_fused": ("gru_attention:fused", (*_NARROW, "views.mfcc.sample_rate_hz=16000")),
     "e_small": ("gru_attention_small", ("streams.audio.context_units=(4,)",)),
     "svm": ("functionals_svm", ()),
+    "linear": ("functionals_linear", ()),
     "sweep": ("audio", ("sweep.learning_rate=(1e-3,3e-3)", "sweep.fields=('streams.audio.context_units=(4,)|(8,)',)")),
     "search": (
         "audio",

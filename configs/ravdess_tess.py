@@ -1,6 +1,6 @@
 """RAVDESS speech and TESS, each trained on and tested on the other: seven emotions, RAVDESS's calm counted as neutral.
 
-    python run.py --config=configs/ravdess_tess.py:functionals_svm --config.corpus.root=ravdess=/data/RAVDESS,tess=/data/TESS
+    python run.py --config=configs/ravdess_tess.py:functionals_linear --config.corpus.root=ravdess=/data/RAVDESS,tess=/data/TESS
 
 Protocol: cross_corpus. The table "Across corpora" has a row for each corpus that is tested. Any other corpora likewise:
 --config.corpus.name=NAME+NAME, with a label set whose classes each of them has.

@@ -333,21 +333,26 @@ def _prepared_sets(prepared_dir: Path) -> Iterator[Finding]:
 
 def _views(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     for name, params in views.items():
+        view = None
         try:
             from data_prep.views import make_view
 
             view = make_view(name, **params)
+            if hasattr(view, "check_installed"):
+                view.check_installed()
             detector = _detector(view)
             if detector is not None:
                 _load_detector(detector, view.detector_path)
         except ImportError as error:
-            yield Finding(f"view {name}", f"does not load: {_first_line(error)}", "install the packages marked above")
+            marked_above = not hasattr(view, "check_installed")
+            fix = "install the packages marked above" if marked_above else "run that command, or choose another view"
+            yield Finding(f"view {name}", f"does not load: {_first_line(error)}", fix)
         except (ValueError, OSError) as error:
             yield Finding(f"view {name}", str(error), "see above")
         else:
-            yield Finding(
-                f"view {name}", f"{view.modality}, steps of {tuple(view.step_shape)}{f', faces by {detector}' if detector else ''}"
-            )
+            more = [f"faces by {detector}"] if detector else []
+            more += [f"licence: {view.licence}"] if hasattr(view, "licence") else []
+            yield Finding(f"view {name}", ", ".join([view.modality, f"steps of {tuple(view.step_shape)}", *more]))
 
 
 def _detector(view: Any) -> str | None:

@@ -69,6 +69,7 @@ def prepare_corpus(
       CorpusNotFound: no root is given, or the corpus is not there.
       ValueError: an unknown corpus, view or parameter; labels of another kind; streams that cannot be joined; a stream of which no clip
         has the medium; or a feature table with a column that gives the answer away.
+      ImportError: a view needs a package that is not installed; the message has the command.
     """
     beside = beside or {}
     module = corpus(name)
@@ -101,6 +102,7 @@ def prepare_corpus(
             functionals=prepared(("functionals", baseline_params)) if has_sound and baseline_params is not None else None,
             beside={stream: prepared(choice) for stream, choice in beside.items()},
             table_columns=columns,
+            licences={view: VIEWS[view].licence for view, _ in joined.values() if hasattr(VIEWS[view], "licence")},
             num_clips_of_owner=num_clips_of_owner(name, options or {}),
         )
 

@@ -115,7 +115,7 @@ class Protocol:
       select: selection part, on which epochs and settings are chosen: "validation" or "test". "test" reproduces how some published
         results were made, and every result is then flagged.
       metric: selection metric, by which early stopping and the best epoch are decided on the selection part: "uar", "war" or "loss".
-      baseline: fit the classical baseline (functionals and SVM) on the same folds and report it with every run that has sound.
+      baseline: fit the classical baseline (functionals and a linear machine) on the same folds and report it with every run that has sound.
       allow_leaks: findings of the leak audit that do not stop the run, e.g. ("near_duplicate_in_two_parts",); every table then lists
         them. Leaks that a protocol has by definition (random10 shares speakers between parts) are allowed by choosing that protocol.
       near_duplicates: search the corpus for recordings that occur twice; fingerprints are computed once and stored.

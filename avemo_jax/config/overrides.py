@@ -19,7 +19,7 @@ Changes = tuple[tuple[str, Any], ...]
 CHANGEABLE = ("streams", "fusion", "train")
 _OF_THE_DATA = ("view", "view_beside", "per_speaker")
 _OF_ALL_STAGES = ("seeds", "stages", "overrides", "freeze_earlier")
-_WITHOUT_NETWORK = ("late", "svm")
+_WITHOUT_NETWORK = ("late", "svm", "linear")
 # A sweep may not change the length of training either.
 _NOT_SWEPT = (*_OF_ALL_STAGES, "num_epochs", "tensorboard", "checkpoint_every_epochs", "keep_checkpoints")
 

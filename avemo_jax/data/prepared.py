@@ -370,6 +370,7 @@ class PreparedCorpus:
       beside: stream -> the second view of a stream that has one, until its features stand beside those of the first.
       table_columns: stream -> columns of its feature table, for streams that are made of one.
       num_clips_of_owner: clips of the complete corpus by its owner, None where it is not known.
+      licences: view -> licence, for views that are not free for every use.
     """
 
     clips: tuple[Clip, ...]
@@ -379,3 +380,4 @@ class PreparedCorpus:
     beside: Mapping[str, PreparedSet] = dataclasses.field(default_factory=dict)
     table_columns: Mapping[str, TableColumns] = dataclasses.field(default_factory=dict)
     num_clips_of_owner: int | None = None
+    licences: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The classical baseline (functionals and an SVM) on the same folds, reported with every run that has sound."""
+"""The classical baseline (functionals and a linear machine) on the same folds, reported with every run that has sound."""
 
 from __future__ import annotations
 
@@ -13,32 +13,37 @@ from avemo_jax.evaluation.predictions import Predictions, aggregate_segments
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.predictions import to_predictions
 from avemo_jax.protocols.folds import Fold
-from avemo_jax.training.classical import FittedSvm, fit_svm
+from avemo_jax.training.classical import FittedClassifier
+from avemo_jax.training.machines import fit_classical
 
 LOG = logging.getLogger(__name__)
+
+# Of the two machines, the better one in inner folds of RAVDESS, see docs/systems/functionals.md.
+MACHINE = "linear"
+BASELINE_SYSTEM = f"functionals_{MACHINE}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """SVMs on functionals, one fitted on each fold."""
+    """Classifiers of functionals, one fitted on each fold."""
 
     plan: GridPlan
     folds: Sequence[Fold]
-    svms: Sequence[FittedSvm]
+    classifiers: Sequence[FittedClassifier]
 
     def predict(self, functionals: PreparedSet) -> Predictions:
         """Return the predictions of the test parts; clips without functionals get the class frequencies of the training part.
 
         Args:
-          functionals: of the corpus that the SVMs were fitted on, or of a degraded copy of it.
+          functionals: of the corpus that the classifiers were fitted on, or of a degraded copy of it.
         """
         features, has_features = functionals_of(self.plan, functionals)
         row_of = {clip.clip_id: row for row, clip in enumerate(self.plan.clips)}
         results = []
-        for fold, svm in zip(self.folds, self.svms, strict=True):
+        for fold, classifier in zip(self.folds, self.classifiers, strict=True):
             rows = np.asarray([row_of[clip_id] for clip_id in fold.test])
-            values = np.tile(svm.class_shares, (len(rows), 1))
-            values[has_features[rows]] = svm.probabilities(features[rows][has_features[rows]])
+            values = np.tile(classifier.class_shares, (len(rows), 1))
+            values[has_features[rows]] = classifier.probabilities(features[rows][has_features[rows]])
             results.append((fold, 0, rows, values))
         return to_predictions(self.plan, results)
 
@@ -46,13 +51,13 @@ class Baseline:
 def fit_baseline(plan: GridPlan, functionals: PreparedSet | None, folds: Sequence[Fold]) -> Baseline | None:
     """Return the baseline fitted on each of these folds.
 
-    It is None where there is no sound, where the system is the baseline itself, and, with a warning, where it cannot be fitted.
+    It is None where there is no sound, where the system is a classical one itself, and, with a warning, where it cannot be fitted.
     """
-    if functionals is None or plan.stages[-1].part == "svm":
+    if functionals is None or plan.stages[-1].is_classical:
         return None
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
-    label = np.asarray(plan.classes)
-    svms = []
+    label, speaker = np.asarray(plan.classes), np.asarray([clip.speaker for clip in plan.clips])
+    classifiers = []
     try:
         features, has_features = functionals_of(plan, functionals)
         for fold in folds:
@@ -60,11 +65,12 @@ def fit_baseline(plan: GridPlan, functionals: PreparedSet | None, folds: Sequenc
                 rows[has_features[rows]]
                 for rows in (np.asarray([row_of[clip_id] for clip_id in part]) for part in (fold.train, fold.validation))
             )
-            svms.append(fit_svm(features, label, train=train, validation=validation, num_classes=plan.blueprint.num_classes))
+            parts = {"train": train, "validation": validation}
+            classifiers.append(fit_classical(MACHINE, features, label, speaker=speaker, num_classes=plan.blueprint.num_classes, **parts))
     except ValueError as error:
         LOG.warning("the classical baseline is left out: %s", error)
         return None
-    return Baseline(plan, folds, svms)
+    return Baseline(plan, folds, classifiers)
 
 
 def functionals_of(plan: GridPlan, functionals: PreparedSet) -> tuple[np.ndarray, np.ndarray]:

@@ -48,8 +48,10 @@ def load_ensemble(
     if "num_trials" not in facts or "num_steps" not in facts:
         raise FileNotFoundError(f"training has not started in {workdir}; {again}")
     variation, stages = variation_of(experiment), stages_of(experiment)
-    if stages[-1].part == "svm":
-        raise ValueError(f"the SVMs of {experiment.system.name} are not stored with a run; predict with a system that trains a network")
+    if stages[-1].is_classical:
+        raise ValueError(
+            f"the classifiers of {experiment.system.name} are not stored with a run; predict with a system that trains a network"
+        )
     num_folds = _num_folds(facts["num_trials"], len(make_grid(experiment, variation, stages, 1).trials), workdir)
     grid = chosen_grid(experiment, variation, make_grid(experiment, variation, stages, num_folds), workdir)
     labels = label_set(experiment.corpus.label_set)

@@ -13,12 +13,12 @@ import numpy as np
 
 from avemo_jax.data.feed import Feed
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.experiment.baseline import functionals_of
+from avemo_jax.experiment.baseline import MACHINE, functionals_of
 from avemo_jax.experiment.grid_plan import GridPlan
-from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, fit_late, svm_features
+from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, example_means, fit_late
 from avemo_jax.protocols.audit.facts import FitUse
 from avemo_jax.protocols.audit.fits import Arrays, changed_by
-from avemo_jax.training.classical import fit_svm
+from avemo_jax.training.machines import fit_classical
 from avemo_jax.training.programs import fit_scalers
 from avemo_jax.training.stage import Stage
 from avemo_jax.training.trials import Trial
@@ -29,22 +29,22 @@ _CLIPS_A_CLASS = 6
 
 
 def plan_fits(plan: GridPlan, prepared: PreparedCorpus) -> Iterator[FitUse]:
-    """Yield the probes of everything that is fitted on views: the scalers of every stage and fold, the SVMs, the baseline."""
+    """Yield the probes of everything that is fitted on views: the scalers of every stage and fold, the classical system, the baseline."""
     firsts: dict[int, Trial] = {}
     for trial in plan.trials:
         firsts.setdefault(trial.fold, trial)
     for stage in plan.stages:
-        if stage.part == "svm":
-            features, usable = svm_features(plan, stage)
-            yield _probe_svm(plan, f"the SVM of stage {stage.name}", features, usable, plan.data.clip)
+        if stage.is_classical:
+            features, usable = example_means(plan, stage)
+            yield _probe_classical(plan, stage.part, f"the classifier of stage {stage.name}", features, usable, plan.data.clip)
         elif stage.part != "inner":
             for trial in firsts.values():
                 use = _probe_scalers(plan, stage, trial)
                 if use is not None:
                     yield use
-    if prepared.functionals is not None and plan.stages[-1].part != "svm":
+    if prepared.functionals is not None and not plan.stages[-1].is_classical:
         features, usable = functionals_of(plan, prepared.functionals)
-        yield _probe_svm(plan, "the classical baseline", features, usable, np.arange(len(plan.clips)))
+        yield _probe_classical(plan, MACHINE, "the classical baseline", features, usable, np.arange(len(plan.clips)))
 
 
 def late_fits(plan: GridPlan, outcome: LateOutcome) -> Iterator[FitUse]:
@@ -99,16 +99,18 @@ def _sample(data: Feed, train: np.ndarray, others: np.ndarray) -> tuple[dict[str
     return {"label": data.label[rows], "clip": data.clip[rows], "usable": data.usable[rows], **data.load(rows)}, len(train)
 
 
-def _probe_svm(plan: GridPlan, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray) -> FitUse:
-    """Return the probe of an SVM of the first fold: fitted on some clips of each class, with the test clips unchanged and changed.
+def _probe_classical(plan: GridPlan, machine: str, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray) -> FitUse:
+    """Return the probe of a classifier of the first fold: fitted on some clips of each class, with the test clips unchanged and changed.
 
     Args:
-      what: name of the fitted SVM, for the finding.
+      machine: "svm" or "linear".
+      what: name of the classifier, for the finding.
       features, usable, clip: (N, D), (N,) bool, (N,) position in plan.clips of each row.
     """
     fold = plan.folds.folds[plan.trials[0].fold]
     ids = np.asarray([one.clip_id for one in plan.clips])[clip]
     label = np.asarray(plan.classes)[clip]
+    speaker = np.asarray([one.speaker for one in plan.clips])[clip]
     rows: dict[str, np.ndarray] = {}
     for part in ("train", "validation", "test"):
         inside = np.isin(ids, np.asarray(getattr(fold, part))) & usable
@@ -121,12 +123,20 @@ def _probe_svm(plan: GridPlan, what: str, features: np.ndarray, usable: np.ndarr
     train, validation, test = (np.arange(start[index], start[index + 1]) for index in range(3))
 
     def fit(content: Arrays) -> Mapping[str, Any]:
-        svm = fit_svm(content["features"], content["label"], train=train, validation=validation, num_classes=plan.blueprint.num_classes)
+        classifier = fit_classical(
+            machine,
+            content["features"],
+            content["label"],
+            speaker=speaker[order],
+            train=train,
+            validation=validation,
+            num_classes=plan.blueprint.num_classes,
+        )
         return {
-            "regularization": svm.regularization,
-            "temperature": svm.temperature,
-            "class_shares": svm.class_shares,
-            "probabilities": svm.probabilities(features[order[train]]),
+            "regularization": classifier.regularization,
+            "temperature": classifier.temperature,
+            "class_shares": classifier.class_shares,
+            "probabilities": classifier.probabilities(features[order[train]]),
         }
 
     return FitUse(what, fold.name, tuple(changed_by(fit, {"features": features[order], "label": label[order]}, test)))

@@ -239,10 +239,10 @@ def check_experiment(experiment: Experiment) -> None:
     make_grid(experiment, variation, stages, 1)  # checks seeds
     if variation.axes:
         check_sampler(experiment.search.sampler)
-        if "svm" in experiment.train.stages:
+        if stages[-1].is_classical:
             raise ValueError(
-                "search.space searches fields of networks, and the stage 'svm' has none (it selects its C on the validation part itself); "
-                'set --config.search.space="()"'
+                f"search.space searches fields of networks, and the stage {stages[-1].name!r} has none (it selects its regularization "
+                'itself); set --config.search.space="()"'
             )
     blueprint = Blueprint(experiment, variation, label_set(experiment.corpus.label_set), {}, {})
     shared = {stream: sources_of(experiment, stream) for stream in experiment.system.streams}

@@ -23,7 +23,7 @@ from avemo_jax.evaluation.results import ProtocolResult, RunFacts, RunResults
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.experiment.attention import write_attention_examples
 from avemo_jax.experiment.audit import audit_results, write_audit
-from avemo_jax.experiment.baseline import fit_baseline
+from avemo_jax.experiment.baseline import BASELINE_SYSTEM, fit_baseline
 from avemo_jax.experiment.fit_probes import late_fits
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import LateOutcome, Outcome
@@ -163,7 +163,7 @@ def _baseline(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findin
     if prepared.functionals is None or baseline is None:
         return None
     predictions = baseline.predict(prepared.functionals)
-    facts = _facts(plan, table, prepared, findings) | {"system": "functionals_svm"}
+    facts = _facts(plan, table, prepared, findings) | {"system": BASELINE_SYSTEM}
     return summarise(predictions, RunFacts(**facts, num_params=0, seconds=time.perf_counter() - started))
 
 

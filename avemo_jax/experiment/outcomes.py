@@ -14,7 +14,8 @@ from avemo_jax.evaluation.late_fusion import FusionRule, fit_rule, rule_from_jso
 from avemo_jax.evaluation.metrics import metric_named
 from avemo_jax.evaluation.predictions import aggregate_segments
 from avemo_jax.experiment.grid_plan import GridPlan
-from avemo_jax.training.classical import FittedSvm, fit_svm
+from avemo_jax.training.classical import FittedClassifier
+from avemo_jax.training.machines import fit_classical
 from avemo_jax.training.programs import Program
 from avemo_jax.training.stage import Stage
 from avemo_jax.training.state import TrialState
@@ -126,11 +127,11 @@ class LateOutcome:
 
 
 @dataclasses.dataclass(frozen=True)
-class SvmOutcome:
-    """The classical system: one SVM a fold, which does not depend on the seed."""
+class ClassicalOutcome:
+    """The classical system: one classifier a fold, which does not depend on the seed."""
 
     stage: Stage
-    svms: Sequence[FittedSvm]
+    classifiers: Sequence[FittedClassifier]
     features: np.ndarray
     usable: np.ndarray
 
@@ -139,7 +140,7 @@ class SvmOutcome:
         return 0
 
     def score(self, position: int) -> float:
-        return self.svms[position].validation_metric
+        return self.classifiers[position].validation_metric
 
     def has_failed(self, position: int) -> bool:
         return False
@@ -147,9 +148,9 @@ class SvmOutcome:
     def probabilities(self, positions: Sequence[int], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
         results = []
         for position, own in zip(positions, rows, strict=True):
-            svm = self.svms[position]
-            values = svm.probabilities(self.features[own])
-            values[~self.usable[own]] = svm.class_shares
+            classifier = self.classifiers[position]
+            values = classifier.probabilities(self.features[own])
+            values[~self.usable[own]] = classifier.class_shares
             results.append(values)
         return results
 
@@ -180,32 +181,35 @@ def restore_late(stage: Stage, earlier: Sequence[NetworkOutcome], content: Seque
     return LateOutcome(stage, earlier, [rule_from_json(one) for one in content], [float(one["score"]) for one in content])
 
 
-def fit_svms(plan: GridPlan, stage: Stage) -> SvmOutcome:
-    """Return the classical system: for each fold an SVM fitted on the means over each example's real steps.
+def fit_classical_stage(plan: GridPlan, stage: Stage) -> ClassicalOutcome:
+    """Return the classical system: for each fold a classifier fitted on the means over each example's real steps.
 
     Raises:
       ValueError: a fold cannot be fitted.
     """
-    features, usable = svm_features(plan, stage)
-    svms = {}
+    features, usable = example_means(plan, stage)
+    speaker = np.asarray([clip.speaker for clip in plan.clips])[plan.data.clip]
+    classifiers = {}
     for trial in plan.trials:
-        if trial.fold in svms:
+        if trial.fold in classifiers:
             continue
         train, select = plan.part_clips(stage, trial)
         rows = {name: plan.data.examples_of(clip_ids) for name, clip_ids in (("train", train), ("validation", select))}
         rows = {name: own[usable[own]] for name, own in rows.items()}
-        svms[trial.fold] = fit_svm(
+        classifiers[trial.fold] = fit_classical(
+            stage.part,
             features,
             plan.data.label,
+            speaker=speaker,
             train=rows["train"],
             validation=rows["validation"],
             num_classes=plan.blueprint.num_classes,
             metric=_counted(plan.experiment.protocol.metric),
         )
-    return SvmOutcome(stage, [svms[trial.fold] for trial in plan.trials], features, usable)
+    return ClassicalOutcome(stage, [classifiers[trial.fold] for trial in plan.trials], features, usable)
 
 
-def svm_features(plan: GridPlan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
+def example_means(plan: GridPlan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean over the real steps of each example, (N, D), and whether it has any, (N,) bool."""
     (stream,) = stage.streams
     feed = plan.data.only(stage.streams)
@@ -219,7 +223,7 @@ def svm_features(plan: GridPlan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counted(metric: str) -> str:
-    """Return the metric by which SVMs are selected: `metric`, or UAR where `metric` needs probabilities."""
+    """Return the metric by which classifiers are selected: `metric`, or UAR where `metric` needs probabilities."""
     return "uar" if metric_named(metric).from_confusion is None else metric
 
 

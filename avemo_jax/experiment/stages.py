@@ -16,7 +16,7 @@ from avemo_jax.atomic import atomic_file
 from avemo_jax.experiment.encoder_weights import published_weights
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.memory_plan import estimate_needs, execution_of, make_layout
-from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup, fit_late, fit_svms, restore_late
+from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup, fit_classical_stage, fit_late, restore_late
 from avemo_jax.experiment.plan_summary import describe_plan
 from avemo_jax.experiment.restoring import open_checkpoints, read_late, restore_states, stored_groups, write_late
 from avemo_jax.experiment.trial_groups import Layout, TrialGroup, is_network, layout_of, rows_file, stage_groups
@@ -61,7 +61,7 @@ def train_stages(plan: GridPlan, run: RunDirectory, processes: Processes = SINGL
                 write_late(run.path, late.as_json(plan.trials))
                 outcomes.append(late)
             else:
-                outcomes.append(fit_svms(plan, stage) if stage.part == "svm" else finished[stage.name])
+                outcomes.append(fit_classical_stage(plan, stage) if stage.is_classical else finished[stage.name])
     return outcomes
 
 
@@ -87,8 +87,8 @@ def restore_last(plan: GridPlan, workdir: Path, earlier: Sequence[NetworkOutcome
       ForeignCheckpoint: a checkpoint belongs to another run, stage, epoch or trials.
     """
     last = plan.stages[-1]
-    if last.part == "svm":
-        return fit_svms(plan, last)  # not stored: fitting takes seconds and gives the same SVMs
+    if last.is_classical:
+        return fit_classical_stage(plan, last)  # not stored: fitting takes seconds and gives the same classifiers
     if last.part != "inner":
         return _restore_network(plan, last, workdir)
     rules = read_late(workdir)

@@ -63,7 +63,7 @@ def layout_of(facts: Mapping[str, Any]) -> Layout:
 
 def is_network(stage: Stage) -> bool:
     """Return whether a stage trains a network; the other stages are fitted by the primary process, in seconds."""
-    return stage.part not in ("inner", "svm")
+    return stage.part != "inner" and not stage.is_classical
 
 
 def stage_groups(grid: Grid, stage: Stage, layout: Layout) -> list[TrialGroup]:

@@ -26,7 +26,7 @@ from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.baseline import fit_baseline
 from avemo_jax.experiment.grid_plan import GridPlan, load_data, make_plan
 from avemo_jax.experiment.measuring import run_hashes
-from avemo_jax.experiment.outcomes import Outcome, SvmOutcome, fit_svms, svm_features
+from avemo_jax.experiment.outcomes import ClassicalOutcome, Outcome, example_means, fit_classical_stage
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
@@ -68,8 +68,8 @@ def measure_robustness(
         run.bind(**run_hashes(plan, prepared))
         plan = with_chosen(plan, run.path)
         table, folds = plan.folds.spans()[-1]
-        svms = fit_svms(plan, plan.stages[-1]) if plan.stages[-1].part == "svm" else None
-        clean = predict_tests(plan, _outcome(plan, svms, run), folds=folds)
+        fitted = fit_classical_stage(plan, plan.stages[-1]) if plan.stages[-1].is_classical else None
+        clean = predict_tests(plan, _outcome(plan, fitted, run), folds=folds)
         baseline = fit_baseline(plan, prepared.functionals, table.folds)
         baseline_clean = None if baseline is None else baseline.predict(_functionals(prepared))
         modality_of = {
@@ -86,7 +86,7 @@ def measure_robustness(
             with warnings_only():
                 corpus = prepared if condition.kind == MISSING else degraded(condition)
             worse = dataclasses.replace(plan, data=plan.data.without(condition.stream) if condition.stream else _data_of(plan, corpus))
-            predictions = predict_tests(worse, _outcome(worse, svms, run), folds=folds)
+            predictions = predict_tests(worse, _outcome(worse, fitted, run), folds=folds)
             entry = {
                 "condition": str(condition),
                 "kind": condition.kind,
@@ -165,12 +165,12 @@ def _why_not(experiment: Experiment, condition: Degradation, modality_of: Mappin
     return ""
 
 
-def _outcome(plan: GridPlan, svms: SvmOutcome | None, run: RunDirectory) -> Outcome:
-    """Return the trained networks, or the SVMs of a classical system, for prediction of the examples of `plan`."""
-    if svms is None:
+def _outcome(plan: GridPlan, fitted: ClassicalOutcome | None, run: RunDirectory) -> Outcome:
+    """Return the trained networks, or the classifiers of a classical system, for prediction of the examples of `plan`."""
+    if fitted is None:
         return restore_last(plan, run.path)
-    features, usable = svm_features(plan, svms.stage)
-    return dataclasses.replace(svms, features=features, usable=usable)
+    features, usable = example_means(plan, fitted.stage)
+    return dataclasses.replace(fitted, features=features, usable=usable)
 
 
 def _functionals(prepared: PreparedCorpus) -> PreparedSet:

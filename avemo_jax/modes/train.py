@@ -39,6 +39,8 @@ def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes
             run.bind(**hashes)
             if encoders := encoder_table(experiment):
                 run.write_run_json(encoders=[one.as_dict() for one in encoders])
+            if prepared.licences:
+                run.write_run_json(licences=dict(prepared.licences))
             findings = audit(plan, prepared)
             write_audit(run, findings)
             refuse(findings)

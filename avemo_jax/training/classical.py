@@ -1,4 +1,4 @@
-"""The classical baseline: an SVM on standardised functionals of a clip.
+"""The classical system of a fold: what its machines have in common, and the support vector machine on standardised functionals.
 
 It is reported with the results of every network, on the same folds and by the same rule: parameters are fitted on the training part,
 hyper-parameters are selected on the validation part, and the test part is predicted once.
@@ -7,7 +7,8 @@ hyper-parameters are selected on the validation part, and the test part is predi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,15 +24,17 @@ REGULARIZATIONS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class FittedSvm:
+class FittedClassifier:
     """The classical system of one fold.
 
     Attributes:
       num_classes: K.
-      regularization: the selected C.
+      regularization: the selected C of an SVM, or penalty of a linear machine.
       temperature: the fitted softmax temperature.
-      validation_metric: metric of the selected SVM on the validation part.
+      validation_metric: metric of the selected classifier on the validation part.
       class_shares: (K,) class frequencies of the training part, the prediction for a clip without features.
+      classes: (C,) the classes that the training part has.
+      decide: features (N, D) float64 -> decision values (N, C).
     """
 
     num_classes: int
@@ -39,17 +42,18 @@ class FittedSvm:
     temperature: float
     validation_metric: float
     class_shares: np.ndarray
-    _model: Pipeline = dataclasses.field(repr=False)
+    classes: np.ndarray = dataclasses.field(repr=False)
+    decide: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Return probabilities (N, K) float64 for features (N, D); the most probable class is the SVM's own prediction.
+        """Return probabilities (N, K) float64 for features (N, D); the most probable class is the classifier's own prediction.
 
-        They are the softmax of the one-against-rest decision values divided by the temperature; a class without training clips gets 0.
+        They are the softmax of the decision values divided by the temperature; a class without training clips gets 0.
         """
         found = np.zeros((len(features), self.num_classes))
         if len(features):
-            decision = _decision(self._model, np.asarray(features, dtype=np.float64))
-            found[:, self._model.classes_] = softmax(decision / self.temperature, axis=1)
+            decision = self.decide(np.asarray(features, dtype=np.float64))
+            found[:, self.classes] = softmax(decision / self.temperature, axis=1)
         return found
 
 
@@ -62,8 +66,8 @@ def fit_svm(
     num_classes: int,
     metric: str = "uar",
     regularizations: Sequence[float] = REGULARIZATIONS,
-) -> FittedSvm:
-    """Return the classical system, fitted on one fold.
+) -> FittedClassifier:
+    """Return a support vector machine, fitted on one fold.
 
     StandardScaler and an SVC with RBF kernel (gamma "scale") are fitted on the training part; C and the softmax temperature are selected on
     the validation part, C by `metric` (the smallest of equally good ones), the temperature by likelihood.
@@ -84,7 +88,7 @@ def fit_svm(
     from sklearn.svm import SVC
 
     features, label = np.asarray(features, dtype=np.float64), np.asarray(label)
-    _check(features, label, {"train": train, "validation": validation})
+    check_parts(features, label, {"train": train, "validation": validation})
     best: tuple[float, float, Pipeline] | None = None
     for regularization in sorted(regularizations):
         # break_ties: the largest decision value is the class that the SVC itself predicts.
@@ -96,9 +100,16 @@ def fit_svm(
             best = (score, regularization, model)
     assert best is not None, "regularizations must not be empty"
     score, regularization, model = best
-    temperature = _fit_temperature(_decision(model, features[validation]), label[validation], model.classes_)
-    shares = np.bincount(label[train], minlength=num_classes) / len(train)
-    return FittedSvm(num_classes, regularization, temperature, score, shares, model)
+    decision = _decision(model, features[validation])
+    return FittedClassifier(
+        num_classes=num_classes,
+        regularization=regularization,
+        temperature=fit_temperature(decision, label[validation], model.classes_),
+        validation_metric=score,
+        class_shares=share_of_classes(label[train], num_classes),
+        classes=model.classes_,
+        decide=functools.partial(_decision, model),
+    )
 
 
 def _decision(model: Pipeline, features: np.ndarray) -> np.ndarray:
@@ -107,15 +118,21 @@ def _decision(model: Pipeline, features: np.ndarray) -> np.ndarray:
     return np.stack([-values, values], axis=1) if values.ndim == 1 else values
 
 
-def _fit_temperature(decision: np.ndarray, label: np.ndarray, classes: np.ndarray) -> float:
-    """Return the maximum-likelihood temperature; clips of a class without training clips are left out."""
+def share_of_classes(label: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return the frequency of each class, (K,), in labels (N,)."""
+    return np.bincount(label, minlength=num_classes) / len(label)
+
+
+def fit_temperature(decision: np.ndarray, label: np.ndarray, classes: np.ndarray) -> float:
+    """Return the maximum-likelihood temperature of decision values (N, C); clips of a class without training clips are left out."""
     known = np.isin(label, classes)
     if not known.any():
         return 1.0
     return fit_temperature_of_logits(np.searchsorted(classes, label[known]), decision[known])
 
 
-def _check(features: np.ndarray, label: np.ndarray, parts: dict[str, np.ndarray]) -> None:
+def check_parts(features: np.ndarray, label: np.ndarray, parts: dict[str, np.ndarray]) -> None:
+    """Raise ValueError for features that are not finite or not (N, D), an empty part, or a training part of one class."""
     if features.ndim != 2 or len(features) != len(label):
         raise ValueError(f"expected features (N, D) and label (N,), got {features.shape} and {label.shape}")
     used = np.concatenate(list(parts.values()))
@@ -128,4 +145,4 @@ def _check(features: np.ndarray, label: np.ndarray, parts: dict[str, np.ndarray]
         if not len(indices):
             raise ValueError(f"the {name} part is empty")
     if len(np.unique(label[parts["train"]])) < 2:
-        raise ValueError("the training part has clips of one class only; an SVM needs two")
+        raise ValueError("the training part has clips of one class only; a classifier needs two")

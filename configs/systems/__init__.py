@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from avemo_jax.text import nearest
 from configs.systems import (
     contextual_temporal,
-    functionals_svm,
+    functionals,
     gru_attention,
     handcrafted_late_fusion,
     image_audio_fusion,
@@ -39,7 +39,7 @@ MODULES = (
     speech_transformer,
     smart_turn,
     vision_transformer,
-    functionals_svm,
+    functionals,
     small,
 )
 SYSTEMS: dict[str, ModuleType] = {variant: module for module in MODULES for variant in module.VARIANTS}

@@ -71,6 +71,7 @@ def prepare_view(
 
     Raises:
       ValueError: an unknown view or parameter; two clips of one id; no clip gave an example.
+      ImportError: the view needs a package that is not installed; the message has the command.
       WorkerError, OSError: a fault of the program or the machine; what is staged stays.
     """
     check_unique(clips)
@@ -100,6 +101,8 @@ def prepare_view(
     with making(directory, f"{view.name} of {corpus}"):
         if (made := _find(directory, key)) is not None:  # by another process meanwhile
             return made
+        if hasattr(view, "check_installed"):
+            view.check_installed()  # here, because a finished set does not need the package
         remove_damaged(directory)
         # Late: brings TFDS, which a finished set does not need. Before the work, which would be lost where TFDS is missing.
         from data_prep.sets.builders import write_prepared

@@ -10,6 +10,8 @@ its parameters it has
     dtype           NumPy's name of the type of its values
     step_shape      shape of one step
     VERSION         part of the key of every prepared set: raised when the view's values change
+    licence         what its owner allows, for views whose package is not free for every use (optional)
+    check_installed a method that raises ImportError, with the command to run, where its package is missing (optional)
     compiles        True where librosa compiles machine code for it (optional)
     sample_rate_hz  of the sound that it takes, for views that need sound
     segment_s       length of the segments that it yields
@@ -42,6 +44,7 @@ from data_prep.views.logmel_whisper import LogmelWhisper
 from data_prep.views.mfcc import Mfcc
 from data_prep.views.mfcc_mean import MfccMean
 from data_prep.views.mouths import Mouths
+from data_prep.views.opensmile import Compare2016, Egemaps
 from data_prep.views.speech_faces import SpeechFaces
 from data_prep.views.speech_segments import SpeechSegments
 from data_prep.views.still import Still
@@ -54,6 +57,7 @@ VIEWS: dict[str, Any] = {
     view.name: view
     for view in (
         *(LogmelPatches, Logmel496, Mfcc, LogmelFrames, LogmelWhisper, Waveform, Functionals, MfccMean, Handcrafted),
+        *(Egemaps, Compare2016),
         *(SpeechSegments, SpeechFaces),
         *(KeyFrames, Faces, Mouths, Frames, Hog, FrameWindows, FlowWindows, Still),
         Table,

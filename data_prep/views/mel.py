@@ -34,7 +34,7 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW_SAMPLES)[::_HOP_SAMPLES]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW_SAMPLES) / _WINDOW_SAMPLES)
     magnitudes = np.abs(np.fft.rfft(frames * hann, _FFT_SAMPLES))
-    return as_float32(np.log(magnitudes @ _vggish_filters() + _LOG_OFFSET))
+    return as_float32(np.log(magnitudes @ mel_triangles(VGGISH_NUM_MELS, *_MEL_RANGE_HZ) + _LOG_OFFSET))
 
 
 def padded_log_mel(samples: np.ndarray, segment_s: float, num_frames: int) -> np.ndarray:
@@ -68,13 +68,11 @@ def mel_filters(sample_rate_hz: int, window_samples: int, num_mels: int, min_hz:
     return load_librosa().filters.mel(sr=sample_rate_hz, n_fft=window_samples, n_mels=num_mels, fmin=min_hz, fmax=max_hz or None)
 
 
-@lru_cache(maxsize=1)
-def _vggish_filters() -> np.ndarray:
-    """(257, 64) filters that are triangular on the mel scale, without the bin at 0 Hz; librosa's are triangular in Hz."""
+@lru_cache(maxsize=4)
+def mel_triangles(num_mels: int, min_hz: float, max_hz: float) -> np.ndarray:
+    """Return filters for 512 samples at 16 kHz, (257, num_mels), that are triangular on the mel scale; librosa's are triangular in Hz."""
     mel = 1127 * np.log1p(np.linspace(0, VGGISH_RATE_HZ / 2, _FFT_SAMPLES // 2 + 1) / 700)[:, None]
-    lowest, highest = 1127 * np.log1p(np.array(_MEL_RANGE_HZ) / 700)
-    edges = np.linspace(lowest, highest, VGGISH_NUM_MELS + 2)
+    lowest, highest = 1127 * np.log1p(np.array([min_hz, max_hz]) / 700)
+    edges = np.linspace(lowest, highest, num_mels + 2)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
-    weights = np.maximum(0, np.minimum((mel - lower) / (centre - lower), (upper - mel) / (upper - centre)))
-    weights[0] = 0
-    return weights
+    return np.maximum(0, np.minimum((mel - lower) / (centre - lower), (upper - mel) / (upper - centre)))

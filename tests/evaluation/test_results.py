@@ -172,9 +172,9 @@ def test_summary_is_strict_json_even_for_one_speaker(tmp_path):
 
 
 def test_baseline_stands_beside():
-    baseline = summarise(predictions(), dataclasses.replace(FACTS, system="functionals_svm"))
+    baseline = summarise(predictions(), dataclasses.replace(FACTS, system="functionals_linear"))
     summary = summarise(predictions(), FACTS, baseline=baseline)
-    assert summary.baseline.system == "functionals_svm"
+    assert summary.baseline.system == "functionals_linear"
     assert summary.baseline.metrics == summary.metrics
 
 

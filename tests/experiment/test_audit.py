@@ -185,19 +185,20 @@ def test_a_baseline_fitted_on_everything_is_found(prepared, monkeypatch):
     plan = plan_of(prepared)
     clean = [use for use in plan_fits(plan, prepared) if use.what == "the classical baseline"]
     assert len(clean) == 1 and not clean[0].changed
-    honest = baseline.fit_svm
+    honest = baseline.fit_classical
 
-    def fit_on_all(features, label, *, train, validation, num_classes):
-        return honest(features, label, train=np.arange(len(features)), validation=validation, num_classes=num_classes)
+    def fit_on_all(machine, features, label, *, train, **others):
+        return honest(machine, features, label, train=np.arange(len(features)), **others)
 
-    monkeypatch.setattr(fit_probes, "fit_svm", fit_on_all)
+    monkeypatch.setattr(fit_probes, "fit_classical", fit_on_all)
     (found,) = [finding for finding in audit(plan, prepared) if finding.stops]
     assert "the classical baseline" in found.detail
 
 
-def test_the_classical_system_is_probed_as_a_stage(prepared):
-    plan = plan_of(prepared, train__stages=("svm",))
-    assert [(use.what, use.changed) for use in plan_fits(plan, prepared)] == [("the SVM of stage svm", ())]
+@pytest.mark.parametrize("machine", ["svm", "linear"])
+def test_the_classical_system_is_probed_as_a_stage(prepared, machine):
+    plan = plan_of(prepared, train__stages=(machine,))
+    assert [(use.what, use.changed) for use in plan_fits(plan, prepared)] == [(f"the classifier of stage {machine}", ())]
 
 
 class FixedOutcome:

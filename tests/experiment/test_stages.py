@@ -18,7 +18,7 @@ from avemo_jax.experiment import ensemble as ensemble_module
 from avemo_jax.experiment import stages
 from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.grid_plan import GridPlan, make_plan
-from avemo_jax.experiment.outcomes import NetworkOutcome, fit_svms
+from avemo_jax.experiment.outcomes import NetworkOutcome, fit_classical_stage
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.inference.predict import clip_probabilities
@@ -46,7 +46,7 @@ CONFIGS["swept"] = {
     "sweep__fields": ("streams.audio.dense_units=(4,)|(6,)",),
     "sweep__learning_rate": (0.05, 0.01),
 }
-CONFIGS["svm"] = {"train__stages": ("svm",), "streams__audio__view": "functionals"}
+CONFIGS |= {name: {"train__stages": (name,), "streams__audio__view": "functionals"} for name in ("svm", "linear")}
 
 
 @pytest.fixture(scope="module")
@@ -297,16 +297,17 @@ def test_a_sweep_that_is_killed_between_programs_resumes_bit_for_bit(finished, t
     assert checkpoint_arrays(resumed) == checkpoint_arrays(whole)
 
 
-def test_the_classical_system_is_a_system(finished, restored):
-    config, _, results = finished("svm")
-    plan, (outcome,) = restored("svm")
+@pytest.mark.parametrize("machine", ["svm", "linear"])
+def test_the_classical_system_is_a_system(finished, restored, machine):
+    config, _, results = finished(machine)
+    plan, (outcome,) = restored(machine)
     assert results["system"] == "small" and results["num_params"] == 0 and "stages" not in results
     assert results["metrics"]["uar"]["mean_of_folds"] > 0.4  # chance is 0.25
     arrays = plan.data.arrays
     means = [values[mask].mean(axis=0) for values, mask in zip(arrays["audio"], arrays["audio_mask"], strict=True)]
     np.testing.assert_allclose(outcome.features, means, rtol=1e-5)
-    assert len({id(svm) for svm in outcome.svms}) == NUM_FOLDS
-    with pytest.raises(ValueError, match="SVMs of small are not stored with a run"):
+    assert len({id(one) for one in outcome.classifiers}) == NUM_FOLDS
+    with pytest.raises(ValueError, match="classifiers of small are not stored with a run"):
         load_ensemble(config, {"audio": STEP}, 10.0, None)
 
 
@@ -333,7 +334,7 @@ def test_a_clip_without_features_gets_the_class_frequencies(prepared, tmp_path):
 
     audio = write_set(tmp_path, clips, segments, step_shape=(3,), view="functionals")
     plan = make_plan(small_config(tmp_path / "run", **CONFIGS["svm"]), PreparedCorpus(clips, {"audio": audio}, None))
-    predictions = predict_tests(plan, fit_svms(plan, plan.stages[0]))
+    predictions = predict_tests(plan, fit_classical_stage(plan, plan.stages[0]))
     assert len(predictions.clip) == NUM_SPEAKERS * 8
     (row,) = predictions.probabilities[predictions.clip == "s0-sad-0"]
     np.testing.assert_allclose(row, 0.25, atol=1e-6)

@@ -58,7 +58,7 @@ def write_run(directory: Path, *, select: str = "validation", leaks: tuple[str, 
     facts = dataclasses.replace(FACTS, **{"select": select, "leaks": leaks, "speaker_independent": not leaks} | facts)
     predictions = some_predictions(1.2, (0, 1))
     validation = dataclasses.replace(predictions, clip=np.char.add("validation_", predictions.clip))
-    baseline = summarise(some_predictions(0.5, (0,)), dataclasses.replace(facts, system="functionals_svm"))
+    baseline = summarise(some_predictions(0.5, (0,)), dataclasses.replace(facts, system="functionals_linear"))
     write_predictions_csv(directory / "predictions.csv", predictions)
     write_json(directory / "results.json", summarise(predictions, facts, baseline=baseline, validation=validation).to_json())
     write_json(directory / "config.json", {"system": {"streams": ["audio"]}, "workdir": "</pre><script>alert(1)</script>"})
@@ -139,7 +139,7 @@ def test_page_shows_every_part(page):
         "Reproduction",
     ):
         assert heading in page.text
-    assert "functionals_svm" in page.text and "chance" in page.text
+    assert "functionals_linear" in page.text and "chance" in page.text
     assert "undecodable1 of 192 clips" in page.text and "without a face3 of 192 clips" in page.text
     assert "python run.py --config=configs/demo.py '--config.corpus.root=/data/my corpus'" in page.text
     assert "987,654 parameters" in page.text and "12 min 34 s" in page.text

@@ -5,7 +5,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from avemo_jax.training.classical import FittedSvm, fit_svm
+from avemo_jax.training.classical import FittedClassifier, fit_svm
 
 
 def clouds(num_classes: int = 3, spread: float = 0.3, num_points: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +19,7 @@ def clouds(num_classes: int = 3, spread: float = 0.3, num_points: int = 120) -> 
 PARTS = {"train": np.arange(0, 60), "validation": np.arange(60, 90)}
 
 
-def fitted(features: np.ndarray, label: np.ndarray, test: slice = slice(90, None), **arguments) -> tuple[FittedSvm, np.ndarray]:
+def fitted(features: np.ndarray, label: np.ndarray, test: slice = slice(90, None), **arguments) -> tuple[FittedClassifier, np.ndarray]:
     """Return an SVM and its probabilities of the test part."""
     svm = fit_svm(features, label, **({**PARTS, "num_classes": 3} | arguments))
     return svm, svm.probabilities(features[test])

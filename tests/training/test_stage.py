@@ -18,7 +18,9 @@ def test_stages_take_over_the_branches_of_earlier_ones():
     stacked = make_stages(("audio", "video", "stacked"), streams, freeze_earlier=False)[-1]
     assert stacked == Stage("stacked", streams, takes_over=streams, frozen=(("audio",), ("video",)), part="stack")
     assert make_stages(("audio", "video", "late"), streams, freeze_earlier=False)[-1].part == "inner"
-    assert make_stages(("svm",), ("audio",), freeze_earlier=False) == (Stage("svm", ("audio",), part="svm"),)
+    for machine in ("svm", "linear"):
+        (stage,) = make_stages((machine,), ("audio",), freeze_earlier=False)
+        assert stage == Stage(machine, ("audio",), part=machine) and stage.is_classical
     assert make_stages(("fused",), streams, freeze_earlier=False) == (Stage("fused", streams),)
     for names, of, message in (
         (("video",), ("audio",), r"to be a stream, one of \('audio',\), .* got 'video'"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import librosa
 import numpy as np
 import pytest
@@ -11,7 +13,6 @@ from shared_data import shared_data
 
 from data_prep.decoding.sound import stream_audio
 from data_prep.views import VIEWS
-from data_prep.views.functionals import Functionals
 from data_prep.views.logmel_496 import Logmel496
 from data_prep.views.logmel_frames import LogmelFrames
 from data_prep.views.logmel_patches import LogmelPatches
@@ -19,7 +20,8 @@ from data_prep.views.mel import log_mel
 from data_prep.views.mfcc import Mfcc
 from data_prep.views.speech_segments import SpeechSegments
 
-SOUND_VIEWS = [view for view in VIEWS.values() if view.modality == "audio"]
+HAS_OPENSMILE = importlib.util.find_spec("opensmile") is not None
+SOUND_VIEWS = [view for view in VIEWS.values() if view.modality == "audio" and (HAS_OPENSMILE or not hasattr(view, "licence"))]
 
 
 def noise(duration_s: float, rate_hz: int, seed: int = 0) -> np.ndarray:
@@ -162,22 +164,6 @@ def test_a_last_piece_under_a_second_is_left_out():
     view = LogmelPatches()
     assert len(list(view.segments(iter([noise(5.0, 16000), noise(0.9, 16000)])))) == 1
     assert len(list(view.segments(iter([noise(5.0, 16000), noise(1.1, 16000)])))) == 2
-
-
-def test_functionals_of_a_steady_sound_are_its_spectrum_without_deviation():
-    (segment,) = Functionals().segments(iter([np.zeros(32000, np.float32)]))
-    statistics = segment.values.reshape(11, 64)
-    np.testing.assert_allclose(statistics[[0, 2, 3, 4, 5, 6, 7, 8]], np.log(0.01), rtol=1e-6)
-    np.testing.assert_allclose(statistics[[1, 9, 10]], 0, atol=1e-6)
-
-
-def test_functionals_are_the_statistics_they_say():
-    samples = noise(1.0, 16000)
-    (segment,) = Functionals().segments(iter([samples]))
-    frames = log_mel(samples)
-    statistics = segment.values.reshape(11, 64)
-    np.testing.assert_allclose(statistics[0], frames.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(statistics[5], np.median(frames, axis=0), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
