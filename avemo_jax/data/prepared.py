@@ -218,7 +218,9 @@ class Records:
 
     def __init__(self, directory: Path, step_shape: Sequence[int], dtype: str, num_examples: int):
         from array_record.python.array_record_data_source import ArrayRecordDataSource  # late: only reading needs it
+        from tensorflow_datasets.proto import tf_example_pb2
 
+        self._message = tf_example_pb2.Example  # imported here: two threads that import TFDS's lazy modules at once wait for each other
         self.directory = Path(directory)
         self._shape = (-1, *step_shape)
         self._dtype = np.dtype(dtype)
@@ -236,10 +238,9 @@ class Records:
 
     def __getitem__(self, index: int) -> Example:
         from google.protobuf.message import DecodeError
-        from tensorflow_datasets.proto import tf_example_pb2
 
         try:
-            feature = tf_example_pb2.Example.FromString(self._source[index]).features.feature
+            feature = self._message.FromString(self._source[index]).features.feature
             (clip_id,), (segment,) = feature["clip"].bytes_list.value, feature["segment"].int64_list.value
             values, mask, times_s = (feature[name].bytes_list.value for name in ("values", "mask", "times_s"))
             return Example(
