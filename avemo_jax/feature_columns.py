@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy.stats import binomtest, mannwhitneyu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,6 +214,8 @@ def _is_clipped(column: np.ndarray, counts: np.ndarray, codes: np.ndarray) -> bo
 
 def _copies_two_in_a_part(values: np.ndarray, codes: np.ndarray, speakers: np.ndarray) -> str | None:
     """In words with "{kind}" how a column copies two labels, codes 0 and 1, in a part of the clips; None where it does not."""
+    from scipy.stats import binomtest, mannwhitneyu  # late: workers with little memory import this module and never test a column
+
     _, column, counts = np.unique(values, return_inverse=True, return_counts=True)
     of_label = np.stack([np.bincount(column[codes == label], minlength=len(counts)) for label in (0, 1)])
     num_own = np.where(of_label[::-1] == 0, of_label, 0)  # clips of a label by value, where the other label does not have the value
