@@ -341,7 +341,7 @@ def test_a_report_of_thousands_is_counted_by_kind_with_the_first_ten():
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("mel", {}, "unknown view 'mel'; known: faces, flow_windows, frame_windows, frames, functionals"),
+        ("mel", {}, "unknown view 'mel'; known: compare_2016, egemaps, faces, flow_windows, frame_windows"),
         ("mfcc", {"num_mfcc": 3}, r"view mfcc has no parameter num_mfcc; did you mean 'num_mels'\?; it has: .*num_coefficients"),
         ("table", {"path": None}, "view table needs path; set views.table.path"),
     ],
