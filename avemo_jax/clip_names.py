@@ -12,8 +12,8 @@ from avemo_jax.identity import media_suffix
 # Names of columns of clips and of media files, the most likely first; compared by `plain_name`.
 CLIP_COLUMNS = ("clip", "clip_id", "utterance", "utterance_id", "utt", "utt_id", "id", "key", "name", "sample")
 FILE_COLUMNS = (
-    *("path", "file", "filename", "file_name", "filepath", "audio", "wav", "video", "image", "media"),
-    *("audio_path", "video_path", "audio_filepath"),
+    *("path", "file", "filename", "file_name", "filepath", "audio", "wav", "video", "image", "media", "audio_path", "video_path"),
+    *("audio_filepath", "audio_file", "wav_file", "wav_path", "video_file", "image_path", "media_file"),
 )
 
 

@@ -290,6 +290,13 @@ def test_clips_that_are_named_as_files_are_their_media_where_no_column_names_any
     assert media == {"A/a.wav": ["A/a.wav"], "A\\b.MP4": ["A/b.MP4"], "c": [], "d.npy": []}
 
 
+@pytest.mark.parametrize("column", ["audio_file", "wav_file", "wav_path", "video_file", "image_path", "media_file", "Audio FilePath"])
+def test_media_are_found_in_columns_of_many_names(tmp_path, column):
+    """A column of files that is not recognised would leave the media uncompared."""
+    split = read_split_list(written(tmp_path, f"clip,{column},part\na,media/1.wav,train\nb,media/2.wav,test\n"))
+    assert [item.media[0].path for item in split.items] == ["media/1.wav", "media/2.wav"]
+
+
 def test_decimal_commas_are_times(tmp_path):
     (item,) = read_split_list(written(tmp_path, "path;start;end;part\na.wav;0,5;2,5;test\n")).items
     assert (item.media[0].start_s, item.media[0].end_s) == (0.5, 2.5)
