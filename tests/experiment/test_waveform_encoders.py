@@ -16,6 +16,7 @@ from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedCorpus, verify
 from avemo_jax.experiment.encoder_weights import encoder_variables
 from avemo_jax.experiment.features import frozen_encoder, needs_making, with_features
+from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.live_features import LiveFeatures
 from avemo_jax.experiment.networks import held_parameters, standardization, trained_encoder
@@ -87,7 +88,7 @@ TRAINED = USED | {"streams__audio__encoder_trained_from": "layer2"}
 def test_trained_from_a_layer_on_all_that_lies_before_it_is_held():
     held = held_parameters(small_config(**TRAINED), "audio", (), "float32")
     before = {path[4] for path in held if path[:4] == ("audio", "context", "encoder", "tiny")}
-    assert len(before) and before == {"stem", "feature_norm", "project", "positions", "norm", "distances", "block1"}
+    assert before == {"stem", "feature_norm", "project", "positions", "norm", "distances", "block1"}
 
 
 def test_lora_holds_all_of_the_encoder_but_what_it_adds():
@@ -152,3 +153,8 @@ def test_the_weight_of_a_feature_is_divided_among_the_samples_nearest_to_it():
     for start, end, weight in ((0, 361, 0.2), (361, 681, 0.5), (681, 1000, 0.3)):
         np.testing.assert_allclose(shared[start:end], weight / (end - start), rtol=1e-5)
     assert not shared[1000:].any()
+
+
+def test_batches_are_smaller_where_activations_are_larger():
+    made = {name: FrozenEncoder(EncoderSpec(name), None, (48_000,), "float32").batch_size for name in ("whisper_base", "wav2vec2_base")}
+    assert made == {"whisper_base": 32, "wav2vec2_base": 8}
