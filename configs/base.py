@@ -54,6 +54,19 @@ def use(config: ConfigDict, variant: str, names: tuple[str, ...], **streams: Con
     config.streams = ConfigDict({name: streams[name] for name in names})
 
 
+def train_on_frozen_features(config: ConfigDict) -> None:
+    """Set the recipe by which a linear layer is trained on the features of a frozen encoder."""
+    config.train.batch_size = 48
+    config.train.num_epochs = 40
+    config.train.warmup_epochs = 2
+    config.train.schedule = "cosine"
+    config.train.learning_rate = 1e-3
+    config.train.clip_norm = 1.0
+    config.train.weight_decay = 1e-2
+    config.train.label_smoothing = 0.1
+    config.train.dropout_rate = 0.25
+
+
 def to_config_dict(value: Any) -> ConfigDict:
     """Return a dataclass as a ConfigDict, with None as a placeholder of the field's type."""
     hints = typing.get_type_hints(type(value))

@@ -48,12 +48,4 @@ def apply(config: ConfigDict, variant: str) -> None:
     names = ("audio", "action_units") if variant.endswith(":action_units") else ("audio",)
     base.use(config, variant, names, audio=audio, action_units=action_units)
     config.train.stages = (*names, "fused") if len(names) > 1 else names
-    config.train.batch_size = 48
-    config.train.num_epochs = 40
-    config.train.warmup_epochs = 2
-    config.train.schedule = "cosine"
-    config.train.learning_rate = 1e-3
-    config.train.clip_norm = 1.0
-    config.train.weight_decay = 1e-2
-    config.train.label_smoothing = 0.1
-    config.train.dropout_rate = 0.25
+    base.train_on_frozen_features(config)

@@ -42,12 +42,4 @@ def apply(config: ConfigDict, variant: str) -> None:
     )
     base.use(config, variant, ("video",), video=video)
     config.train.stages = ("video",)
-    config.train.batch_size = 48
-    config.train.num_epochs = 40
-    config.train.warmup_epochs = 2
-    config.train.schedule = "cosine"
-    config.train.learning_rate = 1e-3
-    config.train.clip_norm = 1.0
-    config.train.weight_decay = 1e-2
-    config.train.label_smoothing = 0.1
-    config.train.dropout_rate = 0.25
+    base.train_on_frozen_features(config)
