@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from avemo_jax.models.encoders.layers import check_layers, layer_names, take_layers
 from avemo_jax.models.encoders.vision_transformer.positions import alternating_sinusoids, resize_positions
 from avemo_jax.models.transformer import PreNormBlock, gelu
 
@@ -82,7 +83,7 @@ class VisionDesign:
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers: "layer0" is what the first block takes, "layer<n>" what the nth block gives."""
-        return tuple(f"layer{number}" for number in range(self.num_layers + 1))
+        return layer_names(self.num_layers)
 
     @property
     def end_points(self) -> tuple[str, ...]:
@@ -205,7 +206,7 @@ class VisionTransformer(nn.Module):
         if self.end_point == FINAL:
             norm = nn.LayerNorm(design.epsilon, name="norm")
             found[FINAL] = norm(self._pooled(x)) if design.norm_after_mean else self._pooled(norm(x))
-        return jnp.stack([found[name] for name in self.layers], axis=1) if self.layers else found[self.end_point]
+        return take_layers(found, self.layers, self.end_point)
 
     def _pooled(self, x: jax.Array) -> jax.Array:
         """Map tokens (N, T, D) to a vector."""
@@ -225,8 +226,7 @@ class VisionTransformer(nn.Module):
 
     def _check(self, x: jax.Array) -> None:
         design = self.design
-        if wrong := [point for point in (self.end_point, *self.layers) if point not in design.end_points]:
-            raise ValueError(f"expected end points of the vision transformer among {design.end_points}, got {', '.join(wrong)}")
+        check_layers((self.end_point, *self.layers), design.end_points, "end points of the vision transformer")
         is_window = design.num_frames > 1
         wanted = f"windows (N, {design.num_frames}, H, W, 3)" if is_window else "pictures (N, H, W, 3) or (N, H, W, 1)"
         if not jnp.issubdtype(x.dtype, jnp.integer):

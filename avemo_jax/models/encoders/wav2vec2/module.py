@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from avemo_jax.models.encoders.layers import check_layers, layer_names, take_layers
 from avemo_jax.models.encoders.wav2vec2.stem import Stem, standardized
 from avemo_jax.models.relative_position import RelativePositions
 from avemo_jax.models.transformer import EPSILON, PostNormBlock, PreNormBlock, zero_masked
@@ -51,7 +52,7 @@ class Wav2Vec2Size:
     @property
     def end_points(self) -> tuple[str, ...]:
         """Names of the layers: "layer0" is what the first block takes, "layer<n>" the nth block."""
-        return tuple(f"layer{number}" for number in range(self.num_layers + 1))
+        return layer_names(self.num_layers)
 
 
 class Wav2Vec2(nn.Module):
@@ -112,12 +113,10 @@ class Wav2Vec2(nn.Module):
         for number, point in enumerate(wanted, start=1):
             x = block_of_kind(size.num_heads, 4 * size.width, lora_rank=self.lora_rank, name=f"block{number}")(x, mask, bias)
             found[point] = norm(x) if size.pre_norm and point == points[-1] else x
-        return (jnp.stack([found[name] for name in self.layers], axis=2) if self.layers else found[self.end_point]), mask
+        return take_layers(found, self.layers, self.end_point), mask
 
     def _check(self, values: jax.Array) -> None:
-        points = self.size.end_points
-        if wrong := [point for point in (self.end_point, *self.layers) if point not in points]:
-            raise ValueError(f"expected layers of this network among {points}, got {', '.join(wrong)}")
+        check_layers((self.end_point, *self.layers), self.size.end_points, "layers of this network")
         if values.ndim != 2:
             raise ValueError(
                 f"expected samples (B, S), got {values.shape}; choose the view of samples with --config.streams.STREAM.view=waveform"

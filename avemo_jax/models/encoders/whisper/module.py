@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from avemo_jax.models.encoders.layers import check_layers, layer_names, take_layers
 from avemo_jax.models.transformer import EPSILON, PreNormBlock, zero_masked
 
 MOST_STEPS = 1500  # positions that the published weights have: 30 s
@@ -34,7 +35,7 @@ class WhisperSize:
     @property
     def end_points(self) -> tuple[str, ...]:
         """Names of the layers: "layer0" is the stem with positions, "layer<n>" the nth block; the last one is followed by a norm."""
-        return tuple(f"layer{number}" for number in range(self.num_layers + 1))
+        return layer_names(self.num_layers)
 
 
 class Whisper(nn.Module):
@@ -83,12 +84,10 @@ class Whisper(nn.Module):
             block = PreNormBlock(self.size.num_heads, 4 * self.size.width, key_bias=False, lora_rank=self.lora_rank, name=f"block{number}")
             x = block(x, mask)
             found[point] = nn.LayerNorm(EPSILON, name="norm")(x) if point == points[-1] else x
-        return (jnp.stack([found[name] for name in self.layers], axis=2) if self.layers else found[self.end_point]), mask
+        return take_layers(found, self.layers, self.end_point), mask
 
     def _check(self, values: jax.Array) -> None:
-        points = self.size.end_points
-        if wrong := [point for point in (self.end_point, *self.layers) if point not in points]:
-            raise ValueError(f"expected layers of Whisper among {points}, got {', '.join(wrong)}")
+        check_layers((self.end_point, *self.layers), self.size.end_points, "layers of Whisper")
         if values.ndim != 3 or values.shape[-1] != self.size.num_mels:
             raise ValueError(
                 f"this Whisper takes frames of {self.size.num_mels} log-mel bands, (B, T, {self.size.num_mels}), got {values.shape}; set "
