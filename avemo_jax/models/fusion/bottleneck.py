@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from avemo_jax.models.fusion.positions import with_positions
+from avemo_jax.models.sinusoids import with_positions
 from avemo_jax.models.transformer import PreNormBlock
 
 

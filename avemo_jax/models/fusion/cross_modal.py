@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from avemo_jax.models.attention import masked_mean
-from avemo_jax.models.fusion.positions import with_positions
+from avemo_jax.models.sinusoids import with_positions
 from avemo_jax.models.transformer import PreNormBlock
 
 

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from avemo_jax.models.encoders.layers import check_layers, layer_names, take_layers
-from avemo_jax.models.encoders.vision_transformer.positions import alternating_sinusoids, resize_positions
+from avemo_jax.models.encoders.vision_transformer.positions import resize_positions
+from avemo_jax.models.sinusoids import alternating_sinusoids
 from avemo_jax.models.transformer import PreNormBlock, gelu
 
 CLASS, PATCHES, CLASS_AND_PATCHES = "class", "patches", "class_and_patches"

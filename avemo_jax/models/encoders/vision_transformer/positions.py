@@ -1,4 +1,4 @@
-"""Positions of the patches of a picture: fixed sinusoids, and learned ones brought to another number of patches."""
+"""Learned positions of the patches of a picture, brought to another number of patches."""
 
 from __future__ import annotations
 
@@ -7,15 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 _BICUBIC_A = -0.75  # of torch's plain bicubic interpolation; with antialiasing it is -0.5, as jax.image has it
-
-
-def alternating_sinusoids(num_patches: int, width: int) -> np.ndarray:
-    """Return sinusoids of the position (T, D) float32: sines at even places of D, cosines at odd ones.
-
-    Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.5.
-    """
-    angles = np.arange(num_patches)[:, None] / 10_000 ** (2 * (np.arange(width) // 2) / width)
-    return np.where(np.arange(width) % 2, np.cos(angles), np.sin(angles)).astype(np.float32)
 
 
 def resize_positions(positions: jax.Array, num_rows: int, num_columns: int, *, antialias: bool) -> jax.Array:
