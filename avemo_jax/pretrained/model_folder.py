@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+
+from avemo_jax.pretrained.assets import Asset, File
 
 CONVERT = (
     'convert it on a machine that you trust: python -c "import transformers as t; '
@@ -23,6 +25,26 @@ _CONFIG, _WEIGHTS, _INDEX = "config.json", "model.safetensors", "model.safetenso
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _LARGEST_JSON_BYTES = 16 << 20
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # kinds of numbers that weights have
+
+
+def published_folder(name: str, content: str, files: Sequence[str], *, licence: str, cite: str) -> Asset:
+    """Return a model folder on Hugging Face as an asset; its owner publishes no sums beside the files.
+
+    Args:
+      name: owner and folder, "openai/whisper-base".
+      content: what it is.
+      files: names of the files that are fetched, config.json first.
+      licence, cite: see `Asset`.
+    """
+    page, folder = f"https://huggingface.co/{name}", name.rpartition("/")[2]
+    found = tuple(File(f"{folder}/{file}", f"{page}/resolve/main/{file}") for file in files)
+    return Asset(found, content, page=page, licence=licence, cite=cite, open_name=folder)
+
+
+def weight_and_bias(theirs: str, ours: str) -> dict[str, str]:
+    """Return the names of a module of torch -> paths of ours; Flax names the weight of a norm `scale`, that of other modules `kernel`."""
+    weight = "scale" if "norm" in ours.rpartition("/")[2] else "kernel"
+    return {f"{theirs}.weight": f"params/{ours}/{weight}", f"{theirs}.bias": f"params/{ours}/bias"}
 
 
 def model_files(path: Path, *, convert: str = f"Get the safetensors from its owner, or {CONVERT}") -> list[Path]:

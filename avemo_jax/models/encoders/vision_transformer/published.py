@@ -8,7 +8,8 @@ from typing import Any
 
 from avemo_jax.models.encoders.vision_transformer.families import CLIP, DINOV2, DINOV2_REGISTERS, MARLIN, VIDEOMAE, VIT, Family
 from avemo_jax.models.encoders.vision_transformer.module import Normalisation, VisionDesign, quick_gelu
-from avemo_jax.pretrained.assets import Asset, File
+from avemo_jax.pretrained.assets import Asset
+from avemo_jax.pretrained.model_folder import published_folder
 
 # As preprocessor_config.json of the owners' folders states them, FaRL's and MARLIN's as their owners' code has them.
 _CLIP = Normalisation((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -71,10 +72,8 @@ class Published:
         """What is fetched, as one asset; () where a user converts it."""
         if not self.fetched:
             return ()
-        page, folder = f"https://huggingface.co/{self.owner_name}", self.owner_name.rpartition("/")[2]
-        # no sums: the owners publish none beside the files
-        files = tuple(File(f"{folder}/{name}", f"{page}/resolve/main/{name}") for name in self.fetched)
-        return (Asset(files, f"{folder}, safetensors", page=page, licence=self.licence, cite=self.cite, open_name=folder),)
+        content = f"{self.owner_name.rpartition('/')[2]}, safetensors"
+        return (published_folder(self.owner_name, content, self.fetched, licence=self.licence, cite=self.cite),)
 
 
 _CLIP_FACTS: dict[str, Any] = {

@@ -14,9 +14,8 @@ import numpy as np
 
 from avemo_jax.models.encoders.wav2vec2.module import Wav2Vec2, Wav2Vec2Size
 from avemo_jax.models.encoders.wav2vec2.stem import KERNELS, SEEN_SAMPLES, STRIDES
-from avemo_jax.pretrained.assets import Asset, File
 from avemo_jax.pretrained.layout import WeightsLayout
-from avemo_jax.pretrained.model_folder import CONVERT, model_files, read_beside, read_model_folder
+from avemo_jax.pretrained.model_folder import CONVERT, model_files, published_folder, read_beside, read_model_folder, weight_and_bias
 
 _EXTRACTOR = "preprocessor_config.json"
 # What training needed and features do not: targets, masking, and heads of every kind that the transformers library has.
@@ -72,13 +71,9 @@ class Published:
 
 def layout_of(size: Wav2Vec2Size, published: Published) -> WeightsLayout:
     """Return the layout of the weights of one network."""
-    address = f"https://huggingface.co/{published.name}"
-    # no sums: the owners publish none beside the files
-    files = tuple(
-        File(f"{published.folder}/{name}", f"{address}/resolve/main/{name}") for name in ("config.json", "model.safetensors", _EXTRACTOR)
-    )
     content = f"{published.folder} as safetensors (where its owner has pytorch_model.bin alone, {CONVERT})"
-    asset = Asset(files, content, page=address, licence=published.licence, cite=published.cite, open_name=published.folder)
+    files = ("config.json", "model.safetensors", _EXTRACTOR)
+    asset = published_folder(published.name, content, files, licence=published.licence, cite=published.cite)
     return WeightsLayout(
         assets=(asset,),
         read=functools.partial(_read, size, published),
@@ -170,16 +165,16 @@ def _names(size: Wav2Vec2Size) -> dict[str, str]:
         if size.stem_bias:
             names[_stem(index, "conv.bias")] = f"params/stem/conv{index + 1}/bias"
         if size.stem_norm == "layer" or index == 0:
-            names |= _pair(_stem(index, "layer_norm"), f"stem/norm{index + 1}", "scale")
+            names |= weight_and_bias(_stem(index, "layer_norm"), f"stem/norm{index + 1}")
     if size.feature_norm:
-        names |= _pair("feature_projection.layer_norm", "feature_norm", "scale")
-    names |= _pair("feature_projection.projection", "project", "kernel") | _pair("encoder.layer_norm", "norm", "scale")
+        names |= weight_and_bias("feature_projection.layer_norm", "feature_norm")
+    names |= weight_and_bias("feature_projection.projection", "project") | weight_and_bias("encoder.layer_norm", "norm")
     for index in range(size.num_position_convs):
         theirs = "encoder.pos_conv_embed." + ("conv" if size.num_position_convs == 1 else f"layers.{index}.conv")
-        names |= _pair(theirs, f"positions/conv{index + 1}", "kernel")
+        names |= weight_and_bias(theirs, f"positions/conv{index + 1}")
     for index in range(size.num_layers):
         for theirs, ours in _BLOCK.items():
-            names |= _pair(f"encoder.layers.{index}.{theirs}", f"block{index + 1}/{ours}", "scale" if ours.endswith("norm") else "kernel")
+            names |= weight_and_bias(f"encoder.layers.{index}.{theirs}", f"block{index + 1}/{ours}")
         if size.num_distances:
             gate = f"params/block{index + 1}/attention/gate"
             names |= {f"encoder.layers.{index}.attention.{theirs}": f"{gate}/{ours}" for theirs, ours in _GATE.items()}
@@ -190,7 +185,3 @@ def _names(size: Wav2Vec2Size) -> dict[str, str]:
 
 def _stem(index: int, name: str) -> str:
     return f"feature_extractor.conv_layers.{index}.{name}"
-
-
-def _pair(theirs: str, ours: str, weight: str) -> dict[str, str]:
-    return {f"{theirs}.weight": f"params/{ours}/{weight}", f"{theirs}.bias": f"params/{ours}/bias"}

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from avemo_jax.models.encoders.whisper.module import Whisper, WhisperSize
-from avemo_jax.pretrained.assets import Asset, File
 from avemo_jax.pretrained.layout import WeightsLayout
-from avemo_jax.pretrained.model_folder import model_files, read_model_folder
+from avemo_jax.pretrained.model_folder import model_files, published_folder, read_model_folder, weight_and_bias
 
 LICENCE = "MIT"
 _CITE = "Radford et al. 2022, Robust Speech Recognition via Large-Scale Weak Supervision, arXiv 2212.04356"
@@ -34,10 +33,8 @@ _BLOCK = {
 
 def layout_of(size: WhisperSize, published_as: str) -> WeightsLayout:
     """Return the layout of the weights of one size; `published_as` is its name at the owner's, "whisper-base"."""
-    address = f"https://huggingface.co/openai/{published_as}"
-    # no sums: the owner publishes none beside the files
-    files = tuple(File(f"{published_as}/{name}", f"{address}/resolve/main/{name}") for name in ("config.json", "model.safetensors"))
-    asset = Asset(files, f"Whisper, {published_as}, safetensors", page=address, licence=LICENCE, cite=_CITE, open_name=published_as)
+    content, files = f"Whisper, {published_as}, safetensors", ("config.json", "model.safetensors")
+    asset = published_folder(f"openai/{published_as}", content, files, licence=LICENCE, cite=_CITE)
     return WeightsLayout(
         assets=(asset,),
         read=functools.partial(_read, size),
@@ -75,15 +72,11 @@ def _variables(size: WhisperSize) -> Mapping[str, Any]:
 
 
 def _names(size: WhisperSize) -> dict[str, str]:
-    names = {"embed_positions.weight": "params/positions"} | _pair("layer_norm", "norm", "scale")
+    names = {"embed_positions.weight": "params/positions"} | weight_and_bias("layer_norm", "norm")
     for conv in ("conv1", "conv2"):
-        names |= _pair(conv, conv, "kernel")
+        names |= weight_and_bias(conv, conv)
     for number in range(size.num_layers):
         for theirs, ours in _BLOCK.items():
-            names |= _pair(f"layers.{number}.{theirs}", f"block{number + 1}/{ours}", "scale" if ours.endswith("norm") else "kernel")
+            names |= weight_and_bias(f"layers.{number}.{theirs}", f"block{number + 1}/{ours}")
         del names[f"layers.{number}.self_attn.k_proj.bias"]
     return names
-
-
-def _pair(theirs: str, ours: str, weight: str) -> dict[str, str]:
-    return {f"{theirs}.weight": f"params/{ours}/{weight}", f"{theirs}.bias": f"params/{ours}/bias"}
