@@ -56,7 +56,7 @@ def test_folds_go_by_speaker(roots):
             ("sentence_in_two_parts", "info")
         }
     with pytest.raises(
-        ValueError, match=r"'luna5' is for ravdess, and the clips are of ravdess\+savee; protocols for this corpus: loso, speaker_k"
+        ValueError, match=r"is for ravdess, and the clips are of ravdess\+savee; protocols for this corpus: loso, cross_corpus, speaker_k"
     ):
         make_folds("luna5", clips, labels)
 
