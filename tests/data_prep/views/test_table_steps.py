@@ -104,9 +104,10 @@ def test_gaps_are_filled_with_masked_steps(tmp_path):
 
 def test_long_clips_are_cut_and_short_tails_are_left_out(tmp_path):
     text = "clip,t,x\n" + "".join(f"a,{t / 2},{t}\n" for t in range(5, 17))
-    first, second, third = steps(tmp_path, text, segment_s=2.0)["a"]
+    first, second, third, fourth = steps(tmp_path, text, segment_s=2.0)["a"]
     assert not first.mask.any() and first.times_s.tolist() == [0]  # the table begins at 2.5 s
     assert second.values[:, 0].tolist() == [5, 6, 7] and third.values[:, 0].tolist() == [8, 9, 10, 11]
+    assert fourth.values[:, 0].tolist() == [12, 13, 14, 15]  # the step at 8 s is half a second of the next one
     assert len(steps(tmp_path, text, segment_s=3.5)["a"]) == 3 and len(steps(tmp_path, text, segment_s=7.9)["a"]) == 1
 
 
@@ -140,7 +141,7 @@ def test_files_of_a_folder_have_the_same_columns(tmp_path):
     folder = folder_of(tmp_path, a="t,x\n0,1\n", b="t,y\n0,1\n")
     with pytest.raises(ValueError, match=r"b\.csv: expected the columns of a\.csv, \['t', 'x'\], found \['t', 'y'\]"):
         Table(path=str(folder), time_column="t").clips()
-    with pytest.raises(ValueError, match=r"is a folder; set --config\.views\.table\.time_column"):
+    with pytest.raises(ValueError, match=r"is a folder with a file for each clip; set --config\.views\.table\.time_column"):
         Table(path=str(folder))
     (folder / "c.npz").write_bytes(b"")
     with pytest.raises(ValueError, match="expected files of one kind, one for each clip"):
