@@ -76,7 +76,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.protocols": ("avemo_jax.clips", "avemo_jax.foreign_table", "avemo_jax.identity", "avemo_jax.labels", "avemo_jax.text"),
     "avemo_jax.data": ("avemo_jax.atomic", "avemo_jax.clips", "avemo_jax.labels", "avemo_jax.parallel"),
     "avemo_jax.models": ("avemo_jax.config", "avemo_jax.text"),
-    "avemo_jax.models.encoders": ("avemo_jax.models", "avemo_jax.pretrained"),
+    "avemo_jax.models.encoders": ("avemo_jax.config.onnx", "avemo_jax.models", "avemo_jax.pretrained"),
     "avemo_jax.placeholders": (),
     "avemo_jax.pretrained": ("avemo_jax.atomic", "avemo_jax.machine", "avemo_jax.placeholders", "avemo_jax.text"),
     "avemo_jax.pretrained.assets": ("avemo_jax.atomic",),  # data_prep reads the face detectors of this module
