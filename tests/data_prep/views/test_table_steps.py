@@ -20,6 +20,9 @@ OPENFACE = """frame, face_id, timestamp, confidence, success, AU01_r
 4, 0, 0.12, 0.98, 1, 2.5
 1, 1, 0.00, 0.98, 1, 7.0
 2, 1, 0.04, 0.98, 0, 7.0
+3, 1, 0.08, 0.98, 0, 7.0
+4, 1, 0.12, 0.98, 0, 7.0
+5, 1, 0.16, 0.98, 0, 7.0
 """
 FACES = {
     "time_column": "timestamp",
