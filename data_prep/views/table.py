@@ -192,7 +192,7 @@ class Table:
     def digest(self, segments: Sequence[ViewSegment]) -> str:
         """Return the SHA-256 of what the table has of a clip."""
         if not self.has_steps:
-            return hashlib.sha256(segments[0].values).hexdigest()
+            return hashlib.sha256(segments[0].values.tobytes()).hexdigest()
         parts = [part for one in segments for part in (one.values, one.mask, one.times_s)]
         return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 

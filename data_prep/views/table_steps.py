@@ -106,8 +106,8 @@ def _numbers(table: ForeignTable, column: str) -> np.ndarray:
 
 
 def _time_s(table: ForeignTable, cell: str, unit_s: float, line: int, column: str) -> float:
-    time = table.number(cell) * unit_s
-    if not np.isfinite(time):
+    time: float | None = table.number(cell) * unit_s
+    if time is not None and not np.isfinite(time):
         time = seconds(cell)  # h:mm:ss, "0 days 00:00:02.5"
     if time is None or not np.isfinite(time) or time < 0:
         raise ValueError(f"{table.path}, line {line}, column {column}: expected a time, 0 or more, found {cell!r}")
