@@ -45,7 +45,7 @@ from data_prep.views.mouths import Mouths
 from data_prep.views.speech_faces import SpeechFaces
 from data_prep.views.speech_segments import SpeechSegments
 from data_prep.views.still import Still
-from data_prep.views.table import Table
+from data_prep.views.table import Table, Table2, Table3
 from data_prep.views.waveform import Waveform
 
 __all__ = ["VIEWS", "make_view"]
@@ -56,7 +56,7 @@ VIEWS: dict[str, Any] = {
         *(LogmelPatches, Logmel496, Mfcc, LogmelFrames, LogmelWhisper, Waveform, Functionals, MfccMean, Handcrafted),
         *(SpeechSegments, SpeechFaces),
         *(KeyFrames, Faces, Mouths, Frames, Hog, FrameWindows, FlowWindows, Still),
-        Table,
+        *(Table, Table2, Table3),
     )
 }
 

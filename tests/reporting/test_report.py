@@ -274,6 +274,17 @@ def test_a_killed_run_leaves_its_curves(tmp_path):
     assert "Learning curves" in Page(write_report(directory).read_text()).text
 
 
+def test_encoders_are_listed_with_licence_and_corpora(tmp_path):
+    write_run(tmp_path)
+    used = {"name": "mini_xception", "weights": "published", "licence": "MIT", "trained_on": ["fer2013"]}
+    used |= {"size_bytes": 872_856, "sha256": "ab" * 32}
+    (tmp_path / "run.json").write_text(json.dumps(json.loads((tmp_path / "run.json").read_text()) | {"encoders": [used]}))
+    text = Page(write_report(tmp_path).read_text()).text
+    assert "Licence and corpora as the owner states them" in text
+    rows = (tmp_path / "tables" / "encoders.csv").read_text().splitlines()
+    assert rows == ["encoder,licence,trained on,size,SHA-256", "mini_xception,MIT,fer2013,0.9 MB,abababababab"]
+
+
 def test_results_alone_make_a_page(tmp_path):
     write_run(tmp_path)
     for name in ("predictions.csv", "config.json", "run.json", "audit.json", "metrics.jsonl", "attention.npz"):
