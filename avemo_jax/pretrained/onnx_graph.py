@@ -205,7 +205,6 @@ def _used_names(node: Any) -> Iterator[str]:
     for graph in _subgraphs(node):
         for inner in graph.node:
             yield from _used_names(inner)
-        yield from (one.name for one in graph.output)
 
 
 def _subgraphs(node: Any) -> Iterator[Any]:

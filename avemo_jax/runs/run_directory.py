@@ -49,9 +49,7 @@ UNCOMPARED = (
     "train.tensorboard",
     "train.checkpoint_every_epochs",
     "train.keep_checkpoints",
-    "views.table.path",
-    "views.table.allow_columns",
-    "views.table.decimal",
+    *(f"views.{view}.{field}" for view in ("table", "table_2", "table_3") for field in ("path", "allow_columns", "decimal")),
 )
 # Packages that may change a result with their version.
 VERSIONED = (

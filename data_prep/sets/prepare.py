@@ -82,16 +82,17 @@ def prepare_view(
     is_table = isinstance(view, Table)
     if degradation is not None and (is_table or degradation.modality not in media_of(view)):
         degradation = None  # the view is that of the clean media
-    rows, num_foreign = view.rows(clip_id_of, {clip.clip_id for clip in clips}) if is_table else ({}, 0)
+    rows, num_foreign = view.clips(clip_id_of, {clip.clip_id for clip in clips}) if is_table else ({}, 0)
     if is_table:
-        _log.info("%s: %d rows, %d of them without a clip", view.path, len(rows) + num_foreign, num_foreign)
-        if view.names_column != view.clip_column:
+        what = "names" if view.has_steps else "rows"
+        _log.info("%s: %d %s, %d of them without a clip", view.path, len(rows) + num_foreign, what, num_foreign)
+        if view.names_column not in (None, view.clip_column):
             _log.info("%s: the clips are in column %r", view.path, view.names_column)
         if view.other_columns:
             _log.info("%s: left out as they are no features: %s", view.path, ", ".join(view.other_columns))
         if view.constant_columns:
             _log.info("%s: left out as they never change: %s", view.path, ", ".join(view.constant_columns))
-        contents = {clip.clip_id: hashlib.sha256(rows[clip.clip_id].values).hexdigest() for clip in clips if clip.clip_id in rows}
+        contents = {clip.clip_id: view.digest(rows[clip.clip_id]) for clip in clips if clip.clip_id in rows}
     else:
         contents = _media_contents(clips, root, media_of(view), prepared_dir, num_workers)
     key = _key(clips, view, contents, degradation)
@@ -181,6 +182,9 @@ def _key(clips: Sequence[Clip], view: Any, contents: Mapping[str, str], degradat
             params[name] = hashlib.sha256(Path(params[name]).read_bytes()).hexdigest()
     if isinstance(view, Table):  # what is left out counts by what is left; a table of which all is used has the key that it always had
         dropped, _, _ = params.pop("drop_columns"), params.pop("allow_columns"), params.pop("decimal")
+        defaults = {field.name: field.default for field in dataclasses.fields(view)}
+        params = {name: value for name, value in params.items() if name in ("path", "clip_column") or value != defaults[name]}
+        params["path"] = "" if view.is_folder else params["path"]  # its files count by what is read of them
         if dropped or view.constant_columns or view.other_columns:
             params["columns"] = view.columns
     parts: dict[str, Any] = {
@@ -206,5 +210,7 @@ def _spans(clip: Clip, media: Sequence[str]) -> tuple[Any, ...]:
 
 def _stage_row(path: Path, clip: Clip, rows: Mapping[str, Any], view: Table) -> StagedClip:
     if clip.clip_id in rows:
-        return stage(path, clip.clip_id, [rows[clip.clip_id]])
+        if any(one.mask.any() for one in rows[clip.clip_id]):
+            return stage(path, clip.clip_id, rows[clip.clip_id])
+        return stage_lost(path, clip.clip_id, Damage("missing", f"{Path(view.path).name} has no usable step of this clip"))
     return stage_lost(path, clip.clip_id, Damage("missing", f"{Path(view.path).name} has no row of this clip"))

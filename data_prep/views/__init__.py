@@ -48,7 +48,7 @@ from data_prep.views.opensmile import Compare2016, Egemaps
 from data_prep.views.speech_faces import SpeechFaces
 from data_prep.views.speech_segments import SpeechSegments
 from data_prep.views.still import Still
-from data_prep.views.table import Table
+from data_prep.views.table import Table, Table2, Table3
 from data_prep.views.waveform import Waveform
 
 __all__ = ["VIEWS", "make_view"]
@@ -60,7 +60,7 @@ VIEWS: dict[str, Any] = {
         *(Egemaps, Compare2016),
         *(SpeechSegments, SpeechFaces),
         *(KeyFrames, Faces, Mouths, Frames, Hog, FrameWindows, FlowWindows, Still),
-        Table,
+        *(Table, Table2, Table3),
     )
 }
 

@@ -5,8 +5,12 @@ A network that learns from such a column is tested on the answer. Their content 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+
+from avemo_jax.clip_names import CLIP_COLUMNS, FILE_COLUMNS, plain_name
+from avemo_jax.foreign_table import ForeignTable, seconds
 
 # Words that a suspicious name consists of -> what such a column is. Of two kinds the first here counts ("speaker_id" is no row counter).
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -47,6 +51,27 @@ _BESIDE = {
     "time",
 }
 
+# Columns that openSMILE and audformat write beside the features: when, not what.
+_TIMES = ("start", "end", "frametime")
+_NAMES = tuple(plain_name(name) for name in (*CLIP_COLUMNS, *FILE_COLUMNS))
+
+
+def find_names_column(columns: Sequence[str]) -> str | None:
+    """Return the column that by its name has the clips, `clip` before `file`, the first of equals; None where there is none."""
+    by_name = {plain_name(name): name for name in reversed(columns)}
+    return next((by_name[name] for name in _NAMES if name in by_name), None)
+
+
+def find_other_columns(table: ForeignTable, known: Collection[str | None]) -> tuple[str, ...]:
+    """Return the columns beside the known ones that have times, or names of clips or files, by their names and their content."""
+    return tuple(name for name in table.columns if name not in known and _is_other(plain_name(name), table, name))
+
+
+def _is_other(plain: str, table: ForeignTable, column: str) -> bool:
+    if plain in _TIMES:
+        return not any(math.isnan(time) for time in map(seconds, table.column(column)) if time is not None)
+    return plain in _NAMES and all(math.isnan(table.number(cell)) for cell in table.column(column))
+
 
 def named_like(name: str) -> str | None:
     """Return what a column of that name is ("a row counter", "a time", "the class", "the speaker", "the fold or part"); None for a feature.
@@ -71,13 +96,14 @@ def _split(word: str) -> tuple[str, ...]:
     return (word,) if word in known else next((pair for pair in pairs if known.issuperset(pair)), (word,))
 
 
-def refuse_columns(path: str, found: Mapping[str, str], *, drop: Sequence[str], allow: Collection[str]) -> None:
+def refuse_columns(path: str, found: Mapping[str, str], *, flag: str, drop: Sequence[str], allow: Collection[str]) -> None:
     """Refuse a table with columns that are no features and are not allowed.
 
     Args:
       path: of the table.
       found: column -> what it is.
-      drop, allow: what config.views.table.drop_columns and allow_columns name.
+      flag: beginning of the flags of the view, "--config.views.table".
+      drop, allow: what its drop_columns and allow_columns name.
 
     Raises:
       ValueError: names the file, each column, what it looks like, and the two flags that help.
@@ -87,6 +113,6 @@ def refuse_columns(path: str, found: Mapping[str, str], *, drop: Sequence[str], 
         looks = "; ".join(f"{name!r} looks like {found[name]}" for name in refused)
         raise ValueError(
             f"{path}: expected features, found columns that may give away what is to be predicted: {looks}. Leave them out with "
-            f'--config.views.table.drop_columns="{(*drop, *refused)}", or keep them on purpose with '
-            f'--config.views.table.allow_columns="{(*allow, *refused)}"; the leak audit then reports them in every table.'
+            f'{flag}.drop_columns="{(*drop, *refused)}", or keep them on purpose with '
+            f'{flag}.allow_columns="{(*allow, *refused)}"; the leak audit then reports them in every table.'
         )
