@@ -1,4 +1,4 @@
-"""A published ONNX file as an encoder: the Whisper-tiny inside smart-turn, frozen, with a linear layer on its layer 2, mean and deviation.
+"""A published ONNX file as an encoder: the Whisper-tiny inside smart-turn, frozen, with a linear layer on two of its layers.
 
 No published system: it shows how a file that no library of this project knows becomes an encoder. The file (8.7 MB, 8 bits) was trained to
 hear whether a speaker's turn has ended. Result: docs/systems/smart_turn.md; other files: docs/onnx.md.
@@ -18,7 +18,7 @@ def apply(config: ConfigDict, variant: str) -> None:
     own = config.encoders.onnx
     own.sha256 = "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f"
     own.axes = "NFT"
-    own.end_point = "add_268"  # behind the second of four blocks
+    own.layers = "add_146,add_268"  # behind the first and the second of four blocks
     own.pad_with = "least"
     own.licence = "BSD-2-Clause"
     config.views.logmel_whisper.normalize = True  # as its owner feeds it

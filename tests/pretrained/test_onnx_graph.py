@@ -19,6 +19,7 @@ def test_the_list_has_inputs_and_the_tensors_that_depend_on_them(tmp_path):
         ("input", "frames"),
         ("input", "scale"),
         ("tensor", "halved"),
+        ("tensor", "add_146"),
         ("tensor", "add_268"),
         ("output", "pooled"),
         ("output", "scaled"),

@@ -20,8 +20,8 @@ def onnx_package():
 def write_frames_net(path: Path, *, num_bands: int = 3, num_frames: int | str = "T", width: int = WIDTH, external: str = "") -> np.ndarray:
     """Write a network of segments (N, F, T): a convolution of stride 2 to (N, T', D), its mean over time, and a second input.
 
-    Tensors: "halved" (N, D, T'), "add_268" (N, T', D), its integers "rounded", "pooled" (N, D), "scaled" (N, D), which depends on the
-    second input "scale".
+    Tensors: "halved" (N, D, T'), "add_146" and "add_268" (N, T', D), their integers "rounded", "pooled" (N, D), and "scaled" (N, D), which
+    depends on the second input "scale".
 
     Args:
       num_frames: T, or a name for a free T.
@@ -35,7 +35,8 @@ def write_frames_net(path: Path, *, num_bands: int = 3, num_frames: int | str = 
     make, kind = onnx.helper, onnx.TensorProto
     nodes = [
         make.make_node("Conv", ["frames", "kernel"], ["halved"], strides=[2], pads=[0, 0]),
-        make.make_node("Transpose", ["halved"], ["add_268"], perm=[0, 2, 1]),
+        make.make_node("Transpose", ["halved"], ["add_146"], perm=[0, 2, 1]),
+        make.make_node("Identity", ["add_146"], ["add_268"]),
         make.make_node("Cast", ["add_268"], ["rounded"], to=kind.INT32),
         make.make_node("ReduceMean", ["halved"], ["pooled"], axes=[2], keepdims=0),
         make.make_node("Mul", ["pooled", "scale"], ["scaled"]),
