@@ -67,10 +67,9 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None, *, v
     corpus, store = _prepared_views(experiment, degradation, verified=verify)
     if not are_made(experiment, corpus, store):
         run_in_own_process(make_features, experiment, degradation, compiler_flags=compiler_flags())
-    pairs = None
     root = experiment.corpus.root
     if root and degradation is None and experiment.protocol.near_duplicates:
-        pairs = shared_media(
+        found = shared_media(
             experiment.corpus.name,
             root,
             corpus.clips,
@@ -78,7 +77,8 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None, *, v
             prepared_dir=experiment.prepared_dir,
             num_workers=experiment.num_workers,
         )
-    return with_features(experiment, dataclasses.replace(corpus, shared_media=pairs), store)
+        corpus = dataclasses.replace(corpus, shared_media=found.pairs, not_compared=found.not_compared)
+    return with_features(experiment, corpus, store)
 
 
 def make_features(experiment: Experiment, degradation: Degradation | None = None) -> None:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.leak_audit                                   variants of each kind of leak, 2 x 1,000 clean cohorts; prints counts
     python -m benchmarks.leak_audit --action_units=CSV --ravdess=DIR  and RAVDESS's action units against its clips
+    python -m benchmarks.leak_audit --media=DIR                       copies of the first films or sounds of a folder, and nothing else
 
 Prints a line a kind: how many variants were found. Whatever was not found, and every alarm on a clean cohort, is listed by name; exit code
 1 where there is any. tests/protocols/audit/test_leaks.py has one leak of each finding; here are the ways in which people write them.
@@ -38,7 +39,7 @@ from avemo_jax.protocols.folds import PARTS, Fold, FoldTable
 from avemo_jax.protocols.rules import make_folds
 from benchmarks.made_cohorts import LABELS, LAYOUTS, cohort, cohort_of_any_shape, features_of, write_split_list
 from benchmarks.planted_lists import lists_of_other_facts, lists_with_telling_names
-from benchmarks.planted_media import copied_media
+from benchmarks.planted_media import copied_media, real_media
 from data_prep.corpora import ravdess
 from data_prep.corpora.known_names import read_known_names
 from data_prep.table_audit import check_columns
@@ -367,8 +368,10 @@ def main() -> int:
     parser.add_argument("--num_cohorts", type=int, default=1000, help="clean cohorts of each of two kinds")
     parser.add_argument("--action_units", type=Path, help="feature table of RAVDESS")
     parser.add_argument("--ravdess", type=Path, help="folder of RAVDESS")
+    parser.add_argument("--media", type=Path, help="folder of films or sounds of which no two hold one recording")
+    parser.add_argument("--num_media", type=int, default=40, help="of them to compare, spread over the folder")
     given = parser.parse_args()
-    counts, wrong = run(given.num_cohorts)
+    counts, wrong = real_media(given.media, given.num_media) if given.media else run(given.num_cohorts)
     for kind, (found, planted) in counts.items():
         print(f"{found:5} of {planted:5}  {kind}{' without an alarm' if kind.startswith('clean') else ''}")
     if given.action_units and given.ravdess:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avemo_jax.clips import Clip, SharedMedia
+from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import PreparedCorpus, PreparedSet
 from avemo_jax.degradation import Degradation
 from avemo_jax.labels import label_set as find_label_set
 from data_prep.corpora import CorpusNotFound, JoinedCorpus, corpus, load_clips, num_clips_of_owner, own_options
 from data_prep.decoding.media import WORDS
-from data_prep.duplicates.near_duplicates import compare_media
+from data_prep.duplicates.near_duplicates import Comparison, compare_media
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.prepare import prepare_view
 from data_prep.sets.staging import media_name, media_of
@@ -163,8 +163,8 @@ def check_media(stream: str, view: Any, clips: Sequence[Clip]) -> None:
 
 def shared_media(
     name: str, root: Path | str, clips: Sequence[Clip], *, views: Mapping[str, ViewChoice], prepared_dir: Path | str, num_workers: int
-) -> tuple[SharedMedia, ...]:
-    """Return the pairs of clips that hold the same recording, in the media that the streams' views are made from.
+) -> Comparison:
+    """Return which clips hold the same recording, in the media that the streams' views are made from.
 
     Args:
       name, root, clips: of the corpus.
@@ -172,7 +172,7 @@ def shared_media(
       prepared_dir: folder of the prepared sets, where fingerprints are stored too.
       num_workers: processes that decode.
     """
-    comparison = compare_media(
+    return compare_media(
         clips,
         Path(root),
         prepared_dir=Path(prepared_dir),
@@ -180,4 +180,3 @@ def shared_media(
         modalities=sorted({make_view(view, **params).modality for view, params in views.values()}),
         description=f"{name} fingerprints",
     )
-    return comparison.pairs

@@ -368,6 +368,7 @@ class PreparedCorpus:
       sets: stream -> its prepared set: its view, or the features that encoders made of it.
       functionals: audio functionals for the classical baseline, or None where there is no sound.
       shared_media: pairs of clips that hold the same recording; None where nobody looked.
+      not_compared: clip -> which of its media, or which part of them, was not compared for that, and why.
       beside: stream -> the second view of a stream that has one, until its features stand beside those of the first.
       table_columns: stream -> columns of its feature table, for streams that are made of one.
       num_clips_of_owner: clips of the complete corpus by its owner, None where it is not known.
@@ -378,6 +379,7 @@ class PreparedCorpus:
     sets: Mapping[str, PreparedSet]
     functionals: PreparedSet | None
     shared_media: tuple[SharedMedia, ...] | None = None
+    not_compared: Mapping[str, str] = dataclasses.field(default_factory=dict)
     beside: Mapping[str, PreparedSet] = dataclasses.field(default_factory=dict)
     table_columns: Mapping[str, TableColumns] = dataclasses.field(default_factory=dict)
     num_clips_of_owner: int | None = None

@@ -27,7 +27,7 @@ from avemo_jax.protocols.audit.facts import (
     audit_stacks,
     find_part_columns,
 )
-from avemo_jax.protocols.audit.findings import Finding, check_allowed, mark_allowed, worst_first
+from avemo_jax.protocols.audit.findings import Finding, check_allowed, mark_allowed, media_not_compared, worst_first
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
 from avemo_jax.protocols.audit.predictions import audit_predictions
 from avemo_jax.protocols.folds import FoldTable
@@ -69,6 +69,7 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
             | {name: what for found in telling for name, what in found.items() if name in kept}
         ),
         *audit_lost(plan.folds.folds, lost),
+        *media_not_compared({clip: why for clip, why in prepared.not_compared.items() if clip in used and clip not in lost}),
     ]
     if plan.experiment.protocol.select == "test":
         findings.append(Finding("selected_on_test", "epochs and settings are chosen on the test part, as protocol.select asks"))

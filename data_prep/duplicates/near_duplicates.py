@@ -28,17 +28,17 @@ from avemo_jax.placeholders import placeholder
 from data_prep.decoding.media import WORDS, MediaError
 from data_prep.decoding.sound import stream_audio
 from data_prep.duplicates.fingerprints import (
+    HOP_S,
+    LONGEST_PICTURE_S,
     LONGEST_SOUND_S,
     SOUND_RATE_HZ,
     VERSION,
-    Match,
     PicturePrint,
     SoundPrint,
-    picture_matches,
     picture_print,
-    sound_matches,
     sound_print,
 )
+from data_prep.duplicates.matches import FEWEST_FRAMES, LARGEST_LAG_S, Match, can_match, picture_matches, sound_matches
 from data_prep.sets.digests import ABSENT, media_digests
 from data_prep.sets.prepare import picture_place
 from data_prep.sets.staging import clip_frames
@@ -46,6 +46,8 @@ from data_prep.workers.pool import Crash, run_tasks
 
 _PRINTS: dict[str, type[SoundPrint] | type[PicturePrint]] = {"audio": SoundPrint, "video": PicturePrint}
 _MATCHES: dict[str, Callable[[Mapping[str, Any]], Iterator[Match]]] = {"audio": sound_matches, "video": picture_matches}
+
+_PIECE_S = 60.0  # of sound decoded at a time
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class Comparison:
     Attributes:
       pairs: clips that hold the same recording, each pair once.
       num_compared: clips of which at least one medium was compared.
-      not_compared: clip -> the reason that none of its media was compared.
+      not_compared: clip -> which of its media, or which part of them, was not compared, and why.
     """
 
     pairs: tuple[SharedMedia, ...]
@@ -86,8 +88,10 @@ def compare_media(
 ) -> Comparison:
     """Find the clips that hold the same recording, among all media that the clips have.
 
-    Finds copies in another codec, at another rate or size, louder or softer, with some tenths of a second cut off, and excerpts of half of
-    a clip or more. Does not find recordings played faster or at another pitch, pictures mirrored or cropped by much.
+    Finds copies in another codec, at another rate or size, louder or softer, with some tenths of a second cut off, a sound whose end is the
+    start of another (from about 0.4 s on), a second of sound that two hold anywhere, excerpts of half of a film or more that start up to
+    0.64 s into it, and stills that are frames of a film. Does not find recordings played faster or at another pitch, pictures mirrored or
+    cropped by much. `Comparison.not_compared` names each clip of which something could not be compared.
 
     Args:
       clips: unique ids.
@@ -123,25 +127,67 @@ def compare_media(
         for number, first in enumerate(ids):
             for second in ids[number + 1 :]:
                 add(first, second, "bytes", f"{tasks[key].path.name} is the same in both, byte for byte")
+    gaps: dict[str, dict[str, None]] = defaultdict(dict)  # clip -> what of it was not compared
     for modality, matches in _MATCHES.items():
         for match in matches({key: one for key, one in prints.items() if tasks[key].modality == modality}):
             for first in owners[match.first]:
                 for second in owners[match.second]:
-                    add(first, second, WORDS[modality], _describe(match, WORDS[modality]))
-    compared = {clip_id for key in prints for clip_id in owners[key]}
-    missing = {clip.clip_id: "no medium is named" for clip in clips if clip.clip_id not in compared}
-    for clip, _, path in media:
-        if clip.clip_id in missing:
-            missing[clip.clip_id] = f"there is no file {path}" if digests[path] == ABSENT else f"{path.name} cannot be decoded"
+                    if match.is_certain:
+                        add(first, second, WORDS[modality], _describe(match, WORDS[modality]))
+                    else:
+                        doubt = f"one of {first} and {second} is a still like a frame of the other, and may be another moment"
+                        gaps[first][f"cannot be told: {doubt}"] = None
+    has_films = any(isinstance(one, PicturePrint) and len(one.frames) > 1 for one in prints.values())
+    with_sound = {clip_id for key, one in prints.items() if isinstance(one, SoundPrint) and can_match(one) for clip_id in owners[key]}
+    made: dict[tuple[str, str], SoundPrint | PicturePrint] = {}
+    for key, one in prints.items():
+        made |= {(clip_id, tasks[key].modality): one for clip_id in owners[key]}
+    compared = {clip_id for clip_id, _ in made}
+    for clip, modality, path in media:
+        if (one := made.get((clip.clip_id, modality))) is not None:
+            gaps[clip.clip_id] |= dict.fromkeys(_gaps(one, has_films=has_films, has_sound=clip.clip_id in with_sound))
+        elif clip.clip_id in compared:
+            gaps[clip.clip_id][f"its {WORDS[modality]}: {path.name} has none, or none that can be decoded"] = None
+        else:
+            gaps[clip.clip_id] = {f"there is no file {path}" if digests[path] == ABSENT else f"{path.name} cannot be decoded": None}
+    for clip in clips:
+        if clip.clip_id not in compared and not gaps[clip.clip_id]:
+            gaps[clip.clip_id]["no medium is named"] = None
     _log.info("%s: %d clips compared, pairs with the same recording: %d", description, len(compared), len(found))
-    return Comparison(tuple(found[pair] for pair in sorted(found)), len(compared), missing)
+    not_compared = {clip.clip_id: "; ".join(gaps[clip.clip_id]) for clip in clips if gaps[clip.clip_id]}
+    return Comparison(tuple(found[pair] for pair in sorted(found)), len(compared), not_compared)
 
 
 def _media(clip: Clip) -> list[tuple[str, str]]:
     return [(modality, name) for modality, name in (("audio", clip.audio), ("video", clip.video)) if name is not None]
 
 
+def _gaps(one: SoundPrint | PicturePrint, *, has_films: bool, has_sound: bool) -> Iterator[str]:
+    """Yield what of a medium was not compared with the others.
+
+    Args:
+      has_films: there are films among the pictures.
+      has_sound: the sound of the same clip was compared.
+    """
+    if isinstance(one, SoundPrint):
+        if not can_match(one):
+            least_s = FEWEST_FRAMES * HOP_S
+            yield f"its sound (for equal bytes alone): less than {least_s:.2g} s of it is neither silence nor a steady tone"
+        elif one.goes_on:
+            yield f"its sound after {LONGEST_SOUND_S / 3600:g} h"
+    elif len(one.frames) == 1:
+        if has_films:
+            yield "whether it is a part of a film's frame, such as a face (whole frames were compared)"
+    else:
+        if one.goes_on:
+            yield f"its picture after {LONGEST_PICTURE_S:g} s"
+        if not has_sound:
+            yield f"excerpts of its picture that start more than {LARGEST_LAG_S:g} s into it, which are found by their sound alone"
+
+
 def _describe(match: Match, what: str) -> str:
+    if match.is_frame:
+        return f"{what}: a still and a film of which it is a frame"
     shift = f", {abs(match.shift_s):.2f} s apart" if abs(match.shift_s) >= 0.01 else ""
     return f"{what}: {100 * match.error:.0f} % of the fingerprint differs{shift}"
 
@@ -207,8 +253,7 @@ def fingerprint(task: FingerprintTask) -> None:
 
 def _sound(task: FingerprintTask) -> SoundPrint:
     start_s, end_s = task.clip.audio_span_s
-    pieces = stream_audio(task.path, rate_hz=SOUND_RATE_HZ, start_s=start_s, end_s=end_s, segment_s=LONGEST_SOUND_S)
-    return sound_print(next(iter(pieces)))
+    return sound_print(stream_audio(task.path, rate_hz=SOUND_RATE_HZ, start_s=start_s, end_s=end_s, segment_s=_PIECE_S))
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from data_prep import prepare_corpus as module
 from data_prep.corpora import CorpusNotFound, load_clips
+from data_prep.duplicates.near_duplicates import Comparison
 from data_prep.prepare_corpus import prepare_corpus, shared_media
 
 MFCC = ("mfcc", {"sample_rate_hz": 16000})
@@ -88,8 +89,8 @@ class TestStreams:
     )
     def test_shared_media_are_looked_for_in_the_media_of_the_views(self, tmp_path, corpus, monkeypatch, views, expected):
         compared = []
-        found = type("Found", (), {"pairs": ()})
+        found = Comparison((), 0, {})
         monkeypatch.setattr(module, "compare_media", lambda clips, root, *, modalities, **_: compared.append(modalities) or found)
         clips = load_clips("synthetic", corpus["root"], num_actors=1, num_takes=1, seed=0)
-        assert shared_media("synthetic", corpus["root"], clips, views=views, prepared_dir=tmp_path, num_workers=1) == ()
+        assert shared_media("synthetic", corpus["root"], clips, views=views, prepared_dir=tmp_path, num_workers=1) is found
         assert compared == [expected]

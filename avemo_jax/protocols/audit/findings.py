@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from avemo_jax.protocols.folds import LeakError
@@ -49,7 +49,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "same_bytes_in_two_parts": Kind("error", "two clips with identical media files are in two parts of a fold"),
     "near_duplicate_in_two_parts": Kind(
-        "error", "two clips that hold the same recording (re-encoded, louder, trimmed) are in two parts of a fold"
+        "error", "two clips that hold the same recording (re-encoded, louder, trimmed, a film and its frame) are in two parts of a fold"
     ),
     "groups_differ": Kind("error", "the corpus on disk does not have exactly the speakers or sessions that the protocol names"),
     "clip_dropped": Kind("error", "a clip is in no part of a fold, is never tested though the protocol tests each, or has no prediction"),
@@ -77,7 +77,7 @@ FINDINGS: dict[str, Kind] = {
     "speakers_unknown": Kind("info", "clips with an unknown speaker: the audit cannot check whether this speaker is in two parts"),
     "validation_absent": Kind("info", "a fold has no validation part; only the training and the test part are left to choose epochs on"),
     "media_not_listed": Kind("info", "media files in the folder of a split list that are not in the list"),
-    "media_not_compared": Kind("info", "the audit did not search for near-duplicate media"),
+    "media_not_compared": Kind("info", "near-duplicate media were not searched for, or not in all media, or in a part of them alone"),
 }
 
 
@@ -200,6 +200,15 @@ def format_findings(findings: Sequence[Finding]) -> str:
     total = count_of(len(findings), "finding")
     lines.append(f"{total}: {num_stopping} stop the run, {num_flagged} flagged in every table, {num_info} info")
     return "\n".join(lines)
+
+
+def media_not_compared(reasons: Mapping[str, str]) -> list[Finding]:
+    """Return a finding of the clips of which media, or a part of them, were not compared: clip -> what, and why."""
+    if not reasons:
+        return []
+    examples = tuple(f"{name}: {why}" for name, why in reasons.items())
+    detail = f"not compared: media of {count_of(len(examples), 'clip')}, or a part of them: {listed(examples, 2)}"
+    return [Finding("media_not_compared", detail, len(examples), examples)]
 
 
 def listed(names: Sequence[str], limit: int = NUM_EXAMPLES) -> str:

@@ -33,7 +33,7 @@ from avemo_jax.identity import (
     media_suffix,
     sentence_identity,
 )
-from avemo_jax.protocols.audit.findings import Finding, listed
+from avemo_jax.protocols.audit.findings import Finding, listed, media_not_compared
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds
 from avemo_jax.protocols.audit.recordings import Entry, recordings_of
 from avemo_jax.protocols.folds import PARTS, Fold
@@ -238,9 +238,10 @@ def audit_split_list(
 
     Args:
       shared_media: pairs of items that hold the same recording; None if media were not compared.
-      not_compared: item -> reason why its media were not compared.
+      not_compared: item -> which of its media, or which part of them, was not compared, and why.
     """
     findings = audit_folds(split.folds, split.items, each_once=split.each_once, shared_media=shared_media)
+    findings += media_not_compared(not_compared or {})
     if split.repeated:
         detail = f"{count_of(len(split.repeated), 'clip')} several times in one test part: {listed(split.repeated, 3)}"
         findings.append(Finding("clip_counted_twice", detail, len(split.repeated), split.repeated))
@@ -248,10 +249,6 @@ def audit_split_list(
         examples = tuple(f"{name} ({', '.join(words)})" for name, words in split.labels_of.items())
         detail = f"{count_of(len(examples), 'clip')} with several labels: {listed(examples, 3)}"
         findings.append(Finding("labels_disagree", detail, len(examples), examples))
-    if not_compared:
-        examples = tuple(f"{name}: {why}" for name, why in not_compared.items())
-        detail = f"media of {count_of(len(examples), 'clip')} were not compared: {listed(examples, 2)}"
-        findings.append(Finding("media_not_compared", detail, len(examples), examples))
     return findings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Sequence
 
@@ -22,8 +23,9 @@ from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
 from avemo_jax.protocols.audit.split_list import audit_split_list, read_split_list
 from avemo_jax.protocols.folds import Fold
 from data_prep.decoding.media import Frame
-from data_prep.duplicates import near_duplicates
-from data_prep.duplicates.fingerprints import SOUND_RATE_HZ, PicturePrint, picture_matches, picture_print, sound_matches, sound_print
+from data_prep.duplicates import fingerprints, matches, near_duplicates
+from data_prep.duplicates.fingerprints import SOUND_RATE_HZ, PicturePrint, picture_print, sound_print
+from data_prep.duplicates.matches import picture_matches, sound_matches
 from data_prep.duplicates.near_duplicates import compare_media
 
 RATE_HZ = 16000
@@ -118,7 +120,11 @@ def test_every_copy_is_found_and_no_take_is(comparison):
 
 
 def test_what_was_not_compared_is_named(corpus, comparison, tmp_path):
-    assert comparison.not_compared == {"damaged": "damaged.wav cannot be decoded"}
+    silent = "its sound (for equal bytes alone): less than 0.24 s of it is neither silence nor a steady tone"
+    film = "its sound: .* has none, or none that can be decoded|excerpts of its picture that start more than 0.64 s into it, .*"
+    expected = {"damaged": "damaged.wav cannot be decoded", "silence1": silent, "silence2": silent}
+    found = {clip: why for clip, why in comparison.not_compared.items() if not re.fullmatch(f"({film})(; ({film}))?", why)}
+    assert found == expected and comparison.not_compared.keys() - found.keys() == {"film", "small", "cut", "other_take"}
     assert comparison.num_compared == len(clips_of(corpus)) - 1
     found = compare_media(clips_of(corpus, "absent.wav"), corpus, prepared_dir=tmp_path, num_workers=1)
     assert found.not_compared["absent"].startswith("there is no file") and found.pairs == ()
@@ -212,11 +218,55 @@ def test_shift_and_error_are_told():
     assert match.shift_s == pytest.approx(-0.3, abs=0.013)
 
 
-@pytest.mark.parametrize(("common_s", "matches"), [(0.85, False), (1.25, True)])
-def test_sounds_match_on_half_of_the_shorter_one_or_more(common_s, matches):
+@pytest.mark.parametrize(("common_s", "matches"), [(0.2, False), (0.45, True), (1.25, True)])
+def test_sounds_match_where_the_end_of_one_is_the_start_of_the_other(common_s, matches):
     first, second = voice(3, 0), voice(9, 1)
     joined = np.concatenate([first[-round(common_s * RATE_HZ) :], second[: len(second) - round(common_s * RATE_HZ)]])
     assert bool(list(sound_matches(sound_prints(a=first, b=joined)))) == matches
+
+
+def test_sounds_match_on_a_second_that_both_hold_anywhere():
+    """A second in the middle of two that differ before and after it; six tenths of it are too little to tell."""
+    for common_s, is_found in ((1.3, True), (0.6, False)):
+        common = voice(5, 0)[: round(common_s * RATE_HZ)]
+        first, second = (np.concatenate([voice(n, 0), common, voice(n + 1, 0)]) for n in (20, 30))
+        assert bool(list(sound_matches(sound_prints(a=first, b=second[4000:])))) == is_found
+
+
+def test_short_sounds_match_in_full_and_shorter_ones_are_said_not_to_be_compared(tmp_path):
+    """0.5 s of speech as a file of its own and in what it was cut from; takes of it; and 0.1 s, of which equal bytes alone are found."""
+    whole = voice(3, 0)
+    short = whole[9600:17600]
+    takes = {f"take{n}": voice(3, n, duration_s=0.5) for n in range(30)} | {f"cut{n}": voice(3, n)[9600:17600] for n in (1, 2, 3)}
+    found = list(sound_matches(sound_prints(whole=whole, short=short, quiet=0.1 * short, click=whole[9600:11200], **takes)))
+    assert [(one.first, one.second) for one in found] == [("quiet", "short"), ("quiet", "whole"), ("short", "whole")]
+    soundfile.write(tmp_path / "click.wav", whole[9600:11200], RATE_HZ)
+    said = compare_media(clips_of(tmp_path), tmp_path, prepared_dir=tmp_path / "prepared", num_workers=1).not_compared
+    assert said.keys() == {"click"} and said["click"].startswith("its sound (for equal bytes alone)")
+
+
+def test_the_rest_of_a_long_sound_is_compared_too(monkeypatch):
+    """A clip that was cut from a recording behind its first two minutes, whose beginning is much louder; in pieces it is the same."""
+    clip = sound_prints(a=voice(3, 0))["a"]
+    own = soxr.resample(voice(3, 0), RATE_HZ, SOUND_RATE_HZ)
+    noise = np.random.default_rng(0).normal(0, 0.3, 130 * SOUND_RATE_HZ).astype(np.float32)
+    noise[-8 * SOUND_RATE_HZ :] *= 1e-4
+    long = np.concatenate([noise, 0.03 * own])
+    whole = sound_print(long)
+    (match,) = sound_matches({"clip": clip, "long": whole})
+    assert match.shift_s == pytest.approx(130, abs=0.02) and not whole.goes_on
+    pieces = sound_print(long[start : start + 77_777] for start in range(0, len(long), 77_777))
+    assert np.array_equal(pieces.words, whole.words) and np.array_equal(pieces.active, whole.active)
+    monkeypatch.setattr(fingerprints, "LONGEST_SOUND_S", 60.0)
+    assert sound_print(long).goes_on and not list(sound_matches({"clip": clip, "long": sound_print(long)}))
+
+
+def test_sounds_compared_in_groups_match_as_in_one(monkeypatch):
+    prints = sound_prints(a=voice(3, 0), b=voice(3, 0)[4800:], c=voice(3, 1), d=voice(9, 0), e=voice(9, 0)[3000:])
+    whole = list(sound_matches(prints))
+    assert [(one.first, one.second) for one in whole] == [("a", "b"), ("d", "e")]
+    monkeypatch.setattr(matches, "_GROUP_WORDS", 50)
+    assert list(sound_matches(prints)) == whole
 
 
 @pytest.mark.parametrize(("num_common", "matches"), [(5, False), (6, True)])
@@ -224,7 +274,12 @@ def test_films_match_on_half_of_the_shorter_one_or_more(num_common, matches):
     """Two films of 12 frames before one scene: the last frames of the first are the first ones of the second."""
     random = np.random.default_rng(0)
     films = [
-        PicturePrint(np.ones(256, bool), random.integers(0, 2, (12, 64)).astype(bool), random.integers(-9, 9, (12, 16, 16)).astype(np.int8))
+        PicturePrint(
+            scene=np.ones(256, bool),
+            motion=random.integers(0, 2, (12, 64)).astype(bool),
+            residual=random.integers(-9, 9, (12, 16, 16)).astype(np.int8),
+            frames=np.zeros((12, 16, 16), np.uint8),
+        )
         for _ in range(2)
     ]
     for values in ("motion", "residual"):
@@ -277,9 +332,37 @@ def test_films_at_another_frame_rate_match_and_takes_do_not():
         "film": film_print(film(0)),
         "slower": film_print(film(0)[::2], 12.5),
         "take": film_print(film(2)),
-        "still": film_print([film(0)[0]]),
     }
     assert [(match.first, match.second) for match in picture_matches(prints)] == [("film", "slower")]
+
+
+def test_a_still_in_another_part_than_the_film_of_which_it_is_a_frame_stops_the_run(tmp_path):
+    """A frame of which the hashes of the film know nothing, stored as a small JPEG; a frame of another take and another face beside it."""
+    write_video(tmp_path / "film.avi", film(0))
+    for name, image in (("frame", film(0)[23]), ("take", film(4)[23]), ("other", 255 - film(0)[23])):
+        small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)[..., ::-1]
+        cv2.imwrite(str(tmp_path / f"{name}.jpg"), small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    for film_part, still_part in (("train", "test"), ("test", "train")):
+        rows = ["path,part", f"film.avi,{film_part}", *(f"{name}.jpg,{still_part}" for name in ("frame", "take", "other"))]
+        (tmp_path / "split.csv").write_text("\n".join(rows))
+        split = read_split_list(tmp_path / "split.csv")
+        found = compare_media(split.clips(), tmp_path, prepared_dir=tmp_path / "prepared", num_workers=1)
+        findings = audit_split_list(split, shared_media=found.pairs, not_compared=found.not_compared)
+        (leak,) = [finding for finding in findings if finding.stops]
+        assert leak.name == "near_duplicate_in_two_parts" and leak.count == 1
+        assert "picture: a still and a film of which it is a frame" in leak.detail and "frame.jpg" in leak.detail
+        assert "whether it is a part of a film's frame, such as a face" in found.not_compared["other.jpg"]
+
+
+def test_a_still_that_looks_like_a_frame_and_may_be_of_another_moment_is_said():
+    """A face that hardly moves: one of its frames, another moment of it, and another face."""
+    random = np.random.default_rng(0)
+    faces = [gaussian_filter(random.normal(size=(64, 64)), 4) for _ in range(2)]
+    moves = [gaussian_filter(random.normal(size=(64, 64)), 4) for _ in range(31)]
+    images = [128 + 40 * faces[row == 32] / faces[0].std() + 2 * (moves[min(row, 30)] / moves[0].std()) for row in range(33)]
+    images = [np.repeat(np.clip(np.round(image), 0, 255).astype(np.uint8)[:, :, None], 3, axis=2) for image in images]
+    prints = {"film": film_print(images[:30])} | {f"still{n}": film_print([images[row]]) for n, row in enumerate((7, 30, 32))}
+    assert [(one.second, one.is_certain) for one in picture_matches(prints)] == [("still0", True), ("still1", False)]
 
 
 @pytest.mark.slow
