@@ -11,7 +11,7 @@ from typing import Any
 import av
 from av.stream import Disposition
 
-from data_prep.decoding.media import WORDS, MediaError, num_bytes_of
+from data_prep.decoding.media import REMEDY, WORDS, MediaError, num_bytes_of
 
 # Containers that hold their streams themselves. Not among them: playlists (hls, dash, concat, sdp), numbered pictures (image2) and devices,
 # which would read other files than the one that was named.
@@ -38,6 +38,21 @@ _BESIDE = (  # tracks that accompany another one
     | Disposition.dependent
 )
 _PICTURES_ALONE = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image  # cover pictures of music files
+
+
+# What FFmpeg's texts for errors mean in a media file. Some are those of the operating system, and say nothing to a reader.
+_MEANINGS = {
+    "Invalid data found when processing input": "damaged data, or data of another format",
+    "Invalid argument": "a value that the format does not allow",
+    "Operation not permitted": "data that the decoder refuses",
+    "Resource temporarily unavailable": "a part of a frame",
+    "Cannot allocate memory": "a size that no such file has",
+    "Input/output error": "an early end, or a disk that does not answer",
+    "End of file": "an early end",
+    "Numerical result out of range": "a number out of its range",
+    "Not yet implemented in FFmpeg, patches welcome": "a feature of the format that FFmpeg does not have",
+    "Generic error in an external library": "data that the library of the codec refuses",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +101,7 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
     Raises:
       MediaError: missing, empty or undecodable.
     """
-    num_bytes_of(path)
+    num_bytes = num_bytes_of(path)
     with contextlib.ExitStack() as stack:
         try:
             raw = stack.enter_context(path.open("rb"))
@@ -96,10 +111,17 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
         except Exception as error:  # PyAV itself fails on some damage before FFmpeg does
             if is_out_of_memory(error):
                 raise
-            raise MediaError("undecodable", f"{path.name} is no media file that FFmpeg reads ({reason(error)})") from error
+            about = f"expected the header of a film or a sound, found {reason(error)}"
+            raise MediaError("undecodable", f"{path.name} is no media file that FFmpeg reads: {about}; {REMEDY}") from error
         if not container.streams:
             raise MediaError("undecodable", f"{path.name} holds no streams: its index is lost")
-        yield container
+        try:
+            yield container
+        except MediaError as error:
+            if not path.is_file() or (now := path.stat().st_size) == num_bytes:
+                raise
+            about = f"the file had {num_bytes} bytes when it was opened and has {now} now: read it when nothing writes to it"
+            raise MediaError(error.kind, f"{error.detail}; {about}") from error
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -108,8 +130,11 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Return what went wrong in a decoder, without addresses of objects."""
-    return getattr(error, "strerror", None) or (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    """Return what a decoder found wrong, as words that follow "found"; without addresses of objects."""
+    said = getattr(error, "strerror", None)
+    if said and isinstance(error, av.FFmpegError):
+        return _MEANINGS.get(said, f"what FFmpeg calls {said!r}")
+    return said or (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
 def _ranked(container: av.container.InputContainer, kind: str) -> list[Any]:

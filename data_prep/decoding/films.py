@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 from avemo_jax.allocator import map_large_arrays
 from avemo_jax.clips import REGIONS
 from data_prep.decoding.containers import reason
-from data_prep.decoding.media import Findings, Frame, MediaError, guarded, region_of
+from data_prep.decoding.media import REMEDY, Findings, Frame, MediaError, guarded, region_of
 from data_prep.decoding.orientation import upright
 from data_prep.decoding.time_line import SPAN_TOLERANCE_S, TimeLine, decoded_from
 
@@ -97,4 +97,6 @@ def _picture(frame: av.VideoFrame, region: str, to_rgb: VideoReformatter, path: 
     except MemoryError:
         raise
     except Exception as error:
-        raise MediaError("undecodable", f"{path.name}: its pictures cannot be converted to RGB ({reason(error)})") from error
+        raise MediaError(
+            "undecodable", f"{path.name}: expected pictures that can be converted to RGB, found {reason(error)}; {REMEDY}"
+        ) from error

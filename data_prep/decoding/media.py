@@ -16,6 +16,9 @@ from avemo_jax.data.prepared import LOST_KINDS
 LARGEST_PIXELS = 7680 * 4320
 WORDS = {"audio": "sound", "video": "picture"}  # media in sentences for people
 
+# What to do about a damaged file, at the end of a sentence that says what was expected and found.
+REMEDY = "copy the file from its source again, or convert it with: ffmpeg -i OLD NEW"
+
 Content = TypeVar("Content")
 
 
@@ -71,7 +74,7 @@ def guarded(content: Iterator[Content], path: Path, findings: Findings) -> Itera
     except MemoryError:
         raise
     except Exception as error:
-        unexpected = f"{path.name}: decoding stopped with {type(error).__name__}: {error}"
+        unexpected = f"{path.name}: expected a file that can be decoded, found damage: {type(error).__name__}: {error}; {REMEDY}"
         damage = error if isinstance(error, MediaError) else MediaError("undecodable", unexpected)
         if path.name not in damage.detail:
             damage = MediaError(damage.kind, f"{path.name}: {damage.detail}")

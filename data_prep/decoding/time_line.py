@@ -15,9 +15,10 @@ from typing import Any
 
 import av
 
+from avemo_jax.text import count_of
 from data_prep.decoding.containers import chosen_stream, frame_rate_fps, is_out_of_memory, opened, reason
 from data_prep.decoding.declared_bytes import counts_mp3_frames, ends_in_ts_packet, missing_share, ogg_problem, undeclared_bytes
-from data_prep.decoding.media import LARGEST_PIXELS, WORDS, Findings, MediaError
+from data_prep.decoding.media import LARGEST_PIXELS, REMEDY, WORDS, Findings, MediaError
 
 LONGEST_GAP_S = 3600.0  # a longer one is a damaged time stamp; and what would fill it takes time and memory
 SPAN_TOLERANCE_S = 0.5  # by which a stream may end before the span of a clip does: sound and picture rarely end together
@@ -176,6 +177,7 @@ def _decoded(container: av.container.InputContainer, stream: Any, path: Path, li
     origin_s = _origin_s(container)
     is_pcm = context.name.startswith("pcm_")
     ends_in_packet, num_last = False, 0
+    num_frames, size = 0, ""
     try:
         for packet in packets:
             if packet.size:
@@ -189,6 +191,9 @@ def _decoded(container: av.container.InputContainer, stream: Any, path: Path, li
             for frame in packet.decode():
                 if frame.is_corrupt and not is_pcm:
                     raise MediaError("undecodable", f"{path.name}: the decoder reports a corrupt frame at {frame.time} s")
+                num_frames += 1
+                if stream.type == "video" and num_frames == 1:
+                    size = f" of {frame.width} x {frame.height} px"
                 yield frame
     except MediaError:
         raise
@@ -198,7 +203,11 @@ def _decoded(container: av.container.InputContainer, stream: Any, path: Path, li
         has_more = _has_more(packets, stream)
         if has_more or container.format.name not in _SIZED:  # an incomplete block at the end: the sizes in the header decide
             kind = "undecodable" if has_more else "truncated"
-            raise MediaError(kind, f"{path.name}: decoding the {WORDS[stream.type]} stopped with: {reason(error)}") from error
+            found = f"{reason(error)} behind {count_of(num_frames, 'frame')}{size}"
+            if isinstance(error, av.error.ArgumentError) and stream.type == "video":
+                found += f", such as a picture of more than {LARGEST_PIXELS} pixels"
+            about = f"expected its {WORDS[stream.type]} to be decoded to the end, found {found}"
+            raise MediaError(kind, f"{path.name}: {about}; {REMEDY}") from error
     line.num_corrupt -= num_last  # the end of a cut file, which is told in other words
     _check_bytes(path, container.format.name, line, findings)
     if ends_in_packet and not is_pcm and container.format.name not in _SIZED:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
 from written_media import chirp, numbered_images, write_sound, write_streams
 
-from data_prep.decoding import time_line
+from data_prep.decoding import containers, time_line
 from data_prep.decoding.films import stream_frames
 from data_prep.decoding.media import Findings, MediaError
 from data_prep.decoding.sound import stream_audio
@@ -305,3 +306,28 @@ class TestAnythingThatIsRaised:
         findings = Findings(keeps=True)
         assert len(list(stream_frames(tmp_path / "a.mjpeg", findings=findings))) == 3
         assert findings.damage is not None and findings.damage.kind == "undecodable"
+        found = "found a value that the format does not allow behind 3 frames of 32 x 32 px, such as a picture of more than 4096 pixels"
+        assert f"a.mjpeg: expected its picture to be decoded to the end, {found}; copy the file" in findings.damage.detail
+
+    def test_a_file_that_grows_while_it_is_read(self, tmp_path):
+        """Its last picture is not whole when the decoder comes to it, and another program goes on writing."""
+        write_streams(tmp_path / "a.mjpeg", images=numbered_images(3, 32, 32), container_format="mjpeg")
+        raw = (tmp_path / "a.mjpeg").read_bytes()
+        (tmp_path / "a.mjpeg").write_bytes(raw[: len(raw) // 2])
+        with pytest.raises(MediaError, match=r"truncated: .* found damaged data, .*; copy the file") as raised:
+            list(stream_frames(tmp_path / "a.mjpeg"))
+        assert "bytes when it was opened" not in raised.value.detail
+        frames = stream_frames(tmp_path / "a.mjpeg")
+        next(frames)
+        with (tmp_path / "a.mjpeg").open("ab") as stream:
+            stream.write(bytes(100))
+        about = (
+            f"the file had {len(raw) // 2} bytes when it was opened and has {len(raw) // 2 + 100} now: read it when nothing writes to it"
+        )
+        with pytest.raises(MediaError, match=about):
+            list(frames)
+
+    @pytest.mark.parametrize("said", [*containers._MEANINGS, "Bug in FFmpeg"])
+    def test_no_text_of_an_error_number_stands_alone(self, said):
+        found = containers.reason(av.error.ArgumentError(22, said))
+        assert said not in found or found == f"what FFmpeg calls {said!r}"
