@@ -52,7 +52,8 @@ def real_media(root: Path, num_files: int) -> tuple[dict[str, tuple[int, int]], 
     with tempfile.TemporaryDirectory() as folder:
         alarms, planted = copies_of_real_media(Path(folder), files)
         outcomes = list(planted)
-    num_pairs = (len(files) + len(outcomes)) * (len(files) + len(outcomes) - 1) // 2
+    num_media, num_of_one = len(files) + len(outcomes), 1 + len(outcomes) // max(1, len(files))
+    num_pairs = (num_media * (num_media - 1) - len(files) * num_of_one * (num_of_one - 1)) // 2
     counts = {
         "copies of real media": (sum(found for _, found in outcomes), len(outcomes)),
         "clean pairs of real media": (num_pairs - len(alarms), num_pairs),
