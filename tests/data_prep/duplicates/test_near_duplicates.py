@@ -366,6 +366,7 @@ def test_a_still_that_looks_like_a_frame_and_may_be_of_another_moment_is_said():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_ravdess_has_no_two_alike_but_the_one_that_is_there_twice(tmp_path):
     root = shared_data("ravdess")
     paths = sorted(root.glob("Actor_*/*.flac"))
