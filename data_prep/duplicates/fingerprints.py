@@ -94,7 +94,9 @@ def sound_print(samples: np.ndarray | Iterable[np.ndarray]) -> SoundPrint:
     Returns:
       One word every 96 samples; no frame of a silent clip or of a steady tone is active.
     """
-    words, levels, lively = [], [], []
+    words: list[np.ndarray] = []
+    levels: list[np.ndarray] = []
+    lively: list[np.ndarray] = []
     last: np.ndarray | None = None
     num_frames, goes_on = 0, False
     for energy in _band_energies([samples] if isinstance(samples, np.ndarray) else samples):
