@@ -7,9 +7,9 @@
 The recordings are noise and tones; films show a drawn picture of 64 x 64 px at 5 frames a second. Weights are random unless --weights names
 a folder, since neither time nor memory depends on them. Each step is a command of its own:
 
-    prepare    run.py --mode=prepare without the encoder: decoding and the views
-    encode     run.py --mode=prepare with it: the views exist, the encoder runs over them
-    predict    run.py --mode=predict with a run of one epoch that was trained on a small demo corpus
+    prepare    decoding and the views of the recording, as a corpus of one clip
+    encode     the frozen encoder over these views
+    predict    run.py --mode=predict with a run of one epoch, trained on a small demo corpus
 
 Prints for each length and step the seconds, the largest memory of any process of the command (MiB), the size of what it wrote (MiB), and
 from where to where in the recording its steps or segments lie, with the largest distance between two of them (s).
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from avemo_jax.clips import Clip
+from avemo_jax.config import Experiment, parse, to_plain
 from avemo_jax.config.overrides import with_fields
+from avemo_jax.data.prepared import PreparedCorpus
 from benchmarks.predict import demo_experiment, train_in_new_process
+from data_prep.sets.derived import DerivedSets
+from data_prep.sets.prepare import prepare_view
 
 _ROOT = Path(__file__).resolve().parents[1]
 _RATE_HZ, _SOUND_BLOCK_S = 16_000, 10
@@ -120,50 +126,56 @@ def format_row(minutes: float, step: str, measured: Measured, written_mib: float
     return f"{minutes:>7g} {step:8} {measured.seconds:8.1f} {measured.peak_mib:8.0f} {written_mib:8.1f}  {covers}"
 
 
-def compare(minutes: float, folder: Path, run: Path, *, film: bool, encoder: str, weights: str) -> Iterator[str]:
+def compare(minutes: float, folder: Path, experiment: Experiment, *, film: bool) -> Iterator[str]:
     """Yield the rows of a recording of that length."""
     recording = write_recording(folder / ("film.mp4" if film else "sound.flac"), minutes, film=film)
-    (folder / "clips.csv").write_text(f"file,emotion\n{recording.name},happiness\n", encoding="utf-8")
     prepared, output = folder / "prepared", folder / "predictions"
-    command = [sys.executable, "run.py", "--mode=prepare", *flags(folder, film=film, encoder=encoder, weights=weights)]
-    views = measure(command if film else [*command, "--config.streams.audio.encoder=none"])
+    task = {"config": to_plain(with_fields(experiment, {"prepared_dir": str(prepared)})), "recording": str(recording)}
+    command = [sys.executable, "-m", "benchmarks.long_media", "--task"]
+    views = measure([*command, json.dumps(task)])
     views_mib = size_mib(prepared)
     yield format_row(minutes, "prepare", views, views_mib, prepared_times(prepared, "faces" if film else "logmel_whisper"))
     if not film:
-        encoded = measure(command)
-        yield format_row(minutes, "encode", encoded, size_mib(prepared) - views_mib, prepared_times(prepared, f"logmel_whisper.{encoder}"))
+        encoded = measure([*command, json.dumps(task | {"encode": True})])
+        view = f"logmel_whisper.{experiment.streams['audio'].encoder}"
+        yield format_row(minutes, "encode", encoded, size_mib(prepared) - views_mib, prepared_times(prepared, view))
+    run = experiment.run_directory
     command = [sys.executable, "run.py", f"--run={run}", "--mode=predict", f"--input={recording}", f"--output={output}"]
     yield format_row(minutes, "predict", measure(command), size_mib(output), predicted_times(output))
 
 
-def flags(folder: Path, *, film: bool, encoder: str, weights: str) -> list[str]:
-    """Return the flags by which a folder's recording is prepared."""
-    fields: dict[str, str | bool] = {
-        "workdir": str(folder / "runs"),
-        "prepared_dir": str(folder / "prepared"),
-        "corpus.root": str(folder),
-        "corpus.table": "clips.csv",
-        "protocol.near_duplicates": False,
-        "protocol.baseline": False,
+def prepare_recording(experiment: Experiment, recording: Path, *, encode: bool) -> None:
+    """Prepare a recording as a corpus of one clip, as the mode `prepare` does; with `encode` also its features."""
+    clips = (Clip("long", "long", "", "", audio=recording.name, video=recording.name),)
+    folder = Path(experiment.prepared_dir)
+    sets = {
+        stream: prepare_view(
+            corpus="long",
+            root=recording.parent,
+            clips=clips,
+            view_name=own.view,
+            view_params=experiment.views[own.view],
+            prepared_dir=folder,
+            num_workers=1,
+        )
+        for stream, own in experiment.streams.items()
     }
-    if film:
-        fields["views.faces.rate_fps"] = str(_FACES_FPS)
-    else:
-        fields |= {"streams.audio.encoder": encoder, f"encoders.{encoder}.weights": weights}
-    system = "small_audio_video" if film else "whisper"
-    return [f"--config=configs/table_of_clips.py:{system}", *(f"--config.{name}={value}" for name, value in fields.items())]
+    if encode:
+        from avemo_jax.experiment.features import with_features  # late: brings JAX
+
+        with_features(experiment, PreparedCorpus(clips, sets, None), DerivedSets(folder, "long", clips))
 
 
-def trained_run(folder: Path, *, film: bool, encoder: str, weights: str) -> Path:
-    """Train a run of one epoch on a small demo corpus, with the system and encoder of the recordings; return its folder."""
+def trained_experiment(folder: Path, *, film: bool, encoder: str, weights: str) -> Experiment:
+    """Return the experiment of a run of one epoch on a small demo corpus, trained here where `folder` does not hold it."""
     experiment = demo_experiment("audio_video" if film else "whisper", folder, num_actors=4, num_takes=1)
-    changes: dict[str, Any] = {"views.faces.rate_fps": _FACES_FPS}
+    changes: dict[str, Any] = {"protocol.name": "holdout_50_25_25", "views.faces.rate_fps": _FACES_FPS}
     if not film:
-        changes = {"streams.audio.encoder": encoder, f"encoders.{encoder}.weights": weights}
+        changes |= {"streams.audio.encoder": encoder, f"encoders.{encoder}.weights": weights}
     experiment = with_fields(experiment, changes)
     if not (experiment.run_directory / "results.json").is_file():
         train_in_new_process(experiment)
-    return experiment.run_directory
+    return experiment
 
 
 def main() -> None:
@@ -173,14 +185,19 @@ def main() -> None:
     parser.add_argument("--encoder", default="whisper_base")
     parser.add_argument("--weights", default="random", help="folder of the encoder's published weights")
     parser.add_argument("--folder", type=Path, help="folder of the trained run, which is used again; default: a temporary one")
+    parser.add_argument("--task", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    encoder = {"film": arguments.film, "encoder": arguments.encoder, "weights": arguments.weights}
+    if task := arguments.task:
+        prepare_recording(parse(task["config"]), Path(task["recording"]), encode=task.get("encode", False))
+        return
+    film = arguments.film
     print(f"{'minutes':>7} {'step':8} {'seconds':>8} {'peak MiB':>8} {'MiB':>8}  covers", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
-        run = trained_run((arguments.folder or Path(temporary)).resolve(), **encoder)
+        folder = (arguments.folder or Path(temporary)).resolve()
+        experiment = trained_experiment(folder, film=film, encoder=arguments.encoder, weights=arguments.weights)
         for minutes in arguments.minutes:
             with tempfile.TemporaryDirectory() as own:
-                for row in compare(minutes, Path(own), run, **encoder):
+                for row in compare(minutes, Path(own), experiment, film=film):
                     print(row, flush=True)
 
 
