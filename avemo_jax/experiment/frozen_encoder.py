@@ -21,6 +21,7 @@ _BATCH_BYTES = 9 << 20  # of a batch's inputs as float32, 8 pictures of 299 px, 
 _GROWTH = 50
 _LARGEST_BATCH = 64
 _BATCHES_AHEAD = 8  # batches of segments that are read together, so that they can be grouped by length
+_FEATURE_BYTES = 256 << 20  # of segments that are read together: all layers of a large network take a hundred times their input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +82,16 @@ class FrozenEncoder:
             yield from (found[index] for index in range(len(chunk)))
 
     def _chunk(self, examples: Iterator[Example], num_batches: int) -> list[Example]:
-        """Return the next examples, about `num_batches` batches of them by their bytes."""
+        """Return the next examples, about `num_batches` batches of them by their bytes, and one where their features are large."""
         chunk: list[Example] = []
-        left_bytes = num_batches * _batch_bytes(self.spec.record.growth)
+        left_bytes, left_feature_bytes = num_batches * _batch_bytes(self.spec.record.growth), _FEATURE_BYTES
+        step_bytes = 4 * int(np.prod(self.feature_shape))
         for example in itertools.islice(examples, num_batches * _LARGEST_BATCH):
             chunk.append(example)
             left_bytes -= 4 * example.values.size
-            if left_bytes <= 0:
+            left_feature_bytes -= step_bytes * len(self.spec.record.feature_times(example.times_s))
+            is_full = left_feature_bytes <= 0 and len(chunk) >= self._num_segments(self._padded_length(len(example.mask)))
+            if left_bytes <= 0 or is_full:
                 break
         return chunk
 

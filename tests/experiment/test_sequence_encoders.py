@@ -159,6 +159,13 @@ def test_segments_are_read_a_few_batches_at_a_time(logmel, monkeypatch):
     next(encoder.run(noted(), is_short=True))
     assert pulled == ["c0", "c0", "c1", "c2"]  # segments of 5, 8, 1 and 9 steps
     assert list(encoder.run(iter([]))) == []
+    monkeypatch.setattr(frozen_encoder, "_BATCH_BYTES", 100 * 16 * 4 * STEP[0])
+    monkeypatch.setattr(frozen_encoder, "_LARGEST_BATCH", 2)
+    for feature_bytes, num_read in ((1, 2), (8 * 4 * WIDTH, 3)):  # one batch at least; else 3 + 4 + 1 features
+        monkeypatch.setattr(frozen_encoder, "_FEATURE_BYTES", feature_bytes)
+        pulled.clear()
+        next(encoder.run(noted()))
+        assert len(pulled) == num_read, (feature_bytes, pulled)
 
 
 def test_several_layers_are_an_axis_of_the_features(logmel, tmp_path):
