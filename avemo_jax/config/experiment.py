@@ -77,8 +77,8 @@ class EncoderSettings:
       weights: "published" reads the published file in `weights_dir`; "random" draws weights with a fixed seed; a path reads a file of the
         published format.
       leave_out: layers of the file at `weights` that are not taken, such as ("dense",): the head of a fine-tuned network of your own.
-      overlap_s: frozen speech transformers encode clips of several segments in chunks of 30 s, whatever the length of the segments; time in
-        s that two successive chunks share, of which each gives the half that is further from its end. 0 encodes each segment by itself.
+      overlap_s: frozen speech transformers encode clips of several segments in chunks that overlap, as long as a segment and 30 s at most;
+        time in s that two successive chunks share, half a chunk where that is less. 0 encodes each segment by itself.
     """
 
     end_point: str = ""

@@ -136,11 +136,11 @@ class FrozenEncoder:
     @functools.cached_property
     def _chunks(self) -> Chunks | None:
         """How clips of several segments are cut; None where each segment is encoded by itself."""
-        num_steps = self.spec.record.chunk_steps
+        most_steps = self.spec.record.chunk_steps
         if not self.spec.joins_segments:
             return None
-        places = self.spec.record.feature_times(np.arange(num_steps, dtype=np.float32))
-        return Chunks(num_steps, self.spec.overlap_s, round(float(places[1] - places[0])))
+        places = self.spec.record.feature_times(np.arange(most_steps, dtype=np.float32))
+        return Chunks(most_steps, self.spec.overlap_s, round(float(places[1] - places[0])))
 
     @property
     def batch_size(self) -> int:

@@ -1,9 +1,12 @@
-"""Long clips through encoders of sequences, in overlapping chunks of the encoder's own length, so that each step has its context.
+"""Long clips through encoders of sequences, in chunks that overlap, so that each step has its context.
 
 A view cuts a long clip into segments, and a step at the border of a segment would be encoded without what is on the other side of it. Here
 the segments of a clip are joined, cut into overlapping chunks, encoded, and the features are cut where the segments were. Each chunk gives
 the features from the middle of its overlap with the chunk before to the middle of its overlap with the next, so that each moment has one
 feature, and all lie on one time line.
+
+Chunks are as long as the segments of the view, and not longer than the encoder takes. Longer ones would have more context, but Whisper's
+features also tell the place in the chunk: a classifier that was trained on clips of 4 s fails on features from the middle of 30 s.
 """
 
 from __future__ import annotations
@@ -24,20 +27,20 @@ class Chunks:
     """How long clips are cut for an encoder.
 
     Attributes:
-      num_steps: steps of the view in a chunk.
-      overlap_s: time in s that two successive chunks share, at most half a chunk.
+      most_steps: steps of the view that a chunk has at most.
+      overlap_s: time in s that two successive chunks share; half a chunk where that is less.
       stride_steps: steps of the view that a feature stands for; chunks begin at multiples of it, so that features lie where those of one
         long chunk would lie.
     """
 
-    num_steps: int
+    most_steps: int
     overlap_s: float
     stride_steps: int
 
-    def hop_steps(self, step_s: float) -> int:
-        """Return the distance in steps between the starts of two chunks, for steps that are `step_s` apart."""
-        shared = min(round(self.overlap_s / step_s), self.num_steps // 2)
-        return max((self.num_steps - shared) // self.stride_steps, 1) * self.stride_steps
+    def hop_steps(self, num_steps: int, step_s: float) -> int:
+        """Return the distance between the starts of two chunks of `num_steps` steps that are `step_s` apart."""
+        shared = min(round(self.overlap_s / step_s), num_steps // 2)
+        return max((num_steps - shared) // self.stride_steps, 1) * self.stride_steps
 
 
 def encode_in_chunks(examples: Iterable[Example], encode: Encode, chunks: Chunks) -> Iterator[Example]:
@@ -77,7 +80,7 @@ def _chunked(examples: Iterable[Example], chunks: Chunks, order: deque[_Core | N
             order.append(None)
             yield example
             continue
-        recording = recording or _Recording(chunks, _step_s(example))
+        recording = recording or _Recording(chunks, len(example.mask), _step_s(example))
         recording.add(example)
         for core, chunk in recording.chunks(is_last=not is_continued):
             order.append(core)
@@ -115,9 +118,9 @@ def _step_s(example: Example) -> float:
 class _Recording:
     """Successive segments as one row of steps, of which a chunk is in memory, and its features until a segment is complete."""
 
-    def __init__(self, chunks: Chunks, step_s: float):
-        self._chunks = chunks
-        self._hop = chunks.hop_steps(step_s)
+    def __init__(self, chunks: Chunks, segment_steps: int, step_s: float):
+        self._length = min(segment_steps, chunks.most_steps)
+        self._hop = chunks.hop_steps(self._length, step_s)
         self._start = 0  # of the next chunk
         self._end = 0
         self._held: list[tuple[np.ndarray, np.ndarray]] = []  # values and masks from `_start` on
@@ -132,7 +135,7 @@ class _Recording:
 
     def chunks(self, *, is_last: bool) -> Iterator[tuple[_Core, Example]]:
         """Yield the chunks that are complete; with `is_last` all that are left. Their times are places of steps in the chunk."""
-        length = self._chunks.num_steps
+        length = self._length
         half = (length - self._hop) // 2
         while self._end - self._start > length or (is_last and self._end > self._start):
             is_end = self._end - self._start <= length

@@ -45,7 +45,7 @@ def test_every_step_is_that_of_an_uncut_pass(lengths):
     (uncut,) = encode(iter([joined(segments)]))
     assert [(one.clip_id, one.segment) for one in found] == [(one.clip_id, one.segment) for one in segments]
     whole = joined(found)
-    if min(lengths) > 1:  # else a segment may have no feature of its own
+    if lengths[0] >= 30 and min(lengths) > 1:  # else chunks are shorter, or a segment has no feature of its own
         np.testing.assert_array_equal(whole.times_s, uncut.times_s)
         np.testing.assert_allclose(whole.values, uncut.values, atol=1e-6)
     for one, segment in zip(found, segments, strict=True):
@@ -83,8 +83,8 @@ def test_memory_does_not_grow_with_the_length_of_a_clip():
         nonlocal pulled
         for number in range(1000):
             pulled += 1
-            times_s = (np.arange(10) + 10 * number) * STEP_S
-            yield Example("a", number, np.zeros((10, 3), np.float32), np.ones(10, bool), times_s.astype(np.float32))
+            times_s = (np.arange(30) + 30 * number) * STEP_S
+            yield Example("a", number, np.zeros((30, 3), np.float32), np.ones(30, bool), times_s.astype(np.float32))
 
     def measured(examples: Iterator[Example]) -> Iterator[Example]:
         nonlocal longest
@@ -93,7 +93,7 @@ def test_memory_does_not_grow_with_the_length_of_a_clip():
             yield from encode(iter([one]))
 
     for number, _ in enumerate(encode_in_chunks(many(), measured, chunks(30, 10))):
-        assert pulled - number <= 6  # a chunk of three segments, what it shares with the next, and one read ahead
+        assert pulled - number <= 3  # the segment, the one in which its last chunk ends, and one read ahead
     assert (number, longest) == (999, 30)
 
 
@@ -104,7 +104,7 @@ def test_samples_of_sound_continue_each_other_after_two_hours():
     values, mask = np.ones((1000, 3), np.float32), np.ones(1000, bool)
     segments = [Example("a", index, values, mask, part) for index, part in enumerate(np.split(times_s, 2))]
     lengths = [len(chunk.mask) for chunk in _seen(segments, Chunks(1500, 500 / 16_000, 1))]
-    assert lengths == [1500, 1000]
+    assert lengths == [1000, 1000, 1000]
 
 
 def _seen(segments: list[Example], cut: Chunks) -> list[Example]:
