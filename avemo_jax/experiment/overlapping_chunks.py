@@ -130,7 +130,7 @@ class _Recording:
     def add(self, example: Example) -> None:
         """Take the next segment."""
         self._held.append((example.values, example.mask))
-        self._segments.append((dataclasses.replace(example, values=example.values[:0]), self._end))
+        self._segments.append((dataclasses.replace(example, values=np.zeros(0)), self._end))
         self._end += len(example.mask)
 
     def chunks(self, *, is_last: bool) -> Iterator[tuple[_Core, Example]]:
