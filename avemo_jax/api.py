@@ -54,6 +54,8 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None, *, v
       ValueError: fields of the config contradict each other or do not fit the corpus.
       FileNotFoundError, MissingAsset: the corpus or the weights of an encoder are missing.
     """
+    from avemo_jax.config.overrides import with_fields
+    from avemo_jax.degradation import parse_copies
     from avemo_jax.experiment.backend import set_up_backend
     from avemo_jax.experiment.encoder_weights import fetch_used
     from avemo_jax.experiment.features import are_made, compiler_flags, with_features
@@ -78,7 +80,12 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None, *, v
             prepared_dir=experiment.prepared_dir,
             num_workers=experiment.num_workers,
         )
-    return with_features(experiment, dataclasses.replace(corpus, shared_media=pairs), store)
+    whole = with_features(experiment, dataclasses.replace(corpus, shared_media=pairs), store)
+    if degradation is not None or not experiment.train.copies:
+        return whole
+    without_baseline = with_fields(experiment, {"protocol.baseline": False})
+    copies = {one.text: prepare(without_baseline, one, verify=verify) for one in parse_copies(experiment.train.copies)}
+    return dataclasses.replace(whole, copies=copies)
 
 
 def make_features(experiment: Experiment, degradation: Degradation | None = None) -> None:

@@ -161,6 +161,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.allocator",
         "avemo_jax.atomic",
         "avemo_jax.clips",
+        "avemo_jax.degradation",
         "avemo_jax.data",
         "avemo_jax.evaluation",
         "avemo_jax.inference",

@@ -139,8 +139,8 @@ class Robustness:
     """The degradations of test clips that `--mode=robustness` measures.
 
     Attributes:
-      conditions: degradations of the test clips, one after another: noise:DB (signal-to-noise ratio), codec:KBIT/S, occlusion:SHARE,
-        frame_drop:SHARE, missing:STREAM; missing:* removes each stream in turn.
+      conditions: degradations of the test clips, one after another: noise:DB (signal-to-noise ratio), codec:KBIT/S, speed:TIMES,
+        occlusion:SHARE, frame_drop:SHARE, missing:STREAM; missing:* removes each stream in turn.
     """
 
     conditions: tuple[str, ...] = (

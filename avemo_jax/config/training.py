@@ -28,7 +28,10 @@ class Train:
       stages: stages of training, in order: the name of a stream trains that stream alone; "fused" trains all streams, starting from the
         weights of the earlier stages; several names, "image+video", train these streams together in the same way; "stacked" trains the
         fusion on clips that the earlier stages were not trained on; "late" joins the predictions of the earlier stages by a fitted rule;
-        "svm" and "linear" are the classical system, as the only stage: a support vector machine, or ridge regression of the classes.
+        "svm", "linear" and "kernel" are the classical system, as the only stage: a support vector machine, or ridge regression of the
+        classes without or with a kernel.
+      copies: degraded copies of the training clips that are trained on beside them, such as ("speed:0.9", "speed:1.1"), of the kinds of
+        robustness.conditions; for the stages "svm", "linear" and "kernel". Validation and test clips have none.
       freeze_earlier: freeze the weights that the stage "fused" takes over from earlier stages.
       overrides: fields that differ in one stage, e.g. ("audio:train.num_epochs=100", "audio:train.batch_size=512").
       seeds: random seeds of weights, order of examples and dropout; the whole cross-validation is run once for each.
@@ -58,6 +61,7 @@ class Train:
     """
 
     stages: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
     freeze_earlier: bool = False
     overrides: tuple[str, ...] = ()
     seeds: Annotated[tuple[int, ...], SEED] = (0,)

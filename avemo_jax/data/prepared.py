@@ -372,6 +372,7 @@ class PreparedCorpus:
       table_columns: stream -> columns of its feature table, for streams that are made of one.
       num_clips_of_owner: clips of the complete corpus by its owner, None where it is not known.
       licences: view -> licence, for views that are not free for every use.
+      copies: degradation in the form of the config -> the corpus with all its media degraded so, for `train.copies`.
     """
 
     clips: tuple[Clip, ...]
@@ -382,3 +383,4 @@ class PreparedCorpus:
     table_columns: Mapping[str, TableColumns] = dataclasses.field(default_factory=dict)
     num_clips_of_owner: int | None = None
     licences: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    copies: Mapping[str, PreparedCorpus] = dataclasses.field(default_factory=dict)

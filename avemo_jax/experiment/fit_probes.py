@@ -14,8 +14,9 @@ import numpy as np
 from avemo_jax.data.feed import Feed
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment.baseline import MACHINE, functionals_of
+from avemo_jax.experiment.classical_stage import statistics_of
 from avemo_jax.experiment.grid_plan import GridPlan
-from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, example_means, fit_late
+from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, fit_late
 from avemo_jax.protocols.audit.facts import FitUse
 from avemo_jax.protocols.audit.fits import Arrays, changed_by
 from avemo_jax.training.machines import fit_classical
@@ -35,8 +36,9 @@ def plan_fits(plan: GridPlan, prepared: PreparedCorpus) -> Iterator[FitUse]:
         firsts.setdefault(trial.fold, trial)
     for stage in plan.stages:
         if stage.is_classical:
-            features, usable = example_means(plan, stage)
-            yield _probe_classical(plan, stage.part, f"the classifier of stage {stage.name}", features, usable, plan.data.clip)
+            found = statistics_of(plan.experiment, plan.data, stage)
+            what = f"the classifier of stage {stage.name}"
+            yield _probe_classical(plan, stage.part, what, found.features, found.usable, found.clip, found.widths)
         elif stage.part != "inner":
             for trial in firsts.values():
                 use = _probe_scalers(plan, stage, trial)
@@ -99,13 +101,16 @@ def _sample(data: Feed, train: np.ndarray, others: np.ndarray) -> tuple[dict[str
     return {"label": data.label[rows], "clip": data.clip[rows], "usable": data.usable[rows], **data.load(rows)}, len(train)
 
 
-def _probe_classical(plan: GridPlan, machine: str, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray) -> FitUse:
+def _probe_classical(
+    plan: GridPlan, machine: str, what: str, features: np.ndarray, usable: np.ndarray, clip: np.ndarray, widths: Sequence[int] = ()
+) -> FitUse:
     """Return the probe of a classifier of the first fold: fitted on some clips of each class, with the test clips unchanged and changed.
 
     Args:
-      machine: "svm" or "linear".
+      machine: one of `CLASSICAL`.
       what: name of the classifier, for the finding.
       features, usable, clip: (N, D), (N,) bool, (N,) position in plan.clips of each row.
+      widths: number of features of each stream.
     """
     fold = plan.folds.folds[plan.trials[0].fold]
     ids = np.asarray([one.clip_id for one in plan.clips])[clip]
@@ -131,6 +136,7 @@ def _probe_classical(plan: GridPlan, machine: str, what: str, features: np.ndarr
             train=train,
             validation=validation,
             num_classes=plan.blueprint.num_classes,
+            widths=widths,
         )
         return {
             "regularization": classifier.regularization,

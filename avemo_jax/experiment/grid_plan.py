@@ -13,6 +13,7 @@ from avemo_jax.config.overrides import with_fields
 from avemo_jax.config.parsing import check_numbers
 from avemo_jax.data.feed import FEEDS, Feed, check_stream_names, open_feed
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus
+from avemo_jax.degradation import parse_copies
 from avemo_jax.evaluation.late_fusion import check_rule
 from avemo_jax.experiment.blueprint import Blueprint
 from avemo_jax.experiment.features import sources_of
@@ -28,7 +29,7 @@ from avemo_jax.protocols.rules import check_protocol, make_folds
 from avemo_jax.search.studies import check_sampler
 from avemo_jax.training.execution import choose_execution
 from avemo_jax.training.lengths import Limits, length_limits
-from avemo_jax.training.stage import Stage
+from avemo_jax.training.stage import CLASSICAL, Stage
 from avemo_jax.training.state import Recipe, TrialInputs, check_choices
 from avemo_jax.training.trials import Trial, make_inputs
 
@@ -45,6 +46,7 @@ class GridPlan:
       data: all examples of the streams in use.
       num_undecodable, num_without_face: number of clips without an example, and of clips in which no face was found.
       inner: for each fold, the clips of the test part of each inner fold; empty where no stage needs inner folds.
+      copies: the degraded copies of the corpus of `train.copies`, whose training clips are trained on too.
     """
 
     blueprint: Blueprint
@@ -56,6 +58,7 @@ class GridPlan:
     num_undecodable: int
     num_without_face: int
     inner: tuple[tuple[tuple[str, ...], ...], ...] = ()
+    copies: tuple[PreparedCorpus, ...] = ()
 
     @property
     def experiment(self) -> Experiment:
@@ -177,6 +180,7 @@ def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
         num_undecodable=len({clip_id for clip_id, kind in damaged if kind in LOST_KINDS}),
         num_without_face=len({clip_id for clip_id, kind in damaged if kind == "no_face"}),
         inner=planned.inner,
+        copies=tuple(prepared.copies.values()),
     )
 
 
@@ -261,6 +265,23 @@ def check_experiment(experiment: Experiment) -> None:
                     )
             if is_network(stage):
                 _check_network(own_experiment, stage, blueprint.num_classes)
+            elif stage.is_classical:
+                _check_pooling(own_experiment, stage)
+    if parse_copies(experiment.train.copies) and not stages[-1].is_classical:
+        raise ValueError(
+            f"train.copies are used by the stages {CLASSICAL}, and the last of train.stages is {stages[-1].name!r}; set "
+            '--config.train.copies="()" (networks have streams.<name>.augmentation)'
+        )
+
+
+def _check_pooling(experiment: Experiment, stage: Stage) -> None:
+    """Check that the classical system has the pooling of its streams."""
+    for stream in stage.streams:
+        if (pooling := experiment.streams[stream].pooling) not in ("mean", "mean_std"):
+            raise ValueError(
+                f"the stage {stage.name!r} pools a clip's steps by 'mean' or 'mean_std', and streams.{stream}.pooling is {pooling!r}; set "
+                f"--config.streams.{stream}.pooling=mean"
+            )
 
 
 def _check_network(experiment: Experiment, stage: Stage, num_classes: int) -> None:

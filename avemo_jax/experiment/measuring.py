@@ -205,4 +205,10 @@ def run_hashes(plan: GridPlan, prepared: PreparedCorpus) -> dict[str, Any]:
         "num_steps": {stream: plan.data.num_steps(stream) for stream in plan.data.streams},
         "stages": [stage.name for stage in plan.stages],
         "table_columns": {stream: list(columns.used) for stream, columns in prepared.table_columns.items()},
+        **_hashes_of_copies(prepared),
     }
+
+
+def _hashes_of_copies(prepared: PreparedCorpus) -> dict[str, Any]:
+    hashes = {text: {stream: one.manifest.content_hash for stream, one in copy.sets.items()} for text, copy in prepared.copies.items()}
+    return {"prepared_copies": hashes} if hashes else {}  # runs without copies have the facts that they always had

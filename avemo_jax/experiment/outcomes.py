@@ -11,17 +11,12 @@ import jax
 import numpy as np
 
 from avemo_jax.evaluation.late_fusion import FusionRule, fit_rule, rule_from_json, score_of
-from avemo_jax.evaluation.metrics import metric_named
 from avemo_jax.evaluation.predictions import aggregate_segments
 from avemo_jax.experiment.grid_plan import GridPlan
-from avemo_jax.training.classical import FittedClassifier
-from avemo_jax.training.machines import fit_classical
 from avemo_jax.training.programs import Program
 from avemo_jax.training.stage import Stage
 from avemo_jax.training.state import TrialState
 from avemo_jax.training.trials import Trial
-
-_ROWS_AT_ONCE = 1024  # examples that are loaded together
 
 
 class Outcome(Protocol):
@@ -126,35 +121,6 @@ class LateOutcome:
         ]
 
 
-@dataclasses.dataclass(frozen=True)
-class ClassicalOutcome:
-    """The classical system: one classifier a fold, which does not depend on the seed."""
-
-    stage: Stage
-    classifiers: Sequence[FittedClassifier]
-    features: np.ndarray
-    usable: np.ndarray
-
-    @property
-    def num_params(self) -> int:
-        return 0
-
-    def score(self, position: int) -> float:
-        return self.classifiers[position].validation_metric
-
-    def has_failed(self, position: int) -> bool:
-        return False
-
-    def probabilities(self, positions: Sequence[int], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
-        results = []
-        for position, own in zip(positions, rows, strict=True):
-            classifier = self.classifiers[position]
-            values = classifier.probabilities(self.features[own])
-            values[~self.usable[own]] = classifier.class_shares
-            results.append(values)
-        return results
-
-
 def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) -> LateOutcome:
     """Return late fusion, with the rule of each trial fitted on out-of-fold predictions of the training part by the inner folds' trials.
 
@@ -179,52 +145,6 @@ def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) ->
 def restore_late(stage: Stage, earlier: Sequence[NetworkOutcome], content: Sequence[Mapping[str, Any]]) -> LateOutcome:
     """Return the outcome from the content that `LateOutcome.as_json` has written."""
     return LateOutcome(stage, earlier, [rule_from_json(one) for one in content], [float(one["score"]) for one in content])
-
-
-def fit_classical_stage(plan: GridPlan, stage: Stage) -> ClassicalOutcome:
-    """Return the classical system: for each fold a classifier fitted on the means over each example's real steps.
-
-    Raises:
-      ValueError: a fold cannot be fitted.
-    """
-    features, usable = example_means(plan, stage)
-    speaker = np.asarray([clip.speaker for clip in plan.clips])[plan.data.clip]
-    classifiers = {}
-    for trial in plan.trials:
-        if trial.fold in classifiers:
-            continue
-        train, select = plan.part_clips(stage, trial)
-        rows = {name: plan.data.examples_of(clip_ids) for name, clip_ids in (("train", train), ("validation", select))}
-        rows = {name: own[usable[own]] for name, own in rows.items()}
-        classifiers[trial.fold] = fit_classical(
-            stage.part,
-            features,
-            plan.data.label,
-            speaker=speaker,
-            train=rows["train"],
-            validation=rows["validation"],
-            num_classes=plan.blueprint.num_classes,
-            metric=_counted(plan.experiment.protocol.metric),
-        )
-    return ClassicalOutcome(stage, [classifiers[trial.fold] for trial in plan.trials], features, usable)
-
-
-def example_means(plan: GridPlan, stage: Stage) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean over the real steps of each example, (N, D), and whether it has any, (N,) bool."""
-    (stream,) = stage.streams
-    feed = plan.data.only(stage.streams)
-    means = []
-    for start in range(0, len(feed.clip), _ROWS_AT_ONCE):
-        batch = feed.load(np.arange(start, min(start + _ROWS_AT_ONCE, len(feed.clip))))
-        mask = batch[f"{stream}_mask"]
-        values = batch[stream].reshape(*mask.shape, -1)
-        means.append((values * mask[..., None]).sum(axis=1) / np.maximum(mask.sum(axis=1), 1)[:, None])
-    return np.concatenate(means), feed.usable
-
-
-def _counted(metric: str) -> str:
-    """Return the metric by which classifiers are selected: `metric`, or UAR where `metric` needs probabilities."""
-    return "uar" if metric_named(metric).from_confusion is None else metric
 
 
 def _clip_level(plan: GridPlan, rows: np.ndarray, probabilities: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from avemo_jax import parallel
 from avemo_jax.atomic import atomic_file
+from avemo_jax.experiment.classical_stage import fit_classical_stage
 from avemo_jax.experiment.encoder_weights import published_weights
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.memory_plan import estimate_needs, execution_of, make_layout
-from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup, fit_classical_stage, fit_late, restore_late
+from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup, fit_late, restore_late
 from avemo_jax.experiment.plan_summary import describe_plan
 from avemo_jax.experiment.restoring import open_checkpoints, read_late, restore_states, stored_groups, write_late
 from avemo_jax.experiment.trial_groups import Layout, TrialGroup, is_network, layout_of, rows_file, stage_groups

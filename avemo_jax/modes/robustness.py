@@ -24,9 +24,10 @@ from avemo_jax.evaluation.predictions import Predictions, speaker_sums
 from avemo_jax.evaluation.summary import pooled_with_interval
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.baseline import fit_baseline
+from avemo_jax.experiment.classical_stage import ClassicalOutcome, fit_classical_stage, statistics_of
 from avemo_jax.experiment.grid_plan import GridPlan, load_data, make_plan
 from avemo_jax.experiment.measuring import run_hashes
-from avemo_jax.experiment.outcomes import ClassicalOutcome, Outcome, example_means, fit_classical_stage
+from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
@@ -169,8 +170,8 @@ def _outcome(plan: GridPlan, fitted: ClassicalOutcome | None, run: RunDirectory)
     """Return the trained networks, or the classifiers of a classical system, for prediction of the examples of `plan`."""
     if fitted is None:
         return restore_last(plan, run.path)
-    features, usable = example_means(plan, fitted.stage)
-    return dataclasses.replace(fitted, features=features, usable=usable)
+    found = statistics_of(plan.experiment, plan.data, fitted.stage)
+    return dataclasses.replace(fitted, features=found.features, usable=found.usable)
 
 
 def _functionals(prepared: PreparedCorpus) -> PreparedSet:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from avemo_jax.training.classical import FittedClassifier, fit_svm
-from avemo_jax.training.linear import fit_linear
+from avemo_jax.training.ridge import fit_ridge
+
+# Stage -> kernel of ridge regression.
+_KERNELS = {"linear": "linear", "kernel": "gaussian"}
 
 
-def fit_classical(machine: str, features: np.ndarray, label: np.ndarray, *, speaker: np.ndarray, **arguments: Any) -> FittedClassifier:
-    """Return the classical system, fitted on one fold: "linear" by `fit_linear`, which selects by speakers, "svm" by `fit_svm`.
+def fit_classical(
+    machine: str, features: np.ndarray, label: np.ndarray, *, speaker: np.ndarray, widths: Sequence[int] = (), **arguments: Any
+) -> FittedClassifier:
+    """Return the classical system, fitted on one fold: "linear" and "kernel" by `fit_ridge`, which selects by speakers, "svm" by `fit_svm`.
 
     Args:
+      widths: as `fit_ridge` has it; the SVM has one stream.
       arguments: as the two functions have them.
 
     Raises:
       ValueError: as they do.
     """
-    if machine == "linear":
-        return fit_linear(features, label, speaker=speaker, **arguments)
+    if machine in _KERNELS:
+        return fit_ridge(features, label, kernel=_KERNELS[machine], speaker=speaker, widths=widths, **arguments)
     return fit_svm(features, label, **arguments)

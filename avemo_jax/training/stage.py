@@ -19,7 +19,7 @@ class Stage:
       takes_over: streams with branches that start from the weights of an earlier stage, in the order of these stages.
       frozen: paths in the parameter tree; the leaves below them are not trained.
       part: the data that it is fitted on: "train", the train part of a fold; "stack", most of the validation part, on which no earlier
-        stage was trained; "inner", out-of-fold predictions of the train part (no network); "svm" or "linear", the train part (no network).
+        stage was trained; "inner", out-of-fold predictions of the train part (no network); one of CLASSICAL, the train part (no network).
       from_joined: (stream, stage) of the branches that are taken over from a stage of several streams, such as ("image", "image+video");
         the other branches are taken over from the stage with the name of the stream.
     """
@@ -41,8 +41,8 @@ class Stage:
         return dict(self.from_joined).get(stream, stream)
 
 
-# Stages of the classical system: a support vector machine, or a linear machine.
-CLASSICAL = ("svm", "linear")
+# Stages of the classical system: a support vector machine, ridge regression, kernel ridge regression.
+CLASSICAL = ("svm", "linear", "kernel")
 # Stages without the name of a stream.
 STAGES = ("fused", "stacked", "late", *CLASSICAL)
 # Empty variables, used when no earlier stage exists, see `warm_start`.
@@ -55,8 +55,8 @@ def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier:
     A stage with the name of a stream trains that stream alone. "fused" trains all streams; branches that an earlier stage has trained start
     from its weights. "image+video" trains these streams together in the same way, and later stages take their branches over from it.
     "stacked" takes over all branches, freezes them, and is trained on clips that they were not trained on (document D). "late" joins the
-    predictions of the earlier stages by a rule that is fitted on their out-of-fold predictions (system A1). "svm" and
-    "linear" are the classical system on one stream and must be the only stage.
+    predictions of the earlier stages by a rule that is fitted on their out-of-fold predictions (system A1). "svm", on one
+    stream, "linear" and "kernel" are the classical system and must be the only stage.
 
     Args:
       names: names of the stages, in order.
@@ -82,8 +82,9 @@ def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier:
                 f"got {name!r} (--config.system.streams names the streams)"
             )
         elif name in CLASSICAL:
-            if len(streams) != 1 or len(names) != 1:
-                raise ValueError(f"the stage {name!r} is the only stage, on one stream; got stages {tuple(names)} and streams {streams}")
+            if len(names) != 1 or (name == "svm" and len(streams) != 1):
+                which = "the only stage, on one stream" if name == "svm" else "the only stage"
+                raise ValueError(f"the stage {name!r} is {which}; got stages {tuple(names)} and streams {streams}")
             stages.append(Stage(name, streams, part=name))
         else:
             stages.append(_joining_stage(name, streams, stages, freeze_earlier=freeze_earlier))

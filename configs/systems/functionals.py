@@ -19,5 +19,5 @@ VARIANTS = {"functionals_linear": ("audio",), "functionals_svm": ("audio",)}
 
 def apply(config: ConfigDict, variant: str) -> None:
     """Set the stream and the stage."""
-    base.use(config, variant, VARIANTS[variant], audio=base.stream(view="functionals"))
+    base.use(config, variant, VARIANTS[variant], audio=base.stream(view="functionals", pooling="mean"))
     config.train.stages = (variant.removeprefix("functionals_"),)

@@ -215,8 +215,8 @@ def view_segments(task: StageTask, monitor: QualityMonitor) -> Iterator[ViewSegm
 def _degraded(task: StageTask, medium: str, content: Iterator[Any]) -> Iterator[Any]:
     if task.degradation is None:
         return content
-    rate_hz = getattr(task.view, "sample_rate_hz", 0)
-    return degraded(task.degradation, medium, content, clip_id=task.clip.clip_id, rate_hz=rate_hz)
+    rate_hz, segment_s = getattr(task.view, "sample_rate_hz", 0), getattr(task.view, "segment_s", 0.0)
+    return degraded(task.degradation, medium, content, clip_id=task.clip.clip_id, rate_hz=rate_hz, segment_s=segment_s)
 
 
 def _read(task: StageTask, medium: str, monitor: QualityMonitor) -> Iterator[Any]:

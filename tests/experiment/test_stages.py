@@ -16,9 +16,10 @@ from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.predictions import aggregate_segments, read_predictions_csv
 from avemo_jax.experiment import ensemble as ensemble_module
 from avemo_jax.experiment import stages
+from avemo_jax.experiment.classical_stage import fit_classical_stage
 from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.grid_plan import GridPlan, make_plan
-from avemo_jax.experiment.outcomes import NetworkOutcome, fit_classical_stage
+from avemo_jax.experiment.outcomes import NetworkOutcome
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.stages import restore_stages, train_stages
 from avemo_jax.inference.predict import clip_probabilities
@@ -46,7 +47,8 @@ CONFIGS["swept"] = {
     "sweep__fields": ("streams.audio.dense_units=(4,)|(6,)",),
     "sweep__learning_rate": (0.05, 0.01),
 }
-CONFIGS |= {name: {"train__stages": (name,), "streams__audio__view": "functionals"} for name in ("svm", "linear")}
+CLASSICAL = {"streams__audio__view": "functionals", "streams__audio__pooling": "mean"}
+CONFIGS |= {name: CLASSICAL | {"train__stages": (name,)} for name in ("svm", "linear", "kernel")}
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +299,7 @@ def test_a_sweep_that_is_killed_between_programs_resumes_bit_for_bit(finished, t
     assert checkpoint_arrays(resumed) == checkpoint_arrays(whole)
 
 
-@pytest.mark.parametrize("machine", ["svm", "linear"])
+@pytest.mark.parametrize("machine", ["svm", "linear", "kernel"])
 def test_the_classical_system_is_a_system(finished, restored, machine):
     config, _, results = finished(machine)
     plan, (outcome,) = restored(machine)

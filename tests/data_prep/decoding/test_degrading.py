@@ -8,7 +8,7 @@ import soundfile
 
 from avemo_jax.clips import Clip
 from avemo_jax.degradation import Degradation, parse_degradation
-from data_prep.decoding.degrading import add_noise, degraded, drop_frames, hide, through_opus
+from data_prep.decoding.degrading import add_noise, at_speed, degraded, drop_frames, hide, through_opus
 from data_prep.decoding.media import Frame
 from data_prep.sets.prepare import prepare_view
 
@@ -66,12 +66,12 @@ def test_a_clip_is_always_degraded_alike_and_the_other_medium_is_left_alone():
     noise = parse_degradation("noise:10")
 
     def made(clip_id):
-        return np.concatenate(list(degraded(noise, "audio", iter([tone(), tone()]), clip_id=clip_id, rate_hz=RATE_HZ)))
+        return np.concatenate(list(degraded(noise, "audio", iter([tone(), tone()]), clip_id=clip_id, rate_hz=RATE_HZ, segment_s=1.0)))
 
     assert np.array_equal(made("a"), made("a")) and not np.array_equal(made("a"), made("b"))
     content = iter(frames())
-    assert degraded(noise, "video", content, clip_id="a", rate_hz=0) is content
-    assert degraded(Degradation("missing", stream="audio"), "audio", content, clip_id="a", rate_hz=0) is content
+    assert degraded(noise, "video", content, clip_id="a", rate_hz=0, segment_s=0.0) is content
+    assert degraded(Degradation("missing", stream="audio"), "audio", content, clip_id="a", rate_hz=0, segment_s=0.0) is content
 
 
 def test_conditions_are_read_and_wrong_ones_told():
@@ -82,7 +82,10 @@ def test_conditions_are_read_and_wrong_ones_told():
         "no video",
     ]
     for wrong, message in (
-        ("hiss:3", "holds 'hiss:3'; expected one of noise:DB, codec:KBIT/S, occlusion:SHARE, frame_drop:SHARE or missing:STREAM"),
+        (
+            "hiss:3",
+            "holds 'hiss:3'; expected one of noise:DB, codec:KBIT/S, speed:TIMES, occlusion:SHARE, frame_drop:SHARE or missing:STREAM",
+        ),
         ("occlusion:1.5", "expected the amount of occlusion in share, from 0 to 0.9"),
         ("noise:loud", "expected the amount of noise in dB"),
         ("missing:", "expected one of"),
@@ -114,3 +117,14 @@ def test_a_degraded_view_is_a_set_of_its_own_and_is_found_again(tmp_path):
     assert values[0].shape == values[1].shape and not np.allclose(*values)
     assert prepared(parse_degradation("noise:0")).directory == noisy.directory
     assert prepared(parse_degradation("occlusion:0.3")).directory == clean.directory  # sound is not concerned
+
+
+@pytest.mark.parametrize("speed", [0.8, 1.25])
+def test_another_speed_changes_length_and_pitch_and_keeps_the_length_of_pieces(speed):
+    pieces = list(at_speed([tone(), tone(), tone(0.4)], RATE_HZ, speed, 1.0))
+    sound = np.concatenate(pieces)
+    assert [len(one) for one in pieces[:-1]] == [RATE_HZ] * (len(pieces) - 1) and 0 < len(pieces[-1]) <= RATE_HZ
+    assert len(sound) / RATE_HZ == pytest.approx(2.4 / speed, abs=1e-3) and sound.dtype == np.float32
+    loudest_hz = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))).argmax() * RATE_HZ / len(sound)
+    assert loudest_hz == pytest.approx(440 * speed, rel=0.01)
+    assert list(at_speed([], RATE_HZ, speed, 1.0)) == []

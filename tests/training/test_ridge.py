@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from avemo_jax.training.linear import fit_linear, inner_folds
+from avemo_jax.training.ridge import KERNEL_RATE, fit_ridge, inner_folds
 
 PARTS = {"train": np.arange(0, 60), "validation": np.arange(60, 90)}
 
@@ -21,7 +22,7 @@ def clouds(num_features: int, num_classes: int = 3, spread: float = 0.3, num_poi
 
 def fitted(features, label, speaker=None, **arguments):
     speaker = np.arange(len(label)).astype(str) if speaker is None else speaker
-    return fit_linear(features, label, speaker=speaker, **({**PARTS, "num_classes": 3} | arguments))
+    return fit_ridge(features, label, speaker=speaker, **({**PARTS, "num_classes": 3, "kernel": "linear"} | arguments))
 
 
 @pytest.mark.parametrize("num_features", [5, 200])  # fewer and more than clips
@@ -96,3 +97,37 @@ def test_unusable_features_and_parts_are_refused():
         fitted(features, label, validation=np.array([], dtype=int))
     with pytest.raises(ValueError, match="one class only"):
         fitted(features, np.zeros(120, dtype=int))
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 0.1])
+def test_decisions_of_the_kernel_machine_are_those_of_kernel_ridge_regression(penalty):
+    features, label = clouds(5)
+    model = fitted(features, label, kernel="gaussian", penalties=(penalty,))
+    scaler = StandardScaler().fit(features[:60])
+    train, rest = (np.clip(scaler.transform(part), -2, 2) for part in (features[:60], features[90:]))
+    target = np.eye(3)[label[:60]]
+    reference = KernelRidge(alpha=penalty * 60, kernel="rbf", gamma=KERNEL_RATE / 5).fit(train, target - target.mean(axis=0))
+    np.testing.assert_allclose(model.decide(features[90:]), reference.predict(rest) + target.mean(axis=0), atol=1e-7)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "gaussian"])
+def test_a_stream_counts_as_much_however_many_features_it_has(kernel):
+    features, label = clouds(7)
+    once = fitted(features, label, kernel=kernel, widths=(3, 4), penalties=(0.01,))
+    wide = np.concatenate([np.repeat(features[:, :3], 5, axis=1), features[:, 3:]], axis=1)
+    again = fitted(wide, label, kernel=kernel, widths=(15, 4), penalties=(0.01,))
+    np.testing.assert_allclose(again.decide(wide[90:]), once.decide(features[90:]), atol=1e-8)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "gaussian"])
+def test_a_stream_that_a_clip_lacks_has_the_mean_of_the_training_part(kernel):
+    features, label = clouds(5)
+    lacking = features.copy()
+    lacking[[3, 65, 100], 3:] = np.nan
+    model = fitted(lacking, label, kernel=kernel, widths=(3, 2), penalties=(0.01,))
+    mean = np.delete(features[:60, 3:], 3, axis=0).mean(axis=0)
+    filled = np.concatenate([features[100, :3], mean])[None]
+    np.testing.assert_allclose(model.decide(lacking[100:101]), model.decide(filled), atol=1e-9)
+    lacking[3, 3] = 1.0
+    with pytest.raises(ValueError, match="features of 1 clips are not finite"):
+        fitted(lacking, label, kernel=kernel, widths=(3, 2))

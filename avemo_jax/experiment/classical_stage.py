@@ -1,0 +1,140 @@
+"""The stage of the classical system: a machine on statistics over the steps of each clip, in any number of streams."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from avemo_jax.config import Experiment
+from avemo_jax.data.feed import Feed
+from avemo_jax.evaluation.metrics import metric_named
+from avemo_jax.experiment.grid_plan import GridPlan, load_data
+from avemo_jax.training.classical import FittedClassifier
+from avemo_jax.training.machines import fit_classical
+from avemo_jax.training.stage import Stage
+
+_ROWS_AT_ONCE = 1024  # examples that are loaded together
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassicalOutcome:
+    """The classical system: one classifier a fold, which does not depend on the seed."""
+
+    stage: Stage
+    classifiers: Sequence[FittedClassifier]
+    features: np.ndarray
+    usable: np.ndarray
+
+    @property
+    def num_params(self) -> int:
+        return 0
+
+    def score(self, position: int) -> float:
+        return self.classifiers[position].validation_metric
+
+    def has_failed(self, position: int) -> bool:
+        return False
+
+    def probabilities(self, positions: Sequence[int], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        results = []
+        for position, own in zip(positions, rows, strict=True):
+            classifier = self.classifiers[position]
+            values = np.tile(classifier.class_shares, (len(own), 1))
+            values[self.usable[own]] = classifier.probabilities(self.features[own][self.usable[own]])
+            results.append(values)
+        return results
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Statistics over the real steps of N examples.
+
+    Attributes:
+      features: (N, D) float64, stream by stream; NaN in all features of a stream without a real step.
+      widths: number of features of each stream.
+      usable: (N,) bool, whether an example has a real step in any stream.
+      clip, label: (N,) position in the plan's clips, and class.
+    """
+
+    features: np.ndarray
+    widths: tuple[int, ...]
+    usable: np.ndarray
+    clip: np.ndarray
+    label: np.ndarray
+
+
+def fit_classical_stage(plan: GridPlan, stage: Stage) -> ClassicalOutcome:
+    """Return the classical system: for each fold a classifier of the examples' statistics, fitted on training clips and their copies.
+
+    Raises:
+      ValueError: a fold cannot be fitted.
+    """
+    own = statistics_of(plan.experiment, plan.data, stage)
+    parts = [own, *(statistics_of(plan.experiment, feed, stage) for feed in _feeds_of_copies(plan))]
+    names = ("features", "usable", "clip", "label")
+    features, usable, clip, label = (np.concatenate([getattr(one, name) for one in parts]) for name in names)
+    is_copy = np.arange(len(clip)) >= len(own.clip)
+    speaker = np.asarray([one.speaker for one in plan.clips])[clip]
+    row_of = {one.clip_id: row for row, one in enumerate(plan.clips)}
+    classifiers: dict[int, FittedClassifier] = {}
+    for trial in plan.trials:
+        if trial.fold in classifiers:
+            continue
+        train, select = ([row_of[clip_id] for clip_id in part] for part in plan.part_clips(stage, trial))
+        classifiers[trial.fold] = fit_classical(
+            stage.part,
+            features,
+            label,
+            speaker=speaker,
+            train=np.flatnonzero(np.isin(clip, train) & usable),
+            validation=np.flatnonzero(np.isin(clip, select) & usable & ~is_copy),
+            num_classes=plan.blueprint.num_classes,
+            widths=own.widths,
+            metric=_counted(plan.experiment.protocol.metric),
+        )
+    return ClassicalOutcome(stage, [classifiers[trial.fold] for trial in plan.trials], own.features, own.usable)
+
+
+def _feeds_of_copies(plan: GridPlan) -> Iterator[Feed]:
+    """Yield the examples of the degraded copies of the corpus, one after another, since each may be as large as the corpus."""
+    for copy in plan.copies:
+        yield load_data(plan.experiment, plan.clips, plan.classes, copy)
+
+
+def statistics_of(experiment: Experiment, data: Feed, stage: Stage) -> Statistics:
+    """Return the mean over the real steps of each example, and where a stream's pooling is "mean_std", their deviation behind it.
+
+    Raises:
+      ValueError: a feature is no finite number.
+    """
+    feed = data.only(stage.streams)
+    has_deviation = {stream: experiment.streams[stream].pooling == "mean_std" for stream in stage.streams}
+    blocks: list[list[np.ndarray]] = []
+    for start in range(0, len(feed.clip), _ROWS_AT_ONCE):
+        batch = feed.load(np.arange(start, min(start + _ROWS_AT_ONCE, len(feed.clip))))
+        blocks.append([_statistics(batch[stream], batch[f"{stream}_mask"], has_deviation[stream]) for stream in stage.streams])
+    streams = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+    for stream, values in zip(stage.streams, streams, strict=True):
+        wrong = ~np.isfinite(values).all(axis=1) & ~np.isnan(values).all(axis=1)
+        if wrong.any():
+            raise ValueError(f"stream {stream}: expected finite features, found others in clip {feed.clip_ids[feed.clip[wrong.argmax()]]}")
+    return Statistics(np.concatenate(streams, axis=1), tuple(one.shape[1] for one in streams), feed.usable, feed.clip, feed.label)
+
+
+def _statistics(values: np.ndarray, mask: np.ndarray, has_deviation: bool) -> np.ndarray:
+    """Return the statistics of values (B, T, ...) over the steps of mask (B, T): (B, D) or (B, 2 D) float64, NaN where there is no step."""
+    found = []
+    for one, real in zip(values.reshape(*mask.shape, -1), mask, strict=True):  # one by one, which needs no copy of them all
+        steps = one[real].astype(np.float64)
+        if not len(steps):
+            found.append(np.full((1 + has_deviation) * steps.shape[1], np.nan))
+        else:
+            found.append(np.concatenate([steps.mean(axis=0), steps.std(axis=0)]) if has_deviation else steps.mean(axis=0))
+    return np.stack(found)
+
+
+def _counted(metric: str) -> str:
+    """Return the metric by which classifiers are selected: `metric`, or UAR where `metric` needs probabilities."""
+    return "uar" if metric_named(metric).from_confusion is None else metric

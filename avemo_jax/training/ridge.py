@@ -1,0 +1,184 @@
+"""The linear and the kernel machine of the classical system: ridge regression of the classes, its penalty chosen by inner folds."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from avemo_jax.evaluation.metrics import confusion, metric_named
+from avemo_jax.training.classical import FittedClassifier, check_parts, fit_temperature, share_of_classes
+
+# Of the mean squared error, where features are scaled so that their inner product is its mean over features and streams.
+PENALTIES = tuple(float(value) for value in 10.0 ** np.arange(-5, 0.6, 0.5))
+# Standardised features are cut here: a clip that is unlike all training clips in one feature must not be decided by it.
+LARGEST_DEVIATION = 2.0
+# The kernel of two clips is exp(-KERNEL_RATE d²), d² the mean squared difference of their standardised features, about 2 for two clips.
+KERNEL_RATE = 0.3
+_NUM_INNER_FOLDS = 5
+_MOST_KERNEL_CLIPS = 20_000  # 3 GB for their kernel
+
+Decide = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Standard:
+    """Mean and inverse deviation of the training part, and the weight of each feature; one that never changes there becomes 0.
+
+    Features of streams count in the same measure, however many a stream has: the sum of squares is the mean over the streams of the means
+    over their features. A stream that a clip lacks (NaN) has the mean of the training part.
+    """
+
+    mean: np.ndarray
+    inverse: np.ndarray
+    weight: np.ndarray
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        cut = np.clip((features - self.mean) * self.inverse, -LARGEST_DEVIATION, LARGEST_DEVIATION)
+        return np.where(np.isnan(features), 0.0, cut) * self.weight
+
+
+def fit_ridge(
+    features: np.ndarray,
+    label: np.ndarray,
+    *,
+    kernel: str,
+    speaker: np.ndarray,
+    train: np.ndarray,
+    validation: np.ndarray,
+    num_classes: int,
+    widths: Sequence[int] = (),
+    metric: str = "uar",
+    penalties: Sequence[float] = PENALTIES,
+) -> FittedClassifier:
+    """Return a ridge classifier, fitted on one fold.
+
+    Features are z-scored with the training part and cut at two deviations; a function of them is fitted to the indicator of each class. The
+    penalty is the strongest of those with the best `metric` of out-of-fold predictions within the training part, whose five inner folds
+    share no speaker. Where the training part has fewer than two named speakers, the validation part decides. The softmax temperature is
+    fitted on the validation part.
+
+    Args:
+      features: (N, D) float, one row a clip or a copy of one; finite in both parts, or NaN in all features of a stream that a clip lacks.
+      label: (N,) int class index.
+      kernel: "linear", or "gaussian": kernel ridge regression (Saunders et al. 1998, section 2) with the kernel of KERNEL_RATE.
+      speaker: (N,) str, "" where unknown.
+      train, validation: int indices into the N rows.
+      num_classes: K.
+      widths: number of features of each stream, in order; () is one stream.
+      metric: name of a metric of `evaluation.metrics` that is computed from a confusion matrix.
+      penalties: values to try.
+
+    Raises:
+      ValueError: features that are not finite or not (N, D), an empty part, a training part of one class, or too many clips for a kernel.
+    """
+    features, label = np.asarray(features, dtype=np.float64), np.asarray(label)
+    widths = tuple(widths) or features.shape[1:]
+    check_parts(_with_zeros(features, widths), label, {"train": train, "validation": validation})
+    if kernel == "gaussian" and len(train) > _MOST_KERNEL_CLIPS:
+        raise ValueError(
+            f"the stage 'kernel' takes at most {_MOST_KERNEL_CLIPS:,} training clips with their copies, and a fold has {len(train):,}; set "
+            "--config.train.stages=\"('linear',)\""
+        )
+    solve = _solve_gaussian if kernel == "gaussian" else _solve_linear
+    penalties = sorted(penalties, reverse=True)
+
+    def path(rows: np.ndarray, tried: Sequence[float]) -> tuple[np.ndarray, list[Decide]]:
+        standard = _standard(features[rows], widths)
+        classes, index = np.unique(label[rows], return_inverse=True)
+        return classes, solve(standard, features[rows], np.eye(len(classes))[index], tried)
+
+    counts = np.zeros((len(penalties), num_classes, num_classes), dtype=int)
+    for fitted, held_out in inner_folds(train, validation, np.asarray(speaker)):
+        classes, decisions = path(fitted, penalties)
+        for position, decide in enumerate(decisions):
+            counts[position] += confusion(label[held_out], classes[decide(features[held_out]).argmax(axis=1)], num_classes)
+    chosen = metric_named(metric)
+    scores = [float(chosen.score(chosen.value(each))) for each in counts]
+    penalty = penalties[int(np.argmax(scores))]
+    classes, (decide,) = path(train, [penalty])
+    decision = decide(features[validation])
+    found = confusion(label[validation], classes[decision.argmax(axis=1)], num_classes)
+    return FittedClassifier(
+        num_classes=num_classes,
+        regularization=penalty,
+        temperature=fit_temperature(decision, label[validation], classes),
+        validation_metric=float(chosen.score(chosen.value(found))),
+        class_shares=share_of_classes(label[train], num_classes),
+        classes=classes,
+        decide=decide,
+    )
+
+
+def inner_folds(train: np.ndarray, validation: np.ndarray, speaker: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield rows to fit on and rows to predict, so that every training row is predicted once by a fit without its speaker."""
+    from sklearn.model_selection import GroupKFold  # imported late: it is slow, and prediction needs none of it
+
+    train = train[speaker[train] != ""] if (speaker[train] != "").any() else train
+    num_folds = min(_NUM_INNER_FOLDS, len(np.unique(speaker[train])))
+    if num_folds < 2:
+        yield train, validation
+        return
+    for fitted, held_out in GroupKFold(num_folds).split(train, groups=speaker[train]):
+        yield train[fitted], train[held_out]
+
+
+def _with_zeros(features: np.ndarray, widths: Sequence[int]) -> np.ndarray:
+    """Return the features with zeros for streams that a clip lacks; a NaN beside a number stays."""
+    if features.ndim != 2:
+        return features  # which check_parts refuses
+    starts = np.cumsum([0, *widths])
+    parts = [features[:, start:end] for start, end in itertools.pairwise(starts)]
+    return np.concatenate([np.where(np.isnan(part).all(axis=1, keepdims=True), 0.0, part) for part in parts], axis=1)
+
+
+def _standard(features: np.ndarray, widths: Sequence[int]) -> _Standard:
+    has = ~np.isnan(features)
+    num_clips = np.maximum(has.sum(axis=0), 1)
+    mean = np.where(has, features, 0.0).sum(axis=0) / num_clips
+    deviation = np.sqrt(np.square(np.where(has, features - mean, 0.0)).sum(axis=0) / num_clips)
+    inverse = np.where(deviation > 1e-8 * (1 + np.abs(mean)), 1 / np.maximum(deviation, 1e-300), 0.0)
+    return _Standard(mean, inverse, np.repeat([1 / np.sqrt(width * len(widths)) for width in widths], widths))
+
+
+def _solve_linear(standard: _Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> list[Decide]:
+    """Return for each penalty the function XW + b that minimises |XW + b - Y|² / N + penalty |W|², by one eigendecomposition for all.
+
+    Args:
+      features: (N, D) of the training part; X is what `standard` makes of them.
+      target: (N, K), the indicators Y.
+    """
+    scaled = standard(features)
+    centre, share = scaled.mean(axis=0), target.mean(axis=0)  # the centre is not 0 after the cut
+    scaled -= centre
+    is_wide = scaled.shape[1] > len(scaled)
+    values, vectors = np.linalg.eigh((scaled @ scaled.T if is_wide else scaled.T @ scaled) / len(scaled))
+    projected = vectors.T @ (target - share if is_wide else scaled.T @ (target - share)) / len(scaled)
+
+    def decision_of(penalty: float) -> Decide:
+        weights = vectors @ (projected / (np.maximum(values, 0.0) + penalty)[:, None])
+        weights = scaled.T @ weights if is_wide else weights
+        return lambda found: (standard(found) - centre) @ weights + share
+
+    return [decision_of(penalty) for penalty in penalties]
+
+
+def _solve_gaussian(standard: _Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> list[Decide]:
+    """Return for each penalty the function of kernel ridge regression; arguments as `_solve_linear` has them."""
+    scaled, share = standard(features), target.mean(axis=0)
+    values, vectors = np.linalg.eigh(_gaussian(scaled, scaled) / len(scaled))
+    projected = vectors.T @ (target - share) / len(scaled)
+
+    def decision_of(penalty: float) -> Decide:
+        weights = vectors @ (projected / (np.maximum(values, 0.0) + penalty)[:, None])
+        return lambda found: _gaussian(standard(found), scaled) @ weights + share
+
+    return [decision_of(penalty) for penalty in penalties]
+
+
+def _gaussian(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the kernel of each pair of rows (N, D) and (M, D), as (N, M)."""
+    squares = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2 * first @ second.T
+    return np.exp(-KERNEL_RATE * np.maximum(squares, 0.0))

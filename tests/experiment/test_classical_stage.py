@@ -1,0 +1,93 @@
+"""The stage of the classical system: statistics of several streams, and degraded copies of training clips alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_experiment import BOTH, small_config, small_corpus, write_set
+
+from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.experiment.classical_stage import fit_classical_stage, statistics_of
+from avemo_jax.experiment.grid_plan import GridPlan, check_experiment, make_plan
+from data_prep.views.segments import ViewSegment
+
+COPY = "noise:20"
+KERNEL = {
+    "train__stages": ("kernel",),
+    "streams__audio__pooling": "mean",
+    "streams__video__pooling": "mean_std",
+    "system__streams": BOTH,
+}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> PreparedCorpus:
+    return small_corpus(tmp_path_factory.mktemp("prepared"))
+
+
+def copy_of(prepared: PreparedCorpus, folder, changed: str = "") -> PreparedCorpus:
+    """Return a copy of the corpus with noise as its sound, and other noise in the clips of speaker `changed`."""
+    numbers = {clip.clip_id: number for number, clip in enumerate(prepared.clips)}
+
+    def segments(i):
+        seed = numbers[prepared.clips[i].clip_id] + 1000 * (prepared.clips[i].speaker == changed)
+        values = np.random.default_rng(seed).normal(size=(2, 3)).astype(np.float32)
+        return [ViewSegment(values, np.ones(2, bool), np.zeros(2, np.float32), 2)]
+
+    audio = write_set(folder, prepared.clips, segments, step_shape=(3,))
+    return PreparedCorpus(prepared.clips, dict(prepared.sets) | {"audio": audio}, None)
+
+
+def plan_of(prepared: PreparedCorpus, folder, copy: PreparedCorpus | None = None) -> GridPlan:
+    copies = {} if copy is None else {COPY: copy}
+    corpus = PreparedCorpus(prepared.clips, prepared.sets, None, copies=copies)
+    return make_plan(small_config(folder, **KERNEL, train__copies=tuple(copies)), corpus)
+
+
+def test_statistics_are_mean_and_deviation_of_each_stream(prepared, tmp_path):
+    plan = plan_of(prepared, tmp_path)
+    found = statistics_of(plan.experiment, plan.data, plan.stages[0])
+    arrays = plan.data.arrays
+    for row in range(0, len(found.clip), 7):
+        sound, picture = (arrays[name][row][arrays[f"{name}_mask"][row]] for name in BOTH)
+        picture = picture.reshape(len(picture), -1)
+        expected = np.concatenate([sound.reshape(len(sound), -1).mean(axis=0), picture.mean(axis=0), picture.std(axis=0)])
+        np.testing.assert_allclose(found.features[row], expected, rtol=1e-4, atol=1e-5)
+    assert sum(found.widths) == found.features.shape[1] and len(found.widths) == 2
+
+
+def test_copies_of_training_clips_are_trained_on_and_others_are_not(prepared, tmp_path):
+    plan = plan_of(prepared, tmp_path / "a")
+    fold = plan.folds.folds[0]
+    speaker_of = {clip.clip_id: clip.speaker for clip in plan.clips}
+    tested, trained = speaker_of[fold.test[0]], speaker_of[fold.train[0]]
+    rows = plan.data.examples_of(fold.test)
+
+    def predicted(name: str, changed: str) -> np.ndarray:
+        own = plan_of(prepared, tmp_path / name, copy_of(prepared, tmp_path / name, changed))
+        return fit_classical_stage(own, own.stages[0]).probabilities([0], [rows])[0]
+
+    without = fit_classical_stage(plan, plan.stages[0]).probabilities([0], [rows])[0]
+    with_copies = predicted("b", "")
+    assert np.abs(with_copies - without).max() > 1e-3
+    np.testing.assert_array_equal(predicted("c", tested), with_copies)
+    assert np.abs(predicted("d", trained) - with_copies).max() > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"train__stages": ("audio",), "train__copies": ("speed:1.1",)}, r"train\.copies are used by the stages .* 'audio'"),
+        (KERNEL | {"train__copies": ("speed:3",)}, r"train\.copies holds 'speed:3'; expected the amount of speed in times, from 0\.5 to 2"),
+        (KERNEL | {"train__copies": ("missing:audio",)}, "stream_dropout_rate"),
+        (KERNEL | {"train__copies": ("speed:1.1", "speed:1.10")}, "no copy twice"),
+        (
+            KERNEL | {"streams__audio__pooling": "attention"},
+            r"streams\.audio\.pooling is 'attention'; set --config\.streams\.audio\.pooling=mean",
+        ),
+        (KERNEL | {"train__stages": ("svm",)}, "'svm' is the only stage, on one stream"),
+    ],
+)
+def test_what_the_stage_cannot_do_is_refused_before_preparing(fields, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        check_experiment(small_config(tmp_path, **fields))
