@@ -77,6 +77,8 @@ class EncoderSettings:
       weights: "published" reads the published file in `weights_dir`; "random" draws weights with a fixed seed; a path reads a file of the
         published format.
       leave_out: layers of the file at `weights` that are not taken, such as ("dense",): the head of a fine-tuned network of your own.
+      overlap_s: frozen speech transformers encode clips of several segments in chunks that overlap, as long as a segment and 30 s at most;
+        time in s that two successive chunks share, half a chunk where that is less. 0 encodes each segment by itself.
     """
 
     end_point: str = ""
@@ -85,6 +87,7 @@ class EncoderSettings:
     resize_px: Annotated[int, Bounds(least=0, most=4096)] = 0
     weights: str = "published"
     leave_out: tuple[str, ...] = ()
+    overlap_s: Annotated[float, Bounds(least=0, most=15)] = 4.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,7 @@ class OnnxSettings(EncoderSettings):
         refuses the encoder on these corpora; () is "not stated".
       resize_px: no ONNX encoder has it; set the size of the view.
       leave_out: no ONNX encoder has it; name an end point.
+      overlap_s: no ONNX encoder has it; each segment is encoded by itself.
     """
 
     weights: str = ""
@@ -53,3 +54,4 @@ class OnnxSettings(EncoderSettings):
     pad_front: bool = False
     licence: str = ""
     trained_on: tuple[str, ...] = ()
+    overlap_s: Annotated[float, Bounds(least=0, most=0)] = 0.0

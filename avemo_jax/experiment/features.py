@@ -16,7 +16,7 @@ import numpy as np
 
 from avemo_jax.atomic import json_sha256
 from avemo_jax.config import Experiment
-from avemo_jax.data.prepared import DOUBTFUL_KINDS, Example, PreparedCorpus, PreparedSet
+from avemo_jax.data.prepared import DOUBTFUL_KINDS, LOST_KINDS, Example, PreparedCorpus, PreparedSet
 from avemo_jax.experiment.encoder_weights import encoder_variables, weights_digest
 from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from avemo_jax.experiment.frozen_onnx import FrozenOnnx
@@ -211,8 +211,16 @@ def _described(inputs: Sequence[_Input]) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"view": one.prepared.manifest.view, "key": one.prepared.manifest.key}
         if one.spec is not None:
             entry |= one.spec.described | {"weights": one.digest}
+            if isinstance(one.spec, EncoderSpec) and one.spec.joins_segments and _has_long_clips(one.prepared):
+                entry["overlap_s"] = one.spec.overlap_s
         described.append(entry)
     return described
+
+
+def _has_long_clips(prepared: PreparedSet) -> bool:
+    """Return whether a clip has several segments; without such clips the features do not depend on the overlap, nor does their key."""
+    num_lost = sum(damage.kind in LOST_KINDS for damage in prepared.damage.values())
+    return prepared.manifest.num_examples > prepared.manifest.num_clips - num_lost
 
 
 def joined(first: Iterable[Example], second: Iterable[Example], *, widths: tuple[int, ...]) -> Iterator[Example]:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from avemo_jax.data.prepared import Example
+from avemo_jax.experiment.overlapping_chunks import Chunks, encode_in_chunks
 from avemo_jax.models.encoders.contract import encode, encode_steps
 from avemo_jax.models.encoders.spec import EncoderSpec
 
@@ -20,6 +21,7 @@ _BATCH_BYTES = 9 << 20  # of a batch's inputs as float32, 8 pictures of 299 px, 
 _GROWTH = 50
 _LARGEST_BATCH = 64
 _BATCHES_AHEAD = 8  # batches of segments that are read together, so that they can be grouped by length
+_FEATURE_BYTES = 256 << 20  # of segments that are read together: all layers of a large network take a hundred times their input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,8 @@ class FrozenEncoder:
         """Yield the features of examples, in order; padded steps are zero.
 
         An encoder of steps gives as many steps as the example has, an encoder of sequences as many as its record's `times` gives. The
-        features of an example depend on that example alone.
+        features of a clip of one segment depend on that segment alone. Several segments of a clip are encoded together, in chunks that
+        overlap by `EncoderSpec.overlap_s`.
 
         Args:
           examples: of steps of one shape.
@@ -52,7 +55,8 @@ class FrozenEncoder:
           ValueError: an encoder of sequences gives fewer steps than its record states, or an example has no times.
         """
         if self.spec.record.takes_sequences:
-            return self._run_sequences(iter(examples), is_short)
+            encode = functools.partial(self._run_sequences, is_short=is_short)
+            return encode_in_chunks(examples, encode, self._chunks) if self._chunks else encode(iter(examples))
         return encode_in_batches(
             examples,
             self.compiled,
@@ -62,7 +66,7 @@ class FrozenEncoder:
             is_short=is_short,
         )
 
-    def _run_sequences(self, examples: Iterator[Example], is_short: bool) -> Iterator[Example]:
+    def _run_sequences(self, examples: Iterator[Example], *, is_short: bool) -> Iterator[Example]:
         """Encode whole segments, those of similar length together."""
         while chunk := self._chunk(examples, 1 if is_short else _BATCHES_AHEAD):
             of_length = defaultdict(list)
@@ -78,13 +82,16 @@ class FrozenEncoder:
             yield from (found[index] for index in range(len(chunk)))
 
     def _chunk(self, examples: Iterator[Example], num_batches: int) -> list[Example]:
-        """Return the next examples, about `num_batches` batches of them by their bytes."""
+        """Return the next examples, about `num_batches` batches of them by their bytes, and one where their features are large."""
         chunk: list[Example] = []
-        left_bytes = num_batches * _batch_bytes(self.spec.record.growth)
+        left_bytes, left_feature_bytes = num_batches * _batch_bytes(self.spec.record.growth), _FEATURE_BYTES
+        step_bytes = 4 * int(np.prod(self.feature_shape))
         for example in itertools.islice(examples, num_batches * _LARGEST_BATCH):
             chunk.append(example)
             left_bytes -= 4 * example.values.size
-            if left_bytes <= 0:
+            left_feature_bytes -= step_bytes * len(self.spec.record.feature_times(example.times_s))
+            is_full = left_feature_bytes <= 0 and len(chunk) >= self._num_segments(self._padded_length(len(example.mask)))
+            if left_bytes <= 0 or is_full:
                 break
         return chunk
 
@@ -114,14 +121,26 @@ class FrozenEncoder:
     def _padded_length(self, num_steps: int) -> int:
         """Return the length that a segment is padded to: up to a quarter more steps, so that few lengths are compiled.
 
-        It depends on the segment alone, so that the bits of its features do, too.
+        It depends on the segment alone, so that the bits of its features do, too. A chunk of the encoder's own length is not padded, as
+        some encoders have no positions behind it.
         """
         unit = 1 << max(num_steps.bit_length() - 3, 0)
-        return max(-(-num_steps // unit) * unit, self.spec.record.fewest_steps)
+        padded = max(-(-num_steps // unit) * unit, self.spec.record.fewest_steps)
+        own = self.spec.record.chunk_steps
+        return own if num_steps <= own < padded else padded
 
     def _num_segments(self, length: int) -> int:
         """Return how many segments of that length are encoded together."""
         return most_in_a_batch((length, *self.step_shape), self.spec.record.growth)
+
+    @functools.cached_property
+    def _chunks(self) -> Chunks | None:
+        """How clips of several segments are cut; None where each segment is encoded by itself."""
+        most_steps = self.spec.record.chunk_steps
+        if not self.spec.joins_segments:
+            return None
+        places = self.spec.record.feature_times(np.arange(most_steps, dtype=np.float32))
+        return Chunks(most_steps, self.spec.overlap_s, round(float(places[1] - places[0])))
 
     @property
     def batch_size(self) -> int:

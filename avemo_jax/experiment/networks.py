@@ -26,7 +26,14 @@ def encoder_spec(experiment: Experiment, name: str) -> EncoderSpec:
     if name not in experiment.encoders:
         raise ValueError(f"expected an encoder among {tuple(experiment.encoders)}, got {name!r}")
     settings = experiment.encoders[name]
-    return EncoderSpec(name, end_point=settings.end_point, resize_px=settings.resize_px, layers=settings.layers, tokens=settings.tokens)
+    return EncoderSpec(
+        name,
+        end_point=settings.end_point,
+        resize_px=settings.resize_px,
+        layers=settings.layers,
+        tokens=settings.tokens,
+        overlap_s=settings.overlap_s,
+    )
 
 
 def frozen_spec(experiment: Experiment, name: str) -> EncoderSpec | OnnxSpec:

@@ -64,7 +64,7 @@ def prepare_view(
       num_workers: processes; any number gives the same bytes.
       degradation: applied to the media before the view is made; ignored where the view does not take the medium that it changes.
       clip_id_of: for the view `table`: from the name in a row to the clip id, or None.
-      time_limit_s, memory_limit_bytes: of one clip and one worker.
+      time_limit_s, memory_limit_bytes: of one segment of a clip and of one worker.
       pool: workers shared with other views; None: workers of this view alone.
       beam: decodes and writes on Apache Beam in place of workers here; gives the same bytes.
       verified: read all examples of a finished set again, and make it anew where they are damaged.

@@ -26,6 +26,7 @@ from data_prep.decoding.media import Findings, Frame, MediaError
 from data_prep.decoding.sound import stream_audio
 from data_prep.decoding.stills import ROW_OFFSET, is_still, stream_row, stream_still
 from data_prep.views.segments import ViewSegment
+from data_prep.workers.pool import report_progress
 
 _log = logging.getLogger(__name__)
 _ARRAYS = ("values", "mask", "times_s")
@@ -168,11 +169,19 @@ def stage_media(task: StageTask) -> StagedClip:
     clip_id = task.clip.clip_id
     monitor = QualityMonitor()
     try:
-        return stage(task.path, clip_id, view_segments(task, monitor), monitor.damage)
+        return stage(task.path, clip_id, _reported(view_segments(task, monitor)), monitor.damage)
     except MediaError as error:
         return stage_lost(task.path, clip_id, _in_place_of_media(task) or Damage(error.kind, error.detail))
     except MemoryError:
         return stage_lost(task.path, clip_id, OUT_OF_MEMORY)
+
+
+def _reported(segments: Iterable[ViewSegment]) -> Iterator[ViewSegment]:
+    """Pass segments on and report each to the process that waits: its time limit is for one segment, not for a film of hours."""
+    for segment in segments:
+        report_progress()
+        yield segment
+        del segment  # before the next one is made
 
 
 def _in_place_of_media(task: StageTask) -> Damage | None:

@@ -29,6 +29,7 @@ from avemo_jax.failures import Unexpected
 # Libraries take much of it: librosa (numba, LLVM), OpenCV and PyAV. `python -m benchmarks.preparing` prints the memory of all workers.
 MEMORY_LIMIT_BYTES = 512 << 20
 TIME_LIMIT_S = 1800.0
+_MOST_TIME_S = 24 * 3600.0  # of a task that goes on reporting progress
 NUM_ATTEMPTS = 2  # a worker may die for another reason than its task (the kernel's memory killer), so a task is tried twice
 
 _ENVIRONMENT = {
@@ -110,7 +111,8 @@ def run_tasks(
       function: importable (spawned processes import it by name); takes one task, returns something small.
       tasks: name -> task, picklable.
       num_workers: at least 1.
-      time_limit_s: for one task, the libraries it imports included.
+      time_limit_s: for one task, the libraries it imports included; a task that calls `report_progress` has so long from there on, and a
+        day at most.
       memory_limit_bytes: of a worker's own data (RLIMIT_DATA: heap and private mappings, not program files); a task that needs more
         gets MemoryError, or its worker dies.
       description, num_done, unit: for the progress bar: its title, how many tasks were done in an earlier run, the noun for a task.
@@ -134,7 +136,7 @@ def run_tasks(
                 for worker in workers:
                     if waiting and worker.is_idle:
                         name, attempt = waiting.popleft()
-                        worker.give(_Job(name, attempt, time.monotonic() + time_limit_s), function, tasks[name])
+                        worker.give(_Job(name, attempt, time.monotonic(), time_limit_s), function, tasks[name])
                 for worker, job, outcome in _outcomes(workers):
                     if isinstance(outcome, _Raised):
                         raise outcome.error(job.name) from InTheWorker(outcome.traceback)
@@ -169,12 +171,30 @@ class _Raised:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Progress:
+    """Message of a worker that its task goes on."""
+
+
+@dataclasses.dataclass(frozen=True)
 class _Job:
-    """One attempt at a task; the deadline is in seconds of time.monotonic."""
+    """One attempt at a task.
+
+    Attributes:
+      name, attempt: which task, and which attempt.
+      start_s, progress_s: when it began, and when it last reported progress, in seconds of time.monotonic.
+      time_limit_s: from the later of both on.
+    """
 
     name: str
     attempt: int
-    deadline: float
+    start_s: float
+    time_limit_s: float
+    progress_s: float = 0.0
+
+    @property
+    def deadline(self) -> float:
+        """When the attempt ends."""
+        return min(max(self.start_s, self.progress_s) + self.time_limit_s, self.start_s + max(_MOST_TIME_S, self.time_limit_s))
 
 
 class _Worker:
@@ -243,8 +263,10 @@ class LoneWorker:
             while not worker.is_ready:
                 for _ in _outcomes([worker]):
                     pass
-            worker.give(_Job("", 1, time.monotonic() + time_limit_s), function, task)
-            ((_, _, outcome),) = _outcomes([worker])
+            worker.give(_Job("", 1, time.monotonic(), time_limit_s), function, task)
+            while not (ended := list(_outcomes([worker]))):
+                pass
+            outcome = ended[0][2]
         except BaseException:
             self.stop()
             raise
@@ -271,16 +293,30 @@ def _outcomes(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, _Job, Any]]
         job = worker.job
         if worker.connection in readable:
             outcome = worker.receive()
+            if isinstance(outcome, _Progress):
+                worker.job = job and dataclasses.replace(job, progress_s=time.monotonic())
+                continue
             worker.is_ready, worker.job = True, None
             if job is not None:
                 yield worker, job, outcome
         elif job is not None and time.monotonic() >= job.deadline:
             worker.job = None
-            yield worker, job, Crash("it takes longer than the limit for one clip")
+            yield worker, job, Crash("it takes longer than the limit for one segment")
+
+
+_to_parent: Connection | None = None  # in a worker process
+
+
+def report_progress() -> None:
+    """Begin the time limit of the task anew that runs in this worker, so that a long clip may take long; no effect in other processes."""
+    if _to_parent is not None:
+        _to_parent.send(_Progress())
 
 
 def _serve(connection: Connection, memory_limit_bytes: int) -> None:
     """Run tasks until the connection closes: the body of a worker process."""
+    global _to_parent
+    _to_parent = connection
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=end_with_parent, daemon=True).start()
     _limit_memory(memory_limit_bytes)

@@ -6,7 +6,9 @@ It runs frozen over a prepared set and over new media, and inside a network, whe
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -157,6 +159,13 @@ def test_segments_are_read_a_few_batches_at_a_time(logmel, monkeypatch):
     next(encoder.run(noted(), is_short=True))
     assert pulled == ["c0", "c0", "c1", "c2"]  # segments of 5, 8, 1 and 9 steps
     assert list(encoder.run(iter([]))) == []
+    monkeypatch.setattr(frozen_encoder, "_BATCH_BYTES", 100 * 16 * 4 * STEP[0])
+    monkeypatch.setattr(frozen_encoder, "_LARGEST_BATCH", 2)
+    for feature_bytes, num_read in ((1, 2), (8 * 4 * WIDTH, 3)):  # one batch at least; else 3 + 4 + 1 features
+        monkeypatch.setattr(frozen_encoder, "_FEATURE_BYTES", feature_bytes)
+        pulled.clear()
+        next(encoder.run(noted()))
+        assert len(pulled) == num_read, (feature_bytes, pulled)
 
 
 def test_several_layers_are_an_axis_of_the_features(logmel, tmp_path):
@@ -169,6 +178,60 @@ def test_several_layers_are_an_axis_of_the_features(logmel, tmp_path):
         encoder = make_frozen_encoder(config(), "halving", STEP, "float32")
         np.testing.assert_allclose(one.values[:, 1], alone(encoder, example), atol=1e-6)
         np.testing.assert_allclose(one.values[:, 0], other.values, atol=1e-6)
+
+
+@pytest.fixture
+def long_clip(monkeypatch):
+    """Segments of 18, 18 and 7 steps; the encoder takes 18 at most, and a feature sees 5 of them."""
+    code = (
+        "import dataclasses, halving_encoder\n"
+        "class Short(halving_encoder.Halving):\n"
+        "    def __call__(self, values, mask):\n"
+        "        if values.shape[1] > 18: raise ValueError('too long')\n"
+        "        return super().__call__(values, mask)\n"
+        "RECORDS = (dataclasses.replace(halving_encoder.RECORDS[0], name='short', make=Short, chunk_steps=18),)"
+    )
+    (Path(sys.path[0]) / "short_encoder.py").write_text(code)
+    monkeypatch.setitem(ENCODERS, "short", "short_encoder")
+    whole = frames(43)
+    parts = zip(*(np.split(getattr(whole, name), (18, 36)) for name in ("values", "mask", "times_s")), strict=True)
+    return whole, [ViewSegment(*part, num_seen=len(part[0])) for part in parts]
+
+
+def short_config(**fields):
+    return config(streams__audio__encoder="short", encoders__short__weights="random", **fields)
+
+
+def test_a_long_clip_is_encoded_as_if_it_were_not_cut(long_clip, tmp_path):
+    whole, segments = long_clip
+    made = write_set(tmp_path, CLIPS[:1], lambda _: segments, step_shape=STEP, view="logmel", key="a" * 64)
+    corpus, store = PreparedCorpus(CLIPS[:1], {"audio": made}, None), DerivedSets(tmp_path, "made", CLIPS[:1])
+    prepared = with_features(short_config(encoders__short__overlap_s=0.08), corpus, store).sets["audio"]
+    found = list(prepared.examples())
+    assert [len(one.mask) for one in found] == [9, 9, 4]
+    np.testing.assert_array_equal(np.concatenate([one.times_s for one in found]), whole.times_s[::2])
+    encoder = make_frozen_encoder(config(), "halving", STEP, "float32")
+    uncut = alone(encoder, Example("c0", 0, whole.values, whole.mask, whole.times_s))
+    np.testing.assert_allclose(np.concatenate([one.values for one in found]), uncut, atol=1e-6)
+    each = with_features(short_config(encoders__short__overlap_s=0.0), corpus, store).sets["audio"]
+    assert np.abs(np.concatenate([one.values for one in each.examples()]) - uncut).max() > 1e-3
+    assert each.manifest.key != prepared.manifest.key
+
+
+def test_the_overlap_is_no_part_of_the_key_of_short_clips(long_clip, logmel, tmp_path):
+    short = write_set(tmp_path / "short", CLIPS[:1], lambda _: long_clip[1][:1], step_shape=STEP, view="logmel", key="b" * 64)
+    keys = {
+        overlap_s: with_features(
+            short_config(encoders__short__overlap_s=overlap_s),
+            PreparedCorpus(CLIPS[:1], {"audio": short}, None),
+            DerivedSets(tmp_path, "made", CLIPS[:1]),
+        )
+        .sets["audio"]
+        .manifest.key
+        for overlap_s in (0.0, 0.08)
+    }
+    assert keys[0.0] == keys[0.08]
+    assert encoded(logmel, tmp_path, encoders__halving__overlap_s=0.0).manifest.key == encoded(logmel, tmp_path).manifest.key
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,7 +88,7 @@ class OnnxSpec:
     @property
     def described(self) -> dict[str, Any]:
         """Everything beside the file that determines the features."""
-        left_out = ("weights", "sha256", "licence", "trained_on", "resize_px", "leave_out")
+        left_out = ("weights", "sha256", "licence", "trained_on", "resize_px", "leave_out", "overlap_s")
         values = {name: value for name, value in dataclasses.asdict(self.settings).items() if name not in left_out}
         return {"encoder": self.name} | {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 

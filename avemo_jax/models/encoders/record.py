@@ -44,6 +44,8 @@ class Encoder:
       takes_lora: the module has the attribute lora_rank: its attention can be trained along by matrices of low rank.
       times: of an encoder of sequences: (T,) float32, times of a view's steps in s -> (T',) float32, times of the features. Its length
         decides T' of a segment of T steps.
+      chunk_steps: of an encoder of sequences: largest number of steps of its view that are encoded together, where a clip has several
+        segments, which are read in chunks that overlap (`experiment.overlapping_chunks`); 0 encodes each segment by itself.
       fewest_steps: of an encoder of sequences: shorter segments are padded to so many steps.
       growth: its largest activations in units of its inputs as float32, roughly; frozen use sizes batches by it.
     """
@@ -64,6 +66,7 @@ class Encoder:
     winograd: bool = False
     takes_lora: bool = False
     times: Callable[[np.ndarray], np.ndarray] | None = None
+    chunk_steps: int = 0
     fewest_steps: int = 1
     growth: int = 50
 

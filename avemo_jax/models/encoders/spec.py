@@ -29,6 +29,7 @@ class EncoderSpec:
       tokens: which part of a layer the features are read from, one of the record's `tokens`; "" takes the first.
       lora_rank: rank of what is added to the projections of its attention (`transformer.LowRank`), where it is trained in a network; 0 adds
         nothing. Of `streams.<name>.encoder_lora_rank`.
+      overlap_s: time in s that two chunks of a long clip share, where it is frozen; 0 encodes each segment by itself.
 
     Raises:
       ValueError: no such encoder, end point or layer, or a field that the encoder does not have.
@@ -40,6 +41,7 @@ class EncoderSpec:
     layers: str = ""
     tokens: str = ""
     lora_rank: int = 0
+    overlap_s: float = 0.0
 
     def __post_init__(self):
         record = find_encoder(self.name)
@@ -86,6 +88,11 @@ class EncoderSpec:
     @property
     def _layer_parts(self) -> tuple[str, ...]:
         return tuple(self.layers.split(",")) if self.layers not in ("", "all") else ()
+
+    @property
+    def joins_segments(self) -> bool:
+        """Whether the segments of a long clip are encoded together, in overlapping chunks."""
+        return bool(self.record.chunk_steps and self.overlap_s)
 
     @property
     def features(self) -> str:

@@ -5,6 +5,7 @@ Tasks are partials of library functions, run by `operator.call`: spawned process
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import operator
@@ -60,7 +61,22 @@ threading.Thread(target=lambda: (time.sleep(random.random() * 2e-3), os.kill(os.
 def test_a_task_over_its_time_is_ended_and_named():
     tasks = {"hangs": signal.pause, "works": task(math.sqrt, 4)}
     outcomes = dict(run_tasks(operator.call, tasks, num_workers=1, time_limit_s=0.5))
-    assert outcomes == {"hangs": Crash("it takes longer than the limit for one clip"), "works": 2}
+    assert outcomes == {"hangs": Crash("it takes longer than the limit for one segment"), "works": 2}
+
+
+def test_progress_begins_the_time_limit_anew_for_a_day_at_most():
+    script = "from data_prep.workers.pool import report_progress\nfor _ in range(3): report_progress()"
+    assert dict(run_tasks(operator.call, {"long": task(exec, script, {})}, num_workers=1)) == {"long": None}
+    job = workers._Job("long", 1, start_s=100.0, time_limit_s=30.0)
+    assert job.deadline == 130
+    assert dataclasses.replace(job, progress_s=120.0).deadline == 150
+    assert dataclasses.replace(job, progress_s=1e6).deadline == 100 + 24 * 3600
+
+
+def test_a_task_that_stops_after_progress_is_ended():
+    script = "import signal\nfrom data_prep.workers.pool import report_progress\nreport_progress()\nsignal.pause()"
+    (outcome,) = run_tasks(operator.call, {"hangs": task(exec, script, {})}, num_workers=1, time_limit_s=0.5)
+    assert outcome == ("hangs", Crash("it takes longer than the limit for one segment"))
 
 
 def test_memory_is_limited():

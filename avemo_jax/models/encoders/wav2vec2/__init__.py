@@ -10,6 +10,8 @@ from avemo_jax.models.encoders.wav2vec2.module import Wav2Vec2, Wav2Vec2Size
 from avemo_jax.models.encoders.wav2vec2.stem import HOP_SAMPLES, SEEN_SAMPLES, STRIDES
 from avemo_jax.models.encoders.wav2vec2.weights import Published, layout_of
 
+_CHUNK_SAMPLES = 30 * 16_000  # about the longest that they were trained on; attention takes memory that grows with its square
+
 _BASE = Wav2Vec2Size(768, 12, 12)
 _LARGE = Wav2Vec2Size(1024, 24, 16, pre_norm=True, stem_norm="layer", stem_bias=True)
 _DATA2VEC = Wav2Vec2Size(768, 12, 12, stem_norm="layer", num_position_convs=5, position_steps=19)
@@ -109,6 +111,7 @@ def record_of(name: str, size: Wav2Vec2Size, published: Published) -> Encoder:
         weights=(layout_of(size, published),),
         takes_lora=True,
         times=_times,
+        chunk_steps=_CHUNK_SAMPLES,
         fewest_steps=SEEN_SAMPLES,
         growth=2 * size.stem_channels // STRIDES[0],  # the first convolution before and after its norm
     )

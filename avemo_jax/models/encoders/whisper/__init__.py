@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from avemo_jax.models.encoders.record import Encoder
-from avemo_jax.models.encoders.whisper.module import Whisper, WhisperSize
+from avemo_jax.models.encoders.whisper.module import FRAMES_A_STEP, MOST_STEPS, Whisper, WhisperSize
 from avemo_jax.models.encoders.whisper.weights import LICENCE, layout_of
 
 # Name -> its size and its name at the owner's: Radford et al. 2022, table 1; large-v3 has more bands.
@@ -19,7 +19,7 @@ SIZES: dict[str, tuple[WhisperSize, str]] = {
 
 
 def _times(times_s: np.ndarray) -> np.ndarray:
-    return times_s[::2]
+    return times_s[::FRAMES_A_STEP]
 
 
 RECORDS = tuple(
@@ -37,6 +37,7 @@ RECORDS = tuple(
         weights=(layout_of(size, published_as),),
         takes_lora=True,
         times=_times,
+        chunk_steps=FRAMES_A_STEP * MOST_STEPS,
     )
     for name, (size, published_as) in SIZES.items()
 )

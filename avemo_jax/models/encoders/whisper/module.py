@@ -13,7 +13,7 @@ from avemo_jax.models.encoders.layers import check_layers, layer_names, take_lay
 from avemo_jax.models.transformer import EPSILON, PreNormBlock, zero_masked
 
 MOST_STEPS = 1500  # positions that the published weights have: 30 s
-_STRIDE = 2  # frames a step
+FRAMES_A_STEP = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +74,8 @@ class Whisper(nn.Module):
         # Masked frames are zero, which is also what the convolutions pad with.
         x = nn.Conv(self.size.width, (3,), padding=1, name="conv1")(values.astype(jnp.float32))
         x = zero_masked(jax.nn.gelu(x, approximate=False), mask)
-        x = jax.nn.gelu(nn.Conv(self.size.width, (3,), _STRIDE, padding=1, name="conv2")(x), approximate=False)
-        mask = mask[:, ::_STRIDE]
+        x = jax.nn.gelu(nn.Conv(self.size.width, (3,), FRAMES_A_STEP, padding=1, name="conv2")(x), approximate=False)
+        mask = mask[:, ::FRAMES_A_STEP]
         positions = self.param("positions", sinusoids, (MOST_STEPS, self.size.width))
         x = x + positions[: x.shape[1]]
         found = {"layer0": x}
@@ -93,9 +93,9 @@ class Whisper(nn.Module):
                 f"this Whisper takes frames of {self.size.num_mels} log-mel bands, (B, T, {self.size.num_mels}), got {values.shape}; set "
                 f"--config.views.logmel_whisper.num_mels={self.size.num_mels}"
             )
-        if values.shape[1] > _STRIDE * MOST_STEPS:
+        if values.shape[1] > FRAMES_A_STEP * MOST_STEPS:
             raise ValueError(
-                f"Whisper has positions for 30 s, {_STRIDE * MOST_STEPS} frames, got {values.shape[1]}; set "
+                f"Whisper has positions for 30 s, {FRAMES_A_STEP * MOST_STEPS} frames, got {values.shape[1]}; set "
                 "--config.views.logmel_whisper.segment_s to 30 or less"
             )
 
