@@ -30,6 +30,7 @@ from avemo_jax.experiment.outcomes import ClassicalOutcome, Outcome, example_mea
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
+from avemo_jax.labels import label_set
 from avemo_jax.reporting.report import read_results, write_report
 from avemo_jax.reporting.robustness_panel import panel_table
 from avemo_jax.reporting.tables import table_text
@@ -56,8 +57,12 @@ def measure_robustness(
 
     Raises:
       FileNotFoundError: the run has not finished.
-      ValueError: an unknown condition.
+      ValueError: an unknown condition, or a run without classes.
     """
+    if label_set(experiment.corpus.label_set).takes_all:
+        raise ValueError(
+            "--mode=robustness measures classes, and the run has none (--config.corpus.label_set=none); give a run with classes"
+        )
     conditions = conditions_of(experiment)
     set_up_backend(experiment)
     workdir = experiment.run_directory

@@ -1,13 +1,16 @@
-"""The linear machine of the classical system: ridge regression of the classes, with the penalty chosen by inner folds over speakers."""
+"""The linear machine of the classical system: ridge regression of the classes, or of the ratings of a dimension.
+
+The penalty is chosen by inner folds over speakers.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from avemo_jax.evaluation.metrics import confusion, metric_named
+from avemo_jax.evaluation.metrics import ccc_from_sums, confusion, metric_named, rating_sums
 from avemo_jax.training.classical import FittedClassifier, check_parts, fit_temperature, share_of_classes
 
 # Of the mean squared error with features of unit deviation, their inner product divided by their number.
@@ -63,7 +66,8 @@ def fit_linear(
     penalties = sorted(penalties, reverse=True)
     counts = np.zeros((len(penalties), num_classes, num_classes), dtype=int)
     for fitted, held_out in inner_folds(train, validation, np.asarray(speaker)):
-        standard, classes, solutions = _path(features[fitted], label[fitted], penalties)
+        classes, index = np.unique(label[fitted], return_inverse=True)
+        standard, solutions = _path(features[fitted], np.eye(len(classes))[index], penalties)
         rest = standard(features[held_out])
         for position, (weights, bias) in enumerate(solutions):
             found = classes[(rest @ weights + bias).argmax(axis=1)]
@@ -71,7 +75,8 @@ def fit_linear(
     chosen = metric_named(metric)
     scores = [float(chosen.score(chosen.value(each))) for each in counts]
     penalty = penalties[int(np.argmax(scores))]
-    standard, classes, ((weights, bias),) = _path(features[train], label[train], [penalty])
+    classes, index = np.unique(label[train], return_inverse=True)
+    standard, ((weights, bias),) = _path(features[train], np.eye(len(classes))[index], [penalty])
 
     def decide(values: np.ndarray) -> np.ndarray:
         return standard(values) @ weights + bias
@@ -102,20 +107,50 @@ def inner_folds(train: np.ndarray, validation: np.ndarray, speaker: np.ndarray) 
         yield train[fitted], train[held_out]
 
 
-def _path(
-    features: np.ndarray, label: np.ndarray, penalties: Sequence[float]
-) -> tuple[_Standard, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    """Return the scaler, the classes (K,), and for each penalty weights (D, K) and bias (K,).
+def fit_ridge(
+    features: np.ndarray, rating: np.ndarray, *, speaker: np.ndarray, train: np.ndarray, validation: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return ridge regression of the ratings of one dimension, fitted on one fold: features (N, D) -> (N,) in units of the scale.
+
+    Features are z-scored and cut as by `fit_linear`, and the penalty is chosen in the same inner folds, by CCC.
+
+    Args:
+      features: (N, D) float, one row a clip; finite in both parts.
+      rating: (N,) float, NaN where a clip has none; such clips are not used.
+      speaker: (N,) str, "" where unknown.
+      train, validation: int indices into the N clips.
+
+    Raises:
+      ValueError: no rated training clip, or no inner fold and no rated validation clip.
+    """
+    features, target = np.asarray(features, dtype=np.float64), np.asarray(rating, dtype=np.float64)[:, None]
+    train, validation = (part[~np.isnan(rating[part])] for part in (train, validation))
+    penalties = sorted(PENALTIES, reverse=True)
+    sums = np.zeros((len(penalties), 6))
+    if not len(train):
+        raise ValueError("no training clip has a rating")
+    for fitted, held_out in inner_folds(train, validation, np.asarray(speaker)):
+        if not len(held_out):
+            raise ValueError("no validation clip has a rating, and the training clips are of fewer than two named speakers")
+        standard, solutions = _path(features[fitted], target[fitted], penalties)
+        rest = standard(features[held_out])
+        for position, (weights, bias) in enumerate(solutions):
+            sums[position] += rating_sums(target[held_out], rest @ weights + bias, np.ones((len(held_out), 1)))[0]
+    penalty = penalties[int(np.argmax(ccc_from_sums(sums)))]
+    standard, ((weights, bias),) = _path(features[train], target[train], [penalty])
+    return lambda values: (standard(np.asarray(values, dtype=np.float64)) @ weights + bias)[:, 0]
+
+
+def _path(features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> tuple[_Standard, list[tuple[np.ndarray, np.ndarray]]]:
+    """Return the scaler, and for each penalty weights (D, K) and bias (K,) for features (N, D) and targets (N, K).
 
     The weights minimise |XW - Y|² / N + penalty * D |W|², by one eigendecomposition for all penalties.
     """
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     standard = _Standard(mean, np.where(deviation > 1e-8 * (1 + np.abs(mean)), 1 / np.maximum(deviation, 1e-300), 0.0))
-    classes, index = np.unique(label, return_inverse=True)
     scaled = standard(features)
     centre = scaled.mean(axis=0)  # not 0 after the cut
     scaled -= centre
-    target = np.eye(len(classes))[index]
     share = target.mean(axis=0)
     num_clips, num_features = scaled.shape
     is_wide = num_features > num_clips
@@ -128,4 +163,4 @@ def _path(
         weights = vectors @ (projected / (values + penalty)[:, None])
         weights = scaled.T @ weights if is_wide else weights
         solutions.append((weights, share - centre @ weights))
-    return standard, classes, solutions
+    return standard, solutions
