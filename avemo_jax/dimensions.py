@@ -13,8 +13,6 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.text import nearest, shorten_list
 
-LOSSES = ("ccc", "mse")
-
 
 def check_dimensions(dimensions: Sequence[str], bounds: Sequence[float]) -> None:
     """Check the fields `corpus.dimensions` and `corpus.dimension_bounds`.
@@ -53,7 +51,7 @@ def ratings_of(clips: Sequence[Clip], dimensions: Sequence[str], bounds: Sequenc
         if bounds:
             is_outside = (found[:, column] < bounds[0]) | (found[:, column] > bounds[1])
             if is_outside.any():
-                outside = [f"{clips[row].clip_id} ({found[row, column]:g})" for row in np.flatnonzero(is_outside)]
+                outside = [f"{clips[row].clip_id} ({found[row, column]:g})" for row in np.flatnonzero(is_outside).tolist()]
                 warnings.warn(
                     f"{dimension}: {len(outside)} of {len(clips)} clips have a rating outside of the scale {bounds[0]:g} to {bounds[1]:g} "
                     f"(--config.corpus.dimension_bounds) and count as not rated: {shorten_list(outside)}",

@@ -302,14 +302,15 @@ class _Network(nn.Module):
             if weights is not None:
                 attention[name] = weights
         if fusion is None:
-            x, (name, batch_norm, dense_units) = outputs[0], (f"{names[0]}_head", self.branches[0][1].batch_norm, ())
+            x, name, batch_norm = outputs[0], f"{names[0]}_head", self.branches[0][1].batch_norm
         else:
             x, weights = fusion.module(names, "fusion")(outputs, masks, examples, train=train)
             if weights is not None:
                 attention["fusion"] = weights
-            name, batch_norm, dense_units = "head", False, fusion.dense_units
+            name, batch_norm = "head", False
         if attention:
             self.sow("intermediates", "attention", attention, reduce_fn=lambda _, new: new)
+        dense_units = () if fusion is None else fusion.dense_units
         head = _Head(self.num_classes, batch_norm, dense_units, self.num_dimensions, name=name)
         return head(x, examples, drop, train=train)
 

@@ -30,7 +30,6 @@ from avemo_jax.experiment.outcomes import ClassicalOutcome, Outcome, example_mea
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
-from avemo_jax.labels import label_set
 from avemo_jax.reporting.report import read_results, write_report
 from avemo_jax.reporting.robustness_panel import panel_table
 from avemo_jax.reporting.tables import table_text
@@ -59,10 +58,6 @@ def measure_robustness(
       FileNotFoundError: the run has not finished.
       ValueError: an unknown condition, or a run without classes.
     """
-    if label_set(experiment.corpus.label_set).takes_all:
-        raise ValueError(
-            "--mode=robustness measures classes, and the run has none (--config.corpus.label_set=none); give a run with classes"
-        )
     conditions = conditions_of(experiment)
     set_up_backend(experiment)
     workdir = experiment.run_directory
@@ -71,6 +66,8 @@ def measure_robustness(
     with open_run(workdir, experiment) as run:
         plan = make_plan(experiment, prepared)
         run.bind(**run_hashes(plan, prepared))
+        if plan.blueprint.num_classes < 2:
+            raise ValueError("--mode=robustness measures classes, and this run has none (--config.corpus.label_set=none)")
         plan = with_chosen(plan, run.path)
         table, folds = plan.folds.spans()[-1]
         fitted = fit_classical_stage(plan, plan.stages[-1]) if plan.stages[-1].is_classical else None

@@ -50,7 +50,9 @@ def dimension_caveats(results: RunResults) -> list[str]:
     found = []
     for one in results.dimensions:
         for name, metrics in ((TRAINING_MEAN, one.training_mean), (RIDGE, one.baseline)):
-            for metric in rating_metrics() if metrics is not None else ():
+            if metrics is None:
+                continue
+            for metric in rating_metrics():
                 own, rival = (of[metric.name].mean_of_folds for of in (one.metrics, metrics))
                 if metric.score(own) <= metric.score(rival):
                     numbers = f"{_number(own)} against {_number(rival)}"

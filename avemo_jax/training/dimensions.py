@@ -17,6 +17,7 @@ from avemo_jax.evaluation.metrics import ccc_from_sums, rating_metrics, rating_s
 
 # Name of the ratings in a batch, and of their scaler in a trial's state.
 RATING = "rating"
+LOSSES = ("ccc", "mse")
 
 
 @flax.struct.dataclass

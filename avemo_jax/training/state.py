@@ -9,11 +9,10 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from avemo_jax.dimensions import LOSSES
 from avemo_jax.evaluation.metrics import SEGMENT_RULES, selectable_names
 from avemo_jax.text import nearest
 from avemo_jax.training.augment import Augmentation
-from avemo_jax.training.dimensions import Ratings
+from avemo_jax.training.dimensions import LOSSES, Ratings
 from avemo_jax.training.optimizers import Hyper, Plateau, check_optimizer, check_schedule
 
 STANDARDIZATIONS = ("features", "steps", "none")

@@ -25,7 +25,7 @@ def rated(tmp_path_factory):
     clips = []
     for number, clip in enumerate(prepared.clips):
         level = EMOTIONS.index(clip.label)
-        valence = {} if number % 7 == 3 else {"valence": str(3 + level % 2)}
+        valence = {} if number % 7 == 3 else {"valence": str(3 + level % 2 + int(clip.speaker[1:]) / 10)}
         clips.append(dataclasses.replace(clip, attributes=valence | {"arousal": str(1 + level)}))
     return dataclasses.replace(prepared, clips=tuple(clips), functionals=prepared.sets["audio"])
 

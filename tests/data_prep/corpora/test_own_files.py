@@ -160,7 +160,7 @@ class TestTable:
     @pytest.mark.parametrize(("sep", "number"), [(",", "2.5"), (";", "2,5")])
     def test_ratings_are_columns_and_need_no_emotions(self, tmp_path, sep, number):
         (tmp_path / "a.csv").write_text(
-            "\n".join(["file;speaker;Valence;act", f"x.wav;a;{number};4", "y.wav;a;NA;1.0", "z.wav;a;3;"]).replace(";", sep)
+            "\n".join(["file;speaker;Valence;act", f"x.wav;a;{number};4", "y.wav;a;NA;1", "z.wav;a;3;"]).replace(";", sep)
         )
         options = dict(table="a.csv", columns=("arousal=act",), dimensions=("valence", "arousal"))
         clips = load_clips("table_of_clips", touch(tmp_path, "x.wav", "y.wav", "z.wav"), **options)
