@@ -181,7 +181,7 @@ def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
         classes=classes,
         folds=planned.folds,
         data=data,
-        ratings=ratings_of(clips, experiment.corpus.dimensions, experiment.corpus.dimension_bounds),
+        ratings=planned.ratings,
         num_undecodable=len({clip_id for clip_id, kind in damaged if kind in LOST_KINDS}),
         num_without_face=len({clip_id for clip_id, kind in damaged if kind == "no_face"}),
         inner=planned.inner,
@@ -197,13 +197,14 @@ class PlannedClips:
     classes: tuple[int, ...]
     folds: FoldTable
     inner: tuple[tuple[tuple[str, ...], ...], ...]
+    ratings: np.ndarray
 
 
 def plan_clips(experiment: Experiment, clips: Sequence[Clip]) -> PlannedClips:
     """Return the folds and trials over the clips of a corpus, before any of them is decoded.
 
     Raises:
-      ValueError: the label set, the protocol or its number of folds do not fit the clips.
+      ValueError: the label set, the dimensions, the protocol or its number of folds do not fit the clips.
       LeakError: parts of a fold share speakers or clips, are empty or leave clips out.
     """
     labelled_clips, classes = labelled(clips, label_set(experiment.corpus.label_set))
@@ -211,7 +212,8 @@ def plan_clips(experiment: Experiment, clips: Sequence[Clip]) -> PlannedClips:
     grid = make_grid(experiment, variation_of(experiment), stages_of(experiment), len(folds.folds))
     num_inner = grid.num_inner
     inner = [inner_folds(table, fold, labelled_clips, classes, num_inner) for table in folds.tables for fold in table.folds if num_inner]
-    return PlannedClips(grid, labelled_clips, classes, folds, tuple(inner))
+    ratings = ratings_of(labelled_clips, experiment.corpus.dimensions, experiment.corpus.dimension_bounds)
+    return PlannedClips(grid, labelled_clips, classes, folds, tuple(inner), ratings)
 
 
 def load_data(experiment: Experiment, clips: Sequence[Clip], classes: Sequence[int], prepared: PreparedCorpus) -> Feed:

@@ -12,7 +12,7 @@ from results_schema import check_results
 
 from avemo_jax.evaluation.metrics import Metric, ccc_from_sums, rating_sums, rmse_from_sums, selectable_names
 from avemo_jax.evaluation.predictions import Predictions, ensemble_of_seeds, largest_difference, read_predictions_csv, write_predictions_csv
-from avemo_jax.evaluation.results import RunResults
+from avemo_jax.evaluation.results import RunResults, StageResult
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.reporting.report import format_table
 from avemo_jax.reporting.run_tables import run_tables
@@ -96,7 +96,8 @@ def test_results_go_to_json_and_back_and_fit_the_schema():
 def test_without_classes_only_dimensions_are_shown():
     baseline = summarise(made(), made_facts(), num_resamples=20)
     results = summarise(made(shift=1.5), made_facts(), baseline=baseline, train_means=MEANS, num_resamples=20)
-    assert [table.name for table in run_tables(results, [])] == ["dimensions"]
+    stages = (StageResult(stage="audio", num_params=1, metrics={name: one.pooled for name, one in results.metrics.items()}),)
+    assert [table.name for table in run_tables(dataclasses.replace(results, stages=stages), [])] == ["dimensions"]
     text = format_table(results)
     assert "valence and arousal" in text and "20 of 24" in text and "UAR" not in text
     assert "not better than ridge on functionals in valence: RMSE" in text and "not better than mean of training in arousal: RMSE" in text
