@@ -37,6 +37,7 @@ def test_twins_have_as_many_parameters(name):
     assert ours == sum(int(np.prod(one.shape)) for one in keras_twin.trainable_variables) - surplus
 
 
+@pytest.mark.long
 def test_it_prints_a_row_a_side(monkeypatch, capsys):
     monkeypatch.setitem(
         cross_validation.SYSTEMS, "small_cnn", cross_validation.System("small_video", SMALL["small_cnn"], 3, "video", "SmallCNN")

@@ -11,6 +11,7 @@ pytest.importorskip("torch", reason="torch is in benchmarks/requirements.txt")
 from benchmarks import encoders
 
 
+@pytest.mark.long
 def test_it_prints_a_row_a_side(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["encoders", "--net=vgg16_48", "--batch_size=2", "--rounds=1"])
     monkeypatch.setenv("XLA_FLAGS", "")

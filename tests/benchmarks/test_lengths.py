@@ -6,6 +6,7 @@ import functools
 import sys
 
 import numpy as np
+import pytest
 
 from benchmarks import lengths, made_experiment
 
@@ -15,6 +16,7 @@ def test_utterances_have_the_stated_lengths():
     assert abs(seconds.mean() - 4.5) < 0.1 and seconds.min() >= 0.6 and seconds.max() <= lengths.LONGEST_S + 1
 
 
+@pytest.mark.long
 def test_it_prints_a_row_a_number_of_classes(monkeypatch, capsys):
     monkeypatch.setattr(lengths, "utterance_steps", lambda num_clips: np.arange(num_clips) % 6 + 2)
     monkeypatch.setattr(made_experiment, "plan", functools.partial(made_experiment.plan, streams__audio__context_units=(8,)))

@@ -34,6 +34,7 @@ def test_first_has_an_empty_compilation_cache_and_cold_a_full_one(tmp_path, monk
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_of_the_demo_predicts_clips(tmp_path):
     demo = demo_experiment("audio", tmp_path, num_actors=4, num_takes=2)
     experiment = with_fields(demo, {"protocol.name": "holdout_50_25_25"})  # one net in place of four

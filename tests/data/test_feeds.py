@@ -132,7 +132,7 @@ def fused_net():
     return EmotionNet(NUM_CLASSES, {name: spec for name in NAMES}, FusionSpec())
 
 
-@pytest.mark.parametrize("names", [("audio",), NAMES])
+@pytest.mark.parametrize("names", [pytest.param(("audio",), marks=pytest.mark.long), NAMES])
 def test_training_on_a_stream_equals_training_on_a_resident_set(names, feeds):
     """Two epochs; three streams are standardised in three ways, and one gets cepstra."""
     _, inputs = make_trial_inputs()

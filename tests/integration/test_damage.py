@@ -18,6 +18,7 @@ from avemo_jax.data.prepared import PreparedSet
 pytestmark = pytest.mark.slow
 
 RATE_HZ = 16000
+VIEWS = {"audio": "mfcc", "video": "faces"}  # of the demo's streams
 # Clip -> kinds of damage of its sound and of its picture.
 PLANTED = {
     "01-02-01-01-01-01": ("truncated", "truncated"),
@@ -54,10 +55,9 @@ def frames(path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def prepared_set(run: DemoRun, stream: str) -> PreparedSet:
-    """Return the prepared set of a run; the shelf also has sets of the same view from other tests."""
-    key = json.loads(run.file("run.json"))["prepared_keys"][stream]
-    (directory,) = (run.shelf / "prepared").glob(f"*-{key[:12]}")
+def prepared_set(folder, corpus: str, stream: str) -> PreparedSet:
+    """Return the prepared set of a stream's view; each test of this file has one of each corpus."""
+    (directory,) = (folder / "prepared").glob(f"{corpus}-{VIEWS[stream]}-*")
     return PreparedSet.open(directory)
 
 
@@ -70,23 +70,24 @@ def examples_of(prepared: PreparedSet, without) -> dict:
 
 
 @pytest.fixture(scope="module")
-def damaged(trained, tmp_path_factory):
-    """Return a run on a copy of the demo corpus with the clips of PLANTED, and its output."""
-    whole, _ = trained("audio_video")
+def damaged(shelf, tmp_path_factory):
+    """Return a run on a copy of the demo corpus with the clips of PLANTED, its output, and the folder with the sets of both."""
     folder = tmp_path_factory.mktemp("damaged")
-    shutil.copytree(whole.shelf / "corpus", folder / "corpus")
+    own = {"prepared_dir": folder / "prepared", "protocol.baseline": False, "train.tensorboard": False, "train.stages": "('fused',)"}
+    DemoRun(shelf, folder / "whole", "audio_video", own)("--mode=prepare")
+    shutil.copytree(shelf / "corpus", folder / "corpus")
     for clip in PLANTED:
         damage(clip, folder / "corpus" / f"Actor_{clip[-2:]}" / f"01-{clip}.mp4")
     # Two of the damaged videos have the same sound, which the leak audit would report as an error.
     corpus = {"corpus.name": "ravdess", "corpus.root": folder / "corpus", "protocol.near_duplicates": False}
-    run = DemoRun(whole.shelf, folder / "run", "audio_video", corpus | {"protocol.baseline": False, "train.tensorboard": False})
-    return run, run()
+    run = DemoRun(shelf, folder / "run", "audio_video", corpus | own)
+    return run, run(), folder
 
 
 def test_every_damaged_clip_is_named_with_its_kind(damaged):
-    run, printed = damaged
+    _, printed, folder = damaged
     for place, stream in enumerate(("audio", "video")):
-        found = {clip: entry.kind for clip, entry in prepared_set(run, stream).damage.items()}
+        found = {clip: entry.kind for clip, entry in prepared_set(folder, "ravdess", stream).damage.items()}
         assert found == {clip: kinds[place] for clip, kinds in PLANTED.items() if kinds[place]}
     for clip, kinds in PLANTED.items():
         lines = [line for line in printed.splitlines() if clip in line]
@@ -94,7 +95,7 @@ def test_every_damaged_clip_is_named_with_its_kind(damaged):
 
 
 def test_every_clip_is_counted_and_predicted(damaged):
-    run, printed = damaged
+    run, printed, _ = damaged
     results = json.loads(run.file("results.json"))
     assert (results["num_clips"], results["num_undecodable"], results["num_without_face"]) == (NUM_CLIPS, 4, 1)
     assert "undecodable clips 4, clips without a face 1" in printed
@@ -103,8 +104,7 @@ def test_every_clip_is_counted_and_predicted(damaged):
 
 
 @pytest.mark.parametrize("stream", ["audio", "video"])
-def test_the_other_clips_are_prepared_as_without_damage(damaged, trained, stream):
-    run, _ = damaged
-    whole, _ = trained("audio_video")
-    found, expected = (examples_of(prepared_set(one, stream), PLANTED) for one in (run, whole))
+def test_the_other_clips_are_prepared_as_without_damage(damaged, stream):
+    *_, folder = damaged
+    found, expected = (examples_of(prepared_set(folder, corpus, stream), PLANTED) for corpus in ("ravdess", "synthetic"))
     assert found == expected and len(found) >= NUM_CLIPS - len(PLANTED)

@@ -50,7 +50,7 @@ def without_clock(results):
     return {name: without_clock(one) for name, one in results.items() if name != "seconds"} if isinstance(results, dict) else results
 
 
-@pytest.mark.parametrize("streams", list(STAGES))
+@pytest.mark.parametrize("streams", ["audio", pytest.param("video", marks=pytest.mark.long), "audio_video"])
 def test_a_run_writes_all_files_of_the_contract(trained, streams):
     run, printed = trained(streams)
     names = {path.name for path in run.workdir.iterdir()}
@@ -81,7 +81,7 @@ def test_a_run_writes_all_files_of_the_contract(trained, streams):
     assert f"{run.workdir / 'report.html'}" in printed
 
 
-@pytest.mark.parametrize("streams", ["audio", "audio_video"])
+@pytest.mark.parametrize("streams", [pytest.param("audio", marks=pytest.mark.long), "audio_video"])
 def test_evaluate_restores_and_trains_nothing(trained, streams):
     run, _ = trained(streams)
     before, checkpoints, results = run.file("predictions.csv"), files_of(run.workdir / "checkpoints"), results_of(run)
@@ -171,7 +171,7 @@ def straight_outcome(trained, shelf, tmp_path_factory):
     return run.outcome()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_stopped_run_saves_and_resumes(straight_outcome, shelf, tmp_path, number):
     run = DemoRun(shelf, tmp_path / "run", "audio", LONG)
     process = run.start()

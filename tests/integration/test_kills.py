@@ -7,7 +7,8 @@ import os
 import pytest
 from kills import kills
 
-pytestmark = pytest.mark.slow
+# Kills between epochs and programs are tested in every run of the gate (tests/experiment/test_stages.py, tests/integration/test_demo.py).
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def test_a_killed_run_has_the_results_of_an_uninterrupted_one(tmp_path):

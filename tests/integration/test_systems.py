@@ -119,7 +119,15 @@ def test_evaluate_writes_the_same_bytes(system, finished):
     assert (experiment.run_directory / "predictions.csv").read_bytes() == before
 
 
-@pytest.mark.parametrize("system", ["contextual_temporal", "handcrafted_late_fusion", "vgg19_lstm_attention", "stacking"])
+@pytest.mark.parametrize(
+    "system",
+    [
+        "handcrafted_late_fusion",
+        "vgg19_lstm_attention",
+        pytest.param("contextual_temporal", marks=pytest.mark.long),
+        pytest.param("stacking", marks=pytest.mark.long),
+    ],
+)
 def test_new_media_are_predicted_without_problems(system, finished, tmp_path):
     experiment = finished(system)
     film = sorted((experiment.run_directory.parent / "corpus").rglob("*.mp4"))[0]

@@ -71,6 +71,7 @@ def test_processes_give_the_predictions_of_one(num_processes, fields, sets, stra
 
 
 @SLOW
+@pytest.mark.long
 def test_four_virtual_devices_give_the_predictions_of_one(sets, straight, tmp_path):
     workdir = tmp_path / "run"
     finish(start(sets, workdir, SHORT, num_devices=4), workdir)
@@ -107,6 +108,7 @@ def test_a_signal_to_one_process_saves_in_all_and_fewer_resume(sets, straight, t
 
 
 @SLOW
+@pytest.mark.long
 def test_lost_processes_end_the_others_and_the_run_resumes_bit_for_bit(tmp_path):
     lines: list[str] = []
     kills(tmp_path, int(os.environ.get("NUM_KILLS", "2")), say=lines.append)

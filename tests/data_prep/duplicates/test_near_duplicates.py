@@ -283,6 +283,7 @@ def test_films_at_another_frame_rate_match_and_takes_do_not():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_ravdess_has_no_two_alike_but_the_one_that_is_there_twice(tmp_path):
     root = shared_data("ravdess")
     paths = sorted(root.glob("Actor_*/*.flac"))

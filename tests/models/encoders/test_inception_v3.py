@@ -74,7 +74,7 @@ def reference(tmp_path_factory):
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("size_px", [299, 139, 75])
+@pytest.mark.parametrize("size_px", [pytest.param(299, marks=pytest.mark.long), 139, 75])
 def test_equals_keras_at_every_end_point(reference, size_px):
     model, variables = reference
     x = np.random.default_rng(size_px).uniform(-1, 1, (1, size_px, size_px, 3)).astype(np.float32)
