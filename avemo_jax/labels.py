@@ -47,18 +47,20 @@ class LabelSet:
       classes: class names, in VOCABULARY; the index of a class is its label.
       merges: emotion -> class, for names in VOCABULARY that are no class. Clips with an emotion in neither are excluded.
       is_declared: whether it was declared on the command line, where other words than those of VOCABULARY are classes too.
+      takes_all: whether every clip is of its single class, whatever its emotion: for systems of dimensions without classes.
     """
 
     name: str
     classes: tuple[str, ...]
     merges: Mapping[str, str] = dataclasses.field(default_factory=dict)
     is_declared: bool = False
+    takes_all: bool = False
 
     def __post_init__(self):
         unknown = sorted(set(self.merges.values()) - set(self.classes))
         if unknown:
             raise ValueError(f"label set {self.name}: merges map to {unknown}, which are not in its classes {self.classes}")
-        if self.is_declared:
+        if self.is_declared or self.takes_all:
             return
         unnamed = sorted(set((*self.classes, *self.merges)) - set(VOCABULARY))
         if unnamed:
@@ -66,6 +68,8 @@ class LabelSet:
 
     def class_index(self, word: str) -> int | None:
         """Return the index of the class of a corpus word, or None if the label set excludes the word."""
+        if self.takes_all:
+            return 0
         name = canonical(word)
         name = self.merges.get(name, name)
         return self.classes.index(name) if name in self.classes else None
@@ -90,6 +94,7 @@ LABEL_SETS: dict[str, LabelSet] = {
         LabelSet("ck_plus8", ("neutral", *_BASIC6, "contempt")),  # with first frames as neutral faces
         LabelSet("iemocap4", ("neutral", "happy", "sad", "angry"), {"excited": "happy"}),
         LabelSet("iemocap6", ("neutral", "happy", "sad", "angry", "excited", "frustrated")),
+        LabelSet("none", ("any",), takes_all=True),  # no classes: `corpus.dimensions` alone are predicted
     )
 }
 

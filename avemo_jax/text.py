@@ -40,9 +40,9 @@ def format_difference(difference: float, bounds: Interval | None) -> str:
     return format_interval(difference, bounds, sign="+")
 
 
-def format_mean(mean: float, deviation: float | None) -> str:
-    """Format a mean share and its standard deviation in percent: "59.1 ± 0.8", or the mean alone."""
-    return format_percent(mean) if deviation is None else f"{format_percent(mean)} ± {format_percent(deviation)}"
+def format_mean(mean: float, deviation: float | None, *, factor: float = 100, digits: int = 1) -> str:
+    """Format a mean and its standard deviation: "59.1 ± 0.8", or the mean alone; `factor` and `digits` as in `format_interval`."""
+    return " ± ".join(f"{factor * one:.{digits}f}" for one in (mean, deviation) if one is not None)
 
 
 def format_p_value(p: float) -> str:

@@ -79,6 +79,7 @@ def plan(
         classes=classes,
         folds=join_tables([table]),
         data=data,
+        ratings=np.empty((len(clips), 0)),
         num_undecodable=0,
         num_without_face=0,
     )

@@ -15,6 +15,7 @@ def get_config(system: str = "gru_attention"):
     config.corpus.name = "iemocap"
     config.corpus.label_set = "iemocap4"
     config.corpus.label_target = "crowd"
+    config.corpus.dimension_bounds = (1.0, 5.0)
     config.protocol.name = "session5"
     systems.apply(config, system)
     # Sound at 16 kHz; the same analysis window and hop as at 48 kHz.

@@ -160,7 +160,8 @@ def test_the_full_error_of_an_unfit_system():
 
 def test_every_option_of_a_corpus_is_a_field():
     options = {option for module in CORPORA.values() for option in module.OPTIONS}
-    assert options | {"name", "root", "label_set", "label_target"} == set(base.get_config().corpus)
+    of_all = {"name", "root", "label_set", "label_target", "dimensions", "dimension_bounds"}
+    assert options | of_all == set(base.get_config().corpus)
 
 
 def attributes_read_by(rooms: tuple[str, ...]) -> set[str]:

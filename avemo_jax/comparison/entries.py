@@ -102,7 +102,7 @@ def read_run(directory: Path, name: str | None = None) -> tuple[Entry, RunResult
 
     Raises:
       FileNotFoundError: the run has not finished.
-      ValueError: predictions.csv is damaged, or one seed predicts a clip twice; the run has no such protocol.
+      ValueError: predictions.csv is damaged, or one seed predicts a clip twice; the run has no such protocol, or no classes.
     """
     directory, protocol = Path(directory), ""
     if not directory.is_dir() and ":" in directory.name:
@@ -114,6 +114,11 @@ def read_run(directory: Path, name: str | None = None) -> tuple[Entry, RunResult
             f"{directory} has no {' and no '.join(missing)}: there is no run, or it has not finished; --mode=train does"
         )
     results = read_results(directory)
+    if not results.has_classes:
+        raise ComparisonError(
+            f"{directory} predicts {' and '.join(one.dimension for one in results.dimensions)} and no classes; a comparison is of "
+            "predicted classes, so name runs with classes"
+        )
     file = directory / "predictions.csv"
     if protocol and protocol != results.protocol:
         others = {one.protocol: one for one in results.protocols}

@@ -27,9 +27,13 @@ class Corpus:
       name: name of the corpus, a module of data_prep/corpora; several names are joined by "+".
       root: folder of the corpus as its owner distributes it; the synthetic corpus writes its own.
       label_set: label set, which maps the emotions of the corpus to classes: a name (see `avemo_jax.labels`), or classes of your own,
-        separated by commas, with the words that are merged into them: "happy=joy|excited,sad,tired".
+        separated by commas, with the words that are merged into them: "happy=joy|excited,sad,tired"; "none" has no classes and takes all
+        clips, for systems that predict `dimensions` alone.
       label_target: origin of the labels, stored with every result: "acted" (the emotion that the actor was asked for), "crowd" (raters'
         votes) or "found" (labels of the source of the media).
+      dimensions: ratings of the clips that are predicted beside the classes, e.g. ("valence","arousal"); () predicts none. Ratings are
+        attributes of the corpus's clips, or columns of a table of clips.
+      dimension_bounds: lowest and highest rating of the corpus's scale, e.g. (1.0,5.0); ratings outside count as none. () has no ends.
       channel: RAVDESS: which recordings to read, "speech", "song" or "all".
       unsegmented: eNTERFACE'05: also read the recordings that hold all sentences of an emotion uncut (subject 6).
       first_frames: CK+: also read the first frame of each labelled sequence, as a neutral face (label set ck_plus8).
@@ -39,7 +43,7 @@ class Corpus:
       split_level: folder: which folder names the part (train, val, test), for the protocol official; 0: none does.
       table: table_of_clips: the table, a row a clip.
       columns: table_of_clips: role=column, for columns with other names than file, emotion, speaker, gender, session, sentence,
-        recording, start, end, split and id.
+        recording, start, end, split and id, and for those of `dimensions`.
       num_actors: synthetic corpus: number of speakers.
       num_takes: synthetic corpus: number of clips of each actor and emotion.
       seed: synthetic corpus: random seed of its clips.
@@ -49,6 +53,8 @@ class Corpus:
     root: str | None = None
     label_set: str = "ravdess8"
     label_target: str = "acted"
+    dimensions: tuple[str, ...] = ()
+    dimension_bounds: Annotated[tuple[float, ...], Bounds(least=-1e6, most=1e6)] = ()
     channel: str = "speech"
     unsegmented: bool = False
     first_frames: bool = False
@@ -117,7 +123,8 @@ class Protocol:
       seed: random seed of the shuffles that make the folds, for protocols that shuffle.
       select: selection part, on which epochs and settings are chosen: "validation" or "test". "test" reproduces how some published
         results were made, and every result is then flagged.
-      metric: selection metric, by which early stopping and the best epoch are decided on the selection part: "uar", "war" or "loss".
+      metric: selection metric, by which early stopping and the best epoch are decided on the selection part: "uar", "war" or "loss"; with
+        `corpus.dimensions` also "ccc" or "rmse", the mean over the dimensions.
       baseline: fit the classical baseline (functionals and a linear machine) on the same folds and report it with every run that has sound.
       allow_leaks: findings of the leak audit that do not stop the run, e.g. ("near_duplicate_in_two_parts",); every table then lists
         them. Leaks that a protocol has by definition (random10 shares speakers between parts) are allowed by choosing that protocol.

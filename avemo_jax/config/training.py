@@ -46,6 +46,9 @@ class Train:
       mixup_alpha: parameter of mixup's beta distribution; 0 turns mixup off.
       stream_dropout_rate: in stages of several streams, probability with which each stream of a training clip is left out as a whole, so
         that the system also predicts clips that lack a stream; at least one stream that the clip has always stays. 0 leaves none out.
+      dimension_loss: loss of `corpus.dimensions`: "ccc", one minus the concordance correlation coefficient of a batch, or "mse", the mean
+        squared error; of ratings that are z-scored with statistics of the fold's training part alone, averaged over the dimensions.
+      dimension_weight: weight of the loss of `corpus.dimensions` beside that of the classes, which has 1.
       clip_norm: largest global norm of the gradient, above which it is scaled down.
       schedule: schedule of the learning rate after the warm-up: "constant", "cosine" or "plateau".
       warmup_epochs: epochs over which the learning rate rises linearly from 0.
@@ -75,6 +78,8 @@ class Train:
     label_smoothing: Annotated[float, LABEL_SMOOTHING] = 0.0
     mixup_alpha: Annotated[float, MIXUP_ALPHA] = 0.0
     stream_dropout_rate: Annotated[float, STREAM_DROPOUT_RATE] = 0.0
+    dimension_loss: str = "ccc"
+    dimension_weight: Annotated[float, Bounds(least=0, most=1e6)] = 1.0
     clip_norm: Annotated[float, Bounds(above=0, most=1e6)] = 5.0
     schedule: str = "constant"
     warmup_epochs: Annotated[int, COUNT_OR_NONE] = 0

@@ -118,8 +118,8 @@ def check_stream_names(names: Sequence[str] | Mapping[str, object]) -> None:
       ValueError: a stream is named as another entry of a batch, or as the mask of a stream.
     """
     for name in names:
-        if name in ("label", "clip", "usable", "mask", "clip_ids") or name.endswith("_mask") or not name.isidentifier():
+        if name in ("label", "clip", "usable", "mask", "clip_ids", "rating") or name.endswith("_mask") or not name.isidentifier():
             raise ValueError(
-                f"a stream cannot be named {name!r}: names are letters, digits and underscores, not 'label', 'clip', 'usable', 'mask' or "
-                "'clip_ids', and do not end in '_mask'"
+                f"a stream cannot be named {name!r}: names are letters, digits and underscores, not 'label', 'clip', 'usable', 'mask', "
+                "'clip_ids' or 'rating', and do not end in '_mask'"
             )

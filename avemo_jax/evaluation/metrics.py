@@ -1,4 +1,4 @@
-"""Metrics of classification, and the one list of them that training, evaluation, tables, tests and the schema of results.json read.
+"""Metrics of classes and dimensions, and the one list of them that training, evaluation, tables, tests and the schema of results.json read.
 
 A confusion matrix counts clips: rows are labels, columns are predictions. The `*_from_confusion` functions take (..., K, K), work on
 numpy and jax.numpy arrays alike and reduce the last two axes, so that a whole grid of trials is measured at once.
@@ -154,6 +154,37 @@ def mean_from_sums(sums: Any) -> Any:
     return _ratio(sums[..., 0], sums[..., 1])
 
 
+def rating_sums(rating: Any, predicted: Any, weight: Any) -> Any:
+    """Return what clips add to the metrics of each dimension: (N, D), (N, D) and (N, D) -> (D, 6), numpy or jax.numpy alike.
+
+    The sums are those of the weights, of ratings, of predictions, of the squares of both, and of their products; a weight is 0 where a
+    clip has no rating, whose value then has no effect unless it is NaN.
+    """
+    xp = weight.__array_namespace__()
+    return xp.stack([(weight * one).sum(0) for one in (1, rating, predicted, rating**2, predicted**2, rating * predicted)], axis=-1)
+
+
+def ccc_from_sums(sums: Any) -> Any:
+    """Concordance correlation coefficient of `rating_sums`: (..., 6) -> (...) in [-1, 1]; 0 where nothing varies or differs.
+
+    It is 1 for predictions that equal the ratings, and below the correlation where their mean or deviation differs.
+
+    Source: Lin 1989, A concordance correlation coefficient to evaluate reproducibility, Biometrics 45, equation 3; variances and covariance
+    over N, as there.
+    """
+    count, first, second, first_squares, second_squares, products = (sums[..., index] for index in range(6))
+    first, second = _ratio(first, count), _ratio(second, count)
+    covariance = _ratio(products, count) - first * second
+    variances = _ratio(first_squares, count) - first**2 + _ratio(second_squares, count) - second**2
+    return _ratio(2 * covariance, variances + (first - second) ** 2)
+
+
+def rmse_from_sums(sums: Any) -> Any:
+    """Root of the mean squared error of `rating_sums`: (..., 6) -> (...), in units of the scale."""
+    squares = _ratio(sums[..., 3] + sums[..., 4] - 2 * sums[..., 5], sums[..., 0])
+    return (squares * (squares > 0)) ** 0.5  # rounding may leave less than nothing
+
+
 @dataclasses.dataclass(frozen=True)
 class FromProbabilities:
     """A metric of probabilities, as a function of sums over clips; a bootstrap over speakers then adds sums and touches no clip twice.
@@ -177,11 +208,12 @@ class Metric:
       title: in tables and charts.
       from_confusion: (..., K, K) counts to (...), numpy or jax.numpy; None for a metric of probabilities.
       from_probabilities: the same for a metric of probabilities.
+      from_ratings: the same for a metric of dimensions: (..., 6) of `rating_sums` to (...).
       higher_is_better: False for errors and losses.
       scale: its range, one of `statistics.SCALES`: "share" in [0, 1], "error" in [0, 1] and biased upwards in small samples, "positive",
-        or "difference", which is unbounded.
+        "correlation" in [-1, 1], or "difference", which is unbounded.
       selectable: whether epochs and settings can be selected by it.
-      reported: whether it is in results.json and in the tables of a run.
+      reported: whether it is in results.json and in the tables of a run; metrics of dimensions have their own table.
       tested: whether paired tests between systems are made of it.
       primary: whether it is in the short tables too: by speaker and gender, between protocols, under degradations, learning curves.
     """
@@ -190,6 +222,7 @@ class Metric:
     title: str
     from_confusion: Callable[[Any], Any] | None = None
     from_probabilities: FromProbabilities | None = None
+    from_ratings: Callable[[Any], Any] | None = None
     higher_is_better: bool = True
     scale: str = "share"
     selectable: bool = False
@@ -198,8 +231,11 @@ class Metric:
     primary: bool = False
 
     def __post_init__(self):
-        if (self.from_confusion is None) == (self.from_probabilities is None):
-            raise ValueError(f"metric {self.name}: expected either from_confusion or from_probabilities, got both or neither")
+        sources = (self.from_confusion, self.from_probabilities, self.from_ratings)
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError(f"metric {self.name}: expected one of from_confusion, from_probabilities, from_ratings, got none or several")
+        if self.reported and self.from_ratings is not None:
+            raise ValueError(f"metric {self.name}: metrics of dimensions are in their own table; set reported=False")
         if (self.tested or self.primary) and self.from_confusion is None:
             raise ValueError(f"metric {self.name}: tested and primary metrics are made from confusion matrices; set from_confusion")
 
@@ -211,6 +247,8 @@ class Metric:
 
     def value(self, sums: Any) -> Any:
         """Return the metric of sums, with any leading axes."""
+        if self.from_ratings is not None:
+            return self.from_ratings(sums)
         if self.from_probabilities is not None:
             return self.from_probabilities.value(sums)
         assert self.from_confusion is not None
@@ -238,6 +276,8 @@ METRICS: list[Metric] = [
         selectable=True,
         reported=False,
     ),
+    Metric("ccc", "CCC", from_ratings=ccc_from_sums, scale="correlation", selectable=True, reported=False),
+    Metric("rmse", "RMSE", from_ratings=rmse_from_sums, higher_is_better=False, scale="positive", selectable=True, reported=False),
 ]
 
 
@@ -256,9 +296,19 @@ def primary_metrics() -> list[Metric]:
     return [metric for metric in METRICS if metric.primary]
 
 
-def selectable_names() -> tuple[str, ...]:
-    """Return the values that `protocol.metric` may have."""
-    return tuple(metric.name for metric in METRICS if metric.selectable)
+def rating_metrics() -> list[Metric]:
+    """Return the metrics of dimensions."""
+    return [metric for metric in METRICS if metric.from_ratings is not None]
+
+
+def selectable_names(*, of_classes: bool = True, of_dimensions: bool = False) -> tuple[str, ...]:
+    """Return the values that `protocol.metric` may have.
+
+    Args:
+      of_classes: the system has classes.
+      of_dimensions: it predicts dimensions.
+    """
+    return tuple(metric.name for metric in METRICS if metric.selectable and (of_classes if metric.from_ratings is None else of_dimensions))
 
 
 def metric_named(name: str) -> Metric:
@@ -274,7 +324,7 @@ def metric_named(name: str) -> Metric:
 
 
 def selectable_values(counts: Any, label: Any, probabilities: Any, weight: Any) -> dict[str, Any]:
-    """Measure every selectable metric of a validation part, on jax.numpy arrays.
+    """Measure every selectable metric of classes of a validation part, on jax.numpy arrays.
 
     Args:
       counts: (K, K) confusion matrix of the real clips.
@@ -287,7 +337,7 @@ def selectable_values(counts: Any, label: Any, probabilities: Any, weight: Any) 
             counts if metric.from_probabilities is None else metric.from_probabilities.sums(label, probabilities, weight)
         )
         for metric in METRICS
-        if metric.selectable
+        if metric.selectable and metric.from_ratings is None
     }
 
 

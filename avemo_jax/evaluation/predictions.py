@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ class Predictions:
       label: (N,) int64, true class.
       probabilities: (N, K) float64; the prediction is the class of the largest, the first of equal ones.
       classes: K class names in the order of the columns.
+      dimensions: names of the D dimensions; () where none are predicted.
+      rating, value: (N, D) float64, the ratings, NaN where a clip has none, and the predictions of them in units of the scale.
 
     Raises:
       ValueError: columns of different lengths or without rows, probabilities of another shape or not finite.
@@ -44,6 +47,9 @@ class Predictions:
     label: np.ndarray
     probabilities: np.ndarray
     classes: tuple[str, ...]
+    dimensions: tuple[str, ...] = ()
+    rating: np.ndarray = None  # type: ignore[assignment]  # (N, 0) after construction
+    value: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self):
         clip, speaker, gender, fold = (np.asarray(getattr(self, name), dtype=str) for name in ("clip", "speaker", "gender", "fold"))
@@ -58,11 +64,22 @@ class Predictions:
         if not np.isfinite(probabilities).all():
             damaged = clip[~np.isfinite(probabilities).all(axis=1)]
             raise ValueError(f"probabilities of {len(damaged)} clips are not finite, the first is {damaged[0]}")
+        of_dimensions = {
+            name: np.round(np.asarray(np.empty((len(clip), 0)) if given is None else given, dtype=np.float64), PROBABILITY_DIGITS) + 0.0
+            for name, given in (("rating", self.rating), ("value", self.value))
+        }
+        for name, values in of_dimensions.items():
+            if values.shape != (len(clip), len(self.dimensions)):
+                raise ValueError(f"expected {name} of shape {(len(clip), len(self.dimensions))}, got {values.shape}")
+        if not np.isfinite(of_dimensions["value"]).all():
+            damaged = clip[~np.isfinite(of_dimensions["value"]).all(axis=1)]
+            raise ValueError(f"predicted ratings of {len(damaged)} clips are not finite, the first is {damaged[0]}")
         order = np.lexsort((clip, fold, seed))
-        for name, values in columns.items():
+        for name, values in (columns | of_dimensions).items():
             object.__setattr__(self, name, values[order])
         object.__setattr__(self, "probabilities", probabilities[order])
         object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "dimensions", tuple(self.dimensions))
 
     @property
     def predicted(self) -> np.ndarray:
@@ -71,8 +88,8 @@ class Predictions:
 
     def rows(self, chosen: np.ndarray) -> Predictions:
         """Return the rows where `chosen` (N,) bool is true; at least one."""
-        columns = {name: getattr(self, name)[chosen] for name in ("clip", "speaker", "gender", "fold", "seed", "label", "probabilities")}
-        return Predictions(**columns, classes=self.classes)
+        names = ("clip", "speaker", "gender", "fold", "seed", "label", "probabilities", "rating", "value")
+        return dataclasses.replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def confusion(self) -> np.ndarray:
         """Count (label, prediction) pairs: (K, K) int64, rows are labels."""
@@ -104,7 +121,7 @@ def aggregate_segments(
 
 
 def ensemble_of_seeds(predictions: Predictions) -> Predictions | None:
-    """Return the predictions of all seeds together: of each clip the mean of the seeds' probabilities, as rows of the lowest seed.
+    """Return the predictions of all seeds together: of each clip the mean of the seeds' predictions, as rows of the lowest seed.
 
     Probabilities are averaged and not their logarithms: `--mode=predict` joins the networks of a run in this way, so the row measures the
     rule that new recordings get; and a probability of 0.000000 in predictions.csv is only known to be below 5e-7, so in a mean of
@@ -118,22 +135,33 @@ def ensemble_of_seeds(predictions: Predictions) -> Predictions | None:
     first, *others = (predictions.rows(predictions.seed == seed) for seed in np.unique(predictions.seed))
     if not others or any(not (np.array_equal(one.clip, first.clip) and np.array_equal(one.fold, first.fold)) for one in others):
         return None
-    return dataclasses.replace(first, probabilities=np.mean([one.probabilities for one in (first, *others)], axis=0))
+    means = {name: np.mean([getattr(one, name) for one in (first, *others)], axis=0) for name in ("probabilities", "value")}
+    return dataclasses.replace(first, **means)
 
 
 def write_predictions_csv(path: Path, predictions: Predictions) -> None:
-    """Write predictions.csv: clip,speaker,fold,seed,label,predicted,p_<class>...; equal predictions give equal bytes."""
+    """Write predictions.csv: clip,speaker,fold,seed,label,predicted,p_<class>...; equal predictions give equal bytes.
+
+    Two columns for each dimension follow, rating_<dimension>, empty where a clip has none, and value_<dimension>, its prediction.
+    """
     with atomic_file(path) as stream:
         write_rows(stream, _csv_rows(predictions))
 
 
 def _csv_rows(predictions: Predictions) -> Iterator[list[Any]]:
     classes = predictions.classes
-    yield [*_FIXED_COLUMNS, *(f"p_{name}" for name in classes)]
+    dimensions = predictions.dimensions
+    yield [*_FIXED_COLUMNS, *(f"p_{name}" for name in classes), *_dimension_columns(dimensions)]
     for row, predicted in enumerate(predictions.predicted):
         fixed = [getattr(predictions, name)[row] for name in ("clip", "speaker", "fold", "seed")]
         words = [classes[predictions.label[row]], classes[predicted]]
-        yield [*fixed, *words, *(f"{value:.{PROBABILITY_DIGITS}f}" for value in predictions.probabilities[row])]
+        pairs = np.stack([predictions.rating[row], predictions.value[row]], axis=1).ravel()
+        numbers = (*predictions.probabilities[row], *pairs)
+        yield [*fixed, *words, *("" if np.isnan(number) else f"{number:.{PROBABILITY_DIGITS}f}" for number in numbers)]
+
+
+def _dimension_columns(dimensions: Sequence[str]) -> list[str]:
+    return [f"{kind}_{name}" for name in dimensions for kind in ("rating", "value")]
 
 
 def read_predictions_csv(path: Path, *, genders: Mapping[str, str] | None = None) -> Predictions:
@@ -150,8 +178,10 @@ def read_predictions_csv(path: Path, *, genders: Mapping[str, str] | None = None
         header = next(reader, [])
         rows = [list(map(read_cell, row)) for row in reader]
     fixed = len(_FIXED_COLUMNS)
-    classes = tuple(name.removeprefix("p_") for name in header[fixed:])
-    if tuple(header[:fixed]) != _FIXED_COLUMNS or not classes or not all(name.startswith("p_") for name in header[fixed:]):
+    classes = tuple(name.removeprefix("p_") for name in itertools.takewhile(lambda name: name.startswith("p_"), header[fixed:]))
+    own = fixed + len(classes)
+    dimensions = tuple(name.removeprefix("rating_") for name in header[own::2])
+    if tuple(header[:fixed]) != _FIXED_COLUMNS or not classes or header[own:] != _dimension_columns(dimensions):
         raise ValueError(f"{path}: expected the header {','.join(_FIXED_COLUMNS)},p_<class>..., got {','.join(header)}")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header) or row[4] not in classes:
@@ -164,17 +194,22 @@ def read_predictions_csv(path: Path, *, genders: Mapping[str, str] | None = None
         fold=np.array(columns[2]),
         seed=np.array(columns[3], dtype=np.int64),
         label=np.array([classes.index(word) for word in columns[4]]),
-        probabilities=np.array(columns[fixed:], dtype=np.float64).T,
+        probabilities=np.array(columns[fixed:own], dtype=np.float64).T,
         classes=classes,
+        dimensions=dimensions,
+        rating=np.array([[float(cell or "nan") for cell in column] for column in columns[own::2]]).reshape(-1, len(rows)).T,
+        value=np.array(columns[own + 1 :: 2], dtype=np.float64).reshape(-1, len(rows)).T,
     )
 
 
 def largest_difference(one: Predictions, other: Predictions) -> float:
-    """Return the largest difference of a probability; inf where clips, folds, seeds, labels or classes differ."""
+    """Return the largest difference of a probability or value; inf where clips, folds, seeds, labels or ratings differ."""
     names = ("clip", "speaker", "fold", "seed", "label")
-    if one.classes != other.classes or not all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names):
+    is_same = (one.classes, one.dimensions) == (other.classes, other.dimensions)
+    is_same = is_same and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+    if not is_same or not np.array_equal(one.rating, other.rating, equal_nan=True):
         return float("inf")
-    return float(np.abs(one.probabilities - other.probabilities).max())
+    return max(float(np.abs(getattr(one, name) - getattr(other, name)).max(initial=0)) for name in ("probabilities", "value"))
 
 
 def speaker_sums(predictions: Predictions, sums: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from avemo_jax.atomic import write_json
 from avemo_jax.evaluation.json_types import Constraint, Json, MetricValue, Range, from_json, schema_of, to_json
-from avemo_jax.evaluation.metrics import Metric, primary_metrics, reported_metrics
+from avemo_jax.evaluation.metrics import Metric, primary_metrics, rating_metrics, reported_metrics
 from avemo_jax.evaluation.statistics import Difference, Interval
 
 SCHEMA_PATH = Path(__file__).with_name("results.schema.json")
@@ -31,6 +31,7 @@ _RANGES = {
     "share": Range("share", {"minimum": 0, "maximum": 1}),
     "error": Range("share", {"minimum": 0, "maximum": 1}),
     "positive": Range("positive", {"minimum": 0}),
+    "correlation": Range("correlation", {"minimum": -1, "maximum": 1}),
     "difference": Range("any", {}),
 }
 
@@ -41,6 +42,10 @@ def _ranges(metrics: list[Metric]) -> dict[str, Range]:
 
 def _reported() -> dict[str, Range]:
     return _ranges(reported_metrics())
+
+
+def _of_ratings() -> dict[str, Range]:
+    return _ranges(rating_metrics())
 
 
 def _primary() -> dict[str, Range]:
@@ -199,6 +204,37 @@ class SeedEnsembleResult:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DimensionFold:
+    """Metrics of one dimension in one fold and seed."""
+
+    fold: Name
+    seed: int
+    num_rated: Annotated[NumClips, Json("test clips with a rating; folds with fewer than two are left out")]
+    metrics: Annotated[Mapping[str, MetricValue], Json(keys=_of_ratings, beside=True)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DimensionResult:
+    """Results of one dimension, such as valence, in units of the corpus's scale."""
+
+    dimension: Name
+    num_rated: Annotated[Count, Json("test clips with a rating, each counted once; the metrics are of these")]
+    num_unrated: Annotated[Count, Json("test clips without one, or with one outside of the scale")]
+    metrics: Annotated[Mapping[str, MetricSummary], Json(keys=_of_ratings)]
+    per_fold: tuple[DimensionFold, ...]
+    seed_ensemble: Annotated[
+        Mapping[str, MetricSummary] | None, Json("mean of the seeds' predictions", keys=_of_ratings, absent="where_empty")
+    ] = None
+    baseline: Annotated[
+        Mapping[str, MetricSummary] | None, Json("ridge regression on functionals", keys=_of_ratings, absent="where_empty")
+    ] = None
+    training_mean: Annotated[
+        Mapping[str, MetricSummary] | None,
+        Json("the mean rating of the training part for every clip", keys=_of_ratings, absent="where_empty"),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StageResult:
     """Metrics of one stage on the test parts, means over folds and seeds."""
 
@@ -302,6 +338,13 @@ class RunResults(RunFacts):
     calibration: Annotated[Calibration | None, Json(absent="in_older_files")] = None
     confusion: Confusion
     baseline: Annotated[BaselineResult | None, Json(absent="where_empty")] = None
+    dimensions: Annotated[
+        tuple[DimensionResult, ...],
+        Json(
+            "where they are predicted; with the label set none all clips are of one class, and metrics of classes mean nothing",
+            absent="where_empty",
+        ),
+    ] = ()
     stages: Annotated[tuple[StageResult, ...], Json("where there are several", absent="where_empty")] = ()
     protocols: Annotated[
         tuple[ProtocolResult, ...], Json("where there are several; all else here is of the last one", absent="where_empty")
@@ -309,6 +352,11 @@ class RunResults(RunFacts):
     gaps: Annotated[tuple[ProtocolGap, ...], Json("between protocols", absent="where_empty")] = ()
     settings: Annotated[tuple[SettingResult, ...], Json("where something is swept", absent="where_empty")] = ()
     search: Annotated[tuple[SearchResult, ...], Json("where something is searched", absent="where_empty", minItems=1)] = ()
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether classes are predicted; of a single class all metrics are trivial and are not shown."""
+        return len(self.confusion.classes) > 1
 
     @property
     def all_failed(self) -> bool:

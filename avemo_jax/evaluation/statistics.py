@@ -31,11 +31,16 @@ def _positive_to_line(values: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(values, _LEAST))
 
 
+def _correlation_to_line(values: np.ndarray) -> np.ndarray:
+    return np.arctanh(np.clip(values, _LEAST - 1, 1 - _LEAST))
+
+
 # Range of a metric -> functions to an unbounded scale, on which intervals are symmetric, and back.
 SCALES: dict[str, tuple[MetricOfSums, MetricOfSums]] = {
     "share": (_share_to_line, expit),  # in [0, 1]: WAR, UAR, F1
     "error": (np.asarray, lambda values: np.clip(values, 0, 1)),  # in [0, 1] and too large in small samples: ECE
     "positive": (_positive_to_line, np.exp),  # in [0, infinity): Brier score, negative log-likelihood
+    "correlation": (_correlation_to_line, np.tanh),  # in [-1, 1]: CCC, by Fisher's transformation
     "difference": (np.asarray, np.asarray),  # has no ends
 }
 

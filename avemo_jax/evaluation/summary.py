@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from avemo_jax.evaluation.calibration import reliability, scale_by_trial
+from avemo_jax.evaluation.dimensions import dimension_results
 from avemo_jax.evaluation.metrics import (
     Metric,
     all_metrics,
@@ -54,6 +55,7 @@ def summarise(
     baseline: RunResults | None = None,
     validation: Predictions | None = None,
     num_train: Mapping[str, int] | None = None,
+    train_means: Mapping[str, np.ndarray] | None = None,
     num_resamples: int = NUM_RESAMPLES,
 ) -> RunResults:
     """Measure predictions.
@@ -64,6 +66,7 @@ def summarise(
       baseline: results of the classical baseline on the same folds.
       validation: predictions of each trial for its validation part, to fit its temperature on; None leaves out temperature scaling.
       num_train: number of training clips of each fold, for the corrected resampled t-test; None leaves it out.
+      train_means: fold -> (D,), mean rating of its training part in each dimension; None leaves out the comparison with it.
       num_resamples: of each bootstrap over speakers.
 
     Raises:
@@ -108,6 +111,9 @@ def summarise(
         calibration=_calibration(data, validation, num_resamples),
         confusion=Confusion(classes=data.classes, counts=tuple(map(tuple, counts.tolist()))),
         baseline=None if baseline is None else BaselineResult(**_fields_of(BaselineResult, baseline)),
+        dimensions=dimension_results(
+            data, baseline=() if baseline is None else baseline.dimensions, train_means=train_means, num_resamples=num_resamples
+        ),
     )
 
 

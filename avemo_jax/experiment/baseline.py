@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from avemo_jax.experiment.predictions import to_predictions
 from avemo_jax.protocols.folds import Fold
 from avemo_jax.training.classical import FittedClassifier
 from avemo_jax.training.machines import fit_classical
+from avemo_jax.training.ridge import fit_ridge_rating
 
 LOG = logging.getLogger(__name__)
 
@@ -24,27 +26,51 @@ BASELINE_SYSTEM = f"functionals_{MACHINE}"
 
 
 @dataclasses.dataclass(frozen=True)
+class FoldBaseline:
+    """The baseline of one fold.
+
+    Attributes:
+      classifier: of the classes; None where there is a single one.
+      ridges: ridge regression of each dimension: features (N, F) -> (N,).
+      mean_ratings: (D,), of the training part, the prediction for a clip without functionals.
+    """
+
+    classifier: FittedClassifier | None
+    ridges: Sequence[Callable[[np.ndarray], np.ndarray]]
+    mean_ratings: np.ndarray
+
+    def predict(self, features: np.ndarray, has_features: np.ndarray) -> np.ndarray:
+        """Return probabilities and values (N, K + D) of clips with functionals (N, F), some of which may have none."""
+        known = features[has_features]
+        fallback = np.concatenate([np.ones(1) if self.classifier is None else self.classifier.class_shares, self.mean_ratings])
+        values = np.tile(fallback, (len(features), 1))
+        of_classes = np.ones((len(known), 1)) if self.classifier is None else self.classifier.probabilities(known)
+        values[has_features] = np.concatenate([of_classes, *(ridge(known)[:, None] for ridge in self.ridges)], axis=1)
+        return values
+
+
+@dataclasses.dataclass(frozen=True)
 class Baseline:
-    """Classifiers of functionals, one fitted on each fold."""
+    """Linear machines on functionals, fitted on each fold."""
 
     plan: GridPlan
     folds: Sequence[Fold]
-    classifiers: Sequence[FittedClassifier]
+    fitted: Sequence[FoldBaseline]
 
     def predict(self, functionals: PreparedSet) -> Predictions:
-        """Return the predictions of the test parts; clips without functionals get the class frequencies of the training part.
+        """Return the predictions of the test parts.
+
+        A clip without functionals gets the class frequencies and mean ratings of the training part.
 
         Args:
-          functionals: of the corpus that the classifiers were fitted on, or of a degraded copy of it.
+          functionals: of the corpus that the machines were fitted on, or of a degraded copy of it.
         """
         features, has_features = functionals_of(self.plan, functionals)
         row_of = {clip.clip_id: row for row, clip in enumerate(self.plan.clips)}
         results = []
-        for fold, classifier in zip(self.folds, self.classifiers, strict=True):
+        for fold, fitted in zip(self.folds, self.fitted, strict=True):
             rows = np.asarray([row_of[clip_id] for clip_id in fold.test])
-            values = np.tile(classifier.class_shares, (len(rows), 1))
-            values[has_features[rows]] = classifier.probabilities(features[rows][has_features[rows]])
-            results.append((fold, 0, rows, values))
+            results.append((fold, 0, rows, fitted.predict(features[rows], has_features[rows])))
         return to_predictions(self.plan, results)
 
 
@@ -57,7 +83,7 @@ def fit_baseline(plan: GridPlan, functionals: PreparedSet | None, folds: Sequenc
         return None
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     label, speaker = np.asarray(plan.classes), np.asarray([clip.speaker for clip in plan.clips])
-    classifiers = []
+    num_classes, fitted = plan.blueprint.num_classes, []
     try:
         features, has_features = functionals_of(plan, functionals)
         for fold in folds:
@@ -65,12 +91,20 @@ def fit_baseline(plan: GridPlan, functionals: PreparedSet | None, folds: Sequenc
                 rows[has_features[rows]]
                 for rows in (np.asarray([row_of[clip_id] for clip_id in part]) for part in (fold.train, fold.validation))
             )
-            parts = {"train": train, "validation": validation}
-            classifiers.append(fit_classical(MACHINE, features, label, speaker=speaker, num_classes=plan.blueprint.num_classes, **parts))
+            shared: dict[str, Any] = {"speaker": speaker, "train": train, "validation": validation}
+            classifier = fit_classical(MACHINE, features, label, num_classes=num_classes, **shared) if num_classes > 1 else None
+            ridges = [fit_ridge_rating(features, column, **shared) for column in plan.ratings.T]
+            fitted.append(FoldBaseline(classifier, ridges, mean_ratings(plan, fold)))
     except ValueError as error:
         LOG.warning("the classical baseline is left out: %s", error)
         return None
-    return Baseline(plan, folds, classifiers)
+    return Baseline(plan, folds, fitted)
+
+
+def mean_ratings(plan: GridPlan, fold: Fold) -> np.ndarray:
+    """Return the mean rating (D,) of the training part of a fold in each dimension."""
+    is_trained = np.isin([clip.clip_id for clip in plan.clips], fold.train)
+    return np.nanmean(plan.ratings[is_trained], axis=0)
 
 
 def functionals_of(plan: GridPlan, functionals: PreparedSet) -> tuple[np.ndarray, np.ndarray]:

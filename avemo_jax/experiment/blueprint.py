@@ -18,6 +18,7 @@ from avemo_jax.experiment import networks
 from avemo_jax.experiment.variation import Variation
 from avemo_jax.labels import LabelSet
 from avemo_jax.models.emotion_net import EmotionNet
+from avemo_jax.training.dimensions import Ratings
 from avemo_jax.training.lengths import Limits
 from avemo_jax.training.stage import NO_WARM_START, Stage
 from avemo_jax.training.state import Recipe, StreamRecipe, TrialState
@@ -47,6 +48,10 @@ class Blueprint:
     @property
     def num_classes(self) -> int:
         return len(self.labels.classes)
+
+    @property
+    def num_dimensions(self) -> int:
+        return len(self.experiment.corpus.dimensions)
 
     def experiment_of(self, stage: Stage, fields: Changes = ()) -> Experiment:
         """Return the config of one stage, with its `train.overrides` and the swept fields applied."""
@@ -81,6 +86,7 @@ class Blueprint:
             use_mixup=self._is_used("mixup_alpha", train.mixup_alpha),
             use_stream_dropout=len(stage.streams) > 1 and self._is_used("stream_dropout_rate", train.stream_dropout_rate),
             length_limits=length_limits,
+            num_dimensions=self.num_dimensions,
         )
 
     def _is_used(self, name: str, value: float) -> bool:
@@ -90,7 +96,9 @@ class Blueprint:
 
     def state_shape(self, stage: Stage, trial: Trial) -> TrialState:
         """Return the shapes and types of a trial's state, as in its checkpoints."""
-        (inputs,) = make_inputs([trial], [(np.zeros(1, np.int32), np.zeros(1, np.int32))])
+        no_rows, each = np.zeros(1, np.int32), np.zeros(self.num_dimensions, np.float32)
+        ratings = [Ratings(each[None], each, each)] if self.num_dimensions else None
+        (inputs,) = make_inputs([trial], [(no_rows, no_rows)], ratings)
         rows: dict[str, Any] = {}
         for name in stage.streams:
             shape, dtype = self.steps[name]

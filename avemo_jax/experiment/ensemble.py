@@ -59,7 +59,8 @@ def load_ensemble(
     members = _members(blueprint, grid, workdir)
     if not members:
         raise FileNotFoundError(f"all trials of the run in {workdir} failed in their first epoch; see its metrics.jsonl, and {again}")
-    return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s)
+    dimensions = experiment.corpus.dimensions
+    return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s, dimensions=dimensions)
 
 
 def _num_folds(num_trials: Any, num_per_fold: int, workdir: Path) -> int:

@@ -14,6 +14,7 @@ from avemo_jax.config.parsing import check_numbers
 from avemo_jax.data.feed import FEEDS, Feed, check_stream_names, open_feed
 from avemo_jax.data.prepared import LOST_KINDS, PreparedCorpus
 from avemo_jax.degradation import parse_copies
+from avemo_jax.dimensions import check_dimensions, ratings_of
 from avemo_jax.evaluation.late_fusion import check_rule
 from avemo_jax.experiment.blueprint import Blueprint
 from avemo_jax.experiment.features import sources_of
@@ -27,6 +28,7 @@ from avemo_jax.protocols.folds import FoldTable, join_tables
 from avemo_jax.protocols.inner import inner_folds, stacking_parts
 from avemo_jax.protocols.rules import check_protocol, make_folds
 from avemo_jax.search.studies import check_sampler
+from avemo_jax.training.dimensions import Ratings, fit_ratings
 from avemo_jax.training.execution import choose_execution
 from avemo_jax.training.lengths import Limits, length_limits
 from avemo_jax.training.stage import CLASSICAL, Stage
@@ -44,6 +46,7 @@ class GridPlan:
       clips, classes: the labelled clips, sorted by id, and the class index of each.
       folds: fold table; where the config names several protocols, their folds one after another.
       data: all examples of the streams in use.
+      ratings: (C, D) float64, of the clips in the dimensions that are predicted; NaN where a clip has none.
       num_undecodable, num_without_face: number of clips without an example, and of clips in which no face was found.
       inner: for each fold, the clips of the test part of each inner fold; empty where no stage needs inner folds.
       copies: the degraded copies of the corpus of `train.copies`, whose training clips are trained on too.
@@ -55,6 +58,7 @@ class GridPlan:
     classes: tuple[int, ...]
     folds: FoldTable
     data: Feed
+    ratings: np.ndarray
     num_undecodable: int
     num_without_face: int
     inner: tuple[tuple[tuple[str, ...], ...], ...] = ()
@@ -90,10 +94,11 @@ class GridPlan:
         Training examples without a real step in the stage's streams are left out.
 
         Raises:
-          ValueError: no training clip of a fold has a real step in the stage's streams.
+          ValueError: no training clip of a fold has a real step in the stage's streams, or fewer than two have different ratings.
         """
         data = self.data.only(stage.streams)
         parts = []
+        ratings: list[Ratings | None] = []
         for trial in trials:
             train, select = self.part_clips(stage, trial)
             rows = data.examples_of(train)
@@ -105,6 +110,7 @@ class GridPlan:
                     "none; choose other views, or check the media of the corpus"
                 )
             parts.append((rows, data.examples_of(select)))
+            ratings.append(fit_ratings(self.ratings, np.unique(data.clip[rows])) if self.blueprint.num_dimensions else None)
         # Hyper-parameters that are neither swept nor searched may differ between stages.
         own = self.blueprint.experiment_of(stage).train
         varied = self.blueprint.variation.varied_numbers
@@ -116,6 +122,7 @@ class GridPlan:
                 for trial in trials
             ],
             parts,
+            ratings,
         )
 
     def part_clips(self, stage: Stage, trial: Trial) -> tuple[Sequence[str], Sequence[str]]:
@@ -177,6 +184,7 @@ def make_plan(experiment: Experiment, prepared: PreparedCorpus) -> GridPlan:
         classes=classes,
         folds=planned.folds,
         data=data,
+        ratings=planned.ratings,
         num_undecodable=len({clip_id for clip_id, kind in damaged if kind in LOST_KINDS}),
         num_without_face=len({clip_id for clip_id, kind in damaged if kind == "no_face"}),
         inner=planned.inner,
@@ -193,13 +201,14 @@ class PlannedClips:
     classes: tuple[int, ...]
     folds: FoldTable
     inner: tuple[tuple[tuple[str, ...], ...], ...]
+    ratings: np.ndarray
 
 
 def plan_clips(experiment: Experiment, clips: Sequence[Clip]) -> PlannedClips:
     """Return the folds and trials over the clips of a corpus, before any of them is decoded.
 
     Raises:
-      ValueError: the label set, the protocol or its number of folds do not fit the clips.
+      ValueError: the label set, the dimensions, the protocol or its number of folds do not fit the clips.
       LeakError: parts of a fold share speakers or clips, are empty or leave clips out.
     """
     labelled_clips, classes = labelled(clips, label_set(experiment.corpus.label_set))
@@ -207,7 +216,8 @@ def plan_clips(experiment: Experiment, clips: Sequence[Clip]) -> PlannedClips:
     grid = make_grid(experiment, variation_of(experiment), stages_of(experiment), len(folds.folds))
     num_inner = grid.num_inner
     inner = [inner_folds(table, fold, labelled_clips, classes, num_inner) for table in folds.tables for fold in table.folds if num_inner]
-    return PlannedClips(grid, labelled_clips, classes, folds, tuple(inner))
+    ratings = ratings_of(labelled_clips, experiment.corpus.dimensions, experiment.corpus.dimension_bounds)
+    return PlannedClips(grid, labelled_clips, classes, folds, tuple(inner), ratings)
 
 
 def load_data(experiment: Experiment, clips: Sequence[Clip], classes: Sequence[int], prepared: PreparedCorpus) -> Feed:
@@ -240,6 +250,7 @@ def check_experiment(experiment: Experiment) -> None:
         raise ValueError(f"devices.feed must be one of {tuple(FEEDS)}, got {experiment.devices.feed!r}")
     check_stream_names(experiment.system.streams)
     variation, stages = variation_of(experiment), stages_of(experiment)
+    _check_targets(experiment, stages)
     make_grid(experiment, variation, stages, 1)  # checks seeds
     if variation.axes:
         check_sampler(experiment.search.sampler)
@@ -284,6 +295,20 @@ def _check_pooling(experiment: Experiment, stage: Stage) -> None:
             )
 
 
+def _check_targets(experiment: Experiment, stages: Sequence[Stage]) -> None:
+    """Check that a system has classes or dimensions, and that its stages can predict them."""
+    corpus = experiment.corpus
+    check_dimensions(corpus.dimensions, corpus.dimension_bounds)
+    if label_set(corpus.label_set).takes_all and not corpus.dimensions:
+        raise ValueError("--config.corpus.label_set=none has no classes; name what is predicted in --config.corpus.dimensions")
+    if corpus.dimensions and (wrong := [stage.name for stage in stages if stage.is_classical or stage.part == "inner"]):
+        raise ValueError(
+            f"--config.corpus.dimensions={corpus.dimensions} needs networks, and the stage {wrong[0]!r} predicts classes alone; choose "
+            "a system that trains a network, with the stage 'fused' for several streams; where there is sound, ridge regression on "
+            "functionals is reported beside it"
+        )
+
+
 def _check_network(experiment: Experiment, stage: Stage, num_classes: int) -> None:
     """Check the fields that a network and its recipe are made of."""
     make_net(experiment, stage, num_classes)
@@ -294,6 +319,9 @@ def _check_network(experiment: Experiment, stage: Stage, num_classes: int) -> No
         schedule=experiment.train.schedule,
         metric=experiment.protocol.metric,
         segment_rule=experiment.system.segment_rule,
+        dimension_loss=experiment.train.dimension_loss,
+        num_classes=num_classes,
+        num_dimensions=len(experiment.corpus.dimensions),
     )
 
 

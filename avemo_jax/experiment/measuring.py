@@ -23,7 +23,7 @@ from avemo_jax.evaluation.results import ProtocolResult, RunFacts, RunResults
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.experiment.attention import write_attention_examples
 from avemo_jax.experiment.audit import audit_results, write_audit
-from avemo_jax.experiment.baseline import BASELINE_SYSTEM, fit_baseline
+from avemo_jax.experiment.baseline import BASELINE_SYSTEM, fit_baseline, mean_ratings
 from avemo_jax.experiment.fit_probes import late_fits
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import LateOutcome, Outcome
@@ -99,6 +99,7 @@ def measure_run(
             baseline=baselines[table.protocol],
             validation=predicted[table.protocol][1],
             num_train={fold.name: len(fold.train) for fold in table.folds},
+            train_means={fold.name: mean_ratings(plan, fold) for fold in table.folds} if plan.blueprint.num_dimensions else None,
         )
     results = dataclasses.replace(
         measured[own.protocol],

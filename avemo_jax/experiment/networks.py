@@ -125,7 +125,9 @@ def make_net(experiment: Experiment, stage: Stage, num_classes: int) -> EmotionN
     """Return the network of a stage."""
     branches = {name: _branch(experiment, name) for name in stage.streams}
     frozen = tuple(name for name in stage.streams if (name,) in stage.frozen)
-    return EmotionNet(num_classes, streams=branches, fusion=FusionSpec.of(experiment.fusion), frozen=frozen)
+    num_dimensions = len(experiment.corpus.dimensions)
+    fusion = FusionSpec.of(experiment.fusion)
+    return EmotionNet(num_classes, streams=branches, fusion=fusion, frozen=frozen, num_dimensions=num_dimensions)
 
 
 def _branch(experiment: Experiment, name: str) -> BranchSpec:

@@ -58,13 +58,16 @@ def predict_parts(plan: GridPlan, outcome: Outcome, positions: Sequence[int], ro
     for position, own, values in zip(positions, rows, outcome.probabilities(positions, rows), strict=True):
         trial = plan.trials[position]
         tested, segment_of = np.unique(clip[own], return_inverse=True)
-        joined = aggregate_segments(segment_of, values, len(tested), rule=plan.experiment.system.segment_rule)
+        of_classes, of_dimensions = np.split(values, [plan.blueprint.num_classes], axis=1)
+        joined = aggregate_segments(segment_of, of_classes, len(tested), rule=plan.experiment.system.segment_rule)
+        if of_dimensions.size:
+            joined = np.concatenate([joined, aggregate_segments(segment_of, of_dimensions, len(tested))], axis=1)
         clip_probabilities.append((plan.folds.folds[trial.fold], trial.seed, tested, joined))
     return to_predictions(plan, clip_probabilities)
 
 
 def to_predictions(plan: GridPlan, results: Iterable[tuple[Fold, int, np.ndarray, np.ndarray]]) -> Predictions:
-    """Return the predictions of trials, each given as (fold, seed, rows of plan.clips, (rows, K) probabilities)."""
+    """Return the predictions of trials, each given as (fold, seed, rows of plan.clips, (rows, K + D) probabilities and values)."""
     fold, seed, row, probabilities = [], [], [], []
     for one, number, rows, values in results:
         fold += [one.name] * len(rows)
@@ -72,6 +75,7 @@ def to_predictions(plan: GridPlan, results: Iterable[tuple[Fold, int, np.ndarray
         row.append(rows)
         probabilities.append(values)
     clips = [plan.clips[i] for i in np.concatenate(row)]
+    of_classes, of_dimensions = np.split(np.concatenate(probabilities), [plan.blueprint.num_classes], axis=1)
     return Predictions(
         clip=np.asarray([clip.clip_id for clip in clips]),
         speaker=np.asarray([clip.speaker for clip in clips]),
@@ -79,6 +83,9 @@ def to_predictions(plan: GridPlan, results: Iterable[tuple[Fold, int, np.ndarray
         fold=np.asarray(fold),
         seed=np.asarray(seed),
         label=np.asarray(plan.classes)[np.concatenate(row)],
-        probabilities=np.concatenate(probabilities),
+        probabilities=of_classes,
         classes=plan.blueprint.labels.classes,
+        dimensions=plan.experiment.corpus.dimensions,
+        rating=plan.ratings[np.concatenate(row)],
+        value=of_dimensions,
     )

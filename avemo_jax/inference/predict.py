@@ -74,6 +74,7 @@ class SegmentPrediction:
       probabilities: (K,) float64, mean over the members.
       without: streams without a real step in the segment (no face; sound that ends before the picture).
       absent: stream -> "silence", "no speech" or "no face", for streams of which that holds.
+      values: dimension -> its value in units of the scale, where the networks predict dimensions.
     """
 
     start_s: float
@@ -82,6 +83,7 @@ class SegmentPrediction:
     without: tuple[str, ...] = ()
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
     num_streams: int = 1
+    values: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def nothing(self) -> str:
@@ -101,8 +103,16 @@ def clip_probabilities(segments: Sequence[SegmentPrediction], rule: str = "mean"
 
     Segments that hold nothing, silence or no face, are left out, unless all do.
     """
-    used = [segment for segment in segments if segment.has_emotion] or segments
-    return np.mean([segment_share(segment.probabilities, rule) for segment in used], axis=0)
+    return np.mean([segment_share(segment.probabilities, rule) for segment in _used(segments)], axis=0)
+
+
+def clip_values(segments: Sequence[SegmentPrediction]) -> dict[str, float]:
+    """Return dimension -> value of a recording, the mean over the segments that `clip_probabilities` takes."""
+    return {name: float(np.mean([one.values[name] for one in _used(segments)])) for name in segments[0].values}
+
+
+def _used(segments: Sequence[SegmentPrediction]) -> Sequence[SegmentPrediction]:
+    return [segment for segment in segments if segment.has_emotion] or segments
 
 
 class Ensemble:
@@ -111,6 +121,7 @@ class Ensemble:
     Args:
       members: at least one.
       classes: K class names.
+      dimensions: names of the D dimensions.
       views: stream -> (step_shape, dtype) of its steps.
       segment_s: length of a segment.
       step_s: None where segments follow each other; else, where segments may overlap, the length of a step, with its middle in `times_s`.
@@ -127,10 +138,12 @@ class Ensemble:
         views: Mapping[str, tuple[tuple[int, ...], str]],
         segment_s: float,
         step_s: float | None = None,
+        dimensions: tuple[str, ...] = (),
     ):
         if not members:
             raise ValueError("an ensemble needs at least one member, got none")
         self.classes = classes
+        self.dimensions = dimensions
         self.num_members = len(members)
         self._views = dict(views)
         self._segment_s = segment_s
@@ -164,7 +177,9 @@ class Ensemble:
             for row, mean in zip(batch, self._mean_probabilities(batch, size), strict=True):
                 span_s = self._span_s(row, number, is_last=is_last and row is batch[-1])
                 without = tuple(name for name, one in row.items() if not _is_real(one))
-                yield SegmentPrediction(*span_s, mean, without, num_streams=len(row))
+                of_classes, of_dimensions = np.split(mean, [len(self.classes)])
+                values = dict(zip(self.dimensions, of_dimensions.tolist(), strict=True))
+                yield SegmentPrediction(*span_s, of_classes, without, num_streams=len(row), values=values)
                 number += 1
 
     def _span_s(self, row: Row, number: int, *, is_last: bool) -> tuple[float, float]:
@@ -189,7 +204,7 @@ class Ensemble:
             yield batch, 1 if len(batch) == 1 else most
 
     def _mean_probabilities(self, batch: list[Row], size: int) -> np.ndarray:
-        """Return the probabilities (len(batch), K) float64, the mean over the members."""
+        """Return the probabilities, and the values of dimensions, (len(batch), K + D) float64, the mean over the members."""
         data = {"usable": np.ones(size, bool)}
         for name, (step_shape, dtype) in self._views.items():
             data |= self._padded(name, [row[name] for row in batch], size, step_shape, dtype)

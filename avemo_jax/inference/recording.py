@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from avemo_jax.atomic import atomic_file
 from avemo_jax.csv_files import write_rows
 from avemo_jax.data.prepared import Damage
 from avemo_jax.evaluation.predictions import PROBABILITY_DIGITS
-from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities
+from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities, clip_values
 from avemo_jax.inference.timeline import Span, format_timeline, spans
 
 
@@ -55,46 +55,56 @@ def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], r
     if prediction.nothing:
         lines.append(f"  no emotion: {prediction.nothing}")
     elif prediction.segments:
-        mean = clip_probabilities(prediction.segments, rule)
-        order = np.argsort(-mean, kind="stable")
-        lines.append(f"  {classes[order[0]]}   ({', '.join(f'{classes[i]} {mean[i]:.2f}' for i in order)})")
+        has_classes = len(classes) > 1
+        if has_classes:
+            mean = clip_probabilities(prediction.segments, rule)
+            order = np.argsort(-mean, kind="stable")
+            lines.append(f"  {classes[order[0]]}   ({', '.join(f'{classes[i]} {mean[i]:.2f}' for i in order)})")
+        if values := clip_values(prediction.segments):
+            lines.append(f"  {', '.join(f'{name} {value:.2f}' for name, value in values.items())}")
         for stream, count in prediction.without.items():
             where = "" if count == len(prediction.segments) else f" in {count} of {len(prediction.segments)} segments"
             lines.append(f"  without {stream}{where}: predicted from the other streams")
         if trained_on:
             lines.append(f"  trained on {trained_on}")
-        if len(prediction.segments) > 1 or prediction.segments[0].nothing:
+        if has_classes and (len(prediction.segments) > 1 or prediction.segments[0].nothing):
             lines += [f"  {line}" for line in format_timeline(spans(prediction.segments, classes)).splitlines()]
     else:
         lines.append("  no prediction")
     return "\n".join([*lines, *(f"  {problem.kind}: {problem.detail}" for problem in prediction.problems)])
 
 
-def write_csv(path: Path, predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str = "mean") -> None:
-    """Write a CSV file with the columns file,segment,start_s,end_s,predicted,problem,without,p_<class>...
+def write_csv(
+    path: Path, predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str = "mean", dimensions: Sequence[str] = ()
+) -> None:
+    """Write a CSV file with the columns file,segment,start_s,end_s,predicted,problem,without,p_<class>...,value_<dimension>...
 
     Each file has one row for all of it, with an empty segment, followed by one row a segment. Where a segment holds no speech and no face,
     `predicted` is empty and `problem` names what there is instead. `without` names the streams that a segment, or the whole file, lacks,
     separated by spaces; the answer then rests on the other streams.
     """
     with atomic_file(path) as stream:
-        write_rows(stream, _csv_rows(predictions, classes, rule))
+        write_rows(stream, _csv_rows(predictions, classes, rule, dimensions))
 
 
-def _csv_rows(predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str) -> Iterator[list[Any]]:
-    yield ["file", "segment", "start_s", "end_s", "predicted", "problem", "without", *(f"p_{name}" for name in classes)]
+def _csv_rows(
+    predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str, dimensions: Sequence[str]
+) -> Iterator[list[Any]]:
+    numbers = [*(f"p_{name}" for name in classes), *(f"value_{name}" for name in dimensions)]
+    yield ["file", "segment", "start_s", "end_s", "predicted", "problem", "without", *numbers]
     for one in predictions:
         problem = "; ".join(f"{damage.kind}: {damage.detail}" for damage in one.problems)
         if not one.segments:
-            yield [one.file, "", "", "", "", problem, "", *("" for _ in classes)]
+            yield [one.file, "", "", "", "", problem, "", *("" for _ in numbers)]
             continue
         lacking = tuple(stream for stream, count in one.without.items() if count == len(one.segments))
-        whole = SegmentPrediction(one.segments[0].start_s, one.segments[-1].end_s, clip_probabilities(one.segments, rule), lacking)
+        span_s = (one.segments[0].start_s, one.segments[-1].end_s)
+        whole = SegmentPrediction(*span_s, clip_probabilities(one.segments, rule), lacking, values=clip_values(one.segments))
         for number, segment in [("", whole), *enumerate(one.segments)]:
             times = [f"{segment.start_s:.3f}", f"{segment.end_s:.3f}"]
             nothing = one.nothing if number == "" else segment.nothing
             predicted = "" if nothing else classes[int(np.argmax(segment.probabilities))]
-            values = [f"{value:.{PROBABILITY_DIGITS}f}" for value in segment.probabilities]
+            values = [f"{value:.{PROBABILITY_DIGITS}f}" for value in (*segment.probabilities, *segment.values.values())]
             yield [one.file, number, *times, predicted, problem if number == "" else nothing, " ".join(segment.without), *values]
 
 
@@ -106,11 +116,13 @@ def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) 
     return {
         "file": prediction.file,
         **_label_and_probabilities(clip_probabilities(prediction.segments, rule), classes, prediction.nothing),
+        **_dimensions(clip_values(prediction.segments)),
         "without": prediction.without,
         "segments": [
             {
                 **_span(segment),
                 **_label_and_probabilities(segment.probabilities, classes, segment.nothing),
+                **_dimensions(segment.values),
                 "without": segment.without,
                 "absent": dict(segment.absent),
             }
@@ -126,6 +138,10 @@ def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) 
         ],
         "problems": problems,
     }
+
+
+def _dimensions(values: Mapping[str, float]) -> dict[str, Any]:
+    return {"dimensions": {name: round(value, PROBABILITY_DIGITS) for name, value in values.items()}} if values else {}
 
 
 def _span(one: SegmentPrediction | Span) -> dict[str, float]:

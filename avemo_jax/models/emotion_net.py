@@ -195,18 +195,23 @@ def _dense_layers(x: jax.Array, units: tuple[int, ...], drop) -> jax.Array:
 
 
 class _Head(nn.Module):
-    """Batch norm (of single-stream networks), dense ReLU layers (of fused networks), dropout, classes."""
+    """Batch norm (of single-stream networks), dense ReLU layers (of fused networks), dropout, classes and dimensions."""
 
     num_classes: int
     batch_norm: bool
     dense_units: tuple[int, ...] = ()
+    num_dimensions: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array, drop, *, train: bool) -> jax.Array:
         if self.batch_norm:
             x = BatchNorm(name="norm")(x, mask, train=train)
         x = _dense_layers(x, self.dense_units, drop)
-        return nn.Dense(self.num_classes, name="classes")(drop(x))
+        x = drop(x)
+        logits = nn.Dense(self.num_classes, name="classes")(x)
+        if not self.num_dimensions:
+            return logits
+        return jnp.concatenate([logits, nn.Dense(self.num_dimensions, name="dimensions")(x)], axis=1)
 
 
 class EmotionNet(nn.Module):
@@ -223,6 +228,7 @@ class EmotionNet(nn.Module):
       streams: (name, branch) of each stream, in the order in which the fusion takes them; a mapping is converted to such a tuple.
       fusion: how several branches are joined; unused with one stream.
       frozen: streams with a frozen branch, which is computed in training as in prediction, without dropout and batch statistics.
+      num_dimensions: D.
 
     Raises:
       ValueError: no stream, several without a fusion, or a stream name that is reserved.
@@ -232,6 +238,7 @@ class EmotionNet(nn.Module):
     streams: tuple[tuple[str, BranchSpec], ...] | Mapping[str, BranchSpec]
     fusion: FusionSpec | None = None
     frozen: tuple[str, ...] = ()
+    num_dimensions: int = 0
 
     def __post_init__(self):
         object.__setattr__(self, "streams", tuple(dict(self.streams).items()))  # networks are compared and hashed
@@ -250,11 +257,11 @@ class EmotionNet(nn.Module):
 
     def setup(self):
         # Names of streams in the parameter tree must not collide with fields of a module, so the inner module has as few as possible.
-        self.network = _Network(self.num_classes, tuple(dict(self.streams).items()), self.fusion, self.frozen)
+        self.network = _Network(self.num_classes, tuple(dict(self.streams).items()), self.fusion, self.frozen, self.num_dimensions)
         nn.share_scope(self, self.network)
 
     def __call__(self, batch: Mapping[str, jax.Array], *, train: bool, dropout_rate: float | jax.Array = 0.0) -> jax.Array:
-        """Return the logits (B, K) float32 of a batch.
+        """Return the logits (B, K) float32 of a batch, followed by the z-scored values of its dimensions: (B, K + D).
 
         Args:
           batch: for each stream its values by its name, (B, T, ...), and `<stream>_mask` (B, T) bool; `mask` (B,) bool, True
@@ -275,6 +282,7 @@ class _Network(nn.Module):
     branches: tuple[tuple[str, BranchSpec], ...]
     fusion_spec: FusionSpec | None
     frozen: tuple[str, ...] = ()
+    num_dimensions: int = 0
 
     @nn.compact
     def __call__(self, batch, *, train: bool, dropout_rate) -> jax.Array:
@@ -294,14 +302,16 @@ class _Network(nn.Module):
             if weights is not None:
                 attention[name] = weights
         if fusion is None:
-            x, head = outputs[0], _Head(self.num_classes, self.branches[0][1].batch_norm, name=f"{names[0]}_head")
+            x, name, batch_norm = outputs[0], f"{names[0]}_head", self.branches[0][1].batch_norm
         else:
             x, weights = fusion.module(names, "fusion")(outputs, masks, examples, train=train)
             if weights is not None:
                 attention["fusion"] = weights
-            head = _Head(self.num_classes, batch_norm=False, dense_units=fusion.dense_units, name="head")
+            name, batch_norm = "head", False
         if attention:
             self.sow("intermediates", "attention", attention, reduce_fn=lambda _, new: new)
+        dense_units = () if fusion is None else fusion.dense_units
+        head = _Head(self.num_classes, batch_norm, dense_units, self.num_dimensions, name=name)
         return head(x, examples, drop, train=train)
 
 

@@ -65,11 +65,12 @@ def predict(
         "num_models": ensemble.num_members,
         "trained_on": source,
         "classes": list(ensemble.classes),
+        **({"dimensions": list(ensemble.dimensions)} if ensemble.dimensions else {}),
     }
 
     def write() -> None:
         write_json(output / FILES[0], facts | {"files": [as_json(one, ensemble.classes, rule) for one in found]})
-        write_csv(output / FILES[1], found, ensemble.classes, rule)
+        write_csv(output / FILES[1], found, ensemble.classes, rule, ensemble.dimensions)
 
     written_s = -math.inf
     try:

@@ -57,7 +57,7 @@ def measure_robustness(
 
     Raises:
       FileNotFoundError: the run has not finished.
-      ValueError: an unknown condition.
+      ValueError: an unknown condition, or a run without classes.
     """
     conditions = conditions_of(experiment)
     set_up_backend(experiment)
@@ -67,6 +67,8 @@ def measure_robustness(
     with open_run(workdir, experiment) as run:
         plan = make_plan(experiment, prepared)
         run.bind(**run_hashes(plan, prepared))
+        if plan.blueprint.num_classes < 2:
+            raise ValueError("--mode=robustness measures classes, and this run has none (--config.corpus.label_set=none)")
         plan = with_chosen(plan, run.path)
         table, folds = plan.folds.spans()[-1]
         fitted = fit_classical_stage(plan, plan.stages[-1]) if plan.stages[-1].is_classical else None

@@ -6,6 +6,7 @@ import numpy as np
 
 from avemo_jax.evaluation.metrics import reported_metrics
 from avemo_jax.evaluation.results import RunResults
+from avemo_jax.reporting.dimensions_table import dimension_caveats
 from avemo_jax.text import count_of, format_percent
 
 
@@ -60,12 +61,15 @@ def protocol_caveats(results: RunResults) -> list[str]:
 
 
 def caveats(results: RunResults) -> list[str]:
-    """Return all caveats of a run: those of its protocol, and chance or the baseline where it is not better than these."""
+    """Return all caveats of a run: those of its protocol, and chance or the baselines where it is not better than these."""
+    found = protocol_caveats(results) + dimension_caveats(results)
+    if not results.has_classes:
+        return found
     uar = results.metrics["uar"].mean_of_folds
     rivals = {"chance": chance(results)["uar"]}
     if results.baseline is not None:
         rivals[results.baseline.system] = results.baseline.metrics["uar"].mean_of_folds
-    return protocol_caveats(results) + [
+    return found + [
         f"not better than {name}: UAR {format_percent(uar)} against {format_percent(rival)}"
         for name, rival in rivals.items()
         if uar <= rival

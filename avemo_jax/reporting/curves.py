@@ -46,6 +46,9 @@ def learning_curves(path: Path, chance_uar: float) -> list[dict[str, Any]]:
                 level=("chance", 100 * chance_uar),
             )
             charts.append({"lines": lines, "svg": svg})
+        if (line := _line(own, "val_ccc", "mean over dimensions", "first")) is not None:
+            svg = line_chart([line], title=f"{stage}: validation CCC by epoch", x_name="epoch", y_name="validation CCC")
+            charts.append({"lines": [line], "svg": svg})
         num_trials = len({row["trial"] for row in own})
         num_failed = len({row["trial"] for row in own if row.get("failed")})
         curves.append({"stage": stage, "num_trials": num_trials, "num_failed": num_failed, "charts": charts})

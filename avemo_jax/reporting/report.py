@@ -69,8 +69,9 @@ def write_report(run_directory: Path) -> Path:
             confusion=_confusion_rows(results),
             robustness=panel_charts(panel, of_chance["uar"]) if panel else [],
             curves=learning_curves(run_directory / "metrics.jsonl", of_chance["uar"]),
-            attention=attention_examples(run_directory / "attention.npz", predictions),
+            attention=attention_examples(run_directory / "attention.npz", predictions if results.has_classes else None),
             size=_size(results),
+            targets=_targets(results),
             seeds_line=seeds_line(results),
             ensemble_note=ENSEMBLE_NOTE,
             side_tables=side_tables(results),
@@ -109,9 +110,9 @@ def format_table(results: RunResults) -> str:
     """Format the main table for the terminal, with a line on the experiment, the caveats, and the tables beside the main one."""
     lines = [
         f"{results.system} on {results.corpus}, protocol {results.protocol} ({speaker_protocol(results)}), {results.num_clips} clips, "
-        f"{len(results.confusion.classes)} classes ({results.label_target}), {_size(results)}",
+        f"{_targets(results)} ({results.label_target}), {_size(results)}",
         *(f"  ! {caveat}" for caveat in caveats(results)),
-        table_text(results_table(results)),
+        *([table_text(results_table(results))] if results.has_classes else []),
     ]
     if seeds := seeds_line(results):
         lines.append(f"  {seeds}")
@@ -120,14 +121,20 @@ def format_table(results: RunResults) -> str:
 
 
 def seeds_line(results: RunResults) -> str | None:
-    """Describe UAR over seeds in a sentence; None for one seed."""
+    """Describe UAR over seeds in a sentence; None for one seed, or where no classes are predicted."""
     values = [entry.metrics["uar"].mean_of_folds for entry in results.per_seed]
-    if len(values) < 2:
+    if len(values) < 2 or not results.has_classes:
         return None
     return (
         f"UAR over {len(values)} seeds (each a mean of folds): {format_mean(float(np.mean(values)), float(np.std(values, ddof=1)))}, "
         f"{format_percent(min(values))} to {format_percent(max(values))}"
     )
+
+
+def _targets(results: RunResults) -> str:
+    """Describe what is predicted: "8 classes", "valence and arousal", "4 classes, valence and arousal"."""
+    classes = [count_of(len(results.confusion.classes), "class")] if results.has_classes else []
+    return ", ".join([*classes, *([" and ".join(one.dimension for one in results.dimensions)] if results.dimensions else [])])
 
 
 def _size(results: RunResults) -> str:

@@ -18,7 +18,9 @@ _INTERVALS = "95 % intervals by bootstrap over speakers"
 
 
 def run_tables(results: RunResults, published: Sequence[PublishedResult]) -> list[Table]:
-    """Return all tables of results.json, the one with published results first."""
+    """Return all tables of results.json, the one with published results first; without classes those of dimensions alone."""
+    if not results.has_classes:
+        return side_tables(results)
     tables = [_published(results, published), results_table(results), _folds(results), _classes(results), _confusion(results)]
     tables.append(_speakers(results))
     if results.calibration is not None:

@@ -1,4 +1,4 @@
-"""Tables beside the main one: protocols and the gaps between them, stages, swept settings, searched settings."""
+"""Tables beside the main one: dimensions, protocols and the gaps between them, stages, swept settings, searched settings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from avemo_jax.evaluation.metrics import metric_named, primary_metrics, reported_metrics
 from avemo_jax.evaluation.results import MetricSummary, RunResults
+from avemo_jax.reporting.dimensions_table import dimensions_table
 from avemo_jax.reporting.pages import pooled
 from avemo_jax.reporting.tables import Column, Table, percent_column, text_column
 from avemo_jax.text import format_difference, format_p_value, format_percent
@@ -22,8 +23,12 @@ def seed_ensemble_name(num_seeds: int) -> str:
 
 
 def side_tables(results: RunResults) -> list[Table]:
-    """Return the tables of what a run has: several protocols, several stages, a sweep, a search."""
+    """Return the tables of what a run has: dimensions, several protocols, several stages, a sweep, a search."""
     tables = []
+    if results.dimensions:
+        tables.append(dimensions_table(results, seed_ensemble_name(len(results.per_seed))))
+    if not results.has_classes:  # the tables below are of metrics of classes
+        return tables
     corpora = sorted(results.corpus.split("+"))
     if len(corpora) > 1 and {entry.fold for entry in results.per_fold} == set(corpora):  # each is the test part of a fold
         tables.append(_across_corpora(results, corpora))

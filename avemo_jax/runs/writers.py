@@ -10,7 +10,7 @@ from typing import Any
 from avemo_jax.data.quiet_loading import quiet_loading
 
 LOG = logging.getLogger(__name__)
-_CURVES = ("train_loss", "val_loss", "val_war", "val_uar", "learning_rate")
+_CURVES = ("train_loss", "val_loss", "val_war", "val_uar", "val_ccc", "learning_rate")
 
 
 class TensorBoardWriter:
@@ -28,7 +28,7 @@ class TensorBoardWriter:
             return
         scalars = {}
         for name in _CURVES:
-            values = [row[name] for row in rows if row[name] is not None]
+            values = [row[name] for row in rows if row.get(name) is not None]
             if values:
                 scalars[f"mean/{name}"] = sum(values) / len(values)
         scalars |= {f"val_uar/trial_{row['trial']:04d}": row["val_uar"] for row in rows if row["val_uar"] is not None}

@@ -22,6 +22,7 @@ from jax.sharding import Mesh
 
 from avemo_jax import parallel
 from avemo_jax.training import steps
+from avemo_jax.training.dimensions import RATING
 from avemo_jax.training.lengths import bucketed_epoch_order, by_class
 from avemo_jax.training.state import EpochMetrics, Learner, Recipe, TrialInputs, TrialState
 
@@ -238,6 +239,8 @@ def step_on_batch(
 ) -> tuple[Learner, jax.Array]:
     """Return the learner after one step at the current learning rate, and `sums` (2,) of losses and examples in the epoch so far."""
     rate = steps.learning_rate_of(recipe, state, learner, inputs)
+    if inputs.ratings is not None:
+        batch = batch | {RATING: inputs.ratings.of_clip[batch["clip"]]}
     learner, total, count = steps.train_step(net, recipe, learner, state.scaler, batch, inputs.hyper, rate, mesh=mesh)
     return learner, sums + jnp.stack([total, count])
 

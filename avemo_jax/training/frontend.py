@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from avemo_jax.training.dimensions import RATING
 from avemo_jax.training.scaler import standardize
 from avemo_jax.training.state import StreamRecipe
 
@@ -36,7 +37,7 @@ def features(streams: Sequence[StreamRecipe], batch: Mapping[str, Any]) -> dict[
 
 def scaled(batch: Mapping[str, jax.Array], scaler: Mapping[str, Any]) -> dict[str, jax.Array]:
     """Return a batch with those streams standardised that have a scaler."""
-    return dict(batch) | {name: standardize(batch[name], batch[f"{name}_mask"], scaler[name]) for name in scaler}
+    return dict(batch) | {name: standardize(batch[name], batch[f"{name}_mask"], scaler[name]) for name in scaler if name != RATING}
 
 
 def network_input(streams: Sequence[StreamRecipe], scaler: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:

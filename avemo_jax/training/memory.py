@@ -25,6 +25,7 @@ import numpy as np
 from flax import linen as nn
 
 from avemo_jax.training import steps
+from avemo_jax.training.dimensions import RATING
 from avemo_jax.training.state import Recipe, TrialInputs, TrialState
 
 # Share of the device's memory that trials may use; the rest is for the compiler's workspace, validation and fragmentation.
@@ -79,6 +80,8 @@ def estimate(
     batch = {name: jax.ShapeDtypeStruct((size, *one.shape), one.dtype) for name, one in examples.items()}
     batch |= {name: jax.ShapeDtypeStruct((size,), np.int32) for name in ("label", "clip")}
     batch["mask"] = jax.ShapeDtypeStruct((size,), np.bool_)
+    if recipe.num_dimensions:
+        batch[RATING] = jax.ShapeDtypeStruct((size, recipe.num_dimensions), np.float32)
     trace = jax.make_jaxpr(partial(steps.train_step, net, recipe))(state.learner, state.scaler, batch, inputs.hyper, jnp.float32(0))
     return Need(
         shared_bytes=shared_bytes,

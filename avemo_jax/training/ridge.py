@@ -1,4 +1,4 @@
-"""The linear and the kernel machine of the classical system: ridge regression of the classes, its penalty chosen by inner folds."""
+"""The linear and the kernel machine of the classical system: ridge regression of classes or ratings, its penalty chosen by inner folds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from avemo_jax.evaluation.metrics import confusion, metric_named
+from avemo_jax.evaluation.metrics import ccc_from_sums, confusion, metric_named, rating_sums
 from avemo_jax.training.classical import FittedClassifier, check_parts, fit_temperature, share_of_classes
 
 # Of the mean squared error, where features are scaled so that their inner product is its mean over features and streams.
@@ -40,7 +40,7 @@ class _Standard:
         return np.where(np.isnan(features), 0.0, cut) * self.weight
 
 
-def fit_ridge(
+def fit_ridge_classes(
     features: np.ndarray,
     label: np.ndarray,
     *,
@@ -110,6 +110,41 @@ def fit_ridge(
         classes=classes,
         decide=decide,
     )
+
+
+def fit_ridge_rating(
+    features: np.ndarray, rating: np.ndarray, *, speaker: np.ndarray, train: np.ndarray, validation: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return linear ridge regression of the ratings of one dimension, fitted on one fold: features (N, D) -> (N,) in units of the scale.
+
+    Features are z-scored and cut as by `fit_ridge_classes`, and the penalty is chosen in the same inner folds, by CCC.
+
+    Args:
+      features: (N, D) float, one row a clip; finite in both parts.
+      rating: (N,) float, NaN where a clip has none; such clips are not used.
+      speaker: (N,) str, "" where unknown.
+      train, validation: int indices into the N clips.
+
+    Raises:
+      ValueError: no rated training clip, or no inner fold and no rated validation clip.
+    """
+    features, target = np.asarray(features, dtype=np.float64), np.asarray(rating, dtype=np.float64)[:, None]
+    train, validation = (part[~np.isnan(rating[part])] for part in (train, validation))
+    if not len(train):
+        raise ValueError("no training clip has a rating")
+
+    def path(rows: np.ndarray, tried: Sequence[float]) -> list[Decide]:
+        return _solve_linear(_standard(features[rows], features.shape[1:]), features[rows], target[rows], tried)
+
+    penalties = sorted(PENALTIES, reverse=True)
+    sums = np.zeros((len(penalties), 6))
+    for fitted, held_out in inner_folds(train, validation, np.asarray(speaker)):
+        if not len(held_out):
+            raise ValueError("no validation clip has a rating, and the training clips are of fewer than two named speakers")
+        for position, decide in enumerate(path(fitted, penalties)):
+            sums[position] += rating_sums(target[held_out], decide(features[held_out]), np.ones((len(held_out), 1)))[0]
+    (decide,) = path(train, [penalties[int(np.argmax(ccc_from_sums(sums)))]])
+    return lambda found: decide(np.asarray(found, dtype=np.float64))[:, 0]
 
 
 def inner_folds(train: np.ndarray, validation: np.ndarray, speaker: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from avemo_jax.evaluation.metrics import SEGMENT_RULES, selectable_names
 from avemo_jax.text import nearest
 from avemo_jax.training.augment import Augmentation
+from avemo_jax.training.dimensions import LOSSES, Ratings
 from avemo_jax.training.optimizers import Hyper, Plateau, check_optimizer, check_schedule
 
 STANDARDIZATIONS = ("features", "steps", "none")
@@ -42,8 +43,20 @@ class StreamRecipe:
             raise ValueError(f"streams.{self.name}.standardize must be one of {STANDARDIZATIONS}, got {self.standardize!r}")
 
 
-def check_choices(*, optimizer: str, schedule: str, metric: str, segment_rule: str) -> None:
+def check_choices(
+    *,
+    optimizer: str,
+    schedule: str,
+    metric: str,
+    segment_rule: str,
+    dimension_loss: str = "ccc",
+    num_classes: int = 2,
+    num_dimensions: int = 0,
+) -> None:
     """Check the words that a recipe is made of.
+
+    Args:
+      num_classes, num_dimensions: of the system, on which the metrics depend that it can be selected by; a single class has none.
 
     Raises:
       ValueError: one of them is unknown; the message lists the known ones.
@@ -51,7 +64,8 @@ def check_choices(*, optimizer: str, schedule: str, metric: str, segment_rule: s
     check_optimizer(optimizer)
     check_schedule(schedule)
     for field, found, known in (
-        ("protocol.metric", metric, selectable_names()),
+        ("protocol.metric", metric, selectable_names(of_classes=num_classes > 1, of_dimensions=num_dimensions > 0)),
+        ("train.dimension_loss", dimension_loss, LOSSES),
         ("system.segment_rule", segment_rule, SEGMENT_RULES),
     ):
         if found not in known:
@@ -72,6 +86,7 @@ class Recipe:
       use_stream_dropout: whether any trial leaves out streams of training clips; with False it is not compiled.
       ema_decay: decay per step of the moving average of weights, which is then validated and stored; 0 uses the weights themselves.
       length_limits: length classes of the batches, see `lengths`; () has no length classes.
+      num_dimensions: D, dimensions that are predicted beside the classes.
     """
 
     num_classes: int
@@ -93,13 +108,24 @@ class Recipe:
     use_stream_dropout: bool = False
     ema_decay: float = 0.0
     length_limits: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    num_dimensions: int = 0
+    dimension_loss: str = "ccc"
+    dimension_weight: float = 1.0
 
     def __post_init__(self):
         for field in ("name", "key_index"):
             values = [getattr(stream, field) for stream in self.streams]
             if len(set(values)) != len(values) or not values:
                 raise ValueError(f"expected one stream or more, each with a {field} of its own, got {values}")
-        check_choices(optimizer=self.optimizer, schedule=self.schedule, metric=self.metric, segment_rule=self.segment_rule)
+        check_choices(
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            metric=self.metric,
+            segment_rule=self.segment_rule,
+            dimension_loss=self.dimension_loss,
+            num_classes=self.num_classes,
+            num_dimensions=self.num_dimensions,
+        )
 
 
 @flax.struct.dataclass
@@ -112,6 +138,7 @@ class TrialInputs:
       train_count: () int32.
       select_index: (V,) int32, examples of the selection part; entries from `select_count` on are padding.
       select_count: () int32.
+      ratings: of all clips, z-scored with the training part; None where no dimensions are predicted.
     """
 
     hyper: Hyper
@@ -119,6 +146,7 @@ class TrialInputs:
     train_count: jax.Array
     select_index: jax.Array
     select_count: jax.Array
+    ratings: Ratings | None = None
 
 
 @flax.struct.dataclass
@@ -170,7 +198,7 @@ class TrialState:
       learner: see Learner.
       best: see Best.
       plateau: state of the plateau schedule.
-      scaler: stream -> {"mean", "deviation"}, fitted on the training part.
+      scaler: stream -> {"mean", "deviation"}, fitted on the training part, and where there are dimensions "rating" -> that of ratings.
       active: () bool, False once the trial has stopped early or failed.
     """
 
@@ -184,7 +212,7 @@ class TrialState:
 
 @flax.struct.dataclass
 class EpochMetrics:
-    """Metrics of one epoch of one trial, a row of metrics.jsonl."""
+    """Metrics of one epoch of one trial, a row of metrics.jsonl; `val_ccc` is None where no dimensions are predicted."""
 
     train_loss: jax.Array
     val_loss: jax.Array
@@ -193,6 +221,7 @@ class EpochMetrics:
     learning_rate: jax.Array
     active: jax.Array
     failed: jax.Array
+    val_ccc: jax.Array | None = None
 
 
 def trial_key(seed: jax.Array, purpose: str) -> jax.Array:

@@ -2,7 +2,7 @@
 
 `data` is the resident set: values (N, T, ...) of each stream by its name, `<stream>_mask` (N, T), `label` (N,), `clip` (N,) and `usable`
 (N,), with N examples. A batch has the same keys with B rows, and `mask` (B,) bool in place of `usable`: False for padding and for examples
-in which no stream has a real step.
+in which no stream has a real step. Where dimensions are predicted, a training batch has `rating` (B, D) too, NaN where there is none.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from avemo_jax.evaluation.metrics import metric_named, segment_share, selectable
 from avemo_jax.models.emotion_net import overlay, take_over
 from avemo_jax.parallel import split_batch
 from avemo_jax.training.augment import disturb_features, disturb_view, drop_streams, mixup
+from avemo_jax.training.dimensions import RATING, Ratings, dimension_loss, selection_metrics, targets_of, with_values
 from avemo_jax.training.frontend import features, network_input
 from avemo_jax.training.lengths import Limits, by_length
 from avemo_jax.training.optimizers import Hyper, Plateau, learning_rate_at, make_optimizer
@@ -74,6 +75,8 @@ def start_trial(net: nn.Module, recipe: Recipe, inputs: TrialInputs, warm: Any, 
     batch_stats = take_over(variables.get("batch_stats", {}), warm["batch_stats"])
     published = warm.get("published", {})
     params, batch_stats = overlay(params, published.get("params", {})), overlay(batch_stats, published.get("batch_stats", {}))
+    if inputs.ratings is not None:
+        scaler = dict(scaler) | inputs.ratings.scaler
     optimizer = make_optimizer(recipe.optimizer, inputs.hyper, jnp.float32(0), clip_norm=recipe.clip_norm).init(params)
     return TrialState(
         epoch=jnp.int32(0),
@@ -136,6 +139,8 @@ def train_step(
     dropout_key, augment_key, mixup_key = jax.random.split(jax.random.fold_in(trial_key(hyper.seed, "step"), learner.step), 3)
     batch = augmented(recipe, scaler, batch, augment_key)
     target = optax.smooth_labels(jax.nn.one_hot(batch["label"], recipe.num_classes), hyper.label_smoothing)
+    if recipe.num_dimensions:
+        target = jnp.concatenate([target, targets_of(batch[RATING])], axis=1)
     if recipe.use_mixup:
         batch, target = mixup(batch, target, hyper.mixup_alpha, mixup_key, [one.name for one in recipe.streams])
     if recipe.use_stream_dropout:
@@ -147,7 +152,7 @@ def train_step(
 
     def loss_of(params, inputs):
         params = _without_gradient(params, recipe.frozen)  # saves the backward pass of frozen parameters
-        logits, updates = net.apply(
+        output, updates = net.apply(
             {"params": params, "batch_stats": learner.batch_stats},
             inputs,
             train=True,
@@ -155,7 +160,7 @@ def train_step(
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
-        total = (optax.softmax_cross_entropy(logits, target) * weight).sum()
+        total = _loss_sum(recipe, output, target, weight)
         return total / jnp.maximum(count, 1), (total, updates.get("batch_stats", {}))
 
     graded = partial(jax.value_and_grad(loss_of, has_aux=True), learner.params)
@@ -177,6 +182,16 @@ def train_step(
     real = (count > 0) & ~learner.failed
     learner = choose(real & finite, trained, learner)
     return dataclasses.replace(learner, failed=learner.failed | (real & ~finite)), jnp.where(real, total, 0.0), jnp.where(real, count, 0.0)
+
+
+def _loss_sum(recipe: Recipe, output: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:
+    """Return the sum of the losses over real examples; the loss of dimensions is one number a batch, so each example has it."""
+    num_classes = recipe.num_classes
+    if not recipe.num_dimensions:
+        return (optax.softmax_cross_entropy(output, target) * weight).sum()
+    of_classes = (optax.softmax_cross_entropy(output[:, :num_classes], target[:, :num_classes]) * weight).sum()
+    of_dimensions = dimension_loss(recipe.dimension_loss, output[:, num_classes:], target[:, num_classes:], weight)
+    return of_classes + recipe.dimension_weight * of_dimensions * weight.sum()
 
 
 def augmented(recipe: Recipe, scaler: Any, batch: Data, key: jax.Array) -> Data:
@@ -208,23 +223,30 @@ def learning_rate_of(recipe: Recipe, state: TrialState, learner: Learner, inputs
 def probabilities(
     net: nn.Module, streams: Sequence[StreamRecipe], variables: Any, scaler: Any, data: Data, index: jax.Array, *, limits: Limits = ()
 ) -> jax.Array:
-    """Return probabilities (B, K) float32 of the examples `index` (B,); `streams` and `limits` (`length_limits`) as in the Recipe."""
+    """Return probabilities (B, K) float32 of the examples `index` (B,); `streams` and `limits` (`length_limits`) as in the Recipe.
+
+    Where the network predicts dimensions, their values in units of the scale follow: (B, K + D).
+    """
     batch = gather(data, index, jnp.ones(index.shape[0], bool))
-    return by_length(limits, network_input(streams, scaler, batch), partial(probabilities_of, net, variables))
+    return by_length(limits, network_input(streams, scaler, batch), partial(probabilities_of, net, variables, scaler))
 
 
-def probabilities_of(net: nn.Module, variables: Any, batch: Data) -> jax.Array:
-    """Return probabilities (B, K) float32 of a batch from `network_input`."""
-    logits: Any = net.apply(variables, batch, train=False, dropout_rate=0.0)
-    return jax.nn.softmax(logits)
+def probabilities_of(net: Any, variables: Any, scaler: Any, batch: Data) -> jax.Array:
+    """Return probabilities (B, K) float32, or (B, K + D) as `probabilities`, of a batch from `network_input`."""
+    output: Any = net.apply(variables, batch, train=False, dropout_rate=0.0)
+    return with_values(output, net.num_classes, scaler) if net.num_dimensions else jax.nn.softmax(output)
 
 
-def validation_metrics(recipe: Recipe, data: Data, probabilities: jax.Array, index: jax.Array, count: jax.Array) -> dict[str, jax.Array]:
+def validation_metrics(
+    recipe: Recipe, data: Data, probabilities: jax.Array, index: jax.Array, count: jax.Array, ratings: Ratings | None = None
+) -> dict[str, jax.Array]:
     """Return every selectable metric of a part at clip level: the probabilities of a clip's segments are averaged first.
 
     Args:
-      probabilities: (V, K) of the examples `index` (V,), padding from `count` on.
+      probabilities: (V, K) of the examples `index` (V,), padding from `count` on; (V, K + D) where dimensions are predicted.
+      ratings: of all clips, where dimensions are predicted; the loss is then that of classes and dimensions together.
     """
+    probabilities, values = probabilities[:, : recipe.num_classes], probabilities[:, recipe.num_classes :]
     real = (jnp.arange(index.shape[0]) < count).astype(jnp.float32)
     clip, label = data["clip"][index], data["label"][index]
     total = jax.ops.segment_sum(segment_share(probabilities, recipe.segment_rule) * real[:, None], clip, recipe.num_clips)
@@ -234,14 +256,19 @@ def validation_metrics(recipe: Recipe, data: Data, probabilities: jax.Array, ind
     mean = total / jnp.maximum(segments, 1)[:, None]
     truth = jax.nn.one_hot(jnp.maximum(clip_label, 0), recipe.num_classes) * present[:, None]
     confusion = truth.T @ jax.nn.one_hot(mean.argmax(axis=1), recipe.num_classes)
-    return selectable_values(confusion, clip_label, mean, present)
+    found = selectable_values(confusion, clip_label, mean, present)
+    if ratings is not None:
+        of_clip = jax.ops.segment_sum(values * real[:, None], clip, recipe.num_clips) / jnp.maximum(segments, 1)[:, None]
+        of_dimensions, loss = selection_metrics(ratings, of_clip, present, loss=recipe.dimension_loss)
+        found |= of_dimensions | {"loss": found["loss"] + recipe.dimension_weight * loss}
+    return found
 
 
 def end_epoch(
     recipe: Recipe, data: Data, inputs: TrialInputs, state: TrialState, learner: Learner, probabilities: jax.Array, train_loss: jax.Array
 ) -> tuple[TrialState, EpochMetrics]:
     """Return the trial state at the end of an epoch, with metrics, plateau, best weights and early stop; a stopped trial is unchanged."""
-    metrics = validation_metrics(recipe, data, probabilities, inputs.select_index, inputs.select_count)
+    metrics = validation_metrics(recipe, data, probabilities, inputs.select_index, inputs.select_count, inputs.ratings)
     score = metric_named(recipe.metric).score(metrics[recipe.metric])
     best = state.best
     # Small validation parts give many equal scores; the loss decides between them.
@@ -259,14 +286,16 @@ def end_epoch(
         scaler=state.scaler,
         active=active,
     )
+    has_classes = recipe.num_classes > 1  # a single class is predicted by anything
     record = EpochMetrics(
         train_loss=train_loss,
         val_loss=metrics["loss"],
-        val_war=metrics["war"],
-        val_uar=metrics["uar"],
+        val_war=metrics["war"] if has_classes else jnp.float32(jnp.nan),
+        val_uar=metrics["uar"] if has_classes else jnp.float32(jnp.nan),
         learning_rate=learning_rate_of(recipe, state, learner, inputs),
         active=state.active,
         failed=learner.failed,
+        val_ccc=metrics.get("ccc"),
     )
     return choose(state.active, after, state), record
 

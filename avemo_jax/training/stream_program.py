@@ -137,4 +137,4 @@ def _step(
 
 
 def _probabilities(net: nn.Module, streams: Sequence[StreamRecipe], variables: Any, scaler: Any, batch: steps.Data) -> jax.Array:
-    return steps.probabilities_of(net, variables, network_input(streams, scaler, batch))
+    return steps.probabilities_of(net, variables, scaler, network_input(streams, scaler, batch))

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from avemo_jax.runs.checkpoints import Checkpoints
@@ -88,8 +87,11 @@ def train_group(
                     *(stage.name, trial.number, trial.fold, trial.seed, epoch),
                 )
         if rows:
-            uar = np.mean([row["val_uar"] for row in rows])
-            progress(epoch + 1, num_epochs, f"{len(rows)} of {len(trials)} trials, validation UAR {uar:.3f}")
+            named = "UAR" if rows[0]["val_uar"] is not None else "CCC"
+            # The CCC of a failed trial may be no number.
+            found = [value for row in rows if (value := row[f"val_{named.lower()}"]) is not None]
+            mean = f"{np.mean(found):.3f}" if found else "-"
+            progress(epoch + 1, num_epochs, f"{len(rows)} of {len(trials)} trials, validation {named} {mean}")
         return any(one.active for one in records)
 
     # The metrics of an epoch are read after the next epoch is dispatched, so that the devices never wait for the host.
@@ -112,7 +114,7 @@ def train_group(
 
 
 def _row(stage: Stage, trial: Trial, epoch: int, metrics: EpochMetrics, seconds: float) -> dict[str, Any]:
-    values = jax.tree.map(float, dataclasses.asdict(metrics))
+    values = {name: float(value) for name, value in dataclasses.asdict(metrics).items() if value is not None}
 
     def finite(name):
         return values[name] if np.isfinite(values[name]) else None
@@ -125,7 +127,7 @@ def _row(stage: Stage, trial: Trial, epoch: int, metrics: EpochMetrics, seconds:
         "seed": trial.seed,
         "setting": trial.setting,
         "inner": trial.inner,
-        **{name: finite(name) for name in ("train_loss", "val_loss", "val_war", "val_uar", "learning_rate")},
+        **{name: finite(name) for name in ("train_loss", "val_loss", "val_war", "val_uar", "val_ccc", "learning_rate") if name in values},
         "failed": bool(metrics.failed),
         "seconds": round(seconds, 4),
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from avemo_jax.training.dimensions import Ratings
 from avemo_jax.training.optimizers import Hyper
 from avemo_jax.training.state import TrialInputs
 
@@ -80,11 +81,14 @@ def trial_groups(trials: Sequence[Trial]) -> list[list[int]]:
     return list(groups.values())
 
 
-def make_inputs(trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[TrialInputs]:
+def make_inputs(
+    trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.ndarray]], ratings: Sequence[Ratings | None] | None = None
+) -> list[TrialInputs]:
     """Return the inputs of each trial: its hyper-parameters and its rows.
 
     Args:
       parts: (training rows, selection rows) of each trial; they are padded to equal length.
+      ratings: of each trial, where dimensions are predicted.
     """
     train_size, select_size = (max(len(part[which]) for part in parts) for which in (0, 1))
 
@@ -92,7 +96,7 @@ def make_inputs(trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.nd
         return np.pad(rows, (0, size - len(rows))).astype(np.int32)
 
     inputs = []
-    for trial, (train, select) in zip(trials, parts, strict=True):
+    for trial, (train, select), own in zip(trials, parts, ratings or [None] * len(trials), strict=True):
         values: dict[str, Any] = {name: np.float32(value) for name, value in trial.hyper.items()}
         inputs.append(
             TrialInputs(
@@ -101,6 +105,7 @@ def make_inputs(trials: Sequence[Trial], parts: Sequence[tuple[np.ndarray, np.nd
                 train_count=np.int32(len(train)),  # type: ignore[arg-type]
                 select_index=padded(select, select_size),
                 select_count=np.int32(len(select)),  # type: ignore[arg-type]
+                ratings=own,
             )
         )
     return inputs

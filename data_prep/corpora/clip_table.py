@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from avemo_jax.foreign_table import read_foreign_table, seconds
+from avemo_jax.decimal_marks import NO_VALUE
+from avemo_jax.foreign_table import ForeignTable, read_foreign_table, seconds
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One row: cells by role, "" where the table has no such column or the cell is empty; `where` names file and line for messages."""
 
-    table: Path
+    table: ForeignTable
     line: int
     cells: Mapping[str, str]
 
     @property
     def where(self) -> str:
-        return f"{self.table}, line {self.line}"
+        return f"{self.table.path}, line {self.line}"
 
     def __getitem__(self, role: str) -> str:
         return self.cells.get(role, "")
@@ -40,7 +42,7 @@ def read_rows(path: Path, *, roles: Sequence[str], needed: Sequence[str], column
     """
     table = read_foreign_table(path)
     named = {column.lower(): column for column in table.columns}
-    chosen = {role: named[role] for role in roles if role in named}
+    chosen = {role: named[role.lower()] for role in roles if role.lower() in named}
     for text in columns:
         role, equals, column = text.partition("=")
         if not equals or role not in roles:
@@ -58,7 +60,7 @@ def read_rows(path: Path, *, roles: Sequence[str], needed: Sequence[str], column
         cells = {role: values[column] for role, column in chosen.items()}
         cells |= {role: unicodedata.normalize("NFC", text) for role, text in cells.items() if role != "file"}  # a file has its own form
         if any(cells.values()):
-            found.append(Row(path, line, cells))
+            found.append(Row(table, line, cells))
     return found
 
 
@@ -72,3 +74,17 @@ def time_s(row: Row, role: str) -> float | None:
     if found is not None and not 0 <= found < float("inf"):
         raise ValueError(f"{row.where}: expected {role} in s or as hours:minutes:seconds, got {row[role]!r}")
     return found
+
+
+def rating(row: Row, role: str) -> str:
+    """Return a cell's rating as the text of a number with a decimal point, "" where the cell has none ("", "NA").
+
+    Raises:
+      ValueError: it is no finite number; with its line.
+    """
+    if row[role].lower() in NO_VALUE:
+        return ""
+    value = row.table.number(row[role])
+    if not math.isfinite(value):
+        raise ValueError(f"{row.where}: expected a number as {role}, or an empty cell for a clip without a rating, got {row[role]!r}")
+    return str(value)

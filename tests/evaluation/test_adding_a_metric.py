@@ -106,7 +106,7 @@ def test_a_metric_that_is_not_selectable_is_refused():
 
 
 def test_a_metric_is_of_counts_or_of_probabilities():
-    with pytest.raises(ValueError, match="either from_confusion or from_probabilities"):
+    with pytest.raises(ValueError, match="expected one of from_confusion, from_probabilities, from_ratings"):
         Metric("nothing", "nothing")
     with pytest.raises(ValueError, match="set from_confusion"):
         Metric("ece", "ECE", None, metrics.metric_named("ece").from_probabilities, tested=True)

@@ -29,7 +29,9 @@ def make_corpus(root: Path) -> int:
         lines, sounds = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n"], []
         for number, (actor, word) in enumerate((actor, word) for word in WORDS for actor in "FM"):
             name, start_s = f"{dialogue}_{actor}{number:03d}", number * SPAN_S
-            lines.append(f"[{start_s:.4f} - {start_s + SPAN_S:.4f}]\t{name}\t{word}\t[2.5000, 2.5000, 2.5000]\nC-E1:\tNeutral;\t()\n")
+            valence, arousal = 1 + number % 5, 5.5 if word == "neu" else 1 + WORDS.index(word) % 4  # 5.5 is outside of the scale
+            ratings = f"[{valence:.4f}, {arousal:.4f}, 2.5000]"
+            lines.append(f"[{start_s:.4f} - {start_s + SPAN_S:.4f}]\t{name}\t{word}\t{ratings}\nC-E1:\tNeutral;\t()\n")
             pitch_hz = 120 * (1 + WORDS.index(word)) * (1.5 if actor == "F" else 1)
             time_s = np.arange(round(RATE_HZ * SPAN_S)) / RATE_HZ
             sounds.append(0.2 * np.sin(2 * np.pi * pitch_hz * time_s) + 0.01 * rng.normal(size=len(time_s)))
@@ -54,7 +56,7 @@ def side_by_side(session: int, word: int) -> np.ndarray:
 
 
 @pytest.mark.long
-def test_both_streams_by_session(tmp_path):
+def test_both_streams_by_session_with_classes_and_dimensions(tmp_path):
     num_utterances = make_corpus(tmp_path / "IEMOCAP_full_release")
     fields = {
         "corpus.root": tmp_path / "IEMOCAP_full_release",
@@ -67,6 +69,7 @@ def test_both_streams_by_session(tmp_path):
         "streams.video.encoder_units": "(4,)",
         "streams.video.context_units": (4,),
         "train.num_epochs": 2,
+        "corpus.dimensions": "('valence','arousal')",
     }
     flags = [f"--config.{name}={value}" for name, value in fields.items()]
     command = [sys.executable, str(ROOT / "run.py"), f"--config={ROOT / 'configs' / 'iemocap.py'}:small_audio_video", *flags]
@@ -75,8 +78,11 @@ def test_both_streams_by_session(tmp_path):
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert (results["protocol"], results["label_set"], results["num_clips"]) == ("session5", "iemocap4", num_utterances)
     assert results["num_undecodable"] == 0 and results["leaks"] == [] and len(results["per_fold"]) == 5
+    rated = {one["dimension"]: (one["num_rated"], one["num_unrated"]) for one in results["dimensions"]}
+    assert rated == {"valence": (50, 0), "arousal": (40, 10)} and "arousal: 10 of 50 clips have a rating outside" in finished.stderr
     with (tmp_path / "run" / "predictions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == num_utterances == len({row["clip"] for row in rows})
+    assert {row["rating_arousal"] for row in rows if row["label"] == "neutral"} == {""} and all(row["value_arousal"] for row in rows)
     assert {row["label"] for row in rows} == {"neutral", "happy", "sad", "angry"}
     assert {row["speaker"] for row in rows if row["fold"] == results["per_fold"][0]["fold"]} == {"Ses01F", "Ses01M"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,22 @@ def test_an_answer_says_which_streams_it_lacks(tmp_path):
 def test_it_is_said_whether_a_system_has_learned_to_do_without_a_stream(changes, found):
     stages = {"system.streams": ("audio", "video"), "train.stages": ("audio", "video", "fused")}
     assert found in learned_without_streams(with_fields(Experiment(), stages | changes))
+
+
+def test_dimensions_are_beside_classes_or_alone(tmp_path):
+    pairs = [(1.0, "silence"), (2.0, ""), (4.0, "")]
+    segments = tuple(
+        SegmentPrediction(at, at + 1, np.array([0.2, 0.8]), absent={"audio": word} if word else {}, values={"valence": value})
+        for at, (value, word) in enumerate(pairs)
+    )
+    one = RecordingPrediction("a.wav", segments, ())
+    assert format_prediction(one, CLASSES).splitlines()[1:3] == ["  happy   (happy 0.80, calm 0.20)", "  valence 3.00"]
+    assert [as_json(one, CLASSES, "mean")["dimensions"], as_json(one, CLASSES, "mean")["segments"][2]["dimensions"]] == [
+        {"valence": 3.0},
+        {"valence": 4.0},
+    ]
+    write_csv(tmp_path / "p.csv", [one, RecordingPrediction("b.wav", (), ())], CLASSES, dimensions=("valence",))
+    rows = [line.split(",") for line in (tmp_path / "p.csv").read_text().splitlines()]
+    assert rows[0][-1] == "value_valence" and rows[1][-1] == "3.000000" and {len(row) for row in rows} == {10}
+    alone = RecordingPrediction("a.wav", tuple(dataclasses.replace(segment, probabilities=np.ones(1)) for segment in segments), ())
+    assert format_prediction(alone, ("any",)) == "a.wav\n  valence 3.00"

@@ -6,7 +6,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from avemo_jax.training.ridge import KERNEL_RATE, fit_ridge, inner_folds
+from avemo_jax.training.ridge import KERNEL_RATE, fit_ridge_classes, inner_folds
 
 PARTS = {"train": np.arange(0, 60), "validation": np.arange(60, 90)}
 
@@ -22,7 +22,7 @@ def clouds(num_features: int, num_classes: int = 3, spread: float = 0.3, num_poi
 
 def fitted(features, label, speaker=None, **arguments):
     speaker = np.arange(len(label)).astype(str) if speaker is None else speaker
-    return fit_ridge(features, label, speaker=speaker, **({**PARTS, "num_classes": 3, "kernel": "linear"} | arguments))
+    return fit_ridge_classes(features, label, speaker=speaker, **({**PARTS, "num_classes": 3, "kernel": "linear"} | arguments))
 
 
 @pytest.mark.parametrize("num_features", [5, 200])  # fewer and more than clips

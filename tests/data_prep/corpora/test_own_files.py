@@ -7,10 +7,12 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_trees import by_id, touch
 
 from avemo_jax.clips import RECORDING, read_clips, write_clips
+from avemo_jax.dimensions import ratings_of
 from avemo_jax.labels import label_set, labelled
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
 from avemo_jax.protocols.rules import make_folds
@@ -20,8 +22,8 @@ SPEAKERS, WORDS = ("maria", "juan", "ana", "luis"), ("happy", "sad", "tired")
 LABELS = "happy=joy,sad,tired"
 
 
-def classes(clips):
-    return labelled(clips, label_set(LABELS))[1]
+def classes(clips, labels=LABELS):
+    return labelled(clips, label_set(labels))[1]
 
 
 class TestFolder:
@@ -154,6 +156,23 @@ class TestTable:
         (clip,) = load_clips("table_of_clips", tmp_path, table="clips.csv", columns=columns)
         assert (clip.label, clip.speaker, clip.gender) == ("0", "jane", "female")
         assert label_set("neutral=0,happy=1|2").class_index(clip.label) == 0
+
+    @pytest.mark.parametrize(("sep", "number"), [(",", "2.5"), (";", "2,5")])
+    def test_ratings_are_columns_and_need_no_emotions(self, tmp_path, sep, number):
+        (tmp_path / "a.csv").write_text(
+            "\n".join(["file;speaker;Valence;act", f"x.wav;a;{number};4", "y.wav;a;NA;1", "z.wav;a;3;"]).replace(";", sep)
+        )
+        options = dict(table="a.csv", columns=("arousal=act",), dimensions=("valence", "arousal"))
+        clips = load_clips("table_of_clips", touch(tmp_path, "x.wav", "y.wav", "z.wav"), **options)
+        np.testing.assert_array_equal(ratings_of(clips, ("valence", "arousal")), [[2.5, 4], [np.nan, 1], [3, np.nan]])
+        assert [clip.label for clip in clips] == ["", "", ""] and classes(clips, "none") == (0, 0, 0)
+        with pytest.raises(ValueError, match=r"a\.csv has no column dominance"):
+            load_clips("table_of_clips", tmp_path, table="a.csv", dimensions=("dominance",))
+        with pytest.raises(ValueError, match="holds 'speaker', which is another column"):
+            load_clips("table_of_clips", tmp_path, table="a.csv", dimensions=("speaker",))
+        table(tmp_path / "b.csv", "file,valence", "x.wav,high")
+        with pytest.raises(ValueError, match=r"b\.csv, line 2: expected a number as valence, or an empty cell .*, got 'high'"):
+            load_clips("table_of_clips", tmp_path, table="b.csv", dimensions=("valence",))
 
     def test_files_are_below_the_root_or_beside_the_table(self, tmp_path):
         listed = table(
