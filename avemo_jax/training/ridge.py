@@ -20,6 +20,7 @@ KERNEL_RATE = 0.3
 _NUM_INNER_FOLDS = 5
 _MOST_KERNEL_CLIPS = 20_000  # 3 GB for their kernel
 
+# Features (N, D) -> decision values (P, N, K) of P penalties.
 Decide = Callable[[np.ndarray], np.ndarray]
 
 
@@ -85,21 +86,21 @@ def fit_ridge_classes(
     solve = _solve_gaussian if kernel == "gaussian" else _solve_linear
     penalties = sorted(penalties, reverse=True)
 
-    def path(rows: np.ndarray, tried: Sequence[float]) -> tuple[np.ndarray, list[Decide]]:
+    def path(rows: np.ndarray, tried: Sequence[float]) -> tuple[np.ndarray, Decide]:
         standard = _standard(features[rows], widths)
         classes, index = np.unique(label[rows], return_inverse=True)
         return classes, solve(standard, features[rows], np.eye(len(classes))[index], tried)
 
     counts = np.zeros((len(penalties), num_classes, num_classes), dtype=int)
     for fitted, held_out in inner_folds(train, validation, np.asarray(speaker)):
-        classes, decisions = path(fitted, penalties)
-        for position, decide in enumerate(decisions):
-            counts[position] += confusion(label[held_out], classes[decide(features[held_out]).argmax(axis=1)], num_classes)
+        classes, decide_all = path(fitted, penalties)
+        for position, decision in enumerate(decide_all(features[held_out])):
+            counts[position] += confusion(label[held_out], classes[decision.argmax(axis=1)], num_classes)
     chosen = metric_named(metric)
     scores = [float(chosen.score(chosen.value(each))) for each in counts]
     penalty = penalties[int(np.argmax(scores))]
-    classes, (decide,) = path(train, [penalty])
-    decision = decide(features[validation])
+    classes, decide_all = path(train, [penalty])
+    decision = decide_all(features[validation])[0]
     found = confusion(label[validation], classes[decision.argmax(axis=1)], num_classes)
     return FittedClassifier(
         num_classes=num_classes,
@@ -108,7 +109,7 @@ def fit_ridge_classes(
         validation_metric=float(chosen.score(chosen.value(found))),
         class_shares=share_of_classes(label[train], num_classes),
         classes=classes,
-        decide=decide,
+        decide=lambda found: decide_all(found)[0],
     )
 
 
@@ -133,7 +134,7 @@ def fit_ridge_rating(
     if not len(train):
         raise ValueError("no training clip has a rating")
 
-    def path(rows: np.ndarray, tried: Sequence[float]) -> list[Decide]:
+    def path(rows: np.ndarray, tried: Sequence[float]) -> Decide:
         return _solve_linear(_standard(features[rows], features.shape[1:]), features[rows], target[rows], tried)
 
     penalties = sorted(PENALTIES, reverse=True)
@@ -141,10 +142,10 @@ def fit_ridge_rating(
     for fitted, held_out in inner_folds(train, validation, np.asarray(speaker)):
         if not len(held_out):
             raise ValueError("no validation clip has a rating, and the training clips are of fewer than two named speakers")
-        for position, decide in enumerate(path(fitted, penalties)):
-            sums[position] += rating_sums(target[held_out], decide(features[held_out]), np.ones((len(held_out), 1)))[0]
-    (decide,) = path(train, [penalties[int(np.argmax(ccc_from_sums(sums)))]])
-    return lambda found: decide(np.asarray(found, dtype=np.float64))[:, 0]
+        for position, predicted in enumerate(path(fitted, penalties)(features[held_out])):
+            sums[position] += rating_sums(target[held_out], predicted, np.ones((len(held_out), 1)))[0]
+    decide = path(train, [penalties[int(np.argmax(ccc_from_sums(sums)))]])
+    return lambda found: decide(np.asarray(found, dtype=np.float64))[0, :, 0]
 
 
 def inner_folds(train: np.ndarray, validation: np.ndarray, speaker: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -178,39 +179,39 @@ def _standard(features: np.ndarray, widths: Sequence[int]) -> _Standard:
     return _Standard(mean, inverse, np.repeat([1 / np.sqrt(width * len(widths)) for width in widths], widths))
 
 
-def _solve_linear(standard: _Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> list[Decide]:
+def _solve_linear(standard: _Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> Decide:
     """Return for each penalty the function XW + b that minimises |XW + b - Y|² / N + penalty |W|², by one eigendecomposition for all.
 
     Args:
       features: (N, D) of the training part; X is what `standard` makes of them.
-      target: (N, K), the indicators Y.
+      target: (N, K), the indicators or ratings Y.
     """
     scaled = standard(features)
     centre, share = scaled.mean(axis=0), target.mean(axis=0)  # the centre is not 0 after the cut
     scaled -= centre
     is_wide = scaled.shape[1] > len(scaled)
-    values, vectors = np.linalg.eigh((scaled @ scaled.T if is_wide else scaled.T @ scaled) / len(scaled))
-    projected = vectors.T @ (target - share if is_wide else scaled.T @ (target - share)) / len(scaled)
+    weights = _weights(
+        scaled @ scaled.T if is_wide else scaled.T @ scaled,
+        target - share if is_wide else scaled.T @ (target - share),
+        penalties,
+        len(scaled),
+    )
+    weights = scaled.T @ weights if is_wide else weights
+    return lambda found: (standard(found) - centre) @ weights + share
 
-    def decision_of(penalty: float) -> Decide:
-        weights = vectors @ (projected / (np.maximum(values, 0.0) + penalty)[:, None])
-        weights = scaled.T @ weights if is_wide else weights
-        return lambda found: (standard(found) - centre) @ weights + share
 
-    return [decision_of(penalty) for penalty in penalties]
-
-
-def _solve_gaussian(standard: _Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> list[Decide]:
+def _solve_gaussian(standard: _Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> Decide:
     """Return for each penalty the function of kernel ridge regression; arguments as `_solve_linear` has them."""
     scaled, share = standard(features), target.mean(axis=0)
-    values, vectors = np.linalg.eigh(_gaussian(scaled, scaled) / len(scaled))
-    projected = vectors.T @ (target - share) / len(scaled)
+    weights = _weights(_gaussian(scaled, scaled), target - share, penalties, len(scaled))
+    return lambda found: _gaussian(standard(found), scaled) @ weights + share
 
-    def decision_of(penalty: float) -> Decide:
-        weights = vectors @ (projected / (np.maximum(values, 0.0) + penalty)[:, None])
-        return lambda found: _gaussian(standard(found), scaled) @ weights + share
 
-    return [decision_of(penalty) for penalty in penalties]
+def _weights(products: np.ndarray, right: np.ndarray, penalties: Sequence[float], num_clips: int) -> np.ndarray:
+    """Return the solutions W of (products / N + penalty) W = right / N for each penalty, (P, M, K) of (M, M) and (M, K)."""
+    values, vectors = np.linalg.eigh(products / num_clips)
+    projected = vectors.T @ right / num_clips
+    return vectors @ np.stack([projected / (np.maximum(values, 0.0) + penalty)[:, None] for penalty in penalties])
 
 
 def _gaussian(first: np.ndarray, second: np.ndarray) -> np.ndarray:
