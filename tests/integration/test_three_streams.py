@@ -9,7 +9,7 @@ import pytest
 from demo_run import NUM_CLIPS, NUM_EPOCHS, NUM_FOLDS
 from results_schema import check_results
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]  # tests/experiment/test_three_streams.py trains three streams in every gate
 STREAMS = ["audio", "face", "mouth"]
 
 

@@ -72,6 +72,7 @@ def test_four_devices_give_the_results_of_one(name, on_four_devices, alone):
     assert_same(on_four_devices / f"{name}.0.npz", alone)
 
 
+@pytest.mark.long  # as do whole runs in tests/runs/test_processes.py
 def test_two_processes_give_the_results_of_one(tmp_path, alone):
     with socket.socket() as free:
         free.bind(("localhost", 0))
