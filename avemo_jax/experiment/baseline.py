@@ -74,12 +74,18 @@ class Baseline:
         return to_predictions(self.plan, results)
 
 
+def is_of_functionals(plan: GridPlan) -> bool:
+    """Return whether the system of a run is the classical system on functionals alone, beside which the baseline would say nothing."""
+    stage = plan.stages[-1]
+    return stage.is_classical and all(plan.experiment.streams[name].view == "functionals" for name in stage.streams)
+
+
 def fit_baseline(plan: GridPlan, functionals: PreparedSet | None, folds: Sequence[Fold]) -> Baseline | None:
     """Return the baseline fitted on each of these folds.
 
-    It is None where there is no sound, where the system is a classical one itself, and, with a warning, where it cannot be fitted.
+    It is None where there is no sound, where the system is one of functionals itself, and, with a warning, where it cannot be fitted.
     """
-    if functionals is None or plan.stages[-1].is_classical:
+    if functionals is None or is_of_functionals(plan):
         return None
     row_of = {clip.clip_id: row for row, clip in enumerate(plan.clips)}
     label, speaker = np.asarray(plan.classes), np.asarray([clip.speaker for clip in plan.clips])

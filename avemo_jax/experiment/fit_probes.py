@@ -13,7 +13,7 @@ import numpy as np
 
 from avemo_jax.data.feed import Feed
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.experiment.baseline import MACHINE, functionals_of
+from avemo_jax.experiment.baseline import MACHINE, functionals_of, is_of_functionals
 from avemo_jax.experiment.classical_stage import statistics_of
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, fit_late
@@ -44,7 +44,7 @@ def plan_fits(plan: GridPlan, prepared: PreparedCorpus) -> Iterator[FitUse]:
                 use = _probe_scalers(plan, stage, trial)
                 if use is not None:
                     yield use
-    if prepared.functionals is not None and not plan.stages[-1].is_classical:
+    if prepared.functionals is not None and not is_of_functionals(plan):
         features, usable = functionals_of(plan, prepared.functionals)
         yield _probe_classical(plan, MACHINE, "the classical baseline", features, usable, np.arange(len(plan.clips)))
 

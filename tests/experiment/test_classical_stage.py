@@ -7,6 +7,7 @@ import pytest
 from small_experiment import BOTH, small_config, small_corpus, write_set
 
 from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.experiment.baseline import is_of_functionals
 from avemo_jax.experiment.classical_stage import fit_classical_stage, statistics_of
 from avemo_jax.experiment.grid_plan import GridPlan, check_experiment, make_plan
 from data_prep.views.segments import ViewSegment
@@ -91,3 +92,11 @@ def test_copies_of_training_clips_are_trained_on_and_others_are_not(prepared, tm
 def test_what_the_stage_cannot_do_is_refused_before_preparing(fields, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         check_experiment(small_config(tmp_path, **fields))
+
+
+def test_the_baseline_stands_beside_all_systems_but_those_of_functionals(prepared, tmp_path):
+    assert not is_of_functionals(plan_of(prepared, tmp_path))
+    alone = {"train__stages": ("linear",), "streams__audio__view": "functionals", "streams__audio__pooling": "mean"}
+    assert is_of_functionals(
+        make_plan(small_config(tmp_path, **alone), PreparedCorpus(prepared.clips, {"audio": prepared.sets["audio"]}, None))
+    )
