@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 _SPEAKER_DEPENDENT = ("random", "holdout")  # first words of the names of protocols that share speakers
+_MEDIA = {"action_units": "video"}  # streams that are made of a medium of another name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class PublishedResult:
       value: share.
       protocol: that it was measured under.
       systems: names of our systems that the document describes; empty for other systems.
-      streams: of other systems: their streams, sorted, "audio", "audio+video" or "video"; they are shown beside runs of the same streams.
+      streams: of other systems: their streams, sorted, "audio", "audio+video" or "video"; they are shown beside runs of the same media.
       num_classes: runs with another number of classes do not show it; 0 for any.
       note: a further caveat.
     """
@@ -104,10 +105,7 @@ def published_results(corpus: str, system: str, *, num_classes: int, streams: Se
     Args:
       streams: names of the run's streams, or None where they are not known, which leaves out other systems.
     """
+    media = None if streams is None else "+".join(sorted({_MEDIA.get(stream, stream) for stream in streams}))
     own = [one for one in OF_DOCUMENTS if one.corpus == corpus and system in one.systems]
-    others = [
-        one
-        for one in OF_OTHERS
-        if streams is not None and one.corpus == corpus and one.streams == "+".join(sorted(streams)) and one.num_classes in (0, num_classes)
-    ]
+    others = [one for one in OF_OTHERS if one.corpus == corpus and one.streams == media and one.num_classes in (0, num_classes)]
     return own + others

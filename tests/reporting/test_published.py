@@ -44,6 +44,8 @@ def test_other_systems_are_shown_for_the_same_streams_and_classes():
     assert "Whisper-large-v3, frozen" in [
         one.source for one in published_results("ravdess", "small_audio", num_classes=8, streams=("audio",))
     ]
+    tables = published_results("ravdess", "whisper", num_classes=8, streams=("audio", "action_units"))
+    assert tables == published_results("ravdess", "whisper", num_classes=8, streams=("video", "audio"))
     assert published_results("ravdess", "small_audio", num_classes=7, streams=("audio",)) == []
 
 
