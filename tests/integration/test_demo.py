@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from demo_run import NUM_ACTORS, NUM_CLIPS, NUM_EPOCHS, NUM_FOLDS, ROOT, DemoRun, files_of
 from results_schema import check_results
+from shared_data import shared_data
 
 pytestmark = pytest.mark.slow
 
@@ -156,6 +157,25 @@ def test_predict_on_a_clip_of_the_corpus(trained, tmp_path):
     assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-5) and all(not part["without"] for part in one["segments"])
     assert str(film) in printed and one["predicted"] in printed
     assert [row["file"] for row in csv.DictReader((tmp_path / "predictions.csv").open())] == [str(film)] * (1 + len(one["segments"]))
+
+
+def test_predict_on_real_clips(trained, tmp_path):
+    """tests/data_prep tests their faces and key frames."""
+    files = []
+    for folder, (number, pattern) in {"crema_d": (3, "*.flv"), "grid": (5, "*.mpg")}.items():
+        found = sorted(shared_data(folder).glob(pattern))
+        assert len(found) == number
+        files += found
+    run, _ = trained("audio_video")
+    run("--mode=predict", f"--input={','.join(map(str, files))}", f"--output={tmp_path}")
+    content = json.loads((tmp_path / "predictions.json").read_text())
+    assert [one["file"] for one in content["files"]] == [str(path) for path in files]
+    for one in content["files"]:
+        assert one["predicted"] in content["classes"], one
+        assert one["problems"] == [], one  # fully decoded, not silent, with faces
+        assert all(segment["without"] == [] for segment in one["segments"]), one
+        assert 1.5 < one["segments"][-1]["end_s"] < 5
+    assert len({json.dumps(one["probabilities"]) for one in content["files"]}) == len(files)
 
 
 # An epoch takes about 20 ms. With fewer epochs, training may finish before a slow host sends the signal.

@@ -59,10 +59,15 @@ def trained(recipe, ratings, mixup_alpha: float = 0.0):
     rows = np.arange(NUM_CLIPS)
     fitted = fit_ratings(ratings, rows[:30])
     (inputs,) = make_inputs([trial], [(rows[:30], rows[30:])], [fitted])
-    state = steps.init_trial(NET, recipe, data, inputs, NOTHING)
-    batch = steps.gather(data, rows[:8], np.ones(8, bool)) | {"rating": fitted.of_clip[:8]}
-    learner, total, _ = steps.train_step(NET, recipe, state.learner, state.scaler, batch, inputs.hyper, jnp.float32(0.01))
-    return state, learner, total, inputs, data
+
+    @jax.jit
+    def step():
+        state = steps.init_trial(NET, recipe, data, inputs, NOTHING)
+        batch = steps.gather(data, rows[:8], np.ones(8, bool)) | {"rating": fitted.of_clip[:8]}
+        learner, total, _ = steps.train_step(NET, recipe, state.learner, state.scaler, batch, inputs.hyper, jnp.float32(0.01))
+        return state, learner, total
+
+    return *step(), inputs, data
 
 
 @pytest.mark.parametrize("mixup_alpha", [0.0, 0.4])
@@ -72,7 +77,8 @@ def test_a_step_with_unrated_clips_is_finite_and_trains_both_heads(mixup_alpha):
     before, after = (one.params["audio_head"] for one in (state.learner, learner))
     assert all((before[head]["kernel"] != after[head]["kernel"]).any() for head in ("classes", "dimensions"))
     index = inputs.select_index
-    predicted = steps.probabilities(NET, TWO.streams, learner.validated_variables, state.scaler, data, index)
+    predict = jax.jit(lambda variables, scaler: steps.probabilities(NET, TWO.streams, variables, scaler, data, index))
+    predicted = predict(learner.validated_variables, state.scaler)
     assert predicted.shape == (20, NUM_CLASSES + 2)
     metrics = steps.validation_metrics(TWO, data, predicted, index, inputs.select_count, inputs.ratings)
     rating, value = ratings_for(data)[30:], np.asarray(predicted[:, NUM_CLASSES:], float)
@@ -95,9 +101,14 @@ def test_without_weight_the_classes_are_trained_as_without_dimensions():
     rows = np.arange(NUM_CLIPS)
     (inputs,) = make_inputs([trial], [(rows[:30], rows[30:])])
     net = dataclasses.replace(NET, num_dimensions=0)
-    state = steps.init_trial(net, alone, data, inputs, NOTHING)
-    batch = steps.gather(data, rows[:8], np.ones(8, bool))
-    learner, _, _ = steps.train_step(net, alone, state.learner, state.scaler, batch, inputs.hyper, jnp.float32(0.01))
+
+    @jax.jit
+    def step():
+        state = steps.init_trial(net, alone, data, inputs, NOTHING)
+        batch = steps.gather(data, rows[:8], np.ones(8, bool))
+        return steps.train_step(net, alone, state.learner, state.scaler, batch, inputs.hyper, jnp.float32(0.01))[0]
+
+    learner = step()
     for path in (("audio", "dense0"), ("audio_head", "classes")):
         np.testing.assert_allclose(joint.params[path[0]][path[1]]["kernel"], learner.params[path[0]][path[1]]["kernel"], rtol=1e-6)
 
