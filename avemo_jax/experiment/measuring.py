@@ -164,7 +164,9 @@ def _baseline(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findin
     if prepared.functionals is None or baseline is None:
         return None
     predictions = baseline.predict(prepared.functionals)
-    facts = _facts(plan, table, prepared, findings) | {"system": BASELINE_SYSTEM}
+    # The same machine on other features has its name already.
+    name = "classical baseline" if plan.experiment.system.name == BASELINE_SYSTEM else BASELINE_SYSTEM
+    facts = _facts(plan, table, prepared, findings) | {"system": name}
     return summarise(predictions, RunFacts(**facts, num_params=0, seconds=time.perf_counter() - started))
 
 
