@@ -195,10 +195,11 @@ def test_a_baseline_fitted_on_everything_is_found(prepared, monkeypatch):
     assert "the classical baseline" in found.detail
 
 
-@pytest.mark.parametrize("machine", ["svm", "linear"])
-def test_the_classical_system_is_probed_as_a_stage(prepared, machine):
-    plan = plan_of(prepared, train__stages=(machine,))
-    assert [(use.what, use.changed) for use in plan_fits(plan, prepared)] == [(f"the classifier of stage {machine}", ())]
+@pytest.mark.parametrize("machine", ["svm", "linear", "kernel"])
+@pytest.mark.parametrize(("view", "beside"), [("functionals", []), ("mfcc", [("the classical baseline", ())])])
+def test_the_classical_system_is_probed_as_a_stage(prepared, machine, view, beside):
+    plan = plan_of(prepared, train__stages=(machine,), streams__audio__view=view)
+    assert [(use.what, use.changed) for use in plan_fits(plan, prepared)] == [(f"the classifier of stage {machine}", ()), *beside]
 
 
 class FixedOutcome:
