@@ -41,12 +41,11 @@ class FoldBaseline:
 
     def predict(self, features: np.ndarray, has_features: np.ndarray) -> np.ndarray:
         """Return probabilities and values (N, K + D) of clips with functionals (N, F), some of which may have none."""
-        known = features[has_features]
-        fallback = np.concatenate([np.ones(1) if self.classifier is None else self.classifier.class_shares, self.mean_ratings])
-        values = np.tile(fallback, (len(features), 1))
-        of_classes = np.ones((len(known), 1)) if self.classifier is None else self.classifier.probabilities(known)
-        values[has_features] = np.concatenate([of_classes, *(ridge(known)[:, None] for ridge in self.ridges)], axis=1)
-        return values
+        of_classes = np.ones((len(features), 1)) if self.classifier is None else self.classifier.predict(features, has_features)
+        values = np.tile(self.mean_ratings, (len(features), 1))
+        for column, ridge in enumerate(self.ridges):
+            values[has_features, column] = ridge(features[has_features])
+        return np.concatenate([of_classes, values], axis=1)
 
 
 @dataclasses.dataclass(frozen=True)

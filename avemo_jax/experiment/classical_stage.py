@@ -38,13 +38,8 @@ class ClassicalOutcome:
         return False
 
     def probabilities(self, positions: Sequence[int], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
-        results = []
-        for position, own in zip(positions, rows, strict=True):
-            classifier = self.classifiers[position]
-            values = np.tile(classifier.class_shares, (len(own), 1))
-            values[self.usable[own]] = classifier.probabilities(self.features[own][self.usable[own]])
-            results.append(values)
-        return results
+        pairs = zip(positions, rows, strict=True)
+        return [self.classifiers[position].predict(self.features[own], self.usable[own]) for position, own in pairs]
 
 
 @dataclasses.dataclass(frozen=True)

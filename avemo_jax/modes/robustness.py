@@ -38,7 +38,6 @@ from avemo_jax.runs.run_directory import RunDirectory, open_run
 from avemo_jax.terminal import OWN_LOGGERS
 
 LOG = logging.getLogger(__name__)
-_TABLES = ("table", "table_2", "table_3")
 
 
 def measure_robustness(
@@ -76,7 +75,7 @@ def measure_robustness(
         baseline = fit_baseline(plan, prepared.functionals, table.folds)
         baseline_clean = None if baseline is None else baseline.predict(_functionals(prepared))
         modality_of = {
-            name: prepared.sets[name].manifest.modality for name, stream in experiment.streams_in_use.items() if stream.view not in _TABLES
+            name: prepared.sets[name].manifest.modality for name in experiment.streams_in_use if name not in prepared.table_columns
         }
         entries, left_out = [], []
         progress = tqdm(conditions, desc="robustness", unit="condition")

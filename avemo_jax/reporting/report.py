@@ -72,6 +72,7 @@ def write_report(run_directory: Path) -> Path:
             attention=attention_examples(run_directory / "attention.npz", predictions if results.has_classes else None),
             size=_size(results),
             targets=_targets(results),
+            selected=_selected(results),
             seeds_line=seeds_line(results),
             ensemble_note=ENSEMBLE_NOTE,
             side_tables=side_tables(results),
@@ -128,6 +129,15 @@ def seeds_line(results: RunResults) -> str | None:
     return (
         f"UAR over {len(values)} seeds (each a mean of folds): {format_mean(float(np.mean(values)), float(np.std(values, ddof=1)))}, "
         f"{format_percent(min(values))} to {format_percent(max(values))}"
+    )
+
+
+def _selected(results: RunResults) -> str:
+    """Describe what is selected where; the classical system has no epochs, and chooses its settings in the training or validation part."""
+    if results.num_params:
+        return f"epoch selected on the {results.select} part"
+    return (
+        "settings selected without the test part" if results.select == "validation" else f"settings selected on the {results.select} part"
     )
 
 

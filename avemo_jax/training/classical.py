@@ -45,6 +45,12 @@ class FittedClassifier:
     classes: np.ndarray = dataclasses.field(repr=False)
     decide: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
 
+    def predict(self, features: np.ndarray, has_features: np.ndarray) -> np.ndarray:
+        """Return probabilities (N, K) float64 of clips with features (N, D), or `class_shares` where has_features (N,) is False."""
+        found = np.tile(self.class_shares, (len(features), 1))
+        found[has_features] = self.probabilities(features[has_features])
+        return found
+
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Return probabilities (N, K) float64 for features (N, D); the most probable class is the classifier's own prediction.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from avemo_jax.foreign_table import ForeignTable, seconds
+from avemo_jax.npz_files import read_npz
 from data_prep.views.segments import ViewSegment, is_long_enough
 
 TIME_UNITS = {"s": 1.0, "ms": 1e-3}
@@ -147,15 +147,7 @@ def steps_of_npz(path: Path, *, rate_hz: float, flag: str, is_one_clip: bool) ->
     Raises:
       ValueError: no npz file, too large, an array of another shape, no times and no rate, or a value that is no finite number.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            num_bytes = sum(one.file_size for one in archive.infolist())
-        if num_bytes > _LARGEST_BYTES:
-            raise ValueError(f"{path}: expected arrays of at most {_LARGEST_BYTES:,} bytes, found {num_bytes:,}")
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise ValueError(f"{path}: expected an npz file ({error}); get the file anew") from error
+    arrays = read_npz(path, _LARGEST_BYTES)
     times = next((arrays.pop(name) for name in _TIMES if name in arrays), None) if is_one_clip else None
     if is_one_clip and len(arrays) != 1:
         raise ValueError(f"{path}: expected one array of features, (T, D), beside times, found {', '.join(arrays) or 'none'}")

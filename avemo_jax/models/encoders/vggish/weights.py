@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
-
-import numpy as np
+import functools
 
 from avemo_jax.models.encoders.vggish.module import VGGish
+from avemo_jax.npz_files import read_npz
 from avemo_jax.pretrained.assets import Asset, File
 from avemo_jax.pretrained.layout import WeightsLayout, variables_of
 from avemo_jax.pretrained.tensorflow_checkpoint import checkpoint_files, read_checkpoint
@@ -72,24 +70,9 @@ VGGISH = WeightsLayout(
 )
 
 
-def _read_pca(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
-    """The npz of the PCA."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            claimed = sum(member.file_size for member in archive.infolist())
-        if claimed > largest_bytes:
-            raise ValueError(f"its arrays claim {claimed} bytes, expected {largest_bytes} at most")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: expected vggish_pca_params.npz, reading it stopped with: {error}; get the file anew") from error
-
-
 VGGISH_PCA = WeightsLayout(
     assets=(PCA,),
-    read=_read_pca,
+    read=functools.partial(read_npz, what="vggish_pca_params.npz"),
     variables=lambda: {"batch_stats": variables_of(VGGish("embedding_pca"), 1, 96, 64)["batch_stats"]},
     names=lambda: {name: f"batch_stats/{name}" for name in ("pca_eigen_vectors", "pca_means")},
 )
