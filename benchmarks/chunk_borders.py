@@ -1,6 +1,6 @@
 """How far from the border of a chunk the features of Whisper are what they are in its middle: the measure behind `overlap_s`.
 
-    python -m benchmarks.chunk_borders --weights FOLDER --sound "FOLDER/Actor_0[1-8]/*.flac"
+    python -m benchmarks.chunk_borders --weights FOLDER --sound "FOLDER/Actor_0[1-8]/*.wav"
 
 The files are joined in random order. Chunks of 30 s begin every 2 s, so that each moment lies at many distances from a border. Its features
 there are compared with those of the chunk in which it lies in the middle. Positions are part of the features, so the mean feature of each
