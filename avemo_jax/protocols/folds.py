@@ -48,6 +48,8 @@ class FoldTable:
       validation_by: groups that the train and the validation part do not share, if they are not `groups_by`, else "". Example: one of two
         speakers is tested, and both other parts are of the other speaker, with different sentences. The epoch is then chosen on a known
         speaker, which makes the choice poorer but no test result better, because the test part still shares no `groups_by`.
+      crossed_with: a second attribute that the test part does not share with other parts, else "". Clips that would share it, or
+        `groups_by`, are in no part of that fold.
       groups_differ: how the corpus on disk differs from the one that the protocol names, or None.
       joined: tables of one protocol each; their folds in order are the folds of this table. Empty for a table of one protocol.
     """
@@ -58,6 +60,7 @@ class FoldTable:
     note: str
     each_clip_once: bool = True
     validation_by: str = ""
+    crossed_with: str = ""
     groups_differ: named.GroupsDiffer | None = None
     joined: tuple[FoldTable, ...] = ()
 
@@ -128,7 +131,8 @@ def check_folds(table: FoldTable, clips: Sequence[Clip]) -> None:
 
     Raises:
       LeakError: two parts of a fold share clips, or speakers, sessions or sentences that the protocol separates; a part is empty; a clip
-        is in no part; a clip is tested never or twice although the protocol tests each once. The message names them.
+        is in no part, unless the protocol leaves clips out; a clip is tested never or twice although the protocol tests each once. The
+        message names them.
     """
     by_id = {clip.clip_id: clip for clip in clips}
     groups_of = {attribute: _groups_of(attribute, by_id) for second in PARTS[1:] for attribute in _separated(table, second)}
@@ -147,7 +151,8 @@ def _separated(table: FoldTable, second: str) -> tuple[str, ...]:
     """Return the attributes that the part `second` of a fold shares with no part before it."""
     groups_by = table.groups_by if second == "test" or not table.validation_by else table.validation_by
     # A session protocol separates speakers too.
-    return {"": (), "session": ("session", "speaker")}.get(groups_by, (groups_by,))
+    separated = {"": (), "session": ("session", "speaker")}.get(groups_by, (groups_by,))
+    return (*separated, table.crossed_with) if second == "test" and table.crossed_with else separated
 
 
 def _groups_of(attribute: str, by_id: Mapping[str, Clip]) -> dict[str, str]:
@@ -170,7 +175,8 @@ def _check_fold(table: FoldTable, fold: Fold, groups_of: Mapping[str, Mapping[st
             raise LeakError(f"{where}: the {part} part is empty; use fewer folds or another protocol")
         if unknown := sorted(ids - clip_ids):
             raise LeakError(f"{where}: the {part} part names clips that the corpus does not have: {shorten_list(unknown, _NUM_NAMED)}")
-    if left_out := sorted(clip_ids - set().union(*parts.values())):
+    left_out = sorted(clip_ids - set().union(*parts.values()))
+    if left_out and not table.crossed_with:
         raise LeakError(f"{where}: clips in no part: {shorten_list(left_out, _NUM_NAMED)}")
     for first, second in itertools.combinations(PARTS, 2):
         if shared := sorted(parts[first] & parts[second]):

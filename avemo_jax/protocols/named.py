@@ -29,6 +29,7 @@ class NamedFolds:
       note: source and peculiarities.
       validation_by: attribute of which every fifth value, in natural order, is held out of the training groups for validation, because
         too few groups are left to hold out a whole one; "" if the validation part has its own groups.
+      crossed_with: attribute by which each fold is divided again: its test clips have one value, its other clips another one; "" if not.
     """
 
     corpus: str
@@ -38,6 +39,7 @@ class NamedFolds:
     validation: tuple[Group, ...] | None
     note: str
     validation_by: str = ""
+    crossed_with: str = ""
 
 
 def canonical(name: str) -> str:
@@ -69,20 +71,28 @@ def _each_in_turn(count: int, *, first: int = 1) -> tuple[Group, ...]:
 _WITH_PARTS = ("folder", "meld", "table_of_clips")
 _WITHOUT_VALIDATION = {"affectnet": "val_set", "raf_db": "test"}  # -> the owner's name of the test part
 
+_LUNA5 = NamedFolds(
+    corpus="ravdess",
+    name="luna5",
+    groups_by="speaker",
+    test=(
+        _numbers(2, 5, 14, 15, 16),
+        _numbers(3, 6, 7, 13, 18),
+        _numbers(10, 11, 12, 19, 20),
+        _numbers(8, 17, 21, 23, 24),
+        _numbers(1, 4, 9, 22),
+    ),
+    validation=(_numbers(3, 6), _numbers(10, 11), _numbers(8, 17), _numbers(1, 14), _numbers(2, 5)),
+    note="five folds over actors of Luna-Jimenez et al. 2022, with their published validation actors",
+)
+
 NAMED: tuple[NamedFolds, ...] = (
-    NamedFolds(
-        corpus="ravdess",
-        name="luna5",
-        groups_by="speaker",
-        test=(
-            _numbers(2, 5, 14, 15, 16),
-            _numbers(3, 6, 7, 13, 18),
-            _numbers(10, 11, 12, 19, 20),
-            _numbers(8, 17, 21, 23, 24),
-            _numbers(1, 4, 9, 22),
-        ),
-        validation=(_numbers(3, 6), _numbers(10, 11), _numbers(8, 17), _numbers(1, 14), _numbers(2, 5)),
-        note="five folds over actors of Luna-Jimenez et al. 2022, with their published validation actors",
+    _LUNA5,
+    dataclasses.replace(
+        _LUNA5,
+        name="luna5_text",
+        crossed_with="sentence",
+        note="ten folds: the actors of luna5, and the test clips have one of the two sentences, all other clips of the fold the other one",
     ),
     NamedFolds(
         corpus="ravdess",

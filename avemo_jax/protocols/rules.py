@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -171,7 +172,19 @@ def _published(table: named.NamedFolds, clips: Sequence[Clip]) -> FoldTable:
         validation = [_one_of_each_gender(group, genders) for group in (*test[1:], test[0])]
         note = f"{note}; {_ONE_OF_EACH}"
     rows = zip(_numbered(len(test)), validation, test, strict=True)
-    return _grouped(table.name, clips, table.groups_by, rows, note, each_clip_once=len(test) > 1, groups_differ=differ)
+    whole = _grouped(table.name, clips, table.groups_by, rows, note, each_clip_once=len(test) > 1, groups_differ=differ)
+    return _crossed(whole, clips, table.crossed_with) if table.crossed_with else whole
+
+
+def _crossed(table: FoldTable, clips: Sequence[Clip], attribute: str) -> FoldTable:
+    """Return a table with a fold for each fold and value of an attribute: its test clips have this value, its other clips have others."""
+    value_of = dict(zip((clip.clip_id for clip in clips), _groups_of(table.protocol, clips, attribute), strict=True))
+    pairs = [(fold, value) for fold in table.folds for value in sorted(set(value_of.values()), key=named.natural_order)]
+    folds = [
+        Fold(name, *(tuple(one for one in getattr(fold, part) if (value_of[one] == value) == (part == "test")) for part in PARTS))
+        for name, (fold, value) in zip(_numbered(len(pairs)), pairs, strict=True)
+    ]
+    return dataclasses.replace(table, folds=tuple(folds), crossed_with=attribute)
 
 
 def _loso(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:

@@ -80,6 +80,7 @@ def sizes(table: FoldTable) -> list[tuple[int, int, int]]:
     ("name", "expected"),
     [
         ("luna5", [(1020, 120, 300)] * 4 + [(1080, 120, 240)]),
+        ("luna5_text", [(510, 60, 150)] * 8 + [(540, 60, 120)] * 2),
         ("seq6", [(1080, 120, 240)] * 6),
         ("emobox6", [(1080, 120, 240)] * 6),
         ("loso", [(1260, 120, 60)] * 24),
@@ -105,6 +106,21 @@ def test_luna5_has_the_published_actors():
         {"01", "04", "09", "22"},
     ]
     assert [speakers(fold.validation, clips) for fold in folds] == [{"03", "06"}, {"10", "11"}, {"08", "17"}, {"01", "14"}, {"02", "05"}]
+
+
+def test_luna5_text_shares_neither_actors_nor_sentences_with_the_test_part():
+    clips = ravdess()
+    by_id = {clip.clip_id: clip for clip in clips}
+    crossed, plain = table_of("luna5_text", clips), table_of("luna5", clips)
+    assert crossed.speaker_independent and crossed.implies == ()
+    for number, fold in enumerate(crossed.folds):
+        tested, seen = ([by_id[one] for one in ids] for ids in (fold.test, fold.train + fold.validation))
+        assert {clip.speaker for clip in tested} == speakers(plain.folds[number // 2].test, clips)
+        assert {clip.speaker for clip in tested}.isdisjoint(clip.speaker for clip in seen)
+        assert [{clip.sentence for clip in part} for part in (tested, seen)] == [[{"01"}, {"02"}], [{"02"}, {"01"}]][number % 2]
+    moved = dataclasses.replace(crossed.folds[0], train=crossed.folds[1].train)
+    with pytest.raises(LeakError, match="sentences in both the train and the test part: 01"):
+        check_folds(dataclasses.replace(crossed, folds=(moved, *crossed.folds[1:])), clips)
 
 
 def test_emobox6_seq6_and_audeering_have_the_published_actors():
@@ -332,7 +348,7 @@ def test_every_table_is_listed_for_its_corpus():
         "tess": {"cross_speaker2", "text_independent"},
         **{corpus: {"subject10", "loso"} for corpus in ("ck_plus", "ck48")},
         "fer2013": {"official"},
-        "ravdess": {"luna5", "emobox6", "seq6", "audeering", "text_independent", "loso"},
+        "ravdess": {"luna5", "luna5_text", "emobox6", "seq6", "audeering", "text_independent", "loso"},
         "iemocap": {"session5", "speaker10"},
     }
     for corpus, names in listed.items():
@@ -379,7 +395,8 @@ def test_every_protocol_has_its_properties(corpus):
         for fold in table.folds:
             parts = [getattr(fold, part) for part in PARTS]
             assert all(list(part) == sorted(part) and part for part in parts), protocol
-            assert sorted(clip_id for part in parts for clip_id in part) == sorted(names), protocol
+            in_parts = sorted(clip_id for part in parts for clip_id in part)
+            assert len(set(in_parts)) == len(in_parts) and (table.crossed_with or in_parts == sorted(names)), protocol
             if table.speaker_independent and not table.validation_by:
                 assert sum(len(speakers(part, clips)) for part in parts) == len({clip.speaker for clip in clips}), protocol
         tested = [clip_id for fold in table.folds for clip_id in fold.test]
