@@ -55,7 +55,13 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
             [
                 *audit_groups(table),
                 *audit_part_columns({name: what for name, what in found.items() if name not in kept}),
-                *audit_folds(table.folds, items, each_once=table.each_clip_once, shared_media=prepared.shared_media),
+                *audit_folds(
+                    table.folds,
+                    items,
+                    each_once=table.each_clip_once,
+                    leaves_out=bool(table.crossed_with),
+                    shared_media=prepared.shared_media,
+                ),
             ],
             table,
         )

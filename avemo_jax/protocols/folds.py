@@ -175,9 +175,12 @@ def _check_fold(table: FoldTable, fold: Fold, groups_of: Mapping[str, Mapping[st
             raise LeakError(f"{where}: the {part} part is empty; use fewer folds or another protocol")
         if unknown := sorted(ids - clip_ids):
             raise LeakError(f"{where}: the {part} part names clips that the corpus does not have: {shorten_list(unknown, _NUM_NAMED)}")
-    left_out = sorted(clip_ids - set().union(*parts.values()))
-    if left_out and not table.crossed_with:
-        raise LeakError(f"{where}: clips in no part: {shorten_list(left_out, _NUM_NAMED)}")
+    left_out = clip_ids - set().union(*parts.values())
+    if table.crossed_with:  # only what shares a group with the test part may be left out
+        tested = {attribute: {groups[clip_id] for clip_id in parts["test"]} for attribute, groups in groups_of.items()}
+        left_out = {one for one in left_out if not any(groups[one] in tested[attribute] for attribute, groups in groups_of.items())}
+    if left_out:
+        raise LeakError(f"{where}: clips in no part: {shorten_list(sorted(left_out), _NUM_NAMED)}")
     for first, second in itertools.combinations(PARTS, 2):
         if shared := sorted(parts[first] & parts[second]):
             raise LeakError(f"{where}: clips in both the {first} and the {second} part: {shorten_list(shared, _NUM_NAMED)}")

@@ -118,7 +118,10 @@ def test_luna5_text_shares_neither_actors_nor_sentences_with_the_test_part():
         assert {clip.speaker for clip in tested} == speakers(plain.folds[number // 2].test, clips)
         assert {clip.speaker for clip in tested}.isdisjoint(clip.speaker for clip in seen)
         assert [{clip.sentence for clip in part} for part in (tested, seen)] == [[{"01"}, {"02"}], [{"02"}, {"01"}]][number % 2]
-    moved = dataclasses.replace(crossed.folds[0], train=crossed.folds[1].train)
+    lacking = dataclasses.replace(crossed.folds[0], train=crossed.folds[0].train[1:])
+    with pytest.raises(LeakError, match="fold01: clips in no part: "):
+        check_folds(dataclasses.replace(crossed, folds=(lacking, *crossed.folds[1:])), clips)
+    moved = dataclasses.replace(crossed.folds[0], train=crossed.folds[0].train + crossed.folds[1].train[:1])
     with pytest.raises(LeakError, match="sentences in both the train and the test part: 01"):
         check_folds(dataclasses.replace(crossed, folds=(moved, *crossed.folds[1:])), clips)
 

@@ -98,7 +98,12 @@ def items_of(clips: Sequence[Clip]) -> tuple[Item, ...]:
 
 
 def audit_folds(
-    folds: Sequence[Fold], items: Sequence[Item], *, each_once: bool, shared_media: Sequence[SharedMedia] | None = None
+    folds: Sequence[Fold],
+    items: Sequence[Item],
+    *,
+    each_once: bool,
+    leaves_out: bool = False,
+    shared_media: Sequence[SharedMedia] | None = None,
 ) -> list[Finding]:
     """Return findings for everything that two parts of a fold share, and for clips that are left out or counted twice.
 
@@ -106,11 +111,12 @@ def audit_folds(
       folds: train and validation parts may be empty.
       items: all items that the folds divide.
       each_once: the protocol tests every clip exactly once.
+      leaves_out: the protocol leaves clips out of folds; `check_folds` has checked which ones.
       shared_media: pairs of clips that hold the same recording; None if media were not compared.
     """
     members = _Members(folds, items)
     findings = [
-        *members.coverage(each_once=each_once),
+        *members.coverage(each_once=each_once, leaves_out=leaves_out),
         *members.shared("clip_in_two_parts", [item.item_id for item in items], "clip", by=clip_identity),
         *_clips_that_look_alike(members, items),
         *members.shared("speaker_in_two_parts", [item.speaker for item in items], "speaker", info_without_test=True),
@@ -239,7 +245,7 @@ class _Members:
                 where.setdefault(int(pair), f"{fold.name}: {' and '.join(parts)}")
         return together, where
 
-    def coverage(self, *, each_once: bool) -> list[Finding]:
+    def coverage(self, *, each_once: bool, leaves_out: bool) -> list[Finding]:
         """Return findings for clips that are in no part, never tested, tested twice, or not in the corpus."""
         findings = []
         if self.unknown:
@@ -252,7 +258,7 @@ class _Members:
             times_tested += inside[:, PARTS.index("test")]
             for row in np.flatnonzero(~inside.any(axis=1)).tolist():
                 in_no_part.setdefault(self.items[row].item_id, fold.name)
-        if in_no_part:
+        if in_no_part and not leaves_out:
             examples = [f"{item_id} ({fold})" for item_id, fold in in_no_part.items()]
             detail = f"{count_of(len(in_no_part), 'clip')} in no part of a fold: {listed(examples, 3)}"
             findings.append(Finding("clip_dropped", detail, len(in_no_part), tuple(examples)))
