@@ -64,6 +64,7 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None, *, v
     from data_prep.workers.own_process import run_in_own_process
 
     check_packages(experiment)
+    _check_copies(experiment)
     set_up_backend(experiment)
     fetch_used(experiment, view_steps(experiment))
     corpus, store = _prepared_views(experiment, degradation, verified=verify)
@@ -260,6 +261,21 @@ def view_steps(experiment: Experiment) -> dict[str, tuple[tuple[int, ...], str]]
     return {name: (tuple(view.step_shape), view.dtype) for name, view in views.items()}
 
 
+def _check_copies(experiment: Experiment) -> None:
+    """Raise ValueError where a copy of the training clips would be the clips themselves, since no stream has its medium."""
+    from avemo_jax.degradation import parse_copies
+    from data_prep.sets.prepare import is_degraded
+    from data_prep.views import make_view
+
+    views = [make_view(name, **params) for name, params in views_in_use(experiment).values()]
+    for copy in parse_copies(experiment.train.copies):
+        if not any(is_degraded(view, copy) for view in views):
+            raise ValueError(
+                f"train.copies holds {copy.text!r}, which changes {copy.modality}, and no stream of {experiment.system.name} is made from "
+                f"{copy.modality}: the copies would be the clips themselves; leave it out of --config.train.copies"
+            )
+
+
 def _check_config(experiment: Experiment) -> None:
     """Raise ValueError or RuntimeError where `train` would before it reads the corpus."""
     from avemo_jax.experiment.grid_plan import check_experiment
@@ -267,6 +283,7 @@ def _check_config(experiment: Experiment) -> None:
 
     check_experiment(experiment)
     check_packages(experiment)
+    _check_copies(experiment)
 
 
 def _check_plan(experiment: Experiment) -> str:

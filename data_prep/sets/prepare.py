@@ -33,6 +33,11 @@ CODE_VERSION = 3
 _log = logging.getLogger(__name__)
 
 
+def is_degraded(view: Any, degradation: Degradation) -> bool:
+    """Return whether a degradation of the media changes a view; a feature table has no media."""
+    return not isinstance(view, Table) and degradation.modality in media_of(view)
+
+
 def prepare_view(
     *,
     corpus: str,
@@ -80,7 +85,7 @@ def prepare_view(
     root, prepared_dir = Path(root), Path(prepared_dir)
     prepared_dir.mkdir(parents=True, exist_ok=True)
     is_table = isinstance(view, Table)
-    if degradation is not None and (is_table or degradation.modality not in media_of(view)):
+    if degradation is not None and not is_degraded(view, degradation):
         degradation = None  # the view is that of the clean media
     rows, num_foreign = view.clips(clip_id_of, {clip.clip_id for clip in clips}) if is_table else ({}, 0)
     if is_table:

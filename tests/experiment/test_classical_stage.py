@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from small_experiment import BOTH, small_config, small_corpus, write_set
 
+from avemo_jax import api
+from avemo_jax.config import parse
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment.baseline import is_of_functionals
 from avemo_jax.experiment.classical_stage import fit_classical_stage, statistics_of
 from avemo_jax.experiment.grid_plan import GridPlan, check_experiment, make_plan
+from configs import demo
 from data_prep.views.segments import ViewSegment
 
 COPY = "noise:20"
@@ -100,3 +103,10 @@ def test_the_baseline_stands_beside_all_systems_but_those_of_functionals(prepare
     assert is_of_functionals(
         make_plan(small_config(tmp_path, **alone), PreparedCorpus(prepared.clips, {"audio": prepared.sets["audio"]}, None))
     )
+
+
+def test_copies_of_a_medium_that_no_stream_is_made_from_are_refused():
+    config = demo.get_config("functionals_linear")
+    config.train.copies = ("noise:20", "occlusion:0.2")
+    with pytest.raises(ValueError, match=r"train\.copies holds 'occlusion:0\.2', which changes video, and no stream of functionals_linear"):
+        api.prepare(parse(config.to_dict()))
