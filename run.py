@@ -5,6 +5,7 @@ python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/da
 python run.py --run=runs/ravdess-gru_attention-luna5 --mode=predict --input=clip.mp4 [--input=folder/]
 python run.py --run=runs/ravdess-gru_attention-luna5 --mode=robustness
 python run.py --config=configs/ravdess.py:gru_attention --config.search.space="('learning_rate=1e-4..1e-2 log',)"
+python run.py --mode=board --runs='runs/*'
 python run.py --mode=compare --runs=runs/one,runs/another [--predictions="theirs=file.csv;kind=logits;columns=c0,c1;classes=happy,sad"]
 """
 
@@ -47,11 +48,11 @@ INPUT = flags.DEFINE_multi_string(
 OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "predict, compare, audit: folder for the results (default: a new one in the run directory; runs/compare-...; none for an audit)",
+    "predict, compare, board, audit: folder for the results (default: a new one in the run directory; runs/compare-...; runs/board; none)",
 )
 COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column, for columns of a split list with other names, e.g. speaker=actor")
 VERIFY = flags.DEFINE_bool("verify", False, "prepare: read all examples of the prepared sets again, and make damaged sets anew")
-RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas")
+RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas; board: patterns, 'runs/*'")
 PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "compare: third-party predictions, NAME=FILE;key=value;... (may be repeated)")
 ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: require the same clips of all systems, or use the clips that all have")
 FUSE = flags.DEFINE_list("fuse", [], "compare: systems to fuse late, NAME+NAME,...; default: all systems with probabilities, together")
@@ -73,6 +74,7 @@ MODES = {
     "robustness": lambda experiment: api.robustness(experiment) and None,
     "predict": lambda experiment: int(not all(one.segments for one in api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT)))),
     "compare": lambda _: api.compare(expanded(RUNS), expanded(PREDICTIONS), on=ON.value, fuse=FUSE.value, output=expanded(OUTPUT)),
+    "board": lambda _: api.board(expanded(RUNS), output=expanded(OUTPUT)) and None,
     "report": api.report,
     "doctor": lambda experiment: int(not api.doctor(experiment)),
 }

@@ -198,6 +198,13 @@ def compare(
     compare(runs, predictions, on=on, fuse_only=fuse, output=output, clip_of=clip_of)
 
 
+def board(runs: Sequence[str], *, output: str | None = None) -> Path:
+    """Write a page and tables of all finished runs that folders and patterns name; return the path of the page."""
+    from avemo_jax.modes.board import board
+
+    return board(runs, output=output)
+
+
 def report(experiment: Experiment) -> None:
     """Write report.html of a finished run again."""
     from avemo_jax.modes.report import report

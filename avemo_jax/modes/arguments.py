@@ -12,10 +12,10 @@ from avemo_jax.text import nearest
 # Flag -> modes that use it; a flag that a mode does not use is refused, because it would change nothing.
 USED_BY: Mapping[str, tuple[str, ...]] = {
     "input": ("predict", "audit"),
-    "output": ("predict", "compare", "audit"),
+    "output": ("predict", "compare", "board", "audit"),
     "columns": ("audit",),
     "verify": ("prepare",),
-    "runs": ("compare",),
+    "runs": ("compare", "board"),
     "predictions": ("compare",),
     "on": ("compare",),
     "fuse": ("compare",),

@@ -39,11 +39,13 @@ class Column:
       title: its heading.
       format: turns a value into the text of its cell; None is always "-".
       align: "right" for numbers, "left" for words.
+      link: turns a value into the address that its cell links to in HTML.
     """
 
     title: str
     format: Callable[[Any], str] = str
     align: Align = "right"
+    link: Callable[[Any], str] | None = None
 
 
 def text_column(title: str) -> Column:
@@ -119,9 +121,10 @@ def table_html(table: Table) -> Markup:
         Markup('<th scope="col"{}>{}</th>').format(word, title) for word, title in zip(words, table.header, strict=True)
     )
     lines = []
-    for first, *rest in table.cells:
-        cells = [Markup("<td{}>{}</td>").format(word, breakable_cell(cell)) for word, cell in zip(words[1:], rest, strict=True)]
-        lines.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(breakable_cell(first), Markup("").join(cells)))
+    for row, texts in zip(table.rows, table.cells, strict=True):
+        first, *rest = [_html_cell(*cell) for cell in zip(table.columns, row, texts, strict=True)]
+        cells = [Markup("<td{}>{}</td>").format(word, cell) for word, cell in zip(words[1:], rest, strict=True)]
+        lines.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(first, Markup("").join(cells)))
     note = Markup('\n<p class="soft">{}</p>').format(as_sentence(table.note)) if table.note else ""
     return Markup(
         '<div class="wide"><table class="lined words">\n<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody>\n</table></div>{}'
@@ -171,6 +174,12 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
                 stream.write(text)
             paths.append(path)
     return paths
+
+
+def _html_cell(column: Column, value: Any, text: str) -> Markup:
+    if column.link is None or value is None:
+        return breakable_cell(text)
+    return Markup('<a href="{}">{}</a>').format(column.link(value), breakable_cell(text))
 
 
 def breakable(name: str) -> Markup:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 class Page(HTMLParser):
     """Collects tags with their attributes, and the text that is seen."""
 
-    VOID = ("meta", "link", "img", "col", "br", "wbr")
+    VOID = ("meta", "link", "img", "col", "br", "wbr", "input")
 
     def __init__(self, text: str):
         super().__init__()

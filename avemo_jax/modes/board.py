@@ -1,0 +1,68 @@
+"""The mode `board`: all runs of a folder as one page, one table for the terminal, and CSV and LaTeX."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from markupsafe import Markup
+
+from avemo_jax.atomic import atomic_file
+from avemo_jax.reporting.board import board_tables, find_runs, read_board
+from avemo_jax.reporting.pages import page_environment
+from avemo_jax.reporting.tables import Table, table_text, write_tables
+from avemo_jax.text import count_of
+
+_ON_TERMINAL = ("system", "corpus", "protocol", "test speakers", "folds x seeds", "UAR", "UAR, pooled", "classical baseline, UAR", "run")
+
+
+def board(runs: Sequence[str], *, output: str | None = None) -> Path:
+    """Write board.html and tables/ of all finished runs, print a short form, and return the path of the page.
+
+    Args:
+      runs: run directories, folders that hold some, and patterns such as "runs/*".
+      output: folder; default: `runs/board`.
+
+    Raises:
+      ValueError: no run is named, or none has results.
+      FileNotFoundError: a pattern names no run directory.
+    """
+    if not runs:
+        raise ValueError("--mode=board needs the runs to show: --runs='runs/*' (patterns and folders, separated by commas)")
+    folder = Path(output) if output else Path("runs") / "board"
+    rows, without = read_board([one for one in find_runs(runs) if one.resolve() != folder.resolve()])
+    if not rows:
+        reasons = "; ".join(without[:3])
+        raise ValueError(f"none of {count_of(len(without), 'run directory')} has results: {reasons}")
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = board_tables(rows, folder)
+    write_tables(folder / "tables", tables)
+    path = folder / "board.html"
+    with atomic_file(path) as stream:
+        stream.write(_page(tables, without))
+    for table in tables:
+        print(table_text(_short(table)))
+    for reason in without:
+        print(f"not on the board: {reason}")
+    print(f"page: {path}; tables as CSV and LaTeX: {folder / 'tables'}")
+    return path
+
+
+def _page(tables: Sequence[Table], without: Sequence[str]) -> str:
+    environment = page_environment()
+    script = environment.get_template("sorting.js").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    template = environment.get_template("board.html.j2")
+    return template.render(tables=tables, without=without, script=Markup(script), script_hash=digest)
+
+
+def _short(table: Table) -> Table:
+    """Return a table without the columns that are too wide for a terminal; those of the other tables are all kept."""
+    if table.name != "runs":
+        return table
+    kept = [number for number, column in enumerate(table.columns) if column.title in _ON_TERMINAL]
+    rows = [[row[number] for number in kept] for row in table.rows]
+    return dataclasses.replace(table, columns=[table.columns[number] for number in kept], rows=rows, note=f"{table.note}; more on the page")

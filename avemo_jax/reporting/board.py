@@ -1,0 +1,231 @@
+"""The board: all runs of a folder in one table, one row for each run and protocol, and what was not run yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from avemo_jax.atomic import read_json
+from avemo_jax.evaluation.results import DimensionResult, MetricSummary, RunResults
+from avemo_jax.reporting.caveats import corpus_part, speakers_are_known
+from avemo_jax.reporting.pages import mean_of_folds, pooled
+from avemo_jax.reporting.published import PublishedResult, published_results
+from avemo_jax.reporting.report import read_results
+from avemo_jax.reporting.tables import Column, Table, text_column
+from avemo_jax.text import format_percent, nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class BoardRow:
+    """A run under one of its protocols.
+
+    Attributes:
+      folder: run directory.
+      results: its results.json.
+      protocol: name.
+      speakers: "new", "shared" or "unknown": the test speakers to the network.
+      num_folds: of the protocol.
+      metrics, seeds_together, baseline: metrics by name; None where there are not several seeds, or no baseline.
+      leaks: findings of the leak audit.
+      published: the best published result for the same corpus, protocol, classes and media, or None.
+    """
+
+    folder: Path
+    results: RunResults
+    protocol: str
+    speakers: str
+    num_folds: int
+    metrics: Mapping[str, MetricSummary]
+    seeds_together: Mapping[str, MetricSummary] | None
+    baseline: Mapping[str, MetricSummary] | None
+    leaks: Sequence[str]
+    published: PublishedResult | None
+
+    @property
+    def caveats(self) -> str:
+        """What makes its numbers hard to compare, "" where nothing does."""
+        results = self.results
+        found = [f"on {part}" for part in [corpus_part(results)] if part]
+        found += [f"{results.num_failed} of {results.num_trials} trials failed"] if results.num_failed else []
+        found += [f"selected on the {results.select} part"] if results.select != "validation" else []
+        return "; ".join([*found, *self.leaks])
+
+
+def find_runs(patterns: Iterable[str]) -> list[Path]:
+    """Return the run directories that patterns name: folders with a config.json, and such folders inside of other folders.
+
+    Raises:
+      FileNotFoundError: a pattern names none.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        places = [Path(one) for one in sorted(glob.glob(pattern)) if Path(one).is_dir()]
+        inside = [[one] if (one / "config.json").is_file() else sorted(path.parent for path in one.glob("*/config.json")) for one in places]
+        if not any(inside):
+            parent = Path(pattern).parent
+            hint = nearest(Path(pattern).name, [one.name for one in parent.iterdir() if one.is_dir()]) if parent.is_dir() else ""
+            raise FileNotFoundError(
+                f"--runs={pattern} names no run directory (a folder with config.json), nor a folder that holds some{hint}"
+            )
+        found |= dict.fromkeys(one for several in inside for one in several)
+    return list(found)
+
+
+def read_board(folders: Sequence[Path]) -> tuple[list[BoardRow], list[str]]:
+    """Return the rows, by corpus, protocol and UAR, and a sentence for each folder whose results cannot be read."""
+    rows: list[BoardRow] = []
+    without: list[str] = []
+    for folder in folders:
+        try:
+            rows += _rows_of(folder, read_results(folder), read_json(folder / "config.json"))
+        except (ValueError, OSError) as error:
+            without.append(str(error))
+    return sorted(rows, key=lambda row: (row.results.corpus, row.protocol, -row.metrics["uar"].mean_of_folds)), without
+
+
+def board_tables(rows: Sequence[BoardRow], page_folder: Path) -> list[Table]:
+    """Return the tables of classes and of dimensions that have rows, and the UAR of each system under each protocol, by corpus.
+
+    Args:
+      page_folder: from which the reports of the runs are linked.
+    """
+
+    def report_of(row: BoardRow) -> str:
+        return quote(Path(os.path.relpath(row.folder / "report.html", page_folder)).as_posix())
+
+    system = Column("system", lambda row: row.results.system, "left", report_of)
+    of_classes = [row for row in rows if row.results.has_classes]
+    tables = [_classes_table(of_classes, system)] if of_classes else []
+    tables += [_matrix(corpus, of_classes) for corpus in dict.fromkeys(row.results.corpus for row in of_classes)]
+    if rated := [row for row in rows if row.results.dimensions]:
+        tables.append(_dimensions_table(rated, system))
+    return tables
+
+
+def _rows_of(folder: Path, results: RunResults, config: Any) -> list[BoardRow]:
+    streams = config["system"]["streams"] if isinstance(config, dict) and "system" in config else None
+    published = published_results(results.corpus, results.system, num_classes=len(results.confusion.classes), streams=streams)
+    if results.protocols:
+        several = [
+            (one.protocol, one.speaker_independent, one.num_folds, one.metrics, one.seed_ensemble, one.baseline, one.leaks)
+            for one in results.protocols
+        ]
+    else:
+        baseline = None if results.baseline is None else results.baseline.metrics
+        num_folds = len({entry.fold for entry in results.per_fold})
+        several = [
+            (results.protocol, results.speaker_independent, num_folds, results.metrics, results.seed_ensemble, baseline, results.leaks)
+        ]
+    return [
+        BoardRow(
+            folder,
+            results,
+            protocol,
+            ("new" if are_new else "shared") if speakers_are_known(results) else "unknown",
+            num_folds,
+            metrics,
+            None if together is None else together.metrics,
+            baseline,
+            leaks,
+            max((one for one in published if one.protocol == protocol), key=lambda one: one.value, default=None),
+        )
+        for protocol, are_new, num_folds, metrics, together, baseline, leaks in several
+    ]
+
+
+def _classes_table(rows: Sequence[BoardRow], system: Column) -> Table:
+    columns = [
+        system,
+        text_column("corpus"),
+        Column("classes"),
+        text_column("protocol"),
+        text_column("test speakers"),
+        Column("folds x seeds"),
+        Column("UAR", mean_of_folds),
+        Column("UAR, pooled", pooled),
+        Column("WAR, pooled", pooled),
+        Column("seeds together, UAR", mean_of_folds),
+        Column("classical baseline, UAR", mean_of_folds),
+        text_column("published"),
+        text_column("leaks and caveats"),
+        Column("minutes", "{:.1f}".format),
+        text_column("run"),
+    ]
+    cells = [
+        [
+            row,
+            row.results.corpus,
+            len(row.results.confusion.classes),
+            row.protocol,
+            row.speakers,
+            f"{row.num_folds} x {len(row.results.per_seed)}",
+            row.metrics["uar"],
+            row.metrics["uar"],
+            row.metrics["war"],
+            None if row.seeds_together is None else row.seeds_together["uar"],
+            None if row.baseline is None else row.baseline["uar"],
+            _published_cell(row.published),
+            row.caveats or None,
+            row.results.seconds / 60,
+            str(row.folder),
+        ]
+        for row in rows
+    ]
+    note = (
+        "in %; UAR is the mean ± standard deviation over folds and seeds; pooled over all clips, with 95 % intervals by bootstrap over "
+        "speakers; published is the best result for the same corpus, protocol, number of classes and media"
+    )
+    return Table("runs", "Runs", columns, cells, note)
+
+
+def _published_cell(one: PublishedResult | None) -> str | None:
+    if one is None:
+        return None
+    return f"{one.metric.upper()} {format_percent(one.value)}, {one.source}" + ("" if one.caveats == "none" else f" ({one.caveats})")
+
+
+def _matrix(corpus: str, rows: Sequence[BoardRow]) -> Table:
+    """Return the UAR of each system under each protocol of a corpus; of several runs the range, since none may be picked by its score."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if row.results.corpus == corpus:
+            found.setdefault((row.results.system, row.protocol), []).append(row.metrics["uar"].mean_of_folds)
+    protocols = sorted({protocol for _, protocol in found})
+    cells = [
+        [system, *(_range(found.get((system, protocol), ())) for protocol in protocols)] for system in sorted({one for one, _ in found})
+    ]
+    columns = [text_column("system"), *map(Column, protocols)]
+    note = "mean of folds in %; a range where there are several runs; 'not run' where none of these runs has the system and the protocol"
+    name = "".join(letter if letter.isalnum() else "-" for letter in corpus)
+    return Table(f"uar-{name}", f"UAR on {corpus} by protocol", columns, cells, note)
+
+
+def _range(values: Sequence[float]) -> str:
+    if not values:
+        return "not run"
+    low, high = format_percent(min(values)), format_percent(max(values))
+    shown = low if low == high else f"{low} to {high}"
+    return shown if len(values) == 1 else f"{shown} ({len(values)} runs)"
+
+
+def _dimensions_table(rows: Sequence[BoardRow], system: Column) -> Table:
+    def cells(row: BoardRow, one: DimensionResult) -> list[Any]:
+        metrics = one.metrics
+        return [row, row.results.corpus, row.protocol, one.dimension, metrics["ccc"], metrics["rmse"], one.num_rated, str(row.folder)]
+
+    columns = [
+        system,
+        *map(text_column, ("corpus", "protocol", "dimension")),
+        Column("CCC", lambda value: f"{value.pooled:.3f}"),
+        Column("RMSE", lambda value: f"{value.pooled:.3g}"),
+        Column("rated clips"),
+        text_column("run"),
+    ]
+    latest = [row for row in rows if row.protocol == row.results.protocol]  # dimensions are those of the last protocol
+    rows_of_all = [cells(row, one) for row in latest for one in row.results.dimensions]
+    return Table("dimensions", "Dimensions", columns, rows_of_all, "pooled over all clips with a rating, RMSE in units of the scale")
