@@ -14,7 +14,7 @@ from avemo_jax.atomic import read_json
 from avemo_jax.evaluation.results import DimensionResult, MetricSummary, RunResults
 from avemo_jax.reporting.caveats import corpus_part, speakers_are_known
 from avemo_jax.reporting.pages import mean_of_folds, pooled
-from avemo_jax.reporting.published import PublishedResult, published_results
+from avemo_jax.reporting.published import PublishedResult, best_published, published_results
 from avemo_jax.reporting.report import read_results
 from avemo_jax.reporting.tables import Column, Table, text_column
 from avemo_jax.text import format_percent, nearest
@@ -132,7 +132,7 @@ def _rows_of(folder: Path, results: RunResults, config: Any) -> list[BoardRow]:
             None if together is None else together.metrics,
             baseline,
             leaks,
-            max((one for one in published if one.protocol == protocol), key=lambda one: one.value, default=None),
+            best_published(published, protocol),
         )
         for protocol, are_new, num_folds, metrics, together, baseline, leaks in several
     ]

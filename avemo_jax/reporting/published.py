@@ -109,3 +109,8 @@ def published_results(corpus: str, system: str, *, num_classes: int, streams: Se
     own = [one for one in OF_DOCUMENTS if one.corpus == corpus and system in one.systems]
     others = [one for one in OF_OTHERS if one.corpus == corpus and one.streams == media and one.num_classes in (0, num_classes)]
     return own + others
+
+
+def best_published(published: Sequence[PublishedResult], protocol: str) -> PublishedResult | None:
+    """Return the best of published results that is of this protocol, or None."""
+    return max((one for one in published if one.protocol == protocol), key=lambda one: one.value, default=None)

@@ -21,8 +21,10 @@ from avemo_jax.evaluation.results import Calibration, RunResults
 from avemo_jax.reporting.attention_examples import attention_examples
 from avemo_jax.reporting.caveats import caveats, chance, speaker_protocol
 from avemo_jax.reporting.charts import interval_chart, reliability_chart
+from avemo_jax.reporting.confident_errors import confident_errors
 from avemo_jax.reporting.curves import learning_curves
 from avemo_jax.reporting.encoders_table import encoders_table
+from avemo_jax.reporting.main_finding import main_finding
 from avemo_jax.reporting.pages import page_environment
 from avemo_jax.reporting.published import PublishedResult, published_results
 from avemo_jax.reporting.robustness_panel import panel_charts, panel_table
@@ -53,6 +55,7 @@ def write_report(run_directory: Path) -> Path:
     panel = _read_json(run_directory / "robustness.json")
     tables = run_tables(results, published) + ([panel_table(panel)] if panel else [])
     tables += [encoders_table(run["encoders"])] if run.get("encoders") else []
+    tables += [confident_errors(predictions)] if predictions is not None and results.has_classes else []
     write_tables(run_directory / "tables", tables)
     of_chance = chance(results)
     page = (
@@ -60,6 +63,7 @@ def write_report(run_directory: Path) -> Path:
         .get_template("report.html.j2")
         .render(
             results=results,
+            main_finding=main_finding(results, published),
             metrics=reported_metrics(),
             systems=systems_of(results),
             chance=of_chance,

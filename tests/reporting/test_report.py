@@ -16,6 +16,8 @@ from avemo_jax.evaluation.predictions import Predictions, write_predictions_csv
 from avemo_jax.evaluation.results import RunResults
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.reporting.attention_examples import write_attention
+from avemo_jax.reporting.confident_errors import confident_errors
+from avemo_jax.reporting.main_finding import main_finding
 from avemo_jax.reporting.published import published_results
 from avemo_jax.reporting.report import format_table, read_results, write_report
 from avemo_jax.reporting.run_tables import run_tables
@@ -132,6 +134,7 @@ def test_page_shows_every_part(page):
         "Confusion",
         "By class",
         "Calibration",
+        "Most confident errors",
         "Learning curves",
         "UAR by speaker",
         "Attention over time",
@@ -211,7 +214,7 @@ def test_published_results_are_shown_beside(tmp_path):
 def test_tables_are_copied_for_papers_and_spreadsheets(tmp_path):
     directory = write_run(tmp_path)
     text = Page(write_report(directory).read_text()).text
-    names = {"published", "results", "folds", "classes", "confusion", "speakers", "calibration"}
+    names = {"published", "results", "folds", "classes", "confusion", "speakers", "calibration", "errors"}
     assert {path.name for path in (directory / "tables").iterdir()} == {f"{name}.{ending}" for name in names for ending in ("csv", "tex")}
     assert "LaTeX and CSV of the tables" in text and r"\label{tab:results}" in text
     results = json.loads((directory / "results.json").read_text())
@@ -220,6 +223,43 @@ def test_tables_are_copied_for_papers_and_spreadsheets(tmp_path):
     assert [row["F1"] for row in rows] == [f"{100 * one['f1']:.1f}" for one in results["per_class"].values()]
     first = next(csv.DictReader((directory / "tables" / "folds.csv").open()))
     assert first["UAR"] == f"{100 * results['per_fold'][0]['uar']:.1f}"
+
+
+def test_the_page_opens_with_what_was_found_and_leads_to_every_section(page, tmp_path):
+    results = read_results(write_run(tmp_path))
+    uar, baseline = results.metrics["uar"].pooled, results.baseline.metrics["uar"].pooled
+    assert f"gru_attention reaches UAR {100 * uar:.1f} % (95 % interval" in page.text and "on speakers who are new to it" in page.text
+    assert f"reaches {100 * baseline:.1f} %, {100 * (uar - baseline):.1f} points less than this system." in page.text
+    targets = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    headings = [f"#{attributes['id']}" for tag, attributes in page.tags if tag == "h2"]
+    assert targets == headings and len(targets) == 9
+
+
+def test_the_main_finding_names_a_comparable_published_result_alone(tmp_path):
+    results = read_results(write_run(tmp_path, corpus="ravdess", protocol="luna5"))
+    published = published_results("ravdess", results.system, num_classes=8, streams=["audio"])
+    text = main_finding(results, published)
+    own = 100 * results.metrics["war"].pooled
+    assert f"is WAR 81.8 % by Luna-Jimenez 2022, wav2vec2 (checkpoint chosen on test); this run has {own:.1f} %." in text
+    assert "published" not in main_finding(dataclasses.replace(results, protocol="loso"), published)
+    assert "whom it knows from training" in main_finding(dataclasses.replace(results, speaker_independent=False), published)
+
+
+def test_the_most_confident_errors_come_first():
+    probabilities = [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3], [0.1, 0.9], [0.4, 0.6]]
+    two_seeds = Predictions(
+        clip=[*"abc", *"abc"],
+        speaker=["1"] * 6,
+        gender=[""] * 6,
+        fold=["f"] * 6,
+        seed=[0, 0, 0, 1, 1, 1],
+        label=[1, 0, 1] * 2,
+        probabilities=probabilities,
+        classes=("calm", "sad"),
+    )
+    table = confident_errors(two_seeds)
+    assert table.cells == [["b", "1", "calm", "sad", "85.0", "15.0"], ["a", "1", "sad", "calm", "80.0", "20.0"]]
+    assert table.note == "2 of 3 clips are predicted wrongly; probabilities in %, the mean over the seeds"
 
 
 def test_calibration_is_shown_before_and_after(tmp_path):

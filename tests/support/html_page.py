@@ -43,7 +43,7 @@ class Page(HTMLParser):
         addresses = [
             value for _, attributes in self.tags for name, value in attributes.items() if name in ("src", "href", "data", "action")
         ]
-        assert addresses and all(address.startswith("data:") for address in addresses)
+        assert addresses and all(address.startswith(("data:", "#")) for address in addresses)
         assert not {tag for tag, _ in self.tags} & {"script", "iframe", "object", "embed"}
         assert not re.search(r"url\((?!#)", str(self.tags))
         policy = next(attributes["content"] for tag, attributes in self.tags if attributes.get("http-equiv") == "Content-Security-Policy")
