@@ -48,7 +48,7 @@ INPUT = flags.DEFINE_multi_string(
 OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "predict, compare, board, audit: folder for the results (default: a new one in the run directory; runs/compare-...; runs/board; none)",
+    "predict, compare, board, explore, audit: folder for the results (default: a new one in the run directory; below runs/; none)",
 )
 COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column, for columns of a split list with other names, e.g. speaker=actor")
 VERIFY = flags.DEFINE_bool("verify", False, "prepare: read all examples of the prepared sets again, and make damaged sets anew")
@@ -68,6 +68,7 @@ def audit(experiment: Experiment) -> int:
 MODES = {
     "train": lambda experiment: int((results := api.train(experiment)) is not None and results.all_failed),
     "search": api.search,
+    "explore": lambda experiment: api.explore(experiment, output=expanded(OUTPUT)) and None,
     "prepare": lambda experiment: api.prepare(experiment, verify=VERIFY.value) and None,
     "audit": audit,
     "evaluate": lambda experiment: int(api.evaluate(experiment).all_failed),

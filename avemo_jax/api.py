@@ -205,6 +205,27 @@ def board(runs: Sequence[str], *, output: str | None = None) -> Path:
     return board(runs, output=output)
 
 
+def explore(experiment: Experiment, *, output: str | None = None) -> Path:
+    """Measure the clips of a corpus before anything is trained on it; write a page and tables, and return the path of the page.
+
+    Raises:
+      CorpusNotFound: no folder is given, or the corpus is not there.
+    """
+    from avemo_jax.modes.explore import write_exploration
+    from avemo_jax.reporting.exploration import clips_to_show
+    from data_prep.duplicates.near_duplicates import compare_media
+    from data_prep.measuring import measure_clips
+    from data_prep.prepare_corpus import clips_of_corpus
+
+    own = experiment.corpus
+    clips = clips_of_corpus(own.name, own.root, dataclasses.asdict(own))
+    root = Path("" if "+" in own.name else own.root or "")  # media of joined corpora are absolute
+    measures = measure_clips(clips, root, num_workers=experiment.num_workers, shown=clips_to_show(clips))
+    found = compare_media(clips, root, prepared_dir=Path(experiment.prepared_dir), num_workers=experiment.num_workers)
+    folder = Path(output) if output else Path("runs") / f"explore-{own.name}"
+    return write_exploration(own.name, clips, measures, found.pairs, found.not_compared, folder)
+
+
 def report(experiment: Experiment) -> None:
     """Write report.html of a finished run again."""
     from avemo_jax.modes.report import report

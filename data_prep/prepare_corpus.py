@@ -132,10 +132,7 @@ def read_corpus(
     module = corpus(name)
     if label_target not in module.LABEL_TARGETS:
         raise ValueError(f"the labels of {name} are {' or '.join(module.LABEL_TARGETS)}, got --config.corpus.label_target={label_target}")
-    if not root:
-        form = module.root_form() if isinstance(module, JoinedCorpus) else "FOLDER"
-        raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root={form}; {module.ADDRESS}")
-    clips = load_clips(name, root, **own_options(module, options or {}))
+    clips = clips_of_corpus(name, root, options or {})
     for stream, view in made.items():
         check_media(stream, view, clips)
     check(clips)
@@ -145,6 +142,20 @@ def read_corpus(
         _log.info("label set %s leaves out %d of %d clips, with the labels %s", label_set, excluded.total(), len(clips), words)
     columns = {stream: check_columns(view, clips, module.clip_id, labels) for stream, view in made.items() if isinstance(view, Table)}
     return clips, columns
+
+
+def clips_of_corpus(name: str, root: Path | str | None, options: Mapping[str, Any]) -> tuple[Clip, ...]:
+    """Return the clips of a corpus; arguments as of `prepare_corpus`.
+
+    Raises:
+      CorpusNotFound: no root is given, or the corpus is not there.
+      ValueError: an unknown corpus or option.
+    """
+    module = corpus(name)
+    if not root:
+        form = module.root_form() if isinstance(module, JoinedCorpus) else "FOLDER"
+        raise CorpusNotFound(f"{name}: expected {module.LAYOUT}; no folder is given. Set --config.corpus.root={form}; {module.ADDRESS}")
+    return load_clips(name, root, **own_options(module, options))
 
 
 def check_media(stream: str, view: Any, clips: Sequence[Clip]) -> None:

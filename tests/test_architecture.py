@@ -21,6 +21,7 @@ GROUND = (
     "avemo_jax.atomic",
     "avemo_jax.cache_folders",
     "avemo_jax.bounds",
+    "avemo_jax.clip_measures",
     "avemo_jax.clip_names",
     "avemo_jax.clips",
     "avemo_jax.decimal_marks",
@@ -63,6 +64,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.json_lines": (),
     "avemo_jax.locks": ("avemo_jax.cache_folders",),
     "avemo_jax.npz_files": (),
+    "avemo_jax.clip_measures": (),
     "avemo_jax.clip_names": ("avemo_jax.identity",),
     "avemo_jax.clips": ("avemo_jax.csv_files",),
     "avemo_jax.csv_files": (),
@@ -122,7 +124,16 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.labels",
         "avemo_jax.protocols",
     ),
-    "avemo_jax.reporting": ("avemo_jax.atomic", "avemo_jax.csv_files", "avemo_jax.evaluation", "avemo_jax.json_lines", "avemo_jax.text"),
+    "avemo_jax.reporting": (
+        "avemo_jax.atomic",
+        "avemo_jax.clip_measures",
+        "avemo_jax.clips",
+        "avemo_jax.csv_files",
+        "avemo_jax.evaluation",
+        "avemo_jax.json_lines",
+        "avemo_jax.labels",
+        "avemo_jax.text",
+    ),
     "avemo_jax.comparison": (
         "avemo_jax.atomic",
         "avemo_jax.clip_names",
@@ -462,6 +473,6 @@ def test_the_top_level_is_the_agreed_one():
     assert {line.split("/")[0] for line in tracked.stdout.splitlines()} <= {
         *PRODUCT,
         *("tests", "benchmarks", "docs", "run.py", ".ci", ".gitignore", "Makefile", "pyproject.toml", "Dockerfile", ".dockerignore"),
-        *("README.md", "CONTRIBUTING.md"),
+        *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"),
         *("requirements.txt", "requirements-dev.txt", "requirements.lock"),
     }

@@ -12,7 +12,7 @@ from avemo_jax.text import nearest
 # Flag -> modes that use it; a flag that a mode does not use is refused, because it would change nothing.
 USED_BY: Mapping[str, tuple[str, ...]] = {
     "input": ("predict", "audit"),
-    "output": ("predict", "compare", "board", "audit"),
+    "output": ("predict", "compare", "board", "explore", "audit"),
     "columns": ("audit",),
     "verify": ("prepare",),
     "runs": ("compare", "board"),

@@ -114,6 +114,16 @@ def weight_chart(times_s: np.ndarray, weights: np.ndarray, *, title: str, style:
         return _svg(figure, title)
 
 
+def histogram_chart(values: np.ndarray, *, title: str, x_name: str) -> Markup:
+    """Draw how many of the values (N,) lie where, in at most 40 bins."""
+    counts, edges = np.histogram(values, bins=min(40, max(5, round(len(values) ** 0.5))))
+    with _style():
+        figure, axes = _figure(height=160, x_name=x_name, y_name="clips", num_y_ticks=4)
+        axes.stairs(counts, edges, fill=True, color=_COLOURS["first"])
+        axes.set_ylim(0, counts.max() * 1.05)
+        return _svg(figure, title)
+
+
 @dataclasses.dataclass(frozen=True)
 class Interval:
     """One row of an interval chart: a text, and below it a value with its interval or None. `style` as in `Line`."""
