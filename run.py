@@ -55,6 +55,7 @@ VERIFY = flags.DEFINE_bool("verify", False, "prepare: read all examples of the p
 RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas; board: patterns, 'runs/*'")
 PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "compare: third-party predictions, NAME=FILE;key=value;... (may be repeated)")
 ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: require the same clips of all systems, or use the clips that all have")
+CLIPS_PER_CLASS = flags.DEFINE_integer("clips_per_class", 10, "explain: test clips of each class to explain")
 FUSE = flags.DEFINE_list("fuse", [], "compare: systems to fuse late, NAME+NAME,...; default: all systems with probabilities, together")
 
 
@@ -73,6 +74,7 @@ MODES = {
     "audit": audit,
     "evaluate": lambda experiment: int(api.evaluate(experiment).all_failed),
     "robustness": lambda experiment: api.robustness(experiment) and None,
+    "explain": lambda experiment: api.explain(experiment, clips_per_class=CLIPS_PER_CLASS.value) and None,
     "predict": lambda experiment: int(not all(one.segments for one in api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT)))),
     "compare": lambda _: api.compare(expanded(RUNS), expanded(PREDICTIONS), on=ON.value, fuse=FUSE.value, output=expanded(OUTPUT)),
     "board": lambda _: api.board(expanded(RUNS), output=expanded(OUTPUT)) and None,

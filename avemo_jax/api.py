@@ -163,6 +163,14 @@ def robustness(experiment: Experiment) -> dict[str, Any]:
 
 
 @_checked_first
+def explain(experiment: Experiment, *, clips_per_class: int = 10) -> Path:
+    """Show on which parts of the test clips the answers of a finished run rest; return the path of the page."""
+    from avemo_jax.modes.explain import explain
+
+    return explain(experiment, prepare(experiment), clips_per_class=clips_per_class)
+
+
+@_checked_first
 def predict(experiment: Experiment, files: Sequence[str], *, output: str | None = None) -> list[Any]:
     """Predict media with all networks of a finished run; return one `RecordingPrediction` a file.
 

@@ -19,6 +19,7 @@ USED_BY: Mapping[str, tuple[str, ...]] = {
     "predictions": ("compare",),
     "on": ("compare",),
     "fuse": ("compare",),
+    "clips_per_class": ("explain",),
 }
 _CONFIG, _OVERRIDE = "config", "config."
 

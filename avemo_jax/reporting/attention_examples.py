@@ -80,7 +80,7 @@ def attention_examples(path: Path, predictions: Predictions | None) -> list[dict
             if f"{stream}_keyframes" in arrays:
                 pictures = arrays[f"{stream}_keyframes"][row][real[stream]]
                 own = [
-                    {"source": _data_address(picture), "time_s": float(time_s), "weight": float(weight)}
+                    {"source": data_address(picture), "time_s": float(time_s), "weight": float(weight)}
                     for picture, time_s, weight in zip(pictures, times_s[stream], weights[stream], strict=True)
                 ]
                 frames.append({"stream": stream, "frames": _evenly_spaced(own, _NUM_FRAMES)})
@@ -122,8 +122,8 @@ def _prediction_of(predictions: Predictions | None, clip_id: str, fold: str, see
     }
 
 
-def _data_address(picture: np.ndarray) -> Markup:
-    """A picture (H, W, 3) uint8 as a small JPEG in a data URL."""
+def data_address(picture: np.ndarray) -> Markup:
+    """Return a picture (H, W, 3) uint8 as a small JPEG in a data URL."""
     from PIL import Image  # comes with matplotlib
 
     image = Image.fromarray(picture)
