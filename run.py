@@ -2,8 +2,10 @@
 
 python run.py --config=configs/demo.py:audio_video
 python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/data/RAVDESS [--mode=evaluate]
+python run.py --mode=predict --input=clip.mp4
 python run.py --run=runs/ravdess-gru_attention-luna5 --mode=predict --input=clip.mp4 [--input=folder/]
 python run.py --run=runs/ravdess-gru_attention-luna5 --mode=robustness
+python run.py --run=runs/ravdess-gru_attention-luna5 --mode=export --output=FOLDER
 python run.py --config=configs/ravdess.py:gru_attention --config.search.space="('learning_rate=1e-4..1e-2 log',)"
 python run.py --mode=board --runs='runs/*'
 python run.py --mode=compare --runs=runs/one,runs/another [--predictions="theirs=file.csv;kind=logits;columns=c0,c1;classes=happy,sad"]
@@ -30,7 +32,7 @@ from avemo_jax.cache_folders import set_up_caches
 from avemo_jax.config import Experiment
 from avemo_jax.config.paths import expanded
 from avemo_jax.failures import describe_failure
-from avemo_jax.modes.arguments import USED_BY, check_flags, describe_flag_error, of_run, with_found_config
+from avemo_jax.modes.arguments import SHIPPED_MODELS, USED_BY, check_flags, describe_flag_error, of_run, uses_shipped, with_found_config
 from avemo_jax.terminal import set_up_logging, set_up_output
 
 ROOT = Path(__file__).resolve().parent
@@ -41,14 +43,15 @@ CONFIG = config_flags.DEFINE_config_file(
     lock_config=True,
     sys_argv=of_run(sys.argv)[0],
 )
-RUN = flags.DEFINE_string("run", None, "run directory, in place of --config: its stored config is used, with every choice of its training")
+RUN = flags.DEFINE_string("run", None, "run directory or model folder, in place of --config: its stored config is used")
 INPUT = flags.DEFINE_multi_string(
     "input", [], "predict: a media file, a folder or a pattern; audit: a third-party split list, a table. May be repeated"
 )
 OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "predict, compare, board, explore, audit: folder for the results (default: a new one in the run directory; below runs/; none)",
+    "predict, compare, board, explore, audit: folder for the results (default: a new one in the run directory; below runs/; none); "
+    "export: the model folder",
 )
 COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column, for columns of a split list with other names, e.g. speaker=actor")
 VERIFY = flags.DEFINE_bool("verify", False, "prepare: read all examples of the prepared sets again, and make damaged sets anew")
@@ -56,6 +59,8 @@ RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or N
 PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "compare: third-party predictions, NAME=FILE;key=value;... (may be repeated)")
 ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: require the same clips of all systems, or use the clips that all have")
 CLIPS_PER_CLASS = flags.DEFINE_integer("clips_per_class", 10, "explain: test clips of each class to explain")
+HALF_PRECISION = flags.DEFINE_bool("half_precision", False, "export: store weights in float16, which rounds them")
+FORMATS = flags.DEFINE_list("formats", [], "export: further files of the model folder, stablehlo")
 FUSE = flags.DEFINE_list("fuse", [], "compare: systems to fuse late, NAME+NAME,...; default: all systems with probabilities, together")
 
 
@@ -76,6 +81,9 @@ MODES = {
     "robustness": lambda experiment: api.robustness(experiment) and None,
     "explain": lambda experiment: api.explain(experiment, clips_per_class=CLIPS_PER_CLASS.value) and None,
     "predict": lambda experiment: int(not all(one.segments for one in api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT)))),
+    "export": lambda experiment: (
+        api.export(experiment, output=expanded(OUTPUT), half_precision=HALF_PRECISION.value, formats=FORMATS.value) and None
+    ),
     "compare": lambda _: api.compare(expanded(RUNS), expanded(PREDICTIONS), on=ON.value, fuse=FUSE.value, output=expanded(OUTPUT)),
     "board": lambda _: api.board(expanded(RUNS), output=expanded(OUTPUT)) and None,
     "report": api.report,
@@ -94,9 +102,12 @@ def main(argv: list[str]) -> Any:
     run_directory: Path | None = None
     try:
         check_flags(MODE.value, [name for name in USED_BY if flags.FLAGS[name].present])
-        from avemo_jax.modes.stored import experiment_of  # late: --help does not need it
+        from avemo_jax.modes.shipped import choose_shipped  # late: --help does not need it
+        from avemo_jax.modes.stored import experiment_of
 
-        experiment = experiment_of(CONFIG.value.to_dict(), RUN.value, of_run(sys.argv)[1], is_given=bool(flags.FLAGS["config"].present))
+        overrides = of_run(sys.argv)[1]
+        run = str(choose_shipped(SHIPPED_MODELS, overrides).folder) if uses_shipped(sys.argv) else RUN.value
+        experiment = experiment_of(CONFIG.value.to_dict(), run, overrides, is_given=bool(flags.FLAGS["config"].present))
         set_up_caches(experiment.prepared_dir)
         run_directory = experiment.run_directory
         return MODES[MODE.value](experiment)

@@ -172,7 +172,7 @@ def explain(experiment: Experiment, *, clips_per_class: int = 10) -> Path:
 
 @_checked_first
 def predict(experiment: Experiment, files: Sequence[str], *, output: str | None = None) -> list[Any]:
-    """Predict media with all networks of a finished run; return one `RecordingPrediction` a file.
+    """Predict media with all models of a finished run or of a model folder; return one `RecordingPrediction` a file.
 
     Args:
       files: files, folders and patterns, see `data_prep.inputs.find_inputs`.
@@ -186,6 +186,39 @@ def predict(experiment: Experiment, files: Sequence[str], *, output: str | None 
     inputs = find_inputs(files)
     with IsolatedViews(LiveViews(views_in_use(experiment))) as recordings:
         return predict(experiment, inputs, recordings, output=None if output is None else Path(output))
+
+
+@_checked_first
+def export(experiment: Experiment, *, output: str, half_precision: bool = False, formats: Sequence[str] = ()) -> dict[str, Any]:
+    """Write a finished run as a model folder, which predicts without the run; return the content of its model.json.
+
+    Args:
+      output: the folder, new or empty.
+      half_precision: store the weights of networks in float16.
+      formats: "stablehlo" also writes the networks as one program, see `avemo_jax.experiment.stablehlo`.
+
+    Raises:
+      ValueError: nothing could predict new media with it, because a stream is read from a table of its corpus.
+      FileExistsError, FileNotFoundError: see `avemo_jax.modes.export.export`.
+    """
+    from avemo_jax.modes.export import export
+    from data_prep.live import LiveViews
+    from data_prep.views import VIEWS
+
+    if not output:
+        raise ValueError("name the folder of the model with --output=FOLDER")
+    views = views_in_use(experiment)
+    live = LiveViews(views)  # refuses what cannot predict new media
+    modalities = {name: VIEWS[name].modality for name in views}
+    return export(
+        experiment,
+        live.views,
+        Path(output),
+        modalities=modalities,
+        segment_s=live.segment_s,
+        half_precision=half_precision,
+        formats=formats,
+    )
 
 
 def compare(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from avemo_jax.config import Experiment
 from avemo_jax.data.feed import Feed
 from avemo_jax.evaluation.metrics import metric_named
 from avemo_jax.experiment.grid_plan import GridPlan, load_data
+from avemo_jax.experiment.stored_classifiers import has_classifiers, read_classifiers
 from avemo_jax.training.classical import FittedClassifier
 from avemo_jax.training.machines import fit_classical
 from avemo_jax.training.stage import Stage
@@ -92,6 +94,48 @@ def fit_classical_stage(plan: GridPlan, stage: Stage) -> ClassicalOutcome:
     return ClassicalOutcome(stage, [classifiers[trial.fold] for trial in plan.trials], own.features, own.usable)
 
 
+def restore_classical_stage(plan: GridPlan, stage: Stage, workdir: Path) -> ClassicalOutcome:
+    """Return the classical system of a run, with its stored classifiers; those of a run of an earlier version are fitted again.
+
+    Raises:
+      ForeignFile, ValueError: see `read_classifiers`.
+    """
+    if not has_classifiers(workdir):
+        return fit_classical_stage(plan, stage)
+    own = statistics_of(plan.experiment, plan.data, stage)
+    num_classes = plan.blueprint.num_classes
+    classifiers = read_classifiers(workdir, stage, plan.trials, num_features=own.features.shape[1], num_classes=num_classes)
+    return ClassicalOutcome(stage, classifiers, own.features, own.usable)
+
+
+def num_features_of(experiment: Experiment, stage: Stage, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> int:
+    """Return how many statistics a segment has.
+
+    Args:
+      steps: stream -> (step_shape, dtype).
+    """
+    return sum((1 + has_deviation) * int(np.prod(steps[stream][0])) for stream, has_deviation in _deviations(experiment, stage).items())
+
+
+def segment_predictor(
+    experiment: Experiment, stage: Stage, classifier: FittedClassifier
+) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
+    """Return a function from the streams of B segments, values (B, T, ...) and `<stream>_mask` (B, T), to probabilities (B, K) float64."""
+    deviations = _deviations(experiment, stage)
+
+    def predict(batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        parts = [_statistics(batch[stream], batch[f"{stream}_mask"], deviation) for stream, deviation in deviations.items()]
+        usable = np.any([batch[f"{stream}_mask"].any(axis=1) for stream in stage.streams], axis=0)
+        return classifier.predict(np.concatenate(parts, axis=1), usable)
+
+    return predict
+
+
+def _deviations(experiment: Experiment, stage: Stage) -> dict[str, bool]:
+    """Return stream -> whether its statistics hold the deviation beside the mean."""
+    return {stream: experiment.streams[stream].pooling == "mean_std" for stream in stage.streams}
+
+
 def _feeds_of_copies(plan: GridPlan) -> Iterator[Feed]:
     """Yield the examples of the degraded copies of the corpus, one after another, since each may be as large as the corpus."""
     for copy in plan.copies:
@@ -105,7 +149,7 @@ def statistics_of(experiment: Experiment, data: Feed, stage: Stage) -> Statistic
       ValueError: a feature is no finite number.
     """
     feed = data.only(stage.streams)
-    has_deviation = {stream: experiment.streams[stream].pooling == "mean_std" for stream in stage.streams}
+    has_deviation = _deviations(experiment, stage)
     blocks: list[list[np.ndarray]] = []
     for start in range(0, len(feed.clip), _ROWS_AT_ONCE):
         batch = feed.load(np.arange(start, min(start + _ROWS_AT_ONCE, len(feed.clip))))

@@ -1,7 +1,8 @@
-"""The trained networks of a finished run as one ensemble; no corpus is needed."""
+"""The trained models of a finished run, or of a model folder, as one ensemble; no corpus is needed."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,33 +10,80 @@ from typing import Any
 from avemo_jax.config import Experiment, to_plain
 from avemo_jax.evaluation.late_fusion import rule_from_json
 from avemo_jax.experiment.blueprint import Blueprint
+from avemo_jax.experiment.classical_stage import num_features_of, segment_predictor
 from avemo_jax.experiment.grid import Grid, make_grid, stages_of
+from avemo_jax.experiment.model_folder import is_model_folder, load_model
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.experiment.restoring import read_late, restore_states, stored_groups
 from avemo_jax.experiment.searching import chosen_grid
+from avemo_jax.experiment.stored_classifiers import read_classifiers
 from avemo_jax.experiment.variation import variation_of
-from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedNet
+from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedClassifier, TrainedNet
 from avemo_jax.labels import label_set
 from avemo_jax.runs.run_directory import ConfigMismatch, RunDirectory, compare_configs, read_config
+from avemo_jax.training.classical import FittedClassifier
 from avemo_jax.training.state import TrialState
+from avemo_jax.training.trials import Trial
 
 _MOST_TRIALS = 100_000  # 50 folds of 20 seeds and 100 settings
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedMember:
+    """What one trial of a run has trained, of several settings the selected one.
+
+    Attributes:
+      trial: its fold, seed and swept fields.
+      stage: name of the last stage.
+      nets: stage -> its network.
+      rule: rule of late fusion that joins them, as late.json has it.
+      classifier: of the classical system, which has no networks.
+    """
+
+    trial: Trial
+    stage: str
+    nets: Mapping[str, TrainedNet] = dataclasses.field(default_factory=dict)
+    rule: Mapping[str, Any] | None = None
+    classifier: FittedClassifier | None = None
 
 
 def load_ensemble(
     experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
 ) -> Ensemble:
-    """Return the networks of a finished run; of several settings the one selected on validation for each fold and seed.
+    """Return the models of a finished run, or of a model folder; of several settings those selected on validation for each fold and seed.
 
     Args:
-      steps: stream -> (step_shape, dtype) of the networks' inputs.
+      steps: stream -> (step_shape, dtype) of the models' inputs.
       segment_s, step_s: as in Ensemble.
 
     Raises:
       FileNotFoundError: the directory has no finished training.
       ConfigMismatch: the directory holds a run of another config, or of an earlier version.
       DamagedCheckpoint: all checkpoints are damaged.
-      ValueError: the run is of the classical system, which stores no SVMs, or run.json was changed.
+      ValueError: run.json was changed, or a model folder is damaged.
+    """
+    workdir = experiment.run_directory
+    if is_model_folder(workdir):
+        return load_model(workdir, experiment, steps, segment_s, step_s)
+    stage = stages_of(experiment)[-1]
+    members = [
+        EnsembleMember([TrainedClassifier(segment_predictor(experiment, stage, one.classifier))])
+        if one.classifier is not None
+        else EnsembleMember(list(one.nets.values()), *([] if one.rule is None else [rule_from_json(one.rule).join]))
+        for one in read_members(experiment, steps)
+    ]
+    labels, dimensions = label_set(experiment.corpus.label_set), experiment.corpus.dimensions
+    return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s, dimensions=dimensions)
+
+
+def read_members(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> list[TrainedMember]:
+    """Return what each fold and seed of a finished run has trained.
+
+    Args:
+      steps: as in `load_ensemble`.
+
+    Raises:
+      FileNotFoundError, ConfigMismatch, DamagedCheckpoint, ValueError: as `load_ensemble`.
     """
     workdir = experiment.run_directory
     again = f"train it first: python run.py --config=... --mode=train (looked in {workdir})"
@@ -48,19 +96,13 @@ def load_ensemble(
     if "num_trials" not in facts or "num_steps" not in facts:
         raise FileNotFoundError(f"training has not started in {workdir}; {again}")
     variation, stages = variation_of(experiment), stages_of(experiment)
-    if stages[-1].is_classical:
-        raise ValueError(
-            f"the classifiers of {experiment.system.name} are not stored with a run; predict with a system that trains a network"
-        )
     num_folds = _num_folds(facts["num_trials"], len(make_grid(experiment, variation, stages, 1).trials), workdir)
     grid = chosen_grid(experiment, variation, make_grid(experiment, variation, stages, num_folds), workdir)
-    labels = label_set(experiment.corpus.label_set)
-    blueprint = Blueprint(experiment, variation, labels, steps=steps, num_steps=facts["num_steps"])
-    members = _members(blueprint, grid, workdir)
+    blueprint = Blueprint(experiment, variation, label_set(experiment.corpus.label_set), steps=steps, num_steps=facts["num_steps"])
+    members = _classical_members(blueprint, grid, workdir) if stages[-1].is_classical else _members(blueprint, grid, workdir)
     if not members:
         raise FileNotFoundError(f"all trials of the run in {workdir} failed in their first epoch; see its metrics.jsonl, and {again}")
-    dimensions = experiment.corpus.dimensions
-    return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s, dimensions=dimensions)
+    return members
 
 
 def _num_folds(num_trials: Any, num_per_fold: int, workdir: Path) -> int:
@@ -73,8 +115,8 @@ def _num_folds(num_trials: Any, num_per_fold: int, workdir: Path) -> int:
     return num_trials // num_per_fold
 
 
-def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMember]:
-    """Return one ensemble member for each fold and seed, without the trials that failed in their first epoch."""
+def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[TrainedMember]:
+    """Return the networks of each fold and seed, without the trials that failed in their first epoch."""
     last = grid.stages[-1]
     rules = read_late(workdir) if last.part == "inner" else []
     stages = [stage for stage in grid.stages if stage.name in last.takes_over] if rules else [last]
@@ -95,17 +137,26 @@ def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[EnsembleMe
         if any(state.best.epoch < 0 for state in own):
             continue
         fields = grid.trials[position].fields
-        networks = [
-            TrainedNet(
+        nets = {
+            stage.name: TrainedNet(
                 blueprint.net(stage, fields),
                 state.best.variables,
                 state.scaler,
                 blueprint.recipe(stage, fields, num_clips=1).streams,
             )
             for stage, state in zip(stages, own, strict=True)
-        ]
-        members.append(EnsembleMember(networks, rule_from_json(rules[position]).join) if rules else EnsembleMember(networks))
+        }
+        members.append(TrainedMember(grid.trials[position], last.name, nets, rules[position] if rules else None))
     return members
+
+
+def _classical_members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[TrainedMember]:
+    """Return the classifier of each fold; no seed changes it."""
+    stage = grid.stages[-1]
+    num_features = num_features_of(blueprint.experiment, stage, blueprint.steps)
+    found = read_classifiers(workdir, stage, grid.trials, num_features=num_features, num_classes=blueprint.num_classes)
+    own = zip(grid.trials, found, strict=True)
+    return list({trial.fold: TrainedMember(trial, stage.name, classifier=one) for trial, one in own}.values())
 
 
 def _with_stored_lengths(experiment: Experiment, stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from tqdm import tqdm
 
 from avemo_jax import parallel
 from avemo_jax.atomic import atomic_file
-from avemo_jax.experiment.classical_stage import fit_classical_stage
+from avemo_jax.experiment.classical_stage import ClassicalOutcome, fit_classical_stage, restore_classical_stage
 from avemo_jax.experiment.encoder_weights import published_weights
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.memory_plan import estimate_needs, execution_of, make_layout
 from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup, fit_late, restore_late
 from avemo_jax.experiment.plan_summary import describe_plan
 from avemo_jax.experiment.restoring import open_checkpoints, read_late, restore_states, stored_groups, write_late
+from avemo_jax.experiment.stored_classifiers import write_classifiers
 from avemo_jax.experiment.trial_groups import Layout, TrialGroup, is_network, layout_of, rows_file, stage_groups
 from avemo_jax.json_lines import read_rows
 from avemo_jax.runs.preemption import listen
@@ -62,8 +63,15 @@ def train_stages(plan: GridPlan, run: RunDirectory, processes: Processes = SINGL
                 write_late(run.path, late.as_json(plan.trials))
                 outcomes.append(late)
             else:
-                outcomes.append(fit_classical_stage(plan, stage) if stage.is_classical else finished[stage.name])
+                outcomes.append(_fit_classifiers(plan, stage, run.path) if stage.is_classical else finished[stage.name])
     return outcomes
+
+
+def _fit_classifiers(plan: GridPlan, stage: Stage, workdir: Path) -> ClassicalOutcome:
+    """Return the fitted classical system, stored in the run directory for --mode=predict."""
+    outcome = fit_classical_stage(plan, stage)
+    write_classifiers(workdir, stage, plan.trials, outcome.classifiers)
+    return outcome
 
 
 def restore_stages(plan: GridPlan, workdir: Path) -> list[Outcome]:
@@ -89,7 +97,7 @@ def restore_last(plan: GridPlan, workdir: Path, earlier: Sequence[NetworkOutcome
     """
     last = plan.stages[-1]
     if last.is_classical:
-        return fit_classical_stage(plan, last)  # not stored: fitting takes seconds and gives the same classifiers
+        return restore_classical_stage(plan, last, workdir)
     if last.part != "inner":
         return _restore_network(plan, last, workdir)
     rules = read_late(workdir)

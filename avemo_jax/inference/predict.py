@@ -57,10 +57,21 @@ class TrainedNet:
 
 
 @dataclasses.dataclass(frozen=True)
-class EnsembleMember:
-    """The trained networks of one trial, and the rule that joins their probabilities: a single network, or one network a stream."""
+class TrainedClassifier:
+    """The classical system of one fold.
 
-    nets: Sequence[TrainedNet]
+    Attributes:
+      predict: streams of B segments, values (B, T, ...) and `<stream>_mask` (B, T) bool -> probabilities (B, K).
+    """
+
+    predict: Callable[[Mapping[str, np.ndarray]], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class EnsembleMember:
+    """What one trial has trained, and the rule that joins their probabilities: a network or classifier, or one network a stream."""
+
+    nets: Sequence[TrainedNet | TrainedClassifier]
     join: Callable[[Sequence[np.ndarray]], np.ndarray] = operator.itemgetter(0)
 
 
@@ -149,14 +160,14 @@ class Ensemble:
         self._segment_s = segment_s
         self._step_s = step_s
         # Compiled once for each network and shape, and shared by all members with that network; their weights stay on the device.
-        predictor = functools.cache(lambda net, streams: jax.jit(functools.partial(probabilities, net, streams)))
-        self._members = [
-            (
-                member.join,
-                [(predictor(one.net, one.streams), *jax.device_put((dict(one.variables), dict(one.scaler)))) for one in member.nets],
-            )
-            for member in members
-        ]
+        compiled = functools.cache(lambda net, streams: jax.jit(functools.partial(probabilities, net, streams)))
+
+        def predictor(one: TrainedNet | TrainedClassifier) -> Callable[[Mapping[str, np.ndarray], np.ndarray], Any]:
+            if isinstance(one, TrainedClassifier):
+                return lambda data, index: one.predict(data)
+            return functools.partial(compiled(one.net, one.streams), *jax.device_put((dict(one.variables), dict(one.scaler))))
+
+        self._members = [(member.join, [predictor(one) for one in member.nets]) for member in members]
 
     def predict(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[SegmentPrediction]:
         """Yield the prediction of every segment of one recording, in order.
@@ -210,8 +221,7 @@ class Ensemble:
             data |= self._padded(name, [row[name] for row in batch], size, step_shape, dtype)
         index = np.arange(size)
         of_members = [
-            join([np.asarray(predictor(variables, scaler, data, index), np.float64) for predictor, variables, scaler in nets])
-            for join, nets in self._members
+            join([np.asarray(predictor(data, index), np.float64) for predictor in predictors]) for join, predictors in self._members
         ]
         return np.mean(of_members, axis=0)[: len(batch)]
 

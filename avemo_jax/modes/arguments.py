@@ -12,7 +12,9 @@ from avemo_jax.text import nearest
 # Flag -> modes that use it; a flag that a mode does not use is refused, because it would change nothing.
 USED_BY: Mapping[str, tuple[str, ...]] = {
     "input": ("predict", "audit"),
-    "output": ("predict", "compare", "board", "explore", "audit"),
+    "output": ("predict", "compare", "board", "explore", "audit", "export"),
+    "half_precision": ("export",),
+    "formats": ("export",),
     "columns": ("audit",),
     "verify": ("prepare",),
     "runs": ("compare", "board"),
@@ -21,6 +23,7 @@ USED_BY: Mapping[str, tuple[str, ...]] = {
     "fuse": ("compare",),
     "clips_per_class": ("explain",),
 }
+SHIPPED_MODELS = Path(__file__).resolve().parents[2] / "models"  # model folders
 _CONFIG, _OVERRIDE = "config", "config."
 
 
@@ -64,8 +67,15 @@ def without_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def of_run(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the arguments and {}; with --run `without_overrides`, which are of its stored config and not of a config file."""
-    return without_overrides(argv) if has_flag(argv, "run") else (list(argv), {})
+    """Return the arguments and {}; with --run or a shipped model `without_overrides`, which are of a stored config, not of a file."""
+    return without_overrides(argv) if has_flag(argv, "run") or uses_shipped(argv) else (list(argv), {})
+
+
+def uses_shipped(argv: Sequence[str]) -> bool:
+    """Return whether the arguments predict without naming a run or a config, and so by a shipped model, where there are any."""
+    modes = [value for _, (name, value, _) in _flags(argv) if name == "mode"]
+    is_named = has_flag(argv, "run") or has_flag(argv, _CONFIG)
+    return modes[-1:] == ["predict"] and not is_named and any(SHIPPED_MODELS.glob("*/model.json"))
 
 
 def has_flag(argv: Sequence[str], name: str) -> bool:

@@ -17,6 +17,7 @@ from avemo_jax.config.overrides import for_stage
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
+from avemo_jax.experiment.model_folder import is_model_folder
 from avemo_jax.inference.predict import Ensemble
 from avemo_jax.inference.recording import RecordingPrediction, as_json, format_prediction, write_csv
 from avemo_jax.terminal import as_plain
@@ -33,10 +34,12 @@ def predict(
     """Predict media files, print the predictions, write predictions.json and predictions.csv, and return the predictions.
 
     Args:
-      experiment: config of a finished run. Views may have another `segment_s` than in training: shorter segments give a finer timeline.
+      experiment: config of a finished run, or of a model folder. Views may have another `segment_s` than in training: shorter segments
+        give a finer timeline.
       files: media files; a file that cannot be decoded is reported, and the others are still predicted.
       recordings: source of the views.
-      output: folder for the two files; default: `predict` in the run directory, `predict-2` at the second call.
+      output: folder for the two files; default: `predict` in the run directory, runs/predict-NAME for a model folder of that name; with
+        a number at its end from the second call on.
 
     The files are written as predictions come, so a call that is stopped leaves those that it has made.
 
@@ -52,7 +55,7 @@ def predict(
     ensemble = load_ensemble(experiment, features.steps, recordings.segment_s, recordings.step_s)
     rule = experiment.system.segment_rule
     source = trained_on(experiment.corpus.name, experiment.corpus.label_target)
-    output = new_folder(experiment.run_directory / "predict") if output is None else Path(output)
+    output = new_folder(_default_output(experiment.run_directory)) if output is None else Path(output)
     output.mkdir(parents=True, exist_ok=True)
     if taken := [name for name in FILES if (output / name).exists()]:
         raise FileExistsError(f"{output / taken[0]} has the predictions of an earlier call; name another folder with --output")
@@ -92,6 +95,11 @@ def predict(
         + ", ".join(str(output / name) for name in FILES)
     )
     return found
+
+
+def _default_output(folder: Path) -> Path:
+    """Return the folder of predictions of a run directory or model folder; nothing is written into a model folder."""
+    return Path("runs") / f"predict-{folder.resolve().name}" if is_model_folder(folder) else folder / "predict"
 
 
 def new_folder(path: Path) -> Path:

@@ -24,7 +24,7 @@ from avemo_jax.evaluation.predictions import Predictions, speaker_sums
 from avemo_jax.evaluation.summary import pooled_with_interval
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.baseline import fit_baseline
-from avemo_jax.experiment.classical_stage import ClassicalOutcome, fit_classical_stage, statistics_of
+from avemo_jax.experiment.classical_stage import ClassicalOutcome, restore_classical_stage, statistics_of
 from avemo_jax.experiment.grid_plan import GridPlan, load_data, make_plan
 from avemo_jax.experiment.measuring import run_hashes
 from avemo_jax.experiment.outcomes import Outcome
@@ -70,7 +70,7 @@ def measure_robustness(
             raise ValueError("--mode=robustness measures classes, and this run has none (--config.corpus.label_set=none)")
         plan = with_chosen(plan, run.path)
         table, folds = plan.folds.spans()[-1]
-        fitted = fit_classical_stage(plan, plan.stages[-1]) if plan.stages[-1].is_classical else None
+        fitted = restore_classical_stage(plan, plan.stages[-1], run.path) if plan.stages[-1].is_classical else None
         clean = predict_tests(plan, _outcome(plan, fitted, run), folds=folds)
         baseline = fit_baseline(plan, prepared.functionals, table.folds)
         baseline_clean = None if baseline is None else baseline.predict(_functionals(prepared))

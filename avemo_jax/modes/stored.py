@@ -1,4 +1,4 @@
-"""The experiment that the command line asks for: the config file's, or the stored one of a run (`--run`)."""
+"""The experiment that the command line asks for: the config file's, or the stored one of a run or model folder (`--run`)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from avemo_jax.atomic import read_json
 from avemo_jax.config import Experiment, parse, to_plain
 from avemo_jax.config.overrides import parse_value, with_fields
 from avemo_jax.config.paths import expand, expand_config, is_path
+from avemo_jax.experiment.model_folder import config_differences, is_model_folder, read_model_config
 from avemo_jax.runs.run_directory import compare_configs, complete, read_config
 from avemo_jax.text import nearest
 
@@ -36,10 +37,10 @@ def experiment_of(config: Mapping[str, Any], run: str | None, overrides: Mapping
 
 
 def stored_experiment(folder: str, overrides: Mapping[str, str]) -> Experiment:
-    """Return the experiment of a run directory, with overrides that change no result: folders, workers, `segment_s` of a prediction.
+    """Return the experiment of a run directory or model folder, with overrides that change no result: folders, `segment_s`, workers.
 
     Args:
-      folder: run directory.
+      folder: run directory, or model folder, whose encoders' weights may be anywhere.
       overrides: config field -> its text.
 
     Raises:
@@ -49,8 +50,8 @@ def stored_experiment(folder: str, overrides: Mapping[str, str]) -> Experiment:
     path = Path(folder).expanduser()
     if not (path / "config.json").is_file():
         siblings = [one.parent.name for one in path.parent.glob("*/config.json")] if path.parent.is_dir() else []
-        raise FileNotFoundError(f"--run={folder} holds no run, because it has no config.json{nearest(path.name, siblings)}")
-    stored = read_config(path)
+        raise FileNotFoundError(f"--run={folder} holds no run and no model, because it has no config.json{nearest(path.name, siblings)}")
+    stored = read_model_config(path) if is_model_folder(path) else read_config(path)
     experiment = with_fields(parse(stored), {"workdir": str(path)})
     texts = {name: expand(text, f"--config.{name}") if is_path(name) else text for name, text in overrides.items()}
     changed = with_fields(experiment, {name: parse_value(experiment, name, text) for name, text in texts.items()})
@@ -60,7 +61,8 @@ def stored_experiment(folder: str, overrides: Mapping[str, str]) -> Experiment:
 
 def refuse_differences(path: Path, stored: Experiment, given: Experiment) -> None:
     """Raise ValueError where fields that change results differ from the stored config; shorter segments are a finer prediction."""
-    differences = [one for one in compare_configs(to_plain(stored), to_plain(given)) if not one.partition(":")[0].endswith(".segment_s")]
+    compare = config_differences if is_model_folder(path) else compare_configs
+    differences = [one for one in compare(to_plain(stored), to_plain(given)) if not one.partition(":")[0].endswith(".segment_s")]
     if differences:
         raise ValueError(
             f"--run={path} takes the config of that run, and these flags differ from it:\n  "

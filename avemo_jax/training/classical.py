@@ -7,8 +7,7 @@ hyper-parameters are selected on the validation part, and the test part is predi
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from scipy.special import softmax
 
 from avemo_jax.evaluation.calibration import fit_temperature_of_logits
 from avemo_jax.evaluation.metrics import confusion, metric_named
+from avemo_jax.training.decisions import Decision, SupportVectorDecision
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -34,7 +34,7 @@ class FittedClassifier:
       validation_metric: metric of the selected classifier on the validation part.
       class_shares: (K,) class frequencies of the training part, the prediction for a clip without features.
       classes: (C,) the classes that the training part has.
-      decide: features (N, D) float64 -> decision values (N, C).
+      decide: features (N, D) float64 -> decision values (N, C), as plain arrays.
     """
 
     num_classes: int
@@ -43,7 +43,7 @@ class FittedClassifier:
     validation_metric: float
     class_shares: np.ndarray
     classes: np.ndarray = dataclasses.field(repr=False)
-    decide: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
+    decide: Decision = dataclasses.field(repr=False)
 
     def predict(self, features: np.ndarray, has_features: np.ndarray) -> np.ndarray:
         """Return probabilities (N, K) float64 of clips with features (N, D), or `class_shares` where has_features (N,) is False."""
@@ -106,7 +106,8 @@ def fit_svm(
             best = (score, regularization, model)
     assert best is not None, "regularizations must not be empty"
     score, regularization, model = best
-    decision = _decision(model, features[validation])
+    decide = _decision(model)
+    decision = decide(features[validation])
     return FittedClassifier(
         num_classes=num_classes,
         regularization=regularization,
@@ -114,14 +115,22 @@ def fit_svm(
         validation_metric=score,
         class_shares=share_of_classes(label[train], num_classes),
         classes=model.classes_,
-        decide=functools.partial(_decision, model),
+        decide=decide,
     )
 
 
-def _decision(model: Pipeline, features: np.ndarray) -> np.ndarray:
-    """Return decision values (N, number of trained classes); for two classes, scikit-learn's one column becomes two."""
-    values = model.decision_function(features)
-    return np.stack([-values, values], axis=1) if values.ndim == 1 else values
+def _decision(model: Pipeline) -> SupportVectorDecision:
+    """Return the decision function of a fitted scaler and SVC."""
+    scaler, svc = model[0], model[-1]
+    return SupportVectorDecision(
+        mean=scaler.mean_,
+        deviation=scaler.scale_,
+        gamma=np.asarray(svc._gamma, np.float64),  # the number that gamma="scale" stands for; no public attribute has it
+        rows=svc.support_vectors_,
+        num_rows=svc.n_support_.astype(np.int64),
+        coefficients=svc.dual_coef_,
+        intercepts=svc.intercept_,
+    )
 
 
 def share_of_classes(label: np.ndarray, num_classes: int) -> np.ndarray:

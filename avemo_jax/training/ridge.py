@@ -10,35 +10,12 @@ import numpy as np
 
 from avemo_jax.evaluation.metrics import ccc_from_sums, confusion, metric_named, rating_sums
 from avemo_jax.training.classical import FittedClassifier, check_parts, fit_temperature, share_of_classes
+from avemo_jax.training.decisions import GaussianDecision, LinearDecision, Standard, gaussian_kernel
 
 # Of the mean squared error, where features are scaled so that their inner product is its mean over features and streams.
 PENALTIES = tuple(float(value) for value in 10.0 ** np.arange(-5, 0.6, 0.5))
-# Standardised features are cut here: a clip that is unlike all training clips in one feature must not be decided by it.
-LARGEST_DEVIATION = 2.0
-# The kernel of two clips is exp(-KERNEL_RATE d²), d² the mean squared difference of their standardised features, about 2 for two clips.
-KERNEL_RATE = 0.3
 _NUM_INNER_FOLDS = 5
 _MOST_KERNEL_CLIPS = 20_000  # 3 GB for their kernel
-
-# Features (N, D) -> decision values (P, N, K) of P penalties.
-Decide = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Standard:
-    """Mean and inverse deviation of the training part, and the weight of each feature; one that never changes there becomes 0.
-
-    Features of streams count in the same measure, however many a stream has: the sum of squares is the mean over the streams of the means
-    over their features. A stream that a clip lacks (NaN) has the mean of the training part.
-    """
-
-    mean: np.ndarray
-    inverse: np.ndarray
-    weight: np.ndarray
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        cut = np.clip((features - self.mean) * self.inverse, -LARGEST_DEVIATION, LARGEST_DEVIATION)
-        return np.where(np.isnan(features), 0.0, cut) * self.weight
 
 
 def fit_ridge_classes(
@@ -86,7 +63,7 @@ def fit_ridge_classes(
     solve = _solve_gaussian if kernel == "gaussian" else _solve_linear
     penalties = sorted(penalties, reverse=True)
 
-    def path(rows: np.ndarray, tried: Sequence[float]) -> tuple[np.ndarray, Decide]:
+    def path(rows: np.ndarray, tried: Sequence[float]) -> tuple[np.ndarray, LinearDecision | GaussianDecision]:
         standard = _standard(features[rows], widths)
         classes, index = np.unique(label[rows], return_inverse=True)
         return classes, solve(standard, features[rows], np.eye(len(classes))[index], tried)
@@ -100,7 +77,8 @@ def fit_ridge_classes(
     scores = [float(chosen.score(chosen.value(each))) for each in counts]
     penalty = penalties[int(np.argmax(scores))]
     classes, decide_all = path(train, [penalty])
-    decision = decide_all(features[validation])[0]
+    decide = dataclasses.replace(decide_all, weights=decide_all.weights[0])
+    decision = decide(features[validation])
     found = confusion(label[validation], classes[decision.argmax(axis=1)], num_classes)
     return FittedClassifier(
         num_classes=num_classes,
@@ -109,7 +87,7 @@ def fit_ridge_classes(
         validation_metric=float(chosen.score(chosen.value(found))),
         class_shares=share_of_classes(label[train], num_classes),
         classes=classes,
-        decide=lambda found: decide_all(found)[0],
+        decide=decide,
     )
 
 
@@ -134,7 +112,7 @@ def fit_ridge_rating(
     if not len(train):
         raise ValueError("no training clip has a rating")
 
-    def path(rows: np.ndarray, tried: Sequence[float]) -> Decide:
+    def path(rows: np.ndarray, tried: Sequence[float]) -> LinearDecision:
         return _solve_linear(_standard(features[rows], features.shape[1:]), features[rows], target[rows], tried)
 
     penalties = sorted(PENALTIES, reverse=True)
@@ -170,16 +148,16 @@ def _with_zeros(features: np.ndarray, widths: Sequence[int]) -> np.ndarray:
     return np.concatenate([np.where(np.isnan(part).all(axis=1, keepdims=True), 0.0, part) for part in parts], axis=1)
 
 
-def _standard(features: np.ndarray, widths: Sequence[int]) -> _Standard:
+def _standard(features: np.ndarray, widths: Sequence[int]) -> Standard:
     has = ~np.isnan(features)
     num_clips = np.maximum(has.sum(axis=0), 1)
     mean = np.where(has, features, 0.0).sum(axis=0) / num_clips
     deviation = np.sqrt(np.square(np.where(has, features - mean, 0.0)).sum(axis=0) / num_clips)
     inverse = np.where(deviation > 1e-8 * (1 + np.abs(mean)), 1 / np.maximum(deviation, 1e-300), 0.0)
-    return _Standard(mean, inverse, np.repeat([1 / np.sqrt(width * len(widths)) for width in widths], widths))
+    return Standard(mean, inverse, np.repeat([1 / np.sqrt(width * len(widths)) for width in widths], widths))
 
 
-def _solve_linear(standard: _Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> Decide:
+def _solve_linear(standard: Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> LinearDecision:
     """Return for each penalty the function XW + b that minimises |XW + b - Y|² / N + penalty |W|², by one eigendecomposition for all.
 
     Args:
@@ -197,14 +175,15 @@ def _solve_linear(standard: _Standard, features: np.ndarray, target: np.ndarray,
         len(scaled),
     )
     weights = scaled.T @ weights if is_wide else weights
-    return lambda found: (standard(found) - centre) @ weights + share
+    return LinearDecision(standard, centre, weights, share)
 
 
-def _solve_gaussian(standard: _Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> Decide:
+def _solve_gaussian(standard: Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> GaussianDecision:
     """Return for each penalty the function of kernel ridge regression; arguments as `_solve_linear` has them."""
-    scaled, share = standard(features), target.mean(axis=0)
-    weights = _weights(_gaussian(scaled, scaled), target - share, penalties, len(scaled))
-    return lambda found: _gaussian(standard(found), scaled) @ weights + share
+    # Rounded before the weights are solved for, so that what is stored is what was fitted.
+    rows, share = standard(features).astype(np.float32), target.mean(axis=0)
+    scaled = rows.astype(np.float64)
+    return GaussianDecision(standard, rows, _weights(gaussian_kernel(scaled, scaled), target - share, penalties, len(rows)), share)
 
 
 def _weights(products: np.ndarray, right: np.ndarray, penalties: Sequence[float], num_clips: int) -> np.ndarray:
@@ -212,9 +191,3 @@ def _weights(products: np.ndarray, right: np.ndarray, penalties: Sequence[float]
     values, vectors = np.linalg.eigh(products / num_clips)
     projected = vectors.T @ right / num_clips
     return vectors @ np.stack([projected / (np.maximum(values, 0.0) + penalty)[:, None] for penalty in penalties])
-
-
-def _gaussian(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the kernel of each pair of rows (N, D) and (M, D), as (N, M)."""
-    squares = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2 * first @ second.T
-    return np.exp(-KERNEL_RATE * np.maximum(squares, 0.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from small_experiment import small_config
 
 from avemo_jax.config import Experiment
 from avemo_jax.config.overrides import with_fields
+from avemo_jax.modes.export import export
 from avemo_jax.modes.predict import predict
+from avemo_jax.modes.stored import stored_experiment
 from avemo_jax.modes.train import train as train_grid
 from avemo_jax.runs.run_directory import ConfigMismatch
 from data_prep.corpora.ravdess import clip_id
@@ -93,6 +96,40 @@ def test_test_clips_are_predicted_as_in_predictions_csv(trained, tmp_path, capsy
     np.testing.assert_allclose(*values, atol=2e-6)
     assert np.ptp(values[0], axis=0).max() > 1e-3
     assert f"1 model predicted {len(files)} of {len(files)} files" in capsys.readouterr().out
+
+
+def test_a_model_folder_predicts_without_the_run(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = [str(path) for path in sorted(Path(trained.corpus.root).rglob("*.wav"))[:6]]
+    predict(trained, files, live(trained), output=tmp_path / "own")
+    source = live(trained)
+    described = export(
+        trained,
+        source.views,
+        tmp_path / "model",
+        modalities={"mfcc": "audio"},
+        segment_s=source.segment_s,
+        formats=("stablehlo",),
+    )
+    assert set(described["sha256"]) == {path.name for path in (tmp_path / "model").iterdir()} - {"model.json"}
+    shutil.copytree(tmp_path / "model", tmp_path / "moved")
+    moved = stored_experiment(str(tmp_path / "moved"), {})
+    predict(moved, files, live(moved))
+    names = ("p_neutral", "p_happy", "p_angry")
+    found, expected = (rows(path / "predictions.csv") for path in (tmp_path / "runs" / "predict-moved", tmp_path / "own"))
+    values = [[[float(row[name]) for name in names] for row in table] for table in (found, expected)]
+    np.testing.assert_allclose(*values, atol=1e-5)
+    card = (tmp_path / "model" / "README.md").read_text()
+    for text in (
+        "CC BY-NC-SA 4.0",
+        "holdout_50_25_25",
+        "| chance | pooled |",
+        "network.stablehlo",
+        "Do not decide about people",
+        "not inside",
+    ):
+        assert text in card
+    assert str(Path(trained.corpus.root).parent) not in card
 
 
 def test_json_has_segments_timeline_and_problems(trained, tmp_path):

@@ -35,6 +35,19 @@ def test_separable_classes_are_told_apart():
     assert result.regularization == 0.3  # the smallest of equally good ones
 
 
+@pytest.mark.parametrize("num_classes", [2, 3, 5])
+def test_decision_values_are_those_of_scikit_learn(num_classes):
+    generator = np.random.default_rng(num_classes)
+    label = np.arange(120) % num_classes
+    features = generator.normal(size=(120, 4)) + label[:, None] * [0.5, 0, -0.5, 0.2]
+    scaler = StandardScaler().fit(features[:60])
+    svc = SVC(C=3.0, break_ties=True).fit(scaler.transform(features[:60]), label[:60])
+    expected = svc.decision_function(scaler.transform(features[60:]))
+    expected = np.stack([-expected, expected], axis=1) if num_classes == 2 else expected
+    svm, _ = fitted(features, label, regularizations=(3.0,), num_classes=num_classes)
+    np.testing.assert_allclose(svm.decide(features[60:]), expected, atol=1e-9)
+
+
 def test_the_most_probable_class_is_the_prediction_of_the_svm():
     features, label = clouds()
     _, probabilities = fitted(features, label, regularizations=(1.0,))

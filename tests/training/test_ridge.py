@@ -6,7 +6,8 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from avemo_jax.training.ridge import KERNEL_RATE, fit_ridge_classes, inner_folds
+from avemo_jax.training.decisions import KERNEL_RATE
+from avemo_jax.training.ridge import fit_ridge_classes, inner_folds
 
 PARTS = {"train": np.arange(0, 60), "validation": np.arange(60, 90)}
 

@@ -1,0 +1,133 @@
+"""Export of a finished run as a model folder, see `model_folder`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from avemo_jax.atomic import write_json
+from avemo_jax.config import Experiment
+from avemo_jax.experiment.encoder_table import encoder_table
+from avemo_jax.experiment.ensemble import TrainedMember, read_members
+from avemo_jax.experiment.model_folder import (
+    CARD_FILE,
+    CONFIG_FILE,
+    FORMAT,
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    array_prefix,
+    sha256_of_file,
+    without_paths,
+)
+from avemo_jax.experiment.stablehlo import STABLEHLO_FILE, why_no_stablehlo, write_stablehlo
+from avemo_jax.experiment.stored_classifiers import arrays_of, facts_of
+from avemo_jax.labels import label_set
+from avemo_jax.models.encoders import ENCODERS, find_encoder
+from avemo_jax.runs.run_directory import RunDirectory
+
+FORMATS = ("stablehlo",)
+
+
+def export_model(
+    experiment: Experiment,
+    steps: Mapping[str, tuple[tuple[int, ...], str]],
+    output: Path,
+    *,
+    half_precision: bool = False,
+    formats: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Write config.json, weights.safetensors and model.json of a model folder, and return the content of model.json.
+
+    Args:
+      experiment: config of a finished run.
+      steps: stream -> (step_shape, dtype) of the models' inputs.
+      output: the folder, new or empty.
+      half_precision: store the weights of networks in float16, which rounds them; else in float32.
+      formats: further formats, of FORMATS.
+
+    Raises:
+      FileExistsError: the folder holds something.
+      FileNotFoundError, ConfigMismatch, DamagedCheckpoint, ValueError: see `read_members`.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise FileExistsError(f"{output} exists and is not empty; name another folder with --output")
+    if unknown := sorted(set(formats) - set(FORMATS)):
+        raise ValueError(f"--formats of --mode=export: expected {', '.join(FORMATS)}, got {unknown[0]!r}")
+    members = read_members(experiment, steps)
+    run = RunDirectory(experiment.run_directory)
+    facts = run.read_json("run.json")
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(output / CONFIG_FILE, without_paths(experiment))
+    _write_arrays(output / WEIGHTS_FILE, members, half_precision=half_precision)
+    programs = {}
+    if "stablehlo" in formats:
+        programs[STABLEHLO_FILE] = (
+            f"not written: {reason}"
+            if (reason := why_no_stablehlo(members))
+            else write_stablehlo(output / STABLEHLO_FILE, members, steps, facts["num_steps"])
+        )
+    files = (CONFIG_FILE, WEIGHTS_FILE, *(name for name in programs if (output / name).is_file()))
+    described = {
+        "format": FORMAT,
+        "system": experiment.system.name,
+        "classes": list(label_set(experiment.corpus.label_set).classes),
+        "dimensions": list(experiment.corpus.dimensions),
+        "num_steps": facts["num_steps"],
+        "members": [_described(member) for member in members],
+        "encoders": _encoders(experiment, facts),
+        "made_by": {name: facts.get(name) for name in ("run_id", "command", "git_commit", "versions", "started")},
+        **({"programs": programs} if programs else {}),
+        "sha256": {name: sha256_of_file(output / name) for name in files},
+    }
+    write_json(output / MODEL_FILE, described)
+    return described
+
+
+def write_card(output: Path, text: str, described: Mapping[str, Any]) -> None:
+    """Write the model card, and its SHA-256 into model.json."""
+    (output / CARD_FILE).write_text(text, encoding="utf-8")
+    sums = dict(described["sha256"]) | {CARD_FILE: sha256_of_file(output / CARD_FILE)}
+    write_json(output / MODEL_FILE, dict(described) | {"sha256": sums})
+
+
+def _write_arrays(path: Path, members: list[TrainedMember], *, half_precision: bool) -> None:
+    from safetensors.numpy import save_file  # late: hosts that train from scratch lack it
+
+    arrays: dict[str, np.ndarray] = {}
+    for number, member in enumerate(members):
+        for stage, net in member.nets.items():
+            tree = traverse_util.flatten_dict({**net.variables, "scaler": dict(net.scaler)}, sep="/")
+            kind = np.float16 if half_precision else np.float32
+            arrays |= {array_prefix(number, stage) + name: np.asarray(leaf).astype(kind) for name, leaf in tree.items()}
+        if member.classifier is not None:
+            arrays |= {array_prefix(number, member.stage) + name: array for name, array in arrays_of(member.classifier).items()}
+    save_file(arrays, path)
+
+
+def _described(member: TrainedMember) -> dict[str, Any]:
+    """Return a member as model.json lists it."""
+    classical = {} if member.classifier is None else {"classifier": facts_of(member.classifier)}
+    return {
+        "fold": member.trial.fold,
+        "seed": member.trial.seed,
+        "stages": list(member.nets) or [member.stage],
+        "fields": {name: value if isinstance(value, str) else repr(value) for name, value in member.trial.fields},
+        **({} if member.rule is None else {"rule": dict(member.rule)}),
+        **classical,
+    }
+
+
+def _encoders(experiment: Experiment, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the encoders in use as run.json has them, with the page of their owner in place of a path."""
+    stored = facts.get("encoders") or [one.as_dict() for one in encoder_table(experiment)]
+    found = []
+    for one in stored:
+        record = find_encoder(one["name"]) if one["name"] in ENCODERS else None
+        pages = [asset.page for layout in record.weights for asset in layout.assets] if record else []
+        weights = one["weights"] if one["weights"] in ("published", "random") else "file"
+        found.append(dict(one) | {"weights": weights, "pages": list(dict.fromkeys(pages))})
+    return found

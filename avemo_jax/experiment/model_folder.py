@@ -1,0 +1,301 @@
+"""A model folder: the trained models of a run in a form that others can use, without the run, its corpus or its prepared sets.
+
+    config.json           the run's config without paths, swept values and devices
+    model.json            format, classes, encoders, members (fold, seed, stages), SHA-256 of the files, and how it was made
+    weights.safetensors   member<number>/<stage>/params/..., .../batch_stats/..., .../scaler/..., or the arrays of a classifier
+    README.md             the model card
+
+Weights of frozen encoders are not inside: model.json names them, their address and SHA-256. Nothing is executed or unpickled, and a folder
+may come from a stranger: the config goes through the parser of configs, and every array must have the shape that the config's network has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from avemo_jax.config import ONNX_ENCODERS, SWEPT, Experiment, parse, to_plain
+from avemo_jax.config.overrides import Changes, parse_value
+from avemo_jax.config.paths import is_path
+from avemo_jax.evaluation.late_fusion import rule_from_json
+from avemo_jax.experiment.blueprint import Blueprint
+from avemo_jax.experiment.classical_stage import num_features_of, segment_predictor
+from avemo_jax.experiment.encoder_table import encoder_table
+from avemo_jax.experiment.encoder_weights import RANDOM
+from avemo_jax.experiment.grid import stages_of
+from avemo_jax.experiment.stored_classifiers import classifier_of
+from avemo_jax.experiment.variation import variation_of
+from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedClassifier, TrainedNet
+from avemo_jax.labels import label_set
+from avemo_jax.pretrained.load import PUBLISHED
+from avemo_jax.pretrained.model_folder import read_json
+from avemo_jax.runs.run_directory import compare_configs, flatten
+from avemo_jax.training.stage import Stage
+from avemo_jax.training.trials import Trial
+
+LOG = logging.getLogger(__name__)
+MODEL_FILE, CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "model.json", "config.json", "weights.safetensors", "README.md"
+FORMAT = 1
+# Fields of a config that say where and how a run was made.
+_OF_A_RUN = ("workdir", "prepared_dir", "weights_dir", "num_workers", "beam_runner", "beam_options", "devices", "sweep", "search")
+_MOST_MEMBERS = 1000
+_MOST_STEPS = 10_000_000
+_ANEW = "get the folder anew"
+
+
+def without_paths(experiment: Experiment) -> dict[str, Any]:
+    """Return a config as plain values without what belongs to one machine or to training alone: paths, devices, sweeps."""
+    plain, default = to_plain(experiment), to_plain(Experiment())
+    plain |= {name: default[name] for name in _OF_A_RUN}
+    plain["corpus"] |= {"root": None, "table": ""}
+    for name, parameters in plain["views"].items():
+        plain["views"][name] = {key: None if is_path(f"views.{name}.{key}") else value for key, value in parameters.items()}
+    for name, settings in plain["encoders"].items():
+        if settings["weights"] not in (PUBLISHED, RANDOM):
+            settings["weights"] = "" if name in ONNX_ENCODERS else PUBLISHED
+    return plain
+
+
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """Return the content of a model folder's config.json, after it was checked as a config and for paths.
+
+    Raises:
+      ConfigError: a field is unknown, of another type or out of bounds.
+      ValueError: the file is damaged, or names a path, which would be one of this machine.
+    """
+    plain = read_json(folder / CONFIG_FILE)
+    cleaned = flatten(without_paths(parse(plain)))
+    if paths := [name for name, value in flatten(plain).items() if name in cleaned and value != cleaned[name]]:
+        raise ValueError(f"{folder / CONFIG_FILE}: expected no path and nothing of a machine in it, found {paths[0]}; {_ANEW}")
+    return plain
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Return whether a folder holds an exported model and not a run."""
+    return (folder / MODEL_FILE).is_file() and not (folder / "run.json").is_file()
+
+
+def config_differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Return one line for each field in which a config differs from that of a model folder.
+
+    Where the weights of an encoder are on this machine is no difference; `load_model` compares their SHA-256.
+    """
+    lines = compare_configs(stored, given)
+    return [line for line in lines if not (line.startswith("encoders.") and line.partition(":")[0].endswith(".weights"))]
+
+
+def load_model(
+    folder: Path, experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
+) -> Ensemble:
+    """Return the models of a model folder as an ensemble, as `load_ensemble` returns those of a run.
+
+    Args:
+      folder: model folder.
+      experiment: its config, with paths of this machine.
+      steps, segment_s, step_s: as `load_ensemble` has them.
+
+    Raises:
+      FileNotFoundError: a file is missing.
+      ValueError: a file is damaged, was changed, or is not what the config describes.
+    """
+    described = _read_described(folder)
+    parts = {name: _whole_number(value, f"num_steps of {name}", _MOST_STEPS) for name, value in _object(described, "num_steps").items()}
+    if set(parts) != set(steps):
+        raise ValueError(f"{folder / MODEL_FILE}: expected num_steps of the streams {sorted(steps)}, found {sorted(parts)}; {_ANEW}")
+    labels = label_set(experiment.corpus.label_set)
+    if tuple(described.get("classes", ())) != labels.classes:
+        raise ValueError(
+            f"{folder / MODEL_FILE}: expected the classes {', '.join(labels.classes)} of the label set {labels.name}, found "
+            f"{described.get('classes')!r}; {_ANEW}"
+        )
+    _compare_encoders(folder, experiment, described.get("encoders"))
+    blueprint = Blueprint(experiment, variation_of(experiment), labels, steps=steps, num_steps=parts)
+    with _Arrays(folder / WEIGHTS_FILE) as arrays:
+        members = list(_members(blueprint, described.get("members"), arrays, folder))
+    dimensions = experiment.corpus.dimensions
+    return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s, dimensions=dimensions)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return the content of model.json, for what tells users about the model; `load_model` checks what prediction needs.
+
+    Raises:
+      FileNotFoundError: there is no model folder.
+      ValueError: model.json is damaged, or of a later version.
+    """
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no model, because it has no {MODEL_FILE}; make one with --mode=export --run=RUN --output=FOLDER"
+        )
+    described = read_json(path)
+    if described.get("format") != FORMAT:
+        raise ValueError(f"{path}: expected format {FORMAT}, found {described.get('format')!r}; use the version of Avemo that made it")
+    return described
+
+
+def array_prefix(member: int, stage: str) -> str:
+    """Return the beginning of the names of a member's arrays of one stage."""
+    return f"member{member}/{stage}/"
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_described(folder: Path) -> dict[str, Any]:
+    """Return model.json after its sums have been compared with the files that prediction reads."""
+    described = read_description(folder)
+    sums = _object(described, "sha256")
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder}: expected {name} in it; {_ANEW}")
+        if (found := sha256_of_file(folder / name)) != sums.get(name):
+            raise ValueError(f"{folder / name} is damaged or was changed: expected SHA-256 {sums.get(name)}, found {found}; {_ANEW}")
+    return described
+
+
+def _compare_encoders(folder: Path, experiment: Experiment, stored: Any) -> None:
+    """Warn where an encoder's weights on this machine are others than those that the models were trained on."""
+    known = {one.get("name"): one.get("sha256") for one in stored if isinstance(one, dict)} if isinstance(stored, list) else {}
+    for own in encoder_table(experiment):
+        if own.sha256 and known.get(own.name) and own.sha256 != known[own.name]:
+            LOG.warning(
+                "the weights of %s have SHA-256 %s..., and the models of %s were trained on features of %s...: the same weights in other "
+                "precision change predictions little, other weights make them worthless",
+                *(own.name, own.sha256[:12], folder, str(known[own.name])[:12]),
+            )
+
+
+def _members(blueprint: Blueprint, described: Any, arrays: _Arrays, folder: Path) -> Iterator[EnsembleMember]:
+    if not isinstance(described, list) or not 0 < len(described) <= _MOST_MEMBERS or not all(isinstance(one, dict) for one in described):
+        raise ValueError(f"{folder / MODEL_FILE}: expected 1 to {_MOST_MEMBERS} members; {_ANEW}")
+    stages = {stage.name: stage for stage in stages_of(blueprint.experiment)}
+    last = list(stages.values())[-1]
+    wanted = list(last.takes_over) if last.part == "inner" else [last.name]
+    names = set()
+    for number, one in enumerate(described):
+        where = f"{folder / MODEL_FILE}: member {number}"
+        if one.get("stages") != wanted:
+            raise ValueError(f"{where}: expected the stages {wanted} of the config, found {one.get('stages')!r}; {_ANEW}")
+        trial = Trial(number, 0, 0, 0, {}, _fields(blueprint.experiment, one.get("fields", []), where))
+        prefixes = [array_prefix(number, name) for name in wanted]
+        names |= {name for name in arrays.names if name.startswith(tuple(prefixes))}
+        if last.is_classical:
+            yield EnsembleMember([_classifier(blueprint, last, one.get("classifier"), arrays, prefixes[0], where)])
+            continue
+        nets = [_network(blueprint, stages[name], trial, arrays, prefix) for name, prefix in zip(wanted, prefixes, strict=True)]
+        yield (
+            EnsembleMember(nets, _rule(one.get("rule"), len(nets), blueprint.num_classes, where))
+            if last.part == "inner"
+            else EnsembleMember(nets)
+        )
+    if unknown := sorted(arrays.names - names):
+        raise ValueError(f"{folder / WEIGHTS_FILE} holds arrays of no member, the first is {unknown[0]}; {_ANEW}")
+
+
+def _network(blueprint: Blueprint, stage: Stage, trial: Trial, arrays: _Arrays, prefix: str) -> TrainedNet:
+    """Return a network with the arrays of the file, in float32, after their names and shapes were compared with the config's network."""
+    state = blueprint.state_shape(stage, _with_hyper(blueprint, trial))
+    like = traverse_util.flatten_dict({**state.best.variables, "scaler": dict(state.scaler)}, sep="/", keep_empty_nodes=True)
+    expected = {path: leaf for path, leaf in like.items() if hasattr(leaf, "shape")}
+    empty = {path: {} for path in like.keys() - expected.keys()}
+    found = {name.removeprefix(prefix) for name in arrays.names if name.startswith(prefix)}
+    if found != expected.keys():
+        odd = sorted(found ^ expected.keys())
+        raise ValueError(f"{arrays.path}: expected the arrays of the config's network, and {prefix}{odd[0]} is missing or unknown; {_ANEW}")
+    read = {path: arrays.read(prefix + path, leaf.shape) for path, leaf in expected.items()}
+    tree = traverse_util.unflatten_dict(empty | read, sep="/")
+    variables = {kind: tree.get(kind, {}) for kind in state.best.variables}
+    streams = blueprint.recipe(stage, trial.fields, num_clips=1).streams
+    return TrainedNet(blueprint.net(stage, trial.fields), variables, tree.get("scaler", {}), streams)
+
+
+def _classifier(blueprint: Blueprint, stage: Stage, facts: Any, arrays: _Arrays, prefix: str, where: str) -> TrainedClassifier:
+    if not isinstance(facts, dict):
+        raise ValueError(f"{where}: expected the facts of its classifier, found {facts!r}; {_ANEW}")
+    own = {name.removeprefix(prefix): arrays.read(name) for name in arrays.names if name.startswith(prefix)}
+    num_features = num_features_of(blueprint.experiment, stage, blueprint.steps)
+    classifier = classifier_of(facts, own, num_features=num_features, num_classes=blueprint.num_classes)
+    return TrainedClassifier(segment_predictor(blueprint.experiment, stage, classifier))
+
+
+def _with_hyper(blueprint: Blueprint, trial: Trial) -> Trial:
+    """Return the trial with any values of the hyper-parameters, which change no shape."""
+    return dataclasses.replace(trial, hyper={name: float(getattr(blueprint.experiment.train, name)) for name in SWEPT})
+
+
+def _fields(experiment: Experiment, described: Any, where: str) -> Changes:
+    """Return the swept fields of a member, parsed as those of a command line."""
+    if not isinstance(described, dict) or not all(isinstance(text, str) for text in described.values()):
+        raise ValueError(f"{where}: expected its swept fields as field -> text, found {described!r}; {_ANEW}")
+    return tuple((name, parse_value(experiment, name, text)) for name, text in described.items())
+
+
+def _rule(content: Any, num_systems: int, num_classes: int, where: str) -> Any:
+    try:
+        join = rule_from_json(content).join
+        uniform = np.full((1, num_classes), 1 / num_classes)
+        is_right = np.asarray(join([uniform] * num_systems)).shape == (1, num_classes)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{where}: expected a rule of late fusion, found one that fails with {error}; {_ANEW}") from error
+    if not is_right:
+        raise ValueError(f"{where}: expected a rule of late fusion of {num_systems} systems and {num_classes} classes; {_ANEW}")
+    return join
+
+
+def _object(described: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = described.get(name)
+    if not isinstance(value, dict):
+        raise ValueError(f"{MODEL_FILE}: expected an object {name}, found {type(value).__name__}; {_ANEW}")
+    return value
+
+
+def _whole_number(value: Any, what: str, most: int) -> int:
+    if type(value) is not int or not 0 < value <= most:
+        raise ValueError(f"{MODEL_FILE}: expected {what} to be a number from 1 to {most:,}, found {value!r}; {_ANEW}")
+    return value
+
+
+class _Arrays:
+    """The arrays of a safetensors file, read one by one after their shape was compared; a context manager."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> _Arrays:
+        import safetensors  # late: hosts that train from scratch lack it
+
+        try:
+            self._file = safetensors.safe_open(self.path, framework="numpy").__enter__()
+        except (safetensors.SafetensorError, OSError) as error:
+            raise ValueError(f"{self.path}: expected a whole safetensors file, reading it stopped with: {error}; {_ANEW}") from error
+        self.names = frozenset(self._file.keys())
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._file.__exit__(*error)
+
+    def read(self, name: str, shape: Sequence[int] | None = None) -> np.ndarray:
+        """Return an array; one of a network in float32, and of the given shape."""
+        if shape is None:
+            return self._file.get_tensor(name)
+        described = self._file.get_slice(name)
+        if tuple(described.get_shape()) != tuple(shape) or described.get_dtype() not in ("F32", "F16"):
+            raise ValueError(
+                f"{self.path}: {name}: expected float32 or float16 {tuple(shape)}, found {described.get_dtype()} "
+                f"{tuple(described.get_shape())}; {_ANEW}"
+            )
+        array = self._file.get_tensor(name).astype(np.float32)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{self.path}: {name}: expected finite numbers; {_ANEW}")
+        return array

@@ -1,0 +1,87 @@
+"""Round trips of systems through a model folder: the largest difference of a probability between a run and its folder.
+
+    python -m benchmarks.round_trips                                   every system of the demo
+    python -m benchmarks.round_trips --systems small:audio,functionals_linear --keep /tmp/round_trips
+
+Each system is trained for one epoch on a tiny synthetic corpus, with random encoders where it has any, and exported; the run and a copy of
+the folder then predict the same films. Prints one row a system: the number of models and files, the size of the folder, the largest
+difference; or why the system cannot be exported. Exit code 1 where a difference is above --most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.predict import demo_experiment
+
+_NUM_FILES = 2
+
+
+def round_trip(system: str, folder: Path) -> tuple[int, float, float]:
+    """Return the number of models of a system, the size of its model folder in MB, and the largest difference of a probability.
+
+    Args:
+      folder: for the corpus and prepared sets, which systems share, and the run.
+
+    Raises:
+      ValueError, OSError: it cannot be trained here, exported, or used for prediction.
+    """
+    from avemo_jax import api
+    from avemo_jax.modes.stored import stored_experiment
+
+    experiment = demo_experiment(system, folder, num_actors=6, num_takes=1)
+    api.train(experiment)
+    model = folder / "models" / system
+    shutil.rmtree(model, ignore_errors=True)
+    described = api.export(experiment, output=str(model))
+    files = [str(path) for path in sorted((folder / "corpus").rglob("*.mp4"))[:_NUM_FILES]]
+    outputs = [folder / "predictions" / system / kind for kind in ("run", "model")]
+    for output in outputs:
+        shutil.rmtree(output, ignore_errors=True)
+    moved = stored_experiment(str(model), {"prepared_dir": experiment.prepared_dir, "weights_dir": experiment.weights_dir})
+    found = [api.predict(one, files, output=str(output)) for one, output in zip((experiment, moved), outputs, strict=True)]
+    differences = [
+        np.abs(own.probabilities - theirs.probabilities).max()
+        for of_run, of_model in zip(*found, strict=True)
+        for own, theirs in zip(of_run.segments, of_model.segments, strict=True)
+    ]
+    size_mb = sum(path.stat().st_size for path in model.iterdir()) / 1e6
+    if not differences:
+        raise ValueError("nothing was predicted: " + "; ".join(one.detail for each in found[0] for one in each.problems))
+    return len(described["members"]), size_mb, float(max(differences))
+
+
+def main() -> int:
+    from configs import demo
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--systems", default=",".join(demo.SYSTEMS), help="names, separated by commas")
+    parser.add_argument("--keep", type=Path, help="folder of corpus, runs and models; default: a temporary one")
+    parser.add_argument("--most", type=float, default=1e-5, help="largest difference that is no failure")
+    arguments = parser.parse_args()
+    worst = 0.0
+    print(f"{'system':36} {'models':>6} {'MB':>7}  largest difference")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        for system in arguments.systems.split(","):
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    num_models, size_mb, difference = round_trip(system, folder)
+            except (ValueError, OSError, RuntimeError) as error:
+                print(f"{system:36} {'-':>6} {'-':>7}  {str(error).splitlines()[0]}", flush=True)
+                continue
+            worst = max(worst, difference)
+            print(f"{system:36} {num_models:6} {size_mb:7.2f}  {difference:.1e}", flush=True)
+    return int(worst > arguments.most)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
