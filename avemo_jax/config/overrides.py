@@ -21,7 +21,7 @@ _OF_THE_DATA = ("view", "view_beside", "per_speaker")
 _OF_ALL_STAGES = ("seeds", "stages", "overrides", "freeze_earlier")
 _WITHOUT_NETWORK = ("late", "svm", "linear")
 # A sweep may not change the length of training either.
-_NOT_SWEPT = (*_OF_ALL_STAGES, "num_epochs", "tensorboard", "checkpoint_every_epochs", "keep_checkpoints")
+_NOT_SWEPT = (*_OF_ALL_STAGES, "num_epochs", "tensorboard", "trackers", "checkpoint_every_epochs", "keep_checkpoints")
 
 
 def for_stage(experiment: Experiment, stage: str) -> Experiment:

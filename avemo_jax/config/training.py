@@ -59,6 +59,8 @@ class Train:
       length_buckets: number of length classes; each batch holds clips of one class, see docs/performance.md. 1 mixes all lengths, as
         published.
       tensorboard: write training curves for TensorBoard through clu, where TensorFlow is installed.
+      trackers: services that get the training curves too, of "wandb" (Weights & Biases) and "mlflow"; both write into the run directory
+        unless their own environment variables name a server.
       checkpoint_every_epochs: epochs between checkpoints.
       keep_checkpoints: number of newest checkpoints that stay on disk.
     """
@@ -89,6 +91,7 @@ class Train:
     ema_decay: Annotated[float, Bounds(least=0, below=1)] = 0.0
     length_buckets: Annotated[int, Bounds(least=1, most=1000)] = 1
     tensorboard: bool = True
+    trackers: tuple[str, ...] = ()
     checkpoint_every_epochs: Annotated[int, COUNT] = 10
     keep_checkpoints: Annotated[int, Bounds(least=1, most=1000)] = 2
 

@@ -8,17 +8,24 @@ from avemo_jax.config import ONNX_ENCODERS, Experiment
 from avemo_jax.experiment.encoder_weights import used_encoders
 from avemo_jax.machine import pip_install
 from avemo_jax.pretrained.onnx_graph import PACKAGES as ONNX_PACKAGES
+from avemo_jax.runs.writers import TENSORBOARD_PACKAGES, TRACKERS
+from avemo_jax.text import nearest
 
 
 def check_packages(experiment: Experiment) -> None:
     """Check that every package which a run imports late is installed.
 
     Raises:
+      ValueError: an unknown tracker.
       RuntimeError: some are missing; the message names those that are missing, what needs them, and the command that installs them.
     """
     needed = {"pandas": "its tables", "statsmodels": "its paired tests"}
     if experiment.train.tensorboard:
-        needed |= dict.fromkeys(("clu", "tensorflow"), "train.tensorboard=True")
+        needed |= dict.fromkeys(TENSORBOARD_PACKAGES, "train.tensorboard=True")
+    for tracker in experiment.train.trackers:
+        if tracker not in TRACKERS:
+            raise ValueError(f"train.trackers names {tracker!r}; expected {' or '.join(TRACKERS)}{nearest(tracker, TRACKERS)}")
+        needed |= dict.fromkeys(TRACKERS[tracker], f"train.trackers={tracker}")
     if experiment.devices.feed == "stream":
         needed["tensorflow"] = "devices.feed=stream"
     if experiment.search.space:

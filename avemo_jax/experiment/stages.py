@@ -184,6 +184,7 @@ def _train_network(
     mine = [group for group in stage_groups(plan.grid, stage, layout) if group.share % processes.count == processes.number]
     programs = Programs(plan, stage)
     groups = []
+    facts = run.read_json("config.json")  # without passwords
     own_number = f" {processes.number + 1}/{processes.count}" if processes.count > 1 else ""
     total = train.num_epochs * len(mine)
     with listen() as own, tqdm(total=total, desc=f"{stage.name}{own_number}", unit="epoch") as bar, ExitStack() as locks:
@@ -194,7 +195,7 @@ def _train_network(
             group_trials = [trials[position] for position in group.positions]
             published = published_weights(plan.blueprint.experiment_of(stage, group_trials[0].fields), stage, plan.blueprint.steps)
             earlier = {name: [state_of[position] for position in group.positions] for name, state_of in states.items()}
-            writer = make_writer(run.path / "tensorboard" / group.name, wanted=train.tensorboard)
+            writer = make_writer(run.path, group.name, tensorboard=train.tensorboard, trackers=train.trackers, facts=facts)
             rows = rows_file(layout, group.share)
 
             def write_rows(new, writer=writer, rows=rows):

@@ -47,6 +47,7 @@ UNCOMPARED = (
     "devices.num_processes",
     "devices.heartbeat_s",
     "train.tensorboard",
+    "train.trackers",
     "train.checkpoint_every_epochs",
     "train.keep_checkpoints",
     *(f"views.{view}.{field}" for view in ("table", "table_2", "table_3") for field in ("path", "allow_columns", "decimal")),
