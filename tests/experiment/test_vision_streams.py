@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
 from made_sets import spanning_pictures, write_set
 from small_experiment import EMOTIONS, flat, small_config
 from tiny_vision_encoders import NAME, RECORDS
@@ -16,7 +18,7 @@ from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment.encoder_weights import encoder_variables
 from avemo_jax.experiment.features import with_features
 from avemo_jax.experiment.grid_plan import make_plan
-from avemo_jax.experiment.networks import held_parameters
+from avemo_jax.experiment.networks import held_parameters, trained_encoder
 from avemo_jax.experiment.stages import restore_stages
 from avemo_jax.models.encoders import ENCODERS
 from avemo_jax.modes.train import train
@@ -73,13 +75,44 @@ def test_what_lies_before_the_first_trained_layer_is_held(config):
     assert {path[4] for path in held} == {"embed", "first_norm", "block1"}
 
 
+LORA = {
+    (f"block{number}", "attention", f"{name}_lora", part, "kernel")
+    for number in (1, 2)
+    for name in ("query", "value")
+    for part in ("down", "up")
+}
+
+
+def test_lora_starts_as_the_frozen_encoder_and_holds_all_of_it(config):
+    made = config(streams__video__encoder_lora_rank=2)
+    module = trained_encoder(made, "video").module()
+    frozen = encoder_variables(made, NAME, STEP, "uint8")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, *STEP), np.uint8)
+    own = flatten_dict(frozen["params"])
+    drawn = flatten_dict(jax.jit(module.init)(jax.random.key(0), pictures)["params"])
+    assert set(drawn) - set(own) == LORA
+    held = {path[4:] for path in held_parameters(made, "video", STEP, "uint8")}
+    assert {path for path in drawn if not any(path[: len(prefix)] == prefix for prefix in held)} == LORA
+    start = {"params": unflatten_dict(drawn | own)}
+    found, expected = jax.jit(lambda: (module.apply(start, pictures), module.clone(lora_rank=0).apply(frozen, pictures)))()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 @pytest.mark.long
-def test_an_encoder_trained_from_a_layer_on_keeps_what_lies_before_it(config, pictures):
-    made = config(streams__video__encoder_trained_from="layer2", protocol__name="holdout_50_25_25", train__num_epochs=1)
+@pytest.mark.parametrize(
+    ("fields", "trained"),
+    [({"encoder_trained_from": "layer2"}, {"block2", "norm"}), ({"encoder_lora_rank": 2}, {"/".join(path) for path in LORA})],
+)
+def test_a_run_changes_what_is_trained_of_an_encoder_alone(fields, trained, config, pictures):
+    stream = {f"streams__video__{name}": value for name, value in fields.items()}
+    made = config(**stream, protocol__name="holdout_50_25_25", train__num_epochs=2)
     train(made, pictures)
     (state,) = restore_stages(make_plan(made, pictures), Path(made.workdir))[0].states
     before = flat(encoder_variables(made, NAME, STEP, "uint8")["params"])
     after = flat(state.learner.params["video"]["context"]["encoder"][NAME])
-    moved = {name.split("/")[0] for name, leaf in before.items() if not np.array_equal(leaf, after[name])}
-    assert moved == {"block2", "norm"}
-    assert {name.split("/")[0] for name in after} == {"embed", "first_norm", "block1", "block2", "norm"}
+    moved = {name for name, leaf in after.items() if not np.array_equal(leaf, before.get(name, 0 * leaf))}
+    if "encoder_lora_rank" in fields:
+        assert moved == trained == set(after) - set(before)
+    else:
+        assert {name.split("/")[0] for name in moved} == trained
+        assert {name.split("/")[0] for name in after} == {"embed", "first_norm", "block1", "block2", "norm"}

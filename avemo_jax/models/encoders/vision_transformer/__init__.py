@@ -24,6 +24,7 @@ def record_of(name: str, published: Published) -> Encoder:
         trained_on=published.trained_on,
         weights=(layout_of(design, published.family, published.assets, published.convert),),
         resized=True,
+        takes_lora=True,
     )
 
 

@@ -167,6 +167,7 @@ class VisionTransformer(nn.Module):
       tokens: what a feature is read from: "class", the class token; "patches", the mean of all patches; "class_and_patches", both one
         after the other, 2 D numbers. "" is the first of `VisionDesign.tokens`.
       resize_px: pictures are brought to this height and width first; 0 leaves them as they are.
+      lora_rank: of the attention, see `SelfAttention`.
     """
 
     end_point: str
@@ -174,6 +175,7 @@ class VisionTransformer(nn.Module):
     layers: tuple[str, ...] = ()
     tokens: str = ""
     resize_px: int = 0
+    lora_rank: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -201,6 +203,7 @@ class VisionTransformer(nn.Module):
                 activation=design.activation,
                 epsilon=design.epsilon,
                 layer_scale=design.layer_scale,
+                lora_rank=self.lora_rank,
                 name=f"block{number}",
             )(x, None)
             found[point] = self._pooled(x)
