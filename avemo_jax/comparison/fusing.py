@@ -101,9 +101,9 @@ def fuse(entries: Sequence[Entry], meta: MetaFolds | None) -> list[Fusion]:
     rounds = [[seed] * len(entries) for seed in entries[0].seeds] if len(seeds) == 1 else [[entry.seeds[0] for entry in entries]]
     predictions = [[by_clip(entry.of_seed(seed)) for entry, seed in zip(entries, one, strict=True)] for one in rounds]
     equal = WeightedProduct((1 / len(entries),) * len(entries))
-    rules: dict[str, Callable[[np.ndarray, list[np.ndarray]], tuple[np.ndarray, list[dict[str, Any]]]]] = {
-        "mean": lambda label, probabilities: (np.mean(probabilities, axis=0), []),
-        "product": lambda label, probabilities: (equal.join(probabilities), []),
+    rules: dict[str, Callable[[Predictions, list[np.ndarray]], tuple[np.ndarray, list[dict[str, Any]]]]] = {
+        "mean": lambda clips, probabilities: (np.mean(probabilities, axis=0), []),
+        "product": lambda clips, probabilities: (equal.join(probabilities), []),
     }
     if meta is not None:
         fitted = ["logistic"] if len(entries) > _MOST_WEIGHTED else ["weighted_product", "logistic"]
@@ -114,7 +114,7 @@ def fuse(entries: Sequence[Entry], meta: MetaFolds | None) -> list[Fusion]:
 def _fusion(rule: str, join: Callable, entries: Sequence[Entry], rounds: list[list[Predictions]], meta: MetaFolds | None) -> Fusion:
     parts, fitted = [], []
     for number, members in enumerate(rounds):
-        probabilities, found = join(members[0].label, [one.probabilities for one in members])
+        probabilities, found = join(members[0], [one.probabilities for one in members])
         fitted += [{"round": number} | one for one in found]
         parts.append(probabilities)
     first, count = rounds[0][0], len(rounds)
@@ -136,12 +136,14 @@ def _fusion(rule: str, join: Callable, entries: Sequence[Entry], rounds: list[li
     return Fusion(entry, rule, names, tuple(fitted))
 
 
-def _out_of_fold(meta: MetaFolds, rule: str, label: np.ndarray, probabilities: list[np.ndarray]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+def _out_of_fold(
+    meta: MetaFolds, rule: str, clips: Predictions, probabilities: list[np.ndarray]
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """Fuse each part's clips by the rule fitted on the other parts."""
     joined, fitted = np.empty_like(probabilities[0]), []
     for index in range(len(meta.speakers)):
         own = meta.part == index
-        fitted_rule = fit_rule(rule, label[~own], [one[~own] for one in probabilities])
+        fitted_rule = fit_rule(rule, clips.label[~own], [one[~own] for one in probabilities], speaker=clips.speaker[~own])
         joined[own] = fitted_rule.join([one[own] for one in probabilities])
         fitted.append({"meta_fold": index + 1} | (fitted_rule.to_json() if rule == "weighted_product" else {"rule": rule}))
     return joined, fitted

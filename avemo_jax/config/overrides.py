@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,18 +50,36 @@ def for_stage(experiment: Experiment, stage: str) -> Experiment:
 
 
 def swept_fields(experiment: Experiment) -> dict[str, tuple[Any, ...]]:
-    """Return `sweep.fields`, such as "streams.audio.context_units=(512,)|(256,256)", as field -> values to try.
+    """Return `sweep.fields`, such as "streams.audio.context_units=(512,)|(256,256)", as axis -> values to try.
+
+    An axis is a field, or several fields joined by "+" that have the same value in every setting, see `combinations`.
 
     Raises:
       ValueError: an entry of another form, a field that does not exist or cannot be swept, or a value of a wrong type.
     """
     axes: dict[str, tuple[Any, ...]] = {}
+    known: set[str] = set()
     for text in experiment.sweep.fields:
-        name, values = _split(text, where="sweep.fields", form="field=value|value")
-        if name in axes:
-            raise ValueError(f"sweep.fields names {name} twice; list all of its values in one entry, separated by |")
-        axes[name] = values_to_try(experiment, name, values.split("|"), where="sweep.fields")
+        axis, texts = _split(text, where="sweep.fields", form="field=value|value")
+        names = [name.strip() for name in axis.split("+")]
+        for name in names:
+            if name in known:
+                raise ValueError(f"sweep.fields names {name} twice; list all of its values in one entry, separated by |")
+            known.add(name)
+            values = values_to_try(experiment, name, texts.split("|"), where="sweep.fields")
+            if axes.setdefault("+".join(names), values) != values:
+                raise ValueError(f"sweep.fields joins {axis}, which are of different types; expected fields with the same values")
     return axes
+
+
+def combinations(axes: Mapping[str, Sequence[Any]]) -> list[Changes]:
+    """Return every combination of the values of some axes, the last axis varying fastest; one empty combination for no axis.
+
+    Args:
+      axes: field, or fields joined by "+" that all have the value of their axis -> values.
+    """
+    each = [[tuple((name, value) for name in axis.split("+")) for value in values] for axis, values in axes.items()]
+    return [tuple(itertools.chain.from_iterable(chosen)) for chosen in itertools.product(*each)]
 
 
 def values_to_try(experiment: Experiment, name: str, texts: Sequence[str], *, where: str) -> tuple[Any, ...]:

@@ -129,7 +129,8 @@ class Sweep:
       mixup_alpha: values of train.mixup_alpha to try; () takes its single value.
       stream_dropout_rate: values of train.stream_dropout_rate to try; () takes its single value.
       fields: other fields and their values to try, each value compiled as a program of its own, e.g.
-        ("streams.audio.context_units=(512,)|(256,256,256)", "streams.audio.pooling=attention|last").
+        ("streams.audio.context_units=(512,)|(256,256,256)", "streams.audio.pooling=attention|last"). Fields joined by "+" have the same
+        value in every setting: "streams.audio.batch_norm+streams.audio.context_batch_norm=False|True".
     """
 
     learning_rate: Annotated[tuple[float, ...], LEARNING_RATE] = ()

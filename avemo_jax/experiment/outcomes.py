@@ -134,11 +134,13 @@ def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) ->
         # The trials of a stage are in the order of `with_inner_trials`: first the grid, then the inner folds of each of its trials.
         inner = [len(plan.trials) + position * num_inner + index for index in range(num_inner)]
         probabilities = [np.concatenate(one.probabilities(inner, out_of_fold)) for one in earlier]
-        joiners.append(fit_rule(rule, *_clip_level(plan, np.concatenate(out_of_fold), probabilities), metric=metric))
+        clips, joined = _clip_level(plan, np.concatenate(out_of_fold), probabilities)
+        speaker = np.array([plan.clips[clip].speaker for clip in clips])
+        joiners.append(fit_rule(rule, np.asarray(plan.classes)[clips], joined, speaker=speaker, metric=metric))
         select = plan.data.examples_of(plan.part_clips(stage, trial)[1])
         selected = [one.probabilities([position], [select])[0] for one in earlier]
-        label, (joined,) = _clip_level(plan, select, [joiners[-1].join(selected)])
-        scores.append(score_of(label, joined, metric))
+        clips, (fused,) = _clip_level(plan, select, [joiners[-1].join(selected)])
+        scores.append(score_of(np.asarray(plan.classes)[clips], fused, metric))
     return LateOutcome(stage, earlier, joiners, scores)
 
 
@@ -148,8 +150,8 @@ def restore_late(stage: Stage, earlier: Sequence[NetworkOutcome], content: Seque
 
 
 def _clip_level(plan: GridPlan, rows: np.ndarray, probabilities: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return labels (C,) and probabilities (C, K) of the clips that these examples belong to."""
+    """Return the clips (C,) that these examples belong to, and their probabilities (C, K)."""
     clip = plan.data.clip[rows]
     clips, segment_of = np.unique(clip, return_inverse=True)
     rule = plan.experiment.system.segment_rule
-    return np.asarray(plan.classes)[clips], [aggregate_segments(segment_of, one, len(clips), rule=rule) for one in probabilities]
+    return clips, [aggregate_segments(segment_of, one, len(clips), rule=rule) for one in probabilities]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from avemo_jax.config import SWEPT, Experiment, swept_bounds
-from avemo_jax.config.overrides import Changes, parse_value, swept_fields, values_to_try
+from avemo_jax.config.overrides import Changes, combinations, parse_value, swept_fields, values_to_try
 from avemo_jax.search.space import Axis, parse_space
 
 
@@ -18,7 +17,7 @@ class Variation:
 
     Attributes:
       numbers: hyper-parameter -> values that a sweep tries; hyper-parameters that are not swept are absent.
-      fields: field that changes the compiled program -> values that a sweep tries.
+      fields: field that changes the compiled program, or several joined by "+" -> values that a sweep tries.
       axes: axes of an adaptive search; empty where nothing is searched.
     """
 
@@ -57,5 +56,4 @@ def tried_changes(experiment: Experiment, variation: Variation) -> list[Changes]
     searched = {
         axis.name: tuple(parse_value(experiment, axis.name, text) for text in axis.choices) for axis in variation.axes if axis.is_field
     }
-    axes = searched or variation.fields
-    return [tuple(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    return combinations(searched or variation.fields)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from avemo_jax.config.overrides import combinations
 from avemo_jax.training.dimensions import Ratings
 from avemo_jax.training.optimizers import Hyper
 from avemo_jax.training.state import TrialInputs
@@ -50,7 +51,7 @@ def make_trials(
     Args:
       hyper: hyper-parameter -> value where it is not swept.
       sweep: hyper-parameter -> values to try; empty where it is not swept.
-      fields: config field that changes the program -> values to try.
+      fields: config field that changes the program, or several joined by "+" -> values to try.
 
     Raises:
       ValueError: no seed, or a seed that is named twice.
@@ -59,8 +60,7 @@ def make_trials(
         raise ValueError(f"train.seeds must name at least one seed and none twice, got {tuple(seeds)}")
     axes = {name: values for name, values in sweep.items() if values}
     numbers = [dict(hyper) | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    changed = [tuple(zip(fields or (), values, strict=True)) for values in itertools.product(*(fields or {}).values())]
-    settings = enumerate(itertools.product(changed, numbers))
+    settings = enumerate(itertools.product(combinations(fields or {}), numbers))
     return [
         Trial(number, fold, seed, setting, values, pairs)
         for number, ((setting, (pairs, values)), seed, fold) in enumerate(itertools.product(settings, seeds, range(num_folds)))

@@ -49,13 +49,13 @@ def apply(config: ConfigDict, variant: str) -> None:
     if variant == "gru_attention:audio_ablation":
         config.sweep.fields = (
             "streams.audio.context_units=(256,)|(512,)|(256,256,256)|(512,512,512)",
-            "streams.audio.batch_norm=False|True",
+            "streams.audio.batch_norm+streams.audio.context_batch_norm=False|True",
             "streams.audio.pooling=last|attention",
         )
     if variant == "gru_attention:video_ablation":
         config.sweep.fields = (
             "streams.video.context_units=(256,)|(512,)|(1024,)|(256,256,256)|(512,512,512)",
-            "streams.video.batch_norm=False|True",
+            "streams.video.batch_norm+streams.video.context_batch_norm=False|True",
             "streams.video.pooling=last|attention",
         )
 

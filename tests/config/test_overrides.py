@@ -2,12 +2,13 @@
 
 import pytest
 
-from avemo_jax.config import EncoderSettings, Experiment, Stream
+from avemo_jax.config import EncoderSettings, Experiment, Stream, parse
 from avemo_jax.config.overrides import for_stage, parse_value, swept_fields, with_fields
 from avemo_jax.experiment.grid import make_grid, stages_of
 from avemo_jax.experiment.grid_plan import check_experiment
 from avemo_jax.experiment.networks import make_net
 from avemo_jax.experiment.variation import variation_of
+from configs import ravdess
 
 AUDIO = {"audio": Stream(view="mfcc")}
 BOTH = {"streams": AUDIO | {"video": Stream(view="faces")}, "system.streams": ("audio", "video")}
@@ -113,9 +114,21 @@ def test_swept_fields_are_all_combinations_and_vary_slowest():
     assert len(set(nets)) == 4
 
 
+def test_fields_joined_by_plus_have_one_value_in_every_setting():
+    """Document E's ablation: without batch norm there is none between the recurrent layers either."""
+    made = parse(ravdess.get_config("gru_attention:audio_ablation").to_dict())
+    trials = make_grid(made, variation_of(made), stages_of(made), 1).trials
+    assert len(trials) == 16
+    pairs = [(dict(trial.fields)["streams.audio.batch_norm"], dict(trial.fields)["streams.audio.context_batch_norm"]) for trial in trials]
+    assert set(pairs) == {(False, False), (True, True)}
+    joined = config(**{"sweep.fields": ("streams.audio.batch_norm + streams.audio.context_dropout=True",)})
+    assert swept_fields(joined) == {"streams.audio.batch_norm+streams.audio.context_dropout": (True,)}
+
+
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
+        (("streams.audio.batch_norm+streams.audio.pooling=True",), "of different types; expected fields with the same values"),
         (("streams.audio.pooling",), "sweep.fields holds 'streams.audio.pooling'; expected field=value|value"),
         (("streams.audio.size=3",), "no field streams.audio.size"),
         (("train.num_epochs=3|4",), "sweep.fields cannot try train.num_epochs"),

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
+from avemo_jax.evaluation import late_fusion
 from avemo_jax.evaluation.late_fusion import Logistic, WeightedProduct, fit_rule, rule_from_json, score_of
 
 
@@ -58,22 +59,38 @@ def test_of_equally_good_weights_the_most_even_are_taken():
 
 
 def features(*probabilities: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.log(np.maximum(one, 1e-7)) for one in probabilities], axis=1)
+    """Log-probabilities less their mean over the classes, in units of their deviation in the clips of the first argument."""
+    logs = [np.log(np.maximum(one, 1e-7)) for one in probabilities]
+    return np.concatenate([one - one.mean(axis=1, keepdims=True) for one in logs], axis=1)
+
+
+def reference(label: np.ndarray, fitted: list[np.ndarray], unseen: list[np.ndarray], strength: float) -> np.ndarray:
+    """Probabilities of scikit-learn's regression on standardised features, each system by one deviation."""
+    values, num_classes = features(*fitted), fitted[0].shape[1]
+    mean = values.mean(axis=0)
+    deviation = np.repeat([np.sqrt(np.square(part).mean()) for part in np.split(values - mean, len(fitted), axis=1)], num_classes)
+    model = LogisticRegression(C=strength, max_iter=1000).fit((values - mean) / deviation, label)
+    return model.predict_proba((features(*unseen) - mean) / deviation)
+
+
+@pytest.fixture
+def one_strength(monkeypatch) -> float:
+    monkeypatch.setattr(late_fusion, "_STRENGTHS", (0.1,))
+    return 0.1
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
-def test_logistic_is_scikit_learns(num_classes):
+def test_logistic_is_scikit_learns(num_classes, one_strength):
     label = np.arange(80) % num_classes
     probabilities = [noisy_probabilities(label, num_classes, noise, seed) for seed, noise in enumerate((0.8, 1.2))]
     rule = fit_rule("logistic", label, probabilities)
-    reference = LogisticRegression(C=1.0, max_iter=1000).fit(features(*probabilities), label)
     unseen = [noisy_probabilities(label[::-1], num_classes, 1.0, seed) for seed in (7, 8)]
-    np.testing.assert_allclose(rule.join(unseen), reference.predict_proba(features(*unseen)), atol=1e-9)
+    np.testing.assert_allclose(rule.join(unseen), reference(label, probabilities, unseen, one_strength), atol=1e-9)
     assert isinstance(rule, Logistic) and rule.coefficients.shape == (num_classes, 2 * num_classes)
 
 
 @pytest.mark.parametrize("absent", [0, 2])
-def test_an_absent_class_is_never_predicted(absent):
+def test_an_absent_class_is_never_predicted(absent, one_strength):
     """Of three classes one is missing: two are left, for which scikit-learn keeps one row."""
     rows = absent != LABEL
     rule = fit_rule("logistic", LABEL[rows], [GOOD[rows], POOR[rows]])
@@ -81,13 +98,34 @@ def test_an_absent_class_is_never_predicted(absent):
     np.testing.assert_array_equal(joined[:, absent], 0)
     np.testing.assert_allclose(joined.sum(axis=1), 1)
     kept = [index for index in range(3) if index != absent]
-    reference = LogisticRegression(C=1.0, max_iter=1000).fit(features(GOOD[rows], POOR[rows]), LABEL[rows])
-    np.testing.assert_allclose(joined[:, kept], reference.predict_proba(features(GOOD, POOR)), atol=1e-9)
+    expected = reference(LABEL[rows], [GOOD[rows], POOR[rows]], [GOOD, POOR], one_strength)
+    np.testing.assert_allclose(joined[:, kept], expected, atol=1e-9)
     four = np.arange(80) % 4
     probabilities = [noisy_probabilities(four, 4, noise, seed) for seed, noise in enumerate((0.8, 1.2))]
     present = four != 1
     three = fit_rule("logistic", four[present], [one[present] for one in probabilities]).join(probabilities)
     assert not three[:, 1].any() and (three[:, [0, 2, 3]] > 0).all()
+
+
+def test_the_penalty_is_chosen_on_clips_of_other_speakers(recwarn):
+    """Each speaker's probabilities are shifted towards one class. Only held-out speakers show that the shift must not be learnt."""
+    generator = np.random.default_rng(5)
+    label, speaker = np.tile(np.arange(3), 60), np.repeat([f"s{index}" for index in range(6)], 30)
+    strong = [noisy_probabilities(label, 3, 0.3, 11), noisy_probabilities(label, 3, 0.3, 12)]
+    weak = [softmax(generator.normal(size=(180, 3)), axis=1) for _ in range(2)]
+    for fitted, held_out in late_fusion._inner_folds(speaker):
+        assert len(fitted) + len(held_out) == 180 and not set(speaker[fitted]) & set(speaker[held_out])
+
+    def size(probabilities):
+        return np.abs(fit_rule("logistic", label, probabilities, speaker=speaker).coefficients).max()
+
+    assert size(weak) < 0.05 < size(strong)  # where nothing can be learnt, the strongest penalty of all
+    assert not recwarn.list  # each regression has converged
+
+
+def test_without_two_named_speakers_inner_folds_are_drawn_by_clip():
+    folds = late_fusion._inner_folds(np.full(12, ""))
+    assert sorted(np.concatenate([held_out for _, held_out in folds]).tolist()) == list(range(12)) and len(folds) == 5
 
 
 def test_a_single_class_is_always_predicted():
