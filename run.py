@@ -60,7 +60,7 @@ PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "compare: third-party
 ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: require the same clips of all systems, or use the clips that all have")
 CLIPS_PER_CLASS = flags.DEFINE_integer("clips_per_class", 10, "explain: test clips of each class to explain")
 HALF_PRECISION = flags.DEFINE_bool("half_precision", False, "export: store weights in float16, which rounds them")
-FORMATS = flags.DEFINE_list("formats", [], "export: further files of the model folder, stablehlo")
+STABLEHLO = flags.DEFINE_bool("stablehlo", False, "export: also write the networks as StableHLO, for other runtimes")
 FUSE = flags.DEFINE_list("fuse", [], "compare: systems to fuse late, NAME+NAME,...; default: all systems with probabilities, together")
 
 
@@ -82,7 +82,7 @@ MODES = {
     "explain": lambda experiment: api.explain(experiment, clips_per_class=CLIPS_PER_CLASS.value) and None,
     "predict": lambda experiment: int(not all(one.segments for one in api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT)))),
     "export": lambda experiment: (
-        api.export(experiment, output=expanded(OUTPUT), half_precision=HALF_PRECISION.value, formats=FORMATS.value) and None
+        api.export(experiment, output=expanded(OUTPUT), half_precision=HALF_PRECISION.value, stablehlo=STABLEHLO.value) and None
     ),
     "compare": lambda _: api.compare(expanded(RUNS), expanded(PREDICTIONS), on=ON.value, fuse=FUSE.value, output=expanded(OUTPUT)),
     "board": lambda _: api.board(expanded(RUNS), output=expanded(OUTPUT)) and None,

@@ -189,13 +189,13 @@ def predict(experiment: Experiment, files: Sequence[str], *, output: str | None 
 
 
 @_checked_first
-def export(experiment: Experiment, *, output: str, half_precision: bool = False, formats: Sequence[str] = ()) -> dict[str, Any]:
+def export(experiment: Experiment, *, output: str, half_precision: bool = False, stablehlo: bool = False) -> dict[str, Any]:
     """Write a finished run as a model folder, which predicts without the run; return the content of its model.json.
 
     Args:
       output: the folder, new or empty.
       half_precision: store the weights of networks in float16.
-      formats: "stablehlo" also writes the networks as one program, see `avemo_jax.experiment.stablehlo`.
+      stablehlo: also write the networks as one program, see `avemo_jax.experiment.stablehlo`.
 
     Raises:
       ValueError: nothing could predict new media with it, because a stream is read from a table of its corpus.
@@ -217,7 +217,7 @@ def export(experiment: Experiment, *, output: str, half_precision: bool = False,
         modalities=modalities,
         segment_s=live.segment_s,
         half_precision=half_precision,
-        formats=formats,
+        stablehlo=stablehlo,
     )
 
 

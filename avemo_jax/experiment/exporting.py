@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,6 @@ from avemo_jax.labels import label_set
 from avemo_jax.models.encoders import ENCODERS, find_encoder
 from avemo_jax.runs.run_directory import RunDirectory
 
-FORMATS = ("stablehlo",)
-
 
 def export_model(
     experiment: Experiment,
@@ -38,7 +36,7 @@ def export_model(
     output: Path,
     *,
     half_precision: bool = False,
-    formats: Sequence[str] = (),
+    stablehlo: bool = False,
 ) -> dict[str, Any]:
     """Write config.json, weights.safetensors and model.json of a model folder, and return the content of model.json.
 
@@ -47,7 +45,7 @@ def export_model(
       steps: stream -> (step_shape, dtype) of the models' inputs.
       output: the folder, new or empty.
       half_precision: store the weights of networks in float16, which rounds them; else in float32.
-      formats: further formats, of FORMATS.
+      stablehlo: also write the networks as one program, where they are one, see `stablehlo`.
 
     Raises:
       FileExistsError: the folder holds something.
@@ -55,8 +53,6 @@ def export_model(
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise FileExistsError(f"{output} exists and is not empty; name another folder with --output")
-    if unknown := sorted(set(formats) - set(FORMATS)):
-        raise ValueError(f"--formats of --mode=export: expected {', '.join(FORMATS)}, got {unknown[0]!r}")
     members = read_members(experiment, steps)
     run = RunDirectory(experiment.run_directory)
     facts = run.read_json("run.json")
@@ -64,7 +60,7 @@ def export_model(
     write_json(output / CONFIG_FILE, without_paths(experiment))
     _write_arrays(output / WEIGHTS_FILE, members, half_precision=half_precision)
     programs = {}
-    if "stablehlo" in formats:
+    if stablehlo:
         programs[STABLEHLO_FILE] = (
             f"not written: {reason}"
             if (reason := why_no_stablehlo(members))

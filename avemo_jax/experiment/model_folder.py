@@ -22,7 +22,7 @@ import numpy as np
 from flax import traverse_util
 
 from avemo_jax.config import ONNX_ENCODERS, SWEPT, Experiment, parse, to_plain
-from avemo_jax.config.overrides import Changes, parse_value
+from avemo_jax.config.overrides import CHANGEABLE, Changes, parse_value
 from avemo_jax.config.paths import is_path
 from avemo_jax.evaluation.late_fusion import rule_from_json
 from avemo_jax.experiment.blueprint import Blueprint
@@ -45,7 +45,8 @@ MODEL_FILE, CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "model.json", "config.json", 
 FORMAT = 1
 # Fields of a config that say where and how a run was made.
 _OF_A_RUN = ("workdir", "prepared_dir", "weights_dir", "num_workers", "beam_runner", "beam_options", "devices", "sweep", "search")
-_MOST_MEMBERS = 1000
+_MOST_MEMBERS = 100_000
+_CLASSIFIER_DTYPES = ("F64", "F32", "I64")
 _MOST_STEPS = 10_000_000
 _ANEW = "get the folder anew"
 
@@ -238,6 +239,8 @@ def _fields(experiment: Experiment, described: Any, where: str) -> Changes:
     """Return the swept fields of a member, parsed as those of a command line."""
     if not isinstance(described, dict) or not all(isinstance(text, str) for text in described.values()):
         raise ValueError(f"{where}: expected its swept fields as field -> text, found {described!r}; {_ANEW}")
+    if others := [name for name in described if name.partition(".")[0] not in CHANGEABLE]:
+        raise ValueError(f"{where}: expected swept fields of {', '.join(CHANGEABLE)}, found {others[0]}; {_ANEW}")
     return tuple((name, parse_value(experiment, name, text)) for name, text in described.items())
 
 
@@ -286,10 +289,14 @@ class _Arrays:
         self._file.__exit__(*error)
 
     def read(self, name: str, shape: Sequence[int] | None = None) -> np.ndarray:
-        """Return an array; one of a network in float32, and of the given shape."""
-        if shape is None:
-            return self._file.get_tensor(name)
+        """Return an array of a network in float32, after its shape was compared; without a shape, an array of a classifier as it is."""
         described = self._file.get_slice(name)
+        if shape is None:
+            if described.get_dtype() not in _CLASSIFIER_DTYPES:
+                raise ValueError(
+                    f"{self.path}: {name}: expected one of {', '.join(_CLASSIFIER_DTYPES)}, found {described.get_dtype()}; {_ANEW}"
+                )
+            return self._file.get_tensor(name)
         if tuple(described.get_shape()) != tuple(shape) or described.get_dtype() not in ("F32", "F16"):
             raise ValueError(
                 f"{self.path}: {name}: expected float32 or float16 {tuple(shape)}, found {described.get_dtype()} "

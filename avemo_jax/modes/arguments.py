@@ -14,7 +14,7 @@ USED_BY: Mapping[str, tuple[str, ...]] = {
     "input": ("predict", "audit"),
     "output": ("predict", "compare", "board", "explore", "audit", "export"),
     "half_precision": ("export",),
-    "formats": ("export",),
+    "stablehlo": ("export",),
     "columns": ("audit",),
     "verify": ("prepare",),
     "runs": ("compare", "board"),

@@ -28,7 +28,7 @@ def export(
     modalities: Mapping[str, str],
     segment_s: float,
     half_precision: bool = False,
-    formats: Sequence[str] = (),
+    stablehlo: bool = False,
 ) -> dict[str, Any]:
     """Write a model folder with its card, print what it holds, and return the content of model.json.
 
@@ -38,7 +38,7 @@ def export(
       output: the folder, new or empty.
       modalities: view -> "audio" or "video".
       segment_s: length of a segment.
-      half_precision, formats: see `export_model`.
+      half_precision, stablehlo: see `export_model`.
 
     Raises:
       FileExistsError: the folder holds something.
@@ -51,7 +51,7 @@ def export(
     results = read_results(workdir)
     facts = RunDirectory(workdir).read_json("run.json")
     streams = {stream: feature_step(experiment, stream, steps) for stream in experiment.system.streams}
-    described = export_model(experiment, streams, output, half_precision=half_precision, formats=formats)
+    described = export_model(experiment, streams, output, half_precision=half_precision, stablehlo=stablehlo)
     command = without_own_paths(facts.get("command") or ())
     described["made_by"]["command"] = command
     described["results"] = {
@@ -61,7 +61,7 @@ def export(
         "leaks": list(results.leaks),
         **{name: {"pooled": one.pooled, "ci95": list(one.ci95)} for name in ("uar", "war") if (one := results.metrics.get(name))},
     }
-    flags = [*(["--half_precision"] if half_precision else []), *([f"--formats={','.join(formats)}"] if formats else [])]
+    flags = [*(["--half_precision"] if half_precision else []), *(["--stablehlo"] if stablehlo else [])]
     card = model_card(
         results,
         described,
@@ -71,7 +71,7 @@ def export(
         not_inside=_face_detectors(experiment),
         command=["run.py", "--mode=export", "--run=RUN", "--output=FOLDER", *flags],
         half_precision=half_precision,
-        formats=[_program(name, what) for name, what in described.get("programs", {}).items()],
+        programs=[_program(name, what) for name, what in described.get("programs", {}).items()],
     )
     write_card(output, card, described)
     size_mb = (output / WEIGHTS_FILE).stat().st_size / 1e6

@@ -37,7 +37,7 @@ def model_card(
     not_inside: Sequence[str] = (),
     command: Sequence[str] = (),
     half_precision: bool = False,
-    formats: Sequence[str] = (),
+    programs: Sequence[str] = (),
 ) -> str:
     """Return the model card as Markdown.
 
@@ -50,7 +50,7 @@ def model_card(
       not_inside: what prediction needs beside the folder.
       command: the command of the export.
       half_precision: whether weights are stored in float16.
-      formats: further files of the folder, with what they are.
+      programs: further files of the folder, with what they are.
     """
     members = described["members"]
     folds = sorted({one["fold"] for one in members})
@@ -103,7 +103,7 @@ def model_card(
             f"Commit `{described['made_by'].get('git_commit')}`, run `{described['made_by'].get('run_id')}`. "
             + ("Weights are stored in float16, predictions then differ from the run's by less than 0.001." if half_precision else "")
             + "model.json has the versions of all packages and the SHA-256 of the files.",
-            *(["", "## Further files", "", *(f"- {one}" for one in formats)] if formats else []),
+            *(["", "## Further files", "", *(f"- {one}" for one in programs)] if programs else []),
             "",
         ]
     )
