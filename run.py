@@ -49,6 +49,10 @@ OUTPUT = flags.DEFINE_string(
     None,
     "predict, compare, audit: folder for the results (default: a new one in the run directory; runs/compare-...; none for an audit)",
 )
+WINDOW_S = flags.DEFINE_float(
+    "window_s", None, "predict: length of the windows in s; 0: segments as in training. Default: 3", lower_bound=0
+)
+HOP_S = flags.DEFINE_float("hop_s", None, "predict: distance of the starts of two windows in s Default: 1", lower_bound=0)
 COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column, for columns of a split list with other names, e.g. speaker=actor")
 VERIFY = flags.DEFINE_bool("verify", False, "prepare: read all examples of the prepared sets again, and make damaged sets anew")
 RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas")
@@ -63,6 +67,11 @@ def audit(experiment: Experiment) -> int:
     return int(any(finding.stops for finding in findings))
 
 
+def predict(experiment: Experiment) -> int:
+    found = api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT), window_s=WINDOW_S.value, hop_s=HOP_S.value)
+    return int(not all(one.segments for one in found))
+
+
 # Mode -> function of the experiment, which returns the exit code, or None for success; 1 also where all trials failed.
 MODES = {
     "train": lambda experiment: int((results := api.train(experiment)) is not None and results.all_failed),
@@ -71,7 +80,7 @@ MODES = {
     "audit": audit,
     "evaluate": lambda experiment: int(api.evaluate(experiment).all_failed),
     "robustness": lambda experiment: api.robustness(experiment) and None,
-    "predict": lambda experiment: int(not all(one.segments for one in api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT)))),
+    "predict": predict,
     "compare": lambda _: api.compare(expanded(RUNS), expanded(PREDICTIONS), on=ON.value, fuse=FUSE.value, output=expanded(OUTPUT)),
     "report": api.report,
     "doctor": lambda experiment: int(not api.doctor(experiment)),

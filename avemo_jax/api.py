@@ -22,10 +22,12 @@ if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
     from avemo_jax.data.prepared import PreparedCorpus
     from avemo_jax.degradation import Degradation
     from avemo_jax.evaluation.results import RunResults
+    from avemo_jax.inference.recording import RecordingPrediction
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
+WINDOW_S, HOP_S = 3.0, 1.0  # of predictions: about as long as the clips of most corpora
 
 
 def _checked_first(mode: Callable[Concatenate[Experiment, P], T]) -> Callable[Concatenate[Experiment, P], T]:
@@ -162,12 +164,20 @@ def robustness(experiment: Experiment) -> dict[str, Any]:
 
 
 @_checked_first
-def predict(experiment: Experiment, files: Sequence[str], *, output: str | None = None) -> list[Any]:
+def predict(
+    experiment: Experiment,
+    files: Sequence[str],
+    *,
+    output: str | None = None,
+    window_s: float | None = None,
+    hop_s: float | None = None,
+) -> list[RecordingPrediction]:
     """Predict media with all networks of a finished run; return one `RecordingPrediction` a file.
 
     Args:
       files: files, folders and patterns, see `data_prep.inputs.find_inputs`.
       output: folder for predictions.json and predictions.csv; default: a new one in the run directory.
+      window_s, hop_s: length of the windows that are predicted, and distance of their starts; see `windows`.
     """
     from avemo_jax.modes.predict import predict
     from data_prep.inputs import find_inputs
@@ -175,8 +185,45 @@ def predict(experiment: Experiment, files: Sequence[str], *, output: str | None 
     from data_prep.live_worker import IsolatedViews
 
     inputs = find_inputs(files)
-    with IsolatedViews(LiveViews(views_in_use(experiment))) as recordings:
+    live = LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s))
+    with IsolatedViews(live) as recordings:
         return predict(experiment, inputs, recordings, output=None if output is None else Path(output))
+
+
+def windows(experiment: Experiment, window_s: float | None = None, hop_s: float | None = None) -> tuple[float, float] | None:
+    """Return length and distance of the windows in s that a system predicts, or None for segments as in training.
+
+    Args:
+      window_s: 0 for segments of the views' `segment_s`; None: 3 s, or such segments where the config has another `segment_s` than the
+        run, or where the system cannot take another length, which is printed.
+      hop_s: None: 1 s, or the length of a window where that is less.
+
+    Raises:
+      ValueError: a distance without windows.
+    """
+    from data_prep.live import why_no_windows
+
+    if window_s == 0:
+        if hop_s is not None:
+            raise ValueError(f"--window_s=0 predicts segments as in training, which have no --hop_s, got {hop_s:g}; leave one of them out")
+        return None
+    if window_s is None and hop_s is None and _has_other_segments(experiment):
+        return None
+    if window_s is None and hop_s is None and (reason := why_no_windows(views_in_use(experiment))):
+        print(f"predicting segments as in training and no windows of {WINDOW_S:g} s, because {reason}")
+        return None
+    length_s = WINDOW_S if window_s is None else window_s
+    return length_s, min(HOP_S, length_s) if hop_s is None else hop_s
+
+
+def _has_other_segments(experiment: Experiment) -> bool:
+    """Return whether the config asks for segments of another length than those of its run."""
+    from avemo_jax.atomic import read_json
+
+    path = experiment.run_directory / "config.json"
+    stored = read_json(path).get("views", {}) if path.is_file() else {}
+    views = {name: params.get("segment_s") for name, (_, params) in views_in_use(experiment).items()}
+    return any(segment_s != stored.get(name, {}).get("segment_s", segment_s) for name, segment_s in views.items())
 
 
 def compare(

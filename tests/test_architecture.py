@@ -216,7 +216,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "statsmodels": ("avemo_jax.evaluation.paired",),
     "optuna": ("avemo_jax.search",),
     "sqlalchemy": ("avemo_jax.search",),
-    "pandas": ("avemo_jax.foreign_table", "avemo_jax.reporting.tables"),
+    "pandas": ("avemo_jax.foreign_table", "avemo_jax.inference.recording", "avemo_jax.reporting.tables"),
 }
 # Slow to import or absent on GPU hosts: imported inside the function that needs them, never at module level. The builders derive from
 # TFDS classes and need it at module level; therefore the builders themselves are imported late.

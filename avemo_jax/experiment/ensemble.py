@@ -23,13 +23,17 @@ _MOST_TRIALS = 100_000  # 50 folds of 20 seeds and 100 settings
 
 
 def load_ensemble(
-    experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
+    experiment: Experiment,
+    steps: Mapping[str, tuple[tuple[int, ...], str]],
+    segment_s: float,
+    step_s: float | None,
+    window_s: float | None = None,
 ) -> Ensemble:
     """Return the networks of a finished run; of several settings the one selected on validation for each fold and seed.
 
     Args:
       steps: stream -> (step_shape, dtype) of the networks' inputs.
-      segment_s, step_s: as in Ensemble.
+      segment_s, step_s, window_s: as in Ensemble.
 
     Raises:
       FileNotFoundError: the directory has no finished training.
@@ -60,7 +64,8 @@ def load_ensemble(
     if not members:
         raise FileNotFoundError(f"all trials of the run in {workdir} failed in their first epoch; see its metrics.jsonl, and {again}")
     dimensions = experiment.corpus.dimensions
-    return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s, dimensions=dimensions)
+    lengths = {"segment_s": segment_s, "step_s": step_s, "window_s": window_s}
+    return Ensemble(members, classes=labels.classes, views=steps, dimensions=dimensions, **lengths)
 
 
 def _num_folds(num_trials: Any, num_per_fold: int, workdir: Path) -> int:

@@ -13,6 +13,8 @@ from avemo_jax.text import nearest
 USED_BY: Mapping[str, tuple[str, ...]] = {
     "input": ("predict", "audit"),
     "output": ("predict", "compare", "audit"),
+    "window_s": ("predict",),
+    "hop_s": ("predict",),
     "columns": ("audit",),
     "verify": ("prepare",),
     "runs": ("compare",),
