@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
     from avemo_jax.degradation import Degradation
     from avemo_jax.evaluation.results import RunResults
     from avemo_jax.inference.recording import RecordingPrediction
+    from avemo_jax.model import Model
 
 
 P = ParamSpec("P")
@@ -171,23 +172,47 @@ def predict(
     output: str | None = None,
     window_s: float | None = None,
     hop_s: float | None = None,
+    formats: Sequence[str] = ("json", "csv"),
 ) -> list[RecordingPrediction]:
     """Predict media with all networks of a finished run; return one `RecordingPrediction` a file.
 
     Args:
       files: files, folders and patterns, see `data_prep.inputs.find_inputs`.
-      output: folder for predictions.json and predictions.csv; default: a new one in the run directory.
+      output: folder for the results; default: a new one in the run directory.
       window_s, hop_s: length of the windows that are predicted, and distance of their starts; see `windows`.
+      formats: "json", "csv", and names of `avemo_jax.timelines.FORMATS`.
     """
     from avemo_jax.modes.predict import predict
+    from avemo_jax.timelines import check_formats
     from data_prep.inputs import find_inputs
     from data_prep.live import LiveViews
     from data_prep.live_worker import IsolatedViews
+    from data_prep.timeline_media import TimelineMedia
 
     inputs = find_inputs(files)
+    check_formats(formats)  # before checkpoints are read
     live = LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s))
-    with IsolatedViews(live) as recordings:
-        return predict(experiment, inputs, recordings, output=None if output is None else Path(output))
+    with IsolatedViews(live) as recordings, TimelineMedia() as media:
+        return predict(experiment, inputs, recordings, output=None if output is None else Path(output), formats=formats, media=media)
+
+
+def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | None = None) -> Model:
+    """Return the trained system of a run directory as an object with `predict`; see `avemo_jax.model`.
+
+    Args:
+      folder: run directory.
+      window_s, hop_s: see `windows`.
+
+    Raises:
+      FileNotFoundError, ConfigMismatch: the folder holds no finished run, or one of an earlier version.
+    """
+    check_machine()
+    from avemo_jax.model import Model
+    from avemo_jax.modes.stored import stored_experiment
+    from data_prep.live import LiveViews
+
+    experiment = stored_experiment(str(folder), {})
+    return Model(experiment, LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s)))
 
 
 def windows(experiment: Experiment, window_s: float | None = None, hop_s: float | None = None) -> tuple[float, float] | None:

@@ -56,6 +56,16 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data_prep.sets": ("data_prep.decoding", "data_prep.views", "data_prep.workers.pool", *GROUND),
     "data_prep.duplicates": ("data_prep.decoding", "data_prep.sets", "data_prep.workers.pool", *GROUND),
     "avemo_jax": (),
+    "avemo_jax.model": PRODUCT,  # what api.load returns
+    "avemo_jax.timelines": (
+        "avemo_jax.csv_files",
+        "avemo_jax.evaluation",
+        "avemo_jax.inference",
+        "avemo_jax.reporting",
+        "avemo_jax.terminal",
+        "avemo_jax.text",
+    ),
+    "avemo_jax.command": (*PRODUCT, "run"),
     "avemo_jax.api": PRODUCT,  # joins data_prep and the modes, as run.py does
     "avemo_jax.config": ("avemo_jax.bounds", "avemo_jax.described", "avemo_jax.text"),
     "avemo_jax.atomic": (),

@@ -64,7 +64,7 @@ def load_ensemble(
     if not members:
         raise FileNotFoundError(f"all trials of the run in {workdir} failed in their first epoch; see its metrics.jsonl, and {again}")
     dimensions = experiment.corpus.dimensions
-    lengths = {"segment_s": segment_s, "step_s": step_s, "window_s": window_s}
+    lengths: dict[str, Any] = {"segment_s": segment_s, "step_s": step_s, "window_s": window_s}
     return Ensemble(members, classes=labels.classes, views=steps, dimensions=dimensions, **lengths)
 
 

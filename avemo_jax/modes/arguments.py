@@ -13,6 +13,7 @@ from avemo_jax.text import nearest
 USED_BY: Mapping[str, tuple[str, ...]] = {
     "input": ("predict", "audit"),
     "output": ("predict", "compare", "audit"),
+    "formats": ("predict",),
     "window_s": ("predict",),
     "hop_s": ("predict",),
     "columns": ("audit",),
