@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
@@ -109,8 +110,12 @@ def fit_ridge_classes(
         validation_metric=float(chosen.score(chosen.value(found))),
         class_shares=share_of_classes(label[train], num_classes),
         classes=classes,
-        decide=lambda found: decide_all(found)[0],
+        decide=functools.partial(_of_one_penalty, decide_all),
     )
+
+
+def _of_one_penalty(decide_all: Decide, features: np.ndarray) -> np.ndarray:
+    return decide_all(features)[0]
 
 
 def fit_ridge_rating(
@@ -197,14 +202,22 @@ def _solve_linear(standard: _Standard, features: np.ndarray, target: np.ndarray,
         len(scaled),
     )
     weights = scaled.T @ weights if is_wide else weights
-    return lambda found: (standard(found) - centre) @ weights + share
+    return functools.partial(_decide_linear, standard, centre, weights, share)
+
+
+def _decide_linear(standard: _Standard, centre: np.ndarray, weights: np.ndarray, share: np.ndarray, features: np.ndarray) -> np.ndarray:
+    return (standard(features) - centre) @ weights + share
 
 
 def _solve_gaussian(standard: _Standard, features: np.ndarray, target: np.ndarray, penalties: Sequence[float]) -> Decide:
     """Return for each penalty the function of kernel ridge regression; arguments as `_solve_linear` has them."""
     scaled, share = standard(features), target.mean(axis=0)
     weights = _weights(_gaussian(scaled, scaled), target - share, penalties, len(scaled))
-    return lambda found: _gaussian(standard(found), scaled) @ weights + share
+    return functools.partial(_decide_gaussian, standard, scaled, weights, share)
+
+
+def _decide_gaussian(standard: _Standard, scaled: np.ndarray, weights: np.ndarray, share: np.ndarray, features: np.ndarray) -> np.ndarray:
+    return _gaussian(standard(features), scaled) @ weights + share
 
 
 def _weights(products: np.ndarray, right: np.ndarray, penalties: Sequence[float], num_clips: int) -> np.ndarray:
