@@ -53,6 +53,13 @@ OUTPUT = flags.DEFINE_string(
     "predict, compare, board, explore, audit: folder for the results (default: a new one in the run directory; below runs/; none); "
     "export: the model folder",
 )
+FORMATS = flags.DEFINE_list(
+    "formats", ["json", "csv"], "predict: json, csv, eaf, textgrid, vtt, srt, audformat, parquet, png, svg, html, overlay; some of them"
+)
+WINDOW_S = flags.DEFINE_float(
+    "window_s", None, "predict: length of the windows in s; 0: segments as in training. Default: 3", lower_bound=0
+)
+HOP_S = flags.DEFINE_float("hop_s", None, "predict: distance of the starts of two windows in s. Default: 1", lower_bound=0)
 COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column, for columns of a split list with other names, e.g. speaker=actor")
 VERIFY = flags.DEFINE_bool("verify", False, "prepare: read all examples of the prepared sets again, and make damaged sets anew")
 RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas; board: patterns, 'runs/*'")
@@ -70,6 +77,12 @@ def audit(experiment: Experiment) -> int:
     return int(any(finding.stops for finding in findings))
 
 
+def predict(experiment: Experiment) -> int:
+    lengths = {"window_s": WINDOW_S.value, "hop_s": HOP_S.value}
+    found = api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT), formats=FORMATS.value, **lengths)
+    return int(not all(one.segments for one in found))
+
+
 # Mode -> function of the experiment, which returns the exit code, or None for success; 1 also where all trials failed.
 MODES = {
     "train": lambda experiment: int((results := api.train(experiment)) is not None and results.all_failed),
@@ -80,7 +93,7 @@ MODES = {
     "evaluate": lambda experiment: int(api.evaluate(experiment).all_failed),
     "robustness": lambda experiment: api.robustness(experiment) and None,
     "explain": lambda experiment: api.explain(experiment, clips_per_class=CLIPS_PER_CLASS.value) and None,
-    "predict": lambda experiment: int(not all(one.segments for one in api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT)))),
+    "predict": predict,
     "export": lambda experiment: (
         api.export(experiment, output=expanded(OUTPUT), half_precision=HALF_PRECISION.value, stablehlo=STABLEHLO.value) and None
     ),
@@ -121,7 +134,8 @@ def main(argv: list[str]) -> Any:
 def parse_flags(argv: list[str]) -> list[str]:
     """Parse the flags; for an unknown field of the config, or a value of a wrong type, exit with a message and no traceback."""
     if {"-h", "--help"} & set(argv[1:]):
-        print(f"{__doc__}\n{flags.FLAGS.main_module_help()}\n\nFields of the config:\n{api.help_on_fields()}")
+        of_this_file = flags.FLAGS.module_help(sys.argv[0] if __name__ == "__main__" else __name__)
+        print(f"{__doc__}\n{of_this_file}\n\nFields of the config:\n{api.help_on_fields()}")
         sys.exit(0)
     try:
         return flags.FLAGS(of_run(with_found_config(argv, ROOT))[0])
@@ -129,6 +143,11 @@ def parse_flags(argv: list[str]) -> list[str]:
         sys.exit(describe_flag_error(error))
 
 
-if __name__ == "__main__":
+def run_command() -> None:
+    """Run the command line and end the process."""
     set_up_output()
     app.run(main, flags_parser=parse_flags)
+
+
+if __name__ == "__main__":
+    run_command()

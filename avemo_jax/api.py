@@ -22,10 +22,13 @@ if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
     from avemo_jax.data.prepared import PreparedCorpus
     from avemo_jax.degradation import Degradation
     from avemo_jax.evaluation.results import RunResults
+    from avemo_jax.inference.recording import RecordingPrediction
+    from avemo_jax.model import Model
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
+WINDOW_S, HOP_S = 3.0, 1.0  # of predictions: about as long as the clips of most corpora
 
 
 def _checked_first(mode: Callable[Concatenate[Experiment, P], T]) -> Callable[Concatenate[Experiment, P], T]:
@@ -171,21 +174,90 @@ def explain(experiment: Experiment, *, clips_per_class: int = 10) -> Path:
 
 
 @_checked_first
-def predict(experiment: Experiment, files: Sequence[str], *, output: str | None = None) -> list[Any]:
+def predict(
+    experiment: Experiment,
+    files: Sequence[str],
+    *,
+    output: str | None = None,
+    window_s: float | None = None,
+    hop_s: float | None = None,
+    formats: Sequence[str] = ("json", "csv"),
+) -> list[RecordingPrediction]:
     """Predict media with all models of a finished run or of a model folder; return one `RecordingPrediction` a file.
 
     Args:
       files: files, folders and patterns, see `data_prep.inputs.find_inputs`.
-      output: folder for predictions.json and predictions.csv; default: a new one in the run directory.
+      output: folder for the results; default: a new one in the run directory.
+      window_s, hop_s: length of the windows that are predicted, and distance of their starts; see `windows`.
+      formats: "json", "csv", and names of `avemo_jax.timelines.FORMATS`.
     """
     from avemo_jax.modes.predict import predict
+    from avemo_jax.timelines import check_formats
     from data_prep.inputs import find_inputs
     from data_prep.live import LiveViews
     from data_prep.live_worker import IsolatedViews
+    from data_prep.timeline_media import TimelineMedia
 
     inputs = find_inputs(files)
-    with IsolatedViews(LiveViews(views_in_use(experiment))) as recordings:
-        return predict(experiment, inputs, recordings, output=None if output is None else Path(output))
+    check_formats(formats)  # before checkpoints are read
+    live = LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s))
+    with IsolatedViews(live) as recordings, TimelineMedia() as media:
+        return predict(experiment, inputs, recordings, output=None if output is None else Path(output), formats=formats, media=media)
+
+
+def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | None = None) -> Model:
+    """Return the trained system of a run directory as an object with `predict`; see `avemo_jax.model`.
+
+    Args:
+      folder: run directory.
+      window_s, hop_s: see `windows`.
+
+    Raises:
+      FileNotFoundError, ConfigMismatch: the folder holds no finished run, or one of an earlier version.
+    """
+    check_machine()
+    from avemo_jax.model import Model
+    from avemo_jax.modes.stored import stored_experiment
+    from data_prep.live import LiveViews
+
+    experiment = stored_experiment(str(folder), {})
+    return Model(experiment, LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s)))
+
+
+def windows(experiment: Experiment, window_s: float | None = None, hop_s: float | None = None) -> tuple[float, float] | None:
+    """Return length and distance of the windows in s that a system predicts, or None for segments as in training.
+
+    Args:
+      window_s: 0 for segments of the views' `segment_s`; None: 3 s, or such segments where the config has another `segment_s` than the
+        run, or where the system cannot take another length, which is printed.
+      hop_s: None: 1 s, or the length of a window where that is less.
+
+    Raises:
+      ValueError: a distance without windows.
+    """
+    from data_prep.live import why_no_windows
+
+    if window_s == 0:
+        if hop_s is not None:
+            raise ValueError(f"--window_s=0 predicts segments as in training, which have no --hop_s, got {hop_s:g}; leave one of them out")
+        return None
+    if window_s is None and hop_s is None and _has_other_segments(experiment):
+        return None
+    if window_s is None and hop_s is None and (reason := why_no_windows(views_in_use(experiment))):
+        print(f"predicting segments as in training and no windows of {WINDOW_S:g} s, because {reason}")
+        return None
+    length_s = WINDOW_S if window_s is None else window_s
+    return length_s, min(HOP_S, length_s) if hop_s is None else hop_s
+
+
+def _has_other_segments(experiment: Experiment) -> bool:
+    """Return whether the config asks for segments of another length than those of its run."""
+    from avemo_jax.atomic import read_json
+
+    path = experiment.run_directory / "config.json"
+    stored = read_json(path).get("views", {}) if path.is_file() else {}
+    views = {name: params.get("segment_s") for name, (_, params) in views_in_use(experiment).items()}
+    return any(segment_s != stored.get(name, {}).get("segment_s", segment_s) for name, segment_s in views.items())
 
 
 @_checked_first

@@ -98,6 +98,7 @@ class _Opened:
     def __init__(self, recordings: Any):
         self._recordings = recordings
         self.views, self.segment_s, self.step_s = recordings.views, recordings.segment_s, recordings.step_s
+        self.window_s = recordings.window_s
         self._views: dict[str, list[Any]] = {}
 
     def make(self, path: Path) -> None:

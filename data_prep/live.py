@@ -14,6 +14,7 @@ from data_prep.decoding.media import MediaError
 from data_prep.sets.staging import OUT_OF_MEMORY, SILENT_BELOW, QualityMonitor, StageTask, view_segments
 from data_prep.views import make_view
 from data_prep.views.segments import ViewSegment, check_same_cut
+from data_prep.views.sliding import SlidingView, why_not_sliding
 from data_prep.views.speech_activity import SpeechActivity
 
 
@@ -22,10 +23,12 @@ class LiveViews:
 
     Args:
       views: stream -> (view name, its parameters).
+      window: length of the windows and distance of their starts in s; None: segments as in training.
 
     Attributes:
       views: stream -> (step_shape, dtype).
-      segment_s: length of a segment.
+      segment_s: distance of the starts of two segments.
+      window_s: length of a segment where segments are windows, else None: they follow each other.
       step_s: None where segments follow each other; length of a step in s where segments are placed by the sound and overlap (system B),
         with times_s at the middle of each step.
 
@@ -33,7 +36,11 @@ class LiveViews:
       ValueError: a view is impossible or cannot be made from media, or the streams are cut into segments at different places.
     """
 
-    def __init__(self, views: Mapping[str, tuple[str, Mapping[str, Any]]]):
+    def __init__(self, views: Mapping[str, tuple[str, Mapping[str, Any]]], window: tuple[float, float] | None = None):
+        if window is not None:
+            if reason := why_no_windows(views):
+                raise ValueError(f"this system cannot predict windows, because {reason}; leave --window_s and --hop_s out")
+            views = {stream: (name, {**params, "segment_s": window[0]}) for stream, (name, params) in views.items()}
         self._views = {stream: make_view(name, **params) for stream, (name, params) in views.items()}
         for stream, view in self._views.items():
             if not hasattr(view, "segments"):
@@ -46,6 +53,14 @@ class LiveViews:
             raise ValueError(f"the streams must be cut into segments of one length, got segment_s {lengths}; set views.<view>.segment_s")
         check_same_cut(self._views)
         self.segment_s = next(iter(lengths.values()))
+        self.window_s: float | None = None
+        if window is not None:
+            self.window_s, self.segment_s = window
+            if not 0 < self.segment_s <= self.window_s:
+                raise ValueError(
+                    f"expected 0 < --hop_s <= --window_s, got {self.segment_s:g} and {self.window_s:g}: parts would be left out"
+                )
+            self._views = {stream: SlidingView(view, self.segment_s) for stream, view in self._views.items()}
         self.step_s: float | None = getattr(next(iter(self._views.values())), "step_s", None)
         self.views = {stream: (tuple(view.step_shape), view.dtype) for stream, view in self._views.items()}
 
@@ -62,6 +77,12 @@ class LiveViews:
         absent = {} if absent is None else absent
         absent |= {stream: [] for stream in self._views}
         return {stream: _segments(Path(path), view, problems, absent[stream]) for stream, view in self._views.items()}, problems
+
+
+def why_no_windows(views: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
+    """Return why a system's views cannot be made of windows of any length, as a clause; "" where they can."""
+    reasons = (why_not_sliding(make_view(name, **params)) for name, params in views.values())
+    return next((reason for reason in reasons if reason), "")
 
 
 class _SegmentMonitor(QualityMonitor):

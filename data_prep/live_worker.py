@@ -27,7 +27,7 @@ class IsolatedViews:
     """
 
     def __init__(self, live: LiveViews, *, time_limit_s: float = TIME_LIMIT_S, memory_limit_bytes: int = MEMORY_LIMIT_BYTES):
-        self.views, self.segment_s, self.step_s = live.views, live.segment_s, live.step_s
+        self.views, self.segment_s, self.window_s, self.step_s = live.views, live.segment_s, live.window_s, live.step_s
         self._live = live
         self._time_limit_s = time_limit_s
         self._worker = LoneWorker(memory_limit_bytes)

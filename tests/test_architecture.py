@@ -57,6 +57,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data_prep.sets": ("data_prep.decoding", "data_prep.views", "data_prep.workers.pool", *GROUND),
     "data_prep.duplicates": ("data_prep.decoding", "data_prep.sets", "data_prep.workers.pool", *GROUND),
     "avemo_jax": (),
+    "avemo_jax.model": PRODUCT,  # what api.load returns
+    "avemo_jax.timelines": (
+        "avemo_jax.csv_files",
+        "avemo_jax.evaluation",
+        "avemo_jax.inference",
+        "avemo_jax.reporting",
+        "avemo_jax.terminal",
+        "avemo_jax.text",
+    ),
+    "avemo_jax.sklearn_estimator": ("avemo_jax.training",),
+    "avemo_jax.command": (*PRODUCT, "run"),
     "avemo_jax.api": PRODUCT,  # joins data_prep and the modes, as run.py does
     "avemo_jax.config": ("avemo_jax.bounds", "avemo_jax.described", "avemo_jax.text"),
     "avemo_jax.atomic": (),
@@ -227,7 +238,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "statsmodels": ("avemo_jax.evaluation.paired",),
     "optuna": ("avemo_jax.search",),
     "sqlalchemy": ("avemo_jax.search",),
-    "pandas": ("avemo_jax.foreign_table", "avemo_jax.reporting.tables"),
+    "pandas": ("avemo_jax.foreign_table", "avemo_jax.inference.recording", "avemo_jax.reporting.tables"),
 }
 # Slow to import or absent on GPU hosts: imported inside the function that needs them, never at module level. The builders derive from
 # TFDS classes and need it at module level; therefore the builders themselves are imported late.

@@ -48,13 +48,17 @@ class TrainedMember:
 
 
 def load_ensemble(
-    experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
+    experiment: Experiment,
+    steps: Mapping[str, tuple[tuple[int, ...], str]],
+    segment_s: float,
+    step_s: float | None,
+    window_s: float | None = None,
 ) -> Ensemble:
     """Return the models of a finished run, or of a model folder; of several settings those selected on validation for each fold and seed.
 
     Args:
       steps: stream -> (step_shape, dtype) of the models' inputs.
-      segment_s, step_s: as in Ensemble.
+      segment_s, step_s, window_s: as in Ensemble.
 
     Raises:
       FileNotFoundError: the directory has no finished training.
@@ -64,7 +68,7 @@ def load_ensemble(
     """
     workdir = experiment.run_directory
     if is_model_folder(workdir):
-        return load_model(workdir, experiment, steps, segment_s, step_s)
+        return load_model(workdir, experiment, steps, segment_s=segment_s, step_s=step_s, window_s=window_s)
     stage = stages_of(experiment)[-1]
     members = [
         EnsembleMember([TrainedClassifier(segment_predictor(experiment, stage, one.classifier))])
@@ -73,7 +77,8 @@ def load_ensemble(
         for one in read_members(experiment, steps)
     ]
     labels, dimensions = label_set(experiment.corpus.label_set), experiment.corpus.dimensions
-    return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s, dimensions=dimensions)
+    lengths: dict[str, Any] = {"segment_s": segment_s, "step_s": step_s, "window_s": window_s}
+    return Ensemble(members, classes=labels.classes, views=steps, dimensions=dimensions, **lengths)
 
 
 def read_members(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> list[TrainedMember]:

@@ -24,7 +24,11 @@ class Recordings(Protocol):
 
     @property
     def segment_s(self) -> float:
-        """Length of a segment in s."""
+        """Distance of the starts of two segments in s, which is their length where `window_s` is None."""
+
+    @property
+    def window_s(self) -> float | None:
+        """Length of a segment in s where segments are windows that may overlap; each is then encoded by itself."""
 
     @property
     def step_s(self) -> float | None:
@@ -83,7 +87,10 @@ class LiveFeatures:
         if absent is not None:  # the lists fill later
             absent |= {stream: of_views[sources[0].view] for stream, sources in self._sources.items()}
         wanted = [one.view for sources in self._sources.values() for one in sources]
-        copies = {view: list(itertools.tee(_numbered(pieces), wanted.count(view))) for view, pieces in views.items()}
+        copies = {
+            view: list(itertools.tee(_numbered(pieces, alone=self._recordings.window_s is not None), wanted.count(view)))
+            for view, pieces in views.items()
+        }
         streams: dict[str, Iterator[Segment]] = {}
         for stream, sources in self._sources.items():
             parts = []
@@ -94,6 +101,8 @@ class LiveFeatures:
         return streams, problems
 
 
-def _numbered(pieces: Iterable[Segment]) -> Iterator[Example]:
-    """Yield the segments as numbered examples, as `joined` expects."""
-    return (Example("", number, piece.values, piece.mask, piece.times_s) for number, piece in enumerate(pieces))
+def _numbered(pieces: Iterable[Segment], *, alone: bool) -> Iterator[Example]:
+    """Yield the segments as numbered examples, as `joined` expects; with `alone` as clips of their own, which no encoder joins."""
+    return (
+        Example(f"{number:09d}" if alone else "", number, piece.values, piece.mask, piece.times_s) for number, piece in enumerate(pieces)
+    )

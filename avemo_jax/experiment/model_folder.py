@@ -92,15 +92,14 @@ def config_differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> l
     return [line for line in lines if not (line.startswith("encoders.") and line.partition(":")[0].endswith(".weights"))]
 
 
-def load_model(
-    folder: Path, experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]], segment_s: float, step_s: float | None
-) -> Ensemble:
+def load_model(folder: Path, experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]], **lengths: Any) -> Ensemble:
     """Return the models of a model folder as an ensemble, as `load_ensemble` returns those of a run.
 
     Args:
       folder: model folder.
       experiment: its config, with paths of this machine.
-      steps, segment_s, step_s: as `load_ensemble` has them.
+      steps: as `load_ensemble` has them.
+      **lengths: `segment_s`, `step_s` and `window_s` of the Ensemble.
 
     Raises:
       FileNotFoundError: a file is missing.
@@ -121,7 +120,7 @@ def load_model(
     with _Arrays(folder / WEIGHTS_FILE) as arrays:
         members = list(_members(blueprint, described.get("members"), arrays, folder))
     dimensions = experiment.corpus.dimensions
-    return Ensemble(members, classes=labels.classes, views=steps, segment_s=segment_s, step_s=step_s, dimensions=dimensions)
+    return Ensemble(members, classes=labels.classes, views=steps, dimensions=dimensions, **lengths)
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -134,7 +134,8 @@ class Ensemble:
       classes: K class names.
       dimensions: names of the D dimensions.
       views: stream -> (step_shape, dtype) of its steps.
-      segment_s: length of a segment.
+      segment_s: distance of the starts of two segments, which is their length where `window_s` is None.
+      window_s: length of a segment where segments are windows that may overlap.
       step_s: None where segments follow each other; else, where segments may overlap, the length of a step, with its middle in `times_s`.
 
     Raises:
@@ -148,6 +149,7 @@ class Ensemble:
         classes: tuple[str, ...],
         views: Mapping[str, tuple[tuple[int, ...], str]],
         segment_s: float,
+        window_s: float | None = None,
         step_s: float | None = None,
         dimensions: tuple[str, ...] = (),
     ):
@@ -158,6 +160,7 @@ class Ensemble:
         self.num_members = len(members)
         self._views = dict(views)
         self._segment_s = segment_s
+        self._window_s = window_s or segment_s
         self._step_s = step_s
         # Compiled once for each network and shape, and shared by all members with that network; their weights stay on the device.
         compiled = functools.cache(lambda net, streams: jax.jit(functools.partial(probabilities, net, streams)))
@@ -200,8 +203,9 @@ class Ensemble:
             return float(times_s.min()) - self._step_s / 2, float(times_s.max()) + self._step_s / 2
         start_s = number * self._segment_s
         if is_last:
-            return start_s, max([start_s, *(float(one.times_s[one.mask][-1]) for one in row.values() if _is_real(one))])
-        return start_s, start_s + self._segment_s
+            before_s = start_s - self._segment_s + self._window_s if number else start_s  # the end of the window before
+            return start_s, max([before_s, *(float(one.times_s[one.mask][-1]) for one in row.values() if _is_real(one))])
+        return start_s, start_s + self._window_s
 
     def batches(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[tuple[list[Row], int]]:
         """Yield batches of rows, each with the segments of all streams, and the size that a batch is padded to."""

@@ -26,11 +26,51 @@ class RecordingPrediction:
       file: path of the file, as it was given.
       segments: predictions of its segments; empty where nothing could be decoded.
       problems: damage of the file.
+      classes: K class names.
+      rule: how the probabilities of the segments are combined, see `clip_probabilities`.
+      trained_on: what the networks were trained on, as a clause.
     """
 
     file: str
     segments: tuple[SegmentPrediction, ...]
     problems: tuple[Damage, ...]
+    classes: tuple[str, ...] = ()
+    rule: str = "mean"
+    trained_on: str = ""
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Class name -> probability, of the whole recording; empty where nothing could be decoded."""
+        if not self.segments:
+            return {}
+        return dict(zip(self.classes, clip_probabilities(self.segments, self.rule).tolist(), strict=True))
+
+    @property
+    def predicted(self) -> str | None:
+        """The class of the whole recording; None where it holds nothing, see `nothing`."""
+        return None if self.nothing or not self.segments else max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
+    def spans(self) -> list[Span]:
+        """The recording as spans of one label each."""
+        return spans(self.segments, self.classes)
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame with a row a segment: start_s, end_s, predicted, problem, without, p_<class>, value_<dimension>."""
+        import pandas as pd  # late: it is slow
+
+        rows = [
+            {
+                **{"file": self.file, "start_s": one.start_s, "end_s": one.end_s},
+                "predicted": None if one.nothing else self.classes[int(np.argmax(one.probabilities))],
+                **{"problem": one.nothing, "without": " ".join(one.without)},
+                **{f"p_{name}": value for name, value in zip(self.classes, one.probabilities.tolist(), strict=True)},
+                **{f"value_{name}": value for name, value in one.values.items()},
+            }
+            for one in self.segments
+        ]
+        columns = ["file", "start_s", "end_s", "predicted", "problem", "without", *(f"p_{name}" for name in self.classes)]
+        return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
 
     @property
     def nothing(self) -> str:

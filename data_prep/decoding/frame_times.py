@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from data_prep.decoding.media import Frame
+
+Step = TypeVar("Step")
 
 CLOCK_S = 1e-6  # time stamps are rational, their floats nearly so
 
@@ -26,15 +28,18 @@ def duration_s(times_s: np.ndarray) -> float:
     return float(times_s[-1] - times_s[0]) * len(times_s) / max(len(times_s) - 1, 1)
 
 
-def at_rate(frames: Iterator[Frame], rate_fps: float, segment_s: float) -> Iterator[tuple[int, Iterator[Frame]]]:
-    """Yield (segment index, its frames), the nearest frame for each multiple of 1 / rate_fps."""
-    steps = enumerate(_nearest(frames, rate_fps))
-    for index, piece in itertools.groupby(steps, lambda step: math.floor((step[0] / rate_fps + CLOCK_S) / segment_s)):
-        yield index, (frame for _, frame in piece)
+def cut_steps(steps: Iterable[tuple[float, Step]], segment_s: float) -> Iterator[tuple[int, list[Step]]]:
+    """Yield (segment index, its steps) of steps with their times in s, cut at multiples of segment_s."""
+    for index, piece in itertools.groupby(steps, lambda step: math.floor((step[0] + CLOCK_S) / segment_s)):
+        yield index, [step for _, step in piece]
+
+
+def at_rate(frames: Iterator[Frame], rate_fps: float) -> Iterator[tuple[float, Frame]]:
+    """Yield (k / rate_fps, the nearest frame) up to the last frame, the earlier one of two equally near."""
+    return ((number / rate_fps, frame) for number, frame in enumerate(_nearest(frames, rate_fps)))
 
 
 def _nearest(frames: Iterator[Frame], rate_fps: float) -> Iterator[Frame]:
-    """For each time k / rate_fps up to the last frame yield the nearest frame, the earlier one of two equally near."""
     step, before = 0, None
     for frame in frames:
         while step / rate_fps <= frame.time_s + CLOCK_S:

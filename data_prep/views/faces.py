@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from data_prep.decoding.frame_times import at_rate
+from data_prep.decoding.frame_times import at_rate, cut_steps
 from data_prep.views.face_boxes import Detector
 from data_prep.views.face_crops import detector_of, filled_from_nearest, largest_face
 from data_prep.views.parameters import Margin, MaxFrames, RateFps, SegmentS, SizePx
@@ -17,6 +17,18 @@ from data_prep.views.segments import ViewSegment, is_long_enough, usable_segment
 
 if TYPE_CHECKING:
     from data_prep.decoding.media import Frame
+
+
+class FaceStep(NamedTuple):
+    """The face of one frame.
+
+    Attributes:
+      time_s: of the frame.
+      face: (size_px, size_px, C) uint8, None where no face was found.
+    """
+
+    time_s: float
+    face: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,27 +72,27 @@ class Faces:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
-        yield from usable_segments(self._segment(index, piece) for index, piece in at_rate(frames, self.rate_fps, self.segment_s))
+        yield from usable_segments(self.segment_of(index, steps) for index, steps in cut_steps(self.steps(frames), self.segment_s))
 
-    def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
+    def steps(self, frames: Iterator[Frame]) -> Iterator[tuple[float, FaceStep]]:
+        """Yield each step with its time in s."""
         detector = detector_of(self)
-        faces: list[np.ndarray | None] = []
-        times: list[float] = []
         last: Frame | None = None
-        num_steps = 0
-        for num_steps, frame in enumerate(frames, start=1):
-            if self.max_frames and num_steps > self.max_frames:
-                continue  # read to the end, where damage of the file shows
+        for step_s, frame in at_rate(frames, self.rate_fps):
             if frame is not last:  # a repeated frame has the same face
                 face = self._crop(frame.image, detector)
                 if face is not None and self.gray:
                     face = to_gray(face)[..., None]
-            faces.append(face)
-            times.append(frame.time_s)
+            yield step_s, FaceStep(frame.time_s, face)
             last = frame
-        if not is_long_enough(index, num_steps / self.rate_fps, self.segment_s):
+
+    def segment_of(self, index: int, steps: Sequence[FaceStep]) -> ViewSegment | None:
+        """Return the segment with that index made of its steps, or None where it is a tail that is too short."""
+        if not is_long_enough(index, len(steps) / self.rate_fps, self.segment_s):
             return None
-        times_s = np.array(times, np.float32)
+        steps = steps[: self.max_frames or None]
+        faces = [step.face for step in steps]
+        times_s = np.array([step.time_s for step in steps], np.float32)
         values, num_with_face = filled_from_nearest(faces, times_s, self.step_shape)
         if num_with_face == 0:
             values, times_s = values[:1], times_s[:1]

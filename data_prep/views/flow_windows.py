@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -13,10 +12,7 @@ from avemo_jax.bounds import Bounds
 from data_prep.views.optical_flow import METHODS, flow_between
 from data_prep.views.pictures import to_gray
 from data_prep.views.segments import ViewSegment
-from data_prep.views.windows import Windows
-
-if TYPE_CHECKING:
-    from data_prep.decoding.media import Frame
+from data_prep.views.windows import Piece, Windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +46,10 @@ class FlowWindows(Windows):
         if self.size_px < 12:
             raise ValueError(f"config.views.flow_windows.size_px must be at least 12, the smallest picture of the flow, got {self.size_px}")
 
-    def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
-        """Yield a segment of about segment_s x rate_fps / num_frames steps for every segment_s of frames."""
-        for piece in self.pieces(frames):
-            grays = [to_gray(image) for image in piece.images]
-            yield self.windows([self._flow(*pair) for pair in itertools.pairwise(grays)], piece)
+    def windows(self, piece: Piece) -> ViewSegment:
+        """Return the windows of the flow between the cropped frames of a segment."""
+        grays = [to_gray(image) for image in piece.images]
+        return self.joined([self._flow(*pair) for pair in itertools.pairwise(grays)], piece)
 
     def _flow(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         flow = flow_between(before, after, self.method) / self.clip_px

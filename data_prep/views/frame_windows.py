@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from data_prep.views.segments import ViewSegment
-from data_prep.views.windows import Windows
-
-if TYPE_CHECKING:
-    from data_prep.decoding.media import Frame
+from data_prep.views.windows import Piece, Windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +22,6 @@ class FrameWindows(Windows):
     dtype: ClassVar[str] = "uint8"
     num_channels: ClassVar[int] = 3
 
-    def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
-        """Yield a segment of about segment_s x rate_fps / num_frames steps for every segment_s of frames."""
-        for piece in self.pieces(frames):
-            yield self.windows(piece.images, piece)
+    def windows(self, piece: Piece) -> ViewSegment:
+        """Return the windows of the cropped frames of a segment."""
+        return self.joined(piece.images, piece)

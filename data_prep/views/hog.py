@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from data_prep.views.faces import Faces
+from data_prep.views.faces import Faces, FaceStep
 from data_prep.views.parameters import Count, Margin, MaxFrames, RateFps, SegmentS, SizePx
 from data_prep.views.segments import ViewSegment
 
@@ -77,8 +77,19 @@ class Hog:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
-        for segment in self._faces().segments(frames):
-            yield dataclasses.replace(segment, values=np.stack([self.histogram(face[..., 0]) for face in segment.values]))
+        yield from map(self._of_faces, self._faces().segments(frames))
+
+    def steps(self, frames: Iterator[Frame]) -> Iterator[tuple[float, FaceStep]]:
+        """Yield the face of each step with its time in s."""
+        return self._faces().steps(frames)
+
+    def segment_of(self, index: int, steps: Sequence[FaceStep]) -> ViewSegment | None:
+        """Return the segment with that index made of its steps, or None where it is a tail that is too short."""
+        faces = self._faces().segment_of(index, steps)
+        return None if faces is None else self._of_faces(faces)
+
+    def _of_faces(self, faces: ViewSegment) -> ViewSegment:
+        return dataclasses.replace(faces, values=np.stack([self.histogram(face[..., 0]) for face in faces.values]))
 
     def _faces(self) -> Faces:
         return Faces(self.rate_fps, self.size_px, True, self.segment_s, self.max_frames, self.detector, self.detector_path, self.margin)

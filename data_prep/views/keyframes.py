@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from data_prep.decoding.frame_times import by_time, duration_s
+from data_prep.decoding.frame_times import cut_steps, duration_s
 from data_prep.views.face_crops import detector_of, filled_from_nearest, largest_face
 from data_prep.views.parameters import Margin, NumFrames, SegmentS, SizePx
 from data_prep.views.pictures import reduced, resized
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class _HeldFrame:
+class HeldFrame:
     """A frame until its segment is complete: the reduced picture that is measured and shown, and one that a face may be cropped from."""
 
     time_s: float
@@ -74,15 +74,19 @@ class KeyFrames:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of num_frames steps for every segment_s of frames."""
-        yield from usable_segments(self._segment(index, piece) for index, piece in enumerate(by_time(frames, self.segment_s)))
+        pieces = cut_steps(self.steps(frames), self.segment_s)
+        yield from usable_segments(self.segment_of(index, held) for index, (_, held) in enumerate(pieces))
 
-    def _segment(self, index: int, frames: Iterator[Frame]) -> ViewSegment | None:
+    def steps(self, frames: Iterator[Frame]) -> Iterator[tuple[float, HeldFrame]]:
+        """Yield each frame, reduced, with its time in s."""
+        for frame in frames:
+            small = resized(frame.image, self.size_px, self.size_px)
+            yield frame.time_s, HeldFrame(frame.time_s, small, reduced(frame.image) if self.face_crop else None)
+
+    def segment_of(self, index: int, held: Sequence[HeldFrame]) -> ViewSegment | None:
+        """Return the segment with that index made of its frames, or None where it is a tail that is too short."""
         from data_prep.views.key_frame_choice import key_frame_indices  # late: brings OpenCV
 
-        held = [
-            _HeldFrame(frame.time_s, resized(frame.image, self.size_px, self.size_px), reduced(frame.image) if self.face_crop else None)
-            for frame in frames
-        ]
         times_s = np.array([one.time_s for one in held], np.float32)
         if not is_long_enough(index, duration_s(times_s), self.segment_s):
             return None

@@ -36,6 +36,11 @@ class Logmel496:
         if num_log_mel_frames(self.segment_s) < 496:
             raise ValueError(f"segment_s must be at least 4.975, the length of 496 frames, got {self.segment_s:g}")
 
+    @property
+    def fixed_s(self) -> float:
+        """Length in s that the network needs segments to have."""
+        return self.segment_s
+
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (1, 496, 64) float32, log of mel magnitudes."""
         for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):

@@ -66,6 +66,11 @@ class MelFrames:
             )
 
     @property
+    def fixed_s(self) -> float:
+        """Length in s that the network needs segments to have, 0 where it takes any."""
+        return self.padded_s
+
+    @property
     def num_features(self) -> int:
         """Features of a frame before derivatives are appended."""
         return self.num_mels

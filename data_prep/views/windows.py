@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from data_prep.decoding.frame_times import at_rate
+from data_prep.decoding.frame_times import at_rate, cut_steps
 from data_prep.views.face_boxes import Box
 from data_prep.views.face_crops import crop_face, detector_of
 from data_prep.views.parameters import Margin, NumFrames, RateFps, SegmentS, SizePx, check_crop
 from data_prep.views.pictures import crop_centre, reduced, resized
-from data_prep.views.segments import ViewSegment, is_long_enough
+from data_prep.views.segments import ViewSegment, is_long_enough, usable_segments
 
 if TYPE_CHECKING:
     from data_prep.decoding.media import Frame
@@ -82,22 +82,33 @@ class Windows:
     def step_shape(self) -> tuple[int, ...]:
         return (self.num_frames, self.size_px, self.size_px, self.num_channels)
 
-    def pieces(self, frames: Iterator[Frame]) -> Iterator[Piece]:
-        """Yield the cropped frames of each segment."""
-        for index, piece in at_rate(frames, self.rate_fps, self.segment_s):
-            images: list[np.ndarray] = []
-            times: list[float] = []
-            last: Frame | None = None
-            for frame in piece:
-                images.append(images[-1] if frame is last else self._held(frame.image))
-                times.append(frame.time_s)
-                last = frame
-            if not is_long_enough(index, len(times) / self.rate_fps, self.segment_s):
-                continue
-            num_seen, num_with_face = len(times), None
-            if self.crop == "face":
-                images, num_seen, num_with_face = self._faces(images)
-            yield Piece(images, np.array(times, np.float32), num_seen, num_with_face)
+    def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
+        """Yield a segment of about segment_s x rate_fps / num_frames steps for every segment_s of frames."""
+        yield from usable_segments(self.segment_of(index, steps) for index, steps in cut_steps(self.steps(frames), self.segment_s))
+
+    def steps(self, frames: Iterator[Frame]) -> Iterator[tuple[float, tuple[float, np.ndarray]]]:
+        """Yield each frame, its time in s and its picture as it is held, with the time of its step in s."""
+        last: Frame | None = None
+        image = np.zeros(0, np.uint8)
+        for step_s, frame in at_rate(frames, self.rate_fps):
+            if frame is not last:
+                image = self._held(frame.image)
+            yield step_s, (frame.time_s, image)
+            last = frame
+
+    def segment_of(self, index: int, steps: Sequence[tuple[float, np.ndarray]]) -> ViewSegment | None:
+        """Return the segment with that index made of its frames, or None where it is a tail that is too short."""
+        if not is_long_enough(index, len(steps) / self.rate_fps, self.segment_s):
+            return None
+        images = [image for _, image in steps]
+        num_seen, num_with_face = len(steps), None
+        if self.crop == "face":
+            images, num_seen, num_with_face = self._faces(images)
+        return self.windows(Piece(images, np.array([time_s for time_s, _ in steps], np.float32), num_seen, num_with_face))
+
+    def windows(self, piece: Piece) -> ViewSegment:
+        """Return the windows of the cropped frames of a segment."""
+        raise NotImplementedError
 
     def _held(self, image: np.ndarray) -> np.ndarray:
         if self.crop == "face":
@@ -115,7 +126,7 @@ class Windows:
         squares = [resized(crop_face(image, box, margin=self.margin), self.size_px, self.size_px) for image in images]
         return squares, len(searched), len(boxes)
 
-    def windows(self, steps: Sequence[np.ndarray], piece: Piece) -> ViewSegment:
+    def joined(self, steps: Sequence[np.ndarray], piece: Piece) -> ViewSegment:
         """Join pictures or flows, one a frame, num_frames to a window; none at all gives one window of zeros, masked out."""
         if not steps:
             values = np.zeros((1, *self.step_shape), self.dtype)

@@ -150,7 +150,7 @@ def test_features_are_cached_and_equal_those_of_a_file_that_is_read_live(net, tm
     assert with_features(config(path), corpus, store).sets["audio"].manifest.key not in keys
 
     class Recordings:
-        views, segment_s, step_s = {"mfcc": (BANDS, "float32")}, 1.0, None
+        views, segment_s, window_s, step_s = {"mfcc": (BANDS, "float32")}, 1.0, None, None
 
         def open(self, file, absent=None):
             return {"mfcc": made}, []

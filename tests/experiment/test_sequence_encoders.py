@@ -240,6 +240,7 @@ class OneRecording:
 
     segments: list[Example]
     segment_s: float = 1.0
+    window_s: float | None = None
     step_s: float | None = None
 
     @property

@@ -74,7 +74,7 @@ def test_frozen_features_are_those_of_each_segment_alone_and_of_new_media(corpus
         assert one.mask.all()
         np.testing.assert_array_equal(one.times_s, before.times_s[200::320][: len(one.times_s)])
     alone = jax.jit(encoder.spec.module().apply)
-    recording = types.SimpleNamespace(views={"waveform": ((), "float32")}, segment_s=0.1, step_s=None)
+    recording = types.SimpleNamespace(views={"waveform": ((), "float32")}, segment_s=0.1, step_s=None, window_s=None)
     recording.open = lambda path: ({"waveform": [before for _, before in pairs[:2]]}, [])
     streams, _ = LiveFeatures(config, recording).open(tmp_path / "any.wav")
     for (one, before), live in zip(pairs[:2], streams["audio"], strict=True):

@@ -11,7 +11,8 @@ from avemo_jax.config import Experiment
 from avemo_jax.config.overrides import with_fields
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.recording import RecordingPrediction, as_json, format_prediction, write_csv
-from avemo_jax.modes.predict import learned_without_streams, new_folder, trained_on
+from avemo_jax.modes.predict import new_folder
+from avemo_jax.modes.predictor import learned_without_streams, trained_on
 
 CLASSES = ("calm", "happy")
 

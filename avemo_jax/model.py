@@ -1,0 +1,104 @@
+"""A trained system as a Python object: `load` it, `predict` files or arrays, look at the result, save it in any format.
+
+from avemo_jax import api
+
+with api.load("runs/ravdess-gru_attention_small-luna5") as model:
+    result = model.predict("clip.mp4")
+    print(result.predicted, result.spans)
+    result.to_frame()
+    result.save("html", "clip.html")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avemo_jax.config import Experiment
+from avemo_jax.inference.recording import RecordingPrediction
+from avemo_jax.modes.predictor import Predictor
+from avemo_jax.timelines import check_formats, save, suffix_of
+from data_prep.array_sound import as_sound_file
+from data_prep.live import LiveViews
+from data_prep.live_worker import IsolatedViews
+from data_prep.timeline_media import TimelineMedia
+
+
+@dataclasses.dataclass(frozen=True)
+class Result(RecordingPrediction):
+    """The prediction of one recording; see `RecordingPrediction` for `probabilities`, `predicted`, `spans` and `to_frame`."""
+
+    def save(self, format: str, path: str | Path | None = None) -> Path:
+        """Write the prediction in one format and return the path.
+
+        Formats that show the recording ("png", "svg", "html", "overlay") read its file again.
+
+        Args:
+          format: a name of `avemo_jax.timelines.FORMATS`.
+          path: of the file; default: in the working folder, named as the recording, with the suffix of the format.
+
+        Raises:
+          ValueError, RuntimeError: there is no such format, or its package is missing.
+        """
+        check_formats([format])
+        target = Path(f"{Path(self.file).stem}{suffix_of(format)}" if path is None else path)
+        with TimelineMedia() as media:
+            save(self, format, target, media)
+        return target
+
+
+class Model:
+    """All networks of a finished run; a context manager that ends the process in which media are decoded.
+
+    Attributes:
+      experiment: config of the run.
+      classes: names of the classes.
+      dimensions: names of the dimensions, such as arousal, that it predicts.
+      trained_on: what it was trained on, as a clause.
+      num_models: networks of which the probabilities are averaged.
+    """
+
+    def __init__(self, experiment: Experiment, live: LiveViews):
+        self._views = IsolatedViews(live)
+        self._predictor = Predictor(experiment, self._views)
+        self.experiment, self.classes, self.dimensions = experiment, self._predictor.classes, self._predictor.dimensions
+        self.trained_on, self.num_models = self._predictor.trained_on, self._predictor.num_models
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process in which media are decoded; the next prediction starts another."""
+        self._views.__exit__()
+
+    def predict(self, recording: str | Path | np.ndarray, rate_hz: int | None = None) -> Result:
+        """Predict one recording.
+
+        Args:
+          recording: path of a sound, film or picture, or samples (S,) or (S, channels) in [-1, 1].
+          rate_hz: of samples.
+
+        Raises:
+          ValueError: samples without a rate, not finite or of another shape, or a rate of a file.
+          FileNotFoundError: there is no such file.
+        """
+        if isinstance(recording, np.ndarray):
+            if rate_hz is None:
+                raise ValueError("samples need their rate: model.predict(samples, rate_hz=16000)")
+            with as_sound_file(recording, rate_hz) as path:
+                return dataclasses.replace(self._result(str(path)), file="samples")
+        if rate_hz is not None:
+            raise ValueError(f"a file has its own rate; leave rate_hz={rate_hz} out, or give samples")
+        if not Path(recording).is_file():
+            raise FileNotFoundError(f"there is no file {recording}")
+        return self._result(str(recording))
+
+    def _result(self, file: str) -> Result:
+        found = self._predictor.predict(file)
+        return Result(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)})

@@ -1,0 +1,99 @@
+"""A trained system that predicts media files one after another: the part that the mode `predict` and the Python API share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from avemo_jax.config import Experiment
+from avemo_jax.config.overrides import for_stage
+from avemo_jax.experiment.backend import set_up_backend
+from avemo_jax.experiment.ensemble import load_ensemble
+from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
+from avemo_jax.inference.predict import SegmentPrediction
+from avemo_jax.inference.recording import RecordingPrediction
+from avemo_jax.inference.smoothing import smoothed
+from avemo_jax.terminal import as_plain
+
+_LABELS = {"acted": "acted emotions", "crowd": "emotions as raters judged them", "found": "emotions as the source of the media names them"}
+
+
+class Predictor:
+    """All networks of a finished run, ready to predict.
+
+    Attributes:
+      experiment: config of the run.
+      classes: K class names.
+      dimensions: names of the dimensions that it predicts.
+      num_models: networks of which the probabilities are averaged.
+      window_s, hop_s: length of the windows and the distance of their starts in s; window_s is None where segments follow each other.
+
+    Raises:
+      FileNotFoundError, ConfigMismatch: there is no finished run of this config.
+    """
+
+    def __init__(self, experiment: Experiment, recordings: Recordings):
+        set_up_backend(experiment, encodes=encodes(experiment))
+        self.experiment = experiment
+        self._features = LiveFeatures(experiment, recordings)
+        self.window_s, self.hop_s = recordings.window_s, recordings.segment_s
+        self._ensemble = load_ensemble(experiment, self._features.steps, recordings.segment_s, recordings.step_s, recordings.window_s)
+        self.classes, self.dimensions = self._ensemble.classes, self._ensemble.dimensions
+        self.num_models = self._ensemble.num_members
+
+    @property
+    def trained_on(self) -> str:
+        """What the networks were trained on, as a clause."""
+        return trained_on(self.experiment.corpus.name, self.experiment.corpus.label_target)
+
+    def predict(self, file: str) -> RecordingPrediction:
+        """Predict a file; what cannot be decoded is among the `problems` of the result."""
+        absent: dict[str, list[str]] = {}
+        streams, problems = self._features.open(Path(file), absent)
+        predicted = tqdm(self._ensemble.predict(streams), desc=as_plain(Path(file).name), unit="segment", leave=False, disable=None)
+        segments: Iterable[SegmentPrediction] = (
+            dataclasses.replace(segment, absent={stream: own[number] for stream, own in absent.items() if any(own[number : number + 1])})
+            for number, segment in enumerate(predicted)
+        )
+        if self.window_s is not None:
+            segments = smoothed(segments, self.hop_s)
+        # Several streams may report the same damage, and it is complete only when all segments have been read.
+        found = tuple(segments)
+        rule = self.experiment.system.segment_rule
+        return RecordingPrediction(file, found, tuple(dict.fromkeys(problems)), self.classes, rule, self.trained_on)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what predictions.json says of the system."""
+        return {
+            "run": str(self.experiment.run_directory),
+            "system": self.experiment.system.name,
+            "protocol": self.experiment.protocol.name,
+            "label_set": self.experiment.corpus.label_set,
+            "num_models": self.num_models,
+            "trained_on": self.trained_on,
+            **({} if self.window_s is None else {"window_s": self.window_s, "hop_s": self.hop_s}),
+            "classes": list(self.classes),
+            **({"dimensions": list(self.dimensions)} if self.dimensions else {}),
+        }
+
+
+def trained_on(corpus: str, label_target: str) -> str:
+    """Describe the data that a run's models were trained on: the corpus and the origin of its labels."""
+    if "synthetic" in corpus.split("+"):
+        return f"drawn faces and made-up voices ({corpus}); it says nothing about real people"
+    return f"{corpus} ({_LABELS.get(label_target, label_target)}); other people, places and microphones may differ"
+
+
+def learned_without_streams(experiment: Experiment) -> str:
+    """Describe whether the last stage of a system was trained on clips that lack a stream, so what answers without a stream are worth."""
+    rate = for_stage(experiment, experiment.train.stages[-1]).train.stream_dropout_rate
+    if rate or experiment.sweep.stream_dropout_rate or any("stream_dropout_rate" in axis for axis in experiment.search.space):
+        return "the system was trained on such clips too (train.stream_dropout_rate)"
+    return (
+        "the system was trained with train.stream_dropout_rate=0, on whole clips alone, so these answers may be poor; --mode=robustness "
+        "with missing:* measures what they are worth"
+    )

@@ -1,0 +1,115 @@
+"""A timeline as one HTML page: player, waveform, curves and spans, with a cursor that follows the player and seeks in it."""
+
+from __future__ import annotations
+
+import base64
+import glob
+import hashlib
+import mimetypes
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from markupsafe import Markup
+
+from avemo_jax.inference.recording import RecordingPrediction
+from avemo_jax.inference.timeline import clock
+from avemo_jax.reporting.pages import page_environment
+from avemo_jax.timelines.colours import NOTHING, Style, style_of
+from avemo_jax.timelines.media import Media, Outline
+
+_WIDTH, _HEIGHT = 1000, 240  # of the drawing in its own units, which are stretched to the page
+_MOST_EMBEDDED_BYTES = 8 << 20  # a third more as text
+_MOST_POINTS = 2000
+# What all browsers play.
+_FILMS = (".mp4", ".m4v", ".webm")
+_SOUNDS = (".wav", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".flac")
+
+
+def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> None:
+    """Write the page; a recording of up to 8 MiB that browsers play is inside it, a larger one is linked.
+
+    The page needs nothing from the network, and its scripts are named by their hash in its security policy.
+    """
+    outline = media.outline(prediction.file)
+    duration_s = max([outline.duration_s, *(one.end_s for one in prediction.segments)]) or 1.0
+    styles = {name: style_of(index) for index, name in enumerate(prediction.classes)}
+    environment = page_environment(Path(__file__).parent)
+    environment.filters["clock"] = clock
+    script = (Path(__file__).parent / "timeline.js").read_text(encoding="utf-8")
+    page = environment.get_template("timeline.html.j2").render(
+        name=Path(prediction.file).name.encode(errors="replace").decode(),
+        prediction=prediction,
+        player=_player(Path(prediction.file), path),
+        duration_s=duration_s,
+        size=(_WIDTH, _HEIGHT),
+        sound=_sound_path(outline, duration_s),
+        curves=_curves(prediction, duration_s),
+        styles=styles,
+        nothing=NOTHING,
+        bands=[
+            {"span": one, "left": 100 * one.start_s / duration_s, "width": 100 * (one.end_s - one.start_s) / duration_s}
+            | {"style": styles.get(one.label, NOTHING)}
+            for one in prediction.spans
+        ],
+        data=_data(prediction, duration_s),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    path.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def _player(file: Path, page: Path) -> dict[str, Any] | None:
+    """Return kind and address of what the page plays: the recording, or its overlay beside the page; None where browsers play neither."""
+    beside = page.parent.glob(f"{glob.escape(file.stem)}*.overlay.mp4")
+    for one in (file, *beside):
+        suffix = one.suffix.lower()
+        if suffix not in (*_FILMS, *_SOUNDS) or not one.is_file():
+            continue
+        kind = mimetypes.guess_type(one.name)[0] or f"{'video' if suffix in _FILMS else 'audio'}/{suffix[1:]}"
+        if one.stat().st_size <= _MOST_EMBEDDED_BYTES:
+            address = f"data:{kind};base64,{base64.b64encode(one.read_bytes()).decode()}"
+        else:
+            address = quote(os.path.relpath(one.resolve(), page.parent.resolve()).replace(os.sep, "/"))
+        return {"tag": "video" if suffix in _FILMS else "audio", "address": address, "is_overlay": one != file}
+    return None
+
+
+def _sound_path(outline: Outline, duration_s: float) -> str:
+    """Return the outline as the path of an SVG of _WIDTH x 100, "" without sound."""
+    if not len(outline.low):
+        return ""
+    x = (np.arange(len(outline.low)) + 0.5) * (_WIDTH * outline.duration_s / duration_s / len(outline.low))
+    upper = [f"{a:.1f} {50 - 50 * min(b, 1):.1f}" for a, b in zip(x, outline.high, strict=True)]
+    lower = [f"{a:.1f} {50 - 50 * max(b, -1):.1f}" for a, b in zip(x, outline.low, strict=True)]
+    return "M" + "L".join([*upper, *reversed(lower)]) + "Z"
+
+
+def _curves(prediction: RecordingPrediction, duration_s: float) -> list[tuple[str, Style, str]]:
+    """Return (class, look, path) of each curve in an SVG of _WIDTH x _HEIGHT; broken where nothing was predicted."""
+    step = -(-len(prediction.segments) // _MOST_POINTS)
+    found = []
+    for index, name in enumerate(prediction.classes):
+        parts, pen = [], "M"
+        for one in prediction.segments[:: max(step, 1)]:
+            if one.nothing:
+                pen = "M"
+                continue
+            y = _HEIGHT * (1 - float(one.probabilities[index]))
+            parts.append(f"{pen}{_WIDTH * one.start_s / duration_s:.1f} {y:.1f}H{_WIDTH * one.end_s / duration_s:.1f}")
+            pen = "L"
+        found.append((name, style_of(index), "".join(parts)))
+    return found
+
+
+def _data(prediction: RecordingPrediction, duration_s: float) -> dict[str, Any]:
+    """Return what the script reads: the probabilities of every segment, in whole percent."""
+    return {
+        "duration_s": round(duration_s, 3),
+        "starts_s": [round(one.start_s, 3) for one in prediction.segments],
+        "nothing": [one.nothing for one in prediction.segments],
+        "percent": [[round(100 * value) for value in one.probabilities.tolist()] for one in prediction.segments],
+        "classes": list(prediction.classes),
+    }
