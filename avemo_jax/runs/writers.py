@@ -10,7 +10,7 @@ from typing import Any
 from avemo_jax.data.quiet_loading import quiet_loading
 
 LOG = logging.getLogger(__name__)
-_CURVES = ("train_loss", "val_loss", "val_war", "val_uar", "val_ccc", "learning_rate")
+_CURVES = ("train_loss", "train_war", "train_uar", "val_loss", "val_war", "val_uar", "val_ccc", "learning_rate")
 
 
 class TensorBoardWriter:
