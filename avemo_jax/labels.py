@@ -94,6 +94,8 @@ LABEL_SETS: dict[str, LabelSet] = {
         LabelSet("ck_plus8", ("neutral", *_BASIC6, "contempt")),  # with first frames as neutral faces
         LabelSet("iemocap4", ("neutral", "happy", "sad", "angry"), {"excited": "happy"}),
         LabelSet("iemocap6", ("neutral", "happy", "sad", "angry", "excited", "frustrated")),
+        # A, section 5.1.2. Its results also name disgust, of which the corpus has too few utterances for ten folds.
+        LabelSet("iemocap7", ("neutral", "happy", "sad", "angry", "excited", "frustrated", "surprised")),
         LabelSet("none", ("any",), takes_all=True),  # no classes: `corpus.dimensions` alone are predicted
     )
 }

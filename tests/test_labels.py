@@ -21,6 +21,7 @@ CLASSES = {
     "ck_plus8": ("neutral", "angry", "disgust", "fearful", "happy", "sad", "surprised", "contempt"),
     "iemocap4": ("neutral", "happy", "sad", "angry"),
     "iemocap6": ("neutral", "happy", "sad", "angry", "excited", "frustrated"),
+    "iemocap7": ("neutral", "happy", "sad", "angry", "excited", "frustrated", "surprised"),
     "none": ("any",),
 }
 

@@ -118,6 +118,10 @@ def test_numbers_of_parameters_are_those_of_the_documents(tmp_path):
     """The documents state the number for D's audio network; the others are computed by hand from the widths in the documents."""
     assert num_params("ravdess:stacking:audio", "audio", tmp_path) == 395_783
     assert num_params("ravdess:stacking", "audio", tmp_path) == 395_783
+    # its MFCC, section 6.4: 13 coefficients of 498 windows of 25 ms, 10 ms apart, flattened
+    mfcc = experiment_of("ravdess:stacking:mfcc", tmp_path).views["mfcc"]
+    assert (mfcc["window_ms"], mfcc["hop_ms"], mfcc["num_coefficients"]) == (25, 10, 13)
+    assert num_params("ravdess:stacking:mfcc", "audio", tmp_path) == 498 * 13 * 512 + 512 + 512 * 256 + 256 + 256 * 7 + 7
     stacked = num_params("ravdess:stacking", "stacked", tmp_path)
     lstms = 4 * 200 * (512 + 200 + 1) + 4 * 100 * (200 + 100 + 1)
     audio_without_classes = 512 * 512 + 512 + 512 * 256 + 256

@@ -23,7 +23,7 @@ from avemo_jax.comparison.pairs import add_holm, compare_pairs, differing_clips,
 from avemo_jax.comparison.tables import comparison_tables
 from avemo_jax.csv_files import write_rows
 from avemo_jax.evaluation.json_types import to_json
-from avemo_jax.evaluation.metrics import reported_metrics, tested_metrics
+from avemo_jax.evaluation.metrics import Metric, reported_metrics, tested_metrics
 from avemo_jax.evaluation.predictions import speaker_sums, write_predictions_csv
 from avemo_jax.evaluation.statistics import NUM_RESAMPLES
 from avemo_jax.evaluation.summary import pooled_with_interval
@@ -161,7 +161,7 @@ def _members(entries: Sequence[Entry], fuse_only: Sequence[str]) -> list[list[En
 def _measured(entry: Entry, num_resamples: int) -> dict[str, Any]:
     data = entry.predictions
     metrics: dict[str, Any] = {
-        metric.name: to_json(pooled_with_interval(metric, speaker_sums(data, metric.sums), num_resamples))
+        metric.name: to_json(pooled_with_interval(metric, speaker_sums(data, metric.sums), num_resamples)) | _over_folds(entry, metric)
         if metric.from_confusion or entry.has_probabilities
         else None
         for metric in reported_metrics()
@@ -176,6 +176,16 @@ def _measured(entry: Entry, num_resamples: int) -> dict[str, Any]:
         "is_seed_ensemble": bool(entry.together),
         "metrics": metrics,
     }
+
+
+def _over_folds(entry: Entry, metric: Metric) -> dict[str, float]:
+    """Return mean and deviation of a metric over folds and seeds, as results.json has them; nothing where there are no two folds."""
+    data = entry.predictions
+    if not entry.has_folds or len(np.unique(data.fold)) < 2:
+        return {}
+    parts = [(data.fold == fold) & (data.seed == seed) for seed in entry.seeds for fold in np.unique(data.fold[data.seed == seed])]
+    values = [float(metric.value(metric.sums(data.label[rows], data.probabilities[rows]))) for rows in parts]
+    return {"mean_of_folds": float(np.mean(values)), "std_of_folds": float(np.std(values, ddof=1))}
 
 
 def _measured_fusion(fusion: Fusion, entries: Sequence[Entry], num_resamples: int) -> dict[str, Any]:

@@ -48,23 +48,31 @@ def _name(pair: Mapping[str, Any]) -> str:
     return f"{pair['first']} - {pair['second']}"
 
 
+def _folds_cell(value: Mapping[str, Any]) -> str:
+    return f"{100 * value['mean_of_folds']:.2f} ± {100 * value['std_of_folds']:.2f}"
+
+
 def _systems(found: Mapping[str, Any]) -> Table:
     # Metrics without a paired test are left out, but for those of probabilities.
     metrics = [metric for metric in reported_metrics() if metric.tested or metric.from_confusion is None]
     rows: list[list[Any]] = []
     for entry in found["entries"]:
         cells = [value and pooled_cell(value) for value in (entry["metrics"].get(metric.name) for metric in metrics)]
-        rows.append([entry["name"], *cells, entry["protocol"], "; ".join(entry["marks"]) or "none"])
+        of_folds = [value if "mean_of_folds" in (value := entry["metrics"][metric.name]) else None for metric in primary_metrics()]
+        rows.append([entry["name"], *cells, *of_folds, entry["protocol"], "; ".join(entry["marks"]) or "none"])
     chance = [found["chance"].get(metric.name) for metric in metrics]
-    rows.append(["chance", *(None if value is None else format_percent(value) for value in chance), None, None])
+    cells = [None if value is None else format_percent(value) for value in chance]
+    rows.append(["chance", *cells, *[None] * (len(primary_metrics()) + 2)])
     several = any(len(entry["seeds"]) > 1 for entry in found["entries"])
     ensembles = any(entry["is_seed_ensemble"] for entry in found["entries"])
     note = (
         f"in %, pooled over all clips{' and seeds' if several else ''}, {found['sentence']} of {found['num_speakers']} speakers; in "
-        "brackets 95 % intervals by bootstrap over speakers; chance predicts the most frequent class"
-        f"{f'; {ENSEMBLE_NOTE}' if ensembles else ''}"
+        "brackets 95 % intervals by bootstrap over speakers; of folds: mean ± deviation over folds and seeds; chance predicts the most "
+        f"frequent class{f'; {ENSEMBLE_NOTE}' if ensembles else ''}"
     )
-    columns = [text_column("system"), *(Column(metric.title) for metric in metrics), text_column("protocol"), text_column("caveats")]
+    columns = [text_column("system"), *(Column(metric.title) for metric in metrics)]
+    columns += [Column(f"{metric.title} of folds", _folds_cell) for metric in primary_metrics()]
+    columns += [text_column("protocol"), text_column("caveats")]
     return Table("systems", "Systems on the same clips", columns, rows, note)
 
 

@@ -32,6 +32,7 @@ class Augmentation:
       max_zoom: largest zoom of pictures; the factor is between 1 / (1 + max_zoom) and 1 + max_zoom. 0 is off.
       max_shift: largest shift of pictures, as a share of their height and width; 0 is off.
       flip: mirror pictures left to right, with a probability of one half.
+      flip_vertically: mirror pictures top to bottom, with a probability of one half.
 
     Source: Park et al. 2019, SpecAugment, section 2 (masks); Jaitly and Hinton 2013, Vocal tract length perturbation, section 3.
     Differs: the warp is linear over the whole band and has an offset.
@@ -49,6 +50,7 @@ class Augmentation:
     max_zoom: Annotated[float, Bounds(least=0, most=10)] = 0.0
     max_shift: Annotated[float, SHARE] = 0.0
     flip: bool = False
+    flip_vertically: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

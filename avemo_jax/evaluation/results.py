@@ -23,7 +23,7 @@ Count = Annotated[int, Constraint("count", minimum=0)]
 NumClips = Annotated[int, Constraint("num_clips", minimum=1)]
 Name = Annotated[str, Constraint("name", minLength=1)]
 Finding = Annotated[str, Constraint("finding", description="name of a finding of the leak audit", pattern="^[a-z0-9_]+$")]
-Part = Annotated[str, Constraint(enum=["validation", "test"])]
+Selection = Annotated[str, Constraint(enum=["validation", "test", "last"])]
 Temperature = Annotated[float, Constraint(exclusiveMinimum=0)]
 Object = Annotated[Mapping[str, Any], Constraint()]
 
@@ -304,7 +304,9 @@ class RunFacts:
     label_set: Name
     label_target: Annotated[Name, Json("origin of the labels: acted, crowd, ...")]
     fold_hash: Annotated[Name, Json("SHA-256 over the folds' names and clips")]
-    select: Annotated[Part, Json("the part that selects epochs and settings; numbers selected on the test part are flagged")]
+    select: Annotated[
+        Selection, Json("the part that selects epochs and settings, or last, the last epoch; numbers selected on the test part are flagged")
+    ]
     num_undecodable: Count
     num_without_face: Count
     num_params: Count
@@ -315,6 +317,7 @@ class RunFacts:
         Count | None, Json("those that failed before their first epoch was finished: their weights are untrained", absent="in_older_files")
     ] = None
     num_clips_read: Annotated[Count | None, Json("clips of the corpus on disk, of all labels", absent="where_empty")] = None
+    train_share: Annotated[Share | None, Json("share of the clips that train, mean over folds", absent="in_older_files")] = None
     num_clips_of_owner: Annotated[Count | None, Json("clips of the complete corpus by its owner", absent="where_empty")] = None
 
 

@@ -80,6 +80,7 @@ class Blueprint:
             num_classes=self.num_classes,
             num_clips=num_clips,
             metric=experiment.protocol.metric,
+            keeps_last=experiment.protocol.select == "last",
             segment_rule=experiment.system.segment_rule,
             streams=tuple(_stream_recipe(name, experiment.streams[name], order.index(name)) for name in stage.streams),
             frozen=(*stage.frozen, *self._frozen_modules(stage, experiment)),

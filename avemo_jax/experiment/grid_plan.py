@@ -35,6 +35,9 @@ from avemo_jax.training.stage import CLASSICAL, Stage
 from avemo_jax.training.state import Recipe, TrialInputs, check_choices
 from avemo_jax.training.trials import Trial, make_inputs
 
+# What selects epochs and settings: a part of a fold, or nothing: the last epoch is kept.
+SELECTIONS = ("validation", "test", "last")
+
 
 @dataclasses.dataclass(frozen=True)
 class GridPlan:
@@ -75,6 +78,11 @@ class GridPlan:
     @property
     def stages(self) -> tuple[Stage, ...]:
         return self.grid.stages
+
+    @property
+    def trains_on_validation(self) -> bool:
+        """Whether the validation part trains too, because nothing is selected on it; a stacked network is trained on it in any case."""
+        return self.experiment.protocol.select != "validation" and all(stage.part != "stack" for stage in self.stages)
 
     def recipe(self, stage: Stage, trial: Trial) -> Recipe:
         """Return the recipe of a trial."""
@@ -128,18 +136,18 @@ class GridPlan:
     def part_clips(self, stage: Stage, trial: Trial) -> tuple[Sequence[str], Sequence[str]]:
         """Return the clips that a trial of a stage is trained on, and those on which its epochs, weights and settings are selected."""
         fold = self.folds.folds[trial.fold]
-        selection = self.experiment.protocol.select
+        on_test = self.experiment.protocol.select == "test"
         if stage.part == "stack":
             train, held_out = self._stacking_parts(trial)
-            return train, held_out if selection == "validation" else fold.test
-        train = fold.train
+            return train, fold.test if on_test else held_out
+        train = tuple(sorted((*fold.train, *fold.validation))) if self.trains_on_validation else fold.train
         if trial.inner >= 0:
             unseen = set(self.inner[trial.fold][trial.inner])
             train = tuple(clip_id for clip_id in train if clip_id not in unseen)
-        return train, getattr(fold, selection)
+        return train, fold.test if on_test else fold.validation
 
     def validation_clips(self, stage: Stage, trial: Trial) -> Sequence[str]:
-        """Return the clips of the validation part that a trial of a stage is not trained on, whichever part it selects on."""
+        """Return the clips of the validation part; of a stacked network those that it is not trained on."""
         return self._stacking_parts(trial)[1] if stage.part == "stack" else self.folds.folds[trial.fold].validation
 
     def test_rows(self, trial: Trial) -> np.ndarray:
@@ -244,12 +252,17 @@ def check_experiment(experiment: Experiment) -> None:
     check_allowed(experiment.protocol.allow_leaks)
     check_rule(experiment.late.rule)
     choose_execution(experiment.devices.execution, backend="cpu", convolves=False)  # checks its form
-    if experiment.protocol.select not in ("validation", "test"):
-        raise ValueError(f"protocol.select must be 'validation' or 'test', got {experiment.protocol.select!r}")
+    if (select := experiment.protocol.select) not in SELECTIONS:
+        raise ValueError(f"protocol.select must be one of {SELECTIONS}, got {select!r}")
     if experiment.devices.feed not in FEEDS:
         raise ValueError(f"devices.feed must be one of {tuple(FEEDS)}, got {experiment.devices.feed!r}")
     check_stream_names(experiment.system.streams)
     variation, stages = variation_of(experiment), stages_of(experiment)
+    if select == "last" and (len(tried_changes(experiment, variation)) > 1 or variation.varied_numbers or stages[-1].is_classical):
+        raise ValueError(
+            "protocol.select=last trains a fixed number of epochs and selects nothing, but a sweep, a search and the classical system "
+            "select settings; set --config.protocol.select=validation"
+        )
     _check_targets(experiment, stages)
     make_grid(experiment, variation, stages, 1)  # checks seeds
     if variation.axes:

@@ -97,8 +97,8 @@ def measure_run(
                 num_failed=num_failed,
             ),
             baseline=baselines[table.protocol],
-            validation=predicted[table.protocol][1],
-            num_train={fold.name: len(fold.train) for fold in table.folds},
+            validation=None if plan.trains_on_validation else predicted[table.protocol][1],
+            num_train=_num_train(plan, table),
             train_means={fold.name: mean_ratings(plan, fold) for fold in table.folds} if plan.blueprint.num_dimensions else None,
         )
     results = dataclasses.replace(
@@ -187,7 +187,13 @@ def _facts(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findings:
         "speaker_independent": table.speaker_independent,
         "num_clips_read": None if prepared.num_clips_of_owner is None else len(prepared.clips),
         "num_clips_of_owner": prepared.num_clips_of_owner,
+        "train_share": float(np.mean([count / len(plan.clips) for count in _num_train(plan, table).values()])),
     }
+
+
+def _num_train(plan: GridPlan, table: FoldTable) -> dict[str, int]:
+    """Return the number of clips that train in each fold."""
+    return {fold.name: len(fold.train) + (len(fold.validation) if plan.trains_on_validation else 0) for fold in table.folds}
 
 
 def count_failed(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int]) -> tuple[int, int]:

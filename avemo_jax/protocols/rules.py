@@ -240,6 +240,11 @@ def _text_independent(name: str, clips: Sequence[Clip], labels: np.ndarray, num_
 def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: int, seed: int) -> FoldTable:
     speakers = _groups_of(name, clips, "speaker")
     genders = _genders(clips)
+    if len(genders) < 3:
+        raise ValueError(
+            f"protocol {name} needs at least 3 speakers, because train, validation and test have different speakers, and the clips have "
+            f"{len(genders)}; --config.protocol.name=random_k divides the clips without regard to speakers, and every table says so"
+        )
     if num_folds < 3 or num_folds > len(genders):
         raise ValueError(
             f"protocol {name} needs at least 3 folds, because train, validation and test have different speakers, and at most as many as "
@@ -253,13 +258,17 @@ def _speaker_k(name: str, clips: Sequence[Clip], labels: np.ndarray, num_folds: 
     try:
         splits = list(splitter.split(speakers, strata, speakers))
     except ValueError as error:
+        advice = "a smaller --config.protocol.num_folds, or " if num_folds > 3 else ""
         raise ValueError(
             f"protocol {name}: {len(clips)} clips of {len(genders)} speakers are too few for {num_folds} folds that balance class and "
-            f"gender ({error}); set a smaller --config.protocol.num_folds"
+            f"gender ({error}); set {advice}--config.protocol.name=loso, which balances nothing"
         ) from error
     tests = [tuple(sorted({speakers[index] for index in test}, key=named.natural_order)) for _, test in splits]
     if empty := [fold_name for fold_name, test in zip(_numbered(num_folds), tests, strict=True) if not test]:
-        raise ValueError(f"protocol {name}: {len(genders)} speakers leave {', '.join(empty)} empty; use fewer folds or another seed")
+        raise ValueError(
+            f"protocol {name}: {len(genders)} speakers leave {', '.join(empty)} empty; set fewer folds, another --config.protocol.seed, "
+            "or --config.protocol.name=loso"
+        )
     validation = [_one_of_each_gender(group, genders) for group in (*tests[1:], tests[0])]
     rows = zip(_numbered(num_folds), validation, tests, strict=True)
     note = (

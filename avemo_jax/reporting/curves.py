@@ -33,15 +33,16 @@ def learning_curves(path: Path, chance_uar: float) -> list[dict[str, Any]]:
         losses = [_line(own, "train_loss", "training", "first"), _line(own, "val_loss", "validation", "second")]
         styles = itertools.cycle((*STYLES[1:], STYLES[0]))  # the style of validation comes first
         scores = [_line(own, f"val_{metric.name}", metric.title, style, 100) for metric, style in zip(primary_metrics(), styles)]  # noqa: B905
+        scores += [_line(own, "train_uar", "UAR while training", "first", 100)]
         charts = []
         if lines := [line for line in losses if line is not None]:
             charts.append({"lines": lines, "svg": line_chart(lines, title=f"{stage}: loss by epoch", x_name="epoch", y_name="loss")})
         if lines := [line for line in scores if line is not None]:
             svg = line_chart(
                 lines,
-                title=f"{stage}: validation metrics by epoch",
+                title=f"{stage}: metrics by epoch, on the validation part and while training",
                 x_name="epoch",
-                y_name="validation, %",
+                y_name="%",
                 y_range=(0, 100),
                 level=("chance", 100 * chance_uar),
             )

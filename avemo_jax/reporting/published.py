@@ -24,7 +24,7 @@ class PublishedResult:
       protocol: that it was measured under.
       systems: names of our systems that the document describes; empty for other systems.
       streams: of other systems: their streams, sorted, "audio", "audio+video" or "video"; they are shown beside runs of the same media.
-      num_classes: runs with another number of classes do not show it; 0 for any.
+      num_classes: of its system. Runs with another number do not show results of other systems, and mark those of their own; 0 for any.
       note: a further caveat.
     """
 
@@ -45,10 +45,10 @@ class PublishedResult:
         return "; ".join(filter(None, (shared, self.note))) or "none"
 
 
-def _of(document: str, corpus: str, protocol: str, values: Mapping[str, float], note: str = "") -> list[PublishedResult]:
+def _of(document: str, corpus: str, protocol: str, values: Mapping[str, float], *, num_classes: int) -> list[PublishedResult]:
     """List accuracies in percent, by system; several systems are separated by commas."""
     return [
-        PublishedResult(f"document {document}", corpus, "war", value / 100, protocol, tuple(systems.split(",")), note=note)
+        PublishedResult(f"document {document}", corpus, "war", value / 100, protocol, tuple(systems.split(",")), num_classes=num_classes)
         for systems, value in values.items()
     ]
 
@@ -59,21 +59,21 @@ _B_ALL = f"{_B},{_B}_segments"
 
 # The documents' own numbers.
 OF_DOCUMENTS: tuple[PublishedResult, ...] = (
-    *_of("A", "ravdess", "random10", {f"{_A2}_audio": 86.3, f"{_A2}_video": 86.6, f"{_A2}_i3d_video": 85.2, _A2: 98.14}),
-    *_of("A", "iemocap", "random10", {f"{_A2}_audio": 84.12, f"{_A2}_video": 50.6, _A2: 86.6}),
-    *_of("A", "ravdess", "random10", {f"{_A1}_audio,{_A1}_audio_features": 81.2, f"{_A1}_video": 71.2, _A1: 93.2}),
-    *_of("A", "iemocap", "random10", {f"{_A1}_audio,{_A1}_audio_features": 72.2, f"{_A1}_video": 51.2, _A1: 71.2}),
-    *_of("B", "rml", "loso", {_B_ALL: 76.13}),
-    *_of("B", "rml", "random10", {_B_ALL: 98.70}),
-    *_of("B", "enterface", "loso", {_B_ALL: 78.49}),
-    *_of("B", "enterface", "random10", {_B_ALL: 97.75}),
-    *_of("C", "jaffe+ck48+cfe", "holdout_80_20", {"image_cnn": 66.91}),
-    *_of("C", "tess", "holdout_80_20", {"mfcc_lstm": 98.0}),
+    *_of("A", "ravdess", "random10", {f"{_A2}_audio": 86.3, f"{_A2}_video": 86.6, f"{_A2}_i3d_video": 85.2, _A2: 98.14}, num_classes=8),
+    *_of("A", "iemocap", "random10", {f"{_A2}_audio": 84.12, f"{_A2}_video": 50.6, _A2: 86.6}, num_classes=7),
+    *_of("A", "ravdess", "random10", {f"{_A1}_audio,{_A1}_audio_features": 81.2, f"{_A1}_video": 71.2, _A1: 93.2}, num_classes=8),
+    *_of("A", "iemocap", "random10", {f"{_A1}_audio,{_A1}_audio_features": 72.2, f"{_A1}_video": 51.2, _A1: 71.2}, num_classes=7),
+    *_of("B", "rml", "loso", {_B_ALL: 76.13}, num_classes=6),
+    *_of("B", "rml", "random10", {_B_ALL: 98.70}, num_classes=6),
+    *_of("B", "enterface", "loso", {_B_ALL: 78.49}, num_classes=6),
+    *_of("B", "enterface", "random10", {_B_ALL: 97.75}, num_classes=6),
+    *_of("C", "jaffe+ck48+cfe", "holdout_80_20", {"image_cnn": 66.91}, num_classes=7),
+    *_of("C", "tess", "holdout_80_20", {"mfcc_lstm": 98.0}, num_classes=7),
     *_of(
-        "D", "ravdess", "holdout_50_25_25", {"stacking_audio": 58, "stacking_video": 61, "stacking,stacking_out_of_fold": 87}, "7 classes"
+        "D", "ravdess", "holdout_50_25_25", {"stacking_audio": 58, "stacking_video": 61, "stacking,stacking_out_of_fold": 87}, num_classes=7
     ),
-    *_of("D", "ravdess", "holdout 75/25", {"stacking_audio": 68, "stacking_video": 72}, "7 classes"),
-    *_of("E", "ravdess", "random10", {"gru_attention": 76.52, "gru_attention_video": 78.19, "gru_attention_fused": 91.25}),
+    *_of("D", "ravdess", "holdout 75/25", {"stacking_audio": 68, "stacking_video": 72}, num_classes=7),
+    *_of("E", "ravdess", "random10", {"gru_attention": 76.52, "gru_attention_video": 78.19, "gru_attention_fused": 91.25}, num_classes=8),
 )
 
 # Speaker-independent results on RAVDESS speech.
@@ -106,7 +106,11 @@ def published_results(corpus: str, system: str, *, num_classes: int, streams: Se
       streams: names of the run's streams, or None where they are not known, which leaves out other systems.
     """
     media = None if streams is None else "+".join(sorted({_MEDIA.get(stream, stream) for stream in streams}))
-    own = [one for one in OF_DOCUMENTS if one.corpus == corpus and system in one.systems]
+    own = [
+        one if one.num_classes == num_classes else dataclasses.replace(one, note=f"{one.num_classes} classes, this run has {num_classes}")
+        for one in OF_DOCUMENTS
+        if one.corpus == corpus and system in one.systems
+    ]
     others = [one for one in OF_OTHERS if one.corpus == corpus and one.streams == media and one.num_classes in (0, num_classes)]
     return own + others
 

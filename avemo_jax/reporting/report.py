@@ -138,6 +138,8 @@ def seeds_line(results: RunResults) -> str | None:
 
 def _selected(results: RunResults) -> str:
     """Describe what is selected where; the classical system has no epochs, and chooses its settings in the training or validation part."""
+    if results.select == "last":
+        return "last epoch, nothing selected"
     if results.num_params:
         return f"epoch selected on the {results.select} part"
     return (
@@ -153,7 +155,8 @@ def _targets(results: RunResults) -> str:
 
 def _size(results: RunResults) -> str:
     num_folds = len({entry.fold for entry in results.per_fold})
-    return f"{count_of(num_folds, 'fold')} x {count_of(len(results.per_seed), 'seed')}"
+    share = "" if results.train_share is None else f", {format_percent(results.train_share)} % of the clips train"
+    return f"{count_of(num_folds, 'fold')} x {count_of(len(results.per_seed), 'seed')}{share}"
 
 
 def _read_json(path: Path) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from avemo_jax.data.quiet_loading import quiet_loading
 
-_CURVES = ("train_loss", "val_loss", "val_war", "val_uar", "val_ccc", "learning_rate")
+_CURVES = ("train_loss", "train_war", "train_uar", "val_loss", "val_war", "val_uar", "val_ccc", "learning_rate")
 # Name in train.trackers -> packages that it needs.
 TRACKERS: Mapping[str, tuple[str, ...]] = {"wandb": ("wandb",), "mlflow": ("mlflow", "sqlalchemy")}
 TENSORBOARD_PACKAGES = ("clu", "tensorflow")

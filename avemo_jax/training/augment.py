@@ -47,6 +47,9 @@ def disturb_view(values: jax.Array, mask: jax.Array, key: jax.Array, settings: A
 
 def _disturb_pictures(values: jax.Array, key: jax.Array, settings: Augmentation) -> jax.Array:
     """Return pictures (B, T, ..., H, W, C) rotated, zoomed, shifted and mirrored, all of one example alike, in the same dtype."""
+    if settings.flip_vertically:
+        is_turned = jax.random.bernoulli(jax.random.fold_in(key, 4), shape=values.shape[:1])
+        values = jnp.where(is_turned.reshape(-1, *(1,) * (values.ndim - 1)), jnp.flip(values, axis=-3), values)
     if not (settings.max_rotate_deg or settings.max_zoom or settings.max_shift or settings.flip):
         return values
     batch, keys = values.shape[0], jax.random.split(key, 4)

@@ -106,7 +106,8 @@ class TrialProgram:
         else:
             self._order = each(partial(order_of_epoch, recipe, num_steps=num_steps), shared=1)
             self._step = each(partial(_indexed_step, net, recipe, mesh=split_over), shared=2)
-            self._end = each(partial(end_epoch, recipe), shared=1, donate=(2,))
+            self._end = each(partial(steps.end_epoch, recipe), shared=1, donate=(2,))
+            self._no_sums = steps.no_sums(recipe)
 
     # Conversion to lanes and back.
 
@@ -163,7 +164,7 @@ class TrialProgram:
     def _epoch_of_steps(self, inputs: Any, states: Any) -> tuple[Any, Any]:
         order, mask = self._unzip(self._order(self._data, inputs, states))
         learner = self._map_host(lambda state: state.learner, states)
-        sums = self._map_host(lambda state: jnp.zeros((*state.epoch.shape, 2)), states)
+        sums = self._map_host(lambda state: jnp.broadcast_to(self._no_sums, (*state.epoch.shape, *self._no_sums.shape)), states)
         for step in range(self._num_steps):
             start = np.int32(step * self._batch_size)
             learner, sums = self._unzip(self._step(self._data, start, inputs, states, learner, sums, order, mask))
@@ -224,7 +225,7 @@ class TrialProgram:
         return tuple(list(column) for column in zip(*result, strict=True)) if isinstance(result, list) else result
 
 
-IDLE = EpochMetrics(*(np.float32(np.nan),) * 5, active=np.bool_(False), failed=np.bool_(False))  # type: ignore[arg-type]  # on the host
+IDLE = EpochMetrics(*(np.float32(np.nan),) * 7, active=np.bool_(False), failed=np.bool_(False))  # type: ignore[arg-type]  # on the host
 
 
 def order_of_epoch(recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialState, *, num_steps: int) -> tuple[jax.Array, jax.Array]:
@@ -237,23 +238,18 @@ def order_of_epoch(recipe: Recipe, data: Any, inputs: TrialInputs, state: TrialS
 def step_on_batch(
     net: nn.Module, recipe: Recipe, mesh: Mesh | None, inputs: TrialInputs, state: TrialState, learner: Learner, sums: jax.Array, batch: Any
 ) -> tuple[Learner, jax.Array]:
-    """Return the learner after one step at the current learning rate, and `sums` (2,) of losses and examples in the epoch so far."""
+    """Return the learner after one step at the current learning rate, and `sums` of the epoch so far, see `steps.train_step`."""
     rate = steps.learning_rate_of(recipe, state, learner, inputs)
     if inputs.ratings is not None:
         batch = batch | {RATING: inputs.ratings.of_clip[batch["clip"]]}
-    learner, total, count = steps.train_step(net, recipe, learner, state.scaler, batch, inputs.hyper, rate, mesh=mesh)
-    return learner, sums + jnp.stack([total, count])
+    learner, own = steps.train_step(net, recipe, learner, state.scaler, batch, inputs.hyper, rate, mesh=mesh)
+    return learner, sums + own
 
 
 def _indexed_step(net, recipe, data, start, inputs, state, learner, sums, order, mask, *, mesh):
     index = jax.lax.dynamic_slice_in_dim(order, start, recipe.batch_size)
     real = jax.lax.dynamic_slice_in_dim(mask, start, recipe.batch_size)
     return step_on_batch(net, recipe, mesh, inputs, state, learner, sums, steps.gather(data, index, real & state.active))
-
-
-def end_epoch(recipe: Recipe, data, inputs: TrialInputs, state: TrialState, learner: Learner, probabilities, sums):
-    """Return `steps.end_epoch` with the mean training loss from the epoch's `sums`."""
-    return steps.end_epoch(recipe, data, inputs, state, learner, probabilities, sums[0] / jnp.maximum(sums[1], 1))
 
 
 def _epoch(
@@ -267,9 +263,9 @@ def _epoch(
         return step_on_batch(net, recipe, mesh, inputs, state, *carry, steps.gather(data, index, real & state.active)), None
 
     batches = (order.reshape(num_steps, -1), mask.reshape(num_steps, -1))
-    (learner, sums), _ = jax.lax.scan(body, (state.learner, jnp.zeros(2)), batches)
+    (learner, sums), _ = jax.lax.scan(body, (state.learner, steps.no_sums(recipe)), batches)
     probabilities = _predict(net, recipe, data, learner.validated_variables, state.scaler, inputs.select_index, scan=True)
-    return end_epoch(recipe, data, inputs, state, learner, probabilities, sums)
+    return steps.end_epoch(recipe, data, inputs, state, learner, probabilities, sums)
 
 
 def _predict(net: nn.Module, recipe: Recipe, data: Any, variables: Any, scaler: Any, index: jax.Array, *, scan: bool) -> jax.Array:

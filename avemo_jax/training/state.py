@@ -87,6 +87,7 @@ class Recipe:
       ema_decay: decay per step of the moving average of weights, which is then validated and stored; 0 uses the weights themselves.
       length_limits: length classes of the batches, see `lengths`; () has no length classes.
       num_dimensions: D, dimensions that are predicted beside the classes.
+      keeps_last: keep the weights of the last epoch, whatever its metrics, so that no trial stops early.
     """
 
     num_classes: int
@@ -111,6 +112,7 @@ class Recipe:
     num_dimensions: int = 0
     dimension_loss: str = "ccc"
     dimension_weight: float = 1.0
+    keeps_last: bool = False
 
     def __post_init__(self):
         for field in ("name", "key_index"):
@@ -212,9 +214,15 @@ class TrialState:
 
 @flax.struct.dataclass
 class EpochMetrics:
-    """Metrics of one epoch of one trial, a row of metrics.jsonl; `val_ccc` is None where no dimensions are predicted."""
+    """Metrics of one epoch of one trial, a row of metrics.jsonl; `val_ccc` is None where no dimensions are predicted.
+
+    `train_war` and `train_uar` are of the predictions that the training steps make: with dropout and augmentation, of examples, by weights
+    that change from step to step.
+    """
 
     train_loss: jax.Array
+    train_war: jax.Array
+    train_uar: jax.Array
     val_loss: jax.Array
     val_war: jax.Array
     val_uar: jax.Array

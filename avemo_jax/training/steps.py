@@ -126,14 +126,15 @@ def train_step(
     learning_rate: jax.Array,
     *,
     mesh: Mesh | None = None,
-) -> tuple[Learner, jax.Array, jax.Array]:
+) -> tuple[Learner, jax.Array]:
     """Return the learner after one update on one batch of views from the prepared set.
 
     A batch without a real example, or a learner that has failed, changes nothing, neither the weights nor the statistics nor the step
     count, so that a trial gives the same results whether it runs alone or together with longer ones.
 
     Returns:
-      The learner, the sum of the losses over real examples, and their number.
+      The learner, and (2 + 2 K,) sums over real examples: their losses, their number, for each class those that were predicted correctly in
+      this step, and for each class all of them.
     """
     batch = split_batch(batch, mesh)
     dropout_key, augment_key, mixup_key = jax.random.split(jax.random.fold_in(trial_key(hyper.seed, "step"), learner.step), 3)
@@ -161,15 +162,16 @@ def train_step(
             mutable=["batch_stats"],
         )
         total = _loss_sum(recipe, output, target, weight)
-        return total / jnp.maximum(count, 1), (total, updates.get("batch_stats", {}))
+        sums = jnp.concatenate([jnp.stack([total, count]), _hits(recipe, output, batch["label"], weight)])
+        return total / jnp.maximum(count, 1), (sums, updates.get("batch_stats", {}))
 
     graded = partial(jax.value_and_grad(loss_of, has_aux=True), learner.params)
-    (_, (total, batch_stats)), gradient = by_length(recipe.length_limits, batch, graded)
+    (_, (sums, batch_stats)), gradient = by_length(recipe.length_limits, batch, graded)
     optimizer = make_optimizer(recipe.optimizer, hyper, learning_rate, clip_norm=recipe.clip_norm)
     updates, optimizer_state = optimizer.update(gradient, learner.optimizer, learner.params)
     updates = _zeroed(updates, recipe.frozen)
     params = optax.apply_updates(learner.params, updates)
-    finite = jnp.isfinite(total) & jnp.isfinite(optax.tree.norm(gradient)) & jnp.isfinite(optax.tree.norm(updates))
+    finite = jnp.isfinite(sums[0]) & jnp.isfinite(optax.tree.norm(gradient)) & jnp.isfinite(optax.tree.norm(updates))
     average = learner.average
     if recipe.ema_decay:
         # The usual correction for a short history: a smaller decay in the first steps.
@@ -181,7 +183,19 @@ def train_step(
     )
     real = (count > 0) & ~learner.failed
     learner = choose(real & finite, trained, learner)
-    return dataclasses.replace(learner, failed=learner.failed | (real & ~finite)), jnp.where(real, total, 0.0), jnp.where(real, count, 0.0)
+    return dataclasses.replace(learner, failed=learner.failed | (real & ~finite)), jnp.where(real, sums, 0.0)
+
+
+def _hits(recipe: Recipe, output: jax.Array, label: jax.Array, weight: jax.Array) -> jax.Array:
+    """Return (2 K,): for each class the number of real examples that are predicted correctly, and of all real ones."""
+    truth = jax.nn.one_hot(label, recipe.num_classes) * weight[:, None]
+    is_right = output[:, : recipe.num_classes].argmax(axis=1) == label
+    return jnp.concatenate([(truth * is_right[:, None]).sum(axis=0), truth.sum(axis=0)])
+
+
+def no_sums(recipe: Recipe) -> jax.Array:
+    """Return the sums of `train_step` before the first step of an epoch."""
+    return jnp.zeros(2 + 2 * recipe.num_classes)
 
 
 def _loss_sum(recipe: Recipe, output: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:
@@ -265,14 +279,19 @@ def validation_metrics(
 
 
 def end_epoch(
-    recipe: Recipe, data: Data, inputs: TrialInputs, state: TrialState, learner: Learner, probabilities: jax.Array, train_loss: jax.Array
+    recipe: Recipe, data: Data, inputs: TrialInputs, state: TrialState, learner: Learner, probabilities: jax.Array, sums: jax.Array
 ) -> tuple[TrialState, EpochMetrics]:
-    """Return the trial state at the end of an epoch, with metrics, plateau, best weights and early stop; a stopped trial is unchanged."""
+    """Return the trial state at the end of an epoch, with metrics, plateau, best weights and early stop; a stopped trial is unchanged.
+
+    Args:
+      probabilities: (V, K) of the selection part.
+      sums: (2 + 2 K,) of the epoch's steps, see `train_step`.
+    """
     metrics = validation_metrics(recipe, data, probabilities, inputs.select_index, inputs.select_count, inputs.ratings)
     score = metric_named(recipe.metric).score(metrics[recipe.metric])
     best = state.best
     # Small validation parts give many equal scores; the loss decides between them.
-    better = (score > best.metric) | ((score == best.metric) & (metrics["loss"] < best.loss))
+    better = (score > best.metric) | ((score == best.metric) & (metrics["loss"] < best.loss)) | recipe.keeps_last
     current = Best(metric=score, loss=metrics["loss"], epoch=state.epoch, **learner.validated_variables)
     best = choose(better & ~learner.failed, current, best)
     epochs_since_best = state.epoch - best.epoch
@@ -287,11 +306,15 @@ def end_epoch(
         active=active,
     )
     has_classes = recipe.num_classes > 1  # a single class is predicted by anything
+    right, seen = sums[2 : 2 + recipe.num_classes], sums[2 + recipe.num_classes :]
+    none = jnp.float32(jnp.nan)
     record = EpochMetrics(
-        train_loss=train_loss,
+        train_loss=sums[0] / jnp.maximum(sums[1], 1),
+        train_war=right.sum() / jnp.maximum(seen.sum(), 1) if has_classes else none,
+        train_uar=(right / jnp.maximum(seen, 1)).sum() / jnp.maximum((seen > 0).sum(), 1) if has_classes else none,
         val_loss=metrics["loss"],
-        val_war=metrics["war"] if has_classes else jnp.float32(jnp.nan),
-        val_uar=metrics["uar"] if has_classes else jnp.float32(jnp.nan),
+        val_war=metrics["war"] if has_classes else none,
+        val_uar=metrics["uar"] if has_classes else none,
         learning_rate=learning_rate_of(recipe, state, learner, inputs),
         active=state.active,
         failed=learner.failed,

@@ -41,7 +41,7 @@ class StreamProgram:
         self._order = jax.jit(partial(execution.order_of_epoch, recipe, self._data, num_steps=num_steps))
         self._step = jax.jit(partial(_step, net, recipe), donate_argnums=(2,))
         self._probabilities = jax.jit(partial(_probabilities, net, recipe.streams))
-        self._end = jax.jit(partial(execution.end_epoch, recipe))
+        self._end = jax.jit(partial(steps.end_epoch, recipe))
 
     def lanes(self, trials: Sequence[Any]) -> list[Any]:
         """Return trees of one trial each as lanes, with a whole copy on each device."""
@@ -78,7 +78,7 @@ class StreamProgram:
     def _epoch_of(self, inputs: TrialInputs, state: TrialState) -> tuple[TrialState, Any]:
         order, real = (np.asarray(one) for one in self._order(inputs, state))
         # A copy, since a step donates its learner and the state is read again at the end.
-        learner, sums = jax.tree.map(jnp.copy, state.learner), jnp.zeros(2)
+        learner, sums = jax.tree.map(jnp.copy, state.learner), steps.no_sums(self._recipe)
         for batch in self._stream.batches(order, real, self._recipe.batch_size):
             learner, sums = self._step(inputs, state, (learner, sums), parallel.place_batch(batch, self._mesh))
         probabilities = self._all(learner.validated_variables, state.scaler, np.asarray(inputs.select_index))

@@ -127,7 +127,7 @@ def _row(stage: Stage, trial: Trial, epoch: int, metrics: EpochMetrics, seconds:
         "seed": trial.seed,
         "setting": trial.setting,
         "inner": trial.inner,
-        **{name: finite(name) for name in ("train_loss", "val_loss", "val_war", "val_uar", "val_ccc", "learning_rate") if name in values},
+        **{name: finite(name) for name in values if name not in ("active", "failed")},
         "failed": bool(metrics.failed),
         "seconds": round(seconds, 4),
     }

@@ -43,6 +43,7 @@ def apply(config: ConfigDict, variant: str) -> None:
         video.augmentation.max_zoom = 0.1
         video.augmentation.max_shift = 0.1
         video.augmentation.flip = True
+        video.augmentation.flip_vertically = True
     base.use(config, variant, ("video",), video=video)
     config.train.stages = ("video",)
     config.train.batch_size = 32

@@ -55,9 +55,11 @@ def _audio(config: ConfigDict, kind: str) -> ConfigDict:
     if kind == "mfcc":
         audio.view = "mfcc"
         config.views.mfcc.segment_s = config.views.mfcc.padded_s = 5.0
+        config.views.mfcc.window_ms = 25.0
+        config.views.mfcc.hop_ms = 10.0
         config.views.mfcc.max_frames = 0
         audio.pooling = "flatten"
-        audio.pooling_steps = 118  # 5 s in steps of 42.667 ms
+        audio.pooling_steps = 498  # windows that lie wholly inside 5 s; the view has 3 more, half over its ends
     else:
         audio.view = "logmel_496"
         audio.encoder = "vggish"

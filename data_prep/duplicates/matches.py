@@ -30,6 +30,7 @@ LARGEST_STILL_ERROR = 8 / SCENE_BITS
 LARGEST_MOTION_ERROR = 0.19
 SMALLEST_CORRELATION = 0.80
 _STILL_BELOW = 0.5  # grey levels that the picture moves by in the mean: less is noise, and the scene alone decides
+_LEAST_TEXTURE = 2.0  # grey levels, deviation within the mean picture: black and flat pictures are all alike and say nothing
 # Squared distances of a still from the nearest frame of a film, both of mean 0 and length 1. On those clips, frames stored as JPEG of half
 # the size are at most 0.0004 away, or 0.002 where the face moves much and the frame explains 95 % of what the still differs by from the
 # film's mean picture. Other takes of an actor are 0.0007 away and more, and explain up to 85 %; other scenes are 0.02 away and more.
@@ -167,8 +168,11 @@ def _sound_error(first: SoundPrint, second: SoundPrint, shift: int) -> float | N
 
 
 def picture_matches(prints: Mapping[str, PicturePrint]) -> Iterator[Match]:
-    """All pairs that hold the same film at a shift of up to 0.64 s, the same still, or a film and a still that is one of its frames."""
-    names = sorted(prints)
+    """All pairs that hold the same film at a shift of up to 0.64 s, the same still, or a film and a still that is one of its frames.
+
+    Pictures without texture are not compared.
+    """
+    names = sorted(name for name, one in prints.items() if has_texture(one))
     if len(names) < 2:
         return
     scenes = np.stack([prints[name].scene for name in names]).astype(np.float32) * 2 - 1
@@ -179,6 +183,11 @@ def picture_matches(prints: Mapping[str, PicturePrint]) -> Iterator[Match]:
             if match is not None:
                 yield Match(names[first], names[second], *match)
     yield from _frame_matches({name: prints[name] for name in names})
+
+
+def has_texture(one: PicturePrint) -> bool:
+    """Return whether a picture or film is neither black nor of one grey, so that it can be known again."""
+    return float(one.frames.astype(np.float32).mean(axis=0).std()) >= _LEAST_TEXTURE or _moves(one)
 
 
 def _moves(one: PicturePrint) -> bool:
@@ -209,7 +218,7 @@ def _picture_error(first: PicturePrint, second: PicturePrint, scene_error: float
 
 def _frame_matches(prints: Mapping[str, PicturePrint]) -> Iterator[Match]:
     """Yield the pairs of a still and a moving film of which it is a frame, or may be one."""
-    stills = [name for name, one in prints.items() if len(one.frames) == 1 and one.frames.std() >= _STILL_BELOW]
+    stills = [name for name, one in prints.items() if len(one.frames) == 1]
     if not stills:
         return
     looks = np.stack([_normed(prints[name].frames.ravel()) for name in stills])

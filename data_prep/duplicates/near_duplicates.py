@@ -38,7 +38,7 @@ from data_prep.duplicates.fingerprints import (
     picture_print,
     sound_print,
 )
-from data_prep.duplicates.matches import FEWEST_FRAMES, LARGEST_LAG_S, Match, can_match, picture_matches, sound_matches
+from data_prep.duplicates.matches import FEWEST_FRAMES, LARGEST_LAG_S, Match, can_match, has_texture, picture_matches, sound_matches
 from data_prep.sets.digests import ABSENT, media_digests
 from data_prep.sets.prepare import picture_place
 from data_prep.sets.staging import clip_frames
@@ -175,6 +175,8 @@ def _gaps(one: SoundPrint | PicturePrint, *, has_films: bool, has_sound: bool) -
             yield f"its sound (for equal bytes alone): less than {least_s:.2g} s of it is neither silence nor a steady tone"
         elif one.goes_on:
             yield f"its sound after {LONGEST_SOUND_S / 3600:g} h"
+    elif not has_texture(one):
+        yield "its picture (for equal bytes alone): it is black or of one grey"
     elif len(one.frames) == 1:
         if has_films:
             yield "whether it is a part of a film's frame, such as a face (whole frames were compared)"

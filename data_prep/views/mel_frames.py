@@ -87,7 +87,7 @@ class MelFrames:
         for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):
             samples = np.pad(samples, (0, max(0, window - len(samples), round(self.padded_s * self.sample_rate_hz) - len(samples))))
             # as librosa.feature.melspectrogram, which computes the filters again for every clip
-            spectrum = np.abs(librosa.stft(samples, n_fft=window, hop_length=hop)) ** 2.0
+            spectrum = self._power_spectrum(samples, window, hop)
             filters = mel_filters(self.sample_rate_hz, window, self.num_mels, self.min_hz, self.max_hz)
             power = np.einsum("...ft,mf->...mt", spectrum, filters, optimize=True)
             features = self._features(librosa.power_to_db(power, top_db=self.range_db or None))
@@ -101,6 +101,10 @@ class MelFrames:
             values = as_float32(with_deltas(features[:, first:end], self.num_deltas).T)
             times_s = index * self.segment_s + (first + np.arange(len(values))) * hop / self.sample_rate_hz
             yield ViewSegment(values, np.ones(len(values), bool), as_float32(times_s), len(values))
+
+    def _power_spectrum(self, samples: np.ndarray, window: int, hop: int) -> np.ndarray:
+        """(1 + window // 2, T) of Hann windows of `window` samples, `hop` apart."""
+        return np.abs(load_librosa().stft(samples, n_fft=window, hop_length=hop)) ** 2.0
 
     def _features(self, mel_db: np.ndarray) -> np.ndarray:
         """(num_features, T) of the mel spectrum (num_mels, T) in dB."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
+from avemo_jax.bounds import Bounds
 from data_prep.views.librosa_loading import load_librosa
 from data_prep.views.mel_frames import MelFrames
 from data_prep.views.parameters import Hz, LevelDb, NumBands
+
+WINDOWS = ("hann", "hamming")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,8 @@ class Mfcc(MelFrames):
 
     Attributes:
       num_coefficients: number of coefficients of the cosine transform, the zeroth included; with num_mels of them nothing is lost.
+      pre_emphasis: share of the previous sample that is subtracted from each sample before the analysis, usually 0.97; 0 subtracts nothing.
+      window: shape of the analysis windows: "hann" or "hamming".
     """
 
     name: ClassVar[str] = "mfcc"
@@ -31,15 +36,25 @@ class Mfcc(MelFrames):
     max_hz: Hz = 0.0
     range_db: LevelDb = 80.0
     trim_db: LevelDb = 0.0
+    pre_emphasis: Annotated[float, Bounds(least=0, below=1)] = 0.0
+    window: str = "hann"
 
     def __post_init__(self):
         super().__post_init__()
         if not 1 <= self.num_coefficients <= self.num_mels:
             raise ValueError(f"num_coefficients must be 1 to {self.num_mels}, the number of mel bands, got {self.num_coefficients}")
+        if self.window not in WINDOWS:
+            raise ValueError(f"config.views.mfcc.window must be one of {', '.join(WINDOWS)}, got {self.window!r}")
 
     @property
     def num_features(self) -> int:
         return self.num_coefficients
+
+    def _power_spectrum(self, samples: np.ndarray, window: int, hop: int) -> np.ndarray:
+        librosa = load_librosa()
+        if self.pre_emphasis:
+            samples = librosa.effects.preemphasis(samples, coef=self.pre_emphasis)
+        return np.abs(librosa.stft(samples, n_fft=window, hop_length=hop, window=self.window)) ** 2.0
 
     def _features(self, mel_db: np.ndarray) -> np.ndarray:
         return load_librosa().feature.mfcc(S=mel_db, n_mfcc=self.num_coefficients)

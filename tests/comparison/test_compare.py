@@ -71,10 +71,20 @@ def test_numbers_are_those_of_the_runs(compared, shelf):
     one, two = (json.loads((shelf / name / "results.json").read_text()) for name in ("one", "two"))
     for entry, metrics in zip(found["entries"], (one["metrics"], one["seed_ensemble"]["metrics"], two["metrics"]), strict=False):
         for metric in ("uar", "war", "macro_f1", "ece"):
-            assert entry["metrics"][metric]["pooled"] == pytest.approx(metrics[metric]["pooled"])
+            for value in ("pooled", "mean_of_folds", "std_of_folds"):
+                assert entry["metrics"][metric][value] == pytest.approx(metrics[metric][value])
     assert found["entries"][3]["metrics"]["war"]["pooled"] == pytest.approx(
         np.mean(some_predictions(1.2, draw=2).predicted == some_predictions().label)
     )
+
+
+def test_means_of_folds_stand_beside_the_pooled_numbers(compared):
+    found, folder = compared
+    systems = list(csv.DictReader((folder / "tables" / "systems.csv").open()))
+    war = found["entries"][2]["metrics"]["war"]
+    assert systems[2]["WAR of folds"] == f"{100 * war['mean_of_folds']:.2f} ± {100 * war['std_of_folds']:.2f}"
+    assert war["mean_of_folds"] == pytest.approx(war["pooled"])  # folds of equal size
+    assert systems[3]["WAR of folds"] == "-" and "mean_of_folds" not in found["entries"][3]["metrics"]["war"]  # without folds
 
 
 def test_fusions_can_be_compared_in_turn(compared, shelf):

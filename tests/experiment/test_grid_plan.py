@@ -52,6 +52,19 @@ def test_selecting_on_test_is_possible(prepared):
     assert chosen == set(fold.test)
 
 
+@pytest.mark.parametrize("select", ["test", "last"])
+def test_the_validation_part_trains_where_nothing_is_selected_on_it(prepared, select):
+    """As in the documents, which train on all clips outside of the test part."""
+    plan = make_plan(small_config(protocol__select=select), prepared)
+    for trial, fold in zip(plan.trials, plan.folds.folds, strict=True):
+        train, selects = plan.part_clips(plan.stages[0], trial)
+        assert set(train) == {*fold.train, *fold.validation} and len(train) == len(set(train)) and not set(train) & set(fold.test)
+        assert set(selects) == set(fold.test if select == "test" else fold.validation)
+    assert not make_plan(small_config(), prepared).trains_on_validation
+    with pytest.raises(ValueError, match=r"protocol.select=last .* a sweep"):
+        make_plan(small_config(protocol__select="last", sweep__learning_rate=(0.1, 0.2)), prepared)
+
+
 def test_the_baseline_tests_every_clip_and_beats_chance(prepared):
     plan = make_plan(small_config(), prepared)
     predictions = fit_baseline(plan, prepared.functionals, plan.folds.folds).predict(prepared.functionals)

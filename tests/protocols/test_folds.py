@@ -521,5 +521,17 @@ def test_too_few_clips_to_balance_are_refused():
         for speaker in "abcd"
         for label in ("happy", "sad")
     ]
-    with pytest.raises(ValueError, match=r"8 clips of 4 speakers are too few for 3 folds.*smaller --config.protocol.num_folds"):
+    with pytest.raises(ValueError, match=r"8 clips of 4 speakers are too few for 3 folds.*; set --config.protocol.name=loso") as refused:
         make_folds("speaker_k", clips, [0, 1] * 4, num_folds=3)
+    assert "num_folds" not in str(refused.value)  # which is at its least
+    with pytest.raises(ValueError, match=r"too few for 4 folds.*set a smaller --config.protocol.num_folds, or --config.protocol.name=loso"):
+        make_folds("speaker_k", clips, [0, 1] * 4, num_folds=4)
+    assert len(make_folds("loso", clips, [0, 1] * 4).folds) == 4
+
+
+def test_two_speakers_are_told_which_protocol_takes_them():
+    clips = [Clip(clip_id=f"{index:02}", corpus="made", label="happy", speaker="ab"[index % 2]) for index in range(24)]
+    labels = [index // 12 for index in range(24)]
+    with pytest.raises(ValueError, match=r"needs at least 3 speakers, .* the clips have 2; --config.protocol.name=random_k"):
+        make_folds("speaker_k", clips, labels)
+    assert len(make_folds("random_k", clips, labels).folds) == 5

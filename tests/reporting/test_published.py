@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from avemo_jax.labels import LABEL_SETS
 from avemo_jax.reporting.published import OF_DOCUMENTS, OF_OTHERS, published_results
 from configs.systems import SYSTEMS
 from data_prep.corpora import CORPORA
@@ -52,4 +53,14 @@ def test_other_systems_are_shown_for_the_same_streams_and_classes():
 def test_results_on_shared_speakers_have_a_caveat():
     caveats = {one.protocol: one.caveats for one in OF_DOCUMENTS if one.systems[0] == "vgg19_lstm_attention"}
     assert caveats == {"loso": "none", "random10": "speaker-dependent"}
-    assert {one.caveats for one in OF_DOCUMENTS if one.systems == ("stacking_audio",)} == {"speaker-dependent; 7 classes"}
+    assert {one.caveats for one in OF_DOCUMENTS if one.systems == ("stacking_audio",)} == {"speaker-dependent"}
+
+
+def test_another_number_of_classes_than_that_of_the_document_is_marked():
+    """Document A on IEMOCAP has seven emotions, and the usual label set of the corpus has four."""
+    for label_set, note in (("iemocap4", "7 classes, this run has 4"), ("iemocap7", "")):
+        found = published_results("iemocap", "contextual_temporal", num_classes=len(LABEL_SETS[label_set].classes), streams=None)
+        assert [(one.value, one.note) for one in found] == [(0.866, note)]
+    assert published_results("ravdess", "stacking_audio", num_classes=8, streams=None)[0].caveats == (
+        "speaker-dependent; 7 classes, this run has 8"
+    )

@@ -157,6 +157,18 @@ def test_pictures_without_augmentation_are_unchanged_bit_for_bit():
     assert values is PICTURES and mask is SHOWN
 
 
+def test_a_vertical_flip_turns_all_frames_of_a_clip():
+    seen = set()
+    for seed in range(20):
+        values, _ = disturb_pictures(PICTURES, SHOWN, jax.random.key(seed), Augmentation(flip_vertically=True))
+        assert values.dtype == jnp.uint8
+        for clip in range(2):
+            is_turned = bool((values[clip] == PICTURES[clip, :, ::-1]).all())
+            assert is_turned or (values[clip] == PICTURES[clip]).all()
+            seen.add((clip, is_turned))
+    assert len(seen) == 4
+
+
 def test_a_flip_mirrors_all_frames():
     seen = set()
     for seed in range(20):

@@ -64,8 +64,8 @@ def trained(recipe, ratings, mixup_alpha: float = 0.0):
     def step():
         state = steps.init_trial(NET, recipe, data, inputs, NOTHING)
         batch = steps.gather(data, rows[:8], np.ones(8, bool)) | {"rating": fitted.of_clip[:8]}
-        learner, total, _ = steps.train_step(NET, recipe, state.learner, state.scaler, batch, inputs.hyper, jnp.float32(0.01))
-        return state, learner, total
+        learner, sums = steps.train_step(NET, recipe, state.learner, state.scaler, batch, inputs.hyper, jnp.float32(0.01))
+        return state, learner, sums[0]
 
     return *step(), inputs, data
 

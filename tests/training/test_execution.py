@@ -146,6 +146,31 @@ def test_of_epochs_with_equal_scores_the_one_with_the_lowest_loss_is_kept(refere
     right = np.eye(4, dtype=np.float32)[data["label"][inputs.select_index]]
     found = []
     for confidence in (0.6, 0.9, 0.7):
-        state, _ = steps.end_epoch(RECIPE, data, inputs, state, state.learner, confidence * right + (1 - confidence) / 4, jnp.float32(0))
+        probabilities = confidence * right + (1 - confidence) / 4
+        state, _ = steps.end_epoch(RECIPE, data, inputs, state, state.learner, probabilities, steps.no_sums(RECIPE))
         found.append((int(state.best.epoch), float(state.best.metric)))
     assert found == [(0, 1.0), (1, 1.0), (1, 1.0)]
+
+
+def test_the_last_epoch_is_kept_where_nothing_is_selected(reference):
+    data, inputs = make_data(), make_trial_inputs()[1][0]
+    state = reference[0][0]
+    state = state.replace(best=state.best.replace(metric=1.0, loss=0.0, epoch=np.int32(0)), epoch=np.int32(1), active=np.bool_(True))
+    poor = np.full((len(inputs.select_index), 4), 0.25, np.float32)
+    for keeps_last, epoch in ((False, 0), (True, 1)):
+        ended, _ = steps.end_epoch(changed(keeps_last=keeps_last), data, inputs, state, state.learner, poor, steps.no_sums(RECIPE))
+        assert int(ended.best.epoch) == epoch
+
+
+def test_training_accuracy_is_of_the_predictions_of_the_steps(reference):
+    """Of three examples of class 0 and one of class 2, three are predicted correctly; padding does not count."""
+    output = jnp.asarray(np.eye(4)[[0, 0, 1, 2, 3]], jnp.float32)
+    hits = steps._hits(RECIPE, output, jnp.asarray([0, 0, 0, 2, 3]), jnp.asarray([1.0, 1.0, 1.0, 1.0, 0.0]))
+    data, inputs, state = make_data(), make_trial_inputs()[1][0], reference[0][0]
+    uniform = jnp.full((len(inputs.select_index), 4), 0.25)
+    sums = jnp.concatenate([jnp.asarray([6.0, 4.0]), hits])
+    _, metrics = steps.end_epoch(RECIPE, data, inputs, state, state.learner, uniform, sums)
+    assert float(metrics.train_loss) == 1.5 and float(metrics.train_war) == 0.75
+    assert float(metrics.train_uar) == pytest.approx((2 / 3 + 1) / 2)
+    trained = [trial for trial in reference[1][-1] if trial.active]
+    assert trained and all(0.25 < trial.train_war <= 1 and trial.train_war > reference[1][0][0].train_war - 0.1 for trial in trained)

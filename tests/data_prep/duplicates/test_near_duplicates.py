@@ -25,7 +25,7 @@ from avemo_jax.protocols.folds import Fold
 from data_prep.decoding.media import Frame
 from data_prep.duplicates import fingerprints, matches, near_duplicates
 from data_prep.duplicates.fingerprints import SOUND_RATE_HZ, PicturePrint, picture_print, sound_print
-from data_prep.duplicates.matches import picture_matches, sound_matches
+from data_prep.duplicates.matches import has_texture, picture_matches, sound_matches
 from data_prep.duplicates.near_duplicates import compare_media
 
 RATE_HZ = 16000
@@ -300,6 +300,14 @@ def test_stills_match_themselves_and_no_other_face():
     prints = {f"face{n:02}": film_print([face]) for n, face in enumerate(faces)}
     prints["smaller"] = film_print([cv2.resize(faces[3], (48, 48), interpolation=cv2.INTER_AREA)])
     assert [(match.first, match.second) for match in picture_matches(prints)] == [("face03", "smaller")]
+
+
+def test_black_and_flat_pictures_are_no_recordings_to_know_again():
+    """They all have one hash: 40 of them would be 780 pairs."""
+    noise = np.random.default_rng(1)
+    flat = {f"flat{n}": film_print([np.full((48, 48, 3), 6 * n, np.uint8)]) for n in range(40)}
+    black = {f"film{n}": film_print([noise.integers(0, 3, (48, 48, 3)).astype(np.uint8)] * 8) for n in range(3)}
+    assert list(picture_matches(flat | black)) == [] and not any(map(has_texture, (flat | black).values()))
 
 
 def test_picture_files_and_rows_of_pixels_are_compared_as_stills(tmp_path):

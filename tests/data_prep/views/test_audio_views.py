@@ -58,6 +58,20 @@ def test_mfcc_equals_librosa_called_directly(num_deltas):
     assert segment.times_s[10] == pytest.approx(10 * 220 / 22050)
 
 
+def test_mfcc_with_pre_emphasis_and_hamming_windows_equals_librosa():
+    """Chapter 2.5 of document E: y[n] = x[n] - 0.97 x[n - 1], then Hamming windows."""
+    samples = noise(0.5, 16000)
+    view = Mfcc(sample_rate_hz=16000, window_ms=32.0, hop_ms=16.0, pre_emphasis=0.97, window="hamming")
+    (segment,) = view.segments(iter([samples]))
+    emphasised = np.append(samples[:1], samples[1:] - np.float32(0.97) * samples[:-1])
+    expected = librosa.feature.mfcc(y=emphasised, sr=16000, n_mfcc=13, n_fft=512, hop_length=256, window="hamming")
+    np.testing.assert_allclose(segment.values[2:], expected.T[2:], atol=0.05)  # the first sample has no previous one
+    (plain,) = Mfcc(sample_rate_hz=16000, window_ms=32.0, hop_ms=16.0).segments(iter([samples]))
+    assert np.abs(segment.values - plain.values).max() > 1
+    with pytest.raises(ValueError, match=r"mfcc\.window must be one of hann, hamming, got 'square'"):
+        Mfcc(window="square")
+
+
 def test_mfcc_defaults_are_4096_and_2048_samples_at_48_khz():
     samples = noise(1.0, 48000)
     (segment,) = Mfcc().segments(iter([samples]))
