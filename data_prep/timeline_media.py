@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from data_prep.decoding.media import Findings, MediaError
 from data_prep.decoding.sound import stream_audio
-from data_prep.overlay import Hop, OverlayTask, write_overlay
 from data_prep.workers.pool import Crash, LoneWorker
+
+if TYPE_CHECKING:
+    from data_prep.overlay import Hop
 
 _RATE_HZ, _PIECE_S = 8000, 10.0
 _COLUMN_S = 0.01
@@ -57,6 +59,8 @@ class TimelineMedia:
 
     def write_overlay(self, file: str, path: Path, hops: Sequence[Hop], colours: Mapping[str, str], other: str) -> str:
         """Write the film with faces, labels and bars drawn into it; return why that was not possible, or ""."""
+        from data_prep.overlay import OverlayTask, write_overlay  # late: brings OpenCV
+
         task = OverlayTask(Path(file), Path(path), tuple(hops), dict(colours), other, self._detector, self._detector_path)
         found = self._worker.call(write_overlay, task)
         return f"{Path(file).name}: {found.reason}" if isinstance(found, Crash) else found

@@ -26,6 +26,7 @@ class Fatal:
 
     def __post_init__(self) -> None:
         self.views, self.segment_s, self.step_s = self.live.views, self.live.segment_s, self.live.step_s
+        self.window_s = self.live.window_s
 
     def open(self, path: Path, absent: dict[str, list[str]]) -> Any:
         streams, problems = self.live.open(path, absent)
