@@ -88,7 +88,7 @@ def test_the_classical_system_under_noise(corpora, tmp_path, capsys):
     text = capsys.readouterr().out
     assert "Robustness" in text and "noise 0 dB" in text
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "<h2 id="robustness">Robustness</h2>" in page and "white noise, dB" in page and "left out" in page
+    assert '<h2 id="robustness">Robustness</h2>' in page and "white noise, dB" in page and "left out" in page
     assert (tmp_path / "run" / "tables" / "robustness.tex").is_file()
     # Changed conditions do not make it another run.
     other = config(tmp_path, robustness__conditions=("noise:20",))
