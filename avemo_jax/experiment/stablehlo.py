@@ -81,8 +81,7 @@ def why_no_stablehlo(members: Sequence[TrainedMember]) -> str:
 
 def _mean_probabilities(nets: Sequence[TrainedNet]) -> Callable[[Mapping[str, Any]], jax.Array]:
     def mean(batch: Mapping[str, Any]) -> jax.Array:
-        whole = {**batch, "mask": jnp.ones(next(iter(batch.values())).shape[:1], bool)}  # all examples are real
-        found = [probabilities_of(one.net, one.variables, one.scaler, network_input(one.streams, one.scaler, whole)) for one in nets]
+        found = [probabilities_of(one.net, one.variables, one.scaler, network_input(one.streams, one.scaler, dict(batch))) for one in nets]
         return jnp.mean(jnp.stack(found), axis=0)
 
     return mean

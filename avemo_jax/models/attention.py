@@ -80,7 +80,7 @@ class Pooling(nn.Module):
                 raise ValueError(f"pooling 'flatten' needs pooling_steps of at least 1, got {self.num_steps}; set it to 1 or more")
             real = jnp.where(mask[..., None], x, 0)[:, : self.num_steps]
             real = jnp.pad(real, ((0, 0), (0, self.num_steps - real.shape[1]), (0, 0)))
-            return real.reshape(len(real), -1), None
+            return real.reshape(real.shape[0], -1), None
         raise ValueError(f"expected a pooling among {POOLINGS}, got {self.kind!r}")
 
     def _attend(self, x, last, mask):

@@ -136,4 +136,4 @@ class ConvPool(nn.Module):
         for index, num_channels in enumerate(self.channels):
             x = max_pool_2x2(nn.relu(ProductConv(num_channels, name=f"conv{index}")(x)))
             x = x if drop is None else drop(x)
-        return x.reshape(len(x), -1)
+        return x.reshape(x.shape[0], -1)

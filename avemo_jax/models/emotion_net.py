@@ -289,7 +289,7 @@ class _Network(nn.Module):
         names = tuple(name for name, _ in self.branches)
         drop = _Dropout(self, dropout_rate, train)
         fusion = self.fusion_spec if len(names) > 1 else None
-        examples = batch.get("mask", jnp.ones(len(batch[f"{names[0]}_mask"]), bool))
+        examples = batch.get("mask", jnp.ones(batch[f"{names[0]}_mask"].shape[0], bool))
         outputs, masks, attention = [], [], {}
         for name, spec in self.branches:
             train_branch = train and name not in self.frozen

@@ -101,7 +101,7 @@ def _gru_forward(projected, kernel, bias, mask, row=lambda x, index: x):
         return after, (after, state, z, r, inner, candidate)
 
     start = jnp.zeros((projected.shape[1], units), projected.dtype)
-    _, (states, *residuals) = jax.lax.scan(step, start, (jnp.arange(len(mask)), projected, mask))
+    _, (states, *residuals) = jax.lax.scan(step, start, (jnp.arange(mask.shape[0]), projected, mask))
     return states, (*residuals, kernel, mask)
 
 

@@ -44,6 +44,6 @@ class SequenceCNN(nn.Module):
             odd = ((0, 0), (0, picture.shape[1] % 2), (0, picture.shape[2] % 2), (0, 0))
             picture = jnp.where(mask[:, :, None, None], picture, -2)
             picture = max_pool_2x2(jnp.pad(picture, odd, constant_values=-2))
-            mask = jnp.any(jnp.pad(mask, odd[:2]).reshape(len(mask), -1, 2), axis=-1)
+            mask = jnp.any(jnp.pad(mask, odd[:2]).reshape(mask.shape[0], -1, 2), axis=-1)
         steps = jnp.where(mask[..., None], picture.reshape(*picture.shape[:2], -1), 0)
         return steps, masked_mean(steps, mask), mask

@@ -48,7 +48,7 @@ def mean_of_neighbours(x: jax.Array, mask: jax.Array, stride_steps: int) -> tupl
     """
     short = -x.shape[1] % stride_steps
     x, mask = jnp.pad(x, ((0, 0), (0, short), (0, 0))), jnp.pad(mask, ((0, 0), (0, short)))
-    groups = mask.reshape(len(x), -1, stride_steps)
+    groups = mask.reshape(x.shape[0], -1, stride_steps)
     weights = groups / jnp.maximum(jnp.sum(groups, axis=-1, keepdims=True), 1)
     x = jnp.sum(x.reshape(*groups.shape, -1) * weights[..., None].astype(x.dtype), axis=2)
     return x, jnp.any(groups, axis=-1)
@@ -57,6 +57,6 @@ def mean_of_neighbours(x: jax.Array, mask: jax.Array, stride_steps: int) -> tupl
 def spread_over_neighbours(weights: jax.Array, mask: jax.Array, stride_steps: int) -> jax.Array:
     """Return the weights (B, T') of groups divided equally among their real steps, by mask (B, T): (B, T), with the same sum."""
     short = -mask.shape[1] % stride_steps
-    groups = jnp.pad(mask, ((0, 0), (0, short))).reshape(len(mask), -1, stride_steps)
+    groups = jnp.pad(mask, ((0, 0), (0, short))).reshape(mask.shape[0], -1, stride_steps)
     shares = groups / jnp.maximum(jnp.sum(groups, axis=-1, keepdims=True), 1) * weights[..., None]
-    return shares.reshape(len(mask), -1)[:, : mask.shape[1]]
+    return shares.reshape(mask.shape[0], -1)[:, : mask.shape[1]]

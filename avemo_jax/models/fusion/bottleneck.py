@@ -68,13 +68,13 @@ class _Stream(nn.Module):
         self.norm = nn.LayerNorm()
 
     def tokens(self, x: jax.Array) -> jax.Array:
-        start = jnp.broadcast_to(self.start, (len(x), 1, self.width))
+        start = jnp.broadcast_to(self.start, (x.shape[0], 1, self.width))
         return jnp.concatenate([start, with_positions(self.project(x))], axis=1)
 
     def layer(self, index: int, tokens: jax.Array, shared: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return tokens (B, 1 + T, D) and bottleneck tokens (B, N, D) after a layer over both."""
         num_own, num_shared = tokens.shape[1], shared.shape[1]
-        real = jnp.concatenate([jnp.ones((len(mask), 1), bool), mask, jnp.ones((len(mask), num_shared), bool)], axis=1)
+        real = jnp.concatenate([jnp.ones((mask.shape[0], 1), bool), mask, jnp.ones((mask.shape[0], num_shared), bool)], axis=1)
         found = self.blocks[index](jnp.concatenate([tokens, shared], axis=1), real)
         return found[:, :num_own], found[:, num_own:]
 
