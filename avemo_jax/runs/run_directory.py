@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from avemo_jax.atomic import atomic_file, read_json, remove_leftovers, write_json
-from avemo_jax.config import Experiment, to_plain
+from avemo_jax.config import ConfigError, Experiment, parse, to_plain
 from avemo_jax.json_lines import read_rows
 from avemo_jax.locks import LockHeld, locked
 from avemo_jax.redaction import redacted_tree
@@ -227,18 +227,22 @@ def follow_run(path: Path, experiment: Experiment) -> RunDirectory:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the content of a run's config.json.
+    """Return the content of a run's config.json; fields that were added later have their default, which is what the run did without them.
 
     Raises:
       ConfigMismatch: an earlier version wrote it, with other fields.
     """
     stored: dict[str, Any] = read_json(path / "config.json")
-    if "streams" not in stored:
-        raise ConfigMismatch(
-            f"{path} holds a run of an earlier version with other config fields; its predictions.csv and report.html can still be read, "
-            "and a new run needs another --config.workdir"
-        )
-    return stored
+    reason = ""
+    if "streams" in stored:
+        try:
+            return json.loads(json.dumps(to_plain(parse(stored))))  # lists in place of tuples, as the file has them
+        except ConfigError as error:
+            reason = f" ({error})"
+    raise ConfigMismatch(
+        f"{path} holds a run of an earlier version with other config fields{reason}; its predictions.csv and report.html can still be "
+        "read, and a new run needs another --config.workdir"
+    )
 
 
 def _refuse_other(path: Path, config: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ def test_whatever_changes_numbers_is_compared():
     """Of training, only what is written beside the results may differ when a run is resumed."""
     stored = to_plain(CONFIG)
     for group, free in (
-        ("train", {"tensorboard", "checkpoint_every_epochs", "keep_checkpoints"}),
+        ("train", {"tensorboard", "trackers", "checkpoint_every_epochs", "keep_checkpoints"}),
         ("system", set()),
         ("streams", set()),
         ("late", set()),
@@ -52,6 +52,22 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_sentence(tmp_path):
         f"{tmp_path} holds a run of an earlier version with other config fields; its predictions.csv and report.html can still be read, "
         "and a new run needs another --config.workdir"
     )
+
+
+def test_a_field_that_was_added_later_has_its_default_in_an_earlier_run(tmp_path):
+    with open_run(tmp_path, CONFIG):
+        pass
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["train"]["length_buckets"], stored["streams"]["audio"]["augmentation"]["flip_vertically"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    with open_run(tmp_path, CONFIG):
+        pass
+    with pytest.raises(ConfigMismatch, match=r"train\.length_buckets: stored 1, given 4"):
+        follow_run(tmp_path, with_fields(CONFIG, {"train.length_buckets": 4}))
+    stored["train"]["gone"] = 1
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(ConfigMismatch, match=r"an earlier version with other config fields \(.*gone.*\)"):
+        follow_run(tmp_path, CONFIG)
 
 
 def test_two_processes_cannot_share_a_run(tmp_path):
