@@ -158,6 +158,8 @@ class Fusion:
       batch_norm: batch norm after the fusion "concat".
       tokens: what the fusion "token_attention" attends over: the "modalities" (streams) of each segment, or the "segments" of a clip.
       dense_units: widths of the ReLU layers between fusion and classes (system D: 256); () leaves them out.
+      fallback: a clip that lacks streams is answered by the earlier stage that was trained on exactly the streams that it has, where there
+        is one, and not by the network of all streams.
     """
 
     kind: str = "concat"
@@ -169,3 +171,4 @@ class Fusion:
     batch_norm: bool = True
     tokens: str = "modalities"
     dense_units: Annotated[tuple[int, ...], UNITS] = ()
+    fallback: bool = False

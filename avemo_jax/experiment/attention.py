@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from avemo_jax.experiment.grid_plan import GridPlan
-from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome
+from avemo_jax.experiment.outcomes import FallbackOutcome, NetworkOutcome, Outcome
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.models.emotion_net import attention_weights
 from avemo_jax.reporting.attention_examples import write_attention
@@ -21,6 +21,7 @@ def write_attention_examples(plan: GridPlan, outcome: Outcome, path: Path, folds
 
     Return whether the file was written: networks without attention pooling have no weights to write.
     """
+    outcome = outcome.whole if isinstance(outcome, FallbackOutcome) else outcome
     if not isinstance(outcome, NetworkOutcome):
         return False
     position = next(one for one in chosen_trials(plan.trials, outcome.score) if plan.trials[one].fold in folds)

@@ -18,10 +18,11 @@ from avemo_jax.experiment.restoring import read_late, restore_states, stored_gro
 from avemo_jax.experiment.searching import chosen_grid
 from avemo_jax.experiment.stored_classifiers import read_classifiers
 from avemo_jax.experiment.variation import variation_of
-from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedClassifier, TrainedNet
+from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedClassifier, TrainedNet, member_of
 from avemo_jax.labels import label_set
 from avemo_jax.runs.run_directory import ConfigMismatch, RunDirectory, compare_configs, read_config
 from avemo_jax.training.classical import FittedClassifier
+from avemo_jax.training.stage import answering
 from avemo_jax.training.state import TrialState
 from avemo_jax.training.trials import Trial
 
@@ -73,7 +74,7 @@ def load_ensemble(
     members = [
         EnsembleMember([TrainedClassifier(segment_predictor(experiment, stage, one.classifier))])
         if one.classifier is not None
-        else EnsembleMember(list(one.nets.values()), *([] if one.rule is None else [rule_from_json(one.rule).join]))
+        else member_of(list(one.nets.values()), None if one.rule is None else rule_from_json(one.rule))
         for one in read_members(experiment, steps)
     ]
     labels, dimensions = label_set(experiment.corpus.label_set), experiment.corpus.dimensions
@@ -124,7 +125,7 @@ def _members(blueprint: Blueprint, grid: Grid, workdir: Path) -> list[TrainedMem
     """Return the networks of each fold and seed, without the trials that failed in their first epoch."""
     last = grid.stages[-1]
     rules = read_late(workdir) if last.part == "inner" else []
-    stages = [stage for stage in grid.stages if stage.name in last.takes_over] if rules else [last]
+    stages = answering(grid.stages, fallback=blueprint.experiment.fusion.fallback)
     states: list[dict[int, TrialState]] = []
     for stage in stages:
         groups = stored_groups(grid, stage, workdir)

@@ -291,6 +291,11 @@ def check_experiment(experiment: Experiment) -> None:
                 _check_network(own_experiment, stage, blueprint.num_classes)
             elif stage.is_classical:
                 _check_pooling(own_experiment, stage)
+    if experiment.fusion.fallback and (len(stages) == 1 or not is_network(stages[-1])):
+        raise ValueError(
+            "fusion.fallback answers clips that lack streams by an earlier stage; expected stages of some streams and a last one that "
+            f"trains a network of all, found {', '.join(one.name for one in stages)}; set --config.fusion.fallback=False"
+        )
     if parse_copies(experiment.train.copies) and not stages[-1].is_classical:
         raise ValueError(
             f"train.copies are used by the stages {CLASSICAL}, and the last of train.stages is {stages[-1].name!r}; set "

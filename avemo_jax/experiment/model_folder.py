@@ -32,12 +32,12 @@ from avemo_jax.experiment.encoder_weights import RANDOM
 from avemo_jax.experiment.grid import stages_of
 from avemo_jax.experiment.stored_classifiers import classifier_of
 from avemo_jax.experiment.variation import variation_of
-from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedClassifier, TrainedNet
+from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedClassifier, TrainedNet, member_of
 from avemo_jax.labels import label_set
 from avemo_jax.pretrained.load import PUBLISHED
 from avemo_jax.pretrained.model_folder import read_json
 from avemo_jax.runs.run_directory import compare_configs, flatten
-from avemo_jax.training.stage import Stage
+from avemo_jax.training.stage import Stage, answering
 from avemo_jax.training.trials import Trial
 
 LOG = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def _members(blueprint: Blueprint, described: Any, arrays: _Arrays, folder: Path
         raise ValueError(f"{folder / MODEL_FILE}: expected 1 to {_MOST_MEMBERS} members; {_ANEW}")
     stages = {stage.name: stage for stage in stages_of(blueprint.experiment)}
     last = list(stages.values())[-1]
-    wanted = list(last.takes_over) if last.part == "inner" else [last.name]
+    wanted = [stage.name for stage in answering(list(stages.values()), fallback=blueprint.experiment.fusion.fallback)]
     names = set()
     for number, one in enumerate(described):
         where = f"{folder / MODEL_FILE}: member {number}"
@@ -194,11 +194,7 @@ def _members(blueprint: Blueprint, described: Any, arrays: _Arrays, folder: Path
             yield EnsembleMember([_classifier(blueprint, last, one.get("classifier"), arrays, prefixes[0], where)])
             continue
         nets = [_network(blueprint, stages[name], trial, arrays, prefix) for name, prefix in zip(wanted, prefixes, strict=True)]
-        yield (
-            EnsembleMember(nets, _rule(one.get("rule"), len(nets), blueprint.num_classes, where))
-            if last.part == "inner"
-            else EnsembleMember(nets)
-        )
+        yield member_of(nets, _rule(one.get("rule"), len(nets), blueprint.num_classes, where) if last.part == "inner" else None)
     if unknown := sorted(arrays.names - names):
         raise ValueError(f"{folder / WEIGHTS_FILE} holds arrays of no member, the first is {unknown[0]}; {_ANEW}")
 
@@ -245,14 +241,14 @@ def _fields(experiment: Experiment, described: Any, where: str) -> Changes:
 
 def _rule(content: Any, num_systems: int, num_classes: int, where: str) -> Any:
     try:
-        join = rule_from_json(content).join
+        rule = rule_from_json(content)
         uniform = np.full((1, num_classes), 1 / num_classes)
-        is_right = np.asarray(join([uniform] * num_systems)).shape == (1, num_classes)
+        is_right = np.asarray(rule.join([uniform] * num_systems)).shape == (1, num_classes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{where}: expected a rule of late fusion, found one that fails with {error}; {_ANEW}") from error
     if not is_right:
         raise ValueError(f"{where}: expected a rule of late fusion of {num_systems} systems and {num_classes} classes; {_ANEW}")
-    return join
+    return rule
 
 
 def _object(described: Mapping[str, Any], name: str) -> dict[str, Any]:

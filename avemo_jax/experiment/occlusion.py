@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from avemo_jax.experiment.grid_plan import GridPlan
-from avemo_jax.experiment.outcomes import LateOutcome, NetworkOutcome, Outcome
+from avemo_jax.experiment.outcomes import FallbackOutcome, LateOutcome, NetworkOutcome, Outcome
 from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.training.frontend import network_input
 from avemo_jax.training.steps import probabilities_of
@@ -78,6 +78,7 @@ def explain_tests(plan: GridPlan, outcome: Outcome, *, clips_per_class: int, fol
     Raises:
       ValueError: the last stage is no network (a classical system).
     """
+    outcome = outcome.whole if isinstance(outcome, FallbackOutcome) else outcome
     if not isinstance(outcome, NetworkOutcome | LateOutcome):
         raise ValueError(
             f"--mode=explain hides parts of the input of a network, and {plan.experiment.system.name} has none; the stages that it can "

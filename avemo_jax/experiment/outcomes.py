@@ -14,7 +14,7 @@ from avemo_jax.evaluation.late_fusion import FusionRule, fit_rule, rule_from_jso
 from avemo_jax.evaluation.predictions import aggregate_segments
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.training.programs import Program
-from avemo_jax.training.stage import Stage
+from avemo_jax.training.stage import Stage, answers_from
 from avemo_jax.training.state import TrialState
 from avemo_jax.training.trials import Trial
 
@@ -119,6 +119,56 @@ class LateOutcome:
             {"trial": trial.number, "fold": trial.fold, "seed": trial.seed, "setting": trial.setting, "score": score} | joiner.to_json()
             for trial, joiner, score in zip(trials, self.joiners, self.scores, strict=True)
         ]
+
+
+@dataclasses.dataclass(frozen=True)
+class FallbackOutcome:
+    """The network of all streams, and earlier ones that answer the examples that lack streams (`fusion.fallback`).
+
+    Attributes:
+      whole: of the last stage.
+      earlier: of the stages before it.
+      present: stream -> (N,) bool, whether an example of the corpus has real steps of it.
+    """
+
+    whole: NetworkOutcome
+    earlier: Sequence[NetworkOutcome]
+    present: Mapping[str, np.ndarray]
+
+    @property
+    def stage(self) -> Stage:
+        return self.whole.stage
+
+    @property
+    def num_params(self) -> int:
+        return self.whole.num_params
+
+    def score(self, position: int) -> float:
+        return self.whole.score(position)
+
+    def has_failed(self, position: int) -> bool:
+        return any(one.has_failed(position) for one in (self.whole, *self.earlier))
+
+    def probabilities(self, positions: Sequence[int], rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        found = [np.array(one) for one in self.whole.probabilities(positions, rows)]
+        streams = [one.stage.streams for one in (self.whole, *self.earlier)]
+        chosen = [answers_from(streams, {name: has[own] for name, has in self.present.items()}) for own in rows]
+        for number, one in enumerate(self.earlier, 1):
+            lacking = [own[which == number] for own, which in zip(rows, chosen, strict=True)]
+            if not any(map(len, lacking)):
+                continue
+            for values, which, replaced in zip(found, chosen, one.probabilities(positions, lacking), strict=True):
+                values[which == number] = replaced
+        return found
+
+
+def with_fallback(plan: GridPlan, outcomes: Sequence[Outcome]) -> Outcome:
+    """Return the outcome of the last stage; with `fusion.fallback` clips that lack streams are answered by earlier stages."""
+    *earlier, last = outcomes
+    if not plan.experiment.fusion.fallback or not isinstance(last, NetworkOutcome):
+        return last
+    present = {name: np.asarray(plan.data.lengths_of(name)) > 0 for name in last.stage.streams}
+    return FallbackOutcome(last, [one for one in earlier if isinstance(one, NetworkOutcome)], present)
 
 
 def fit_late(plan: GridPlan, stage: Stage, earlier: Sequence[NetworkOutcome]) -> LateOutcome:

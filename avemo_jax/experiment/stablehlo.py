@@ -75,7 +75,7 @@ def why_no_stablehlo(members: Sequence[TrainedMember]) -> str:
     if any(member.classifier is not None for member in members):
         return "StableHLO holds networks, and this system is a classical one: its arrays are in weights.safetensors"
     if any(member.rule is not None or len(member.nets) != 1 for member in members):
-        return "StableHLO holds one network, and this system joins the probabilities of several by a rule (late fusion)"
+        return "StableHLO holds one network, and this system joins the probabilities of several (late fusion, or fusion.fallback)"
     return ""
 
 

@@ -17,7 +17,7 @@ from avemo_jax.experiment.classical_stage import ClassicalOutcome, fit_classical
 from avemo_jax.experiment.encoder_weights import published_weights
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.memory_plan import estimate_needs, execution_of, make_layout
-from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup, fit_late, restore_late
+from avemo_jax.experiment.outcomes import NetworkOutcome, Outcome, TrainedGroup, fit_late, restore_late, with_fallback
 from avemo_jax.experiment.plan_summary import describe_plan
 from avemo_jax.experiment.restoring import open_checkpoints, read_late, restore_states, stored_groups, write_late
 from avemo_jax.experiment.stored_classifiers import write_classifiers
@@ -64,7 +64,7 @@ def train_stages(plan: GridPlan, run: RunDirectory, processes: Processes = SINGL
                 outcomes.append(late)
             else:
                 outcomes.append(_fit_classifiers(plan, stage, run.path) if stage.is_classical else finished[stage.name])
-    return outcomes
+    return [*outcomes[:-1], with_fallback(plan, outcomes)]
 
 
 def _fit_classifiers(plan: GridPlan, stage: Stage, workdir: Path) -> ClassicalOutcome:
@@ -98,12 +98,15 @@ def restore_last(plan: GridPlan, workdir: Path, earlier: Sequence[NetworkOutcome
     last = plan.stages[-1]
     if last.is_classical:
         return restore_classical_stage(plan, last, workdir)
-    if last.part != "inner":
-        return _restore_network(plan, last, workdir)
-    rules = read_late(workdir)
-    if earlier is None:
-        earlier = [_restore_network(plan, stage, workdir) for stage in plan.stages[:-1]]
-    return restore_late(last, earlier, rules)
+    has_rules = last.part == "inner"
+    rules = read_late(workdir) if has_rules else []
+    if earlier is None and (has_rules or plan.experiment.fusion.fallback):
+        # A stage whose streams no clip has, as in the robustness panel, answers none.
+        wanted = [one for one in plan.stages[:-1] if has_rules or any(plan.data.lengths_of(stream).any() for stream in one.streams)]
+        earlier = [_restore_network(plan, stage, workdir) for stage in wanted]
+    if has_rules:
+        return restore_late(last, earlier or (), rules)
+    return with_fallback(plan, [*(earlier or ()), _restore_network(plan, last, workdir)])
 
 
 class Programs:
@@ -184,7 +187,7 @@ def _train_network(
     mine = [group for group in stage_groups(plan.grid, stage, layout) if group.share % processes.count == processes.number]
     programs = Programs(plan, stage)
     groups = []
-    facts = run.read_json("config.json")  # without passwords
+    facts = run.read_json("config.json") if train.trackers else {}  # without passwords
     own_number = f" {processes.number + 1}/{processes.count}" if processes.count > 1 else ""
     total = train.num_epochs * len(mine)
     with listen() as own, tqdm(total=total, desc=f"{stage.name}{own_number}", unit="epoch") as bar, ExitStack() as locks:

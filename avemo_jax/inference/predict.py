@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeGuard, TypeVar
 
@@ -15,6 +14,7 @@ from flax import linen as nn
 
 from avemo_jax.data.prepared import NO_SPEECH
 from avemo_jax.evaluation.metrics import segment_share
+from avemo_jax.training.stage import answers_from
 from avemo_jax.training.state import StreamRecipe
 from avemo_jax.training.steps import probabilities
 
@@ -67,12 +67,39 @@ class TrainedClassifier:
     predict: Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 
+# Which streams each of B segments has: stream -> (B,) bool.
+Present = Mapping[str, np.ndarray]
+
+
+def _first(parts: Sequence[np.ndarray], present: Present) -> np.ndarray:
+    return parts[0]
+
+
 @dataclasses.dataclass(frozen=True)
 class EnsembleMember:
-    """What one trial has trained, and the rule that joins their probabilities: a network or classifier, or one network a stream."""
+    """What one trial has trained.
+
+    Attributes:
+      nets: a network or classifier; one network a stream; or the network of all streams and those of fewer.
+      join: from the probabilities (B, K) of each, and the streams that the segments have, to those of the member.
+    """
 
     nets: Sequence[TrainedNet | TrainedClassifier]
-    join: Callable[[Sequence[np.ndarray]], np.ndarray] = operator.itemgetter(0)
+    join: Callable[[Sequence[np.ndarray], Present], np.ndarray] = _first
+
+
+def member_of(nets: Sequence[TrainedNet], rule: Any = None) -> EnsembleMember:
+    """Return the member of the networks of `training.stage.answering`, joined by a rule of late fusion where there is one."""
+    if rule is not None:
+        return EnsembleMember(nets, lambda parts, present: rule.join(parts))
+    if len(nets) == 1:
+        return EnsembleMember(nets)
+    streams = [tuple(stream.name for stream in one.streams) for one in nets]
+
+    def join(parts: Sequence[np.ndarray], present: Present) -> np.ndarray:
+        return np.stack(parts)[answers_from(streams, present), np.arange(len(parts[0]))]
+
+    return EnsembleMember(nets, join)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,8 +251,10 @@ class Ensemble:
         for name, (step_shape, dtype) in self._views.items():
             data |= self._padded(name, [row[name] for row in batch], size, step_shape, dtype)
         index = np.arange(size)
+        present: Present = {name: np.any(data[f"{name}_mask"], axis=1) for name in self._views}
         of_members = [
-            join([np.asarray(predictor(data, index), np.float64) for predictor in predictors]) for join, predictors in self._members
+            join([np.asarray(predictor(data, index), np.float64) for predictor in predictors], present)
+            for join, predictors in self._members
         ]
         return np.mean(of_members, axis=0)[: len(batch)]
 

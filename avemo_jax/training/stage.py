@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from avemo_jax.training.state import TrialState
 
 
@@ -47,6 +49,32 @@ CLASSICAL = ("svm", "linear", "kernel")
 STAGES = ("fused", "stacked", "late", *CLASSICAL)
 # Empty variables, used when no earlier stage exists, see `warm_start`.
 NO_WARM_START: Mapping[str, Any] = {"params": {}, "batch_stats": {}}
+
+
+def answering(stages: Sequence[Stage], *, fallback: bool) -> tuple[Stage, ...]:
+    """Return the stages whose networks predict: those that late fusion joins, else the last one.
+
+    Args:
+      fallback: the earlier stages of fewer streams follow the last one; `answers_from` chooses among them.
+    """
+    last = stages[-1]
+    if last.part == "inner":
+        return tuple(stage for stage in stages if stage.name in last.takes_over)
+    return (last, *(stage for stage in stages[:-1] if fallback))
+
+
+def answers_from(streams: Sequence[tuple[str, ...]], present: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return (N,) int, which of these networks answers each example: the one of exactly the streams that it has, else the first.
+
+    Args:
+      streams: of each network; the first one has all.
+      present: stream -> (N,) bool, whether an example has real steps of it.
+    """
+    has = np.stack([present[name] for name in streams[0]], axis=1)
+    chosen = np.zeros(len(has), int)
+    for number, own in enumerate(streams[1:], 1):
+        chosen[(has == np.array([name in own for name in streams[0]])).all(axis=1)] = number
+    return chosen
 
 
 def make_stages(names: Sequence[str], streams: Sequence[str], *, freeze_earlier: bool) -> tuple[Stage, ...]:

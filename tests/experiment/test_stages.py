@@ -19,10 +19,10 @@ from avemo_jax.experiment import stages
 from avemo_jax.experiment.classical_stage import fit_classical_stage
 from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.exporting import export_model
-from avemo_jax.experiment.grid_plan import GridPlan, make_plan
+from avemo_jax.experiment.grid_plan import GridPlan, check_experiment, make_plan
 from avemo_jax.experiment.outcomes import NetworkOutcome
 from avemo_jax.experiment.predictions import predict_tests
-from avemo_jax.experiment.stages import restore_stages, train_stages
+from avemo_jax.experiment.stages import restore_last, restore_stages, train_stages
 from avemo_jax.inference.predict import clip_probabilities
 from avemo_jax.modes.evaluate import evaluate as evaluate_run
 from avemo_jax.modes.stored import stored_experiment
@@ -43,6 +43,7 @@ JOINED = {
     "logistic": {"train__stages": (*BOTH, "late"), "late__rule": "logistic"},
 }
 CONFIGS = {name: TWO | fields for name, fields in JOINED.items()}
+CONFIGS["fallback"] = TWO | {"train__stages": (*BOTH, "fused"), "fusion__fallback": True}
 # Two widths x two learning rates: four settings in two programs.
 CONFIGS["swept"] = {
     "train__stages": ("audio",),
@@ -234,6 +235,33 @@ def test_an_ensemble_predicts_as_the_trials_of_its_run(name, is_exported, finish
         expected = np.mean(outcomes[-1].probabilities([0, 1, 2], [rows] * 3), axis=0)
         found = [segment.probabilities for segment in ensemble.predict(pieces(corpus, clip.clip_id))]
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("missing", BOTH)
+def test_clips_that_lack_a_stream_are_answered_by_the_stage_of_the_others(missing, finished, restored, tmp_path):
+    config, corpus, _ = finished("fallback")
+    plan, outcomes = restored("fallback")
+    positions, rows = [0, 1, 2], [plan.test_rows(trial) for trial in plan.trials]
+    alone = outcomes[1 - BOTH.index(missing)]
+    worse = dataclasses.replace(plan, data=plan.data.without(missing))
+    found = restore_last(worse, config.run_directory).probabilities(positions, rows)
+    for one, expected in zip(found, alone.probabilities(positions, rows), strict=True):
+        np.testing.assert_allclose(one, expected, atol=1e-6)
+    whole = outcomes[-1].probabilities(positions, rows)
+    assert np.abs(whole[0] - found[0]).max() > 1e-3
+    for one, expected in zip(whole, outcomes[-1].whole.probabilities(positions, rows), strict=True):
+        np.testing.assert_array_equal(one, expected)
+    export_model(config, STEPS, tmp_path / "model")
+    clip_id = corpus.clips[5].clip_id
+    expected = np.mean(alone.probabilities(positions, [plan.data.examples_of([clip_id])] * 3), axis=0)
+    for experiment in (config, stored_experiment(str(tmp_path / "model"), {})):
+        lacking = load_ensemble(experiment, STEPS, 10.0, None).predict(pieces(corpus, clip_id) | {missing: []})
+        np.testing.assert_allclose([segment.probabilities for segment in lacking], expected, atol=1e-5)
+
+
+def test_a_fallback_needs_earlier_stages(tmp_path):
+    with pytest.raises(ValueError, match=r"fusion\.fallback answers .* found audio; set --config\.fusion\.fallback=False"):
+        check_experiment(small_config(tmp_path, fusion__fallback=True))
 
 
 def test_settings_that_change_the_program_have_separate_programs_and_folders(finished, restored):
