@@ -114,7 +114,9 @@ def test_every_layer_of_every_clip_of_a_batch_equals_the_librarys_of_that_clip_a
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["wav2vec2_base", "wavlm_base_plus", "wavlm_large", "data2vec_audio_base"])
+@pytest.mark.parametrize(
+    "name", ["wav2vec2_base", "wav2vec2_xls_r_300m", "hubert_base", "wavlm_base_plus", "wavlm_large", "data2vec_audio_base"]
+)
 def test_every_layer_of_the_published_size_equals_the_librarys(name, tmp_path):
     size, published = NETWORKS[name]
     model = write_random_network(tmp_path, size, published.model_type)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from avemo_jax.models.encoders.layers import check_layers, layer_names, take_layers
 from avemo_jax.models.encoders.wav2vec2.stem import Stem, standardized
 from avemo_jax.models.relative_position import RelativePositions
-from avemo_jax.models.transformer import EPSILON, PostNormBlock, PreNormBlock, zero_masked
+from avemo_jax.models.transformer import EPSILON, PostNormBlock, PreNormBlock, gelu, zero_masked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +150,6 @@ class ConvPositions(nn.Module):
             x = conv(x)
             if self.num_convs > 1:
                 x = nn.LayerNorm(EPSILON, use_bias=False, use_scale=False)(x)
-            x = jax.nn.gelu(x, approximate=False)
+            x = gelu(x)
             x = zero_masked(x, mask) if number < self.num_convs else x
         return x

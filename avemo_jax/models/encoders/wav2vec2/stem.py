@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from avemo_jax.models.transformer import gelu
+
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)  # in samples, then in steps of the convolution before
 SEEN_SAMPLES, HOP_SAMPLES = 400, 320  # of a step: what follows from them
 NORMS = ("group", "layer")
@@ -51,7 +53,7 @@ class Stem(nn.Module):
                 x = nn.LayerNorm(_EPSILON, name=f"norm{number}")(x)
             elif number == 1:
                 x = ChannelNorm(name="norm1")(x, mask)
-            x = jax.nn.gelu(x, approximate=False)
+            x = gelu(x)
         return x, mask
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from avemo_jax.models.encoders.layers import check_layers, layer_names, take_layers
-from avemo_jax.models.transformer import EPSILON, PreNormBlock, zero_masked
+from avemo_jax.models.transformer import EPSILON, PreNormBlock, gelu, zero_masked
 
 MOST_STEPS = 1500  # positions that the published weights have: 30 s
 FRAMES_A_STEP = 2
@@ -73,8 +73,8 @@ class Whisper(nn.Module):
         self._check(values)
         # Masked frames are zero, which is also what the convolutions pad with.
         x = nn.Conv(self.size.width, (3,), padding=1, name="conv1")(values.astype(jnp.float32))
-        x = zero_masked(jax.nn.gelu(x, approximate=False), mask)
-        x = jax.nn.gelu(nn.Conv(self.size.width, (3,), FRAMES_A_STEP, padding=1, name="conv2")(x), approximate=False)
+        x = zero_masked(gelu(x), mask)
+        x = gelu(nn.Conv(self.size.width, (3,), FRAMES_A_STEP, padding=1, name="conv2")(x))
         mask = mask[:, ::FRAMES_A_STEP]
         positions = self.param("positions", sinusoids, (MOST_STEPS, self.size.width))
         x = x + positions[: x.shape[1]]
