@@ -62,6 +62,7 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None, *, v
     from avemo_jax.experiment.backend import set_up_backend
     from avemo_jax.experiment.encoder_weights import fetch_used
     from avemo_jax.experiment.features import are_made, compiler_flags, with_features
+    from avemo_jax.experiment.grid_plan import check_tokens
     from avemo_jax.experiment.needed_packages import check_packages
     from data_prep.prepare_corpus import shared_media
     from data_prep.workers.own_process import run_in_own_process
@@ -69,7 +70,9 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None, *, v
     check_packages(experiment)
     _check_copies(experiment)
     set_up_backend(experiment)
-    fetch_used(experiment, view_steps(experiment))
+    steps = view_steps(experiment)
+    check_tokens(experiment, steps)
+    fetch_used(experiment, steps)
     corpus, store = _prepared_views(experiment, degradation, verified=verify)
     if not are_made(experiment, corpus, store):
         run_in_own_process(make_features, experiment, degradation, compiler_flags=compiler_flags())
@@ -109,7 +112,9 @@ def train(experiment: Experiment) -> RunResults | None:
     """
     from avemo_jax.modes.train import train
     from avemo_jax.runs.processes import join
+    from avemo_jax.runs.run_directory import check_config
 
+    check_config(experiment.run_directory, experiment)
     processes = join(experiment.devices)
     with processes.as_one():
         return train(experiment, processes.run_on_primary_first(lambda: prepare(experiment)), processes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from avemo_jax import api, machine
 from avemo_jax.config import Experiment, Train, parse
 from avemo_jax.experiment.needed_packages import check_packages
 from avemo_jax.machine import MachineError, check_machine, start_jax
+from avemo_jax.runs.run_directory import ConfigMismatch, open_run
 from configs import demo
 
 
@@ -87,6 +89,12 @@ def test_machine_config_and_folds_are_checked_before_anything_is_prepared(mode, 
         broken.setattr(api, "check_machine", lambda: (_ for _ in ()).throw(MachineError("no device")))
         getattr(api, mode)(experiment())
     assert list(tmp_path.iterdir()) == []
+    if mode == "train":
+        with open_run(tmp_path / "run", experiment()):
+            pass
+        with pytest.raises(ConfigMismatch, match=r"train\.num_epochs: stored"):
+            api.train(experiment(train={"num_epochs": 2}))
+        shutil.rmtree(tmp_path / "run")
     if mode in ("train", "prepare"):
         monkeypatch.setattr("data_prep.prepare_corpus.load_clips", lambda *_, **__: made_clips())
         with pytest.raises(ValueError, match="got num_folds=7 and 6 speakers"):

@@ -127,6 +127,7 @@ class Protocol:
       metric: selection metric, by which early stopping and the best epoch are decided on the selection part: "uar", "war" or "loss"; with
         `corpus.dimensions` also "ccc" or "rmse", the mean over the dimensions.
       baseline: fit the classical baseline (functionals and a linear machine) on the same folds and report it with every run that has sound.
+      training_part: also predict the clips of the training parts by the finished networks, and report accuracy, recall and confusion.
       allow_leaks: findings of the leak audit that do not stop the run, e.g. ("near_duplicate_in_two_parts",); every table then lists
         them. Leaks that a protocol has by definition (random10 shares speakers between parts) are allowed by choosing that protocol.
       near_duplicates: search the corpus for recordings that occur twice; fingerprints are computed once and stored.
@@ -138,6 +139,7 @@ class Protocol:
     select: str = "validation"
     metric: str = "uar"
     baseline: bool = True
+    training_part: bool = False
     allow_leaks: tuple[str, ...] = ()
     near_duplicates: bool = True
 

@@ -240,6 +240,7 @@ class StageResult:
 
     stage: Name
     num_params: Count
+    per_class_recall: Annotated[Mapping[str, Share] | None, Json("all folds and seeds together", absent="where_empty")] = None
     metrics: Annotated[Mapping[str, MetricValue], Json(keys=_reported, beside=True)]
 
 
@@ -317,7 +318,7 @@ class RunFacts:
         Count | None, Json("those that failed before their first epoch was finished: their weights are untrained", absent="in_older_files")
     ] = None
     num_clips_read: Annotated[Count | None, Json("clips of the corpus on disk, of all labels", absent="where_empty")] = None
-    train_share: Annotated[Share | None, Json("share of the clips that train, mean over folds", absent="in_older_files")] = None
+    train_share: Annotated[Share | None, Json("share of the clips that train, mean over folds", absent="where_empty")] = None
     num_clips_of_owner: Annotated[Count | None, Json("clips of the complete corpus by its owner", absent="where_empty")] = None
 
 
@@ -340,6 +341,7 @@ class RunResults(RunFacts):
     gender_gap: Annotated[GenderGap | None, Json("null where a gender is absent")] = None
     calibration: Annotated[Calibration | None, Json(absent="in_older_files")] = None
     confusion: Confusion
+    training: Annotated[Confusion | None, Json("of the clips that each trial was trained on", absent="where_empty")] = None
     baseline: Annotated[BaselineResult | None, Json(absent="where_empty")] = None
     dimensions: Annotated[
         tuple[DimensionResult, ...],

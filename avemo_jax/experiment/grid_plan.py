@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from avemo_jax.degradation import parse_copies
 from avemo_jax.dimensions import check_dimensions, ratings_of
 from avemo_jax.evaluation.late_fusion import check_rule
 from avemo_jax.experiment.blueprint import Blueprint
-from avemo_jax.experiment.features import sources_of
+from avemo_jax.experiment.features import feature_step, sources_of
 from avemo_jax.experiment.grid import Grid, make_grid, stages_of
 from avemo_jax.experiment.networks import make_net, standardization
 from avemo_jax.experiment.trial_groups import is_network
@@ -301,6 +301,24 @@ def check_experiment(experiment: Experiment) -> None:
             f"train.copies are used by the stages {CLASSICAL}, and the last of train.stages is {stages[-1].name!r}; set "
             '--config.train.copies="()" (networks have streams.<name>.augmentation)'
         )
+
+
+def check_tokens(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Check, before anything is prepared, that the streams fit the fusion "token_attention", which joins steps of one width.
+
+    Args:
+      steps: view -> shape and type of one step.
+
+    Raises:
+      ValueError: they do not; the message has the width of each.
+    """
+    stages = stages_of(experiment)
+    if experiment.fusion.kind != "token_attention" or not is_network(stages[-1]):
+        return
+    of_streams = {stream: feature_step(experiment, stream, steps) for stream in stages[-1].streams}
+    variation = variation_of(experiment)
+    blueprint = Blueprint(experiment, variation, label_set(experiment.corpus.label_set), of_streams, dict.fromkeys(of_streams, 2))
+    blueprint.state_shape(stages[-1], make_grid(experiment, variation, stages, 1).trials[0])
 
 
 def _check_pooling(experiment: Experiment, stage: Stage) -> None:

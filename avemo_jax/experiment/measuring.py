@@ -19,7 +19,7 @@ from avemo_jax.evaluation.predictions import (
     read_predictions_csv,
     write_predictions_csv,
 )
-from avemo_jax.evaluation.results import ProtocolResult, RunFacts, RunResults
+from avemo_jax.evaluation.results import Confusion, ProtocolResult, RunFacts, RunResults
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.experiment.attention import write_attention_examples
 from avemo_jax.experiment.audit import audit_results, write_audit
@@ -27,7 +27,7 @@ from avemo_jax.experiment.baseline import BASELINE_SYSTEM, fit_baseline, mean_ra
 from avemo_jax.experiment.fit_probes import late_fits
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import LateOutcome, Outcome
-from avemo_jax.experiment.predictions import chosen_trials, predict_tests_and_validation
+from avemo_jax.experiment.predictions import chosen_trials, predict_parts, predict_tests_and_validation
 from avemo_jax.experiment.searching import summarise_search
 from avemo_jax.experiment.summaries import summarise_settings, summarise_stages
 from avemo_jax.protocols.audit.findings import Finding, refuse, worst_first
@@ -106,6 +106,7 @@ def measure_run(
         stages=summarise_stages(plan, outcomes, own_folds, last=predictions[own.protocol]),
         settings=summarise_settings(plan, outcome, own_folds),
         search=summarise_search(plan, run.path, own_folds),
+        training=_training_part(plan, outcome, own_folds) if plan.experiment.protocol.training_part else None,
     )
     if plan.folds.joined:
         protocols = tuple(_protocol_result(measured[table.protocol], table) for table, _ in spans)
@@ -189,6 +190,14 @@ def _facts(plan: GridPlan, table: FoldTable, prepared: PreparedCorpus, findings:
         "num_clips_of_owner": prepared.num_clips_of_owner,
         "train_share": float(np.mean([count / len(plan.clips) for count in _num_train(plan, table).values()])),
     }
+
+
+def _training_part(plan: GridPlan, outcome: Outcome, folds: Container[int]) -> Confusion:
+    """Return the confusion of the clips that each trial was trained on, all folds and seeds together."""
+    chosen = [position for position in chosen_trials(plan.trials, outcome.score) if plan.trials[position].fold in folds]
+    rows = [plan.data.examples_of(plan.part_clips(outcome.stage, plan.trials[position])[0]) for position in chosen]
+    predictions = predict_parts(plan, outcome, chosen, rows)
+    return Confusion(classes=predictions.classes, counts=tuple(map(tuple, predictions.confusion().tolist())))
 
 
 def _num_train(plan: GridPlan, table: FoldTable) -> dict[str, int]:

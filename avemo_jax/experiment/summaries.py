@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.evaluation.metrics import all_metrics
+from avemo_jax.evaluation.metrics import all_metrics, recall_from_confusion
 from avemo_jax.evaluation.predictions import Predictions
 from avemo_jax.evaluation.results import SettingResult, StageResult
 from avemo_jax.experiment.grid_plan import GridPlan
@@ -26,7 +26,12 @@ def summarise_stages(plan: GridPlan, outcomes: Sequence[Outcome], folds: Contain
         return ()
     predicted = [*(predict_tests(plan, outcome, folds=folds) for outcome in outcomes[:-1]), last]
     return tuple(
-        StageResult(stage=outcome.stage.name, num_params=outcome.num_params, metrics=_mean_of_folds(predictions))
+        StageResult(
+            stage=outcome.stage.name,
+            num_params=outcome.num_params,
+            per_class_recall=dict(zip(predictions.classes, recall_from_confusion(predictions.confusion()).tolist(), strict=True)),
+            metrics=_mean_of_folds(predictions),
+        )
         for outcome, predictions in zip(outcomes, predicted, strict=True)
     )
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.evaluation.metrics import metric_named, primary_metrics, reported_metrics
-from avemo_jax.evaluation.results import MetricSummary, RunResults
+from avemo_jax.evaluation.metrics import f1_from_confusion, metric_named, primary_metrics, recall_from_confusion, reported_metrics
+from avemo_jax.evaluation.results import Confusion, MetricSummary, RunResults
 from avemo_jax.reporting.dimensions_table import dimensions_table
 from avemo_jax.reporting.pages import pooled
 from avemo_jax.reporting.tables import Column, Table, percent_column, text_column
@@ -23,7 +23,7 @@ def seed_ensemble_name(num_seeds: int) -> str:
 
 
 def side_tables(results: RunResults) -> list[Table]:
-    """Return the tables of what a run has: dimensions, several protocols, several stages, a sweep, a search."""
+    """Return the tables of what a run has: dimensions, several protocols, several stages, the training part, a sweep, a search."""
     tables = []
     if results.dimensions:
         tables.append(dimensions_table(results, seed_ensemble_name(len(results.per_seed))))
@@ -36,6 +36,10 @@ def side_tables(results: RunResults) -> list[Table]:
         tables += [_protocols(results), _gaps(results)]
     if results.stages:
         tables.append(_stages(results))
+    if any(entry.per_class_recall is not None for entry in results.stages):
+        tables.append(_stages_by_class(results))
+    if results.training is not None:
+        tables.append(_training(results.training))
     if results.settings:
         tables.append(_settings(results))
     if results.search:
@@ -101,10 +105,34 @@ def _gaps(results: RunResults) -> Table:
     )
 
 
+def _training(confusion: Confusion) -> Table:
+    counts = np.asarray(confusion.counts)
+    rows = zip(
+        confusion.classes,
+        counts.sum(axis=1).tolist(),
+        recall_from_confusion(counts.T).tolist(),
+        recall_from_confusion(counts).tolist(),
+        f1_from_confusion(counts).tolist(),
+        *counts.T.tolist(),
+        strict=True,
+    )
+    columns = [text_column("class"), Column("clips"), *map(percent_column, ("precision", "recall", "F1")), *map(Column, confusion.classes)]
+    found = ", ".join(f"{metric.title} {format_percent(float(metric.value(counts)))}" for metric in primary_metrics())
+    note = f"{found}; in %, of the clips that each network was trained on, all folds and seeds together; last columns: clips, by prediction"
+    return Table("training", "Training part", columns, [list(row) for row in rows], note)
+
+
 def _stages(results: RunResults) -> Table:
     rows = [[entry.stage, entry.num_params, *metric_values(entry.metrics)] for entry in results.stages]
     columns = [text_column("stage"), Column("parameters", lambda count: f"{count:,}"), *metric_columns()]
     return Table("stages", "Stages", columns, rows, "each stage's own predictions of the test parts, mean over folds and seeds, in %")
+
+
+def _stages_by_class(results: RunResults) -> Table:
+    known = [(entry.stage, entry.per_class_recall) for entry in results.stages if entry.per_class_recall is not None]
+    rows = [[name, *(recall.get(name) for _, recall in known)] for name in results.confusion.classes]
+    columns = [text_column("class"), *(percent_column(stage) for stage, _ in known)]
+    return Table("stages_by_class", "Stages by class", columns, rows, "recall on the test parts, all folds and seeds together, in %")
 
 
 def _settings(results: RunResults) -> Table:

@@ -216,6 +216,16 @@ def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
         raise RuntimeError(f"{error}; wait for it, or give this run another --config.workdir") from None
 
 
+def check_config(path: Path, experiment: Experiment) -> None:
+    """Check, before anything is prepared, that a run directory that exists is of this config.
+
+    Raises:
+      ConfigMismatch: it holds a run of another config; the message lists every difference.
+    """
+    if (Path(path) / "config.json").is_file():
+        _refuse_other(Path(path), redacted_tree(to_plain(experiment)))
+
+
 def follow_run(path: Path, experiment: Experiment) -> RunDirectory:
     """Return the run directory that the primary process has opened; this process writes only the rows and checkpoints of its own share.
 

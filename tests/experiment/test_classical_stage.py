@@ -12,6 +12,8 @@ from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment.baseline import is_of_functionals
 from avemo_jax.experiment.classical_stage import fit_classical_stage, statistics_of
 from avemo_jax.experiment.grid_plan import GridPlan, check_experiment, make_plan
+from avemo_jax.modes.train import train as train_grid
+from avemo_jax.reporting.side_tables import side_tables
 from configs import demo
 from data_prep.views.segments import ViewSegment
 
@@ -76,6 +78,17 @@ def test_copies_of_training_clips_are_trained_on_and_others_are_not(prepared, tm
     assert np.abs(with_copies - without).max() > 1e-3
     np.testing.assert_array_equal(predicted("c", tested), with_copies)
     assert np.abs(predicted("d", trained) - with_copies).max() > 1e-6
+
+
+def test_the_training_part_is_reported_where_it_is_asked_for(prepared, tmp_path):
+    """Every clip trains in some folds, and is predicted better than by the classifiers that have not seen it."""
+    results = train_grid(small_config(tmp_path / "run", **KERNEL, protocol__training_part=True), prepared)
+    counts, tested = (np.asarray(one.counts) for one in (results.training, results.confusion))
+    assert counts.sum() == sum(one.num_train for one in results.per_fold)
+    assert np.trace(counts) / counts.sum() > np.trace(tested) / tested.sum()
+    (table,) = [table for table in side_tables(results) if table.name == "training"]
+    assert f"WAR {100 * np.trace(counts) / counts.sum():.1f}" in table.note
+    assert [row[1] for row in table.rows] == counts.sum(axis=1).tolist() and table.rows[0][3] == counts[0, 0] / counts[0].sum()
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from made_sets import segment, write_set
-from small_experiment import EMOTIONS, small_clips, small_config
+from small_experiment import BOTH, EMOTIONS, small_clips, small_config
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import Damage, PreparedCorpus
 from avemo_jax.experiment.baseline import fit_baseline
-from avemo_jax.experiment.grid_plan import make_plan
+from avemo_jax.experiment.grid_plan import check_tokens, make_plan
 
 LOST = "s1-happy-0"
 
@@ -63,6 +63,18 @@ def test_the_validation_part_trains_where_nothing_is_selected_on_it(prepared, se
     assert not make_plan(small_config(), prepared).trains_on_validation
     with pytest.raises(ValueError, match=r"protocol.select=last .* a sweep"):
         make_plan(small_config(protocol__select="last", sweep__learning_rate=(0.1, 0.2)), prepared)
+
+
+def test_tokens_of_unequal_width_are_refused_before_anything_is_prepared():
+    """Document B attends over the sound and the picture of a segment, which must be equally wide."""
+    views = {"mfcc": ((3,), "float32"), "faces": ((2, 4), "float32")}
+    fused = {"system__streams": BOTH, "train__stages": (*BOTH, "fused"), "fusion__kind": "token_attention"}
+    wide = {name: 4 for name in BOTH}
+    fields = {f"streams__{name}__dense_units": () for name in BOTH} | {f"streams__{name}__encoder": "mlp" for name in BOTH}
+    fields |= fused | {f"streams__{name}__encoder_units": (width,) for name, width in wide.items()}
+    check_tokens(small_config(**fields), views)
+    with pytest.raises(ValueError, match=r"tokens of one width, got {'audio': 4, 'video': 5}"):
+        check_tokens(small_config(**fields | {"streams__video__encoder_units": (5,)}), views)
 
 
 def test_the_baseline_tests_every_clip_and_beats_chance(prepared):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from compared_systems import FACTS, some_predictions
+from compared_systems import CLASSES, FACTS, some_predictions
 
 from avemo_jax.evaluation.results import FoldResult, RunResults, SearchResult, SettingResult, StageResult
 from avemo_jax.evaluation.summary import summarise
@@ -24,9 +24,14 @@ def test_stages_and_settings_are_rows():
         SettingResult(setting=0, tried=tried, validation=0.75, metrics=METRICS),
         SettingResult(setting=1, tried=tried | {"streams.audio.context_units": [256, 256]}, validation=None, metrics=METRICS),
     )
-    stages = (StageResult(stage="audio", num_params=1234, metrics=METRICS),)
-    first, second = side_tables(dataclasses.replace(plain(), stages=stages, settings=settings))
-    assert first.cells == [["audio", "1,234", "50.0", "25.0", "40.0", "30.0", "10.0"]]
+    recall = {name: 0.25 * place for place, name in enumerate(CLASSES)}
+    stages = (
+        StageResult(stage="audio", num_params=1234, metrics=METRICS),  # of an earlier version
+        StageResult(stage="fused", num_params=2, metrics=METRICS, per_class_recall=recall),
+    )
+    first, by_class, second = side_tables(dataclasses.replace(plain(), stages=stages, settings=settings))
+    assert by_class.header == ["class", "fused"] and [row[1] for row in by_class.cells] == ["0.0", "25.0", "50.0", "75.0"]
+    assert first.cells[0] == ["audio", "1,234", "50.0", "25.0", "40.0", "30.0", "10.0"]
     assert second.header[:3] == ["context_units", "learning_rate", "validation score"]
     assert second.cells[1][:4] == ["(256, 256)", "0.1", "failed", "50.0"]
     lines = table_text(second).splitlines()
