@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -201,7 +202,7 @@ def predict(
     inputs = find_inputs(files)
     check_formats(formats)  # before checkpoints are read
     live = LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s))
-    with IsolatedViews(live) as recordings, TimelineMedia() as media:
+    with IsolatedViews(live) as recordings, TimelineMedia(**_face_detector(experiment)) as media:
         return predict(experiment, inputs, recordings, output=None if output is None else Path(output), formats=formats, media=media)
 
 
@@ -248,6 +249,12 @@ def windows(experiment: Experiment, window_s: float | None = None, hop_s: float 
         return None
     length_s = WINDOW_S if window_s is None else window_s
     return length_s, min(HOP_S, length_s) if hop_s is None else hop_s
+
+
+def _face_detector(experiment: Experiment) -> dict[str, Any]:
+    """Return the face detector of the first view that has one, so that an overlay boxes what the system sees; {} for the default."""
+    found = (params for _, params in views_in_use(experiment).values() if "detector" in params)
+    return {name: params[name] for params in itertools.islice(found, 1) for name in ("detector", "detector_path")}
 
 
 def _has_other_segments(experiment: Experiment) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.recording import RecordingPrediction
-from avemo_jax.timelines import FORMATS, check_formats, in_order, save, suffix_of
+from avemo_jax.timelines import FORMATS, WHOLE_CALL, check_formats, in_order, save, suffix_of
 from avemo_jax.timelines.media import CannotShow
 from data_prep.timeline_media import SoundOutline
 
@@ -150,3 +151,11 @@ def test_unknown_formats_and_missing_packages_are_found_before_any_work(monkeypa
     with pytest.raises(RuntimeError, match="python -m pip install pympi-ling webvtt-py, or leave the format out"):
         check_formats(["json", "eaf", "vtt", "srt"])
     assert in_order(["html", "json", "overlay", "eaf"]) == ["eaf", "overlay", "html"]
+
+
+def test_help_and_the_page_name_every_format():
+    root = Path(__file__).resolve().parents[2]
+    names = re.search(r'"predict: (json, csv, [a-z, ]+); some of them"', (root / "run.py").read_text())[1].split(", ")
+    assert set(names) == {*WHOLE_CALL, *FORMATS}
+    rows = [line.split("|")[1] for line in (root / "docs" / "predictions.md").read_text().splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(names)
