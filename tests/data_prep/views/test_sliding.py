@@ -51,6 +51,22 @@ def test_windows_reach_the_end_of_sound_and_film(duration_s, expected):
         np.testing.assert_array_equal(one.values[:, 0, 0, 0], np.arange(10 * number, min(10 * number + 30, round(10 * duration_s))))
 
 
+@pytest.mark.parametrize("name", ["frames", "keyframes", "frame_windows", "flow_windows", "faces", "hog"])
+def test_a_window_of_film_is_made_as_if_the_film_began_there(name, monkeypatch):
+    monkeypatch.setattr("data_prep.views.faces.largest_face", lambda image, *_, **__: image[:16, :16] if image[0, 0, 0] % 3 else None)
+    sizes = {"faces": {"size_px": 16, "gray": True}, "hog": {"size_px": 16, "pixels_per_cell": 4}}.get(name, {"size_px": 16})
+    rates = {"keyframes": {"num_frames": 3}, "frame_windows": {"num_frames": 5}, "flow_windows": {"num_frames": 5}}.get(name, {})
+    view = make_view(name, segment_s=2.0, **sizes, **rates, **({} if name == "keyframes" else {"rate_fps": 5.0}))
+    images = np.random.default_rng(0).integers(0, 256, (40, 24, 24, 3), np.uint8)
+    found = list(SlidingView(view, 1.0).segments(Frame(k / 10, image) for k, image in enumerate(images)))
+    assert len(found) == 3 and any(one.mask.all() for one in found)
+    for number, one in enumerate(found):
+        (alone,) = view.segments(Frame(k / 10, image) for k, image in enumerate(images[10 * number :][:20]))
+        np.testing.assert_array_equal(one.values, alone.values)
+        np.testing.assert_array_equal(one.mask, alone.mask)
+        np.testing.assert_allclose(one.times_s, alone.times_s + number, atol=1e-5)
+
+
 def test_frames_of_a_film_are_looked_at_once_and_held_for_a_window():
     looked: list[float] = []
 
