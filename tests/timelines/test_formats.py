@@ -28,6 +28,7 @@ class NoMedia:
         return SoundOutline(np.full(5, -0.5, np.float32), np.full(5, 0.5, np.float32), 3.4)
 
     def write_overlay(self, file, path, hops, colours, other):
+        path.write_bytes(b"part of a film")
         return "a.wav has no picture"
 
 
@@ -105,7 +106,7 @@ def test_plots_have_all_names(written):
 
 def test_svg_keeps_text_as_text(written):
     text = written("svg", prediction("$x$_<y>.wav")).read_text()
-    assert "$x$_&lt;y&gt;.wav" in text and "a&lt;b &amp; c" in text and "silence" in text
+    assert ">$x$_&lt;y&gt;.wav</text>" in text and "a&lt;b &amp; c" in text and "silence" in text
 
 
 def test_the_page_escapes_what_files_say_and_loads_nothing(written):
