@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from avemo_jax.config import Experiment
 from avemo_jax.machine import check_machine
+from avemo_jax.system_views import check_copies, view_steps, views_in_use, views_of_streams
+from avemo_jax.windows import face_detector, windows
 
 if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
     from avemo_jax.data.prepared import PreparedCorpus
@@ -28,7 +30,6 @@ if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
 
 P = ParamSpec("P")
 T = TypeVar("T")
-WINDOW_S, HOP_S = 3.0, 1.0  # of predictions: about as long as the clips of most corpora
 
 
 def _checked_first(mode: Callable[Concatenate[Experiment, P], T]) -> Callable[Concatenate[Experiment, P], T]:
@@ -68,7 +69,7 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None, *, v
     from data_prep.workers.own_process import run_in_own_process
 
     check_packages(experiment)
-    _check_copies(experiment)
+    check_copies(experiment)
     set_up_backend(experiment)
     steps = view_steps(experiment)
     check_tokens(experiment, steps)
@@ -82,7 +83,7 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None, *, v
             experiment.corpus.name,
             root,
             corpus.clips,
-            views=_views_of_streams(experiment),
+            views=views_of_streams(experiment),
             prepared_dir=experiment.prepared_dir,
             num_workers=experiment.num_workers,
         )
@@ -206,15 +207,15 @@ def predict(
     inputs = find_inputs(files)
     check_formats(formats)  # before checkpoints are read
     live = LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s))
-    with IsolatedViews(live) as recordings, TimelineMedia() as media:
+    with IsolatedViews(live) as recordings, TimelineMedia(**face_detector(experiment)) as media:
         return predict(experiment, inputs, recordings, output=None if output is None else Path(output), formats=formats, media=media)
 
 
 def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | None = None) -> Model:
-    """Return the trained system of a run directory as an object with `predict`; see `avemo_jax.model`.
+    """Return the trained system of a run directory or a model folder as an object with `predict`; see `avemo_jax.model`.
 
     Args:
-      folder: run directory.
+      folder: run directory, or model folder of `export`.
       window_s, hop_s: see `windows`.
 
     Raises:
@@ -227,42 +228,6 @@ def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | No
 
     experiment = stored_experiment(str(folder), {})
     return Model(experiment, LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s)))
-
-
-def windows(experiment: Experiment, window_s: float | None = None, hop_s: float | None = None) -> tuple[float, float] | None:
-    """Return length and distance of the windows in s that a system predicts, or None for segments as in training.
-
-    Args:
-      window_s: 0 for segments of the views' `segment_s`; None: 3 s, or such segments where the config has another `segment_s` than the
-        run, or where the system cannot take another length, which is printed.
-      hop_s: None: 1 s, or the length of a window where that is less.
-
-    Raises:
-      ValueError: a distance without windows.
-    """
-    from data_prep.live import why_no_windows
-
-    if window_s == 0:
-        if hop_s is not None:
-            raise ValueError(f"--window_s=0 predicts segments as in training, which have no --hop_s, got {hop_s:g}; leave one of them out")
-        return None
-    if window_s is None and hop_s is None and _has_other_segments(experiment):
-        return None
-    if window_s is None and hop_s is None and (reason := why_no_windows(views_in_use(experiment))):
-        print(f"predicting segments as in training and no windows of {WINDOW_S:g} s, because {reason}")
-        return None
-    length_s = WINDOW_S if window_s is None else window_s
-    return length_s, min(HOP_S, length_s) if hop_s is None else hop_s
-
-
-def _has_other_segments(experiment: Experiment) -> bool:
-    """Return whether the config asks for segments of another length than those of its run."""
-    from avemo_jax.atomic import read_json
-
-    path = experiment.run_directory / "config.json"
-    stored = read_json(path).get("views", {}) if path.is_file() else {}
-    views = {name: params.get("segment_s") for name, (_, params) in views_in_use(experiment).items()}
-    return any(segment_s != stored.get(name, {}).get("segment_s", segment_s) for name, segment_s in views.items())
 
 
 @_checked_first
@@ -353,31 +318,9 @@ def report(experiment: Experiment) -> None:
 
 def doctor(experiment: Experiment) -> bool:
     """Print what is installed and found, and how to install what is missing; return whether nothing is missing."""
-    from avemo_jax.config.listing import format_fields, list_changes
-    from data_prep.doctor import doctor
-    from data_prep.views import VIEWS
+    from avemo_jax.doctor import doctor
 
-    corpus, tables = experiment.corpus, []
-
-    def weights() -> dict[str, tuple[str, str | None]]:
-        tables.append(_encoders_text(experiment))  # it imports JAX, as all that the doctor calls here
-        return _weights(experiment)
-
-    text, is_whole = doctor(
-        corpus=corpus.name,
-        corpus_root=corpus.root,
-        corpus_options=dataclasses.asdict(corpus),
-        views={name: experiment.views[name] for name in views_in_use(experiment)},
-        weights=weights,
-        prepared_dir=experiment.prepared_dir,
-        written=(experiment.run_directory, Path(experiment.prepared_dir)),
-        checks={"config": lambda: _check_config(experiment), "plan": lambda: _check_plan(experiment)},
-    )
-    print(text)
-    print("".join(tables), end="")
-    print("Fields that this config sets (--help lists all):")
-    print(format_fields(list_changes(experiment, VIEWS)))
-    return is_whole
+    return doctor(experiment)
 
 
 def help_on_fields() -> str:
@@ -386,91 +329,6 @@ def help_on_fields() -> str:
     from data_prep.views import VIEWS
 
     return format_fields(list_fields(VIEWS))
-
-
-def views_in_use(experiment: Experiment) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Return name -> (view, its parameters), for all views of the system's streams."""
-    from avemo_jax.experiment.live_features import views_of
-    from avemo_jax.text import nearest
-
-    for name in views_of(experiment):
-        if name not in experiment.views:
-            raise ValueError(f"a stream names the view {name!r}, which does not exist{nearest(name, experiment.views)}")
-    return {name: (name, experiment.views[name]) for name in views_of(experiment)}
-
-
-def view_steps(experiment: Experiment) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return name -> (step shape, dtype), for all views of the system's streams."""
-    from data_prep.views import make_view
-
-    views = {name: make_view(name, **params) for name, (_, params) in views_in_use(experiment).items()}
-    return {name: (tuple(view.step_shape), view.dtype) for name, view in views.items()}
-
-
-def _check_copies(experiment: Experiment) -> None:
-    """Raise ValueError where a copy of the training clips would be the clips themselves, since no stream has its medium."""
-    from avemo_jax.degradation import parse_copies
-    from data_prep.sets.prepare import is_degraded
-    from data_prep.views import make_view
-
-    views = [make_view(name, **params) for name, params in views_in_use(experiment).values()]
-    for copy in parse_copies(experiment.train.copies):
-        if not any(is_degraded(view, copy) for view in views):
-            raise ValueError(
-                f"train.copies holds {copy.text!r}, which changes {copy.modality}, and no stream of {experiment.system.name} is made from "
-                f"{copy.modality}: the copies would be the clips themselves; leave it out of --config.train.copies"
-            )
-
-
-def _check_config(experiment: Experiment) -> None:
-    """Raise ValueError or RuntimeError where `train` would before it reads the corpus."""
-    from avemo_jax.experiment.grid_plan import check_experiment
-    from avemo_jax.experiment.needed_packages import check_packages
-
-    check_experiment(experiment)
-    check_packages(experiment)
-    _check_copies(experiment)
-
-
-def _check_plan(experiment: Experiment) -> str:
-    """Return a description of the folds over the clips of the corpus; raise ValueError where `train` would before it decodes a medium."""
-    from avemo_jax.experiment.grid_plan import plan_clips
-    from avemo_jax.text import count_of
-    from data_prep.prepare_corpus import read_corpus
-
-    own, plans = experiment.corpus, []
-    read_corpus(
-        own.name,
-        own.root,
-        label_target=own.label_target,
-        label_set=own.label_set,
-        views=_views_of_streams(experiment),
-        options=dataclasses.asdict(own),
-        check=lambda clips: plans.append(plan_clips(experiment, clips)),
-    )
-    (plan,) = plans
-    return f"{count_of(len(plan.folds.folds), 'fold')} of {plan.folds.protocol} over {len(plan.clips)} labelled clips"
-
-
-def _weights(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
-    """Return encoder -> (state of its weights, how to fix it or None); nothing where a view cannot be made."""
-    from avemo_jax.experiment.encoder_weights import find_weights
-
-    try:
-        steps = view_steps(experiment)
-    except (ValueError, OSError):
-        return {}  # the doctor reports that view itself
-    return find_weights(experiment, steps)
-
-
-def _encoders_text(experiment: Experiment) -> str:
-    """Return the table of the encoders that the streams use, as text; "" where they use none."""
-    from avemo_jax.experiment.encoder_table import encoder_table
-    from avemo_jax.reporting.encoders_table import encoders_table
-    from avemo_jax.reporting.tables import table_text
-
-    encoders = [one.as_dict() for one in encoder_table(experiment)]
-    return f"{table_text(encoders_table(encoders))}\n" if encoders else ""
 
 
 def _prepared_views(experiment: Experiment, degradation: Degradation | None, *, verified: bool = False) -> tuple[PreparedCorpus, Any]:
@@ -486,7 +344,7 @@ def _prepared_views(experiment: Experiment, degradation: Degradation | None, *, 
         own.root,
         label_target=own.label_target,
         label_set=own.label_set,
-        views=_views_of_streams(experiment),
+        views=views_of_streams(experiment),
         prepared_dir=experiment.prepared_dir,
         num_workers=experiment.num_workers,
         options=dataclasses.asdict(own),
@@ -502,8 +360,3 @@ def _prepared_views(experiment: Experiment, degradation: Degradation | None, *, 
         verified=verified,
     )
     return corpus, DerivedSets(Path(experiment.prepared_dir), own.name, corpus.clips, verified=verified)
-
-
-def _views_of_streams(experiment: Experiment) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Return stream -> (its view, the view's parameters)."""
-    return {name: (stream.view, experiment.views[stream.view]) for name, stream in experiment.streams_in_use.items()}

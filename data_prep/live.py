@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,18 @@ class _SegmentMonitor(QualityMonitor):
         for segment in super().segments(segments):
             found = NO_FACE if segment.num_with_face == 0 else ""
             if self._of_pieces and len(segment.times_s):
-                piece = int(float(np.mean(segment.times_s)) // self._view.segment_s)
-                found = found or self._of_pieces[min(max(piece, 0), len(self._of_pieces) - 1)]
+                found = found or self._of_sound(segment)
             self._absent.append(found)
             yield segment
+
+    def _of_sound(self, segment: ViewSegment) -> str:
+        """Return what the sound of the next segment lacks: all of a window, or the piece that a segment is made of."""
+        if isinstance(self._view, SlidingView):
+            number = len(self._absent)
+            pieces = self._of_pieces[number : number + math.ceil(self._view.window_s / self._view.hop_s - 1e-6)]
+            return "" if "" in pieces else NO_SPEECH if NO_SPEECH in pieces else SILENCE
+        piece = int(float(np.mean(segment.times_s)) // self._view.segment_s)
+        return self._of_pieces[min(max(piece, 0), len(self._of_pieces) - 1)]
 
 
 def _segments(path: Path, view: Any, problems: list[Damage], absent: list[str]) -> Iterator[ViewSegment]:

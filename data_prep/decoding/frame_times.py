@@ -19,7 +19,7 @@ CLOCK_S = 1e-6  # time stamps are rational, their floats nearly so
 
 def by_time(frames: Iterator[Frame], segment_s: float) -> Iterator[Iterator[Frame]]:
     """Cut at multiples of segment_s."""
-    for _, piece in itertools.groupby(frames, lambda frame: math.floor((frame.time_s + CLOCK_S) / segment_s)):
+    for _, piece in itertools.groupby(frames, lambda frame: segment_index(frame.time_s, segment_s)):
         yield piece
 
 
@@ -30,8 +30,13 @@ def duration_s(times_s: np.ndarray) -> float:
 
 def cut_steps(steps: Iterable[tuple[float, Step]], segment_s: float) -> Iterator[tuple[int, list[Step]]]:
     """Yield (segment index, its steps) of steps with their times in s, cut at multiples of segment_s."""
-    for index, piece in itertools.groupby(steps, lambda step: math.floor((step[0] + CLOCK_S) / segment_s)):
+    for index, piece in itertools.groupby(steps, lambda step: segment_index(step[0], segment_s)):
         yield index, [step for _, step in piece]
+
+
+def segment_index(time_s: float, segment_s: float) -> int:
+    """Return the number of the segment that a time belongs to, cut at multiples of segment_s."""
+    return math.floor((time_s + CLOCK_S) / segment_s)
 
 
 def at_rate(frames: Iterator[Frame], rate_fps: float) -> Iterator[tuple[float, Frame]]:

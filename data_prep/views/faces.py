@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from data_prep.decoding.frame_times import at_rate, cut_steps
+from data_prep.decoding.frame_times import at_rate, cut_steps, segment_index
 from data_prep.views.face_boxes import Detector
 from data_prep.views.face_crops import detector_of, filled_from_nearest, largest_face
 from data_prep.views.parameters import Margin, MaxFrames, RateFps, SegmentS, SizePx
@@ -72,13 +72,26 @@ class Faces:
 
     def segments(self, frames: Iterator[Frame]) -> Iterator[ViewSegment]:
         """Yield a segment of about segment_s x rate_fps steps for every segment_s of frames."""
-        yield from usable_segments(self.segment_of(index, steps) for index, steps in cut_steps(self.steps(frames), self.segment_s))
+        yield from usable_segments(
+            self.segment_of(index, steps) for index, steps in cut_steps(self._steps(frames, is_cut=True), self.segment_s)
+        )
 
     def steps(self, frames: Iterator[Frame]) -> Iterator[tuple[float, FaceStep]]:
         """Yield each step with its time in s."""
+        return self._steps(frames, is_cut=False)
+
+    def _steps(self, frames: Iterator[Frame], *, is_cut: bool) -> Iterator[tuple[float, FaceStep]]:
+        """Yield the steps; with `is_cut` no face is looked for in those that max_frames drops from their segment."""
         detector = detector_of(self)
         last: Frame | None = None
+        face: np.ndarray | None = None
+        index, number = -1, 0
         for step_s, frame in at_rate(frames, self.rate_fps):
+            before, index = index, segment_index(step_s, self.segment_s)
+            number = number + 1 if index == before else 1
+            if is_cut and 0 < self.max_frames < number:
+                yield step_s, FaceStep(frame.time_s, None)
+                continue
             if frame is not last:  # a repeated frame has the same face
                 face = self._crop(frame.image, detector)
                 if face is not None and self.gray:

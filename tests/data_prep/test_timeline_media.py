@@ -27,9 +27,11 @@ def test_an_outline_has_the_peaks_of_its_columns(tmp_path):
 
 def test_long_sound_has_no_more_columns_and_a_broken_file_none(tmp_path, monkeypatch):
     monkeypatch.setattr("data_prep.timeline_media._MOST_COLUMNS", 50)
-    soundfile.write(tmp_path / "a.wav", np.ones(8000 * 4, np.float32) * 0.25, 8000)
+    soundfile.write(tmp_path / "a.wav", np.linspace(0, 0.5, 8000 * 4, dtype=np.float32), 8000)
     found = sound_outline(tmp_path / "a.wav")
     assert len(found.low) == 50 and found.duration_s == pytest.approx(4)
+    np.testing.assert_allclose(found.low, np.arange(50) / 100, atol=0.005)
+    np.testing.assert_allclose(found.high, np.arange(1, 51) / 100, atol=0.005)
     (tmp_path / "broken.mp4").write_bytes(b"no film")
     assert sound_outline(tmp_path / "broken.mp4") is NO_SOUND
 

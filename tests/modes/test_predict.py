@@ -161,6 +161,22 @@ def test_shorter_segments_are_the_only_allowed_difference_from_training(trained,
         predict(other, files, live(other))
 
 
+def test_windows_give_a_curve_of_which_the_first_hop_is_the_first_window(trained, tmp_path):
+    sound = np.concatenate([voice(1, 1, 1, 1.5), voice(1, 5, 1, 1.5)])
+    for name, samples in (("long", sound), ("first", sound[:RATE_HZ])):
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE_HZ)
+    views = LiveViews({"mfcc": ("mfcc", trained.views["mfcc"])}, window=(1.0, 0.5))
+    files = [str(tmp_path / f"{name}.wav") for name in ("long", "first")]
+    long, first = predict(trained, files, views, output=tmp_path / "out", formats=("json",))
+    assert [one.start_s for one in long.segments] == [0, 0.5, 1, 1.5, 2, 2.5]
+    assert [one.start_s for one in first.segments] == [0, 0.5]
+    np.testing.assert_allclose(long.segments[0].probabilities, first.segments[0].probabilities, atol=1e-6)
+    assert np.abs(long.segments[1].probabilities - first.segments[0].probabilities).max() > 1e-6, "the windows of a hop are averaged"
+    content = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert (content["window_s"], content["hop_s"]) == (1.0, 0.5) and long.trained_on == content["trained_on"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.json"]
+
+
 def test_missing_files_and_missing_runs_are_errors(trained, tmp_path):
     with pytest.raises(ValueError, match="--input="):
         predict(trained, [], live(trained))

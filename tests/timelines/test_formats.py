@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.recording import RecordingPrediction
-from avemo_jax.timelines import FORMATS, check_formats, in_order, save, suffix_of
+from avemo_jax.timelines import FORMATS, WHOLE_CALL, check_formats, in_order, save, suffix_of
 from avemo_jax.timelines.media import CannotShow
 from data_prep.timeline_media import SoundOutline
 
@@ -27,6 +28,7 @@ class NoMedia:
         return SoundOutline(np.full(5, -0.5, np.float32), np.full(5, 0.5, np.float32), 3.4)
 
     def write_overlay(self, file, path, hops, colours, other):
+        path.write_bytes(b"part of a film")
         return "a.wav has no picture"
 
 
@@ -104,7 +106,7 @@ def test_plots_have_all_names(written):
 
 def test_svg_keeps_text_as_text(written):
     text = written("svg", prediction("$x$_<y>.wav")).read_text()
-    assert "$x$_&lt;y&gt;.wav" in text and "a&lt;b &amp; c" in text and "silence" in text
+    assert ">$x$_&lt;y&gt;.wav</text>" in text and "a&lt;b &amp; c" in text and "silence" in text
 
 
 def test_the_page_escapes_what_files_say_and_loads_nothing(written):
@@ -150,3 +152,11 @@ def test_unknown_formats_and_missing_packages_are_found_before_any_work(monkeypa
     with pytest.raises(RuntimeError, match="python -m pip install pympi-ling webvtt-py, or leave the format out"):
         check_formats(["json", "eaf", "vtt", "srt"])
     assert in_order(["html", "json", "overlay", "eaf"]) == ["eaf", "overlay", "html"]
+
+
+def test_help_and_the_page_name_every_format():
+    root = Path(__file__).resolve().parents[2]
+    names = re.search(r'"predict: (json, csv, [a-z, ]+); some of them"', (root / "run.py").read_text())[1].split(", ")
+    assert set(names) == {*WHOLE_CALL, *FORMATS}
+    rows = [line.split("|")[1] for line in (root / "docs" / "predictions.md").read_text().splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(names)

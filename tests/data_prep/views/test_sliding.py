@@ -51,6 +51,22 @@ def test_windows_reach_the_end_of_sound_and_film(duration_s, expected):
         np.testing.assert_array_equal(one.values[:, 0, 0, 0], np.arange(10 * number, min(10 * number + 30, round(10 * duration_s))))
 
 
+@pytest.mark.parametrize("name", ["frames", "keyframes", "frame_windows", "flow_windows", "faces", "hog"])
+def test_a_window_of_film_is_made_as_if_the_film_began_there(name, monkeypatch):
+    monkeypatch.setattr("data_prep.views.faces.largest_face", lambda image, *_, **__: image[:16, :16] if image[0, 0, 0] % 3 else None)
+    sizes = {"faces": {"size_px": 16, "gray": True}, "hog": {"size_px": 16, "pixels_per_cell": 4}}.get(name, {"size_px": 16})
+    rates = {"keyframes": {"num_frames": 3}, "frame_windows": {"num_frames": 5}, "flow_windows": {"num_frames": 5}}.get(name, {})
+    view = make_view(name, segment_s=2.0, **sizes, **rates, **({} if name == "keyframes" else {"rate_fps": 5.0}))
+    images = np.random.default_rng(0).integers(0, 256, (40, 24, 24, 3), np.uint8)
+    found = list(SlidingView(view, 1.0).segments(Frame(k / 10, image) for k, image in enumerate(images)))
+    assert len(found) == 3 and any(one.mask.all() for one in found)
+    for number, one in enumerate(found):
+        (alone,) = view.segments(Frame(k / 10, image) for k, image in enumerate(images[10 * number :][:20]))
+        np.testing.assert_array_equal(one.values, alone.values)
+        np.testing.assert_array_equal(one.mask, alone.mask)
+        np.testing.assert_allclose(one.times_s, alone.times_s + number, atol=1e-5)
+
+
 def test_frames_of_a_film_are_looked_at_once_and_held_for_a_window():
     looked: list[float] = []
 
@@ -84,9 +100,9 @@ def test_views_of_fixed_segments_say_why_they_have_no_windows():
         LiveViews({"a": ("waveform", {})}, window=(1.0, 2.0))
 
 
-def test_what_a_window_lacks_is_that_of_the_piece_in_its_middle(tmp_path):
+def test_a_window_is_silent_where_all_of_it_is(tmp_path):
     samples = np.tile(0.3 * np.sin(2 * np.pi * 300 * np.arange(RATE_HZ) / RATE_HZ), 8)
-    samples[3 * RATE_HZ : 5 * RATE_HZ] = 0
+    samples[2 * RATE_HZ : 6 * RATE_HZ] = 0
     soundfile.write(tmp_path / "a.wav", samples, RATE_HZ)
     absent: dict[str, list[str]] = {}
     streams, problems = LiveViews({"a": ("waveform", {})}, window=(3.0, 1.0)).open(tmp_path / "a.wav", absent)
