@@ -204,7 +204,7 @@ def _network(blueprint: Blueprint, stage: Stage, trial: Trial, arrays: _Arrays, 
     state = blueprint.state_shape(stage, _with_hyper(blueprint, trial))
     like = traverse_util.flatten_dict({**state.best.variables, "scaler": dict(state.scaler)}, sep="/", keep_empty_nodes=True)
     expected = {path: leaf for path, leaf in like.items() if hasattr(leaf, "shape")}
-    empty = {path: {} for path in like.keys() - expected.keys()}
+    empty: dict[str, Any] = {path: {} for path in like.keys() - expected.keys()}
     found = {name.removeprefix(prefix) for name in arrays.names if name.startswith(prefix)}
     if found != expected.keys():
         odd = sorted(found ^ expected.keys())

@@ -136,11 +136,11 @@ def classifier_of(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *,
     if facts.get("kind") not in _KINDS:
         raise ValueError(f"expected a classifier of the kinds {', '.join(_KINDS)}, found {facts.get('kind')!r}")
     kind = facts["kind"]
-    numbers = {name: facts.get(name) for name in ("regularization", "temperature", "validation_metric")}
+    numbers: dict[str, Any] = {name: facts.get(name) for name in ("regularization", "temperature", "validation_metric")}
     if not all(type(one) in (int, float) and np.isfinite(one) for one in numbers.values()) or not numbers["temperature"] > 0:
         raise ValueError(f"expected finite numbers and a temperature above 0 of a classifier, found {numbers}")
-    _check_arrays(arrays, _SHAPES[kind] | {"class_shares": "K"}, num_features, len(classes), num_classes)
-    fields = dict(arrays)
+    _check_arrays(arrays, {**_SHAPES[kind], "class_shares": "K"}, num_features, len(classes), num_classes)
+    fields: dict[str, Any] = dict(arrays)
     class_shares = fields.pop("class_shares")
     if "standard" in {field.name for field in dataclasses.fields(_KINDS[kind])}:
         fields["standard"] = Standard(**{name: fields.pop(name) for name in _STANDARD})

@@ -59,7 +59,11 @@ def export(
         "protocol": results.protocol,
         "speaker_independent": results.speaker_independent,
         "leaks": list(results.leaks),
-        **{name: {"pooled": one.pooled, "ci95": list(one.ci95)} for name in ("uar", "war") if (one := results.metrics.get(name))},
+        **{
+            name: {"pooled": one.pooled, "ci95": None if one.ci95 is None else list(one.ci95)}
+            for name in ("uar", "war")
+            if (one := results.metrics.get(name))
+        },
     }
     flags = [*(["--half_precision"] if half_precision else []), *(["--stablehlo"] if stablehlo else [])]
     card = model_card(
@@ -90,8 +94,8 @@ def _program(name: str, what: str) -> str:
 
 def _face_detectors(experiment: Experiment) -> list[str]:
     """Return what the views in use need beside the folder."""
-    found = {experiment.views[view].get("detector") for view in views_of(experiment)} & set(FACE_DETECTORS)
-    return [f"the face detector {name} ({FACE_DETECTORS[name].licence}; {FACE_DETECTORS[name].page})" for name in sorted(found)]
+    used = {experiment.views[view].get("detector") for view in views_of(experiment)}
+    return [f"the face detector {name} ({one.licence}; {one.page})" for name, one in sorted(FACE_DETECTORS.items()) if name in used]
 
 
 def without_own_paths(command: Sequence[str]) -> list[str]:

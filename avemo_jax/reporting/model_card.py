@@ -138,7 +138,7 @@ def _numbers(results: RunResults) -> list[str]:
             f"Recall by class: {', '.join(f'{name} {format_percent(value)}' for name, value in results.per_class_recall.items())}.",
         ]
     for one in results.dimensions:
-        lines += [f"- {one.name}: {', '.join(f'{name} {value.mean_of_folds:.3f}' for name, value in one.metrics.items())}"]
+        lines += [f"- {one.dimension}: {', '.join(f'{name} {value.mean_of_folds:.3f}' for name, value in one.metrics.items())}"]
     lines += [
         "",
         "Each number is of single models on clips that they were not trained on. The mean of all models cannot be measured on this corpus,",
