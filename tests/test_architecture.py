@@ -180,6 +180,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.labels",
         "avemo_jax.models",
         "avemo_jax.parallel",
+        "avemo_jax.text",
         "avemo_jax.training",
     ),
     "avemo_jax.experiment": (

@@ -16,6 +16,9 @@ from avemo_jax.data.prepared import Damage
 from avemo_jax.evaluation.predictions import PROBABILITY_DIGITS
 from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities, clip_values
 from avemo_jax.inference.timeline import Span, format_timeline, spans
+from avemo_jax.text import count_of
+
+_MOST_PRINTED = 60  # spans of a recording; two hours have thousands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +111,10 @@ def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], r
         if trained_on:
             lines.append(f"  trained on {trained_on}")
         if has_classes and (len(prediction.segments) > 1 or prediction.segments[0].nothing):
-            lines += [f"  {line}" for line in format_timeline(spans(prediction.segments, classes)).splitlines()]
+            found = spans(prediction.segments, classes)
+            lines += [f"  {line}" for line in format_timeline(found[:_MOST_PRINTED]).splitlines()]
+            if len(found) > _MOST_PRINTED:
+                lines.append(f"  ... and {count_of(len(found) - _MOST_PRINTED, 'more span')}, which the files have")
     else:
         lines.append("  no prediction")
     return "\n".join([*lines, *(f"  {problem.kind}: {problem.detail}" for problem in prediction.problems)])

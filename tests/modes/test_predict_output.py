@@ -50,6 +50,11 @@ def test_a_silent_file_has_no_emotion(tmp_path):
     assert rows == [["", ""], ["", "silence"], ["", "silence"], ["happy", ""], ["happy", ""], ["", "silence"], ["", "no speech"]]
 
 
+def test_a_long_timeline_is_not_printed_whole():
+    lines = format_prediction(recording(*["", "silence"] * 40), CLASSES).splitlines()
+    assert len(lines) == 2 + 60 + 1 and lines[-1] == "  ... and 20 more spans, which the files have"
+
+
 def test_an_answer_says_which_streams_it_lacks(tmp_path):
     def film(*without):
         segments = [SegmentPrediction(at, at + 1, np.array([0.2, 0.8]), own, num_streams=2) for at, own in enumerate(without)]
