@@ -18,8 +18,6 @@ import argparse
 import os
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,16 +30,14 @@ import numpy as np
 import torch
 import transformers
 
-from avemo_jax.allocator import give_back_freed_memory, keep_freed_memory
+from avemo_jax.allocator import keep_freed_memory
 from avemo_jax.experiment.features import compiler_flags
 from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.models.encoders.vision_transformer.published import PUBLISHED
 from avemo_jax.pretrained.load import load_pretrained
-from benchmarks.turns import format_ratio, rest
+from benchmarks.turns import Run, Timing, format_ratio, measure_batch
 from benchmarks.twins_torch import encoder_from_keras
-
-Run = Callable[[np.ndarray], np.ndarray]
 
 
 class Net(NamedTuple):
@@ -209,35 +205,9 @@ def sides_of(net: Net) -> dict[str, Run]:
     return sides | ({"torch": _torch(net)} if net.is_chain else {})
 
 
-class Timing(NamedTuple):
-    """Seconds of a batch in each round, and the largest difference from our outputs relative to their largest value."""
-
-    seconds: list[float]
-    difference: float
-
-
 def measure(net: Net, num_rounds: int, *, keeps: bool = True) -> dict[str, Timing]:
-    """Return the timings of all sides, measured in turns after a first call of each, which compiles.
-
-    Args:
-      keeps: whether our sides keep freed memory, as in a run; the other sides have the allocator's default settings.
-    """
-    sides = sides_of(net)
-    outputs = {side: run(net.batch) for side, run in sides.items()}
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
-    give_back_freed_memory()
-    for _ in range(num_rounds):
-        for side, run in sides.items():
-            if side in ("ours", "plain") and keeps:
-                keep_freed_memory()
-            rest()
-            run(net.batch)  # warms up: allocates the memory that the previous side gave back, and wakes the threads, as in a corpus
-            start = time.perf_counter()
-            run(net.batch)
-            seconds[side].append(time.perf_counter() - start)
-            give_back_freed_memory()
-    largest = np.abs(outputs["ours"]).max()
-    return {side: Timing(seconds[side], float(np.abs(outputs[side] - outputs["ours"]).max() / largest)) for side in sides}
+    """Return the timings of all sides; `keeps` says whether our sides keep freed memory, as in a run."""
+    return measure_batch(sides_of(net), net.batch, num_rounds, keeping=("ours", "plain") if keeps else ())
 
 
 def _row(name: str, batch_size: int, side: str, timing: Timing, ours: Timing) -> str:

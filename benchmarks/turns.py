@@ -5,9 +5,29 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from avemo_jax.allocator import give_back_freed_memory, keep_freed_memory
 
 _PAUSE_S = 0.5
+Run = Callable[[np.ndarray], np.ndarray]  # a batch -> features on the host
+
+
+class Timing(NamedTuple):
+    """One side of a comparison.
+
+    Attributes:
+      seconds: of a batch in each round.
+      processor_s: processor time of all threads in each round, which other processes on the machine change less.
+      difference: largest difference from the first side's outputs, relative to their largest value.
+    """
+
+    seconds: list[float]
+    processor_s: list[float]
+    difference: float
 
 
 def rest() -> None:
@@ -33,6 +53,32 @@ def measure(sides: dict[str, Callable[[], float]], num_rounds: int) -> dict[str,
         if not all(map(math.isfinite, values)):
             raise ValueError(f"{name}: a validation loss is not finite: {values}")
     return seconds
+
+
+def measure_batch(sides: dict[str, Run], batch: np.ndarray, num_rounds: int, *, keeping: Collection[str] = ()) -> dict[str, Timing]:
+    """Return the timings of the sides on one batch, measured in turns after a first call of each, which compiles.
+
+    Args:
+      keeping: sides that keep freed memory, as in a run; the others have the allocator's default settings.
+    """
+    outputs = {side: run(batch) for side, run in sides.items()}
+    seconds: dict[str, list[float]] = {side: [] for side in sides}
+    processor_s: dict[str, list[float]] = {side: [] for side in sides}
+    give_back_freed_memory()
+    for _ in range(num_rounds):
+        for side, run in sides.items():
+            if side in keeping:
+                keep_freed_memory()
+            rest()
+            run(batch)  # warms up: allocates the memory that the previous side gave back, and wakes the threads, as in a corpus
+            start, processor_start = time.perf_counter(), time.process_time()
+            run(batch)
+            seconds[side].append(time.perf_counter() - start)
+            processor_s[side].append(time.process_time() - processor_start)
+            give_back_freed_memory()
+    first = next(iter(outputs.values()))
+    differences = {side: float(np.abs(output - first).max() / np.abs(first).max()) for side, output in outputs.items()}
+    return {side: Timing(seconds[side], processor_s[side], differences[side]) for side in sides}
 
 
 def format_ratio(taken: Sequence[float], other: Sequence[float]) -> str:
