@@ -83,11 +83,13 @@ def export_model(
     return described
 
 
-def write_card(output: Path, text: str, described: Mapping[str, Any]) -> None:
-    """Write the model card, and its SHA-256 into model.json."""
+def write_card(output: Path, text: str, described: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the model card, and its SHA-256 into model.json; return the content of model.json."""
     (output / CARD_FILE).write_text(text, encoding="utf-8")
     sums = dict(described["sha256"]) | {CARD_FILE: sha256_of_file(output / CARD_FILE)}
-    write_json(output / MODEL_FILE, dict(described) | {"sha256": sums})
+    whole = dict(described) | {"sha256": sums}
+    write_json(output / MODEL_FILE, whole)
+    return whole
 
 
 def _write_arrays(path: Path, members: list[TrainedMember], *, half_precision: bool) -> None:

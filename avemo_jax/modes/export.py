@@ -77,7 +77,7 @@ def export(
         half_precision=half_precision,
         programs=[_program(name, what) for name, what in described.get("programs", {}).items()],
     )
-    write_card(output, card, described)
+    described = write_card(output, card, described)
     size_mb = (output / WEIGHTS_FILE).stat().st_size / 1e6
     print(f"{count_of(len(described['members']), 'model')} of {experiment.system.name}, {size_mb:.1f} MB: {output}")
     return described
