@@ -201,7 +201,7 @@ def test_published_results_are_shown_beside(tmp_path):
         "UAR": "-",
         "WAR": "76.5",
         "protocol": "random10",
-        "caveats": "speaker-dependent",
+        "caveats": "speaker-dependent; folds 68.75 to 81.25",
     }
     results = json.loads((directory / "results.json").read_text())
     war = results["metrics"]["war"]
