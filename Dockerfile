@@ -23,6 +23,7 @@ RUN if [ "${JAX}" != cpu ]; then \
 COPY avemo_jax avemo_jax/
 COPY configs configs/
 COPY data_prep data_prep/
+COPY models models/
 COPY run.py ./
 RUN python -m compileall -q avemo_jax configs data_prep && mkdir -m 1777 /data
 

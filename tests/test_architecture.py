@@ -487,7 +487,19 @@ def test_the_top_level_is_the_agreed_one():
         pytest.skip("not a git checkout")
     assert {line.split("/")[0] for line in tracked.stdout.splitlines()} <= {
         *PRODUCT,
-        *("tests", "benchmarks", "docs", "run.py", ".ci", ".gitignore", "Makefile", "pyproject.toml", "Dockerfile", ".dockerignore"),
+        *(
+            "tests",
+            "benchmarks",
+            "docs",
+            "run.py",
+            ".ci",
+            ".gitignore",
+            "Makefile",
+            "models",
+            "pyproject.toml",
+            "Dockerfile",
+            ".dockerignore",
+        ),
         *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"),
         *("requirements.txt", "requirements-dev.txt", "requirements.lock"),
     }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from avemo_jax.atomic import write_json
+from avemo_jax.atomic import atomic_binary_file, write_json
 from avemo_jax.config import Experiment
 from avemo_jax.experiment.encoder_table import encoder_table
 from avemo_jax.experiment.ensemble import TrainedMember, read_members
@@ -93,7 +93,7 @@ def write_card(output: Path, text: str, described: Mapping[str, Any]) -> dict[st
 
 
 def _write_arrays(path: Path, members: list[TrainedMember], *, half_precision: bool) -> None:
-    from safetensors.numpy import save_file  # late: hosts that train from scratch lack it
+    from safetensors.numpy import save  # late: hosts that train from scratch lack it
 
     arrays: dict[str, np.ndarray] = {}
     for number, member in enumerate(members):
@@ -103,7 +103,8 @@ def _write_arrays(path: Path, members: list[TrainedMember], *, half_precision: b
             arrays |= {array_prefix(number, stage) + name: np.asarray(leaf).astype(kind) for name, leaf in tree.items()}
         if member.classifier is not None:
             arrays |= {array_prefix(number, member.stage) + name: array for name, array in arrays_of(member.classifier).items()}
-    save_file(arrays, path)
+    with atomic_binary_file(path) as stream:  # save_file makes a file that its owner alone can read
+        stream.write(save(arrays))
 
 
 def _described(member: TrainedMember) -> dict[str, Any]:
