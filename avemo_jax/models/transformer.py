@@ -7,43 +7,15 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from avemo_jax.models.relative_position import PositionGate
 
 EPSILON = 1e-5  # of the layer norms, as torch has it
-_MASKED = -1e30  # score of a masked key: finite, so that a clip without a real key gives no NaN
 
 
 def gelu(x: jax.Array) -> jax.Array:
-    """Return GELU of x by the error function, as published weights expect it; Hendrycks and Gimpel 2016, arXiv 1606.08415.
-
-    `jax.nn.gelu` takes the complement of the error function, which XLA on CPU computes more slowly.
-    """
-    return 0.5 * x * (1 + jax.lax.erf(x * np.float32(0.5**0.5)))
-
-
-def attend(query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array | None, mask: jax.Array | None) -> jax.Array:
-    """Return scaled dot-product attention, (B, T, A, D) float32; Vaswani et al. 2017, arXiv 1706.03762, equation 1.
-
-    The numbers are those of `jax.nn.dot_product_attention`, which takes longer on CPU (`python -m benchmarks.whisper --clips 1x30`). Here
-    maxima and sums over keys run along an outer axis, as XLA on CPU vectorises those along the innermost one poorly, and the outputs are
-    normalised in place of the scores, of which there are more.
-
-    Args:
-      query: (B, T, A, D) of A heads.
-      key, value: (B, S, A, D).
-      bias: (B or 1, A, T, S), added to the scores.
-      mask: (B, S), True where a key is real; None where all are.
-    """
-    scores = jnp.einsum("btad,bsad->bast", query * query.shape[-1] ** -0.5, key)
-    if bias is not None:
-        scores = scores + bias.swapaxes(-1, -2)
-    if mask is not None:
-        scores = jnp.where(mask[:, None, :, None], scores, _MASKED)
-    weights = jnp.exp(scores - jax.lax.stop_gradient(jnp.max(scores, axis=2, keepdims=True)))
-    attended = jnp.einsum("bast,bsad->badt", weights, value) / jnp.sum(weights, axis=2)[:, :, None]
-    return attended.transpose(0, 3, 1, 2)
+    """Return GELU of x by the error function, as published weights expect it; Hendrycks and Gimpel 2016, arXiv 1606.08415."""
+    return jax.nn.gelu(x, approximate=False)
 
 
 class SelfAttention(nn.Module):
@@ -92,7 +64,9 @@ class SelfAttention(nn.Module):
         if position_bias is not None:
             gates = PositionGate(name="gate")(x.reshape(query.shape))
             bias = gates.transpose(0, 2, 1)[..., None] * position_bias
-        return nn.Dense(width, name="out")(attend(query, key, value, bias, mask).reshape(x.shape))
+        mask = None if mask is None else mask[:, None, None, :]
+        attended = jax.nn.dot_product_attention(query, key, value, bias=bias, mask=mask)
+        return nn.Dense(width, name="out")(attended.reshape(x.shape))
 
 
 class LowRank(nn.Module):

@@ -41,6 +41,11 @@ class LogmelPatches:
         if not 1 <= self.num_patches <= most:
             raise ValueError(f"num_patches of segments of {self.segment_s:g} s must be 1 to {most}, got {self.num_patches}")
 
+    @property
+    def fixed_s(self) -> float:
+        """The length of the segments that networks take, since these have a fixed number of patches."""
+        return self.segment_s
+
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (num_patches, 96, 64) float32, log of mel magnitudes."""
         for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):

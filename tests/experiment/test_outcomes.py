@@ -54,6 +54,7 @@ def test_late_weights_are_fitted_on_the_unseen_clips_of_the_same_trial():
         trials=[SimpleNamespace(fold=0), SimpleNamespace(fold=1)],
         data=SimpleNamespace(examples_of=examples_of, clip=np.arange(8)),
         classes=[0, 1] * 4,
+        clips=[SimpleNamespace(speaker=f"s{i // 2}") for i in range(8)],
         part_clips=lambda stage, trial: ((), clips[:2] if trial.fold else clips[4:6]),
     )
     fit_late(plan, None, [SimpleNamespace(probabilities=probabilities)] * 2)

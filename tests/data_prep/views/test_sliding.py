@@ -93,6 +93,7 @@ def test_views_of_fixed_segments_say_why_they_have_no_windows():
     assert why_no_windows({"a": ("mfcc", {"sample_rate_hz": RATE_HZ}), "v": ("faces", {})}) == ""
     assert "segments of 5 s of the view mfcc" in why_no_windows({"a": ("mfcc", {"padded_s": 5.0, "segment_s": 5.0})})
     assert "segments of 5 s of the view logmel_496" in why_no_windows({"a": ("logmel_496", {})})
+    assert "segments of 5 s of the view logmel_patches" in why_no_windows({"a": ("logmel_patches", {})})
     assert "single pictures" in why_no_windows({"v": ("still", {})}) and "speech" in why_no_windows({"a": ("speech_segments", {})})
     with pytest.raises(ValueError, match="cannot predict windows, because"):
         LiveViews({"v": ("still", {})}, window=(3.0, 1.0))
