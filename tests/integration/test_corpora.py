@@ -85,6 +85,7 @@ def test_video_corpus_with_both_streams(tmp_path):
         assert json.loads((directory / "damage.json").read_text()) == {}
 
 
+@pytest.mark.long  # their readers, joining and the network of stills each have tests of their own
 def test_stills_of_three_joined_corpora(tmp_path):
     rng = np.random.default_rng(0)
     for number, code in enumerate(jaffe.EMOTIONS):
