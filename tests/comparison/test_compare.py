@@ -23,6 +23,14 @@ ROOT = Path(__file__).resolve().parents[2]
 TOGETHER = "gru (ensemble of the 2 seeds)"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_penalties():
+    """Let stacking choose among two penalties and not seven, which takes most of the time of a comparison."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("avemo_jax.evaluation.late_fusion._STRENGTHS", (0.01, 0.1))
+        yield
+
+
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory) -> Path:
     """Two runs, and logits of another system in another order of classes."""

@@ -95,9 +95,16 @@ def finished(shelf):
     return of
 
 
-# What differs in these from the system of the same name before the colon has tests of its own: the fusion, and late fusion of out-of-fold
-# predictions, which handcrafted_late_fusion runs through too.
-REPEATED = ("contextual_temporal:attention", "stacking:out_of_fold")
+# Systems that are run on request, because each takes more than a minute: their stages, networks and encoders have tests of their own, and
+# the two systems that are always run have a fused and a late last stage.
+REPEATED = (
+    "contextual_temporal:attention",
+    "stacking:out_of_fold",
+    "vgg19_lstm_attention",
+    "image_audio_fusion",
+    "stacking",
+    "gru_attention:fused",
+)
 
 
 @pytest.mark.parametrize("system", [pytest.param(one, marks=pytest.mark.long if one in REPEATED else ()) for one in AUDIO_VISUAL])
@@ -116,7 +123,14 @@ def test_a_system_runs_through_all_of_its_stages(system, finished):
     assert all(0 <= float(value) <= 1 for row in predictions for name, value in row.items() if name.startswith("p_"))
 
 
-@pytest.mark.parametrize("system", ["handcrafted_late_fusion", "stacking", "vgg19_lstm_attention"])
+@pytest.mark.parametrize(
+    "system",
+    [
+        "handcrafted_late_fusion",
+        pytest.param("stacking", marks=pytest.mark.long),
+        pytest.param("vgg19_lstm_attention", marks=pytest.mark.long),
+    ],
+)
 def test_evaluate_writes_the_same_bytes(system, finished):
     experiment = finished(system)
     before = (experiment.run_directory / "predictions.csv").read_bytes()
@@ -128,7 +142,7 @@ def test_evaluate_writes_the_same_bytes(system, finished):
     "system",
     [
         "handcrafted_late_fusion",
-        "vgg19_lstm_attention",
+        pytest.param("vgg19_lstm_attention", marks=pytest.mark.long),
         pytest.param("contextual_temporal", marks=pytest.mark.long),
         pytest.param("stacking", marks=pytest.mark.long),
     ],

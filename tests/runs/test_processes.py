@@ -80,7 +80,7 @@ def test_four_virtual_devices_give_the_predictions_of_one(sets, straight, tmp_pa
 
 
 @SLOW
-@pytest.mark.long  # the layout by memory and groups of one program have tests in one process
+@pytest.mark.long  # a search trains in groups of one in test_searching.py, and test_memory.py has their size
 def test_trial_groups_that_fit_memory_give_the_same_predictions(sets, straight, tmp_path):
     """With this little memory each trial is a group of its own; one program trains all of them."""
     workdir = tmp_path / "run"
