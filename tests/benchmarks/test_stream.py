@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 
 from avemo_jax.data.stream import open_stream
 from benchmarks.stream import Feed, Steps, Watched, drawn_corpus, feed_alone, format_feed, format_steps, measure
@@ -39,6 +40,7 @@ def test_lines_by_hand():
     assert line.split() == ["plain", "2.00", "5.00", "10.00%", "(5.00%-25.00%)"]
 
 
+@pytest.mark.long  # a whole run of a script that measures
 def test_the_report():
     small = {"encoder": "mini_xception", "end_point": "stem", "size_px": 16, "gray": True, "examples": 32, "batch_size": 16}
     lines = list(measure(**small, pictures=8, rounds=1, feed_only=False))

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import start, sweep
 
 
+@pytest.mark.long  # a whole run of a script that measures
 def test_settings_are_one_program(monkeypatch, capsys):
     monkeypatch.setitem(sweep.SYSTEMS, "small_audio", ("small_audio", {"audio": (4, 20)}, "audio"))
     monkeypatch.setattr(

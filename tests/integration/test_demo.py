@@ -191,7 +191,8 @@ def straight_outcome(trained, shelf, tmp_path_factory):
     return run.outcome()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
+@pytest.mark.long  # test_train_loop.py resumes bit for bit, test_processes.py and test_preemption.py have the signals
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_run_saves_and_resumes(straight_outcome, shelf, tmp_path, number):
     run = DemoRun(shelf, tmp_path / "run", "audio", LONG)
     process = run.start()
