@@ -35,29 +35,11 @@ from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.models.encoders.whisper import SIZES
 from avemo_jax.models.encoders.whisper.module import FRAMES_A_STEP
 from avemo_jax.pretrained.load import load_pretrained
+from benchmarks.random_whisper import random_whisper
 from benchmarks.turns import Run, Timing, format_ratio, measure_batch
 
 FRAMES_A_SECOND = 100
 NUM_CORES = len(os.sched_getaffinity(0))
-
-
-def random_whisper(name: str) -> Any:
-    """Return a Whisper of the transformers library with random weights, its encoder of that size, its decoder small."""
-    size = SIZES[name][0]
-    transformers.set_seed(0)
-    config = transformers.WhisperConfig(
-        vocab_size=100,
-        d_model=size.width,
-        encoder_layers=size.num_layers,
-        encoder_attention_heads=size.num_heads,
-        encoder_ffn_dim=4 * size.width,
-        num_mel_bins=size.num_mels,
-        decoder_layers=1,
-        decoder_attention_heads=size.num_heads,
-        decoder_ffn_dim=size.width,
-        **{f"{token}_token_id": number for number, token in enumerate(("pad", "bos", "eos", "decoder_start"))},
-    )
-    return transformers.WhisperForConditionalGeneration(config)
 
 
 def ours(name: str, folder: Path, num_mels: int) -> Run:
@@ -161,7 +143,7 @@ def main() -> None:
         shape = (int(count), round(float(seconds) * FRAMES_A_SECOND), SIZES[arguments.name][0].num_mels)
         batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
         from_pretrained = transformers.WhisperForConditionalGeneration.from_pretrained
-        whisper = from_pretrained(arguments.weights) if arguments.weights else random_whisper(arguments.name)
+        whisper = from_pretrained(arguments.weights) if arguments.weights else random_whisper(SIZES[arguments.name][0])
         with tempfile.TemporaryDirectory() as folder:
             sides = sides_of(arguments.name, whisper.float().eval(), batch, Path(folder))
             timings = measure_batch(sides, batch, arguments.rounds, keeping=("ours",))

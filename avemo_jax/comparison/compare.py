@@ -18,7 +18,7 @@ from avemo_jax.comparison.declaration import parse_declaration
 from avemo_jax.comparison.entries import ComparisonError, Entry, Reference, read_run, reference_of, with_seed_ensembles
 from avemo_jax.comparison.foreign import read_foreign
 from avemo_jax.comparison.fusing import Fusion, fuse, make_meta_folds
-from avemo_jax.comparison.page import write_page
+from avemo_jax.comparison.page import write_comparison
 from avemo_jax.comparison.pairs import add_holm, compare_pairs, differing_clips, tested_differences
 from avemo_jax.comparison.tables import comparison_tables
 from avemo_jax.csv_files import write_rows
@@ -73,7 +73,7 @@ def compare(
         write_rows(stream, [header, *rows])
     for fusion in fusions:
         write_predictions_csv(folder / f"predictions-{fusion.rule}-{_as_file_name(*fusion.members)}.csv", fusion.entry.predictions)
-    write_page(folder / "compare.html", found, tables)
+    write_comparison(folder / "compare.html", found, tables)
     print(f"{', '.join(entry.name for entry in aligned)} {alignment.sentence()}")
     for entry in aligned:
         for note in entry.notes:

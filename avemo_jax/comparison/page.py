@@ -8,30 +8,26 @@ from typing import Any
 
 from markupsafe import Markup
 
-from avemo_jax.atomic import atomic_file
 from avemo_jax.comparison.tables import RULES
 from avemo_jax.reporting.charts import Interval, interval_chart
-from avemo_jax.reporting.pages import page_environment
+from avemo_jax.reporting.pages import write_page
 from avemo_jax.reporting.tables import Table, pooled_cell
 from avemo_jax.text import shorten
 
 _MOST_CHARACTERS = 34  # of a name in the chart, beside the numbers on a phone
 
 
-def write_page(path: Path, found: Mapping[str, Any], tables: Sequence[Table]) -> None:
+def write_comparison(path: Path, found: Mapping[str, Any], tables: Sequence[Table]) -> None:
     """Write compare.html from the content of compare.json and its tables."""
-    page = (
-        page_environment(Path(__file__).parent)
-        .get_template("compare.html.j2")
-        .render(
-            found=found,
-            tables={table.name: table for table in tables},
-            chart=_systems(found),
-            differences=[_differences(pair) for pair in found["pairs"]],
-        )
+    write_page(
+        path,
+        "compare.html.j2",
+        Path(__file__).parent,
+        found=found,
+        tables={table.name: table for table in tables},
+        chart=_systems(found),
+        differences=[_differences(pair) for pair in found["pairs"]],
     )
-    with atomic_file(path) as stream:
-        stream.write(page)
 
 
 def _systems(found: Mapping[str, Any]) -> Markup:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from markupsafe import Markup
-
-from avemo_jax.atomic import atomic_file
-from avemo_jax.reporting.board import board_tables, find_runs, read_board
-from avemo_jax.reporting.pages import page_environment
+from avemo_jax.reporting.board import SORTING, board_tables, find_runs, read_board
+from avemo_jax.reporting.pages import inline_script, write_page
 from avemo_jax.reporting.tables import Table, table_text, write_tables
 from avemo_jax.text import count_of
 
@@ -41,22 +36,13 @@ def board(runs: Sequence[str], *, output: str | None = None) -> Path:
     tables = board_tables(rows, folder)
     write_tables(folder / "tables", tables)
     path = folder / "board.html"
-    with atomic_file(path) as stream:
-        stream.write(_page(tables, without))
+    write_page(path, "board.html.j2", tables=tables, without=without, **inline_script(SORTING))
     for table in tables:
         print(table_text(_short(table)))
     for reason in without:
         print(f"not on the board: {reason}")
     print(f"page: {path}; tables as CSV and LaTeX: {folder / 'tables'}")
     return path
-
-
-def _page(tables: Sequence[Table], without: Sequence[str]) -> str:
-    environment = page_environment()
-    script = environment.get_template("sorting.js").render()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    template = environment.get_template("board.html.j2")
-    return template.render(tables=tables, without=without, script=Markup(script), script_hash=digest)
 
 
 def _short(table: Table) -> Table:

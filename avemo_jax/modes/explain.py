@@ -7,19 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.atomic import atomic_file
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.experiment.backend import set_up_backend
-from avemo_jax.experiment.grid_plan import make_plan
-from avemo_jax.experiment.measuring import run_hashes
 from avemo_jax.experiment.occlusion import SHARES, Explanation, explain_tests
-from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
+from avemo_jax.modes.finished import finished_run
 from avemo_jax.reporting.explanation import check_by_deletion, class_maps, deletion_chart, explanation_table, mean_picture
-from avemo_jax.reporting.pages import page_environment
+from avemo_jax.reporting.pages import write_page
 from avemo_jax.reporting.tables import table_text, write_tables
-from avemo_jax.runs.run_directory import open_run
 
 _AXES = {
     "time and features": "Time runs to the right, in equal parts of each clip; downwards lie bands of the features, the first on top.",
@@ -40,49 +35,36 @@ def explain(experiment: Experiment, prepared: PreparedCorpus, *, clips_per_class
     """
     if clips_per_class < 1:
         raise ValueError(f"--clips_per_class must be 1 or more, got {clips_per_class}")
-    set_up_backend(experiment)
-    workdir = experiment.run_directory
-    if not (workdir / "results.json").is_file():
-        raise FileNotFoundError(f"no finished run in {workdir}; train it first: the same command with --mode=train")
-    with open_run(workdir, experiment) as run:
-        plan = make_plan(experiment, prepared)
-        run.bind(**run_hashes(plan, prepared))
-        if plan.blueprint.num_classes < 2:
-            raise ValueError("--mode=explain explains classes, and this run has none (--config.corpus.label_set=none)")
-        plan = with_chosen(plan, run.path)
+    with finished_run(experiment, prepared, does="--mode=explain explains") as (run, plan):
         table, folds = plan.folds.spans()[-1]
         found = explain_tests(plan, restore_last(plan, run.path), clips_per_class=clips_per_class, folds=folds)
         classes = plan.blueprint.labels.classes
         run.write_json("explain.json", {"classes": list(classes), "shares": list(SHARES), "divisions": [_as_json(one) for one in found]})
         of_all = explanation_table(found, classes)
-        write_tables(workdir / "tables", [of_all])
-        page = (
-            page_environment()
-            .get_template("explain.html.j2")
-            .render(
-                system=experiment.system.name,
-                corpus=experiment.corpus.name,
-                protocol=table.protocol,
-                seed=min(trial.seed for trial in plan.trials),
-                num_clips=len({clip for one in found for clip in one.clips}),
-                parts=[
-                    {
-                        "stream": one.division.stream,
-                        "name": one.division.name,
-                        "axes": _AXES[one.division.name],
-                        "check": check_by_deletion(one),
-                        "chart": deletion_chart(one),
-                        "maps": class_maps(one, classes),
-                        "picture": mean_picture(one),
-                    }
-                    for one in found
-                ],
-                table=of_all,
-            )
+        write_tables(run.path / "tables", [of_all])
+        path = run.path / "explain.html"
+        write_page(
+            path,
+            "explain.html.j2",
+            system=experiment.system.name,
+            corpus=experiment.corpus.name,
+            protocol=table.protocol,
+            seed=min(trial.seed for trial in plan.trials),
+            num_clips=len({clip for one in found for clip in one.clips}),
+            parts=[
+                {
+                    "stream": one.division.stream,
+                    "name": one.division.name,
+                    "axes": _AXES[one.division.name],
+                    "check": check_by_deletion(one),
+                    "chart": deletion_chart(one),
+                    "maps": class_maps(one, classes),
+                    "picture": mean_picture(one),
+                }
+                for one in found
+            ],
+            table=of_all,
         )
-        path = workdir / "explain.html"
-        with atomic_file(path) as stream:
-            stream.write(page)
     print(table_text(of_all))
     for one in found:
         print(f"{one.division.stream}, {one.division.name}: {check_by_deletion(one)}")

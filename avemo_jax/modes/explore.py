@@ -10,7 +10,7 @@ from avemo_jax.clip_measures import ClipMeasures
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.csv_files import write_rows
 from avemo_jax.reporting.exploration import contact_sheet, exploration_tables, histograms, rows_of_clips, summary
-from avemo_jax.reporting.pages import page_environment
+from avemo_jax.reporting.pages import write_page
 from avemo_jax.reporting.tables import table_text, write_tables
 
 
@@ -38,21 +38,18 @@ def write_exploration(
         write_rows(stream, [header, *rows])
     write_tables(folder / "tables", tables)
     path = folder / "explore.html"
-    page = (
-        page_environment()
-        .get_template("explore.html.j2")
-        .render(
-            corpus=corpus,
-            summary=summary(clips, measures),
-            tables=tables,
-            charts=histograms(measures),
-            sheet=contact_sheet(clips, measures),
-            num_not_compared=len(not_compared),
-        )
+    found = summary(clips, measures)
+    write_page(
+        path,
+        "explore.html.j2",
+        corpus=corpus,
+        summary=found,
+        tables=tables,
+        charts=histograms(measures),
+        sheet=contact_sheet(clips, measures),
+        num_not_compared=len(not_compared),
     )
-    with atomic_file(path) as stream:
-        stream.write(page)
-    print(f"{corpus}: {summary(clips, measures)}")
+    print(f"{corpus}: {found}")
     for table in tables:
         print(table_text(table))
     if not_compared:

@@ -22,19 +22,17 @@ from avemo_jax.evaluation.metrics import primary_metrics
 from avemo_jax.evaluation.paired import paired_bootstrap
 from avemo_jax.evaluation.predictions import Predictions, speaker_sums
 from avemo_jax.evaluation.summary import pooled_with_interval
-from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.baseline import fit_baseline
 from avemo_jax.experiment.classical_stage import ClassicalOutcome, restore_classical_stage, statistics_of
-from avemo_jax.experiment.grid_plan import GridPlan, load_data, make_plan
-from avemo_jax.experiment.measuring import run_hashes
+from avemo_jax.experiment.grid_plan import GridPlan, load_data
 from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.predictions import predict_tests
-from avemo_jax.experiment.searching import with_chosen
 from avemo_jax.experiment.stages import restore_last
+from avemo_jax.modes.finished import finished_run
 from avemo_jax.reporting.report import read_results, write_report
 from avemo_jax.reporting.robustness_panel import panel_table
 from avemo_jax.reporting.tables import table_text
-from avemo_jax.runs.run_directory import RunDirectory, open_run
+from avemo_jax.runs.run_directory import RunDirectory
 from avemo_jax.terminal import OWN_LOGGERS
 
 LOG = logging.getLogger(__name__)
@@ -59,16 +57,7 @@ def measure_robustness(
       ValueError: an unknown condition, or a run without classes.
     """
     conditions = conditions_of(experiment)
-    set_up_backend(experiment)
-    workdir = experiment.run_directory
-    if not (workdir / "results.json").is_file():
-        raise FileNotFoundError(f"no finished run in {workdir}; train it first: the same command with --mode=train")
-    with open_run(workdir, experiment) as run:
-        plan = make_plan(experiment, prepared)
-        run.bind(**run_hashes(plan, prepared))
-        if plan.blueprint.num_classes < 2:
-            raise ValueError("--mode=robustness measures classes, and this run has none (--config.corpus.label_set=none)")
-        plan = with_chosen(plan, run.path)
+    with finished_run(experiment, prepared, does="--mode=robustness measures") as (run, plan):
         table, folds = plan.folds.spans()[-1]
         fitted = restore_classical_stage(plan, plan.stages[-1], run.path) if plan.stages[-1].is_classical else None
         clean = predict_tests(plan, _outcome(plan, fitted, run), folds=folds)
@@ -117,7 +106,7 @@ def measure_robustness(
     for one in left_out:
         print(f"{one['condition']}: left out, {one['reason']}")
     print(table_text(panel_table(panel)))
-    print(f"report: {workdir / 'report.html'}")
+    print(f"report: {experiment.run_directory / 'report.html'}")
     return panel
 
 

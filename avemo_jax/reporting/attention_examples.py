@@ -11,7 +11,6 @@ Files of earlier runs have `keyframes`, those of the stream `video`. Arrays are 
 
 from __future__ import annotations
 
-import base64
 import io
 import itertools
 from pathlib import Path
@@ -23,6 +22,7 @@ from markupsafe import Markup
 from avemo_jax.atomic import atomic_binary_file
 from avemo_jax.evaluation.predictions import Predictions
 from avemo_jax.reporting.charts import STYLES, weight_chart
+from avemo_jax.reporting.pages import data_address
 
 _KEYS = ("clip", "fold", "seed")
 _OF_A_STREAM = ("_weights", "_times_s", "_keyframes")
@@ -80,7 +80,7 @@ def attention_examples(path: Path, predictions: Predictions | None) -> list[dict
             if f"{stream}_keyframes" in arrays:
                 pictures = arrays[f"{stream}_keyframes"][row][real[stream]]
                 own = [
-                    {"source": data_address(picture), "time_s": float(time_s), "weight": float(weight)}
+                    {"source": picture_address(picture), "time_s": float(time_s), "weight": float(weight)}
                     for picture, time_s, weight in zip(pictures, times_s[stream], weights[stream], strict=True)
                 ]
                 frames.append({"stream": stream, "frames": _evenly_spaced(own, _NUM_FRAMES)})
@@ -122,7 +122,7 @@ def _prediction_of(predictions: Predictions | None, clip_id: str, fold: str, see
     }
 
 
-def data_address(picture: np.ndarray) -> Markup:
+def picture_address(picture: np.ndarray) -> Markup:
     """Return a picture (H, W, 3) uint8 as a small JPEG in a data URL."""
     from PIL import Image  # comes with matplotlib
 
@@ -130,4 +130,4 @@ def data_address(picture: np.ndarray) -> Markup:
     image.thumbnail((_FRAME_SIZE_PX, _FRAME_SIZE_PX))
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)
-    return Markup(f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+    return data_address(buffer.getvalue(), "image/jpeg")

@@ -14,10 +14,12 @@ from avemo_jax.atomic import read_json
 from avemo_jax.evaluation.results import DimensionResult, MetricSummary, RunResults
 from avemo_jax.reporting.caveats import corpus_part, speakers_are_known
 from avemo_jax.reporting.pages import mean_of_folds, pooled
-from avemo_jax.reporting.published import PublishedResult, best_published, published_results
+from avemo_jax.reporting.published import PublishedResult, best_published, published_beside
 from avemo_jax.reporting.report import read_results
 from avemo_jax.reporting.tables import Column, Table, text_column
 from avemo_jax.text import format_percent, nearest
+
+SORTING = Path(__file__).with_name("sorting.js")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,8 +110,7 @@ def board_tables(rows: Sequence[BoardRow], page_folder: Path) -> list[Table]:
 
 
 def _rows_of(folder: Path, results: RunResults, config: Any) -> list[BoardRow]:
-    streams = config["system"]["streams"] if isinstance(config, dict) and "system" in config else None
-    published = published_results(results.corpus, results.system, num_classes=len(results.confusion.classes), streams=streams)
+    published = published_beside(results, config)
     if results.protocols:
         several = [
             (one.protocol, one.speaker_independent, one.num_folds, one.metrics, one.seed_ensemble, one.baseline, one.leaks)

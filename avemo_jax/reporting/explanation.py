@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from markupsafe import Markup
 
-from avemo_jax.reporting.attention_examples import data_address
+from avemo_jax.reporting.attention_examples import picture_address
 from avemo_jax.reporting.charts import Line, line_chart
 from avemo_jax.reporting.tables import Column, Table, text_column
 
@@ -134,4 +134,4 @@ def mean_picture(one: Explanation) -> Markup | None:
     if one.picture is None:
         return None
     picture = one.picture
-    return data_address(np.broadcast_to(picture, (*picture.shape[:2], 3)) if picture.shape[-1] == 1 else picture)
+    return picture_address(np.broadcast_to(picture, (*picture.shape[:2], 3)) if picture.shape[-1] == 1 else picture)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from avemo_jax.clip_measures import ClipMeasures
 from avemo_jax.clips import Clip, SharedMedia
 from avemo_jax.labels import canonical
 from avemo_jax.reporting.charts import histogram_chart
+from avemo_jax.reporting.pages import data_address
 from avemo_jax.reporting.tables import Column, Table, text_column
 from avemo_jax.text import count_of, format_duration
 
@@ -81,9 +81,9 @@ def contact_sheet(clips: Sequence[Clip], measures: Measures) -> list[dict[str, o
         one = measures[clip.clip_id]
         shown = {"clip": clip.clip_id, "speaker": clip.speaker}
         if one.picture:
-            shown["picture"] = f"data:image/jpeg;base64,{base64.b64encode(one.picture).decode()}"
+            shown["picture"] = data_address(one.picture, "image/jpeg")
         if one.spectrogram:
-            shown["spectrogram"] = f"data:image/png;base64,{base64.b64encode(one.spectrogram).decode()}"
+            shown["spectrogram"] = data_address(one.spectrogram, "image/png")
         if len(shown) > 2:
             sheet.setdefault(canonical(clip.label), []).append(shown)
     return [{"emotion": emotion, "clips": several} for emotion, several in sorted(sheet.items())]

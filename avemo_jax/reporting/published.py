@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from avemo_jax.evaluation.results import RunResults
 
 _SPEAKER_DEPENDENT = ("random", "holdout")  # first words of the names of protocols that share speakers
 _MEDIA = {"action_units": "video"}  # streams that are made of a medium of another name
@@ -119,6 +122,16 @@ def published_results(corpus: str, system: str, *, num_classes: int, streams: Se
     ]
     others = [one for one in OF_OTHERS if one.corpus == corpus and one.streams == media and one.num_classes in (0, num_classes)]
     return own + others
+
+
+def published_beside(results: RunResults, config: Any) -> list[PublishedResult]:
+    """Return the published results that stand beside a run: `published_results` of its corpus, system, classes and streams.
+
+    Args:
+      config: content of its config.json, or None where it is not there.
+    """
+    streams = config["system"]["streams"] if config and "system" in config else None
+    return published_results(results.corpus, results.system, num_classes=len(results.confusion.classes), streams=streams)
 
 
 def best_published(published: Sequence[PublishedResult], protocol: str) -> PublishedResult | None:

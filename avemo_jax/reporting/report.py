@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from avemo_jax.atomic import atomic_file, read_json
+from avemo_jax.atomic import read_json
 from avemo_jax.evaluation.metrics import metric_named, reported_metrics
 from avemo_jax.evaluation.predictions import read_predictions_csv
 from avemo_jax.evaluation.results import Calibration, RunResults
@@ -25,8 +25,8 @@ from avemo_jax.reporting.confident_errors import confident_errors
 from avemo_jax.reporting.curves import learning_curves
 from avemo_jax.reporting.encoders_table import encoders_table
 from avemo_jax.reporting.main_finding import main_finding
-from avemo_jax.reporting.pages import page_environment
-from avemo_jax.reporting.published import PublishedResult, published_results
+from avemo_jax.reporting.pages import write_page
+from avemo_jax.reporting.published import PublishedResult, published_beside
 from avemo_jax.reporting.robustness_panel import panel_charts, panel_table
 from avemo_jax.reporting.run_tables import published_intervals, published_metric, results_table, run_tables, systems_of
 from avemo_jax.reporting.side_tables import ENSEMBLE_NOTE, side_tables
@@ -50,48 +50,43 @@ def write_report(run_directory: Path) -> Path:
         predictions = read_predictions_csv(run_directory / "predictions.csv")
     run = _read_json(run_directory / "run.json") or {}
     config = _read_json(run_directory / "config.json")
-    streams = config["system"]["streams"] if config and "system" in config else None
-    published = published_results(results.corpus, results.system, num_classes=len(results.confusion.classes), streams=streams)
+    published = published_beside(results, config)
     panel = _read_json(run_directory / "robustness.json")
     tables = run_tables(results, published) + ([panel_table(panel)] if panel else [])
     tables += [encoders_table(run["encoders"])] if run.get("encoders") else []
     tables += [confident_errors(predictions)] if predictions is not None and results.has_classes else []
     write_tables(run_directory / "tables", tables)
     of_chance = chance(results)
-    page = (
-        page_environment()
-        .get_template("report.html.j2")
-        .render(
-            results=results,
-            main_finding=main_finding(results, published),
-            metrics=reported_metrics(),
-            systems=systems_of(results),
-            chance=of_chance,
-            speaker_protocol=speaker_protocol(results),
-            caveats=caveats(results),
-            findings=_findings(results, _read_json(run_directory / "audit.json")),
-            confusion=_confusion_rows(results),
-            robustness=panel_charts(panel, of_chance["uar"]) if panel else [],
-            curves=learning_curves(run_directory / "metrics.jsonl", of_chance["uar"]),
-            attention=attention_examples(run_directory / "attention.npz", predictions if results.has_classes else None),
-            size=_size(results),
-            targets=_targets(results),
-            selected=_selected(results),
-            seeds_line=seeds_line(results),
-            ensemble_note=ENSEMBLE_NOTE,
-            side_tables=side_tables(results),
-            tables={table.name: table for table in tables},
-            published_chart=_published_chart(results, published),
-            reliability=_reliability(results.calibration),
-            command=shlex.join(["python", *run["command"]]) if run.get("command") else None,
-            run=run,
-            config=config,
-            as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
-        )
-    )
     path = run_directory / "report.html"
-    with atomic_file(path) as stream:
-        stream.write(page)
+    write_page(
+        path,
+        "report.html.j2",
+        results=results,
+        main_finding=main_finding(results, published),
+        metrics=reported_metrics(),
+        systems=systems_of(results),
+        chance=of_chance,
+        speaker_protocol=speaker_protocol(results),
+        caveats=caveats(results),
+        findings=_findings(results, _read_json(run_directory / "audit.json")),
+        confusion=_confusion_rows(results),
+        robustness=panel_charts(panel, of_chance["uar"]) if panel else [],
+        curves=learning_curves(run_directory / "metrics.jsonl", of_chance["uar"]),
+        attention=attention_examples(run_directory / "attention.npz", predictions if results.has_classes else None),
+        size=_size(results),
+        targets=_targets(results),
+        selected=_selected(results),
+        seeds_line=seeds_line(results),
+        ensemble_note=ENSEMBLE_NOTE,
+        side_tables=side_tables(results),
+        tables={table.name: table for table in tables},
+        published_chart=_published_chart(results, published),
+        reliability=_reliability(results.calibration),
+        command=shlex.join(["python", *run["command"]]) if run.get("command") else None,
+        run=run,
+        config=config,
+        as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    )
     return path
 
 

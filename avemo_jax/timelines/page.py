@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import glob
-import hashlib
 import mimetypes
 import os
 from pathlib import Path
@@ -12,11 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from markupsafe import Markup
 
 from avemo_jax.inference.recording import RecordingPrediction
 from avemo_jax.inference.timeline import clock
-from avemo_jax.reporting.pages import page_environment
+from avemo_jax.reporting import pages
 from avemo_jax.timelines.colours import NOTHING, Style, style_of
 from avemo_jax.timelines.media import Media, Outline
 
@@ -36,10 +33,12 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
     outline = media.outline(prediction.file)
     duration_s = max([outline.duration_s, *(one.end_s for one in prediction.segments)]) or 1.0
     styles = {name: style_of(index) for index, name in enumerate(prediction.classes)}
-    environment = page_environment(Path(__file__).parent)
-    environment.filters["clock"] = clock
-    script = (Path(__file__).parent / "timeline.js").read_text(encoding="utf-8")
-    page = environment.get_template("timeline.html.j2").render(
+    folder = Path(__file__).parent
+    pages.write_page(
+        path,
+        "timeline.html.j2",
+        folder,
+        filters={"clock": clock},
         name=Path(prediction.file).name.encode(errors="replace").decode(),
         prediction=prediction,
         player=_player(Path(prediction.file), path),
@@ -55,10 +54,8 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
             for one in prediction.spans
         ],
         data=_data(prediction, duration_s),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **pages.inline_script(folder / "timeline.js"),
     )
-    path.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _player(file: Path, page: Path) -> dict[str, Any] | None:
@@ -70,7 +67,7 @@ def _player(file: Path, page: Path) -> dict[str, Any] | None:
             continue
         kind = mimetypes.guess_type(one.name)[0] or f"{'video' if suffix in _FILMS else 'audio'}/{suffix[1:]}"
         if one.stat().st_size <= _MOST_EMBEDDED_BYTES:
-            address = f"data:{kind};base64,{base64.b64encode(one.read_bytes()).decode()}"
+            address = str(pages.data_address(one.read_bytes(), kind))
         else:
             address = quote(os.path.relpath(one.resolve(), page.parent.resolve()).replace(os.sep, "/"))
         return {"tag": "video" if suffix in _FILMS else "audio", "address": address, "is_overlay": one != file}

@@ -34,12 +34,16 @@ def frames(num_frames: int, size: WhisperSize = SMALL, seed: int = 0) -> np.ndar
 @pytest.mark.parametrize("name", ["whisper_tiny", pytest.param("whisper_base", marks=pytest.mark.long)])
 def test_every_layer_equals_the_transformers_library_on_random_weights(name, tmp_path):
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    from benchmarks.random_whisper import random_whisper
+
     size = SIZES[name][0]
-    folder = write_random_whisper(tmp_path, size, transformers)
+    random_whisper(size).save_pretrained(tmp_path)  # as its owner writes it: with its decoder, of which nothing is read
+    assert "model.decoder.embed_tokens.weight" in (tmp_path / "model.safetensors").read_bytes()[:20_000].decode("latin-1")
+    assert json.loads((tmp_path / "config.json").read_text())["d_model"] == size.width
     spec = EncoderSpec(name, layers="all")
-    variables, _ = load_pretrained(spec.record.weights, str(folder), tmp_path, spec.variable_shapes((size.num_mels,), "float32"))
+    variables, _ = load_pretrained(spec.record.weights, str(tmp_path), tmp_path, spec.variable_shapes((size.num_mels,), "float32"))
     mel = frames(600, size)
-    theirs = transformers.WhisperModel.from_pretrained(folder).encoder.eval()
+    theirs = transformers.WhisperModel.from_pretrained(tmp_path).encoder.eval()
     # the library's encoder takes exactly as many frames as its config has positions
     theirs.embed_positions = torch.nn.Embedding.from_pretrained(theirs.embed_positions.weight[:300])
     theirs.config.max_source_positions = 300
@@ -52,30 +56,6 @@ def test_every_layer_equals_the_transformers_library_on_random_weights(name, tmp
     for layer, theirs_of_layer in enumerate(expected):
         scale = np.abs(theirs_of_layer.numpy()).max()
         np.testing.assert_allclose(found[0, :, layer], theirs_of_layer[0], rtol=0, atol=1e-5 * scale, err_msg=f"layer {layer}")
-
-
-def write_random_whisper(folder, size: WhisperSize, transformers):
-    """Write a Whisper of random weights as its owner would: with its decoder, of which nothing is read."""
-    config = transformers.WhisperConfig(
-        vocab_size=100,
-        d_model=size.width,
-        encoder_layers=size.num_layers,
-        encoder_attention_heads=size.num_heads,
-        encoder_ffn_dim=4 * size.width,
-        num_mel_bins=size.num_mels,
-        decoder_layers=1,
-        decoder_attention_heads=size.num_heads,
-        decoder_ffn_dim=size.width,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-        decoder_start_token_id=3,
-    )
-    transformers.set_seed(0)
-    transformers.WhisperForConditionalGeneration(config).save_pretrained(folder)
-    assert "model.decoder.embed_tokens.weight" in (folder / "model.safetensors").read_bytes()[:20_000].decode("latin-1")
-    assert json.loads((folder / "config.json").read_text())["d_model"] == size.width
-    return folder
 
 
 def test_masked_frames_change_no_feature_of_a_real_one():
