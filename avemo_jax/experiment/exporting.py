@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
-from avemo_jax.atomic import atomic_binary_file, write_json
+from avemo_jax.atomic import atomic_binary_file, atomic_file, write_json
 from avemo_jax.config import Experiment
 from avemo_jax.experiment.encoder_table import encoder_table
 from avemo_jax.experiment.ensemble import TrainedMember, read_members
@@ -37,8 +37,9 @@ def export_model(
     *,
     half_precision: bool = False,
     stablehlo: bool = False,
+    card: Callable[[dict[str, Any]], str] | None = None,
 ) -> dict[str, Any]:
-    """Write config.json, weights.safetensors and model.json of a model folder, and return the content of model.json.
+    """Write the files of a model folder, and return the content of model.json, which is written last: it makes the folder a model folder.
 
     Args:
       experiment: config of a finished run.
@@ -46,6 +47,7 @@ def export_model(
       output: the folder, new or empty.
       half_precision: store the weights of networks in float16, which rounds them; else in float32.
       stablehlo: also write the networks as one program, where they are one, see `stablehlo`.
+      card: function that may add to the content of model.json, and returns the text of the model card; None: no card.
 
     Raises:
       FileExistsError: the folder holds something.
@@ -77,19 +79,14 @@ def export_model(
         "encoders": _encoders(experiment, facts),
         "made_by": {name: facts.get(name) for name in ("run_id", "command", "git_commit", "versions", "started")},
         **({"programs": programs} if programs else {}),
-        "sha256": {name: sha256_of_file(output / name) for name in files},
     }
+    if card is not None:
+        with atomic_file(output / CARD_FILE) as stream:
+            stream.write(card(described))
+        files = (*files, CARD_FILE)
+    described["sha256"] = {name: sha256_of_file(output / name) for name in files}
     write_json(output / MODEL_FILE, described)
     return described
-
-
-def write_card(output: Path, text: str, described: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the model card, and its SHA-256 into model.json; return the content of model.json."""
-    (output / CARD_FILE).write_text(text, encoding="utf-8")
-    sums = dict(described["sha256"]) | {CARD_FILE: sha256_of_file(output / CARD_FILE)}
-    whole = dict(described) | {"sha256": sums}
-    write_json(output / MODEL_FILE, whole)
-    return whole
 
 
 def _write_arrays(path: Path, members: list[TrainedMember], *, half_precision: bool) -> None:

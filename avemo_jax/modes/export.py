@@ -8,7 +8,7 @@ from typing import Any
 
 from avemo_jax.config import Experiment
 from avemo_jax.config.paths import is_path
-from avemo_jax.experiment.exporting import export_model, write_card
+from avemo_jax.experiment.exporting import export_model
 from avemo_jax.experiment.features import feature_step
 from avemo_jax.experiment.live_features import views_of
 from avemo_jax.experiment.model_folder import WEIGHTS_FILE, is_model_folder
@@ -51,33 +51,34 @@ def export(
     results = read_results(workdir)
     facts = RunDirectory(workdir).read_json("run.json")
     streams = {stream: feature_step(experiment, stream, steps) for stream in experiment.system.streams}
-    described = export_model(experiment, streams, output, half_precision=half_precision, stablehlo=stablehlo)
-    command = without_own_paths(facts.get("command") or ())
-    described["made_by"]["command"] = command
-    described["results"] = {
-        "corpus": results.corpus,
-        "protocol": results.protocol,
-        "speaker_independent": results.speaker_independent,
-        "leaks": list(results.leaks),
-        **{
-            name: {"pooled": one.pooled, "ci95": None if one.ci95 is None else list(one.ci95)}
-            for name in ("uar", "war")
-            if (one := results.metrics.get(name))
-        },
-    }
-    flags = [*(["--half_precision"] if half_precision else []), *(["--stablehlo"] if stablehlo else [])]
-    card = model_card(
-        results,
-        described,
-        streams=tuple(dict.fromkeys(modalities[experiment.streams[name].view] for name in streams)),
-        segment_s=segment_s,
-        licences=facts.get("licences", {}),
-        not_inside=_face_detectors(experiment),
-        command=["run.py", "--mode=export", "--run=RUN", "--output=FOLDER", *flags],
-        half_precision=half_precision,
-        programs=[_program(name, what) for name, what in described.get("programs", {}).items()],
-    )
-    described = write_card(output, card, described)
+
+    def card(described: dict[str, Any]) -> str:
+        described["made_by"]["command"] = without_own_paths(facts.get("command") or ())
+        described["results"] = {
+            "corpus": results.corpus,
+            "protocol": results.protocol,
+            "speaker_independent": results.speaker_independent,
+            "leaks": list(results.leaks),
+            **{
+                name: {"pooled": one.pooled, "ci95": None if one.ci95 is None else list(one.ci95)}
+                for name in ("uar", "war")
+                if (one := results.metrics.get(name))
+            },
+        }
+        flags = [*(["--half_precision"] if half_precision else []), *(["--stablehlo"] if stablehlo else [])]
+        return model_card(
+            results,
+            described,
+            streams=tuple(dict.fromkeys(modalities[experiment.streams[name].view] for name in streams)),
+            segment_s=segment_s,
+            licences=facts.get("licences", {}),
+            not_inside=_face_detectors(experiment),
+            command=["run.py", "--mode=export", "--run=RUN", "--output=FOLDER", *flags],
+            half_precision=half_precision,
+            programs=[_program(name, what) for name, what in described.get("programs", {}).items()],
+        )
+
+    described = export_model(experiment, streams, output, half_precision=half_precision, stablehlo=stablehlo, card=card)
     size_mb = (output / WEIGHTS_FILE).stat().st_size / 1e6
     print(f"{count_of(len(described['members']), 'model')} of {experiment.system.name}, {size_mb:.1f} MB: {output}")
     return described
