@@ -130,6 +130,10 @@ class SegmentPrediction:
             return ""
         return ", ".join(dict.fromkeys(self.absent.values())) or NO_DATA
 
+    def label(self, classes: Sequence[str]) -> str:
+        """Return what the segment is: the class of the largest probability, or `nothing`."""
+        return self.nothing or classes[int(np.argmax(self.probabilities))]
+
     @property
     def has_emotion(self) -> bool:
         """Whether the segment counts in the prediction of its recording: all but those that are silent and without a face."""

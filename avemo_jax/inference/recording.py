@@ -65,7 +65,7 @@ class RecordingPrediction:
         rows = [
             {
                 **{"file": self.file, "start_s": one.start_s, "end_s": one.end_s},
-                "predicted": None if one.nothing else self.classes[int(np.argmax(one.probabilities))],
+                "predicted": None if one.nothing else one.label(self.classes),
                 **{"problem": one.nothing, "without": " ".join(one.without)},
                 **{f"p_{name}": value for name, value in zip(self.classes, one.probabilities.tolist(), strict=True)},
                 **{f"value_{name}": value for name, value in one.values.items()},

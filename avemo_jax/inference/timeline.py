@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from avemo_jax.inference.predict import SegmentPrediction
 
 _BAR_WIDTH = 20
@@ -32,13 +30,11 @@ def spans(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list
     """Return the spans of a recording: neighbouring segments of equal label joined, with overlaps divided in the middle."""
     found: list[Span] = []
     for segment in segments:
-        best = int(np.argmax(segment.probabilities))
         start_s = segment.start_s
         if found and start_s < found[-1].end_s:
             start_s = (start_s + found[-1].end_s) / 2
             found[-1] = dataclasses.replace(found[-1], end_s=start_s)
-        label, probability = (segment.nothing, None) if segment.nothing else (classes[best], float(segment.probabilities[best]))
-        span = Span(start_s, segment.end_s, label, probability)
+        span = Span(start_s, segment.end_s, segment.label(classes), None if segment.nothing else float(segment.probabilities.max()))
         if found and found[-1].label == span.label:
             span = _joined(found.pop(), span)
         found.append(span)

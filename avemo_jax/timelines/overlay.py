@@ -16,10 +16,9 @@ def write_overlay(prediction: RecordingPrediction, path: Path, media: Media) -> 
       CannotShow: the recording has no picture, or it cannot be written.
     """
     colours = {name: style_of(index).colour for index, name in enumerate(prediction.classes)}
-    hops = []
-    for one in prediction.segments:
-        probabilities = one.probabilities.tolist()
-        label = one.nothing or prediction.classes[probabilities.index(max(probabilities))]
-        hops.append((one.start_s, one.end_s, label, [] if one.nothing else probabilities))
+    hops = [
+        (one.start_s, one.end_s, one.label(prediction.classes), [] if one.nothing else one.probabilities.tolist())
+        for one in prediction.segments
+    ]
     if reason := media.write_overlay(prediction.file, path, hops, colours, NOTHING.colour):
         raise CannotShow(reason)

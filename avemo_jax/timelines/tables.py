@@ -19,9 +19,8 @@ def write_audformat(prediction: RecordingPrediction, path: Path, media: Media) -
 def _audformat_rows(prediction: RecordingPrediction) -> list[list[str]]:
     rows = [["file", "start", "end", "emotion", *(f"p_{name}" for name in prediction.classes)]]
     for one in prediction.segments:
-        probabilities = one.probabilities.tolist()
-        predicted = "" if one.nothing else prediction.classes[probabilities.index(max(probabilities))]
-        numbers = [f"{value:.{PROBABILITY_DIGITS}f}" for value in probabilities]
+        predicted = "" if one.nothing else one.label(prediction.classes)
+        numbers = [f"{value:.{PROBABILITY_DIGITS}f}" for value in one.probabilities.tolist()]
         rows.append([prediction.file, _time_delta(one.start_s), _time_delta(one.end_s), predicted, *numbers])
     return rows
 
