@@ -20,6 +20,7 @@ from avemo_jax.allocator import freed_memory_kept
 from avemo_jax.atomic import sync, write_json
 from avemo_jax.clips import Clip, write_clips
 from avemo_jax.data.prepared import PreparedManifest, PreparedSet, Records, content_hash, format_damage, read_examples, write_checksums
+from data_prep.sets.finished import partial_of
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.shards import Shard, runs_of_shards, write_shards
 from data_prep.sets.staging import StagedClip
@@ -73,7 +74,7 @@ def write_prepared(
         content_hash="",
         key=key,
     )
-    partial = directory.with_name(f"{directory.name}.partial")
+    partial = partial_of(directory)
     damage_entries = {clip_id: dataclasses.asdict(entry) for clip_id, entry in damage.items()}
     if manifest.num_examples == 0:
         partial.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import LOST_KINDS, Example, PreparedSet
-from data_prep.sets.finished import find_finished, making, remove_damaged
+from data_prep.sets.finished import find_finished, making, partial_of, remove_damaged, remove_partial
 from data_prep.sets.staging import StagedClip, read_staged, stage, stage_lost, staged_path
 from data_prep.views.segments import ViewSegment
 
@@ -44,6 +44,7 @@ class DerivedSets:
         found = find_finished(directory, key, verified=self._verified and directory not in self._logged)
         if found is not None and directory not in self._logged:
             _log.info("%s of %s: already prepared, using %s", name, self._corpus, directory)
+            remove_partial(directory)
             self._logged.add(directory)
         return found
 
@@ -74,7 +75,7 @@ class DerivedSets:
             # Late: brings TFDS, which a finished set does not need. Before the work, which would be lost where TFDS is missing.
             from data_prep.sets.builders import write_prepared
 
-            partial = directory.with_name(f"{directory.name}.partial")
+            partial = partial_of(directory)
             paths = {clip.clip_id: staged_path(partial / "staging", clip.clip_id) for clip in self._clips}
             staged = {clip_id: before for clip_id, path in paths.items() if (before := read_staged(path)) is not None}
             missing = frozenset(paths) - frozenset(staged)

@@ -6,7 +6,7 @@ import errno
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from avemo_jax.data.prepared import DamagedSet, PreparedSet, verify
@@ -77,3 +77,18 @@ def remove_damaged(directory: Path) -> None:
     """Delete what is left of a damaged set, whose content is about to be made anew; call it while `making` the set."""
     if directory.exists():
         shutil.rmtree(directory)
+
+
+def partial_of(directory: Path) -> Path:
+    """Return the folder in which a set is made, beside the folder where it will lie."""
+    return directory.with_name(f"{directory.name}.partial")
+
+
+def remove_partial(directory: Path) -> None:
+    """Delete the `.partial` folder of a finished set: a process that was killed just after it had finished the set leaves it behind.
+
+    Do not call it while `making` the set. Where the folder cannot be written nothing is deleted.
+    """
+    if partial_of(directory).exists():
+        with suppress(OSError), making(directory, directory.name):
+            shutil.rmtree(partial_of(directory), ignore_errors=True)

@@ -20,7 +20,7 @@ from avemo_jax.degradation import Degradation
 from data_prep.decoding.degrading import VERSION as DEGRADING_VERSION
 from data_prep.decoding.stills import ROW_OFFSET
 from data_prep.sets.digests import ABSENT, media_digests
-from data_prep.sets.finished import find_finished, making, remove_damaged
+from data_prep.sets.finished import find_finished, making, partial_of, remove_damaged, remove_partial
 from data_prep.sets.on_beam import Beam
 from data_prep.sets.staging import StagedClip, StageTask, media_name, media_of, read_staged, stage, stage_lost, stage_media, staged_path
 from data_prep.views import make_view
@@ -103,6 +103,7 @@ def prepare_view(
     key = _key(clips, view, contents, degradation)
     directory = prepared_dir / f"{corpus}-{view.name}-{key[:12]}"
     if (prepared := _find(directory, key, verified=verified)) is not None:  # without the lock: its folder may be read-only
+        remove_partial(directory)
         return prepared
     with making(directory, f"{view.name} of {corpus}"):
         if (made := _find(directory, key)) is not None:  # by another process meanwhile
@@ -113,7 +114,7 @@ def prepare_view(
         # Late: brings TFDS, which a finished set does not need. Before the work, which would be lost where TFDS is missing.
         from data_prep.sets.builders import write_prepared
 
-        partial = directory.with_name(f"{directory.name}.partial")
+        partial = partial_of(directory)
         paths = {clip.clip_id: staged_path(partial / "staging", clip.clip_id) for clip in clips}
         staged = {clip_id: found for clip_id, path in paths.items() if (found := read_staged(path)) is not None}
         _log.info(

@@ -134,9 +134,12 @@ def test_a_finished_set_is_found_again(corpus, tmp_path, staged_here, caplog):
     root, clips = corpus
     first = prepare_tiny(root, clips, tmp_path / "prepared")
     staged_here.clear()
+    left = first.directory.with_name(f"{first.directory.name}.partial")  # of a process killed just after it had finished the set
+    (left / "staging").mkdir(parents=True)
     with caplog.at_level("INFO"):
         again = prepare_tiny(root, clips, tmp_path / "prepared", segment_s=5.0)
     assert again == first and staged_here == [] and "already prepared, using" in caplog.text
+    assert not left.exists()
     assert prepare_tiny(root, clips, tmp_path / "prepared", num_patches=4).directory != first.directory
 
 
