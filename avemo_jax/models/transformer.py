@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from avemo_jax.models.dot_product import attend
 from avemo_jax.models.relative_position import PositionGate
 
 EPSILON = 1e-5  # of the layer norms, as torch has it
@@ -64,9 +65,7 @@ class SelfAttention(nn.Module):
         if position_bias is not None:
             gates = PositionGate(name="gate")(x.reshape(query.shape))
             bias = gates.transpose(0, 2, 1)[..., None] * position_bias
-        mask = None if mask is None else mask[:, None, None, :]
-        attended = jax.nn.dot_product_attention(query, key, value, bias=bias, mask=mask)
-        return nn.Dense(width, name="out")(attended.reshape(x.shape))
+        return nn.Dense(width, name="out")(attend(query, key, value, bias, mask).reshape(x.shape))
 
 
 class LowRank(nn.Module):

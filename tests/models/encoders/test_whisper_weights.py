@@ -20,6 +20,10 @@ def test_every_layer_equals_the_golden_one(tmp_path):
     mel = np.full((1, 3000, 80), golden["mel_fill"], np.float32)
     mel[0, :800] = golden["mel"].T
     found, _ = jax.jit(spec.module().apply)(variables, mel, np.ones((1, 3000), bool))
+    # Largest difference by rounding, in features a hundred times as large as the others: from a computation in float64 the golden
+    # values differ by 1.3e-5, the library's float32 on another machine by 3.9e-5, ours by 1.9e-5 at most.
     for layer in range(7):
         expected = golden[f"hidden_{layer}"]
-        np.testing.assert_allclose(found[0, :200, layer], expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=f"layer {layer}")
+        relative = np.abs(found[0, :200, layer] - expected) / np.abs(expected).max()
+        assert relative.max() < 3e-5, f"layer {layer}"
+        assert relative.mean() < 5e-7, f"layer {layer}"
