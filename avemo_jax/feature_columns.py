@@ -192,8 +192,9 @@ def _copies(values: np.ndarray, codes: np.ndarray, *, one_to_one: bool) -> str |
     shares = np.bincount(codes) / num_rows
     by_chance = (shares ** counts[value][:, None]).sum(axis=1)  # each value's probability to belong to one label only
     is_telling = len(counts) * by_chance < _CHANCE
-    if len(counts) <= 2 * num_labels:  # a code of labels: in a small corpus its values tell together what none of them tells alone
-        is_telling |= 2.0 ** len(counts) * by_chance.prod() < _CHANCE
+    # In a small corpus the values of a code of labels tell together what none tells alone; values of one clip, as noise has, say nothing.
+    if (num_repeated := int((counts >= 2).sum())) <= 2 * num_labels:
+        is_telling |= 2.0**num_repeated * by_chance.prod() < _CHANCE
     pure_of = np.bincount(owner[is_telling], weights=counts[value[is_telling]], minlength=num_labels)
     num_pure, num_owners = int(pure_of.sum()), (pure_of >= _PURE_SHARE * np.bincount(codes)).sum()
     if num_pure >= _PURE_SHARE * num_rows and num_owners >= max(_FEWEST_OWNERS, num_labels / 2):

@@ -168,6 +168,15 @@ def test_two_classes_in_the_training_part_alone_are_found(rest, num_takes):
     assert found == f"the class ({is_trained.sum()} of {len(label)} clips have the one value of their class)"
 
 
+def test_labels_of_a_small_training_part_are_found_among_noise():
+    """Six speakers of eight have four classes once: no value alone is more than chance, and all four together are."""
+    labels, random = cohort(8, 4, 1), np.random.default_rng(6)
+    label = np.array([float(word[1]) for word in labels["class"]])
+    is_trained = np.array([int(word[1:]) < 6 for word in labels["speaker"]])
+    found = look(np.where(is_trained, label, random.normal(size=len(label))), labels, random.permutation(len(label)))
+    assert found == "the class (24 of 32 clips have a value that only one class has)"
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_ratings_that_follow_two_classes_raise_no_alarm(seed):
     """Whole numbers of three values and more, of which the ends belong to one class only."""
