@@ -67,7 +67,7 @@ PREDICTIONS = flags.DEFINE_multi_string("predictions", [], "compare: third-party
 ON = flags.DEFINE_enum("on", "all", ["all", "common"], "compare: require the same clips of all systems, or use the clips that all have")
 CLIPS_PER_CLASS = flags.DEFINE_integer("clips_per_class", 10, "explain: test clips of each class to explain")
 HALF_PRECISION = flags.DEFINE_bool("half_precision", False, "export: store weights in float16, which rounds them")
-STABLEHLO = flags.DEFINE_bool("stablehlo", False, "export: also write the networks as StableHLO, for other runtimes")
+PROGRAMS = flags.DEFINE_list("programs", [], "export: also write the networks for other runtimes: stablehlo, onnx; one or both")
 FUSE = flags.DEFINE_list("fuse", [], "compare: systems to fuse late, NAME+NAME,...; default: all systems with probabilities, together")
 
 
@@ -95,7 +95,7 @@ MODES = {
     "explain": lambda experiment: api.explain(experiment, clips_per_class=CLIPS_PER_CLASS.value) and None,
     "predict": predict,
     "export": lambda experiment: (
-        api.export(experiment, output=expanded(OUTPUT), half_precision=HALF_PRECISION.value, stablehlo=STABLEHLO.value) and None
+        api.export(experiment, output=expanded(OUTPUT), half_precision=HALF_PRECISION.value, programs=PROGRAMS.value) and None
     ),
     "compare": lambda _: api.compare(expanded(RUNS), expanded(PREDICTIONS), on=ON.value, fuse=FUSE.value, output=expanded(OUTPUT)),
     "board": lambda _: api.board(expanded(RUNS), output=expanded(OUTPUT)) and None,

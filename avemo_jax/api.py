@@ -231,13 +231,13 @@ def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | No
 
 
 @_checked_first
-def export(experiment: Experiment, *, output: str, half_precision: bool = False, stablehlo: bool = False) -> dict[str, Any]:
+def export(experiment: Experiment, *, output: str, half_precision: bool = False, programs: Sequence[str] = ()) -> dict[str, Any]:
     """Write a finished run as a model folder, which predicts without the run; return the content of its model.json.
 
     Args:
       output: the folder, new or empty.
       half_precision: store the weights of networks in float16.
-      stablehlo: also write the networks as one program, see `avemo_jax.experiment.stablehlo`.
+      programs: formats in which the networks are also written as one program: stablehlo, onnx; see `avemo_jax.experiment.programs`.
 
     Raises:
       ValueError: nothing could predict new media with it, because a stream is read from a table of its corpus.
@@ -259,7 +259,7 @@ def export(experiment: Experiment, *, output: str, half_precision: bool = False,
         modalities=modalities,
         segment_s=live.segment_s,
         half_precision=half_precision,
-        stablehlo=stablehlo,
+        programs=programs,
     )
 
 

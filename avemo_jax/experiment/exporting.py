@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from avemo_jax.experiment.model_folder import (
     sha256_of_file,
     without_paths,
 )
-from avemo_jax.experiment.stablehlo import STABLEHLO_FILE, why_no_stablehlo, write_stablehlo
+from avemo_jax.experiment.programs import PROGRAMS, write_program
 from avemo_jax.experiment.stored_classifiers import arrays_of, facts_of
 from avemo_jax.labels import label_set
 from avemo_jax.models.encoders import ENCODERS, find_encoder
@@ -36,7 +36,7 @@ def export_model(
     output: Path,
     *,
     half_precision: bool = False,
-    stablehlo: bool = False,
+    programs: Sequence[str] = (),
     card: Callable[[dict[str, Any]], str] | None = None,
 ) -> dict[str, Any]:
     """Write the files of a model folder, and return the content of model.json, which is written last: it makes the folder a model folder.
@@ -46,7 +46,7 @@ def export_model(
       steps: stream -> (step_shape, dtype) of the models' inputs.
       output: the folder, new or empty.
       half_precision: store the weights of networks in float16, which rounds them; else in float32.
-      stablehlo: also write the networks as one program, where they are one, see `stablehlo`.
+      programs: formats in which the networks are also written as one program, where they are one, see `programs.PROGRAMS`.
       card: function that may add to the content of model.json, and returns the text of the model card; None: no card.
 
     Raises:
@@ -61,14 +61,9 @@ def export_model(
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / CONFIG_FILE, without_paths(experiment))
     _write_arrays(output / WEIGHTS_FILE, members, half_precision=half_precision)
-    programs = {}
-    if stablehlo:
-        programs[STABLEHLO_FILE] = (
-            f"not written: {reason}"
-            if (reason := why_no_stablehlo(members))
-            else write_stablehlo(output / STABLEHLO_FILE, members, steps, facts["num_steps"])
-        )
-    files = (CONFIG_FILE, WEIGHTS_FILE, *(name for name in programs if (output / name).is_file()))
+    files_of = {name: PROGRAMS[name].file for name in programs}
+    written = {file: write_program(name, output / file, members, steps, facts["num_steps"]) for name, file in files_of.items()}
+    files = (CONFIG_FILE, WEIGHTS_FILE, *(name for name in written if (output / name).is_file()))
     described = {
         "format": FORMAT,
         "system": experiment.system.name,
@@ -78,7 +73,7 @@ def export_model(
         "members": [_described(member) for member in members],
         "encoders": _encoders(experiment, facts),
         "made_by": {name: facts.get(name) for name in ("run_id", "command", "git_commit", "versions", "started")},
-        **({"programs": programs} if programs else {}),
+        **({"programs": written} if written else {}),
     }
     if card is not None:
         with atomic_file(output / CARD_FILE) as stream:

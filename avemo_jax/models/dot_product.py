@@ -5,6 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from avemo_jax.models.by_platform import by_platform
+
 _BLOCK_BYTES = 12 << 20  # of a block's scores: about the best of 6 to 24 MiB on an Intel Xeon (benchmarks/whisper.py)
 _WHOLE_BYTES = 4 << 20  # scores of a clip up to here are computed at once, as blocks gain nothing there
 _MASKED = -1e30  # score of a masked key: finite, so that a clip without a real key gives no NaN
@@ -25,7 +27,7 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array |
     """
     if _score_bytes(query.shape[1], key) <= _WHOLE_BYTES:
         return _whole(query, key, value, bias, mask)
-    return jax.lax.platform_dependent(query, key, value, bias, mask, cpu=_in_blocks, default=_whole)
+    return by_platform(query, key, value, bias, mask, cpu=_in_blocks, general=_whole)
 
 
 def _score_bytes(num_queries: int, key: jax.Array) -> int:

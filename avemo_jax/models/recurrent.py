@@ -20,6 +20,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from avemo_jax.models.by_platform import by_platform
+
 ACTIVATIONS = ("tanh", "linear")
 
 
@@ -68,7 +70,7 @@ def _unfused(x: jax.Array, index: jax.Array) -> jax.Array:
     def on_cpu(x, index):
         return jax.lax.cond(index >= 0, lambda x: x, jnp.zeros_like, x)
 
-    return jax.lax.platform_dependent(x, index, cpu=on_cpu, default=lambda x, index: x)
+    return by_platform(x, index, cpu=on_cpu, general=lambda x, index: x)
 
 
 @jax.custom_vjp

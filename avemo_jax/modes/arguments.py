@@ -14,7 +14,7 @@ USED_BY: Mapping[str, tuple[str, ...]] = {
     "input": ("predict", "audit"),
     "output": ("predict", "compare", "board", "explore", "audit", "export"),
     "half_precision": ("export",),
-    "stablehlo": ("export",),
+    "programs": ("export",),
     "formats": ("predict",),
     "window_s": ("predict",),
     "hop_s": ("predict",),

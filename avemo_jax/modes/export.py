@@ -12,7 +12,7 @@ from avemo_jax.experiment.exporting import export_model
 from avemo_jax.experiment.features import feature_step
 from avemo_jax.experiment.live_features import views_of
 from avemo_jax.experiment.model_folder import WEIGHTS_FILE, is_model_folder
-from avemo_jax.experiment.stablehlo import PLATFORMS
+from avemo_jax.experiment.programs import NOT_WRITTEN, PROGRAMS, check_programs
 from avemo_jax.pretrained.assets import FACE_DETECTORS
 from avemo_jax.reporting.model_card import model_card
 from avemo_jax.reporting.report import read_results
@@ -28,7 +28,7 @@ def export(
     modalities: Mapping[str, str],
     segment_s: float,
     half_precision: bool = False,
-    stablehlo: bool = False,
+    programs: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write a model folder with its card, print what it holds, and return the content of model.json.
 
@@ -38,13 +38,15 @@ def export(
       output: the folder, new or empty.
       modalities: view -> "audio" or "video".
       segment_s: length of a segment.
-      half_precision, stablehlo: see `export_model`.
+      half_precision, programs: see `export_model`.
 
     Raises:
       FileExistsError: the folder holds something.
       FileNotFoundError: the run has not finished.
       ConfigMismatch, DamagedCheckpoint, ValueError: see `read_members`.
+      ValueError, RuntimeError: see `check_programs`.
     """
+    check_programs(programs)
     workdir = experiment.run_directory
     if is_model_folder(workdir):
         raise ValueError(f"{workdir} is a model folder already; copy it")
@@ -65,7 +67,7 @@ def export(
                 if (one := results.metrics.get(name))
             },
         }
-        flags = [*(["--half_precision"] if half_precision else []), *(["--stablehlo"] if stablehlo else [])]
+        flags = [*(["--half_precision"] if half_precision else []), *([f"--programs={','.join(programs)}"] if programs else [])]
         return model_card(
             results,
             described,
@@ -78,18 +80,20 @@ def export(
             programs=[_program(name, what) for name, what in described.get("programs", {}).items()],
         )
 
-    described = export_model(experiment, streams, output, half_precision=half_precision, stablehlo=stablehlo, card=card)
+    described = export_model(experiment, streams, output, half_precision=half_precision, programs=programs, card=card)
     size_mb = (output / WEIGHTS_FILE).stat().st_size / 1e6
+    for name, what in described.get("programs", {}).items():
+        print(f"{name} {what}" if what.startswith(NOT_WRITTEN) else f"{name}: {what}")
     print(f"{count_of(len(described['members']), 'model')} of {experiment.system.name}, {size_mb:.1f} MB: {output}")
     return described
 
 
 def _program(name: str, what: str) -> str:
-    if what.startswith("not written"):
+    if what.startswith(NOT_WRITTEN):
         return f"{name} is {what}."
+    (runtime,) = (one.runtime for one in PROGRAMS.values() if one.file == name)
     return (
-        f"{name}: the networks from features to probabilities, as StableHLO for {', '.join(PLATFORMS)} (`jax.export.deserialize`). Views "
-        f"and frozen encoders are not inside. Arguments: {what}."
+        f"{name}: the networks from features to probabilities, as {runtime}. Views and frozen encoders are not inside. Arguments: {what}."
     )
 
 

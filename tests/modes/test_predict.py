@@ -109,7 +109,7 @@ def test_a_model_folder_predicts_without_the_run(trained, tmp_path, monkeypatch)
         tmp_path / "model",
         modalities={"mfcc": "audio"},
         segment_s=source.segment_s,
-        stablehlo=True,
+        programs=("stablehlo",),
     )
     assert set(described["sha256"]) == {path.name for path in (tmp_path / "model").iterdir()} - {"model.json"}
     shutil.copytree(tmp_path / "model", tmp_path / "moved")
