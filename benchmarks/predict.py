@@ -41,13 +41,15 @@ _ROOT = Path(__file__).resolve().parents[1]
 _TIMES = "benchmark times: "
 
 
-def demo_experiment(system: str, folder: Path, *, num_actors: int, num_takes: int) -> Experiment:
+def demo_experiment(system: str, folder: Path, *, num_actors: int, num_takes: int, num_folds: int | None = None) -> Experiment:
     """Return the demo with one epoch of training on a small corpus below `folder`."""
     from configs import demo
 
     config = demo.get_config(system)
     config.workdir, config.prepared_dir, config.corpus.root = str(folder / system), str(folder / "prepared"), str(folder / "corpus")
     config.corpus.num_actors, config.corpus.num_takes = num_actors, num_takes
+    if num_folds:
+        config.protocol.num_folds = num_folds
     config.train.num_epochs, config.train.tensorboard = 1, False
     config.protocol.baseline = config.protocol.near_duplicates = False
     return parse(config.to_dict())
