@@ -32,6 +32,7 @@ class RecordingPrediction:
       classes: K class names.
       rule: how the probabilities of the segments are combined, see `clip_probabilities`.
       trained_on: what the networks were trained on, as a clause.
+      place: path at which the file is read, where `file` is only its name; None: `file`.
     """
 
     file: str
@@ -40,6 +41,12 @@ class RecordingPrediction:
     classes: tuple[str, ...] = ()
     rule: str = "mean"
     trained_on: str = ""
+    place: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the recording is read, by formats that show it."""
+        return Path(self.file) if self.place is None else self.place
 
     @property
     def probabilities(self) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.recording import RecordingPrediction
 from avemo_jax.inference.smoothing import smoothed
+from avemo_jax.inference.stream import PredictionStream, PushedRecording, StreamedSystem
 from avemo_jax.terminal import as_plain
 
 _LABELS = {"acted": "acted emotions", "crowd": "emotions as raters judged them", "found": "emotions as the source of the media names them"}
@@ -50,21 +51,40 @@ class Predictor:
         """What the networks were trained on, as a clause."""
         return trained_on(self.experiment.corpus.name, self.experiment.corpus.label_target)
 
-    def predict(self, file: str) -> RecordingPrediction:
-        """Predict a file; what cannot be decoded is among the `problems` of the result."""
+    def predict(
+        self, file: str, *, recordings: Recordings | None = None, report: Callable[[float], None] | None = None
+    ) -> RecordingPrediction:
+        """Predict a file; what cannot be decoded is among the `problems` of the result.
+
+        Args:
+          file: its path.
+          recordings: source of equal views in place of the own one, so that several threads can predict at the same time.
+          report: called after each segment with its end in s, in place of a progress bar; what it raises ends the prediction.
+        """
         absent: dict[str, list[str]] = {}
-        streams, problems = self._features.open(Path(file), absent)
-        predicted = tqdm(self._ensemble.predict(streams), desc=as_plain(Path(file).name), unit="segment", leave=False, disable=None)
+        streams, problems = self._features.open(Path(file), absent, recordings)
         segments: Iterable[SegmentPrediction] = (
             dataclasses.replace(segment, absent={stream: own[number] for stream, own in absent.items() if any(own[number : number + 1])})
-            for number, segment in enumerate(predicted)
+            for number, segment in enumerate(self._ensemble.predict(streams))
         )
+        if report is None:
+            segments = tqdm(segments, desc=as_plain(Path(file).name), unit="segment", leave=False, disable=None)
+        else:
+            segments = _reported(segments, report)
         if self.window_s is not None:
             segments = smoothed(segments, self.hop_s)
         # Several streams may report the same damage, and it is complete only when all segments have been read.
         found = tuple(segments)
         rule = self.experiment.system.segment_rule
         return RecordingPrediction(file, found, tuple(dict.fromkeys(problems)), self.classes, rule, self.trained_on)
+
+    def stream(self, recording: PushedRecording) -> PredictionStream:
+        """Return a prediction of what is pushed; `recording` makes the views of windows."""
+        features = self._features
+        return PredictionStream(
+            StreamedSystem(features.views, features.row, features.first_view, self._ensemble, self.hop_s),
+            recording,
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return what predictions.json says of the system."""
@@ -79,6 +99,12 @@ class Predictor:
             "classes": list(self.classes),
             **({"dimensions": list(self.dimensions)} if self.dimensions else {}),
         }
+
+
+def _reported(segments: Iterable[SegmentPrediction], report: Callable[[float], None]) -> Iterator[SegmentPrediction]:
+    for segment in segments:
+        yield segment
+        report(segment.end_s)
 
 
 def trained_on(corpus: str, label_target: str) -> str:
