@@ -231,6 +231,33 @@ def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | No
 
 
 @_checked_first
+def serve(
+    experiment: Experiment,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8600,
+    upload_mb: float = 500,
+    window_s: float | None = None,
+    hop_s: float | None = None,
+) -> None:
+    """Serve a page that predicts recordings, camera and microphone with a finished run or a model folder, until the process is stopped.
+
+    Args:
+      host, port, upload_mb: see `avemo_jax.modes.serve.serve`.
+      window_s, hop_s: see `windows`.
+    """
+    from avemo_jax.model import Model
+    from avemo_jax.modes.serve import check_packages, serve
+    from data_prep.live import LiveViews
+    from data_prep.timeline_media import TimelineMedia
+
+    check_packages()
+    detector = face_detector(experiment)
+    with Model(experiment, LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s))) as model:
+        serve(experiment, model, lambda: TimelineMedia(**detector), host=host, port=port, upload_mb=upload_mb)
+
+
+@_checked_first
 def export(experiment: Experiment, *, output: str, half_precision: bool = False, programs: Sequence[str] = ()) -> dict[str, Any]:
     """Write a finished run as a model folder, which predicts without the run; return the content of its model.json.
 

@@ -20,5 +20,5 @@ def write_overlay(prediction: RecordingPrediction, path: Path, media: Media) -> 
         (one.start_s, one.end_s, one.label(prediction.classes), [] if one.nothing else one.probabilities.tolist())
         for one in prediction.segments
     ]
-    if reason := media.write_overlay(prediction.file, path, hops, colours, NOTHING.colour):
+    if reason := media.write_overlay(str(prediction.path), path, hops, colours, NOTHING.colour):
         raise CannotShow(reason)

@@ -30,7 +30,7 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
 
     The page needs nothing from the network, and its scripts are named by their hash in its security policy.
     """
-    outline = media.outline(prediction.file)
+    outline = media.outline(str(prediction.path))
     duration_s = max([outline.duration_s, *(one.end_s for one in prediction.segments)]) or 1.0
     styles = {name: style_of(index) for index, name in enumerate(prediction.classes)}
     folder = Path(__file__).parent
@@ -41,7 +41,7 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
         filters={"clock": clock},
         name=Path(prediction.file).name.encode(errors="replace").decode(),
         prediction=prediction,
-        player=_player(Path(prediction.file), path),
+        player=_player(prediction.path, path),
         duration_s=duration_s,
         size=(_WIDTH, _HEIGHT),
         sound=_sound_path(outline, duration_s),
@@ -58,12 +58,17 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
     )
 
 
+def is_playable(file: Path) -> bool:
+    """Return whether all browsers play a file, by its name."""
+    return file.suffix.lower() in (*_FILMS, *_SOUNDS)
+
+
 def _player(file: Path, page: Path) -> dict[str, Any] | None:
     """Return kind and address of what the page plays: the recording, or its overlay beside the page; None where browsers play neither."""
     beside = page.parent.glob(f"{glob.escape(file.stem)}*.overlay.mp4")
     for one in (file, *beside):
         suffix = one.suffix.lower()
-        if suffix not in (*_FILMS, *_SOUNDS) or not one.is_file():
+        if not is_playable(one) or not one.is_file():
             continue
         kind = mimetypes.guess_type(one.name)[0] or f"{'video' if suffix in _FILMS else 'audio'}/{suffix[1:]}"
         if one.stat().st_size <= _MOST_EMBEDDED_BYTES:

@@ -22,7 +22,7 @@ def write_plot(prediction: RecordingPrediction, path: Path, media: Media) -> Non
     import matplotlib as mpl  # late: it is slow
     from matplotlib.figure import Figure
 
-    outline = media.outline(prediction.file)
+    outline = media.outline(str(prediction.path))
     end_s = max([outline.duration_s, *(one.end_s for one in prediction.segments)]) or 1.0
     # Names of files and classes are no formulas; text stays text in SVG.
     with mpl.rc_context({"text.parse_math": False, "svg.fonttype": "none", "font.size": 9}):

@@ -6,6 +6,7 @@ import mimetypes
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from avemo_jax.inference.recording import RecordingPrediction
 from avemo_jax.timelines.media import Media
@@ -20,7 +21,9 @@ def write_eaf(prediction: RecordingPrediction, path: Path, media: Media) -> None
     eaf = Eaf(author="avemo")
     eaf.remove_tier("default")
     mimetype = mimetypes.guess_type(prediction.file)[0] or "application/octet-stream"
-    eaf.add_linked_file(Path(prediction.file).resolve().as_uri(), mimetype=mimetype)
+    # A file that has only a name is looked for beside the annotations.
+    address = f"./{quote(prediction.file)}" if prediction.place else Path(prediction.file).resolve().as_uri()
+    eaf.add_linked_file(address, relpath=address if prediction.place else None, mimetype=mimetype)
     for tier in (LABELS, PROBABILITIES):
         eaf.add_tier(tier)
     for start_s, end_s, label, probability in _entries(prediction):
