@@ -64,6 +64,7 @@ HOP_S = flags.DEFINE_float("hop_s", None, "predict, serve: distance of the start
 HOST = flags.DEFINE_string("host", "127.0.0.1", "serve: address to listen at; the default is reached from this machine alone")
 PORT = flags.DEFINE_integer("port", 8600, "serve: port to listen at, 0 for a free one", lower_bound=0, upper_bound=65535)
 UPLOAD_MB = flags.DEFINE_float("upload_mb", 500, "serve: largest recording in MB", lower_bound=0)
+PEOPLE = flags.DEFINE_bool("people", False, "predict: also a timeline for each person of a film, of systems that take faces")
 COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column, for columns of a split list with other names, e.g. speaker=actor")
 VERIFY = flags.DEFINE_bool("verify", False, "prepare: read all examples of the prepared sets again, and make damaged sets anew")
 RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas; board: patterns, 'runs/*'")
@@ -82,8 +83,8 @@ def audit(experiment: Experiment) -> int:
 
 
 def predict(experiment: Experiment) -> int:
-    lengths = {"window_s": WINDOW_S.value, "hop_s": HOP_S.value}
-    found = api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT), formats=FORMATS.value, **lengths)
+    chosen = {"window_s": WINDOW_S.value, "hop_s": HOP_S.value, "people": PEOPLE.value}
+    found = api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT), formats=FORMATS.value, **chosen)
     return int(not all(one.segments for one in found))
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from avemo_jax.config import Experiment
 from avemo_jax.machine import check_machine
 from avemo_jax.system_views import check_copies, view_steps, views_in_use, views_of_streams
-from avemo_jax.windows import face_detector, windows
+from avemo_jax.windows import face_detector, has_faces, windows
 
 if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
     from avemo_jax.data.prepared import PreparedCorpus
@@ -188,6 +188,7 @@ def predict(
     window_s: float | None = None,
     hop_s: float | None = None,
     formats: Sequence[str] = ("json", "csv"),
+    people: bool = False,
 ) -> list[RecordingPrediction]:
     """Predict media with all models of a finished run or of a model folder; return one `RecordingPrediction` a file.
 
@@ -196,6 +197,7 @@ def predict(
       output: folder for the results; default: a new one in the run directory.
       window_s, hop_s: length of the windows that are predicted, and distance of their starts; see `windows`.
       formats: "json", "csv", and names of `avemo_jax.timelines.FORMATS`.
+      people: also predict each person of a film by itself, where several faces can be followed; of systems that take faces.
     """
     from avemo_jax.modes.predict import predict
     from avemo_jax.timelines import check_formats
@@ -205,10 +207,13 @@ def predict(
     from data_prep.timeline_media import TimelineMedia
 
     inputs = find_inputs(files)
+    if people and not has_faces(experiment):
+        raise ValueError(f"--people needs a system that takes faces, and {experiment.system.name} does not; leave --people out")
     check_formats(formats)  # before checkpoints are read
     live = LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s))
     with IsolatedViews(live) as recordings, TimelineMedia(**face_detector(experiment)) as media:
-        return predict(experiment, inputs, recordings, output=None if output is None else Path(output), formats=formats, media=media)
+        folder = None if output is None else Path(output)
+        return predict(experiment, inputs, recordings, output=folder, formats=formats, media=media, people=people)
 
 
 def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | None = None) -> Model:

@@ -83,12 +83,13 @@ class Model:
         """End the process in which media are decoded; the next prediction starts another."""
         self._views.__exit__()
 
-    def predict(self, recording: str | Path | np.ndarray, rate_hz: int | None = None) -> Result:
+    def predict(self, recording: str | Path | np.ndarray, rate_hz: int | None = None, *, people: bool = False) -> Result:
         """Predict one recording.
 
         Args:
           recording: path of a sound, film or picture, or samples (S,) or (S, channels) in [-1, 1].
           rate_hz: of samples.
+          people: also predict each person of a film by itself, where several faces can be followed; of systems that take faces.
 
         Raises:
           ValueError: samples without a rate, not finite or of another shape, or a rate of a file.
@@ -103,7 +104,7 @@ class Model:
             raise ValueError(f"a file has its own rate; leave rate_hz={rate_hz} out, or give samples")
         if not Path(recording).is_file():
             raise FileNotFoundError(f"there is no file {recording}")
-        return self._result(str(recording))
+        return self._result(str(recording), **({"people": True} if people else {}))
 
     def stream(self, rate_hz: int | None = None, *, pictures: bool = False) -> PredictionStream:
         """Return a prediction of a recording while it is made, whose `push` returns the hops that are complete.
@@ -131,7 +132,7 @@ class Model:
           reader: of this thread.
           report: called with the end of each segment in s; what it raises ends the prediction.
         """
-        return self._result(file, recordings=reader, report=report)
+        return self._result(file, recordings=reader, report=report, people="video" in self.media)
 
     @property
     def media(self) -> frozenset[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import Damage, Example
@@ -34,13 +34,19 @@ class Recordings(Protocol):
     def step_s(self) -> float | None:
         """None where segments follow each other without overlap, else the length of a step in s; see `Ensemble`."""
 
-    def open(self, path: Path, absent: dict[str, list[str]] | None = None) -> tuple[Mapping[str, Iterable[Segment]], list[Damage]]:
+    def open(
+        self, path: Path, absent: dict[str, list[str]] | None = None, person: Any = None
+    ) -> tuple[Mapping[str, Iterable[Segment]], list[Damage]]:
         """Return the views of a file, and a list to which its damage is added while the views are read.
 
         Args:
           path: the file.
           absent: filled with view -> what each of its segments lacks, "silence", "no speech" or "no face", or "".
+          person: one of `people`, who is seen alone in the pictures.
         """
+
+    def people(self, path: Path) -> Sequence[Any]:
+        """Return the people of a film that can be followed, `data_prep.people.Person`s; none where no view takes faces."""
 
 
 def views_of(experiment: Experiment) -> tuple[str, ...]:
@@ -76,7 +82,7 @@ class LiveFeatures:
         self._widths = {stream: part_widths(experiment, stream, recordings.views) for stream in self._sources}
 
     def open(
-        self, path: Path, absent: dict[str, list[str]] | None = None, recordings: Recordings | None = None
+        self, path: Path, absent: dict[str, list[str]] | None = None, recordings: Recordings | None = None, person: Any = None
     ) -> tuple[dict[str, Iterator[Segment]], list[Damage]]:
         """Return the streams of a file, computed while they are read, and a list to which its damage is added.
 
@@ -84,10 +90,12 @@ class LiveFeatures:
           path: the file.
           absent: filled with stream -> what each of its segments lacks, as in `Recordings`.
           recordings: source of equal views in place of the own one, for another thread.
+          person: as in `Recordings.open`.
         """
         recordings = recordings or self._recordings
         of_views: dict[str, list[str]] = {}
-        views, problems = recordings.open(path) if absent is None else recordings.open(path, of_views)
+        asked = {} if person is None else {"person": person}
+        views, problems = recordings.open(path, **asked) if absent is None else recordings.open(path, of_views, **asked)
         if absent is not None:  # the lists fill later
             absent |= {stream: of_views[view] for stream, view in self.first_view.items()}
         return self._streams(views), problems

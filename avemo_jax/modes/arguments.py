@@ -18,6 +18,7 @@ USED_BY: Mapping[str, tuple[str, ...]] = {
     "formats": ("predict",),
     "window_s": ("predict", "serve"),
     "hop_s": ("predict", "serve"),
+    "people": ("predict",),
     "host": ("serve",),
     "port": ("serve",),
     "upload_mb": ("serve",),

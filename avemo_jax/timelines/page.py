@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from avemo_jax.inference.recording import RecordingPrediction
-from avemo_jax.inference.timeline import clock
+from avemo_jax.inference.recording import WHO_SPEAKS, RecordingPrediction
+from avemo_jax.inference.timeline import Span, clock
 from avemo_jax.reporting import pages
 from avemo_jax.timelines.colours import NOTHING, Style, style_of
 from avemo_jax.timelines.media import Media, Outline
@@ -48,14 +48,20 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
         curves=_curves(prediction, duration_s),
         styles=styles,
         nothing=NOTHING,
-        bands=[
-            {"span": one, "left": 100 * one.start_s / duration_s, "width": 100 * (one.end_s - one.start_s) / duration_s}
-            | {"style": styles.get(one.label, NOTHING)}
-            for one in prediction.spans
+        timelines=[
+            {"name": name, "bands": [_band(one, duration_s, styles.get(one.label, NOTHING)) for one in found]}
+            for name, found in prediction.spans_of_all
         ],
+        who_speaks=WHO_SPEAKS if prediction.people else "",
         data=_data(prediction, duration_s),
         **pages.inline_script(folder / "timeline.js"),
     )
+
+
+def _band(span: Span, duration_s: float, style: Style) -> dict[str, Any]:
+    """Return a span with its place in percent of the recording."""
+    left, right = (100 * time_s / duration_s for time_s in (span.start_s, span.end_s))
+    return {"span": span, "left": left, "width": right - left, "style": style}
 
 
 def is_playable(file: Path) -> bool:

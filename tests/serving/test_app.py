@@ -97,7 +97,7 @@ class NoMedia:
     def outline(self, file):
         return NO_SOUND
 
-    def write_overlay(self, file, path, hops, colours, other):
+    def write_overlay(self, file, path, hops, colours, other, people=()):
         return f"{Path(file).name} has no picture"
 
 
