@@ -129,7 +129,7 @@ class _Routes:
                 "hop_s": system.hop_s,
                 "media": sorted(system.media),
                 "classes": list(system.classes),
-                "formats": {name: TITLES[name] for name in TITLES if name in self._formats},
+                "formats": [(name, title) for name, title in TITLES.items() if name in self._formats],
             },
             **pages.inline_script(_FOLDER / "serve.js"),
         }

@@ -128,7 +128,7 @@ class Recording {
     });
     this.box.insertBefore(page, this.actions);
     this.actions.prepend(element("span", "Save as", { className: "soft" }));
-    for (const [format, title] of Object.entries(settings.formats).filter(([name]) => found.formats.includes(name))) {
+    for (const [format, title] of settings.formats.filter(([name]) => found.formats.includes(name))) {
       const button = element("button", title, { type: "button" });
       button.addEventListener("click", () => this.save(format, title, button));
       this.actions.insertBefore(button, this.actions.lastChild);

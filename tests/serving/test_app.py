@@ -155,7 +155,7 @@ def test_a_recording_is_predicted_shown_saved_and_removed(client, system, tmp_pa
     assert file.name == "recording.wav" and file.parent.name == number and file.is_relative_to(tmp_path)
     page = client.get(f"/recordings/{number}/page")
     assert page.headers["Content-Type"].startswith("text/html") and "Müller" in Page(page.text).text and "<1>" not in page.text
-    formats = json.loads(re.search(r'id="settings">(.*?)</script>', client.get("/").text)[1])["formats"]
+    formats = dict(json.loads(re.search(r'id="settings">(.*?)</script>', client.get("/").text)[1])["formats"])
     assert {"html", "json", "csv", "audformat", "png", "svg", "overlay"} <= set(formats)
     for name in [one for one in formats if one not in ("png", "svg", "overlay")]:
         saved = client.get(f"/recordings/{number}/formats/{name}")
@@ -186,9 +186,17 @@ def test_two_users_get_answers_while_a_third_waits(client, system):
 
 
 def test_what_is_too_large_empty_damaged_or_too_much_is_a_sentence(client, monkeypatch, tmp_path):
+    sizes = []
+
+    def removed(self, job, remove=jobs_module.Jobs.remove):
+        sizes.append(job.path.stat().st_size)
+        remove(self, job)
+
+    monkeypatch.setattr(jobs_module.Jobs, "remove", removed)
     large = client.post("/recordings", content=b"x" * 1001)
     streamed = client.post("/recordings", content=iter([b"x" * 600] * 2))  # without its length
     assert [one.status_code for one in (large, streamed)] == [413, 413] and "--upload_mb" in large.json()["reason"]
+    assert len(sizes) == 1 and sizes[0] <= 1000, "what is too much is not written"
     assert client.post("/recordings", content=b"").json()["reason"] == "The recording is empty."
     assert [list(folder.iterdir()) for folder in tmp_path.iterdir()] == [[]], "refused recordings are not kept"
     failed = wait_for(client, hand_in(client, b"fail"), "failed")

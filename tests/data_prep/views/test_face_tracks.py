@@ -69,6 +69,7 @@ def test_the_box_that_overlaps_most_wins():
     tracker = FaceTracker()
     tracker.update(0, [Box(0, 0, 20, 20)], 100, 100)
     assert tracker.update(0.2, [Box(8, 0, 20, 20), Box(2, 0, 20, 20)], 100, 100) == [1, 0]
+    assert tracker.update(0.4, [Box(70, 60, 20, 20)], 100, 100) == [2], "a face somewhere else is another one"
 
 
 def test_one_person_is_shown_alone():
