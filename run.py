@@ -83,8 +83,9 @@ def audit(experiment: Experiment) -> int:
 
 
 def predict(experiment: Experiment) -> int:
-    chosen = {"window_s": WINDOW_S.value, "hop_s": HOP_S.value, "people": PEOPLE.value}
-    found = api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT), formats=FORMATS.value, **chosen)
+    lengths = {"window_s": WINDOW_S.value, "hop_s": HOP_S.value}
+    where = expanded(OUTPUT)
+    found = api.predict(experiment, expanded(INPUT), output=where, formats=FORMATS.value, people=PEOPLE.value, **lengths)
     return int(not all(one.segments for one in found))
 
 

@@ -6,8 +6,9 @@
 
 Made-up sound of 48 kHz is pushed in blocks of 0.1 s, as the page of --mode=serve does it, and with --pictures a drawn picture of 480 x 360
 px at 8 pictures a second. Prints the seconds until the stream is ready; median, 95th and 100th percentile of the time in ms that a push
-takes that completes a window (the views in a process of their own, encoders, networks, smoothing); and the resident memory in MiB of this
-process and of that of the views after 5 minutes of recording and at the end.
+takes that completes a window (the views in a process of their own, encoders, networks, smoothing); the processor time of both processes a
+window, which other work on the machine changes less; and the resident memory in MiB of this process and of that of the views after 5
+minutes of recording and at the end.
 """
 
 from __future__ import annotations
@@ -62,6 +63,12 @@ def resident_mib(process_id: int | None) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
+def processor_s(process_id: int | None) -> float:
+    """Return the processor time that a process has taken in s (Linux)."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(folder: Path, *, minutes: float, pace: float, with_pictures: bool) -> Iterator[str]:
     """Yield lines of measurements."""
     with api.load(folder) as model:
@@ -71,7 +78,8 @@ def measure(folder: Path, *, minutes: float, pace: float, with_pictures: bool) -
             stream.warm_up()
             yield f"ready after {time.perf_counter() - begin_s:.2f} s; {'sound' if hears else ''} {'pictures' if sees else ''}".rstrip()
             latencies_ms, num_hops, shown = [], 0, picture()
-            begin_s = time.perf_counter()
+            begin_s, processes = time.perf_counter(), (os.getpid(), stream.process_id)
+            before_s = sum(map(processor_s, processes))
             marks = sorted({min(_FIRST_MINUTES, minutes), minutes})
             for number, block in enumerate(itertools.islice(blocks(), round(60 * minutes / BLOCK_S))):
                 time_s = number * BLOCK_S
@@ -86,9 +94,11 @@ def measure(folder: Path, *, minutes: float, pace: float, with_pictures: bool) -
                     memory = f"{resident_mib(os.getpid()):.0f} + {resident_mib(stream.process_id):.0f} MiB"
                     yield f"{marks.pop(0):6g} minutes  {memory}"
             took_s = time.perf_counter() - begin_s
+            processor_ms = 1000 * (sum(map(processor_s, processes)) - before_s) / len(latencies_ms)
             num_hops += len(stream.close())
             median, high, most = np.percentile(latencies_ms, (50, 95, 100))
             yield f"latency a hop: median {median:.1f}, 95 % {high:.1f}, largest {most:.1f} ms, of {len(latencies_ms)} windows"
+            yield f"processor time a hop: {processor_ms:.1f} ms"
             yield f"{num_hops} hops of {model.hop_s:g} s in {took_s:.0f} s, expected {60 * minutes / model.hop_s:g} hops"
 
 

@@ -94,6 +94,7 @@ class Jobs:
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._waiting: list[Job] = []
         self._making = threading.BoundedSemaphore(NUM_THREADS)
+        self._drawing = threading.Lock()  # Matplotlib's settings belong to the process
         self._folder = Path(tempfile.mkdtemp(prefix="avemo-serve-"))
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(NUM_THREADS)]
 
@@ -176,7 +177,7 @@ class Jobs:
         result = job.result
         assert result is not None, "the recording is done"
         check_formats([format])
-        with self._making, job.lock:
+        with job.lock, self._drawing if format in ("png", "svg") else self._making:
             path = _product(job.path, format)
             if path.exists():
                 return path
