@@ -4,6 +4,7 @@ python run.py --config=configs/demo.py:audio_video
 python run.py --config=configs/ravdess.py:gru_attention --config.corpus.root=/data/RAVDESS [--mode=evaluate]
 python run.py --mode=predict --input=clip.mp4
 python run.py --run=runs/ravdess-gru_attention-luna5 --mode=predict --input=clip.mp4 [--input=folder/]
+python run.py --mode=serve [--run=runs/ravdess-gru_attention-luna5]
 python run.py --run=runs/ravdess-gru_attention-luna5 --mode=robustness
 python run.py --run=runs/ravdess-gru_attention-luna5 --mode=export --output=FOLDER
 python run.py --config=configs/ravdess.py:gru_attention --config.search.space="('learning_rate=1e-4..1e-2 log',)"
@@ -57,9 +58,13 @@ FORMATS = flags.DEFINE_list(
     "formats", ["json", "csv"], "predict: json, csv, eaf, textgrid, vtt, srt, audformat, parquet, png, svg, html, overlay; some of them"
 )
 WINDOW_S = flags.DEFINE_float(
-    "window_s", None, "predict: length of the windows in s; 0: segments as in training. Default: 3", lower_bound=0
+    "window_s", None, "predict, serve: length of the windows in s; 0: segments as in training. Default: 3", lower_bound=0
 )
-HOP_S = flags.DEFINE_float("hop_s", None, "predict: distance of the starts of two windows in s. Default: 1", lower_bound=0)
+HOP_S = flags.DEFINE_float("hop_s", None, "predict, serve: distance of the starts of two windows in s. Default: 1", lower_bound=0)
+HOST = flags.DEFINE_string("host", "127.0.0.1", "serve: address to listen at; the default is reached from this machine alone")
+PORT = flags.DEFINE_integer("port", 8600, "serve: port to listen at, 0 for a free one", lower_bound=0, upper_bound=65535)
+UPLOAD_MB = flags.DEFINE_float("upload_mb", 500, "serve: largest recording in MB", lower_bound=0)
+PEOPLE = flags.DEFINE_bool("people", False, "predict: also a timeline for each person of a film, of systems that take faces")
 COLUMNS = flags.DEFINE_list("columns", [], "audit: role=column, for columns of a split list with other names, e.g. speaker=actor")
 VERIFY = flags.DEFINE_bool("verify", False, "prepare: read all examples of the prepared sets again, and make damaged sets anew")
 RUNS = flags.DEFINE_list("runs", [], "compare: run directories, each FOLDER or NAME=FOLDER, separated by commas; board: patterns, 'runs/*'")
@@ -79,8 +84,14 @@ def audit(experiment: Experiment) -> int:
 
 def predict(experiment: Experiment) -> int:
     lengths = {"window_s": WINDOW_S.value, "hop_s": HOP_S.value}
-    found = api.predict(experiment, expanded(INPUT), output=expanded(OUTPUT), formats=FORMATS.value, **lengths)
+    where = expanded(OUTPUT)
+    found = api.predict(experiment, expanded(INPUT), output=where, formats=FORMATS.value, people=PEOPLE.value, **lengths)
     return int(not all(one.segments for one in found))
+
+
+def serve(experiment: Experiment) -> None:
+    lengths = {"window_s": WINDOW_S.value, "hop_s": HOP_S.value}
+    api.serve(experiment, host=HOST.value, port=PORT.value, upload_mb=UPLOAD_MB.value, **lengths)
 
 
 # Mode -> function of the experiment, which returns the exit code, or None for success; 1 also where all trials failed.
@@ -94,6 +105,7 @@ MODES = {
     "robustness": lambda experiment: api.robustness(experiment) and None,
     "explain": lambda experiment: api.explain(experiment, clips_per_class=CLIPS_PER_CLASS.value) and None,
     "predict": predict,
+    "serve": serve,
     "export": lambda experiment: (
         api.export(experiment, output=expanded(OUTPUT), half_precision=HALF_PRECISION.value, programs=PROGRAMS.value) and None
     ),

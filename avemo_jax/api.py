@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from avemo_jax.config import Experiment
 from avemo_jax.machine import check_machine
 from avemo_jax.system_views import check_copies, view_steps, views_in_use, views_of_streams
-from avemo_jax.windows import face_detector, windows
+from avemo_jax.windows import face_detector, has_faces, windows
 
 if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
     from avemo_jax.data.prepared import PreparedCorpus
@@ -188,6 +188,7 @@ def predict(
     window_s: float | None = None,
     hop_s: float | None = None,
     formats: Sequence[str] = ("json", "csv"),
+    people: bool = False,
 ) -> list[RecordingPrediction]:
     """Predict media with all models of a finished run or of a model folder; return one `RecordingPrediction` a file.
 
@@ -196,6 +197,7 @@ def predict(
       output: folder for the results; default: a new one in the run directory.
       window_s, hop_s: length of the windows that are predicted, and distance of their starts; see `windows`.
       formats: "json", "csv", and names of `avemo_jax.timelines.FORMATS`.
+      people: also predict each person of a film by itself, where several faces can be followed; of systems that take faces.
     """
     from avemo_jax.modes.predict import predict
     from avemo_jax.timelines import check_formats
@@ -205,10 +207,13 @@ def predict(
     from data_prep.timeline_media import TimelineMedia
 
     inputs = find_inputs(files)
+    if people and not has_faces(experiment):
+        raise ValueError(f"--people needs a system that takes faces, and {experiment.system.name} does not; leave --people out")
     check_formats(formats)  # before checkpoints are read
     live = LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s))
     with IsolatedViews(live) as recordings, TimelineMedia(**face_detector(experiment)) as media:
-        return predict(experiment, inputs, recordings, output=None if output is None else Path(output), formats=formats, media=media)
+        folder = None if output is None else Path(output)
+        return predict(experiment, inputs, recordings, output=folder, formats=formats, media=media, people=people)
 
 
 def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | None = None) -> Model:
@@ -228,6 +233,33 @@ def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | No
 
     experiment = stored_experiment(str(folder), {})
     return Model(experiment, LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s)))
+
+
+@_checked_first
+def serve(
+    experiment: Experiment,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8600,
+    upload_mb: float = 500,
+    window_s: float | None = None,
+    hop_s: float | None = None,
+) -> None:
+    """Serve a page that predicts recordings, camera and microphone with a finished run or a model folder, until the process is stopped.
+
+    Args:
+      host, port, upload_mb: see `avemo_jax.modes.serve.serve`.
+      window_s, hop_s: see `windows`.
+    """
+    from avemo_jax.model import Model
+    from avemo_jax.modes.serve import check_packages, serve
+    from data_prep.live import LiveViews
+    from data_prep.timeline_media import TimelineMedia
+
+    check_packages()
+    detector = face_detector(experiment)
+    with Model(experiment, LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s))) as model:
+        serve(experiment, model, lambda: TimelineMedia(**detector), host=host, port=port, upload_mb=upload_mb)
 
 
 @_checked_first

@@ -43,6 +43,11 @@ def face_detector(experiment: Experiment) -> dict[str, Any]:
     return {name: params[name] for params in itertools.islice(found, 1) for name in ("detector", "detector_path")}
 
 
+def has_faces(experiment: Experiment) -> bool:
+    """Return whether a system takes faces, and not only sound or whole pictures."""
+    return bool(face_detector(experiment))
+
+
 def _has_other_segments(experiment: Experiment) -> bool:
     """Return whether the config asks for segments of another length than those of its run."""
     from avemo_jax.atomic import read_json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy as np
 from avemo_jax.clips import Clip
 from avemo_jax.data.prepared import NO_FACE, NO_SPEECH, SILENCE, Damage
 from data_prep.decoding.media import MediaError
-from data_prep.sets.staging import OUT_OF_MEMORY, SILENT_BELOW, QualityMonitor, StageTask, view_segments
+from data_prep.decoding.sound import resampled_pieces
+from data_prep.people import Person, PersonView, find_people
+from data_prep.sets.staging import OUT_OF_MEMORY, SILENT_BELOW, QualityMonitor, StageTask, media_of, view_segments
 from data_prep.views import make_view
 from data_prep.views.segments import ViewSegment, check_same_cut
 from data_prep.views.sliding import SlidingView, why_not_sliding
@@ -28,6 +30,7 @@ class LiveViews:
 
     Attributes:
       views: stream -> (step_shape, dtype).
+      media: stream -> ("audio",), ("video",) or both, as its view takes them.
       segment_s: distance of the starts of two segments.
       window_s: length of a segment where segments are windows, else None: they follow each other.
       step_s: None where segments follow each other; length of a step in s where segments are placed by the sound and overlap (system B),
@@ -64,8 +67,11 @@ class LiveViews:
             self._views = {stream: SlidingView(view, self.segment_s) for stream, view in self._views.items()}
         self.step_s: float | None = getattr(next(iter(self._views.values())), "step_s", None)
         self.views = {stream: (tuple(view.step_shape), view.dtype) for stream, view in self._views.items()}
+        self.media = {stream: media_of(getattr(view, "view", view)) for stream, view in self._views.items()}
 
-    def open(self, path: Path, absent: dict[str, list[str]] | None = None) -> tuple[dict[str, Iterator[ViewSegment]], list[Damage]]:
+    def open(
+        self, path: Path, absent: dict[str, list[str]] | None = None, person: Person | None = None
+    ) -> tuple[dict[str, Iterator[ViewSegment]], list[Damage]]:
         """Return the streams of a file, decoded while they are read with one segment in memory at a time, and a list of its damage.
 
         The list fills while the streams are read. A file that cannot be decoded to its end gives the segments before the damage.
@@ -73,11 +79,38 @@ class LiveViews:
         Args:
           path: the file.
           absent: filled too: stream -> for each of its segments SILENCE, NO_SPEECH or NO_FACE, or "" where none of them holds.
+          person: seen alone in the pictures; None: the pictures as they are.
         """
         problems: list[Damage] = []
         absent = {} if absent is None else absent
         absent |= {stream: [] for stream in self._views}
-        return {stream: _segments(Path(path), view, problems, absent[stream]) for stream, view in self._views.items()}, problems
+        views = self._views
+        if person is not None:
+            views = {stream: PersonView(view, person) if view.modality == "video" else view for stream, view in views.items()}
+        return {stream: _segments(Path(path), view, problems, absent[stream]) for stream, view in views.items()}, problems
+
+    def people(self, path: Path) -> tuple[Person, ...]:
+        """Return the people of a film, found with the face detector of the first view that has one; none where no view has one."""
+        views = (getattr(view, "view", view) for view in self._views.values())
+        detecting = next((view for view in views if hasattr(view, "detector")), None)
+        return () if detecting is None else find_people(path, detecting.detector, detecting.detector_path)
+
+    def chain(self, stream: str, absent: list[str]) -> Callable[[Iterator[Any]], Iterator[ViewSegment]]:
+        """Return the function from the content of a recording, blocks (rate in Hz, (S,) float32 mono) or frames, to a stream's segments.
+
+        Args:
+          stream: made from sound or from pictures, not from both.
+          absent: filled, as in `open`.
+        """
+        view = self._views[stream]
+
+        def segments(content: Iterator[Any]) -> Iterator[ViewSegment]:
+            monitor = _SegmentMonitor(view, absent)
+            if view.modality == "audio":
+                content = monitor.audio(resampled_pieces(content, view.sample_rate_hz, view.segment_s))
+            return monitor.segments(view.segments(content))
+
+        return segments
 
 
 def why_no_windows(views: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from avemo_jax.data.prepared import Damage
 from data_prep.live import LiveViews
+from data_prep.people import Person
 from data_prep.views.segments import ViewSegment
 from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, LoneWorker
 
@@ -39,17 +40,24 @@ class IsolatedViews:
     def __exit__(self, *_: Any) -> None:
         self._worker.stop()
 
-    def open(self, path: Path, absent: dict[str, list[str]] | None = None) -> tuple[dict[str, Iterator[ViewSegment]], list[Damage]]:
+    def open(
+        self, path: Path, absent: dict[str, list[str]] | None = None, person: Person | None = None
+    ) -> tuple[dict[str, Iterator[ViewSegment]], list[Damage]]:
         """Return the streams of a file, decoded while they are read, and a list of its damage, which fills meanwhile.
 
-        A new file ends the reading of the one before. `absent` as in `LiveViews.open`.
+        A new file ends the reading of the one before. `absent` and `person` as in `LiveViews.open`.
         """
         problems: list[Damage] = []
         number = next(self._numbers)
         absent = {} if absent is None else absent
         absent |= {stream: [] for stream in self.views}
-        requests = {stream: _Request(self._live, number, Path(path), stream) for stream in self.views}
+        requests = {stream: _Request(self._live, number, Path(path), stream, person) for stream in self.views}
         return {stream: self._segments(request, problems, absent[stream]) for stream, request in requests.items()}, problems
+
+    def people(self, path: Path) -> tuple[Person, ...]:
+        """Return the people of a film; none where it cannot be decoded."""
+        found = self._worker.call(_people, (self._live, Path(path)), time_limit_s=self._time_limit_s)
+        return () if isinstance(found, Crash) else found
 
     def _segments(self, first: _Request, problems: list[Damage], absent: list[str]) -> Iterator[ViewSegment]:
         for index in itertools.count():
@@ -73,6 +81,7 @@ class _Request:
     number: int
     path: Path
     stream: str
+    person: Person | None = None
     index: int = 0
 
 
@@ -97,12 +106,18 @@ class _Reading:
 _reading: _Reading | None = None  # in the worker process
 
 
+def _people(task: tuple[LiveViews, Path]) -> tuple[Person, ...]:
+    """Return the people of a film; runs in the worker process."""
+    live, path = task
+    return live.people(path)
+
+
 def _answer(request: _Request) -> _Answer:
     """Return the next segment; runs in the worker process."""
     global _reading
     if _reading is None or _reading.number != request.number:
         absent: dict[str, list[str]] = {}
-        streams, problems = request.live.open(request.path, absent)
+        streams, problems = request.live.open(request.path, absent, request.person)
         _reading = _Reading(request.number, {name: enumerate(segments) for name, segments in streams.items()}, problems, absent)
     # A stream begins in the middle where another one has ended the process.
     segment = next((one for index, one in _reading.streams[request.stream] if index == request.index), None)

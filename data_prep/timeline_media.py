@@ -16,7 +16,7 @@ from data_prep.decoding.sound import stream_audio
 from data_prep.workers.pool import Crash, LoneWorker
 
 if TYPE_CHECKING:
-    from data_prep.overlay import Hop
+    from data_prep.overlay import Hop, SeenPerson
 
 _RATE_HZ, _PIECE_S = 8000, 10.0
 _COLUMN_S = 0.01
@@ -57,11 +57,13 @@ class TimelineMedia:
         found = self._worker.call(sound_outline, Path(file))
         return NO_SOUND if isinstance(found, Crash) else found
 
-    def write_overlay(self, file: str, path: Path, hops: Sequence[Hop], colours: Mapping[str, str], other: str) -> str:
+    def write_overlay(
+        self, file: str, path: Path, hops: Sequence[Hop], colours: Mapping[str, str], other: str, people: Sequence[SeenPerson] = ()
+    ) -> str:
         """Write the film with faces, labels and bars drawn into it; return why that was not possible, or ""."""
         from data_prep.overlay import OverlayTask, write_overlay  # late: brings OpenCV
 
-        task = OverlayTask(Path(file), Path(path), tuple(hops), dict(colours), other, self._detector, self._detector_path)
+        task = OverlayTask(Path(file), Path(path), tuple(hops), dict(colours), other, self._detector, self._detector_path, tuple(people))
         found = self._worker.call(write_overlay, task)
         return f"{Path(file).name}: {found.reason}" if isinstance(found, Crash) else found
 

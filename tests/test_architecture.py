@@ -66,6 +66,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.terminal",
         "avemo_jax.text",
     ),
+    "avemo_jax.serving": (
+        "avemo_jax.atomic",
+        "avemo_jax.identity",
+        "avemo_jax.inference",
+        "avemo_jax.reporting",
+        "avemo_jax.timelines",
+    ),
     "avemo_jax.sklearn_estimator": ("avemo_jax.training",),
     "avemo_jax.command": (*PRODUCT, "run"),
     "avemo_jax.doctor": PRODUCT,  # parts of the API, as the two below
@@ -240,6 +247,9 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "ml_collections": ("configs", "run"),
     "absl": ("run",),
     "statsmodels": ("avemo_jax.evaluation.paired",),
+    "starlette": ("avemo_jax.serving",),
+    "uvicorn": ("avemo_jax.modes.serve",),
+    "markdown_it": ("avemo_jax.serving",),
     "optuna": ("avemo_jax.search",),
     "sqlalchemy": ("avemo_jax.search",),
     "pandas": ("avemo_jax.foreign_table", "avemo_jax.inference.recording", "avemo_jax.reporting.tables"),
@@ -260,6 +270,9 @@ LATE = (
     "pandas",
     "optuna",
     "sqlalchemy",
+    "uvicorn",
+    "markdown_it",
+    "avemo_jax.serving.app",  # with Starlette
     "data_prep.sets.builders",
     "data_prep.sets.shards",
 )

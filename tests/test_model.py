@@ -80,3 +80,22 @@ def test_two_channels_stay_two(tmp_path):
     with as_sound_file(np.stack([np.ones(100), np.zeros(100)], axis=1), 8000) as path:
         assert soundfile.info(path).channels == 2
     assert not path.exists()
+
+
+@pytest.mark.slow
+def test_a_stream_gives_the_numbers_of_the_recording():
+    """The shipped model, its views in processes of their own."""
+    rng = np.random.default_rng(0)
+    time_s = np.arange(round(6.4 * 22050)) / 22050
+    samples = 0.2 * np.sign(np.sin(2 * np.pi * (120 + 40 * np.sin(time_s)) * time_s)) * (time_s % 2 < 1.5) + rng.normal(
+        scale=0.01, size=len(time_s)
+    )
+    with api.load(Path(__file__).parents[1] / "models" / "ravdess_functionals_linear") as model:
+        expected = model.predict(samples, 22050).segments
+        with model.stream(22050) as stream:
+            found = [hop for part in np.array_split(samples, 37) for hop in stream.push(part)]
+            assert len(found) == 4, "hops come before the end"
+            found += stream.close()
+    assert [(one.start_s, one.end_s, one.nothing) for one in found] == [(one.start_s, one.end_s, one.nothing) for one in expected]
+    np.testing.assert_allclose([one.probabilities for one in found], [one.probabilities for one in expected], atol=1e-5)
+    assert np.ptp([one.probabilities for one in found], axis=0).max() > 0.01

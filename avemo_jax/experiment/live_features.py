@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.experiment.features import feature_step, frozen_encoder, joined, part_widths, sources_of
 from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from avemo_jax.experiment.frozen_onnx import FrozenOnnx
-from avemo_jax.inference.predict import Segment
+from avemo_jax.inference.predict import Row, Segment
 
 
 class Recordings(Protocol):
@@ -34,13 +34,19 @@ class Recordings(Protocol):
     def step_s(self) -> float | None:
         """None where segments follow each other without overlap, else the length of a step in s; see `Ensemble`."""
 
-    def open(self, path: Path, absent: dict[str, list[str]] | None = None) -> tuple[Mapping[str, Iterable[Segment]], list[Damage]]:
+    def open(
+        self, path: Path, absent: dict[str, list[str]] | None = None, person: Any = None
+    ) -> tuple[Mapping[str, Iterable[Segment]], list[Damage]]:
         """Return the views of a file, and a list to which its damage is added while the views are read.
 
         Args:
           path: the file.
           absent: filled with view -> what each of its segments lacks, "silence", "no speech" or "no face", or "".
+          person: one of `people`, who is seen alone in the pictures.
         """
+
+    def people(self, path: Path) -> Sequence[Any]:
+        """Return the people of a film that can be followed, `data_prep.people.Person`s; none where no view takes faces."""
 
 
 def views_of(experiment: Experiment) -> tuple[str, ...]:
@@ -75,20 +81,48 @@ class LiveFeatures:
         self.steps = {stream: feature_step(experiment, stream, recordings.views) for stream in self._sources}
         self._widths = {stream: part_widths(experiment, stream, recordings.views) for stream in self._sources}
 
-    def open(self, path: Path, absent: dict[str, list[str]] | None = None) -> tuple[dict[str, Iterator[Segment]], list[Damage]]:
+    def open(
+        self, path: Path, absent: dict[str, list[str]] | None = None, recordings: Recordings | None = None, person: Any = None
+    ) -> tuple[dict[str, Iterator[Segment]], list[Damage]]:
         """Return the streams of a file, computed while they are read, and a list to which its damage is added.
 
         Args:
           path: the file.
           absent: filled with stream -> what each of its segments lacks, as in `Recordings`.
+          recordings: source of equal views in place of the own one, for another thread.
+          person: as in `Recordings.open`.
         """
+        recordings = recordings or self._recordings
         of_views: dict[str, list[str]] = {}
-        views, problems = self._recordings.open(path) if absent is None else self._recordings.open(path, of_views)
+        asked = {} if person is None else {"person": person}
+        views, problems = recordings.open(path, **asked) if absent is None else recordings.open(path, of_views, **asked)
         if absent is not None:  # the lists fill later
-            absent |= {stream: of_views[sources[0].view] for stream, sources in self._sources.items()}
+            absent |= {stream: of_views[view] for stream, view in self.first_view.items()}
+        return self._streams(views), problems
+
+    def row(self, number: int, segments: Mapping[str, Segment | None]) -> Row:
+        """Return the streams of window `number`, each window encoded by itself.
+
+        Args:
+          segments: view -> its segment, None where the view has ended.
+        """
+        pieces = {view: () if one is None else (one,) for view, one in segments.items()}
+        return {stream: next(own, None) for stream, own in self._streams(pieces, number).items()}
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the views that the streams are made from."""
+        return tuple(dict.fromkeys(one.view for sources in self._sources.values() for one in sources))
+
+    @property
+    def first_view(self) -> dict[str, str]:
+        """Stream -> the first of the views that it is made from."""
+        return {stream: sources[0].view for stream, sources in self._sources.items()}
+
+    def _streams(self, views: Mapping[str, Iterable[Segment]], first: int = 0) -> dict[str, Iterator[Segment]]:
         wanted = [one.view for sources in self._sources.values() for one in sources]
         copies = {
-            view: list(itertools.tee(_numbered(pieces, alone=self._recordings.window_s is not None), wanted.count(view)))
+            view: list(itertools.tee(_numbered(pieces, first, alone=self._recordings.window_s is not None), wanted.count(view)))
             for view, pieces in views.items()
         }
         streams: dict[str, Iterator[Segment]] = {}
@@ -98,11 +132,12 @@ class LiveFeatures:
                 pieces = copies[one.view].pop()
                 parts.append(pieces if one.encoder is None else self._encoders[one.view, one.encoder].run(pieces, is_short=True))
             streams[stream] = iter(parts[0] if len(parts) == 1 else joined(*parts, widths=self._widths[stream]))
-        return streams, problems
+        return streams
 
 
-def _numbered(pieces: Iterable[Segment], *, alone: bool) -> Iterator[Example]:
+def _numbered(pieces: Iterable[Segment], first: int = 0, *, alone: bool) -> Iterator[Example]:
     """Yield the segments as numbered examples, as `joined` expects; with `alone` as clips of their own, which no encoder joins."""
     return (
-        Example(f"{number:09d}" if alone else "", number, piece.values, piece.mask, piece.times_s) for number, piece in enumerate(pieces)
+        Example(f"{number:09d}" if alone else "", number, piece.values, piece.mask, piece.times_s)
+        for number, piece in enumerate(pieces, first)
     )

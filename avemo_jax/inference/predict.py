@@ -220,14 +220,24 @@ class Ensemble:
         number = 0
         for (batch, size), is_last in _with_last(self.batches(streams)):
             for row, mean in zip(batch, self._mean_probabilities(batch, size), strict=True):
-                span_s = self._span_s(row, number, is_last=is_last and row is batch[-1])
-                without = tuple(name for name, one in row.items() if not _is_real(one))
-                of_classes, of_dimensions = np.split(mean, [len(self.classes)])
-                values = dict(zip(self.dimensions, of_dimensions.tolist(), strict=True))
-                yield SegmentPrediction(*span_s, of_classes, without, num_streams=len(row), values=values)
+                yield self._prediction(row, mean, self.span_s(row, number, is_last=is_last and row is batch[-1]))
                 number += 1
 
-    def _span_s(self, row: Row, number: int, *, is_last: bool) -> tuple[float, float]:
+    def predict_row(self, row: Row, number: int) -> SegmentPrediction:
+        """Return the prediction of the segments with that number, which are not the last; in the order of time, they are as in `predict`.
+
+        Args:
+          row: name of each stream in `views` -> its segment, or None where the stream has ended.
+        """
+        return self._prediction(row, self._mean_probabilities([row], 1)[0], self.span_s(row, number, is_last=False))
+
+    def _prediction(self, row: Row, mean: np.ndarray, span_s: tuple[float, float]) -> SegmentPrediction:
+        without = tuple(name for name, one in row.items() if not _is_real(one))
+        of_classes, of_dimensions = np.split(mean, [len(self.classes)])
+        values = dict(zip(self.dimensions, of_dimensions.tolist(), strict=True))
+        return SegmentPrediction(*span_s, of_classes, without, num_streams=len(row), values=values)
+
+    def span_s(self, row: Row, number: int, *, is_last: bool) -> tuple[float, float]:
         """Return the start and end of a segment."""
         if self._step_s is not None:
             times_s = np.concatenate([one.times_s for one in row.values() if one is not None])

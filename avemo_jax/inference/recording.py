@@ -15,10 +15,39 @@ from avemo_jax.csv_files import write_rows
 from avemo_jax.data.prepared import Damage
 from avemo_jax.evaluation.predictions import PROBABILITY_DIGITS
 from avemo_jax.inference.predict import SegmentPrediction, clip_probabilities, clip_values
-from avemo_jax.inference.timeline import Span, format_timeline, spans
+from avemo_jax.inference.timeline import Span, format_timeline, spans, spans_with_gaps
 from avemo_jax.text import count_of
 
 _MOST_PRINTED = 60  # spans of a recording; two hours have thousands
+
+
+WHO_SPEAKS = "Each person is predicted from their own face. Who speaks cannot be told: a system that hears is given the sound of all."
+
+
+@dataclasses.dataclass(frozen=True)
+class PersonPrediction:
+    """The prediction for one person of a film, whose face was followed; a person who comes back after a while has a new number.
+
+    Attributes:
+      number: from 1 on, in the order in which people appear.
+      segments: those in which the person is seen; there may be gaps.
+      times_s: (N,) looks that found the face.
+      boxes: (N, 4) the face as x, y, width, height, shares of the picture.
+    """
+
+    number: int
+    segments: tuple[SegmentPrediction, ...]
+    times_s: tuple[float, ...] = ()
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """How the person is called in every format."""
+        return f"person {self.number}"
+
+    def spans(self, classes: Sequence[str]) -> list[Span]:
+        """Return the time in which the person is seen as spans of one label each."""
+        return spans_with_gaps(self.segments, classes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +61,8 @@ class RecordingPrediction:
       classes: K class names.
       rule: how the probabilities of the segments are combined, see `clip_probabilities`.
       trained_on: what the networks were trained on, as a clause.
+      people: predictions of the people of a film, where they were asked for and there are several.
+      place: path at which the file is read, where `file` is only its name; None: `file`.
     """
 
     file: str
@@ -40,6 +71,13 @@ class RecordingPrediction:
     classes: tuple[str, ...] = ()
     rule: str = "mean"
     trained_on: str = ""
+    people: tuple[PersonPrediction, ...] = ()
+    place: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the recording is read, by formats that show it."""
+        return Path(self.file) if self.place is None else self.place
 
     @property
     def probabilities(self) -> dict[str, float]:
@@ -59,21 +97,35 @@ class RecordingPrediction:
         return spans(self.segments, self.classes)
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame with a row a segment: start_s, end_s, predicted, problem, without, p_<class>, value_<dimension>."""
+        """Return a pandas DataFrame with a row a segment: start_s, end_s, predicted, problem, without, p_<class>, value_<dimension>.
+
+        Where people were predicted, a column `person` is "" in rows of the whole picture, and further rows are each person's.
+        """
         import pandas as pd  # late: it is slow
 
         rows = [
             {
-                **{"file": self.file, "start_s": one.start_s, "end_s": one.end_s},
+                **{"file": self.file, **({"person": name} if self.people else {}), "start_s": one.start_s, "end_s": one.end_s},
                 "predicted": None if one.nothing else one.label(self.classes),
                 **{"problem": one.nothing, "without": " ".join(one.without)},
                 **{f"p_{name}": value for name, value in zip(self.classes, one.probabilities.tolist(), strict=True)},
                 **{f"value_{name}": value for name, value in one.values.items()},
             }
-            for one in self.segments
+            for name, segments in self.timelines
+            for one in segments
         ]
         columns = ["file", "start_s", "end_s", "predicted", "problem", "without", *(f"p_{name}" for name in self.classes)]
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+
+    @property
+    def timelines(self) -> list[tuple[str, tuple[SegmentPrediction, ...]]]:
+        """Name and segments of each timeline: "" for that of the whole picture, then those of the people."""
+        return [("", self.segments), *((one.name, one.segments) for one in self.people)]
+
+    @property
+    def spans_of_all(self) -> list[tuple[str, list[Span]]]:
+        """Name and spans of each timeline, as `timelines` has them."""
+        return [("", self.spans), *((one.name, one.spans(self.classes)) for one in self.people)]
 
     @property
     def nothing(self) -> str:
@@ -117,6 +169,13 @@ def format_prediction(prediction: RecordingPrediction, classes: Sequence[str], r
                 lines.append(f"  ... and {count_of(len(found) - _MOST_PRINTED, 'more span')}, which the files have")
     else:
         lines.append("  no prediction")
+    for one in prediction.people:
+        of_person = one.spans(classes)
+        lines += [f"  {one.name}:", *(f"  {line}" for line in format_timeline(of_person[:_MOST_PRINTED]).splitlines())]
+        if len(of_person) > _MOST_PRINTED:
+            lines.append(f"  ... and {count_of(len(of_person) - _MOST_PRINTED, 'more span')}, which the files have")
+    if prediction.people:
+        lines.append(f"  {WHO_SPEAKS}")
     return "\n".join([*lines, *(f"  {problem.kind}: {problem.detail}" for problem in prediction.problems)])
 
 
@@ -127,7 +186,7 @@ def write_csv(
 
     Each file has one row for all of it, with an empty segment, followed by one row a segment. Where a segment holds no speech and no face,
     `predicted` is empty and `problem` names what there is instead. `without` names the streams that a segment, or the whole file, lacks,
-    separated by spaces; the answer then rests on the other streams.
+    separated by spaces; the answer then rests on the other streams. Where people were predicted, a column `person` follows `file`.
     """
     with atomic_file(path) as stream:
         write_rows(stream, _csv_rows(predictions, classes, rule, dimensions))
@@ -137,21 +196,33 @@ def _csv_rows(
     predictions: Sequence[RecordingPrediction], classes: Sequence[str], rule: str, dimensions: Sequence[str]
 ) -> Iterator[list[Any]]:
     numbers = [*(f"p_{name}" for name in classes), *(f"value_{name}" for name in dimensions)]
-    yield ["file", "segment", "start_s", "end_s", "predicted", "problem", "without", *numbers]
+    has_people = any(one.people for one in predictions)
+    person = ["person"] if has_people else []
+    yield ["file", *person, "segment", "start_s", "end_s", "predicted", "problem", "without", *numbers]
     for one in predictions:
         problem = "; ".join(f"{damage.kind}: {damage.detail}" for damage in one.problems)
         if not one.segments:
-            yield [one.file, "", "", "", "", problem, "", *("" for _ in numbers)]
+            yield [one.file, *("" for _ in person), "", "", "", "", problem, "", *("" for _ in numbers)]
             continue
         lacking = tuple(stream for stream, count in one.without.items() if count == len(one.segments))
         span_s = (one.segments[0].start_s, one.segments[-1].end_s)
         whole = SegmentPrediction(*span_s, clip_probabilities(one.segments, rule), lacking, values=clip_values(one.segments))
-        for number, segment in [("", whole), *enumerate(one.segments)]:
+        of_people = [(name, number, segment) for name, segments in one.timelines for number, segment in enumerate(segments)]
+        for name, number, segment in [("", "", whole), *of_people]:
             times = [f"{segment.start_s:.3f}", f"{segment.end_s:.3f}"]
             nothing = one.nothing if number == "" else segment.nothing
             predicted = "" if nothing else classes[int(np.argmax(segment.probabilities))]
             values = [f"{value:.{PROBABILITY_DIGITS}f}" for value in (*segment.probabilities, *segment.values.values())]
-            yield [one.file, number, *times, predicted, problem if number == "" else nothing, " ".join(segment.without), *values]
+            yield [
+                one.file,
+                *([name] if has_people else []),
+                number,
+                *times,
+                predicted,
+                problem if number == "" else nothing,
+                " ".join(segment.without),
+                *values,
+            ]
 
 
 def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) -> dict[str, Any]:
@@ -164,6 +235,19 @@ def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) 
         **_label_and_probabilities(clip_probabilities(prediction.segments, rule), classes, prediction.nothing),
         **_dimensions(clip_values(prediction.segments)),
         "without": prediction.without,
+        **_over_time(prediction.segments, spans(prediction.segments, classes), classes),
+        **({"people": [_person(one, classes) for one in prediction.people], "who_speaks": WHO_SPEAKS} if prediction.people else {}),
+        "problems": problems,
+    }
+
+
+def _person(one: PersonPrediction, classes: Sequence[str]) -> dict[str, Any]:
+    return {"person": one.number, **_over_time(one.segments, one.spans(classes), classes)}
+
+
+def _over_time(segments: Sequence[SegmentPrediction], found: Sequence[Span], classes: Sequence[str]) -> dict[str, Any]:
+    """Return segments and spans as predictions.json lists them."""
+    return {
         "segments": [
             {
                 **_span(segment),
@@ -172,7 +256,7 @@ def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) 
                 "without": segment.without,
                 "absent": dict(segment.absent),
             }
-            for segment in prediction.segments
+            for segment in segments
         ],
         "timeline": [
             {
@@ -180,9 +264,8 @@ def as_json(prediction: RecordingPrediction, classes: Sequence[str], rule: str) 
                 "label": span.label,
                 "probability": None if span.probability is None else round(span.probability, PROBABILITY_DIGITS),
             }
-            for span in spans(prediction.segments, classes)
+            for span in found
         ],
-        "problems": problems,
     }
 
 

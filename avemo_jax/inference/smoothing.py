@@ -23,22 +23,56 @@ def smoothed(windows: Iterable[SegmentPrediction], hop_s: float) -> Iterator[Seg
     Args:
       windows: window n begins at n * hop_s; only the last ones may be shorter than the others.
     """
-    held: deque[SegmentPrediction] = deque()
-    number = 0
+    smoother = Smoother(hop_s)
     for window in windows:
-        while (number + 1) * hop_s <= window.start_s + _CLOCK_S:
-            yield _hop(number * hop_s, (number + 1) * hop_s, held)
-            number += 1
-            while held and held[0].end_s <= number * hop_s + _CLOCK_S:
-                held.popleft()
-        held.append(window)
-    end_s = max((window.end_s for window in held), default=0.0)
-    while held and (number * hop_s < end_s - _CLOCK_S or number == 0):
-        is_last = end_s - (number + 1) * hop_s < hop_s / 2
-        yield _hop(number * hop_s, end_s if is_last else (number + 1) * hop_s, held)
-        if is_last:
-            return
-        number += 1
+        yield from smoother.push(window)
+    yield from smoother.close()
+
+
+class Smoother:
+    """`smoothed` for windows that come one at a time.
+
+    Args:
+      hop_s: distance of the starts of two windows.
+    """
+
+    def __init__(self, hop_s: float):
+        self._hop_s = hop_s
+        self._held: deque[SegmentPrediction] = deque()
+        self._number = 0  # of the next hop
+
+    def push(self, window: SegmentPrediction) -> Iterator[SegmentPrediction]:
+        """Take a window; yield the hops that no later window overlaps with and that cannot be the last one."""
+        while (self._number + 1) * self._hop_s <= window.start_s + _CLOCK_S:
+            yield self._next()
+        self._held.append(window)
+        # The next window begins one hop later, at the end of this hop or behind it.
+        while (self._number + 1) * self._hop_s <= min(window.start_s + self._hop_s, window.end_s - self._hop_s) + _CLOCK_S:
+            yield self._next()
+
+    def close(self, end_s: float | None = None) -> Iterator[SegmentPrediction]:
+        """Yield the hops that are left.
+
+        Args:
+          end_s: end of the last window, where it has turned out to be earlier than was pushed.
+        """
+        if end_s is not None and self._held:
+            self._held.append(dataclasses.replace(self._held.pop(), end_s=end_s))
+        end_s = max((window.end_s for window in self._held), default=0.0)
+        while self._held and (self._number * self._hop_s < end_s - _CLOCK_S or self._number == 0):
+            is_last = end_s - (self._number + 1) * self._hop_s < self._hop_s / 2
+            yield _hop(self._number * self._hop_s, end_s if is_last else (self._number + 1) * self._hop_s, self._held)
+            if is_last:
+                return
+            self._number += 1
+
+    def _next(self) -> SegmentPrediction:
+        """Return the next hop, and forget the windows that end with it."""
+        start_s, self._number = self._number * self._hop_s, self._number + 1
+        found = _hop(start_s, self._number * self._hop_s, self._held)
+        while self._held and self._held[0].end_s <= self._number * self._hop_s + _CLOCK_S:
+            self._held.popleft()
+        return found
 
 
 def _hop(start_s: float, end_s: float, windows: Iterable[SegmentPrediction]) -> SegmentPrediction:

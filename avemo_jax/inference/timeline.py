@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from avemo_jax.inference.predict import SegmentPrediction
 
 _BAR_WIDTH = 20
+_CLOCK_S = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,17 @@ def spans(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list
         if found and found[-1].label == span.label:
             span = _joined(found.pop(), span)
         found.append(span)
+    return found
+
+
+def spans_with_gaps(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list[Span]:
+    """Return `spans` of segments between which there may be gaps, over which no span reaches."""
+    found: list[Span] = []
+    begin = 0
+    for end in range(1, len(segments) + 1):
+        if end == len(segments) or segments[end].start_s > segments[end - 1].end_s + _CLOCK_S:
+            found += spans(segments[begin:end], classes)
+            begin = end
     return found
 
 

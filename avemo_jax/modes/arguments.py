@@ -16,8 +16,12 @@ USED_BY: Mapping[str, tuple[str, ...]] = {
     "half_precision": ("export",),
     "programs": ("export",),
     "formats": ("predict",),
-    "window_s": ("predict",),
-    "hop_s": ("predict",),
+    "window_s": ("predict", "serve"),
+    "hop_s": ("predict", "serve"),
+    "people": ("predict",),
+    "host": ("serve",),
+    "port": ("serve",),
+    "upload_mb": ("serve",),
     "columns": ("audit",),
     "verify": ("prepare",),
     "runs": ("compare", "board"),
@@ -75,10 +79,10 @@ def of_run(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def uses_shipped(argv: Sequence[str]) -> bool:
-    """Return whether the arguments predict without naming a run or a config, and so by a shipped model, where there are any."""
+    """Return whether the arguments predict or serve without naming a run or a config, so by a shipped model, where there are any."""
     modes = [value for _, (name, value, _) in _flags(argv) if name == "mode"]
     is_named = has_flag(argv, "run") or has_flag(argv, _CONFIG)
-    return modes[-1:] == ["predict"] and not is_named and any(SHIPPED_MODELS.glob("*/model.json"))
+    return modes[-1:] in (["predict"], ["serve"]) and not is_named and any(SHIPPED_MODELS.glob("*/model.json"))
 
 
 def has_flag(argv: Sequence[str], name: str) -> bool:

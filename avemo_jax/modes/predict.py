@@ -30,6 +30,7 @@ def predict(
     output: Path | None = None,
     formats: Sequence[str] = WHOLE_CALL,
     media: Media | None = None,
+    people: bool = False,
 ) -> list[RecordingPrediction]:
     """Predict media files, print the predictions, write them in each format, and return them.
 
@@ -41,6 +42,7 @@ def predict(
         number at its end from the second call on.
       formats: "json" and "csv", predictions.json and predictions.csv of all files, and names of `timelines.FORMATS`, a file a recording.
       media: reads the recordings again for formats that show them.
+      people: also predict each person of a film by itself, where there are several.
 
     The files are written as predictions come, so a call that is stopped leaves those that it has made.
 
@@ -70,7 +72,7 @@ def predict(
     written_s = -math.inf
     try:
         for file in files:
-            found.append(predictor.predict(file))
+            found.append(predictor.predict(file, people=people))
             print(format_prediction(found[-1], classes, rule, predictor.trained_on), flush=True)
             if media is not None:
                 save_timelines(found[-1], in_order(formats), output, media)

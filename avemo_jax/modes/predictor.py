@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ from tqdm import tqdm
 
 from avemo_jax.config import Experiment
 from avemo_jax.config.overrides import for_stage
+from avemo_jax.data.prepared import Damage
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
 from avemo_jax.inference.predict import SegmentPrediction
-from avemo_jax.inference.recording import RecordingPrediction
+from avemo_jax.inference.recording import PersonPrediction, RecordingPrediction
 from avemo_jax.inference.smoothing import smoothed
+from avemo_jax.inference.stream import PredictionStream, PushedRecording, StreamedSystem
 from avemo_jax.terminal import as_plain
 
 _LABELS = {"acted": "acted emotions", "crowd": "emotions as raters judged them", "found": "emotions as the source of the media names them"}
@@ -39,6 +41,7 @@ class Predictor:
     def __init__(self, experiment: Experiment, recordings: Recordings):
         set_up_backend(experiment, encodes=encodes(experiment))
         self.experiment = experiment
+        self._recordings = recordings
         self._features = LiveFeatures(experiment, recordings)
         self.window_s, self.hop_s = recordings.window_s, recordings.segment_s
         self._ensemble = load_ensemble(experiment, self._features.steps, recordings.segment_s, recordings.step_s, recordings.window_s)
@@ -50,21 +53,63 @@ class Predictor:
         """What the networks were trained on, as a clause."""
         return trained_on(self.experiment.corpus.name, self.experiment.corpus.label_target)
 
-    def predict(self, file: str) -> RecordingPrediction:
-        """Predict a file; what cannot be decoded is among the `problems` of the result."""
+    def predict(
+        self,
+        file: str,
+        *,
+        recordings: Recordings | None = None,
+        report: Callable[[float], None] | None = None,
+        people: bool = False,
+    ) -> RecordingPrediction:
+        """Predict a file; what cannot be decoded is among the `problems` of the result.
+
+        Args:
+          file: its path.
+          recordings: source of equal views in place of the own one, so that several threads can predict at the same time.
+          report: called after each segment with its end in s, in place of a progress bar; what it raises ends the prediction.
+          people: also predict each person of a film by itself, where there are several whose faces can be followed.
+        """
+        found, problems = self._segments(file, recordings, report)
+        of_people = self._people(file, recordings or self._recordings, report) if people else ()
+        rule = self.experiment.system.segment_rule
+        return RecordingPrediction(file, found, problems, self.classes, rule, self.trained_on, people=of_people)
+
+    def _people(self, file: str, recordings: Recordings, report: Callable[[float], None] | None) -> tuple[PersonPrediction, ...]:
+        """Return the predictions of the people of a film where they are seen, none of fewer than two."""
+        people = recordings.people(Path(file))
+        found = []
+        for one in people if len(people) > 1 else ():
+            segments, _ = self._segments(file, recordings, report, one)
+            seen = tuple(segment for segment in segments if one.track.is_seen(segment.start_s, segment.end_s))
+            found.append(PersonPrediction(one.number, seen, tuple(one.track.times_s), tuple(one.track.boxes)))
+        return tuple(one for one in found if one.segments)
+
+    def _segments(
+        self, file: str, recordings: Recordings | None, report: Callable[[float], None] | None, person: Any = None
+    ) -> tuple[tuple[SegmentPrediction, ...], tuple[Damage, ...]]:
+        """Return the segments of a file and its damage."""
         absent: dict[str, list[str]] = {}
-        streams, problems = self._features.open(Path(file), absent)
-        predicted = tqdm(self._ensemble.predict(streams), desc=as_plain(Path(file).name), unit="segment", leave=False, disable=None)
+        streams, problems = self._features.open(Path(file), absent, recordings, person)
         segments: Iterable[SegmentPrediction] = (
             dataclasses.replace(segment, absent={stream: own[number] for stream, own in absent.items() if any(own[number : number + 1])})
-            for number, segment in enumerate(predicted)
+            for number, segment in enumerate(self._ensemble.predict(streams))
         )
+        if report is None:
+            segments = tqdm(segments, desc=as_plain(Path(file).name), unit="segment", leave=False, disable=None)
+        else:
+            segments = _reported(segments, report)
         if self.window_s is not None:
             segments = smoothed(segments, self.hop_s)
         # Several streams may report the same damage, and it is complete only when all segments have been read.
-        found = tuple(segments)
-        rule = self.experiment.system.segment_rule
-        return RecordingPrediction(file, found, tuple(dict.fromkeys(problems)), self.classes, rule, self.trained_on)
+        return tuple(segments), tuple(dict.fromkeys(problems))
+
+    def stream(self, recording: PushedRecording) -> PredictionStream:
+        """Return a prediction of what is pushed; `recording` makes the views of windows."""
+        features = self._features
+        return PredictionStream(
+            StreamedSystem(features.views, features.row, features.first_view, self._ensemble, self.hop_s),
+            recording,
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return what predictions.json says of the system."""
@@ -79,6 +124,12 @@ class Predictor:
             "classes": list(self.classes),
             **({"dimensions": list(self.dimensions)} if self.dimensions else {}),
         }
+
+
+def _reported(segments: Iterable[SegmentPrediction], report: Callable[[float], None]) -> Iterator[SegmentPrediction]:
+    for segment in segments:
+        yield segment
+        report(segment.end_s)
 
 
 def trained_on(corpus: str, label_target: str) -> str:

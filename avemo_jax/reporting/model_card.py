@@ -68,21 +68,11 @@ def model_card(
             "",
             "## What it predicts",
             "",
-            *_predicts(described, streams, segment_s),
+            f"From {' and '.join(streams)}, in segments of at most {segment_s:g} s:",
             "",
-            "## Training data",
+            *_predicts(described["classes"], described["dimensions"]),
             "",
-            f"- Corpus: {results.corpus}, {results.num_clips:,} clips of {count_of(len(results.per_speaker), 'speaker')}.",
-            f"- Labels: {_TARGETS.get(results.label_target, results.label_target)} (label set `{results.label_set}`).",
-            *(f"- Licence of {one}: {LICENCES.get(one, 'see its owner')}." for one in results.corpus.split("+")),
-            *(f"- Licence of the view {view}: {licence}." for view, licence in licences.items()),
-            "",
-            "The weights were made from these recordings. Whether a licence of recordings binds weights is not settled; use them as the",
-            "recordings may be used.",
-            "",
-            "## Numbers",
-            "",
-            *_numbers(results),
+            *_data_and_numbers(results, licences),
             "",
             "## Encoders",
             "",
@@ -109,10 +99,54 @@ def model_card(
     )
 
 
-def _predicts(described: Mapping[str, Any], streams: Sequence[str], segment_s: float) -> list[str]:
-    classes, dimensions = described["classes"], described["dimensions"]
-    lines = [f"From {' and '.join(streams)}, in segments of at most {segment_s:g} s:", ""]
-    lines += [f"- one probability for each of {', '.join(classes)}"] if len(classes) > 1 else []
+def run_card(results: RunResults, classes: Sequence[str], *, streams: Sequence[str]) -> str:
+    """Return the card of a run that was not exported, as Markdown: `model_card` without encoders and files.
+
+    Args:
+      results: of the run.
+      classes: names of the classes.
+      streams: what the models take, "audio" or "video".
+    """
+    return "\n".join(
+        [
+            f"# {results.system}, trained on {results.corpus}",
+            "",
+            "## What it predicts",
+            "",
+            f"From {' and '.join(streams)}:",
+            "",
+            *_predicts(classes, [one.dimension for one in results.dimensions]),
+            "",
+            *_data_and_numbers(results, {}),
+            "",
+            "## Intended use and limits",
+            "",
+            *_limits(results),
+            "",
+        ]
+    )
+
+
+def _data_and_numbers(results: RunResults, licences: Mapping[str, str]) -> list[str]:
+    return [
+        "## Training data",
+        "",
+        f"- Corpus: {results.corpus}, {results.num_clips:,} clips of {count_of(len(results.per_speaker), 'speaker')}.",
+        f"- Labels: {_TARGETS.get(results.label_target, results.label_target)} (label set `{results.label_set}`).",
+        *(f"- Licence of {one}: {LICENCES.get(one, 'see its owner')}." for one in results.corpus.split("+")),
+        *(f"- Licence of the view {view}: {licence}." for view, licence in licences.items()),
+        "",
+        "The weights were made from these recordings. Whether a licence of recordings binds weights is not settled; use them as the",
+        "recordings may be used.",
+        "",
+        "## Numbers",
+        "",
+        *_numbers(results),
+    ]
+
+
+def _predicts(classes: Sequence[str], dimensions: Sequence[str]) -> list[str]:
+    lines = [f"- one probability for each of {', '.join(classes)}"] if len(classes) > 1 else []
     return lines + ([f"- a value of {', '.join(dimensions)}, in units of the corpus's scale"] if dimensions else [])
 
 

@@ -37,19 +37,23 @@ def page_environment(*folders: Path) -> jinja2.Environment:
 def write_page(
     path: Path, template: str, *folders: Path, filters: Mapping[str, Callable[..., Any]] = MappingProxyType({}), **values: Any
 ) -> None:
-    """Write a page, which is complete when it has its name.
+    """Write a page, which is complete when it has its name; arguments but `path` as `render_page` has them."""
+    page = render_page(template, *folders, filters=filters, **values)
+    with atomic_file(path) as stream:
+        stream.write(page)
+
+
+def render_page(template: str, *folders: Path, filters: Mapping[str, Callable[..., Any]] = MappingProxyType({}), **values: Any) -> str:
+    """Return a page.
 
     Args:
-      path: of the file.
       template: name of the template, in one of `folders` or in this one.
       filters: of this page alone.
       **values: of the template.
     """
     environment = page_environment(*folders)
     environment.filters |= filters
-    page = environment.get_template(template).render(**values)
-    with atomic_file(path) as stream:
-        stream.write(page)
+    return environment.get_template(template).render(**values)
 
 
 def inline_script(path: Path) -> dict[str, Any]:

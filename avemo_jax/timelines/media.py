@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 
 Hop = tuple[float, float, str, list[float]]
+# Name, times in s of the looks that found the face, its boxes (x, y, width, height as shares of the picture), hops.
+SeenPerson = tuple[str, Sequence[float], Sequence[tuple[float, float, float, float]], Sequence[Hop]]
 
 
 class Outline(Protocol):
@@ -37,11 +39,14 @@ class Media(Protocol):
     def outline(self, file: str) -> Outline:
         """Return the outline of the sound of a file, without columns where it has none that can be read."""
 
-    def write_overlay(self, file: str, path: Path, hops: Sequence[Hop], colours: Mapping[str, str], other: str) -> str:
+    def write_overlay(
+        self, file: str, path: Path, hops: Sequence[Hop], colours: Mapping[str, str], other: str, people: Sequence[SeenPerson] = ()
+    ) -> str:
         """Write the film of a recording with faces, labels and bars drawn into it; return why that was not possible, or "".
 
         Args:
           hops: (start in s, end in s, label, K probabilities or none).
           colours: K class names -> #rrggbb.
           other: colour of a label that is no class.
+          people: people whose faces were followed, each with own hops; none: faces are looked for and numbered.
         """

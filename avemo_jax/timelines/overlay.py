@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.recording import RecordingPrediction
 from avemo_jax.timelines.colours import NOTHING, style_of
-from avemo_jax.timelines.media import CannotShow, Media
+from avemo_jax.timelines.media import CannotShow, Hop, Media
 
 
 def write_overlay(prediction: RecordingPrediction, path: Path, media: Media) -> None:
@@ -16,9 +18,11 @@ def write_overlay(prediction: RecordingPrediction, path: Path, media: Media) -> 
       CannotShow: the recording has no picture, or it cannot be written.
     """
     colours = {name: style_of(index).colour for index, name in enumerate(prediction.classes)}
-    hops = [
-        (one.start_s, one.end_s, one.label(prediction.classes), [] if one.nothing else one.probabilities.tolist())
-        for one in prediction.segments
-    ]
-    if reason := media.write_overlay(prediction.file, path, hops, colours, NOTHING.colour):
+    people = [(one.name, one.times_s, one.boxes, _hops(one.segments, prediction.classes)) for one in prediction.people]
+    hops = _hops(prediction.segments, prediction.classes)
+    if reason := media.write_overlay(str(prediction.path), path, hops, colours, NOTHING.colour, people):
         raise CannotShow(reason)
+
+
+def _hops(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list[Hop]:
+    return [(one.start_s, one.end_s, one.label(classes), [] if one.nothing else one.probabilities.tolist()) for one in segments]

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from avemo_jax.inference.recording import RecordingPrediction
-from avemo_jax.inference.timeline import clock
+from avemo_jax.inference.recording import WHO_SPEAKS, RecordingPrediction
+from avemo_jax.inference.timeline import Span, clock
 from avemo_jax.reporting import pages
 from avemo_jax.timelines.colours import NOTHING, Style, style_of
 from avemo_jax.timelines.media import Media, Outline
@@ -30,7 +30,7 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
 
     The page needs nothing from the network, and its scripts are named by their hash in its security policy.
     """
-    outline = media.outline(prediction.file)
+    outline = media.outline(str(prediction.path))
     duration_s = max([outline.duration_s, *(one.end_s for one in prediction.segments)]) or 1.0
     styles = {name: style_of(index) for index, name in enumerate(prediction.classes)}
     folder = Path(__file__).parent
@@ -41,21 +41,32 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
         filters={"clock": clock},
         name=Path(prediction.file).name.encode(errors="replace").decode(),
         prediction=prediction,
-        player=_player(Path(prediction.file), path),
+        player=_player(prediction.path, path),
         duration_s=duration_s,
         size=(_WIDTH, _HEIGHT),
         sound=_sound_path(outline, duration_s),
         curves=_curves(prediction, duration_s),
         styles=styles,
         nothing=NOTHING,
-        bands=[
-            {"span": one, "left": 100 * one.start_s / duration_s, "width": 100 * (one.end_s - one.start_s) / duration_s}
-            | {"style": styles.get(one.label, NOTHING)}
-            for one in prediction.spans
+        timelines=[
+            {"name": name, "bands": [_band(one, duration_s, styles.get(one.label, NOTHING)) for one in found]}
+            for name, found in prediction.spans_of_all
         ],
+        who_speaks=WHO_SPEAKS if prediction.people else "",
         data=_data(prediction, duration_s),
         **pages.inline_script(folder / "timeline.js"),
     )
+
+
+def _band(span: Span, duration_s: float, style: Style) -> dict[str, Any]:
+    """Return a span with its place in percent of the recording."""
+    left, right = (100 * time_s / duration_s for time_s in (span.start_s, span.end_s))
+    return {"span": span, "left": left, "width": right - left, "style": style}
+
+
+def is_playable(file: Path) -> bool:
+    """Return whether all browsers play a file, by its name."""
+    return file.suffix.lower() in (*_FILMS, *_SOUNDS)
 
 
 def _player(file: Path, page: Path) -> dict[str, Any] | None:
@@ -63,7 +74,7 @@ def _player(file: Path, page: Path) -> dict[str, Any] | None:
     beside = page.parent.glob(f"{glob.escape(file.stem)}*.overlay.mp4")
     for one in (file, *beside):
         suffix = one.suffix.lower()
-        if suffix not in (*_FILMS, *_SOUNDS) or not one.is_file():
+        if not is_playable(one) or not one.is_file():
             continue
         kind = mimetypes.guess_type(one.name)[0] or f"{'video' if suffix in _FILMS else 'audio'}/{suffix[1:]}"
         if one.stat().st_size <= _MOST_EMBEDDED_BYTES:

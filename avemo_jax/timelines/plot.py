@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from avemo_jax.inference.recording import RecordingPrediction
-from avemo_jax.inference.timeline import clock
+from avemo_jax.inference.timeline import Span, clock
 from avemo_jax.terminal import as_plain
 from avemo_jax.timelines.colours import NOTHING, style_of
 from avemo_jax.timelines.media import Media
 
 _SIZE_INCHES = (9.0, 4.8)
+_PERSON_INCHES = 0.5
 _LEAST_NAMED = 0.04  # share of the recording from which a span has room for its name
 
 
@@ -22,19 +24,23 @@ def write_plot(prediction: RecordingPrediction, path: Path, media: Media) -> Non
     import matplotlib as mpl  # late: it is slow
     from matplotlib.figure import Figure
 
-    outline = media.outline(prediction.file)
+    outline = media.outline(str(prediction.path))
     end_s = max([outline.duration_s, *(one.end_s for one in prediction.segments)]) or 1.0
     # Names of files and classes are no formulas; text stays text in SVG.
     with mpl.rc_context({"text.parse_math": False, "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-        sound, curves, spans = figure.subplots(3, sharex=True, height_ratios=(2, 6, 1))
+        width, height = _SIZE_INCHES
+        figure = Figure(figsize=(width, height + _PERSON_INCHES * len(prediction.people)), layout="constrained")
+        timelines = prediction.spans_of_all
+        sound, curves, *rows = figure.subplots(2 + len(timelines), sharex=True, height_ratios=(2, 6, *[1] * len(timelines)))
         _draw_sound(sound, outline.low, outline.high, outline.duration_s)
         sound.set_title(as_plain(Path(prediction.file).name), loc="left")
         _draw_curves(curves, prediction)
-        _draw_spans(spans, prediction, end_s)
-        spans.set_xlim(0, end_s)
-        spans.set_xlabel("time")
-        spans.xaxis.set_major_formatter(lambda time_s, _: clock(time_s))
+        for axes, (name, found) in zip(rows, timelines, strict=True):
+            _draw_spans(axes, found, prediction.classes, end_s)
+            axes.set_ylabel(name, rotation="horizontal", ha="right", va="center")
+        rows[-1].set_xlim(0, end_s)
+        rows[-1].set_xlabel("time")
+        rows[-1].xaxis.set_major_formatter(lambda time_s, _: clock(time_s))
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
@@ -62,11 +68,11 @@ def _draw_curves(axes: Any, prediction: RecordingPrediction) -> None:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
-def _draw_spans(axes: Any, prediction: RecordingPrediction, end_s: float) -> None:
+def _draw_spans(axes: Any, spans: Sequence[Span], classes: Sequence[str], end_s: float) -> None:
     axes.set_yticks([])
     axes.set_ylim(0, 1)
-    for span in prediction.spans:
-        style = style_of(prediction.classes.index(span.label)) if span.label in prediction.classes else NOTHING
+    for span in spans:
+        style = style_of(classes.index(span.label)) if span.label in classes else NOTHING
         axes.axvspan(span.start_s, span.end_s, color=style.colour, alpha=0.35, linewidth=0)
         if span.end_s - span.start_s > _LEAST_NAMED * end_s:
             axes.text((span.start_s + span.end_s) / 2, 0.5, span.label, ha="center", va="center", clip_on=True, fontsize=8)

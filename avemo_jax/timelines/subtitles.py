@@ -21,15 +21,20 @@ def write_srt(prediction: RecordingPrediction, path: Path, media: Media) -> None
 
 
 def _subtitles(prediction: RecordingPrediction, *, is_vtt: bool) -> Any:
-    """Return one caption a span: "happy 0.71", or "silence"; in WebVTT, "<" and "&" are escaped."""
+    """Return one caption a span: "happy 0.71", or "silence"; in WebVTT, "<" and "&" are escaped.
+
+    Of a film with several people it is "person 1: happy 0.71" for each of them, and none for the whole picture.
+    """
     from webvtt import Caption, WebVTT
 
     subtitles = WebVTT()
-    for span in prediction.spans:
+    timelines = prediction.spans_of_all[1:] or prediction.spans_of_all
+    for name, span in sorted(((name, span) for name, found in timelines for span in found), key=lambda one: one[1].start_s):
         start, end = _clock(span.start_s), _clock(span.end_s)
         if start == end:
             continue
         text = span.label if span.probability is None else f"{span.label} {span.probability:.2f}"
+        text = f"{name}: {text}" if name else text
         subtitles.captions.append(Caption(start, end, html.escape(text, quote=False) if is_vtt else text))
     return subtitles
 

@@ -5,7 +5,8 @@ const player = document.getElementById("player");
 const plot = document.getElementById("plot");
 const slider = document.getElementById("time");
 const rows = [...document.querySelectorAll("#now li")];
-const spans = [...document.querySelectorAll("#table button")];
+const seekers = [...document.querySelectorAll("#table button")];
+const spans = [...document.querySelectorAll("#table tbody:first-of-type button")]; // of the whole picture, in order of time
 
 function clock(time_s) {
   const tenths = Math.round(10 * time_s);
@@ -59,7 +60,7 @@ plot.addEventListener("click", (event) => {
   seek((data.duration_s * (event.clientX - box.left)) / box.width);
 });
 slider.addEventListener("input", () => seek(Number(slider.value)));
-spans.forEach((button) => button.addEventListener("click", () => seek(Number(button.dataset.start))));
+seekers.forEach((button) => button.addEventListener("click", () => seek(Number(button.dataset.start))));
 if (player) {
   player.addEventListener("timeupdate", () => show(player.currentTime));
   player.addEventListener("error", () => {

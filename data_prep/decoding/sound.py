@@ -54,8 +54,12 @@ def stream_audio(
         (less sound than the header and the packets say, or than the span needs).
     """
     findings = Findings() if findings is None else findings
-    blocks = _resampled(guarded(_checked(_blocks(path, start_s, end_s, findings), path), path, findings), rate_hz)
-    yield from _cut(blocks, None if segment_s is None else round(segment_s * rate_hz))
+    yield from resampled_pieces(guarded(_checked(_blocks(path, start_s, end_s, findings), path), path, findings), rate_hz, segment_s)
+
+
+def resampled_pieces(blocks: _Blocks, rate_hz: int, segment_s: float | None) -> Iterator[np.ndarray]:
+    """Yield blocks (rate in Hz, (S,) float32 mono) as consecutive pieces of segment_s at another rate; see `stream_audio`."""
+    yield from _cut(_resampled(blocks, rate_hz), None if segment_s is None else round(segment_s * rate_hz))
 
 
 def _blocks(path: Path, start_s: float | None, end_s: float | None, findings: Findings) -> _Blocks:

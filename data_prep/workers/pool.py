@@ -276,6 +276,11 @@ class LoneWorker:
             self.stop()
         return outcome
 
+    @property
+    def process_id(self) -> int | None:
+        """The process of the worker, None where none runs."""
+        return None if self._worker is None else self._worker.process.pid
+
     def stop(self) -> None:
         """End the worker."""
         if self._worker is not None:

@@ -28,7 +28,7 @@ class Fatal:
         self.views, self.segment_s, self.step_s = self.live.views, self.live.segment_s, self.live.step_s
         self.window_s = self.live.window_s
 
-    def open(self, path: Path, absent: dict[str, list[str]]) -> Any:
+    def open(self, path: Path, absent: dict[str, list[str]], person: Any = None) -> Any:
         streams, problems = self.live.open(path, absent)
         if path.stem == "bad":
             streams["video"] = self._ended(streams["video"])

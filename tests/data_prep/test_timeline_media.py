@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from data_prep.overlay import OverlayTask, draw, write_overlay
+from data_prep.overlay import OverlayTask, ShownFace, draw, write_overlay
 from data_prep.timeline_media import NO_SOUND, sound_outline
 from data_prep.views.face_boxes import Box
 
@@ -83,7 +83,21 @@ def test_a_sound_or_a_broken_file_gives_a_sentence(tmp_path):
 
 def test_faces_are_boxed_in_the_colour_of_the_label():
     image = np.full((480, 640, 3), 100, np.uint8)
-    boxes = [Box(200, 100, 150, 200, 1.0), Box(450, 100, 60, 60, 0.5)]
-    draw(image, boxes, (0, 1, "happy", [0.2, 0.8]), COLOURS, "#00ff00")
+    faces = [ShownFace(Box(200, 100, 150, 200, 1.0), "1"), ShownFace(Box(450, 100, 60, 60, 0.5))]
+    draw(image, faces, (0, 1, "happy", [0.2, 0.8]), COLOURS, "#00ff00")
     for y, x in ((200, 200), (300, 270), (130, 450)):
         assert tuple(image[y, x]) == (0, 0, 255)
+    assert tuple(image[90, 202]) == (0, 0, 255) and tuple(image[90, 452]) == (100, 100, 100), "the number of a face that has one"
+    assert tuple(image[15, 12]) == (0, 0, 255), "of several faces it is not known whose the label is"
+
+
+def test_people_have_their_own_boxes_and_labels(tmp_path):
+    make_film(tmp_path / "a.mp4", has_sound=False)
+    left = ("person 1", [0.0, 0.8], [(0.2, 0.4, 0.2, 0.3)] * 2, [(0.0, 1.0, "happy", [0.2, 0.8])])
+    right = ("person 2", [0.0, 0.1], [(0.6, 0.4, 0.2, 0.3)] * 2, [(0.0, 1.0, "calm", [0.9, 0.1])])
+    hops = ((0.0, 1.0, "calm", [0.9, 0.1]),)
+    assert write_overlay(OverlayTask(tmp_path / "a.mp4", tmp_path / "o.mp4", hops, COLOURS, "#00ff00", people=(left, right))) == ""
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        image = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    at_left, at_right = image[250, 127:131].mean(axis=0), image[250, 383:387].mean(axis=0)
+    assert at_left[2] > at_left[0] + 60 and at_right[0] > at_right[2] + 60

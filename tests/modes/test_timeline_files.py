@@ -10,7 +10,7 @@ from avemo_jax.modes.predict import save_timelines
 
 
 class Media:
-    def write_overlay(self, file, path, hops, colours, other):
+    def write_overlay(self, file, path, hops, colours, other, people):
         return f"{file} has no picture"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import re
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from avemo_jax.inference.predict import SegmentPrediction
-from avemo_jax.inference.recording import RecordingPrediction
+from avemo_jax.inference.recording import PersonPrediction, RecordingPrediction, as_json, format_prediction, write_csv
 from avemo_jax.timelines import FORMATS, WHOLE_CALL, check_formats, in_order, save, suffix_of
 from avemo_jax.timelines.media import CannotShow
 from data_prep.timeline_media import SoundOutline
@@ -27,7 +28,7 @@ class NoMedia:
     def outline(self, file):
         return SoundOutline(np.full(5, -0.5, np.float32), np.full(5, 0.5, np.float32), 3.4)
 
-    def write_overlay(self, file, path, hops, colours, other):
+    def write_overlay(self, file, path, hops, colours, other, people=()):
         path.write_bytes(b"part of a film")
         return "a.wav has no picture"
 
@@ -160,3 +161,46 @@ def test_help_and_the_page_name_every_format():
     assert set(names) == {*WHOLE_CALL, *FORMATS}
     rows = [line.split("|")[1] for line in (root / "docs" / "predictions.md").read_text().splitlines() if line.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(names)
+
+
+@pytest.fixture
+def of_people() -> RecordingPrediction:
+    """Return a film with two people: the first is hidden in the second second."""
+    whole = prediction("a.mp4")
+    first = PersonPrediction(1, (whole.segments[0], dataclasses.replace(whole.segments[2], probabilities=np.array([0.9, 0.1]))))
+    second = PersonPrediction(2, (SegmentPrediction(1.0, 2.0, np.array([0.2, 0.8])),))
+    return dataclasses.replace(whole, people=(first, second))
+
+
+def test_each_person_has_a_timeline_in_every_format(written, of_people):
+    eaf = importlib.import_module("pympi").Elan.Eaf(str(written("eaf", of_people)))
+    assert list(eaf.tiers) == [f"{kind}{name}" for name in ("", " person 1", " person 2") for kind in ("emotion", "probability")]
+    found = sorted(eaf.get_annotation_data_for_tier("emotion person 1"))
+    assert [one[:3] for one in found] == [(0, 1000, "calm"), (2000, 3400, "calm")], "no span reaches over the gap"
+    assert "who_speaks" in as_json(of_people, CLASSES, "mean") and len(as_json(of_people, CLASSES, "mean")["people"]) == 2
+    assert list(of_people.to_frame()["person"]) == ["", "", "", "person 1", "person 1", "person 2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vtt", ["person 1: calm 0.80", "person 2: a&lt;b &amp; c 0.80", "person 1: calm 0.90"]),
+        ("textgrid", ['"emotion person 2"', '"probability person 1"']),
+        ("audformat", ["file,start,end,person,emotion", "a.mp4,0 days 00:00:01.000000,0 days 00:00:02.000000,person 2,a<b & c"]),
+        ("html", ['<span class="person">person 2</span>', "<td>person 1</td>", "Who speaks cannot be told"]),
+        ("svg", ["person 1", "person 2"]),
+    ],
+)
+def test_people_are_named(written, of_people, name, expected):
+    text = written(name, of_people).read_text()
+    places = [text.find(one) for one in expected]
+    assert -1 not in places and (name != "vtt" or places == sorted(places)), (places, text[:500])
+
+
+def test_people_are_rows_of_the_table_and_lines_of_the_terminal(of_people, tmp_path):
+    write_csv(tmp_path / "a.csv", [of_people, prediction("b.wav")], CLASSES)
+    rows = [line.split(",")[:4] for line in (tmp_path / "a.csv").read_text().splitlines()]
+    assert rows[0] == ["file", "person", "segment", "start_s"] and rows[1] == ["a.mp4", "", "", "0.000"]
+    assert rows[5:8] == [["a.mp4", "person 1", "0", "0.000"], ["a.mp4", "person 1", "1", "2.000"], ["a.mp4", "person 2", "0", "1.000"]]
+    text = format_prediction(of_people, CLASSES)
+    assert "  person 2:" in text and "Who speaks cannot be told" in text and "person" not in format_prediction(prediction(), CLASSES)
