@@ -172,6 +172,14 @@ def robustness(experiment: Experiment) -> dict[str, Any]:
 
 
 @_checked_first
+def adapt(experiment: Experiment) -> dict[str, Any]:
+    """Measure a finished run with unlabelled and labelled clips of each test speaker; return the content of adaptation.json."""
+    from avemo_jax.modes.adapt import adapt_run
+
+    return adapt_run(experiment, prepare(experiment))
+
+
+@_checked_first
 def explain(experiment: Experiment, *, clips_per_class: int = 10) -> Path:
     """Show on which parts of the test clips the answers of a finished run rest; return the path of the page."""
     from avemo_jax.modes.explain import explain

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from avemo_jax.atomic import read_json
+from avemo_jax.evaluation.json_types import from_json
 from avemo_jax.evaluation.results import DimensionResult, MetricSummary, RunResults
 from avemo_jax.reporting.caveats import corpus_part, speakers_are_known
 from avemo_jax.reporting.pages import mean_of_folds, pooled
@@ -30,7 +31,7 @@ class BoardRow:
       folder: run directory.
       results: its results.json.
       protocol: name.
-      speakers: "new", "shared" or "unknown": the test speakers to the network.
+      speakers: "new", "shared" or "unknown": the test speakers to the network; "adapted to": clips of theirs were given.
       num_folds: of the protocol.
       metrics, seeds_together, baseline: metrics by name; None where there are not several seeds, or no baseline.
       leaks: findings of the leak audit.
@@ -122,7 +123,7 @@ def _rows_of(folder: Path, results: RunResults, config: Any) -> list[BoardRow]:
         several = [
             (results.protocol, results.speaker_independent, num_folds, results.metrics, results.seed_ensemble, baseline, results.leaks)
         ]
-    return [
+    rows = [
         BoardRow(
             folder,
             results,
@@ -136,6 +137,28 @@ def _rows_of(folder: Path, results: RunResults, config: Any) -> list[BoardRow]:
             best_published(published, protocol),
         )
         for protocol, are_new, num_folds, metrics, together, baseline, leaks in several
+    ]
+    return rows + _adapted_rows(rows[-1])
+
+
+def _adapted_rows(row: BoardRow) -> list[BoardRow]:
+    """Return a row for each condition of a run's adaptation.json under which clips of the test speakers are given."""
+    path = row.folder / "adaptation.json"
+    if not path.is_file():
+        return []
+    return [
+        dataclasses.replace(
+            row,
+            protocol=one["protocol"],
+            speakers="adapted to",
+            metrics={name: from_json(MetricSummary, values) for name, values in one["metrics"].items()},
+            seeds_together=None,
+            baseline=None,
+            leaks=[*row.leaks, *one["findings"]],
+            published=None,
+        )
+        for one in read_json(path)["conditions"]
+        if one["findings"]
     ]
 
 

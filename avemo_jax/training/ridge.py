@@ -60,13 +60,10 @@ def fit_ridge_classes(
             f"the stage 'kernel' takes at most {_MOST_KERNEL_CLIPS:,} training clips with their copies, and a fold has {len(train):,}; set "
             "--config.train.stages=\"('linear',)\""
         )
-    solve = _solve_gaussian if kernel == "gaussian" else _solve_linear
     penalties = sorted(penalties, reverse=True)
 
     def path(rows: np.ndarray, tried: Sequence[float]) -> tuple[np.ndarray, LinearDecision | GaussianDecision]:
-        standard = _standard(features[rows], widths)
-        classes, index = np.unique(label[rows], return_inverse=True)
-        return classes, solve(standard, features[rows], np.eye(len(classes))[index], tried)
+        return ridge_path(features[rows], label[rows], kernel=kernel, widths=widths, penalties=tried)
 
     counts = np.zeros((len(penalties), num_classes, num_classes), dtype=int)
     for fitted, held_out in inner_folds(train, validation, np.asarray(speaker)):
@@ -89,6 +86,21 @@ def fit_ridge_classes(
         classes=classes,
         decide=decide,
     )
+
+
+def ridge_path(
+    features: np.ndarray, label: np.ndarray, *, kernel: str, widths: Sequence[int], penalties: Sequence[float]
+) -> tuple[np.ndarray, LinearDecision | GaussianDecision]:
+    """Return the classes (C,) of a training part, and the decision function whose weights have an axis of these penalties in front.
+
+    Args:
+      features: (N, D) float64; NaN in all features of a stream that a clip lacks.
+      label: (N,) int class index.
+      kernel, widths: as `fit_ridge_classes` has them.
+    """
+    solve = _solve_gaussian if kernel == "gaussian" else _solve_linear
+    classes, index = np.unique(label, return_inverse=True)
+    return classes, solve(_standard(features, widths), features, np.eye(len(classes))[index], penalties)
 
 
 def fit_ridge_rating(
