@@ -180,6 +180,17 @@ def adapt(experiment: Experiment) -> dict[str, Any]:
 
 
 @_checked_first
+def ablate(experiment: Experiment) -> list[dict[str, Any]]:
+    """Measure a finished classical system without each of its parts in turn, on training speakers; return the entries of ablation.json."""
+    from avemo_jax.modes.ablate import ablate_run
+    from data_prep.views import VIEWS
+
+    views = {name: VIEWS[stream.view] for name, stream in experiment.streams_in_use.items() if stream.encoder == "none"}
+    parts = {name: view.parts() for name, view in views.items() if hasattr(view, "parts")}
+    return ablate_run(experiment, prepare(experiment), parts)
+
+
+@_checked_first
 def explain(experiment: Experiment, *, clips_per_class: int = 10) -> Path:
     """Show on which parts of the test clips the answers of a finished run rest; return the path of the page."""
     from avemo_jax.modes.explain import explain

@@ -271,6 +271,6 @@ class Experiment:
         if self.workdir:
             return Path(self.workdir)
         protocol = self.protocol.name.replace(" ", "").replace(",", "+")  # lists of runs are separated by commas
-        swept = any(getattr(self.sweep, field.name) for field in dataclasses.fields(self.sweep))
+        swept = any(getattr(self.sweep, field.name) for field in dataclasses.fields(self.sweep) if field.name != "one_at_a_time")
         kind = "-search" if self.search.space else "-sweep" if swept else ""
         return Path(f"runs/{self.corpus.name}-{self.system.name}-{protocol}{kind}")
