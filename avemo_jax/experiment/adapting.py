@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -23,10 +24,12 @@ class Condition:
     Attributes:
       num_labelled: labelled clips of each class.
       own_statistics: whether the statistics of all his clips, without labels, normalise his features.
+      other_sentences: whether the tested clips say other sentences than the labelled ones.
     """
 
     num_labelled: int
     own_statistics: bool
+    other_sentences: bool = False
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -34,8 +37,9 @@ class Condition:
         return (("transductive",) if self.own_statistics else ()) + (("adapted_to_speaker",) if self.num_labelled else ())
 
     def protocol(self, name: str) -> str:
-        """Return the name of the protocol that a protocol becomes, such as "luna5+own_statistics+labelled3"."""
-        return "+".join([name, *(["own_statistics"] if self.own_statistics else []), f"labelled{self.num_labelled}"])
+        """Return the name of the protocol that a protocol becomes, such as "luna5+own_statistics+labelled3+other_sentences"."""
+        statistics = ["own_statistics"] if self.own_statistics else []
+        return "+".join([name, *statistics, f"labelled{self.num_labelled}", *(["other_sentences"] if self.other_sentences else [])])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +70,7 @@ def adapt(
     settings: Adaptation,
     *,
     always_tested: frozenset[str] = frozenset(),
+    other_sentences: bool = False,
 ) -> Iterator[tuple[Condition, AdaptedRows]]:
     """Yield predictions of the test parts under each condition.
 
@@ -76,15 +81,17 @@ def adapt(
       sources: for each whether features are normalised by a speaker's own statistics.
       positions: of the trials.
       always_tested: ids of clips that are never labelled.
+      other_sentences: test only sentences that no labelled clip of the draw says.
     """
+    draw = functools.partial(enrolments_of, plan, settings=settings, always_tested=always_tested, other_sentences=other_sentences)
     for own_statistics, source in sources:
         found: dict[int, list[tuple[int, list[tuple[int, np.ndarray, np.ndarray]], list[int]]]] = {}
         weights: dict[int, dict[tuple[int, int], float]] = {number: {} for number in settings.num_labelled}
         for position in positions:
             trial = plan.trials[position]
-            chosen = choose_weights(plan, source.to_choose_on(position), settings, always_tested)
+            chosen = choose_weights(plan, source.to_choose_on(position), settings.num_labelled, draw)
             tests = source.of_tests(position)
-            draws = _enrolments(plan, tests, settings, always_tested)
+            draws = draw(tests)
             for number in settings.num_labelled:
                 weights[number][trial.fold, trial.seed] = chosen[number]
                 rows = [
@@ -93,18 +100,25 @@ def adapt(
                 counts = [len(one.labelled(number)) for speaker in tests for one in draws[speaker.speaker]]
                 found.setdefault(number, []).append((position, rows, counts))
         for number in settings.num_labelled:
-            yield Condition(number, own_statistics), _joined(plan, found[number], weights[number])
+            yield Condition(number, own_statistics, other_sentences), _joined(plan, found[number], weights[number])
 
 
 def choose_weights(
-    plan: GridPlan, speakers: Iterable[AdaptableSpeaker], settings: Adaptation, always_tested: frozenset[str]
+    plan: GridPlan,
+    speakers: Iterable[AdaptableSpeaker],
+    num_labelled: Sequence[int],
+    draw: Callable[[Sequence[AdaptableSpeaker]], Mapping[str, list[Enrolment]]],
 ) -> dict[int, float]:
-    """Return the weight of a labelled clip for each number of labelled clips: the smallest of those with the best selection metric."""
+    """Return the weight of a labelled clip for each number of labelled clips: the smallest of those with the best selection metric.
+
+    Args:
+      draw: speakers to the enrolments of each.
+    """
     metric = metric_named(counted_metric(plan.experiment.protocol.metric))
     num_classes = plan.blueprint.num_classes
-    counts = {number: np.zeros((len(WEIGHTS), num_classes, num_classes), int) for number in settings.num_labelled if number}
+    counts = {number: np.zeros((len(WEIGHTS), num_classes, num_classes), int) for number in num_labelled if number}
     for speaker in speakers:
-        for one in _enrolments(plan, [speaker], settings, always_tested)[speaker.speaker]:
+        for one in draw([speaker])[speaker.speaker]:
             for number, own in counts.items():
                 for place, weight in enumerate(WEIGHTS):
                     clip, probabilities = _predict(plan, speaker, one, number, weight)
@@ -113,9 +127,15 @@ def choose_weights(
     return {0: 0.0} | {number: best_weight(own) for number, own in scores.items()}
 
 
-def _enrolments(
-    plan: GridPlan, speakers: Sequence[AdaptableSpeaker], settings: Adaptation, always_tested: frozenset[str]
+def enrolments_of(
+    plan: GridPlan,
+    speakers: Sequence[AdaptableSpeaker],
+    *,
+    settings: Adaptation,
+    always_tested: frozenset[str],
+    other_sentences: bool,
 ) -> dict[str, list[Enrolment]]:
+    """Return the enrolments of each of these speakers; arguments as `adapt` has them."""
     clips = [clip for speaker in speakers for clip in np.unique(speaker.clip)]
     draws = draw_enrolments(
         [plan.clips[clip].clip_id for clip in clips],
@@ -126,6 +146,7 @@ def _enrolments(
         num_draws=settings.num_draws,
         seed=settings.seed,
         always_tested=always_tested,
+        sentences=[plan.clips[clip].sentence for clip in clips] if other_sentences else None,
     )
     return {speaker.speaker: [one for one in draws if one.speaker == speaker.speaker] for speaker in speakers}
 

@@ -32,7 +32,7 @@ from avemo_jax.experiment.stages import restore_last
 from avemo_jax.experiment.stored_classifiers import read_classifiers
 from avemo_jax.modes.finished import finished_run
 from avemo_jax.protocols.folds import FoldTable
-from avemo_jax.reporting.adaptation_panel import adaptation_chart, adaptation_table
+from avemo_jax.reporting.adaptation_panel import adaptation_charts, adaptation_table
 from avemo_jax.reporting.report import read_results, write_report
 from avemo_jax.reporting.svg_file import svg_file
 from avemo_jax.reporting.tables import table_text
@@ -60,12 +60,17 @@ def adapt_run(experiment: Experiment, prepared: PreparedCorpus) -> dict[str, Any
         _check(plan, table)
         positions, sources, machine, left_out = _sources(plan, run, folds)
         shared = {clip for one in prepared.shared_media or () for clip in (one.first, one.second)}
-        conditions, baseline = [], None
-        for condition, rows in adapt(plan, sources, positions, settings, always_tested=frozenset(shared)):
-            sums = _speaker_sums(plan, rows)
-            baseline = sums if baseline is None else baseline
-            conditions.append(_entry(plan, table, condition, rows, sums, baseline))
-            _write_predictions(run, plan, conditions[-1]["protocol"], condition, rows)
+        reason = _why_no_other_sentences(plan, table)
+        left_out += [reason] if reason else []
+        conditions = []
+        for other_sentences in (False,) if reason else (False, True):
+            baseline = None
+            of_all = adapt(plan, sources, positions, settings, always_tested=frozenset(shared), other_sentences=other_sentences)
+            for condition, rows in of_all:
+                sums = _speaker_sums(plan, rows)
+                baseline = sums if baseline is None else baseline
+                conditions.append(_entry(plan, table, condition, rows, sums, baseline))
+                _write_predictions(run, plan, conditions[-1]["protocol"], condition, rows)
         results = read_results(run.path)
         facts = {
             name: to_json(getattr(results, name))
@@ -83,8 +88,9 @@ def adapt_run(experiment: Experiment, prepared: PreparedCorpus) -> dict[str, Any
             }
         )
         run.write_json("adaptation.json", panel)
-        with atomic_file(run.path / "adaptation.svg") as stream:
-            stream.write(svg_file(adaptation_chart(panel)))
+        for chart in adaptation_charts(panel):
+            with atomic_file(run.path / f"{chart['name']}.svg") as stream:
+                stream.write(svg_file(chart["svg"]))
         write_report(run.path)
     for one in left_out:
         print(f"left out: {one}")
@@ -104,6 +110,20 @@ def _check(plan: GridPlan, table: FoldTable) -> None:
             f"--mode=adapt chooses the weight of labelled clips on speakers that were not trained on, and protocol.select="
             f"{plan.experiment.protocol.select} trains on all but the test part; name a run with --config.protocol.select=validation"
         )
+
+
+def _why_no_other_sentences(plan: GridPlan, table: FoldTable) -> str:
+    """Return why the tested sentences cannot be kept apart from those of labelled clips, "" where they can."""
+    tested = {clip_id for fold in table.folds for clip_id in fold.test}
+    said: dict[str, set[str]] = {}
+    for clip in plan.clips:
+        if clip.clip_id in tested:
+            said.setdefault(clip.speaker, set()).add(clip.sentence)
+    if any("" in sentences for sentences in said.values()):
+        return "other sentences: the corpus does not say what is spoken in each clip"
+    if single := sorted(speaker for speaker, sentences in said.items() if len(sentences) < 2):
+        return f"other sentences: {len(single)} test speakers say a single one, the first is {single[0]}"
+    return ""
 
 
 def _sources(plan: GridPlan, run: RunDirectory, folds: Sequence[int]) -> tuple[list[int], list[tuple[bool, SpeakerSource]], str, list[str]]:
@@ -161,6 +181,7 @@ def _entry(
         "protocol": condition.protocol(table.protocol),
         "num_labelled": condition.num_labelled,
         "own_statistics": condition.own_statistics,
+        "other_sentences": condition.other_sentences,
         "findings": list(condition.findings),
         "labelled_clips": {
             "mean": float(rows.num_labelled.mean()),

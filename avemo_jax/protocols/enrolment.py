@@ -44,10 +44,12 @@ def draw_enrolments(
     num_draws: int,
     seed: int,
     always_tested: Collection[str] = (),
+    sentences: Sequence[str] | None = None,
 ) -> list[Enrolment]:
     """Return the draws of each speaker, which depend on the seed, the speaker's name and its clips alone.
 
     Of each class the pool has `num_labelled` clips, or fewer where fewer than `num_tested` others would be left; all others are tested.
+    With `sentences`, each draw takes the pool from one half of the speaker's sentences and tests the other half, whatever `num_tested`.
 
     Args:
       clip_ids, speakers, labels: (N,) clips of the speakers to enrol, with the class index of each.
@@ -56,29 +58,41 @@ def draw_enrolments(
       num_draws: of each speaker.
       seed: of the draws.
       always_tested: clips that are never labelled, such as those of which another clip holds the same recording.
+      sentences: (N,) of each clip.
 
     Raises:
-      ValueError: a clip has no speaker.
+      ValueError: a clip has no speaker, or a speaker has a single sentence.
     """
     if "" in speakers:
         raise ValueError("expected the speaker of every clip, found clips without one; a speaker without a name cannot be enrolled")
     order = np.argsort(np.asarray(clip_ids, dtype=str))
-    clip_ids, speakers, labels = ([values[row] for row in order] for values in (clip_ids, speakers, labels))
+    said = [""] * len(clip_ids) if sentences is None else sentences
+    rows = [(clip_ids[row], speakers[row], labels[row], said[row]) for row in order]
     found = []
     for speaker in sorted(set(speakers)):
-        of_class: dict[int, list[str]] = {}
-        for clip_id, other, label in zip(clip_ids, speakers, labels, strict=True):
-            if other == speaker:
-                of_class.setdefault(label, []).append(clip_id)
+        own = [row for row in rows if row[1] == speaker]
         name = int.from_bytes(hashlib.sha256(speaker.encode()).digest()[:8], "big")
         for draw in range(num_draws):
             rng = np.random.default_rng([seed, draw, name])
+            taught = None if sentences is None else _half(sorted({sentence for *_, sentence in own}), rng, speaker)
             pool: list[tuple[str, ...]] = []
-            for label in sorted(of_class):
-                free = [clip_id for clip_id in of_class[label] if clip_id not in always_tested]
-                size = max(0, min(num_labelled, len(free), len(of_class[label]) - num_tested))
+            for label in sorted({label for _, _, label, _ in own}):
+                of_class = [(clip_id, sentence) for clip_id, _, other, sentence in own if other == label]
+                is_free = {
+                    clip_id: clip_id not in always_tested and (taught is None or sentence in taught) for clip_id, sentence in of_class
+                }
+                free = [clip_id for clip_id, is_so in is_free.items() if is_so]
+                most = len(of_class) - num_tested if taught is None else len(free)
+                size = max(0, min(num_labelled, len(free), most))
                 pool.append(tuple(free[index] for index in rng.permutation(len(free))[:size]))
             taken = {clip_id for one in pool for clip_id in one}
-            tested = tuple(clip_id for own in of_class.values() for clip_id in own if clip_id not in taken)
-            found.append(Enrolment(speaker, draw, tuple(pool), tuple(sorted(tested))))
+            tested = [one[0] for one in own if (one[0] not in taken if taught is None else one[3] not in taught)]
+            found.append(Enrolment(speaker, draw, tuple(pool), tuple(tested)))
     return found
+
+
+def _half(sentences: Sequence[str], rng: np.random.Generator, speaker: str) -> set[str]:
+    """Return one half of a speaker's sentences, drawn at random."""
+    if len(sentences) < 2:
+        raise ValueError(f"expected two sentences of speaker {speaker} or more, one to label and another one to test; found {sentences}")
+    return {sentences[index] for index in rng.permutation(len(sentences))[: len(sentences) // 2]}

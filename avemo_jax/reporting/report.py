@@ -18,7 +18,7 @@ from avemo_jax.atomic import read_json
 from avemo_jax.evaluation.metrics import metric_named, reported_metrics
 from avemo_jax.evaluation.predictions import read_predictions_csv
 from avemo_jax.evaluation.results import Calibration, RunResults
-from avemo_jax.reporting.adaptation_panel import adaptation_chart, adaptation_table, curve_names
+from avemo_jax.reporting.adaptation_panel import adaptation_charts, adaptation_table
 from avemo_jax.reporting.attention_examples import attention_examples
 from avemo_jax.reporting.caveats import caveats, chance, speaker_protocol
 from avemo_jax.reporting.charts import interval_chart, reliability_chart
@@ -76,7 +76,7 @@ def write_report(run_directory: Path) -> Path:
         findings=_findings(results, _read_json(run_directory / "audit.json")),
         confusion=_confusion_rows(results),
         robustness=panel_charts(panel, of_chance["uar"]) if panel else [],
-        adaptation={"svg": adaptation_chart(adaptation), "curves": curve_names(adaptation)} if adaptation else None,
+        adaptation=adaptation_charts(adaptation) if adaptation else [],
         precision_recall=precision_recall_charts(curves),
         curves=learning_curves(run_directory / "metrics.jsonl", of_chance["uar"]),
         attention=attention_examples(run_directory / "attention.npz", predictions if results.has_classes else None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -15,7 +16,7 @@ from avemo_jax.clips import SharedMedia
 from avemo_jax.comparison.compare import read_entries
 from avemo_jax.comparison.entries import ComparisonError
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.experiment.adapting import choose_weights
+from avemo_jax.experiment.adapting import choose_weights, enrolments_of
 from avemo_jax.experiment.classical_stage import statistics_with_copies
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.speaker_models import ProbabilitySource, with_own_statistics
@@ -35,8 +36,9 @@ def config(folder, **fields):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> PreparedCorpus:
-    """Speakers whose features are shifted along the very direction that tells emotions apart."""
+    """Speakers whose features are shifted along the very direction that tells emotions apart; take 0 to 2 say "a", the others "b"."""
     clips = small_clips(num_speakers=6, num_takes=5)
+    clips = tuple(dataclasses.replace(clip, sentence="a" if clip.clip_id[-1] in "012" else "b") for clip in clips)
 
     def sound(i):
         made = segment(3, 4, i)
@@ -64,7 +66,7 @@ def rows_of(own, protocol: str) -> list[dict[str, str]]:
 def test_every_condition_is_named_and_measured_on_the_same_clips(adapted):
     own, panel = adapted
     names = [f"speaker_k{statistics}+labelled{number}" for statistics in ("", "+own_statistics") for number in (0, 1, 3)]
-    assert [one["protocol"] for one in panel["conditions"]] == names
+    assert [one["protocol"] for one in panel["conditions"]] == [*names, *(f"{name}+other_sentences" for name in names)]
     given = {one["protocol"].removeprefix("speaker_k"): one["findings"] for one in panel["conditions"]}
     assert given["+labelled0"] == [] and given["+labelled3"] == ["adapted_to_speaker"]
     assert given["+own_statistics+labelled0"] == ["transductive"]
@@ -78,6 +80,13 @@ def test_every_condition_is_named_and_measured_on_the_same_clips(adapted):
     assert uar["+labelled3"] > uar["+labelled0"] + 0.1 and uar["+own_statistics+labelled0"] > uar["+labelled0"] + 0.1
     difference = panel["conditions"][2]["difference"]["uar"]
     assert difference["difference"] == pytest.approx(uar["+labelled3"] - uar["+labelled0"])
+    # Of other sentences, each draw labels those of one sentence and tests those of the other one.
+    first, *others = ([(row["clip"], row["draw"]) for row in rows_of(own, f"{name}+other_sentences")] for name in names)
+    assert all(one == first for one in others) and all(
+        len({clip[-1] in "012" for clip, other in first if (clip.split("-")[0], other) == (speaker, draw)}) == 1
+        for speaker in {clip.split("-")[0] for clip, _ in first}
+        for draw in "012"
+    )
     assert json.loads((own.run_directory / "adaptation.json").read_text()) == panel
 
 
@@ -95,13 +104,13 @@ def test_report_board_and_comparison_keep_them_apart(adapted):
     page = (folder / "report.html").read_text()
     assert '<h2 id="adaptation">' in page and "with own statistics (transductive)" in page and "adapted_to_speaker" in page
     assert "adapted_to_speaker" in (folder / "tables" / "adaptation.csv").read_text()
-    assert (folder / "adaptation.svg").read_text().startswith("<svg")
+    assert (folder / "adaptation.svg").read_text().startswith("<svg") and (folder / "adaptation_other_sentences.svg").is_file()
     results = json.loads((folder / "results.json").read_text())
     assert results["protocol"] == "speaker_k" and results["leaks"] == []
     rows, _ = read_board([folder])
     found = {row.protocol: (row.speakers, tuple(row.leaks)) for row in rows}
     assert found["speaker_k"] == ("new", ()) and found["speaker_k+labelled3"] == ("adapted to", ("adapted_to_speaker",))
-    assert len(rows) == 1 + 5  # the run on the tested clips without adaptation is no row of its own
+    assert len(rows) == 1 + 2 * 5  # the run on the tested clips without adaptation is no row of its own
     assert "speaker_k+own_statistics+labelled3" in table_text(board_tables(rows, folder)[0])
     text = f"theirs={folder}/adaptation/predictions-speaker_k+labelled3.csv;seed=draw"
     with pytest.raises(ComparisonError, match="were given clips of the test speakers"):
@@ -122,12 +131,13 @@ def test_weights_are_chosen_without_the_test_part(adapted, prepared):
     expected = {
         one["num_labelled"]: next(of["weight"] for of in one["weights"] if of["fold"] == plan.folds.folds[0].name)
         for one in panel["conditions"]
-        if one["own_statistics"]
+        if one["own_statistics"] and not one["other_sentences"]
     }
     assert any(expected.values())
     for changed, statistics in ((wrong, found), (plan, shifted)):
         source = with_own_statistics(changed, stage, statistics)
-        assert choose_weights(changed, source.to_choose_on(0), settings, shared) == expected
+        draw = functools.partial(enrolments_of, changed, settings=settings, always_tested=shared, other_sentences=False)
+        assert choose_weights(changed, source.to_choose_on(0), settings.num_labelled, draw) == expected
 
 
 @pytest.mark.parametrize("stage", ["svm", pytest.param("audio", marks=pytest.mark.long)])  # a network shows no more
@@ -135,7 +145,7 @@ def test_other_systems_are_adapted_by_their_probabilities(prepared, tmp_path, ca
     own = config(tmp_path / "run", train__stages=(stage,), train__num_epochs=6)
     train_grid(own, prepared)
     panel = adapt_run(own, prepared)
-    assert panel["machine"] == "probabilities" and [one["num_labelled"] for one in panel["conditions"]] == [0, 1, 3]
+    assert panel["machine"] == "probabilities" and [one["num_labelled"] for one in panel["conditions"]] == 2 * [0, 1, 3]
     assert "own statistics: the system would have to be trained with them" in capsys.readouterr().out
     plan = make_plan(own, prepared)
     source = ProbabilitySource(plan, restore_last(plan, own.run_directory))

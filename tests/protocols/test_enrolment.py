@@ -35,6 +35,17 @@ def test_draws_depend_on_the_seed_and_not_on_other_speakers_or_the_order_of_the_
     assert first != second
 
 
+def test_sentences_that_are_tested_are_not_labelled():
+    sentences = [f"said {clip[-1] in '013'}" for clip in CLIPS]
+    for one in draw_enrolments(CLIPS, SPEAKERS, LABELS, **SETTINGS, sentences=sentences):
+        said = dict(zip(CLIPS, sentences, strict=True))
+        taught, tested = {said[clip] for clip in one.labelled(5)}, {said[clip] for clip in one.tested}
+        assert len(taught) == len(tested) == 1 and taught != tested
+        assert set(one.tested) == {clip for clip in CLIPS if clip[0] == one.speaker and said[clip] in tested}
+    with pytest.raises(ValueError, match="expected two sentences of speaker a or more"):
+        draw_enrolments(CLIPS, SPEAKERS, LABELS, **SETTINGS, sentences=["one"] * len(CLIPS))
+
+
 def test_clips_of_one_recording_are_not_labelled():
     shared = {"a-1-0", "a-1-1", "a-1-2", "a-1-3"}
     for one in drawn(always_tested=shared):
