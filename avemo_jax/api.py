@@ -301,10 +301,11 @@ def compare(
 
 
 def board(runs: Sequence[str], *, output: str | None = None) -> Path:
-    """Write a page and tables of all finished runs that folders and patterns name; return the path of the page."""
+    """Write a page and tables of all finished runs that folders and patterns name, and of what is missing; return the path of the page."""
     from avemo_jax.modes.board import board
+    from avemo_jax.wanted import places_of, wanted_systems
 
-    return board(runs, output=output)
+    return board(runs, output=output, wanted=lambda configs: wanted_systems(places_of(configs)))
 
 
 def explore(experiment: Experiment, *, output: str | None = None) -> Path:
