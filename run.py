@@ -103,6 +103,8 @@ MODES = {
     "audit": audit,
     "evaluate": lambda experiment: int(api.evaluate(experiment).all_failed),
     "robustness": lambda experiment: api.robustness(experiment) and None,
+    "adapt": lambda experiment: api.adapt(experiment) and None,
+    "ablate": lambda experiment: api.ablate(experiment) and None,
     "explain": lambda experiment: api.explain(experiment, clips_per_class=CLIPS_PER_CLASS.value) and None,
     "predict": predict,
     "serve": serve,

@@ -172,6 +172,25 @@ def robustness(experiment: Experiment) -> dict[str, Any]:
 
 
 @_checked_first
+def adapt(experiment: Experiment) -> dict[str, Any]:
+    """Measure a finished run with unlabelled and labelled clips of each test speaker; return the content of adaptation.json."""
+    from avemo_jax.modes.adapt import adapt_run
+
+    return adapt_run(experiment, prepare(experiment))
+
+
+@_checked_first
+def ablate(experiment: Experiment) -> list[dict[str, Any]]:
+    """Measure a finished classical system without each of its parts in turn, on training speakers; return the entries of ablation.json."""
+    from avemo_jax.modes.ablate import ablate_run
+    from data_prep.views import VIEWS
+
+    views = {name: VIEWS[stream.view] for name, stream in experiment.streams_in_use.items() if stream.encoder == "none"}
+    parts = {name: view.parts() for name, view in views.items() if hasattr(view, "parts")}
+    return ablate_run(experiment, prepare(experiment), parts)
+
+
+@_checked_first
 def explain(experiment: Experiment, *, clips_per_class: int = 10) -> Path:
     """Show on which parts of the test clips the answers of a finished run rest; return the path of the page."""
     from avemo_jax.modes.explain import explain
@@ -314,10 +333,11 @@ def compare(
 
 
 def board(runs: Sequence[str], *, output: str | None = None) -> Path:
-    """Write a page and tables of all finished runs that folders and patterns name; return the path of the page."""
+    """Write a page and tables of all finished runs that folders and patterns name, and of what is missing; return the path of the page."""
     from avemo_jax.modes.board import board
+    from avemo_jax.wanted import places_of, wanted_systems
 
-    return board(runs, output=output)
+    return board(runs, output=output, wanted=lambda configs: wanted_systems(places_of(configs)))
 
 
 def explore(experiment: Experiment, *, output: str | None = None) -> Path:

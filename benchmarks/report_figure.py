@@ -12,22 +12,8 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
 
-_SVG = "http://www.w3.org/2000/svg"
-_PIXELS_A_UNIT = 1.6
-
-
-def light_colours(page: str) -> dict[str, str]:
-    """Return name -> colour of the first `:root` rule of a page, which is its light theme.
-
-    Raises:
-      ValueError: the page has no such rule.
-    """
-    rule = re.search(r":root\s*\{([^}]*)\}", page)
-    if not rule:
-        raise ValueError("expected a report with a rule ':root { --ink: ...; }', found none; write it again with --mode=report")
-    return dict(re.findall(r"--([\w-]+):\s*(#[0-9a-fA-F]{6})", rule[1]))
+from avemo_jax.reporting.svg_file import light_colours, svg_file
 
 
 def chart_titles(page: str) -> list[str]:
@@ -47,15 +33,7 @@ def standalone(page: str, title_part: str) -> str:
             break
     else:
         raise ValueError(f"expected a part of a chart's title, got {title_part!r}; the titles are: {'; '.join(chart_titles(page))}")
-    colours = light_colours(page)
-    drawing = re.sub(r"var\(--([\w-]+)\)", lambda name: colours[name[1]], found[0]).replace("currentColor", colours["soft"])
-    ElementTree.register_namespace("", _SVG)
-    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    root = ElementTree.fromstring(drawing if "xmlns=" in drawing else drawing.replace("<svg", f'<svg xmlns="{_SVG}"', 1))
-    _, _, width, height = (float(number) for number in root.attrib["viewBox"].split())
-    root.attrib |= {"width": f"{_PIXELS_A_UNIT * width:g}", "height": f"{_PIXELS_A_UNIT * height:g}", "font-family": "sans-serif"}
-    root.insert(0, ElementTree.Element(f"{{{_SVG}}}rect", {"width": "100%", "height": "100%", "fill": colours["paper"]}))
-    return ElementTree.tostring(root, encoding="unicode") + "\n"
+    return svg_file(found[0], light_colours(page))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -77,6 +77,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.command": (*PRODUCT, "run"),
     "avemo_jax.doctor": PRODUCT,  # parts of the API, as the two below
     "avemo_jax.system_views": PRODUCT,
+    "avemo_jax.wanted": PRODUCT,
     "avemo_jax.windows": PRODUCT,
     "avemo_jax.api": PRODUCT,  # joins data_prep and the modes, as run.py does
     "avemo_jax.config": ("avemo_jax.bounds", "avemo_jax.described", "avemo_jax.text"),

@@ -52,6 +52,7 @@ def _read_foreign(declared: Declaration, reference: Reference | None) -> tuple[E
     notes = [f"read as {', '.join(table.notes)}"] if table.notes else []
     if num_files := len(set(table.files)):
         notes.append(f"{num_files} files")
+    _refuse_adapted(declared, table, where)
     declared = dataclasses.replace(declared, clip=_clip_column(declared, table, reference, notes))
     used = _columns_in_use(declared, table.columns, where)
     if reference is None:
@@ -102,6 +103,17 @@ def _read_foreign(declared: Declaration, reference: Reference | None) -> tuple[E
             raise ComparisonError(f"{where}: {sentence}. If the declared order is right, add order=trusted")
         notes.append(sentence)
     return dataclasses.replace(entry, notes=tuple(notes)), reference
+
+
+def _refuse_adapted(declared: Declaration, table: ForeignTable, where: str) -> None:
+    """Refuse predictions that `--mode=adapt` made with clips of the test speakers, unless the declaration says so."""
+    given = {name for cell in table.column("adapted_by") for name in cell.split()} if "adapted_by" in table.columns else set()
+    if undeclared := sorted(given - set(declared.leaks)):
+        raise ComparisonError(
+            f"{where}: the predictions were given clips of the test speakers (column adapted_by: {', '.join(undeclared)}), so they cannot "
+            "stand beside others as if they were not; adaptation.json has their differences from the same run without adaptation. "
+            f"leaks={','.join(sorted(given))} declares it, and every table then lists it"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

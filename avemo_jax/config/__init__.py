@@ -1,6 +1,7 @@
 """The config of an experiment: frozen dataclasses, parsed once."""
 
 from avemo_jax.config.experiment import (
+    Adaptation,
     Corpus,
     Devices,
     EncoderSettings,
@@ -17,6 +18,7 @@ from avemo_jax.config.training import SWEPT, Late, Search, Sweep, Train, swept_b
 __all__ = [
     "ONNX_ENCODERS",
     "SWEPT",
+    "Adaptation",
     "Augmentation",
     "Branch",
     "ConfigError",

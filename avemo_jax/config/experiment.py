@@ -161,6 +161,23 @@ class Robustness:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """What `--mode=adapt` gives a finished run of each test speaker.
+
+    Attributes:
+      num_labelled: numbers of labelled clips of each class; none (0) is always measured beside them.
+      num_tested: clips of each class that are tested at least, so that a class with few clips has fewer labelled ones.
+      num_draws: random draws of the labelled clips of each speaker.
+      seed: of the draws.
+    """
+
+    num_labelled: Annotated[tuple[int, ...], Bounds(least=0, most=1000)] = (0, 1, 3, 5)
+    num_tested: Annotated[int, COUNT] = 2
+    num_draws: Annotated[int, Bounds(least=1, most=1000)] = 10
+    seed: Annotated[int, SEED] = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Devices:
     """Where and how trials run; only `product_precision` changes what is computed.
 
@@ -218,6 +235,7 @@ class Experiment:
       sweep: values that a sweep tries.
       search: adaptive search of settings.
       robustness: conditions of `--mode=robustness`.
+      adaptation: what `--mode=adapt` gives of each test speaker.
       devices: where and how trials run.
     """
 
@@ -239,6 +257,7 @@ class Experiment:
     sweep: Sweep = dataclasses.field(default_factory=Sweep)
     search: Search = dataclasses.field(default_factory=Search)
     robustness: Robustness = dataclasses.field(default_factory=Robustness)
+    adaptation: Adaptation = dataclasses.field(default_factory=Adaptation)
     devices: Devices = dataclasses.field(default_factory=Devices)
 
     @property
@@ -252,6 +271,6 @@ class Experiment:
         if self.workdir:
             return Path(self.workdir)
         protocol = self.protocol.name.replace(" ", "").replace(",", "+")  # lists of runs are separated by commas
-        swept = any(getattr(self.sweep, field.name) for field in dataclasses.fields(self.sweep))
+        swept = any(getattr(self.sweep, field.name) for field in dataclasses.fields(self.sweep) if field.name != "one_at_a_time")
         kind = "-search" if self.search.space else "-sweep" if swept else ""
         return Path(f"runs/{self.corpus.name}-{self.system.name}-{protocol}{kind}")

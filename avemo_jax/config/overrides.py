@@ -6,7 +6,7 @@ import ast
 import dataclasses
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from avemo_jax.bounds import check_bounds
@@ -72,14 +72,19 @@ def swept_fields(experiment: Experiment) -> dict[str, tuple[Any, ...]]:
     return axes
 
 
-def combinations(axes: Mapping[str, Sequence[Any]]) -> list[Changes]:
+def combinations(axes: Mapping[str, Sequence[Any]], *, one_at_a_time: bool = False) -> list[Changes]:
     """Return every combination of the values of some axes, the last axis varying fastest; one empty combination for no axis.
 
     Args:
       axes: field, or fields joined by "+" that all have the value of their axis -> values.
+      one_at_a_time: return the first values of all axes, and then each other value with the first ones of the other axes.
     """
     each = [[tuple((name, value) for name in axis.split("+")) for value in values] for axis, values in axes.items()]
-    return [tuple(itertools.chain.from_iterable(chosen)) for chosen in itertools.product(*each)]
+    chosen: Iterable[Sequence[Changes]] = itertools.product(*each)
+    if one_at_a_time:
+        first = [values[0] for values in each]
+        chosen = [first, *([*first[:place], other, *first[place + 1 :]] for place, own in enumerate(each) for other in own[1:])]
+    return [tuple(itertools.chain.from_iterable(one)) for one in chosen]
 
 
 def values_to_try(experiment: Experiment, name: str, texts: Sequence[str], *, where: str) -> tuple[Any, ...]:

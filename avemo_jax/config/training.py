@@ -131,6 +131,8 @@ class Sweep:
       fields: other fields and their values to try, each value compiled as a program of its own, e.g.
         ("streams.audio.context_units=(512,)|(256,256,256)", "streams.audio.pooling=attention|last"). Fields joined by "+" have the same
         value in every setting: "streams.audio.batch_norm+streams.audio.context_batch_norm=False|True".
+      one_at_a_time: in place of all combinations, the first of all values together, and each other value with the first ones of the rest:
+        an ablation, in which every setting differs from the first in one thing.
     """
 
     learning_rate: Annotated[tuple[float, ...], LEARNING_RATE] = ()
@@ -141,6 +143,7 @@ class Sweep:
     mixup_alpha: Annotated[tuple[float, ...], MIXUP_ALPHA] = ()
     stream_dropout_rate: Annotated[tuple[float, ...], STREAM_DROPOUT_RATE] = ()
     fields: tuple[str, ...] = ()
+    one_at_a_time: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from avemo_jax.experiment.stored_classifiers import has_classifiers, read_classi
 from avemo_jax.training.classical import FittedClassifier
 from avemo_jax.training.machines import fit_classical
 from avemo_jax.training.stage import Stage
+from avemo_jax.training.trials import Trial
 
 _ROWS_AT_ONCE = 1024  # examples that are loaded together
 
@@ -53,6 +55,7 @@ class Statistics:
       widths: number of features of each stream.
       usable: (N,) bool, whether an example has a real step in any stream.
       clip, label: (N,) position in the plan's clips, and class.
+      copy: (N,) number of the degraded copy of the corpus that an example is of, 0 for the corpus itself.
     """
 
     features: np.ndarray
@@ -60,6 +63,7 @@ class Statistics:
     usable: np.ndarray
     clip: np.ndarray
     label: np.ndarray
+    copy: np.ndarray
 
 
 def fit_classical_stage(plan: GridPlan, stage: Stage) -> ClassicalOutcome:
@@ -68,30 +72,58 @@ def fit_classical_stage(plan: GridPlan, stage: Stage) -> ClassicalOutcome:
     Raises:
       ValueError: a fold cannot be fitted.
     """
-    own = statistics_of(plan.experiment, plan.data, stage)
-    parts = [own, *(statistics_of(plan.experiment, feed, stage) for feed in _feeds_of_copies(plan))]
-    names = ("features", "usable", "clip", "label")
-    features, usable, clip, label = (np.concatenate([getattr(one, name) for one in parts]) for name in names)
-    is_copy = np.arange(len(clip)) >= len(own.clip)
-    speaker = np.asarray([one.speaker for one in plan.clips])[clip]
-    row_of = {one.clip_id: row for row, one in enumerate(plan.clips)}
+    found = statistics_with_copies(plan, stage)
     classifiers: dict[int, FittedClassifier] = {}
     for trial in plan.trials:
-        if trial.fold in classifiers:
-            continue
-        train, select = ([row_of[clip_id] for clip_id in part] for part in plan.part_clips(stage, trial))
-        classifiers[trial.fold] = fit_classical(
-            stage.part,
-            features,
-            label,
-            speaker=speaker,
-            train=np.flatnonzero(np.isin(clip, train) & usable),
-            validation=np.flatnonzero(np.isin(clip, select) & usable & ~is_copy),
-            num_classes=plan.blueprint.num_classes,
-            widths=own.widths,
-            metric=_counted(plan.experiment.protocol.metric),
-        )
-    return ClassicalOutcome(stage, [classifiers[trial.fold] for trial in plan.trials], own.features, own.usable)
+        if trial.fold not in classifiers:
+            classifiers[trial.fold] = fit_fold(plan, stage, found, trial)
+    num_own = int(np.sum(found.copy == 0))
+    own = [classifiers[trial.fold] for trial in plan.trials]
+    return ClassicalOutcome(stage, own, found.features[:num_own], found.usable[:num_own])
+
+
+def statistics_with_copies(plan: GridPlan, stage: Stage) -> Statistics:
+    """Return the statistics of the corpus's examples, followed by those of its degraded copies.
+
+    Raises:
+      ValueError: a feature is no finite number.
+    """
+    feeds = itertools.chain([plan.data], _feeds_of_copies(plan))
+    parts = [statistics_of(plan.experiment, feed, stage) for feed in feeds]
+    copy = np.repeat(np.arange(len(parts)), [len(one.clip) for one in parts])
+    names = ("features", "usable", "clip", "label")
+    joined = {name: np.concatenate([getattr(one, name) for one in parts]) for name in names}
+    return Statistics(**joined, widths=parts[0].widths, copy=copy)
+
+
+def fit_fold(plan: GridPlan, stage: Stage, found: Statistics, trial: Trial) -> FittedClassifier:
+    """Return the classifier of a trial's fold, fitted on `statistics_with_copies` or on what was made of their features.
+
+    Raises:
+      ValueError: the fold cannot be fitted.
+    """
+    train, validation = rows_of_parts(plan, stage, found, trial)
+    return fit_classical(
+        stage.part,
+        found.features,
+        found.label,
+        speaker=np.asarray([one.speaker for one in plan.clips])[found.clip],
+        train=train,
+        validation=validation,
+        num_classes=plan.blueprint.num_classes,
+        widths=found.widths,
+        metric=counted_metric(plan.experiment.protocol.metric),
+    )
+
+
+def rows_of_parts(plan: GridPlan, stage: Stage, found: Statistics, trial: Trial) -> tuple[np.ndarray, np.ndarray]:
+    """Return the usable rows of a fold's training clips and their copies, and those of its selection part without copies."""
+    row_of = {one.clip_id: row for row, one in enumerate(plan.clips)}
+    train, select = ([row_of[clip_id] for clip_id in part] for part in plan.part_clips(stage, trial))
+    return (
+        np.flatnonzero(np.isin(found.clip, train) & found.usable),
+        np.flatnonzero(np.isin(found.clip, select) & found.usable & (found.copy == 0)),
+    )
 
 
 def restore_classical_stage(plan: GridPlan, stage: Stage, workdir: Path) -> ClassicalOutcome:
@@ -159,7 +191,8 @@ def statistics_of(experiment: Experiment, data: Feed, stage: Stage) -> Statistic
         wrong = ~np.isfinite(values).all(axis=1) & ~np.isnan(values).all(axis=1)
         if wrong.any():
             raise ValueError(f"stream {stream}: expected finite features, found others in clip {feed.clip_ids[feed.clip[wrong.argmax()]]}")
-    return Statistics(np.concatenate(streams, axis=1), tuple(one.shape[1] for one in streams), feed.usable, feed.clip, feed.label)
+    widths, copy = tuple(one.shape[1] for one in streams), np.zeros(len(feed.clip), int)
+    return Statistics(np.concatenate(streams, axis=1), widths, feed.usable, feed.clip, feed.label, copy)
 
 
 def _statistics(values: np.ndarray, mask: np.ndarray, has_deviation: bool) -> np.ndarray:
@@ -174,6 +207,6 @@ def _statistics(values: np.ndarray, mask: np.ndarray, has_deviation: bool) -> np
     return np.stack(found)
 
 
-def _counted(metric: str) -> str:
+def counted_metric(metric: str) -> str:
     """Return the metric by which classifiers are selected: `metric`, or UAR where `metric` needs probabilities."""
     return "uar" if metric_named(metric).from_confusion is None else metric

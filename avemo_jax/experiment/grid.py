@@ -49,6 +49,7 @@ def make_grid(experiment: Experiment, variation: Variation, stages: Sequence[Sta
         hyper={name: getattr(experiment.train, name) for name in SWEPT},
         sweep=variation.numbers,
         fields=variation.fields,
+        one_at_a_time=variation.one_at_a_time,
     )
     has_inner = any(stage.part == "inner" for stage in stages)
     return Grid(tuple(stages), tuple(trials), experiment.late.num_inner_folds if has_inner else 0)

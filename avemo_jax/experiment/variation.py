@@ -19,11 +19,13 @@ class Variation:
       numbers: hyper-parameter -> values that a sweep tries; hyper-parameters that are not swept are absent.
       fields: field that changes the compiled program, or several joined by "+" -> values that a sweep tries.
       axes: axes of an adaptive search; empty where nothing is searched.
+      one_at_a_time: whether a sweep changes one number or field at a time, in place of all combinations.
     """
 
     numbers: Mapping[str, tuple[float, ...]]
     fields: Mapping[str, tuple[Any, ...]]
     axes: tuple[Axis, ...]
+    one_at_a_time: bool = False
 
     @property
     def varied_numbers(self) -> set[str]:
@@ -40,7 +42,7 @@ def variation_of(experiment: Experiment) -> Variation:
     numbers = {name: values for name in SWEPT if (values := getattr(experiment.sweep, name))}
     fields = swept_fields(experiment)
     if not experiment.search.space:
-        return Variation(numbers, fields, ())
+        return Variation(numbers, fields, (), experiment.sweep.one_at_a_time)
     if numbers or fields:
         swept = next(iter(numbers), "fields")
         raise ValueError(f"search.space and sweep.{swept} are both set; search or sweep, not both in one run")
@@ -52,8 +54,8 @@ def variation_of(experiment: Experiment) -> Variation:
 
 
 def tried_changes(experiment: Experiment, variation: Variation) -> list[Changes]:
-    """Return every combination of fields that a sweep or a search tries; one empty combination where there are no such fields."""
+    """Return the combinations of fields that a sweep or a search tries; one empty combination where there are no such fields."""
     searched = {
         axis.name: tuple(parse_value(experiment, axis.name, text) for text in axis.choices) for axis in variation.axes if axis.is_field
     }
-    return combinations(searched or variation.fields)
+    return combinations(searched or variation.fields, one_at_a_time=variation.one_at_a_time)

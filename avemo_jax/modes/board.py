@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from avemo_jax.reporting.board import SORTING, board_tables, find_runs, read_board
+from avemo_jax.atomic import read_json
+from avemo_jax.reporting.board import SORTING, WantedRow, board_tables, find_runs, read_board
 from avemo_jax.reporting.pages import inline_script, write_page
 from avemo_jax.reporting.tables import Table, table_text, write_tables
 from avemo_jax.text import count_of
@@ -14,12 +16,18 @@ from avemo_jax.text import count_of
 _ON_TERMINAL = ("system", "corpus", "protocol", "test speakers", "folds x seeds", "UAR", "UAR, pooled", "classical baseline, UAR", "run")
 
 
-def board(runs: Sequence[str], *, output: str | None = None) -> Path:
+def board(
+    runs: Sequence[str],
+    *,
+    output: str | None = None,
+    wanted: Callable[[Sequence[Mapping[str, Any]]], Sequence[WantedRow]] = lambda configs: (),
+) -> Path:
     """Write board.html and tables/ of all finished runs, print a short form, and return the path of the page.
 
     Args:
       runs: run directories, folders that hold some, and patterns such as "runs/*".
       output: folder; default: `runs/board`.
+      wanted: the configs of the runs to all systems that there could be, and what is missing to run them.
 
     Raises:
       ValueError: no run is named, or none has results.
@@ -33,7 +41,7 @@ def board(runs: Sequence[str], *, output: str | None = None) -> Path:
         reasons = "; ".join(without[:3])
         raise ValueError(f"none of {count_of(len(without), 'run directory')} has results: {reasons}")
     folder.mkdir(parents=True, exist_ok=True)
-    tables = board_tables(rows, folder)
+    tables = board_tables(rows, folder, wanted([read_json(one / "config.json") for one in dict.fromkeys(row.folder for row in rows)]))
     write_tables(folder / "tables", tables)
     path = folder / "board.html"
     write_page(path, "board.html.j2", tables=tables, without=without, **inline_script(SORTING))

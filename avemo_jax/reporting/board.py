@@ -7,17 +7,18 @@ import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from avemo_jax.atomic import read_json
+from avemo_jax.evaluation.json_types import from_json
 from avemo_jax.evaluation.results import DimensionResult, MetricSummary, RunResults
 from avemo_jax.reporting.caveats import corpus_part, speakers_are_known
 from avemo_jax.reporting.pages import mean_of_folds, pooled
 from avemo_jax.reporting.published import PublishedResult, best_published, published_beside
 from avemo_jax.reporting.report import read_results
 from avemo_jax.reporting.tables import Column, Table, text_column
-from avemo_jax.text import format_percent, nearest
+from avemo_jax.text import count_of, format_percent, nearest
 
 SORTING = Path(__file__).with_name("sorting.js")
 
@@ -30,7 +31,7 @@ class BoardRow:
       folder: run directory.
       results: its results.json.
       protocol: name.
-      speakers: "new", "shared" or "unknown": the test speakers to the network.
+      speakers: "new", "shared" or "unknown": the test speakers to the network; "adapted to": clips of theirs were given.
       num_folds: of the protocol.
       metrics, seeds_together, baseline: metrics by name; None where there are not several seeds, or no baseline.
       leaks: findings of the leak audit.
@@ -56,6 +57,22 @@ class BoardRow:
         found += [f"{results.num_failed} of {results.num_trials} trials failed"] if results.num_failed else []
         found += [f"selected on the {results.select} part"] if results.select != "validation" else []
         return "; ".join([*found, *self.leaks])
+
+
+class WantedRow(Protocol):
+    """A system that could be run: its corpus, the protocols that fit it, and what is missing to run it, "" for nothing."""
+
+    @property
+    def corpus(self) -> str: ...
+
+    @property
+    def system(self) -> str: ...
+
+    @property
+    def protocols(self) -> tuple[str, ...]: ...
+
+    @property
+    def lacks(self) -> str: ...
 
 
 def find_runs(patterns: Iterable[str]) -> list[Path]:
@@ -90,11 +107,12 @@ def read_board(folders: Sequence[Path]) -> tuple[list[BoardRow], list[str]]:
     return sorted(rows, key=lambda row: (row.results.corpus, row.protocol, -row.metrics["uar"].mean_of_folds)), without
 
 
-def board_tables(rows: Sequence[BoardRow], page_folder: Path) -> list[Table]:
-    """Return the tables of classes and of dimensions that have rows, and the UAR of each system under each protocol, by corpus.
+def board_tables(rows: Sequence[BoardRow], page_folder: Path, wanted: Sequence[WantedRow] = ()) -> list[Table]:
+    """Return the tables of classes and of dimensions that have rows, the UAR of each system under each protocol, and what is missing.
 
     Args:
       page_folder: from which the reports of the runs are linked.
+      wanted: all systems that there could be.
     """
 
     def report_of(row: BoardRow) -> str:
@@ -103,7 +121,9 @@ def board_tables(rows: Sequence[BoardRow], page_folder: Path) -> list[Table]:
     system = Column("system", lambda row: row.results.system, "left", report_of)
     of_classes = [row for row in rows if row.results.has_classes]
     tables = [_classes_table(of_classes, system)] if of_classes else []
-    tables += [_matrix(corpus, of_classes) for corpus in dict.fromkeys(row.results.corpus for row in of_classes)]
+    corpora = list(dict.fromkeys(row.results.corpus for row in of_classes))
+    tables += [_matrix(corpus, of_classes, [one for one in wanted if one.corpus == corpus]) for corpus in corpora]
+    tables += _without_runs([one for one in wanted if one.corpus not in corpora])
     if rated := [row for row in rows if row.results.dimensions]:
         tables.append(_dimensions_table(rated, system))
     return tables
@@ -122,7 +142,7 @@ def _rows_of(folder: Path, results: RunResults, config: Any) -> list[BoardRow]:
         several = [
             (results.protocol, results.speaker_independent, num_folds, results.metrics, results.seed_ensemble, baseline, results.leaks)
         ]
-    return [
+    rows = [
         BoardRow(
             folder,
             results,
@@ -136,6 +156,28 @@ def _rows_of(folder: Path, results: RunResults, config: Any) -> list[BoardRow]:
             best_published(published, protocol),
         )
         for protocol, are_new, num_folds, metrics, together, baseline, leaks in several
+    ]
+    return rows + _adapted_rows(rows[-1])
+
+
+def _adapted_rows(row: BoardRow) -> list[BoardRow]:
+    """Return a row for each condition of a run's adaptation.json under which clips of the test speakers are given."""
+    path = row.folder / "adaptation.json"
+    if not path.is_file():
+        return []
+    return [
+        dataclasses.replace(
+            row,
+            protocol=one["protocol"],
+            speakers="adapted to",
+            metrics={name: from_json(MetricSummary, values) for name, values in one["metrics"].items()},
+            seeds_together=None,
+            baseline=None,
+            leaks=[*row.leaks, *one["findings"]],
+            published=None,
+        )
+        for one in read_json(path)["conditions"]
+        if one["findings"]
     ]
 
 
@@ -190,25 +232,47 @@ def _published_cell(one: PublishedResult | None) -> str | None:
     return f"{one.metric.upper()} {format_percent(one.value)}, {one.source}" + ("" if one.caveats == "none" else f" ({one.caveats})")
 
 
-def _matrix(corpus: str, rows: Sequence[BoardRow]) -> Table:
+def _matrix(corpus: str, rows: Sequence[BoardRow], wanted: Sequence[WantedRow]) -> Table:
     """Return the UAR of each system under each protocol of a corpus; of several runs the range, since none may be picked by its score."""
     found: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         if row.results.corpus == corpus:
             found.setdefault((row.results.system, row.protocol), []).append(row.metrics["uar"].mean_of_folds)
-    protocols = sorted({protocol for _, protocol in found})
-    cells = [
-        [system, *(_range(found.get((system, protocol), ())) for protocol in protocols)] for system in sorted({one for one, _ in found})
-    ]
+    lacks = {one.system: one.lacks for one in wanted}
+    protocols = sorted({protocol for _, protocol in found} | {protocol for one in wanted for protocol in one.protocols})
+
+    def cell(system: str, protocol: str) -> str:
+        if (system, protocol) in found:
+            return _range(found[system, protocol])
+        return f"lacks {lacks[system]}" if lacks.get(system) else "not run"
+
+    systems = sorted({one for one, _ in found} | set(lacks))
+    cells = [[system, *(cell(system, protocol) for protocol in protocols)] for system in systems]
     columns = [text_column("system"), *map(Column, protocols)]
-    note = "mean of folds in %; a range where there are several runs; 'not run' where none of these runs has the system and the protocol"
+    note = (
+        "mean of folds in %; a range where there are several runs; 'not run' where none of these runs has the system and the protocol"
+        + (", and 'lacks' where the folder of a run of this corpus does not hold what the system needs" if wanted else "")
+    )
     name = "".join(letter if letter.isalnum() else "-" for letter in corpus)
     return Table(f"uar-{name}", f"UAR on {corpus} by protocol", columns, cells, note)
 
 
+def _without_runs(wanted: Sequence[WantedRow]) -> list[Table]:
+    """Return the table of the corpora that no run has, with what is missing to run their systems; none where there are no such corpora."""
+    lacks: dict[str, dict[str, int]] = {}
+    for one in wanted:
+        of_corpus = lacks.setdefault(one.corpus, {})
+        of_corpus[one.lacks or "nothing"] = of_corpus.get(one.lacks or "nothing", 0) + 1
+    rows = [
+        [corpus, sum(of_corpus.values()), "; ".join(f"{what}: {count_of(count, 'system')}" for what, count in of_corpus.items())]
+        for corpus, of_corpus in sorted(lacks.items())
+    ]
+    columns = [text_column("corpus"), Column("systems"), text_column("missing")]
+    note = "corpora that have configs and no run among these; a corpus is at hand where a run of it names its folder"
+    return [Table("missing", "Corpora without a run", columns, rows, note)] if rows else []
+
+
 def _range(values: Sequence[float]) -> str:
-    if not values:
-        return "not run"
     low, high = format_percent(min(values)), format_percent(max(values))
     shown = low if low == high else f"{low} to {high}"
     return shown if len(values) == 1 else f"{shown} ({len(values)} runs)"

@@ -58,14 +58,14 @@ _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of a chart: y (N,) over x (N,), and the band (N,), (N,) around it. `style`: first, second or third."""
+    """One line of a chart: y (N,) over x (N,), and the band (N,), (N,) around it, if any. `style`: first, second or third."""
 
     name: str
     style: str
     x: np.ndarray
     y: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
 
 
 def line_chart(
@@ -89,7 +89,8 @@ def line_chart(
         _tick(axes.xaxis, 6, integer=True)
         for line in lines:
             colour = _COLOURS[line.style]
-            axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, linewidth=0, clip_on=False)
+            if line.low is not None and line.high is not None:
+                axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, linewidth=0, clip_on=False)
             marker = "o" if len(line.x) == 1 else ""
             axes.plot(line.x, line.y, color=colour, linestyle=_DASHES[line.style], linewidth=2, marker=marker, clip_on=False)
         if level is not None:

@@ -18,6 +18,7 @@ from avemo_jax.atomic import read_json
 from avemo_jax.evaluation.metrics import metric_named, reported_metrics
 from avemo_jax.evaluation.predictions import read_predictions_csv
 from avemo_jax.evaluation.results import Calibration, RunResults
+from avemo_jax.reporting.adaptation_panel import adaptation_charts, adaptation_table
 from avemo_jax.reporting.attention_examples import attention_examples
 from avemo_jax.reporting.caveats import caveats, chance, speaker_protocol
 from avemo_jax.reporting.charts import interval_chart, reliability_chart
@@ -26,6 +27,7 @@ from avemo_jax.reporting.curves import learning_curves
 from avemo_jax.reporting.encoders_table import encoders_table
 from avemo_jax.reporting.main_finding import main_finding
 from avemo_jax.reporting.pages import write_page
+from avemo_jax.reporting.precision_recall import precision_recall, precision_recall_charts, precision_recall_table
 from avemo_jax.reporting.published import PublishedResult, published_beside
 from avemo_jax.reporting.robustness_panel import panel_charts, panel_table
 from avemo_jax.reporting.run_tables import published_intervals, published_metric, results_table, run_tables, systems_of
@@ -51,10 +53,13 @@ def write_report(run_directory: Path) -> Path:
     run = _read_json(run_directory / "run.json") or {}
     config = _read_json(run_directory / "config.json")
     published = published_beside(results, config)
-    panel = _read_json(run_directory / "robustness.json")
+    panel, adaptation = (_read_json(run_directory / f"{name}.json") for name in ("robustness", "adaptation"))
     tables = run_tables(results, published) + ([panel_table(panel)] if panel else [])
+    tables += [adaptation_table(adaptation)] if adaptation else []
     tables += [encoders_table(run["encoders"])] if run.get("encoders") else []
     tables += [confident_errors(predictions)] if predictions is not None and results.has_classes else []
+    curves = precision_recall(predictions) if predictions is not None and results.has_classes else []
+    tables += [precision_recall_table(curves)] if curves else []
     write_tables(run_directory / "tables", tables)
     of_chance = chance(results)
     path = run_directory / "report.html"
@@ -71,6 +76,8 @@ def write_report(run_directory: Path) -> Path:
         findings=_findings(results, _read_json(run_directory / "audit.json")),
         confusion=_confusion_rows(results),
         robustness=panel_charts(panel, of_chance["uar"]) if panel else [],
+        adaptation=adaptation_charts(adaptation) if adaptation else [],
+        precision_recall=precision_recall_charts(curves),
         curves=learning_curves(run_directory / "metrics.jsonl", of_chance["uar"]),
         attention=attention_examples(run_directory / "attention.npz", predictions if results.has_classes else None),
         size=_size(results),

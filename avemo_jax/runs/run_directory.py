@@ -36,6 +36,7 @@ UNCOMPARED = (
     "protocol.allow_leaks",
     "protocol.near_duplicates",
     "robustness.conditions",
+    *(f"adaptation.{field}" for field in ("num_labelled", "num_tested", "num_draws", "seed")),
     "search.storage",
     "search.name",
     "search.lease_s",

@@ -56,10 +56,14 @@ class FittedClassifier:
 
         They are the softmax of the decision values divided by the temperature; a class without training clips gets 0.
         """
-        found = np.zeros((len(features), self.num_classes))
-        if len(features):
-            decision = self.decide(np.asarray(features, dtype=np.float64))
-            found[:, self.classes] = softmax(decision / self.temperature, axis=1)
+        if not len(features):
+            return np.zeros((0, self.num_classes))
+        return self.from_decision(self.decide(np.asarray(features, dtype=np.float64)))
+
+    def from_decision(self, decision: np.ndarray) -> np.ndarray:
+        """Return probabilities (N, K) float64 of decision values (N, C)."""
+        found = np.zeros((len(decision), self.num_classes))
+        found[:, self.classes] = softmax(decision / self.temperature, axis=1)
         return found
 
 

@@ -11,7 +11,7 @@ from avemo_jax.training.classical import FittedClassifier, fit_svm
 from avemo_jax.training.ridge import fit_ridge_classes
 
 # Stage -> kernel of ridge regression.
-_KERNELS = {"linear": "linear", "kernel": "gaussian"}
+KERNELS = {"linear": "linear", "kernel": "gaussian"}
 
 
 def fit_classical(
@@ -26,6 +26,6 @@ def fit_classical(
     Raises:
       ValueError: as they do.
     """
-    if machine in _KERNELS:
-        return fit_ridge_classes(features, label, kernel=_KERNELS[machine], speaker=speaker, widths=widths, **arguments)
+    if machine in KERNELS:
+        return fit_ridge_classes(features, label, kernel=KERNELS[machine], speaker=speaker, widths=widths, **arguments)
     return fit_svm(features, label, **arguments)

@@ -60,35 +60,82 @@ def fit_ridge_classes(
             f"the stage 'kernel' takes at most {_MOST_KERNEL_CLIPS:,} training clips with their copies, and a fold has {len(train):,}; set "
             "--config.train.stages=\"('linear',)\""
         )
-    solve = _solve_gaussian if kernel == "gaussian" else _solve_linear
-    penalties = sorted(penalties, reverse=True)
-
-    def path(rows: np.ndarray, tried: Sequence[float]) -> tuple[np.ndarray, LinearDecision | GaussianDecision]:
-        standard = _standard(features[rows], widths)
-        classes, index = np.unique(label[rows], return_inverse=True)
-        return classes, solve(standard, features[rows], np.eye(len(classes))[index], tried)
-
-    counts = np.zeros((len(penalties), num_classes, num_classes), dtype=int)
-    for fitted, held_out in inner_folds(train, validation, np.asarray(speaker)):
-        classes, decide_all = path(fitted, penalties)
-        for position, decision in enumerate(decide_all(features[held_out])):
-            counts[position] += confusion(label[held_out], classes[decision.argmax(axis=1)], num_classes)
+    found = inner_predictions(
+        features, label, kernel=kernel, speaker=np.asarray(speaker), train=train, validation=validation, widths=widths, penalties=penalties
+    )
     chosen = metric_named(metric)
-    scores = [float(chosen.score(chosen.value(each))) for each in counts]
-    penalty = penalties[int(np.argmax(scores))]
-    classes, decide_all = path(train, [penalty])
+    penalty, _ = found.best(label, num_classes, metric)
+    classes, decide_all = ridge_path(features[train], label[train], kernel=kernel, widths=widths, penalties=[penalty])
     decide = dataclasses.replace(decide_all, weights=decide_all.weights[0])
     decision = decide(features[validation])
-    found = confusion(label[validation], classes[decision.argmax(axis=1)], num_classes)
+    counts = confusion(label[validation], classes[decision.argmax(axis=1)], num_classes)
     return FittedClassifier(
         num_classes=num_classes,
         regularization=penalty,
         temperature=fit_temperature(decision, label[validation], classes),
-        validation_metric=float(chosen.score(chosen.value(found))),
+        validation_metric=float(chosen.score(chosen.value(counts))),
         class_shares=share_of_classes(label[train], num_classes),
         classes=classes,
         decide=decide,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class InnerPredictions:
+    """Out-of-fold predictions of a training part, or predictions of the validation part where the training part has too few speakers.
+
+    Attributes:
+      rows: (M,) the predicted rows, each once.
+      penalties: P values, from strong to weak.
+      predicted: (P, M) classes.
+    """
+
+    rows: np.ndarray
+    penalties: tuple[float, ...]
+    predicted: np.ndarray
+
+    def best(self, label: np.ndarray, num_classes: int, metric: str) -> tuple[float, np.ndarray]:
+        """Return the strongest of the penalties with the best metric, and its predictions (M,)."""
+        own = metric_named(metric)
+        counts = np.stack([confusion(label[self.rows], one, num_classes) for one in self.predicted])
+        chosen = int(np.argmax([float(own.score(own.value(each))) for each in counts]))
+        return self.penalties[chosen], self.predicted[chosen]
+
+
+def inner_predictions(
+    features: np.ndarray,
+    label: np.ndarray,
+    *,
+    kernel: str,
+    speaker: np.ndarray,
+    train: np.ndarray,
+    validation: np.ndarray,
+    widths: Sequence[int],
+    penalties: Sequence[float] = PENALTIES,
+) -> InnerPredictions:
+    """Return what fits within a training part predict of their held-out speakers; arguments as `fit_ridge_classes` has them."""
+    penalties = tuple(sorted(penalties, reverse=True))
+    rows, predicted = [], []
+    for fitted, held_out in inner_folds(train, validation, speaker):
+        classes, decide_all = ridge_path(features[fitted], label[fitted], kernel=kernel, widths=widths, penalties=penalties)
+        rows.append(held_out)
+        predicted.append(classes[decide_all(features[held_out]).argmax(axis=2)])
+    return InnerPredictions(np.concatenate(rows), penalties, np.concatenate(predicted, axis=1))
+
+
+def ridge_path(
+    features: np.ndarray, label: np.ndarray, *, kernel: str, widths: Sequence[int], penalties: Sequence[float]
+) -> tuple[np.ndarray, LinearDecision | GaussianDecision]:
+    """Return the classes (C,) of a training part, and the decision function whose weights have an axis of these penalties in front.
+
+    Args:
+      features: (N, D) float64; NaN in all features of a stream that a clip lacks.
+      label: (N,) int class index.
+      kernel, widths: as `fit_ridge_classes` has them.
+    """
+    solve = _solve_gaussian if kernel == "gaussian" else _solve_linear
+    classes, index = np.unique(label, return_inverse=True)
+    return classes, solve(_standard(features, widths), features, np.eye(len(classes))[index], penalties)
 
 
 def fit_ridge_rating(

@@ -45,6 +45,7 @@ def make_trials(
     hyper: Mapping[str, float],
     sweep: Mapping[str, Sequence[float]],
     fields: Mapping[str, Sequence[Any]] | None = None,
+    one_at_a_time: bool = False,
 ) -> list[Trial]:
     """Return all combinations of folds, seeds and swept values; folds vary fastest, then seeds, then numbers, then fields.
 
@@ -52,6 +53,7 @@ def make_trials(
       hyper: hyper-parameter -> value where it is not swept.
       sweep: hyper-parameter -> values to try; empty where it is not swept.
       fields: config field that changes the program, or several joined by "+" -> values to try.
+      one_at_a_time: settings that differ from the first values in one thing alone, in place of all combinations.
 
     Raises:
       ValueError: no seed, or a seed that is named twice.
@@ -59,8 +61,11 @@ def make_trials(
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"train.seeds must name at least one seed and none twice, got {tuple(seeds)}")
     axes = {name: values for name, values in sweep.items() if values}
-    numbers = [dict(hyper) | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    settings = enumerate(itertools.product(combinations(fields or {}), numbers))
+    changes = combinations({**(fields or {}), **axes}, one_at_a_time=one_at_a_time)
+    settings = enumerate(
+        (tuple(pair for pair in one if pair[0] not in axes), dict(hyper) | {name: value for name, value in one if name in axes})
+        for one in changes
+    )
     return [
         Trial(number, fold, seed, setting, values, pairs)
         for number, ((setting, (pairs, values)), seed, fold) in enumerate(itertools.product(settings, seeds, range(num_folds)))

@@ -39,6 +39,26 @@ FEATURE_NAMES = (
     *_RHYTHM,
 )
 
+# Parts of the features, for an ablation: name -> what begins the names of its descriptors, or ends those of its statistics.
+_PARTS_OF_DESCRIPTORS = {
+    "mel bands": ("mel_db_",),
+    "cepstra": ("mfcc_",),
+    "level and zero crossings": ("level_db", "zero_crossing_share"),
+    "shape and tilt of the spectrum": (
+        *("centroid_hz", "rolloff_", "spread_hz", "skewness", "log_kurtosis", "entropy", "flatness_db"),
+        *("slope_", "alpha_ratio_db", "hammarberg_db", "band_"),
+    ),
+    "pitch and voice quality": PITCH_DESCRIPTORS,
+}
+_PARTS_OF_STATISTICS = {
+    "mean": ("mean",),
+    "deviation, skewness, kurtosis": ("std", "skewness", "log_kurtosis"),
+    "percentiles": ("percentile_5", "percentile_50", "percentile_95"),
+    "fitted parabola": ("slope", "curvature", "residual"),
+    "changes": ("delta_std", "delta_mean"),
+    "autocorrelation": tuple(f"autocorrelation_{10 * lag}_ms" for lag in _LAGS_FRAMES),
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Functionals:
@@ -63,6 +83,16 @@ class Functionals:
     VERSION: ClassVar[int] = 2
 
     segment_s: SegmentS = 30.0
+
+    @staticmethod
+    def parts() -> dict[str, np.ndarray]:
+        """Return the parts of the features by name, each as (D,) bool; they overlap."""
+        grid = [(region, name, statistic) for region in ("speech", "voiced") for statistic in STATISTICS for name in _DESCRIPTORS]
+        wanted = {"statistics over voiced frames": [region == "voiced" for region, *_ in grid]}
+        wanted |= {part: [name.startswith(starts) for _, name, _ in grid] for part, starts in _PARTS_OF_DESCRIPTORS.items()}
+        wanted |= {part: [statistic in names for *_, statistic in grid] for part, names in _PARTS_OF_STATISTICS.items()}
+        found = {part: np.array([*chosen, *[False] * len(_RHYTHM)]) for part, chosen in wanted.items()}
+        return found | {"rhythm and level of the whole": np.arange(len(FEATURE_NAMES)) >= len(grid)}
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (1, D) float32, finite for every sound."""

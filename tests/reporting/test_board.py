@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import dataclasses
 import hashlib
 import re
 from pathlib import Path
@@ -134,3 +135,33 @@ def test_what_names_no_run_is_refused(runs):
         board([])
     with pytest.raises(ValueError, match=r"none of 1 run directory has results: .*not finished"):
         board([str(runs / "begun")])
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    corpus: str
+    system: str
+    protocols: tuple[str, ...] = ("luna5", "loso")
+    lacks: str = ""
+
+
+def test_what_no_run_has_says_what_is_missing(runs):
+    asked = []
+
+    def wanted(configs):
+        asked.extend(configs)
+        return [
+            *(Wanted("ravdess", "small"), Wanted("ravdess", "stacking", lacks="films")),
+            *(Wanted("rml", "small", lacks="the corpus rml"), Wanted("rml", "stacking", lacks="the corpus rml"), Wanted("savee", "small")),
+        ]
+
+    board([f"{runs}/*"], output=str(runs / "board"), wanted=wanted)
+    assert len(asked) == 5  # a config of each run that stands on the board
+    stacking = next(row for row in rows_of(runs / "board", "uar-ravdess") if row["system"] == "stacking")
+    assert stacking == {"system": "stacking", "loso": "lacks films", "luna5": "lacks films", "random10": "lacks films"}
+    small = next(row for row in rows_of(runs / "board", "uar-ravdess") if row["system"] == "small")
+    assert (small["loso"], small["random10"]) == ("not run", "100.0")
+    assert rows_of(runs / "board", "missing") == [
+        {"corpus": "rml", "systems": "2", "missing": "the corpus rml: 2 systems"},
+        {"corpus": "savee", "systems": "1", "missing": "nothing: 1 system"},
+    ]

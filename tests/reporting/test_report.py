@@ -161,8 +161,8 @@ def test_numbers_on_the_page_are_those_of_the_results(page, tmp_path):
 
 def test_charts_and_frames_are_inline(page):
     assert (
-        sum(tag == "svg" for tag, _ in page.tags) == 2 + 4 + 2 * 2
-    )  # published results, reliability; two stages x two charts; two clips x two streams
+        sum(tag == "svg" for tag, _ in page.tags) == 2 + 8 + 4 + 2 * 2
+    )  # published results, reliability; precision and recall of eight classes; two stages x two charts; two clips x two streams
     assert sum(tag == "img" for tag, _ in page.tags) == 2 * 8  # padded video steps are left out
     bars = {"first": 0, "second": 0}
     for _, attributes in page.tags:
@@ -215,7 +215,7 @@ def test_published_results_are_shown_beside(tmp_path):
 def test_tables_are_copied_for_papers_and_spreadsheets(tmp_path):
     directory = write_run(tmp_path)
     text = Page(write_report(directory).read_text()).text
-    names = {"published", "results", "folds", "classes", "confusion", "speakers", "calibration", "errors"}
+    names = {"published", "results", "folds", "classes", "confusion", "speakers", "calibration", "errors", "precision_recall"}
     assert {path.name for path in (directory / "tables").iterdir()} == {f"{name}.{ending}" for name in names for ending in ("csv", "tex")}
     assert "LaTeX and CSV of the tables" in text and r"\label{tab:results}" in text
     results = json.loads((directory / "results.json").read_text())
@@ -233,7 +233,7 @@ def test_the_page_opens_with_what_was_found_and_leads_to_every_section(page, tmp
     assert f"reaches {100 * baseline:.1f} %, {100 * (uar - baseline):.1f} points less than this system." in page.text
     targets = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     headings = [f"#{attributes['id']}" for tag, attributes in page.tags if tag == "h2"]
-    assert targets == headings and len(targets) == 9
+    assert targets == headings and len(targets) == 10
 
 
 def test_the_main_finding_names_a_comparable_published_result_alone(tmp_path):

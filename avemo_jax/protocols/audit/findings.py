@@ -70,6 +70,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "selected_on_test": Kind("warning", "the epoch was chosen on the test part"),
     "transductive": Kind("warning", "unlabelled clips of test speakers are used to normalise them"),
+    "adapted_to_speaker": Kind("warning", "labelled clips of each test speaker are given; his other clips are tested"),
     "encoder_training_unknown": Kind("info", "the owner of an encoder does not state on what it was trained"),
     "clips_lost": Kind("info", "clips that cannot be decoded or show no face; they stay in the denominator of every metric"),
     "duplicates_in_one_part": Kind("info", "clips that hold the same recording, always in one part; that recording counts several times"),
