@@ -1,10 +1,10 @@
 """The modes of `run.py` as Python functions, which take an Experiment and connect the modes with `data_prep`.
 
-    from avemo_jax import api
-    from avemo_jax.config import parse
-    from configs import demo
+from avemo_jax import api
+from avemo_jax.config import parse
+from configs import demo
 
-    results = api.train(parse(demo.get_config("audio").to_dict()))
+results = api.train(parse(demo.get_config("audio").to_dict()))
 """
 
 from __future__ import annotations

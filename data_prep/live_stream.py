@@ -187,7 +187,7 @@ class IsolatedPushedViews:
         return self._call(_Push(None if self._is_begun else self._source, samples, tuple(pictures)))
 
     def begin(self) -> dict[str, list[WindowView]]:
-        """Start the process and import what the views need, which the first push does otherwise; return a window of noise of each view."""
+        """Start the process and import what the views need, which the first push does otherwise; return made-up windows of each view."""
         return self._call(_Push(self._source, None, ()))
 
     def close(self) -> dict[str, list[WindowView]]:
@@ -242,7 +242,7 @@ def _push(task: _Push) -> dict[str, list[WindowView]] | str:
 
 
 def _noise(source: LiveSource) -> dict[str, list[WindowView]]:
-    """Return the views of a window of noise and of grey pictures."""
+    """Return the views of a window of noise and of grey pictures, and of as many black faces, since the number of steps is compiled."""
     length_s = source.live.window_s or 0.0
     samples = None
     if source.rate_hz is not None:
@@ -253,7 +253,16 @@ def _noise(source: LiveSource) -> dict[str, list[WindowView]]:
     views = PushedViews(source)
     found = views.push(samples, [Picture(float(time_s), grey.getvalue()) for time_s in times_s])
     left = views.close()
-    return {name: [*own, *left[name]][:1] for name, own in found.items()}
+    return {name: _also_with_face([*own, *left[name]][0]) for name, own in found.items()}
+
+
+def _also_with_face(one: WindowView) -> list[WindowView]:
+    """Return a window and, where it is without the faces that its view looks for, one that has them."""
+    made = one.segment
+    if made.num_with_face != 0:
+        return [one]
+    values, times_s = np.repeat(made.values[:1], made.num_seen, axis=0), np.linspace(0, 1, made.num_seen, dtype=np.float32)
+    return [one, WindowView(dataclasses.replace(made, values=values, mask=np.ones(len(values), bool), times_s=times_s), "")]
 
 
 class _Hungry:

@@ -108,7 +108,7 @@ class SegmentPrediction:
 
     Attributes:
       start_s, end_s: start and end in the recording; segments may overlap. Where they follow each other, the last one ends at its last
-        step.
+        step, or at its end where a single step in its middle stands for it (functionals).
       probabilities: (K,) float64, mean over the members.
       without: streams without a real step in the segment (no face; sound that ends before the picture).
       absent: stream -> "silence", "no speech" or "no face", for streams of which that holds.
@@ -245,7 +245,7 @@ class Ensemble:
         start_s = number * self._segment_s
         if is_last:
             before_s = start_s - self._segment_s + self._window_s if number else start_s  # the end of the window before
-            return start_s, max([before_s, *(float(one.times_s[one.mask][-1]) for one in row.values() if _is_real(one))])
+            return start_s, max([before_s, *(_end_s(one, start_s) for one in row.values() if _is_real(one))])
         return start_s, start_s + self._window_s
 
     def batches(self, streams: Mapping[str, Iterable[Segment]]) -> Iterator[tuple[list[Row], int]]:
@@ -291,6 +291,12 @@ class Ensemble:
 def _padded_length(num_steps: int) -> int:
     """Return the length to pad to: above 16 steps the next multiple of 32, since each length is compiled and padding changes no result."""
     return num_steps if num_steps <= 16 else -(-num_steps // 32) * 32
+
+
+def _end_s(segment: Segment, start_s: float) -> float:
+    """Return where a segment ends: at its last step, or, where one step stands for all of it, as far behind that as it begins before it."""
+    last_s = float(segment.times_s[segment.mask][-1])
+    return last_s if len(segment.mask) > 1 else 2 * last_s - start_s
 
 
 def _is_real(segment: Segment | None) -> TypeGuard[Segment]:

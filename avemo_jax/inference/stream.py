@@ -39,7 +39,7 @@ class PushedRecording(Protocol):
         """The process that makes them."""
 
     def begin(self) -> Mapping[str, Sequence[WindowView]]:
-        """Load what the views need; return a made-up window of each, which is not part of the recording."""
+        """Load what the views need; return made-up windows of each, which are not part of the recording."""
 
     def close(self) -> Mapping[str, Sequence[WindowView]]:
         """Return view -> the windows that are left."""
@@ -98,8 +98,9 @@ class PredictionStream:
 
     def warm_up(self) -> None:
         """Import and compile before the first push what it would wait for."""
-        made_up = {view: next(iter(windows), None) for view, windows in self._recording.begin().items()}
-        self._predicted(made_up)
+        made_up = self._recording.begin()
+        for place in (0, -1):
+            self._predicted({view: windows[place] if windows else None for view, windows in made_up.items()})
 
     def push(self, samples: np.ndarray | None = None, pictures: Sequence[Any] = ()) -> list[SegmentPrediction]:
         """Take what was recorded since the last call; return the hops that are complete now.

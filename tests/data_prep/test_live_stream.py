@@ -88,9 +88,14 @@ def test_what_cannot_be_pushed_is_a_sentence():
 
 
 def test_a_process_that_dies_ends_the_stream():
-    live = LiveViews({"sound": ("waveform", {})}, (1.0, 1.0))
-    with IsolatedPushedViews(LiveSource(live, 16000, False)) as views:
-        assert [len(windows) for windows in views.begin().values()] == [1]  # of noise, which is not part of the recording
+    live = LiveViews({"sound": ("waveform", {}), "faces": ("faces", {"rate_fps": 5.0, "size_px": 8})}, (1.0, 1.0))
+    with IsolatedPushedViews(LiveSource(live, 16000, True)) as views:
+        made_up = views.begin()  # not part of the recording; with and without faces, since both are compiled
+        assert len(made_up["sound"]) == 1
+        assert [(len(one.segment.mask), one.segment.mask.all(), one.absent) for one in made_up["faces"]] == [
+            (1, False, "no face"),
+            (5, True, ""),
+        ]
         assert [one.segment.times_s[0] < 0.1 for one in views.push(np.ones(16000))["sound"]] == [True]
         os.kill(views.process_id, 9)
         with pytest.raises(StreamEnded, match="SIGKILL"):

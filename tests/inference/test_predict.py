@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedNet, clip_probabilities
+from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedClassifier, TrainedNet, clip_probabilities
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
 from avemo_jax.models.fusion import FusionSpec
 from avemo_jax.training.state import StreamRecipe
@@ -110,6 +110,20 @@ def test_spans_follow_each_other_and_end_at_the_last_step(ensemble):
     assert [one.start_s for one in found] == [SEGMENT_S * number for number in range(18)]
     assert [one.end_s for one in found[:-1]] == [one.start_s for one in found[1:]]
     assert found[-1].end_s == max(audio[-1].times_s[-1], video[-1].times_s[-1])
+
+
+def test_a_single_step_stands_for_its_whole_segment():
+    functionals = Ensemble(
+        [EnsembleMember([TrainedClassifier(lambda data: data["audio"][:, 0])])],
+        classes=("a", "b"),
+        views={"audio": ((2,), "float32")},
+        segment_s=1.0,
+        window_s=3.0,
+    )
+    middles_s = (1.5, 2.5, 3.2)
+    segments = [Piece(np.full((1, 2), 0.5, np.float32), np.ones(1, bool), np.array([middle_s], np.float32)) for middle_s in middles_s]
+    found = list(functionals.predict({"audio": segments}))
+    assert [(one.start_s, one.end_s) for one in found] == [(0, 3), (1, 4), (2, pytest.approx(4.4))]
 
 
 def test_a_stream_that_ends_early_or_is_masked_is_named(net, members, ensemble):
