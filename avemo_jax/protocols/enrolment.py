@@ -78,10 +78,8 @@ def draw_enrolments(
             pool: list[tuple[str, ...]] = []
             for label in sorted({label for _, _, label, _ in own}):
                 of_class = [(clip_id, sentence) for clip_id, _, other, sentence in own if other == label]
-                is_free = {
-                    clip_id: clip_id not in always_tested and (taught is None or sentence in taught) for clip_id, sentence in of_class
-                }
-                free = [clip_id for clip_id, is_so in is_free.items() if is_so]
+                of_pool = [clip_id for clip_id, sentence in of_class if taught is None or sentence in taught]
+                free = [clip_id for clip_id in of_pool if clip_id not in always_tested]
                 most = len(of_class) - num_tested if taught is None else len(free)
                 size = max(0, min(num_labelled, len(free), most))
                 pool.append(tuple(free[index] for index in rng.permutation(len(free))[:size]))
