@@ -94,9 +94,14 @@ def _write_arrays(path: Path, members: list[TrainedMember], *, half_precision: b
             kind = np.float16 if half_precision else np.float32
             arrays |= {array_prefix(number, stage) + name: np.asarray(leaf).astype(kind) for name, leaf in tree.items()}
         if member.classifier is not None:
-            arrays |= {array_prefix(number, member.stage) + name: array for name, array in arrays_of(member.classifier).items()}
+            prefix = array_prefix(number, member.stage)
+            arrays |= {prefix + name: _in_float32(array) for name, array in arrays_of(member.classifier).items()}
     with atomic_binary_file(path) as stream:  # save_file makes a file that its owner alone can read
         stream.write(save(arrays))
+
+
+def _in_float32(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def _described(member: TrainedMember) -> dict[str, Any]:

@@ -7,6 +7,7 @@ whisper                      Whisper-base, one linear layer on the mean and devi
 whisper:action_units         the same, fused with a table of action units (views.table.path)
 whisper_kernel               Whisper-base, kernel ridge regression on the mean and deviation of five layers, sound alone
 whisper_kernel:action_units  the same, with a table of action units
+whisper_linear               ridge regression in its place: as small as a model folder should be, see models/
 wav2vec2                     wav2vec2-base and one linear layer, sound alone
 hubert                       HuBERT-base and one linear layer, sound alone
 wavlm                        WavLM-base+ and one linear layer, sound alone
@@ -26,6 +27,7 @@ from configs import base
 ENCODERS = {
     "whisper": ("whisper_base", "logmel_whisper"),
     "whisper_kernel": ("whisper_base", "logmel_whisper"),
+    "whisper_linear": ("whisper_base", "logmel_whisper"),
     "wav2vec2": ("wav2vec2_base", "waveform"),
     "hubert": ("hubert_base", "waveform"),
     "wavlm": ("wavlm_base_plus", "waveform"),
@@ -36,6 +38,7 @@ VARIANTS = {
     "whisper:action_units": ("audio",),  # and a feature table
     "whisper_kernel": ("audio",),
     "whisper_kernel:action_units": ("audio",),  # and a feature table
+    "whisper_linear": ("audio",),
     "wav2vec2": ("audio",),
     "hubert": ("audio",),
     "wavlm": ("audio",),
@@ -45,16 +48,16 @@ VARIANTS = {
 
 def apply(config: ConfigDict, variant: str) -> None:
     """Set the streams and the recipe of a variant."""
-    is_kernel = variant.startswith("whisper_kernel")
-    config.encoders.whisper_base.layers = "1,2,3,4,5" if is_kernel else "3"
+    machine = {"whisper_kernel": "kernel", "whisper_linear": "linear"}.get(variant.partition(":")[0])
+    config.encoders.whisper_base.layers = "1,2,3,4,5" if machine else "3"
     encoder, view = ENCODERS[variant.partition(":")[0]]
     audio = base.stream(view=view, encoder=encoder, context="none", pooling="mean_std", dense_units=())
     action_units = base.stream(view="table", context="none", pooling="mean", dense_units=(64,))
     action_units.augmentation.noise_deviation = 0.3
     names = ("audio", "action_units") if variant.endswith(":action_units") else ("audio",)
     base.use(config, variant, names, audio=audio, action_units=action_units)
-    if is_kernel:
-        config.train.stages = ("kernel",)
+    if machine:
+        config.train.stages = (machine,)
         config.train.copies = ("speed:0.93", "speed:1.07")
         return
     config.train.stages = (*names, "fused") if len(names) > 1 else names
