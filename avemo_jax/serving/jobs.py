@@ -95,10 +95,12 @@ class Jobs:
         self._waiting: list[Job] = []
         self._making = threading.BoundedSemaphore(NUM_THREADS)
         self._drawing = threading.Lock()  # Matplotlib's settings belong to the process
-        self._folder = Path(tempfile.mkdtemp(prefix="avemo-serve-"))
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(NUM_THREADS)]
+        self._folder = Path()
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Jobs:
+        self._folder = Path(tempfile.mkdtemp(prefix="avemo-serve-"))
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(NUM_THREADS)]
         for thread in self._threads:
             thread.start()
         return self
