@@ -64,6 +64,7 @@ class System:
     """Stands for a trained system: a recording of N bytes lasts N seconds; one that begins with "wait" waits for the event."""
 
     classes, trained_on, media, window_s, hop_s = CLASSES, "<b>nothing</b>", frozenset({"audio", "video"}), 3.0, 1.0
+    rule = "mean"
 
     def __init__(self):
         self.may_go_on = threading.Event()
@@ -243,6 +244,12 @@ def test_live_sound_is_answered_a_hop_at_a_time(client):
         socket.send_json({"stop": True})
         answer = socket.receive_json()
         assert answer["ended"] and [(one["start_s"], one["label"]) for one in answer["hops"]] == [(1, "a<b")]
+    found = wait_for(client, answer["number"], "done")
+    assert found["name"] == answer["name"] and answer["name"].startswith("live 2") and "overlay" not in found["formats"]
+    saved = client.get(f"/recordings/{answer['number']}/formats/json").json()
+    assert [one["start_s"] for one in saved["files"][0]["segments"]] == [0, 1, 1]
+    page = client.get(f"/recordings/{answer['number']}/page").text
+    assert "No browser plays" not in page and "<audio" not in page
 
 
 @pytest.mark.parametrize(
