@@ -104,7 +104,7 @@ class LiveStreams:
         if not segments:
             return {}
         try:
-            job = self._jobs.keep(f"live {datetime.datetime.now().astimezone():%Y-%m-%d %H.%M.%S}", segments)
+            job = self._jobs.keep(f"live {datetime.datetime.now().astimezone():%Y-%m-%d %H-%M-%S}", segments)
         except Busy:
             return {}
         return {"number": job.number, "name": job.name}
