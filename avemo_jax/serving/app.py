@@ -98,7 +98,7 @@ def make_app(
             Route(f"{number}/{{file}}", routes.file),
             WebSocketRoute("/live", LiveStreams(system, jobs).serve),
         ],
-        exception_handlers={404: _not_found},
+        exception_handlers={404: _not_found, Exception: _failed},
         lifespan=lifespan,
     )
     return Gate(app, host=host)
@@ -106,6 +106,10 @@ def make_app(
 
 async def _not_found(request: Request, error: Exception) -> Response:
     return _refused(404, "There is nothing at this address.")
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return _refused(500, "The server failed at this; its terminal shows why.")
 
 
 def _refused(status: int, sentence: str) -> JSONResponse:

@@ -210,6 +210,16 @@ def test_what_is_too_large_empty_damaged_or_too_much_is_a_sentence(client, monke
     assert all(wait_for(client, number, "working", "waiting") for number in waiting)
 
 
+def test_a_fault_of_the_server_is_a_sentence(client, monkeypatch):
+    def fault(*_):
+        raise AssertionError("secret")
+
+    monkeypatch.setattr(jobs_module.Jobs, "find", fault)
+    answer = TestClient(client.app, base_url="http://127.0.0.1:8600", raise_server_exceptions=False).get("/recordings/1")
+    assert answer.status_code == 500 and "terminal" in answer.json()["reason"] and "secret" not in answer.text
+    assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+
+
 def test_recordings_nobody_asks_for_are_deleted(client, monkeypatch, tmp_path):
     number = hand_in(client, b"12")
     wait_for(client, number, "done")
