@@ -2,8 +2,9 @@
 
 The browser sends first {"rate_hz": number or null, "pictures": true or false}, then binary messages of a head of 16 bytes (kind: uint32,
 four bytes unused, time in s: float64, little-endian) and samples (float32) or a picture (JPEG), and {"stop": true} at the end. The server
-answers {"ready": true} when it can take sound, {"hops": [...], "latest": {...}, "latency_ms": number} for each push that completes
-windows, {"ended": true, ...} with the last hops and the number under which the predictions can be saved, or {"error": sentence}.
+answers {"ready": true} when it can take sound, {"hops": [...], "latest": {...}, "latency_ms": number, "faces": [[x, y, width, height as
+shares of the last picture], ...]} for each push that completes windows, {"ended": true, ...} with the last hops and the number under which
+the predictions can be saved, or {"error": sentence}.
 """
 
 from __future__ import annotations
@@ -96,8 +97,10 @@ class LiveStreams:
                 hops = await run_in_threadpool(stream.push, samples, pictures)
                 found += hops
                 if stream.latest is not before:
-                    latency_ms = 1000 * (time.perf_counter() - begin_s)
-                    await socket.send_json(_answer(stream, hops, self._system.classes) | {"latency_ms": round(latency_ms, 1)})
+                    answer: dict[str, Any] = {"latency_ms": round(1000 * (time.perf_counter() - begin_s), 1)}
+                    faces = await run_in_threadpool(stream.faces) if has_pictures else []
+                    answer |= {"faces": [[round(side, _DIGITS) for side in face] for face in faces]}
+                    await socket.send_json(_answer(stream, hops, self._system.classes) | answer)
 
     def _keep(self, segments: Sequence[SegmentPrediction]) -> dict[str, str]:
         """Return number and name of the predictions, {} where there are none or the server is busy."""

@@ -248,7 +248,7 @@ class Live {
     if (this.media.getVideoTracks().length) {
       const preview = byId("preview");
       preview.srcObject = this.media;
-      preview.hidden = false;
+      byId("camera").hidden = false;
       byId("view").classList.add("sees");
       preview.play();
       this.canvas = document.createElement("canvas");
@@ -301,6 +301,12 @@ class Live {
       const late_ms = last ? performance.now() - last[1] : NaN;
       if (answer.latency_ms !== undefined) byId("latency").textContent = `computed in ${Math.round(answer.latency_ms)} ms${Number.isNaN(late_ms) ? "" : `, here ${Math.round(late_ms)} ms after the sound`}`;
       this.draw(latest);
+      byId("faces")?.replaceChildren(...(answer.faces ?? []).map((sides) => {
+        const [left, top, width, height] = sides.map((share) => `${100 * share}%`);
+        const box = element("span");
+        Object.assign(box.style, { left, top, width, height });
+        return box;
+      }));
     }
     if (answer.ended) {
       if (answer.number) new Recording(answer.name, null, answer.number);
@@ -363,7 +369,8 @@ class Live {
     const preview = byId("preview");
     if (preview) {
       preview.srcObject = null;
-      preview.hidden = true;
+      byId("camera").hidden = true;
+      byId("faces").replaceChildren();
     }
     byId("view").classList.remove("sees");
     byId("start").disabled = false;

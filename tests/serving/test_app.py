@@ -56,6 +56,9 @@ class Stream:
         self.latest = hops[-1] if hops else self.latest
         return hops
 
+    def faces(self):
+        return [(0.1, 0.2, 0.3, 1 / 3)]
+
     def close(self):
         return [segment(self.num_pictures, 0.25)]
 
@@ -250,7 +253,7 @@ def test_live_sound_is_answered_a_hop_at_a_time(client):
         socket.send_bytes(message(0, np.zeros(9500, "<f4").tobytes()))
         answer = socket.receive_json()
         assert [one["start_s"] for one in answer["hops"]] == [0, 1] and answer["latest"]["probabilities"] == [0.75, 0.25]
-        assert answer["latest"]["label"] == "calm" and answer["latency_ms"] >= 0
+        assert answer["faces"] == [[0.1, 0.2, 0.3, 0.3333]] and answer["latest"]["label"] == "calm" and answer["latency_ms"] >= 0
         socket.send_json({"stop": True})
         answer = socket.receive_json()
         assert answer["ended"] and [(one["start_s"], one["label"]) for one in answer["hops"]] == [(1, "a<b")]
