@@ -135,6 +135,11 @@ class Model:
         return self._result(file, recordings=reader, report=report, people="video" in self.media)
 
     @property
+    def rule(self) -> str:
+        """How the probabilities of segments are combined to those of a recording."""
+        return self.experiment.system.segment_rule
+
+    @property
     def media(self) -> frozenset[str]:
         """What the system is made from: "audio", "video"."""
         return frozenset(medium for media in self._live.media.values() for medium in media)

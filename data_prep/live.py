@@ -89,11 +89,15 @@ class LiveViews:
             views = {stream: PersonView(view, person) if view.modality == "video" else view for stream, view in views.items()}
         return {stream: _segments(Path(path), view, problems, absent[stream]) for stream, view in views.items()}, problems
 
+    @property
+    def detector(self) -> tuple[str, str | None] | None:
+        """Name and file of the face detector of the first view that has one."""
+        views = (getattr(view, "view", view) for view in self._views.values())
+        return next(((view.detector, view.detector_path) for view in views if hasattr(view, "detector")), None)
+
     def people(self, path: Path) -> tuple[Person, ...]:
         """Return the people of a film, found with the face detector of the first view that has one; none where no view has one."""
-        views = (getattr(view, "view", view) for view in self._views.values())
-        detecting = next((view for view in views if hasattr(view, "detector")), None)
-        return () if detecting is None else find_people(path, detecting.detector, detecting.detector_path)
+        return () if self.detector is None else find_people(path, *self.detector)
 
     def chain(self, stream: str, absent: list[str]) -> Callable[[Iterator[Any]], Iterator[ViewSegment]]:
         """Return the function from the content of a recording, blocks (rate in Hz, (S,) float32 mono) or frames, to a stream's segments.

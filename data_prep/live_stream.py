@@ -35,6 +35,9 @@ class Picture(NamedTuple):
     content: bytes
 
 
+FaceBox = tuple[float, float, float, float]  # x, y, width, height as shares of the picture
+
+
 class WindowView(NamedTuple):
     """A view of one window, and what the window lacks: "silence", "no speech", "no face" or ""."""
 
@@ -97,7 +100,8 @@ class PushedViews:
         self._absent: dict[str, list[str]] = {name: [] for name in source.views}
         self._chains = {name: _Chain(source.live.chain(name, self._absent[name])) for name in source.views}
         self._media = {name: source.live.media[name][0] for name in source.views}
-        self._picture_s = -1.0
+        self._detector = source.live.detector
+        self._last: Frame | None = None
         self._num_given = dict.fromkeys(source.views, 0)
 
     def push(self, samples: np.ndarray | None, pictures: Sequence[Picture]) -> dict[str, list[WindowView]]:
@@ -114,6 +118,16 @@ class PushedViews:
                 found[name] += self._windows(name, chain.push((self._rate_hz, samples)))
         return found
 
+    def faces(self) -> list[FaceBox]:
+        """Return the faces in the last picture, largest first; none where no view takes faces."""
+        if self._last is None or self._detector is None:
+            return []
+        from data_prep.views.face_detection import make_detector  # late: brings OpenCV, which sound does not need
+
+        height, width = self._last.image.shape[:2]
+        found = make_detector(*self._detector).detect(self._last.image)
+        return [(box.x / width, box.y / height, box.width / width, box.height / height) for box in found]
+
     def close(self) -> dict[str, list[WindowView]]:
         """Return view -> the windows that are left at the end of the recording."""
         return {name: list(self._windows(name, chain.close())) for name, chain in self._chains.items()}
@@ -125,14 +139,13 @@ class PushedViews:
 
     def _frames(self, pictures: Sequence[Picture]) -> Iterator[Frame]:
         for one in pictures:
-            image = _decoded(one.content) if one.time_s > self._picture_s else None
+            last_s = -1.0 if self._last is None else self._last.time_s
+            image = _decoded(one.content) if one.time_s > last_s else None
             if image is not None:
-                if one.time_s > max(self._picture_s, 0.0) + LONGEST_PUSH_S:
-                    raise ValueError(
-                        f"a picture at {one.time_s:.1f} s follows one at {max(self._picture_s, 0.0):.1f} s, expected no such gap"
-                    )
-                self._picture_s = one.time_s
-                yield Frame(one.time_s, image)
+                if one.time_s > max(last_s, 0.0) + LONGEST_PUSH_S:
+                    raise ValueError(f"a picture at {one.time_s:.1f} s follows one at {max(last_s, 0.0):.1f} s, expected no such gap")
+                self._last = Frame(one.time_s, image)
+                yield self._last
 
 
 def _decoded(content: bytes) -> np.ndarray | None:
@@ -190,6 +203,13 @@ class IsolatedPushedViews:
         """Start the process and import what the views need, which the first push does otherwise; return made-up windows of each view."""
         return self._call(_Push(self._source, None, ()))
 
+    def faces(self) -> list[FaceBox]:
+        """Return the faces in the last picture, largest first, as shares of the picture; none where no view takes faces."""
+        found = self._worker.call(_faces, None, time_limit_s=_TIME_LIMIT_S) if self._is_begun else []
+        if isinstance(found, Crash):
+            raise StreamEnded(f"the recording cannot be followed any longer: {found.reason}")
+        return found
+
     def close(self) -> dict[str, list[WindowView]]:
         """Return view -> the windows that are left at the end; the stream takes nothing more."""
         return self._call(_Push(None if self._is_begun else self._source, None, (), is_last=True))
@@ -239,6 +259,11 @@ def _push(task: _Push) -> dict[str, list[WindowView]] | str:
         return _pushed.close() if task.is_last else _pushed.push(task.samples, task.pictures)
     except ValueError as error:
         return str(error)
+
+
+def _faces(task: None) -> list[FaceBox]:
+    """Return the faces in the last picture; runs in the worker process."""
+    return [] if _pushed is None else _pushed.faces()
 
 
 def _noise(source: LiveSource) -> dict[str, list[WindowView]]:

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from avemo_jax.windows import face_detector, windows
+from avemo_jax.windows import face_detector, has_faces, windows
 
 
 @pytest.fixture
@@ -44,6 +44,6 @@ def test_a_system_of_fixed_segments_says_why_it_has_no_windows(experiment, capsy
 
 
 def test_an_overlay_boxes_the_faces_that_the_system_sees(experiment):
-    assert face_detector(experiment) == {}
+    assert face_detector(experiment) == {} and not has_faces(experiment)
     experiment.views |= {"faces": {"detector": "yunet", "detector_path": "y.onnx"}, "hog": {"detector": "haar", "detector_path": None}}
-    assert face_detector(experiment) == {"detector": "yunet", "detector_path": "y.onnx"}
+    assert face_detector(experiment) == {"detector": "yunet", "detector_path": "y.onnx"} and has_faces(experiment)

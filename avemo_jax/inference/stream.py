@@ -31,6 +31,9 @@ class PushedRecording(Protocol):
     def views(self) -> Sequence[str]:
         """Names of the views that come."""
 
+    def faces(self) -> Sequence[tuple[float, float, float, float]]:
+        """Return the faces in the last picture, as (x, y, width, height) in shares of it."""
+
     def push(self, samples: np.ndarray | None, pictures: Sequence[Any]) -> Mapping[str, Sequence[WindowView]]:
         """Return view -> the windows that are complete now."""
 
@@ -116,6 +119,10 @@ class PredictionStream:
           StreamEnded: the process in which views are made has ended.
         """
         return self._hops(self._recording.push(samples, pictures))
+
+    def faces(self) -> Sequence[tuple[float, float, float, float]]:
+        """Return the faces in the last picture, largest first, as (x, y, width, height) in shares of it."""
+        return self._recording.faces()
 
     def close(self) -> list[SegmentPrediction]:
         """Return the hops that are left at the end of the recording; nothing more can be pushed."""

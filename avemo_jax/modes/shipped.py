@@ -1,4 +1,4 @@
-"""The models that are shipped in `models/`, for `--mode=predict` without a run: the best one that this machine can use."""
+"""The models that are shipped in `models/`, for `predict` and `serve` without a run: the best one that this machine can use."""
 
 from __future__ import annotations
 

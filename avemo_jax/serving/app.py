@@ -96,9 +96,9 @@ def make_app(
             Route(f"{number}/remove", routes.remove, methods=["POST"]),
             Route(f"{number}/formats/{{format}}", routes.format),
             Route(f"{number}/{{file}}", routes.file),
-            WebSocketRoute("/live", LiveStreams(system).serve),
+            WebSocketRoute("/live", LiveStreams(system, jobs).serve),
         ],
-        exception_handlers={404: _not_found},
+        exception_handlers={404: _not_found, Exception: _failed},
         lifespan=lifespan,
     )
     return Gate(app, host=host)
@@ -106,6 +106,10 @@ def make_app(
 
 async def _not_found(request: Request, error: Exception) -> Response:
     return _refused(404, "There is nothing at this address.")
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return _refused(500, "The server failed at this; its terminal shows why.")
 
 
 def _refused(status: int, sentence: str) -> JSONResponse:
@@ -182,7 +186,8 @@ class _Routes:
         if job.state == State.DONE and job.result is not None:
             result = job.result
             found |= {"predicted": result.predicted, "nothing": result.nothing, "duration": clock(result.segments[-1].end_s)}
-            found["formats"] = [name for name in self._formats if name != "overlay" or job.path.suffix not in SOUND_SUFFIXES]
+            may_show = job.path.is_file() and job.path.suffix not in SOUND_SUFFIXES
+            found["formats"] = [name for name in self._formats if name != "overlay" or may_show]
             found["probability"] = result.probabilities.get(result.predicted or "")
         return JSONResponse(found)
 

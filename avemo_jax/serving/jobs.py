@@ -13,13 +13,14 @@ import tempfile
 import threading
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from avemo_jax.atomic import write_json
 from avemo_jax.identity import FILM_SUFFIXES, PICTURE_SUFFIXES, SOUND_SUFFIXES
+from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.recording import RecordingPrediction, as_json, write_csv
 from avemo_jax.serving.system import System
 from avemo_jax.timelines import check_formats, save, suffix_of
@@ -95,10 +96,12 @@ class Jobs:
         self._waiting: list[Job] = []
         self._making = threading.BoundedSemaphore(NUM_THREADS)
         self._drawing = threading.Lock()  # Matplotlib's settings belong to the process
-        self._folder = Path(tempfile.mkdtemp(prefix="avemo-serve-"))
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(NUM_THREADS)]
+        self._folder = Path()
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Jobs:
+        self._folder = Path(tempfile.mkdtemp(prefix="avemo-serve-"))
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(NUM_THREADS)]
         for thread in self._threads:
             thread.start()
         return self
@@ -135,6 +138,17 @@ class Jobs:
             job = Job(number, name, self._folder / number / f"recording{known}", used_s=time.monotonic())
             self._jobs[number] = job
         job.path.parent.mkdir()
+        return job
+
+    def keep(self, name: str, segments: Sequence[SegmentPrediction]) -> Job:
+        """Return a job that is done: what was predicted while it was recorded, of which no sound or picture is kept.
+
+        Raises:
+          Busy, OSError: as `new`.
+        """
+        job, system = self.new(name), self._system
+        job.result = RecordingPrediction(job.name, tuple(segments), (), system.classes, system.rule, system.trained_on, place=job.path)
+        job.state = State.DONE
         return job
 
     def submit(self, job: Job) -> None:

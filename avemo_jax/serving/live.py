@@ -2,13 +2,15 @@
 
 The browser sends first {"rate_hz": number or null, "pictures": true or false}, then binary messages of a head of 16 bytes (kind: uint32,
 four bytes unused, time in s: float64, little-endian) and samples (float32) or a picture (JPEG), and {"stop": true} at the end. The server
-answers {"ready": true} when it can take sound, {"hops": [...], "latest": {...}, "latency_ms": number} for each push that completes
-windows, {"ended": true, ...} with the last hops, or {"error": sentence}.
+answers {"ready": true} when it can take sound, {"hops": [...], "latest": {...}, "latency_ms": number, "faces": [[x, y, width, height as
+shares of the last picture], ...]} for each push that completes windows, {"ended": true, ...} with the last hops and the number under which
+the predictions can be saved, or {"error": sentence}.
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import logging
 import struct
@@ -22,6 +24,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.stream import PredictionStream
+from avemo_jax.serving.jobs import Busy, Jobs
 from avemo_jax.serving.system import System
 
 LOG = logging.getLogger(__name__)
@@ -46,11 +49,12 @@ class LiveStreams:
 
     Args:
       system: predicts them.
+      jobs: keeps the predictions of streams that were stopped.
       most: streams at a time.
     """
 
-    def __init__(self, system: System, *, most: int = MOST_STREAMS):
-        self._system, self._most, self._num = system, most, 0
+    def __init__(self, system: System, jobs: Jobs, *, most: int = MOST_STREAMS):
+        self._system, self._jobs, self._most, self._num = system, jobs, most, 0
 
     async def serve(self, socket: WebSocket) -> None:
         """Predict what one browser records, until it stops or goes away."""
@@ -77,21 +81,36 @@ class LiveStreams:
         with stream:
             await run_in_threadpool(stream.warm_up)
             await socket.send_json({"ready": True})
+            found: list[SegmentPrediction] = []
             while True:
                 message = await asyncio.wait_for(socket.receive(), _SILENCE_S)
                 if message["type"] == "websocket.disconnect":
                     return
                 if message.get("text") is not None:
                     hops = await run_in_threadpool(stream.close)
-                    await socket.send_json(_answer(stream, hops, self._system.classes) | {"ended": True})
+                    kept = await run_in_threadpool(self._keep, [*found, *hops])
+                    await socket.send_json(_answer(stream, hops, self._system.classes) | {"ended": True} | kept)
                     await socket.close()
                     return
                 samples, pictures = _content(message["bytes"], has_sound=rate_hz is not None)
                 before, begin_s = stream.latest, time.perf_counter()
                 hops = await run_in_threadpool(stream.push, samples, pictures)
+                found += hops
                 if stream.latest is not before:
-                    latency_ms = 1000 * (time.perf_counter() - begin_s)
-                    await socket.send_json(_answer(stream, hops, self._system.classes) | {"latency_ms": round(latency_ms, 1)})
+                    answer: dict[str, Any] = {"latency_ms": round(1000 * (time.perf_counter() - begin_s), 1)}
+                    faces = await run_in_threadpool(stream.faces) if has_pictures else []
+                    answer |= {"faces": [[round(side, _DIGITS) for side in face] for face in faces]}
+                    await socket.send_json(_answer(stream, hops, self._system.classes) | answer)
+
+    def _keep(self, segments: Sequence[SegmentPrediction]) -> dict[str, str]:
+        """Return number and name of the predictions, {} where there are none or the server is busy."""
+        if not segments:
+            return {}
+        try:
+            job = self._jobs.keep(f"live {datetime.datetime.now().astimezone():%Y-%m-%d %H-%M-%S}", segments)
+        except Busy:
+            return {}
+        return {"number": job.number, "name": job.name}
 
 
 def _wishes(text: str) -> tuple[int | None, bool]:

@@ -27,23 +27,24 @@ async function reasonOf(response) {
 const held = new Set(); // numbers of recordings that the server holds for this page
 
 class Recording {
-  constructor(file) {
+  // Of a file that is going to be sent, or of predictions that the server holds under a number.
+  constructor(name, file, number = null) {
     this.box = element("article", "", { className: "recording" });
-    this.box.append(element("h3", file.name));
+    this.box.append(element("h3", name));
     this.said = element("p", "", { className: "said" });
     this.progress = element("progress", "", { max: 1, value: 0 });
-    this.progress.setAttribute("aria-label", `Progress of ${file.name}`);
+    this.progress.setAttribute("aria-label", `Progress of ${name}`);
     this.actions = element("div", "", { className: "row" });
     const remove = element("button", "Remove", { type: "button" });
-    remove.setAttribute("aria-label", `Remove ${file.name}`);
+    remove.setAttribute("aria-label", `Remove ${name}`);
     remove.addEventListener("click", () => this.remove());
     this.actions.append(remove);
     this.box.append(this.said, this.progress, this.actions);
-    this.name = file.name;
-    this.number = null;
+    this.name = name;
+    this.number = number;
     this.isRemoved = false;
     byId("results").prepend(this.box);
-    this.send(file);
+    if (file) this.send(file); else this.hold(number);
   }
 
   say(text, isWrong = false) {
@@ -76,13 +77,17 @@ class Recording {
         this.fail(request.response?.reason ?? `The server answered ${request.status}.`);
         return;
       }
-      this.number = request.response.number;
-      held.add(this.number);
-      this.progress.removeAttribute("value");
-      if (this.isRemoved) this.remove(); else this.follow();
+      this.hold(request.response.number);
     });
     this.say("Sending ...");
     request.send(file);
+  }
+
+  hold(number) {
+    this.number = number;
+    held.add(number);
+    this.progress.removeAttribute("value");
+    if (this.isRemoved) this.remove(); else this.follow();
   }
 
   async follow() {
@@ -173,7 +178,7 @@ class Recording {
 
 const drop = byId("drop");
 byId("file").addEventListener("change", (event) => {
-  [...event.target.files].forEach((file) => new Recording(file));
+  [...event.target.files].forEach((file) => new Recording(file.name, file));
   event.target.value = "";
 });
 for (const name of ["dragenter", "dragover"]) {
@@ -184,7 +189,7 @@ for (const name of ["dragenter", "dragover"]) {
 }
 for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
 for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
-drop.addEventListener("drop", (event) => [...event.dataTransfer.files].forEach((file) => new Recording(file)));
+drop.addEventListener("drop", (event) => [...event.dataTransfer.files].forEach((file) => new Recording(file.name, file)));
 window.addEventListener("pagehide", () => held.forEach((number) => navigator.sendBeacon(`/recordings/${number}/remove`)));
 
 // --- Camera and microphone ---
@@ -243,7 +248,7 @@ class Live {
     if (this.media.getVideoTracks().length) {
       const preview = byId("preview");
       preview.srcObject = this.media;
-      preview.hidden = false;
+      byId("camera").hidden = false;
       byId("view").classList.add("sees");
       preview.play();
       this.canvas = document.createElement("canvas");
@@ -296,8 +301,17 @@ class Live {
       const late_ms = last ? performance.now() - last[1] : NaN;
       if (answer.latency_ms !== undefined) byId("latency").textContent = `computed in ${Math.round(answer.latency_ms)} ms${Number.isNaN(late_ms) ? "" : `, here ${Math.round(late_ms)} ms after the sound`}`;
       this.draw(latest);
+      byId("faces")?.replaceChildren(...(answer.faces ?? []).map((sides) => {
+        const [left, top, width, height] = sides.map((share) => `${100 * share}%`);
+        const box = element("span");
+        Object.assign(box.style, { left, top, width, height });
+        return box;
+      }));
     }
-    if (answer.ended) this.end("Stopped.");
+    if (answer.ended) {
+      if (answer.number) new Recording(answer.name, null, answer.number);
+      this.end(answer.number ? "Stopped. The predictions stand above, to be saved." : "Stopped.");
+    }
   }
 
   draw(latest) {
@@ -355,7 +369,8 @@ class Live {
     const preview = byId("preview");
     if (preview) {
       preview.srcObject = null;
-      preview.hidden = true;
+      byId("camera").hidden = true;
+      byId("faces").replaceChildren();
     }
     byId("view").classList.remove("sees");
     byId("start").disabled = false;

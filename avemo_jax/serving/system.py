@@ -16,6 +16,10 @@ class System(Protocol):
     @property
     def classes(self) -> tuple[str, ...]: ...
     @property
+    def rule(self) -> str:
+        """How the probabilities of segments are combined, see `clip_probabilities`."""
+
+    @property
     def trained_on(self) -> str: ...
     @property
     def media(self) -> frozenset[str]:

@@ -42,6 +42,7 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
         name=Path(prediction.file).name.encode(errors="replace").decode(),
         prediction=prediction,
         player=_player(prediction.path, path),
+        is_there=prediction.place is None or prediction.place.is_file(),
         duration_s=duration_s,
         size=(_WIDTH, _HEIGHT),
         sound=_sound_path(outline, duration_s),

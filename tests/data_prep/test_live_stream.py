@@ -14,6 +14,7 @@ from written_media import write_video
 from data_prep.decoding.films import stream_frames
 from data_prep.live import LiveViews
 from data_prep.live_stream import IsolatedPushedViews, LiveSource, Picture, PushedViews, StreamEnded
+from data_prep.views.face_boxes import Box
 
 PICTURES = {"rate_fps": 5.0, "size_px": 24}
 
@@ -59,7 +60,23 @@ def test_pushed_pictures_give_the_windows_of_their_film(tmp_path):
     found = []
     for frame in stream_frames(tmp_path / "a.avi"):
         found += pushed.push(None, [Picture(frame.time_s, png(frame.image)), Picture(frame.time_s + 0.01, b"no picture")])["pictures"]
+    assert pushed.faces() == [], "no view takes faces"
     assert_equal_windows({"pictures": found + pushed.close()["pictures"]}, streams, absent)
+
+
+def test_faces_of_the_last_picture_are_shares_of_it(monkeypatch):
+    class Bright:
+        def detect(self, image):
+            rows, columns = np.nonzero(image[..., 0] > 200)
+            return [Box(float(columns.min()), float(rows.min()), float(np.ptp(columns) + 1), float(np.ptp(rows) + 1))]
+
+    monkeypatch.setattr("data_prep.views.face_detection.make_detector", lambda name, path: Bright())
+    pushed = PushedViews(LiveSource(LiveViews({"faces": ("hog", {})}, (1.0, 1.0)), None, True))
+    assert pushed.faces() == []
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[10:20, 20:60] = 255
+    pushed.push(None, [Picture(0.0, png(image))])
+    assert pushed.faces() == [(0.25, 0.25, 0.5, 0.25)]
 
 
 def test_what_cannot_be_pushed_is_a_sentence():

@@ -55,12 +55,13 @@ def test_the_best_model_that_is_at_hand_is_taken_and_named(models, tmp_path, cap
     [
         (["--mode=predict", "--input=a.wav"], True),
         (["--mode", "predict", "--config.weights_dir=w"], True),
+        (["--mode=serve"], True),
         (["--mode=predict", "--run=r"], False),
         (["--mode=predict", "--config=configs/demo.py"], False),
         (["--config.weights_dir=w"], False),
     ],
 )
-def test_only_predict_without_run_and_config_uses_a_shipped_model(argv, expected, models, monkeypatch, tmp_path):
+def test_only_predict_and_serve_without_run_and_config_use_a_shipped_model(argv, expected, models, monkeypatch, tmp_path):
     monkeypatch.setattr(arguments, "SHIPPED_MODELS", tmp_path / "none")
     assert not uses_shipped(["run.py", *argv])
     monkeypatch.setattr(arguments, "SHIPPED_MODELS", models)

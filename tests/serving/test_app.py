@@ -56,6 +56,9 @@ class Stream:
         self.latest = hops[-1] if hops else self.latest
         return hops
 
+    def faces(self):
+        return [(0.1, 0.2, 0.3, 1 / 3)]
+
     def close(self):
         return [segment(self.num_pictures, 0.25)]
 
@@ -64,6 +67,7 @@ class System:
     """Stands for a trained system: a recording of N bytes lasts N seconds; one that begins with "wait" waits for the event."""
 
     classes, trained_on, media, window_s, hop_s = CLASSES, "<b>nothing</b>", frozenset({"audio", "video"}), 3.0, 1.0
+    rule = "mean"
 
     def __init__(self):
         self.may_go_on = threading.Event()
@@ -209,6 +213,16 @@ def test_what_is_too_large_empty_damaged_or_too_much_is_a_sentence(client, monke
     assert all(wait_for(client, number, "working", "waiting") for number in waiting)
 
 
+def test_a_fault_of_the_server_is_a_sentence(client, monkeypatch):
+    def fault(*_):
+        raise AssertionError("secret")
+
+    monkeypatch.setattr(jobs_module.Jobs, "find", fault)
+    answer = TestClient(client.app, base_url="http://127.0.0.1:8600", raise_server_exceptions=False).get("/recordings/1")
+    assert answer.status_code == 500 and "terminal" in answer.json()["reason"] and "secret" not in answer.text
+    assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+
+
 def test_recordings_nobody_asks_for_are_deleted(client, monkeypatch, tmp_path):
     number = hand_in(client, b"12")
     wait_for(client, number, "done")
@@ -239,10 +253,16 @@ def test_live_sound_is_answered_a_hop_at_a_time(client):
         socket.send_bytes(message(0, np.zeros(9500, "<f4").tobytes()))
         answer = socket.receive_json()
         assert [one["start_s"] for one in answer["hops"]] == [0, 1] and answer["latest"]["probabilities"] == [0.75, 0.25]
-        assert answer["latest"]["label"] == "calm" and answer["latency_ms"] >= 0
+        assert answer["faces"] == [[0.1, 0.2, 0.3, 0.3333]] and answer["latest"]["label"] == "calm" and answer["latency_ms"] >= 0
         socket.send_json({"stop": True})
         answer = socket.receive_json()
         assert answer["ended"] and [(one["start_s"], one["label"]) for one in answer["hops"]] == [(1, "a<b")]
+    found = wait_for(client, answer["number"], "done")
+    assert found["name"] == answer["name"] and answer["name"].startswith("live 2") and "overlay" not in found["formats"]
+    saved = client.get(f"/recordings/{answer['number']}/formats/json").json()
+    assert [one["start_s"] for one in saved["files"][0]["segments"]] == [0, 1, 1]
+    page = client.get(f"/recordings/{answer['number']}/page").text
+    assert "No browser plays" not in page and "<audio" not in page
 
 
 @pytest.mark.parametrize(

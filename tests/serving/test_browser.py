@@ -142,6 +142,12 @@ def test_microphone_and_camera_are_followed(page):
     print(page.locator("#latency").inner_text())
     page.get_by_role("button", name="Stop").click()
     page.locator("#doing", has_text="Stopped.").wait_for()
+    page.wait_for_selector("article iframe")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV").click()
+    rows = Path(saved.value.path()).read_text().splitlines()
+    assert len(rows) > 6 and rows[1].startswith("live 2")
+    shoot(page, "live_stopped")
     assert page.get_by_role("button", name="Start").is_enabled()
 
 
