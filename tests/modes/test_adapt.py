@@ -111,7 +111,8 @@ def test_report_board_and_comparison_keep_them_apart(adapted):
     found = {row.protocol: (row.speakers, tuple(row.leaks)) for row in rows}
     assert found["speaker_k"] == ("new", ()) and found["speaker_k+labelled3"] == ("adapted to", ("adapted_to_speaker",))
     assert len(rows) == 1 + 2 * 5  # the run on the tested clips without adaptation is no row of its own
-    assert "speaker_k+own_statistics+labelled3" in table_text(board_tables(rows, folder)[0])
+    of_runs, by_protocol = board_tables(rows, folder)
+    assert "speaker_k+own_statistics+labelled3" in table_text(of_runs) and by_protocol.header == ["system", "speaker_k", "missing"]
     text = f"theirs={folder}/adaptation/predictions-speaker_k+labelled3.csv;seed=draw"
     with pytest.raises(ComparisonError, match="were given clips of the test speakers"):
         read_entries([str(folder)], [text], lambda corpus, stem: None)
