@@ -14,7 +14,7 @@ from avemo_jax.experiment.classical_stage import counted_metric
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.speaker_models import AdaptableSpeaker, SpeakerSource
 from avemo_jax.protocols.enrolment import Enrolment, draw_enrolments
-from avemo_jax.training.adaptation import WEIGHTS, best_weight
+from avemo_jax.training.adaptation import FIXED_WEIGHT, WEIGHTS, best_weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class AdaptedRows:
       fold, seed, draw: (N,) int.
       probabilities: (N, K).
       num_labelled: (M,) number of labelled clips of each enrolment.
-      weights: fold and seed -> weight of a labelled clip.
+      weights: fold and seed -> weight of a labelled clip, and whether it was chosen (else it is FIXED_WEIGHT).
     """
 
     clip: np.ndarray
@@ -60,7 +60,7 @@ class AdaptedRows:
     draw: np.ndarray
     probabilities: np.ndarray
     num_labelled: np.ndarray
-    weights: Mapping[tuple[int, int], float]
+    weights: Mapping[tuple[int, int], tuple[float, bool]]
 
 
 def adapt(
@@ -86,7 +86,7 @@ def adapt(
     draw = functools.partial(enrolments_of, plan, settings=settings, always_tested=always_tested, other_sentences=other_sentences)
     for own_statistics, source in sources:
         found: dict[int, list[tuple[int, list[tuple[int, np.ndarray, np.ndarray]], list[int]]]] = {}
-        weights: dict[int, dict[tuple[int, int], float]] = {number: {} for number in settings.num_labelled}
+        weights: dict[int, dict[tuple[int, int], tuple[float, bool]]] = {number: {} for number in settings.num_labelled}
         for position in positions:
             trial = plan.trials[position]
             chosen = choose_weights(plan, source.to_choose_on(position), settings.num_labelled, draw)
@@ -95,7 +95,9 @@ def adapt(
             for number in settings.num_labelled:
                 weights[number][trial.fold, trial.seed] = chosen[number]
                 rows = [
-                    (one.draw, *_predict(plan, speaker, one, number, chosen[number])) for speaker in tests for one in draws[speaker.speaker]
+                    (one.draw, *_predict(plan, speaker, one, number, chosen[number][0]))
+                    for speaker in tests
+                    for one in draws[speaker.speaker]
                 ]
                 counts = [len(one.labelled(number)) for speaker in tests for one in draws[speaker.speaker]]
                 found.setdefault(number, []).append((position, rows, counts))
@@ -108,8 +110,10 @@ def choose_weights(
     speakers: Iterable[AdaptableSpeaker],
     num_labelled: Sequence[int],
     draw: Callable[[Sequence[AdaptableSpeaker]], Mapping[str, list[Enrolment]]],
-) -> dict[int, float]:
-    """Return the weight of a labelled clip for each number of labelled clips: the smallest of those with the best selection metric.
+) -> dict[int, tuple[float, bool]]:
+    """Return the weight of a labelled clip for each number of labelled clips, and whether it was chosen.
+
+    It is the smallest of those with the best selection metric; FIXED_WEIGHT where there is no speaker to choose on.
 
     Args:
       draw: speakers to the enrolments of each.
@@ -117,14 +121,16 @@ def choose_weights(
     metric = metric_named(counted_metric(plan.experiment.protocol.metric))
     num_classes = plan.blueprint.num_classes
     counts = {number: np.zeros((len(WEIGHTS), num_classes, num_classes), int) for number in num_labelled if number}
+    is_chosen = False
     for speaker in speakers:
+        is_chosen = True
         for one in draw([speaker])[speaker.speaker]:
             for number, own in counts.items():
                 for place, weight in enumerate(WEIGHTS):
                     clip, probabilities = _predict(plan, speaker, one, number, weight)
                     own[place] += confusion(np.asarray(plan.classes)[clip], probabilities.argmax(axis=1), num_classes)
     scores = {number: [float(metric.score(metric.value(each))) for each in own] for number, own in counts.items()}
-    return {0: 0.0} | {number: best_weight(own) for number, own in scores.items()}
+    return {0: (0.0, is_chosen)} | {number: (best_weight(own) if is_chosen else FIXED_WEIGHT, is_chosen) for number, own in scores.items()}
 
 
 def enrolments_of(
@@ -164,7 +170,7 @@ def _predict(
 def _joined(
     plan: GridPlan,
     found: Sequence[tuple[int, list[tuple[int, np.ndarray, np.ndarray]], list[int]]],
-    weights: Mapping[tuple[int, int], float],
+    weights: Mapping[tuple[int, int], tuple[float, bool]],
 ) -> AdaptedRows:
     rows = [(plan.trials[position], draw, clip, own) for position, several, _ in found for draw, clip, own in several]
     sizes = [len(clip) for _, _, clip, _ in rows]

@@ -62,7 +62,7 @@ class SpeakerSource(Protocol):
         """Return the test speakers of the trial's fold."""
 
     def to_choose_on(self, position: int) -> Iterator[AdaptableSpeaker]:
-        """Yield speakers outside of the test part, each with a machine that was fitted without him."""
+        """Yield speakers outside of the test part, each with a machine that was fitted without him; none where there are no such."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,9 @@ class RidgeSource:
             )
             decide = dataclasses.replace(decide, weights=decide.weights[0])
             machine = dataclasses.replace(classifier, classes=classes, decide=decide)
-            yield from self._speakers(machine, fitted, held_out[self.found.copy[held_out] == 0])
+            is_new = ~np.isin(speaker[held_out], speaker[fitted]) & (self.found.copy[held_out] == 0)
+            if is_new.any():
+                yield from self._speakers(machine, fitted, held_out[is_new])
 
     def _speakers(self, machine: FittedClassifier, train: np.ndarray, rows: np.ndarray) -> list[AdaptableSpeaker]:
         features, noise = self.found.features, machine.regularization * len(train)
@@ -131,7 +133,11 @@ class ProbabilitySource:
 
     def to_choose_on(self, position: int) -> Iterator[AdaptableSpeaker]:
         trial = self.plan.trials[position]
-        yield from self._speakers(position, self.plan.data.examples_of(self.plan.validation_clips(self.outcome.stage, trial)))
+        speaker_of = {clip.clip_id: clip.speaker for clip in self.plan.clips}
+        trained = {speaker_of[clip_id] for clip_id in self.plan.folds.folds[trial.fold].train}
+        validation = self.plan.validation_clips(self.outcome.stage, trial)
+        if new := [clip_id for clip_id in validation if speaker_of[clip_id] not in trained]:
+            yield from self._speakers(position, self.plan.data.examples_of(new))
 
     def _speakers(self, position: int, rows: np.ndarray) -> list[AdaptableSpeaker]:
         num_classes = self.plan.blueprint.num_classes

@@ -193,7 +193,8 @@ def _entry(
         "difference": differences,
         "per_speaker": {name: {key: own[place] for key, own in of_speakers.items()} for place, name in enumerate(names)},
         "weights": [
-            {"fold": plan.folds.folds[fold].name, "seed": int(seed), "weight": weight} for (fold, seed), weight in rows.weights.items()
+            {"fold": plan.folds.folds[fold].name, "seed": int(seed), "weight": weight, "is_chosen": is_chosen}
+            for (fold, seed), (weight, is_chosen) in rows.weights.items()
         ],
     }
 

@@ -55,8 +55,12 @@ def board(
 
 def _short(table: Table) -> Table:
     """Return a table without the columns that are too wide for a terminal; those of the other tables are all kept."""
-    if table.name != "runs":
+    titles = [column.title for column in table.columns]
+    if table.name == "runs":
+        kept = [number for number, title in enumerate(titles) if title in _ON_TERMINAL]
+    elif table.name.startswith("uar-"):  # protocols that a run has
+        kept = [number for number in range(len(titles)) if any(row[number] not in (None, "not run") for row in table.rows)]
+    else:
         return table
-    kept = [number for number, column in enumerate(table.columns) if column.title in _ON_TERMINAL]
     rows = [[row[number] for number in kept] for row in table.rows]
     return dataclasses.replace(table, columns=[table.columns[number] for number in kept], rows=rows, note=f"{table.note}; more on the page")

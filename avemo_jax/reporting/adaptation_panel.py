@@ -58,8 +58,8 @@ def adaptation_table(panel: Mapping[str, Any]) -> Table:
         f"{panel['num_speakers']} test speakers, with 95 % intervals over speakers; Δ is the difference from the first row of the same "
         "sentences in points, paired over speakers; ± draws is the standard deviation over draws. In each draw these rows test the same "
         "clips: those that the largest number of labelled clips leaves, or those that say other sentences than the labelled clips. "
-        f"{_MACHINES[panel['machine']]}, chosen on speakers outside of the test part. Numbers "
-        "with findings were given clips of the test speakers: compare them with nothing that was not"
+        f"{_MACHINES[panel['machine']]}, chosen on speakers outside of the test part, where the training part has several. "
+        "Numbers with findings were given clips of the test speakers: compare them with nothing that was not"
     )
     return Table("adaptation", "Adaptation to the speaker", columns, rows, note)
 
@@ -98,4 +98,7 @@ def adaptation_charts(panel: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _weights(entry: Mapping[str, Any]) -> str | None:
     weights = sorted({one["weight"] for one in entry["weights"]})
-    return None if not entry["num_labelled"] else f"{weights[0]:g}" if len(weights) == 1 else f"{weights[0]:g} to {weights[-1]:g}"
+    if not entry["num_labelled"]:
+        return None
+    shown = f"{weights[0]:g}" if len(weights) == 1 else f"{weights[0]:g} to {weights[-1]:g}"
+    return shown if all(one["is_chosen"] for one in entry["weights"]) else f"{shown}, not chosen"

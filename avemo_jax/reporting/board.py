@@ -20,6 +20,7 @@ from avemo_jax.reporting.report import read_results
 from avemo_jax.reporting.tables import Column, Table, text_column
 from avemo_jax.text import count_of, format_percent, nearest
 
+ADAPTED_TO = "adapted to"  # test speakers of whom clips were given
 SORTING = Path(__file__).with_name("sorting.js")
 
 
@@ -169,7 +170,7 @@ def _adapted_rows(row: BoardRow) -> list[BoardRow]:
         dataclasses.replace(
             row,
             protocol=one["protocol"],
-            speakers="adapted to",
+            speakers=ADAPTED_TO,
             metrics={name: from_json(MetricSummary, values) for name, values in one["metrics"].items()},
             seeds_together=None,
             baseline=None,
@@ -236,22 +237,22 @@ def _matrix(corpus: str, rows: Sequence[BoardRow], wanted: Sequence[WantedRow]) 
     """Return the UAR of each system under each protocol of a corpus; of several runs the range, since none may be picked by its score."""
     found: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        if row.results.corpus == corpus:
+        if row.results.corpus == corpus and row.speakers != ADAPTED_TO:
             found.setdefault((row.results.system, row.protocol), []).append(row.metrics["uar"].mean_of_folds)
     lacks = {one.system: one.lacks for one in wanted}
     protocols = sorted({protocol for _, protocol in found} | {protocol for one in wanted for protocol in one.protocols})
 
-    def cell(system: str, protocol: str) -> str:
+    def cell(system: str, protocol: str) -> str | None:
         if (system, protocol) in found:
             return _range(found[system, protocol])
-        return f"lacks {lacks[system]}" if lacks.get(system) else "not run"
+        return None if lacks.get(system) else "not run"
 
     systems = sorted({one for one, _ in found} | set(lacks))
-    cells = [[system, *(cell(system, protocol) for protocol in protocols)] for system in systems]
-    columns = [text_column("system"), *map(Column, protocols)]
+    cells = [[system, *(cell(system, protocol) for protocol in protocols), lacks.get(system) or None] for system in systems]
+    columns = [text_column("system"), *map(Column, protocols), text_column("missing")]
     note = (
-        "mean of folds in %; a range where there are several runs; 'not run' where none of these runs has the system and the protocol"
-        + (", and 'lacks' where the folder of a run of this corpus does not hold what the system needs" if wanted else "")
+        "mean of folds in %; a range where there are several runs; 'not run' where none of these runs has the system and the protocol; "
+        "missing is what the folder of a run of this corpus does not hold and the system needs"
     )
     name = "".join(letter if letter.isalnum() else "-" for letter in corpus)
     return Table(f"uar-{name}", f"UAR on {corpus} by protocol", columns, cells, note)

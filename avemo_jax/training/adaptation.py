@@ -23,6 +23,8 @@ from avemo_jax.training.decisions import GaussianDecision, LinearDecision, gauss
 
 # How many training clips a labelled clip of the speaker counts as; 0 leaves the machine as it is.
 WEIGHTS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+# Where no speaker is there to choose the weight on; inner folds of RAVDESS choose 100 to 1,000 (docs/adaptation.md).
+FIXED_WEIGHT = 300.0
 
 
 @dataclasses.dataclass(frozen=True)

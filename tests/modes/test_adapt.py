@@ -111,7 +111,8 @@ def test_report_board_and_comparison_keep_them_apart(adapted):
     found = {row.protocol: (row.speakers, tuple(row.leaks)) for row in rows}
     assert found["speaker_k"] == ("new", ()) and found["speaker_k+labelled3"] == ("adapted to", ("adapted_to_speaker",))
     assert len(rows) == 1 + 2 * 5  # the run on the tested clips without adaptation is no row of its own
-    assert "speaker_k+own_statistics+labelled3" in table_text(board_tables(rows, folder)[0])
+    of_runs, by_protocol = board_tables(rows, folder)
+    assert "speaker_k+own_statistics+labelled3" in table_text(of_runs) and by_protocol.header == ["system", "speaker_k", "missing"]
     text = f"theirs={folder}/adaptation/predictions-speaker_k+labelled3.csv;seed=draw"
     with pytest.raises(ComparisonError, match="were given clips of the test speakers"):
         read_entries([str(folder)], [text], lambda corpus, stem: None)
@@ -129,15 +130,26 @@ def test_weights_are_chosen_without_the_test_part(adapted, prepared):
     shifted = dataclasses.replace(found, features=np.where(is_tested[found.clip, None], -7.0, found.features))
     shared = frozenset((SHARED.first, SHARED.second))
     expected = {
-        one["num_labelled"]: next(of["weight"] for of in one["weights"] if of["fold"] == plan.folds.folds[0].name)
+        one["num_labelled"]: next((of["weight"], of["is_chosen"]) for of in one["weights"] if of["fold"] == plan.folds.folds[0].name)
         for one in panel["conditions"]
         if one["own_statistics"] and not one["other_sentences"]
     }
-    assert any(expected.values())
+    assert any(weight for weight, _ in expected.values()) and all(is_chosen for _, is_chosen in expected.values())
     for changed, statistics in ((wrong, found), (plan, shifted)):
         source = with_own_statistics(changed, stage, statistics)
         draw = functools.partial(enrolments_of, changed, settings=settings, always_tested=shared, other_sentences=False)
         assert choose_weights(changed, source.to_choose_on(0), settings.num_labelled, draw) == expected
+
+
+def test_with_one_training_speaker_the_weight_is_fixed(prepared, tmp_path):
+    plan = make_plan(config(tmp_path / "run"), prepared)
+    of_s0, of_s1 = ([clip.clip_id for clip in plan.clips if clip.speaker == speaker] for speaker in ("s0", "s1"))
+    own = {"train": tuple(clip for clip in of_s0 if clip[-1] != "4"), "validation": tuple(clip for clip in of_s0 if clip[-1] == "4")}
+    fold = dataclasses.replace(plan.folds.folds[0], **own, test=tuple(of_s1))
+    plan = dataclasses.replace(plan, folds=dataclasses.replace(plan.folds, folds=(fold, *plan.folds.folds[1:])))
+    source = with_own_statistics(plan, plan.stages[-1], statistics_with_copies(plan, plan.stages[-1]))
+    assert [one.speaker for one in source.of_tests(0)] == ["s1"] and not list(source.to_choose_on(0))
+    assert choose_weights(plan, [], (0, 1), dict) == {0: (0.0, False), 1: (300.0, False)}
 
 
 @pytest.mark.parametrize("stage", ["svm", pytest.param("audio", marks=pytest.mark.long)])  # a network shows no more

@@ -85,8 +85,8 @@ def test_each_run_has_a_row_with_its_protocol_and_caveats(runs, capsys):
     assert rows[0]["published"].startswith("WAR 81.8, Luna-Jimenez 2022, wav2vec2 (checkpoint chosen on test)")
     matrix = rows_of(runs / "board", "uar-ravdess")
     assert matrix == [
-        {"system": "gru_attention", "luna5": "87.5", "random10": "not run"},
-        {"system": "small", "luna5": "62.5 to 75.0 (2 runs)", "random10": "100.0"},
+        {"system": "gru_attention", "luna5": "87.5", "random10": "not run", "missing": "-"},
+        {"system": "small", "luna5": "62.5 to 75.0 (2 runs)", "random10": "100.0", "missing": "-"},
     ]
     printed = capsys.readouterr().out
     assert f"not on the board: {runs / 'begun'} has no results.json: the run has not finished" in printed
@@ -158,7 +158,7 @@ def test_what_no_run_has_says_what_is_missing(runs):
     board([f"{runs}/*"], output=str(runs / "board"), wanted=wanted)
     assert len(asked) == 5  # a config of each run that stands on the board
     stacking = next(row for row in rows_of(runs / "board", "uar-ravdess") if row["system"] == "stacking")
-    assert stacking == {"system": "stacking", "loso": "lacks films", "luna5": "lacks films", "random10": "lacks films"}
+    assert stacking == {"system": "stacking", "loso": "-", "luna5": "-", "random10": "-", "missing": "films"}
     small = next(row for row in rows_of(runs / "board", "uar-ravdess") if row["system"] == "small")
     assert (small["loso"], small["random10"]) == ("not run", "100.0")
     assert rows_of(runs / "board", "missing") == [
