@@ -34,6 +34,7 @@ from avemo_jax.config import Experiment
 from avemo_jax.config.paths import expanded
 from avemo_jax.failures import describe_failure
 from avemo_jax.modes.arguments import SHIPPED_MODELS, USED_BY, check_flags, describe_flag_error, of_run, uses_shipped, with_found_config
+from avemo_jax.runs.time_spent import counted, process_age_s
 from avemo_jax.terminal import set_up_logging, set_up_output
 
 ROOT = Path(__file__).resolve().parent
@@ -137,7 +138,8 @@ def main(argv: list[str]) -> Any:
         experiment = experiment_of(CONFIG.value.to_dict(), run, overrides, is_given=bool(flags.FLAGS["config"].present))
         set_up_caches(experiment.prepared_dir)
         run_directory = experiment.run_directory
-        return MODES[MODE.value](experiment)
+        with counted(import_s=process_age_s()):
+            return MODES[MODE.value](experiment)
     except (Exception, KeyboardInterrupt) as error:
         if (number := signal_of(error)) is not None:
             return stopped(number)
