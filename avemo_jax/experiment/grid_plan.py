@@ -105,9 +105,11 @@ class GridPlan:
           ValueError: no training clip of a fold has a real step in the stage's streams, or fewer than two have different ratings.
         """
         data = self.data.only(stage.streams)
-        parts = []
-        ratings: list[Ratings | None] = []
+        # By fold and inner fold, since the seeds and settings of a fold have the same rows: trials x clips would not fit into memory.
+        found: dict[tuple[int, int], tuple[tuple[np.ndarray, np.ndarray], Ratings | None]] = {}
         for trial in trials:
+            if (trial.fold, trial.inner) in found:
+                continue
             train, select = self.part_clips(stage, trial)
             rows = data.examples_of(train)
             rows = rows[data.usable[rows]]
@@ -117,8 +119,9 @@ class GridPlan:
                     f"protocol {self.folds.protocol}, fold {fold}: expected training clips with data in the streams {stage.streams}, found "
                     "none; choose other views, or check the media of the corpus"
                 )
-            parts.append((rows, data.examples_of(select)))
-            ratings.append(fit_ratings(self.ratings, np.unique(data.clip[rows])) if self.blueprint.num_dimensions else None)
+            ratings = fit_ratings(self.ratings, np.unique(data.clip[rows])) if self.blueprint.num_dimensions else None
+            found[trial.fold, trial.inner] = (rows, data.examples_of(select)), ratings
+        parts, ratings_of_trials = zip(*(found[trial.fold, trial.inner] for trial in trials), strict=True)
         # Hyper-parameters that are neither swept nor searched may differ between stages.
         own = self.blueprint.experiment_of(stage).train
         varied = self.blueprint.variation.varied_numbers
@@ -130,7 +133,7 @@ class GridPlan:
                 for trial in trials
             ],
             parts,
-            ratings,
+            ratings_of_trials,
         )
 
     def part_clips(self, stage: Stage, trial: Trial) -> tuple[Sequence[str], Sequence[str]]:
