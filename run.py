@@ -83,6 +83,13 @@ def audit(experiment: Experiment) -> int:
     return int(any(finding.stops for finding in findings))
 
 
+def start_decoding_ahead() -> None:
+    """Start the worker process that decodes, which imports its libraries on another core while this process imports JAX."""
+    from data_prep.workers.lone_worker import start_ahead  # late: only this mode needs it
+
+    start_ahead("data_prep.live_worker", "data_prep.live_segments")
+
+
 def predict(experiment: Experiment) -> int:
     lengths = {"window_s": WINDOW_S.value, "hop_s": HOP_S.value}
     where = expanded(OUTPUT)
@@ -130,6 +137,8 @@ def main(argv: list[str]) -> Any:
     run_directory: Path | None = None
     try:
         check_flags(MODE.value, [name for name in USED_BY if flags.FLAGS[name].present])
+        if MODE.value == "predict":
+            start_decoding_ahead()
         from avemo_jax.modes.shipped import choose_shipped  # late: --help does not need it
         from avemo_jax.modes.stored import experiment_of
 

@@ -223,6 +223,11 @@ def predict(
       formats: "json", "csv", and names of `avemo_jax.timelines.FORMATS`.
       people: also predict each person of a film by itself, where several faces can be followed; of systems that take faces.
     """
+    # The config was checked before its run was trained, and is compared with that of the run.
+    from avemo_jax.experiment.live_features import uses_jax
+
+    if uses_jax(experiment):
+        check_machine()
     from avemo_jax.modes.predict import predict
     from avemo_jax.timelines import check_formats
     from data_prep.inputs import find_inputs
@@ -250,12 +255,15 @@ def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | No
     Raises:
       FileNotFoundError, ConfigMismatch: the folder holds no finished run, or one of an earlier version.
     """
-    check_machine()
-    from avemo_jax.model import Model
+    from avemo_jax.experiment.live_features import uses_jax
     from avemo_jax.modes.stored import stored_experiment
     from data_prep.live import LiveViews
 
     experiment = stored_experiment(str(folder), {})
+    if uses_jax(experiment):
+        check_machine()
+    from avemo_jax.model import Model  # late: the networks bring JAX
+
     return Model(experiment, LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s)))
 
 

@@ -17,9 +17,10 @@ from avemo_jax.degradation import parse_copies
 from avemo_jax.dimensions import check_dimensions, ratings_of
 from avemo_jax.evaluation.late_fusion import check_rule
 from avemo_jax.experiment.blueprint import Blueprint
-from avemo_jax.experiment.features import feature_step, sources_of
+from avemo_jax.experiment.features import feature_step
 from avemo_jax.experiment.grid import Grid, make_grid, stages_of
 from avemo_jax.experiment.networks import make_net, standardization
+from avemo_jax.experiment.sources import sources_of
 from avemo_jax.experiment.trial_groups import is_network
 from avemo_jax.experiment.variation import tried_changes, variation_of
 from avemo_jax.labels import label_set, labelled
