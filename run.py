@@ -33,14 +33,24 @@ from avemo_jax.cache_folders import set_up_caches
 from avemo_jax.config import Experiment
 from avemo_jax.config.paths import expanded
 from avemo_jax.failures import describe_failure
-from avemo_jax.modes.arguments import SHIPPED_MODELS, USED_BY, check_flags, describe_flag_error, of_run, uses_shipped, with_found_config
+from avemo_jax.modes.arguments import (
+    SHIPPED_MODELS,
+    USED_BY,
+    check_flags,
+    describe_flag_error,
+    of_run,
+    takes_stored_config,
+    uses_shipped,
+    with_found_config,
+)
 from avemo_jax.runs.time_spent import counted, process_age_s
 from avemo_jax.terminal import set_up_logging, set_up_output
 
 ROOT = Path(__file__).resolve().parent
+_DEMO = f"{'' if Path('configs/demo.py').is_file() else f'{ROOT}/'}configs/demo.py:audio_video"
 CONFIG = config_flags.DEFINE_config_file(
     "config",
-    f"{'' if Path('configs/demo.py').is_file() else f'{ROOT}/'}configs/demo.py:audio_video",
+    None if takes_stored_config(sys.argv) else _DEMO,  # reading one takes a fifth of a second
     "experiment: config file of a corpus, a colon, and a system",
     lock_config=True,
     sys_argv=of_run(sys.argv)[0],
@@ -144,7 +154,8 @@ def main(argv: list[str]) -> Any:
 
         overrides = of_run(sys.argv)[1]
         run = str(choose_shipped(SHIPPED_MODELS, overrides).folder) if uses_shipped(sys.argv) else RUN.value
-        experiment = experiment_of(CONFIG.value.to_dict(), run, overrides, is_given=bool(flags.FLAGS["config"].present))
+        config = CONFIG.value.to_dict() if CONFIG.value is not None else {}
+        experiment = experiment_of(config, run, overrides, is_given=bool(flags.FLAGS["config"].present))
         set_up_caches(experiment.prepared_dir)
         run_directory = experiment.run_directory
         with counted(import_s=process_age_s()):

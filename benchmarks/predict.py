@@ -247,20 +247,31 @@ def compare_commands(models: Mapping[str, Sequence[str]], sides: Mapping[str, Pa
                 yield f"{model:12} {side:8} {num_rounds:3} {texts}"
 
 
+def train_by_command(root: Path, system: str, folder: Path, size: Mapping[str, int]) -> None:
+    """Train the run of `demo_experiment` by the command line of a checkout, so that the older of two can read its config."""
+    fields = {f"corpus.{name}": value for name, value in size.items()} | {"workdir": folder / system, "prepared_dir": folder / "prepared"}
+    fields |= {"corpus.root": folder / "corpus", "train.num_epochs": 1, "train.tensorboard": False}
+    fields |= {"protocol.baseline": False, "protocol.near_duplicates": False}
+    flags = [f"--config.{name}={value}" for name, value in fields.items()]
+    command = [sys.executable, str(root / "run.py"), f"--config=configs/demo.py:{system}", *flags]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"error: {' '.join(command)} failed:\n{done.stderr}")
+
+
 def commands(systems: Sequence[str], folder: Path, *, against: Path | None, num_rounds: int, size: Mapping[str, int]) -> Iterator[str]:
     """Train a run of each system where it is missing, and yield the rows of `compare_commands`."""
+    sides = ({"before": against.resolve()} if against else {}) | {"here": _ROOT}
     models: dict[str, Sequence[str]] = {"shipped": ()}
     for system in systems:
-        experiment = demo_experiment(system, folder, **size)
-        if not (experiment.run_directory / "results.json").is_file():
-            train_in_new_process(experiment)
-        models[system] = (f"--run={experiment.run_directory}",)
+        if not (folder / system / "results.json").is_file():
+            train_by_command(next(iter(sides.values())), system, folder, size)
+        models[system] = (f"--run={folder / system}",)
     sound = folder / "sound.wav"
     samples = np.random.default_rng(0).normal(scale=0.05, size=3 * 16000) + 0.3 * np.sin(np.arange(3 * 16000) * 0.06)
     with wave.open(str(sound), "wb") as stream:
         stream.setparams((1, 2, 16000, 0, "NONE", ""))
         stream.writeframes((32767 * samples.clip(-1, 1)).astype("<i2").tobytes())
-    sides = ({"before": against.resolve()} if against else {}) | {"here": _ROOT}
     yield from compare_commands(models, sides, sound, num_rounds)
 
 

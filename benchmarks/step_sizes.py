@@ -2,6 +2,7 @@
 
     python -m benchmarks.step_sizes           compare with tests/training/step_sizes.json; print what has changed
     python -m benchmarks.step_sizes --write   write that file anew, so that a reviewer sees the change beside the code that made it
+    python -m benchmarks.step_sizes --system whisper --system small_audio [--write]    of some systems, in seconds
 
 Nothing is compiled or computed: shapes alone are traced (`jax.make_jaxpr`). An operation inside a loop counts once, so the numbers say how
 much there is to compile and to launch, not how long it runs. A change that traces a network twice, unrolls a loop or copies its inputs
@@ -132,8 +133,11 @@ def stored_sizes() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--system", choices=list(names()), action="append", help="may be given several times; all by default")
     arguments = parser.parse_args()
-    found = {name: sizes for system in names() for name, sizes in sizes_of(system).items()}
+    found = {name: sizes for system in arguments.system or names() for name, sizes in sizes_of(system).items()}
+    if arguments.system:  # the others stay
+        found = {name: sizes for name, sizes in stored_sizes()["steps"].items() if name.split()[0] not in arguments.system} | found
     if arguments.write:
         lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(sizes)}" for name, sizes in found.items())
         FILE.write_text(f'{{\n  "jax": {json.dumps(jax.__version__)},\n  "steps": {{\n{lines}\n  }}\n}}\n')

@@ -215,7 +215,8 @@ def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
                 _refuse_other(path, config)
             else:
                 write_json(stored, config)
-            yield RunDirectory(path)
+            with time_spent.counted():
+                yield RunDirectory(path)
     except LockHeld as error:
         raise RuntimeError(f"{error}; wait for it, or give this run another --config.workdir") from None
 
