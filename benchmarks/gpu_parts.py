@@ -66,7 +66,7 @@ def made(system: str, is_small: bool, *, num_clips: int = 1440, num_folds: int =
     """Return the plan of a benchmark network on random arrays, its stage, and the program and lanes of all its trials."""
     own = SYSTEMS[system]
     shapes = {name: (min(shape[0], 8), *shape[1:]) for name, shape in own.shapes.items()} if is_small else own.shapes
-    size = {"num_clips": 96, "num_folds": 2} if is_small else {"num_clips": num_clips, "num_folds": num_folds or own.num_folds}
+    size = {"num_clips": 96, "num_folds": 3} if is_small else {"num_clips": num_clips, "num_folds": num_folds or own.num_folds}
     plan = made_experiment.plan(own.config, shapes, signal=0.2, **size, devices__compilation_cache=False, **fields)
     return (plan, *made_experiment.laid_out(plan, own.stage))
 
@@ -85,10 +85,10 @@ def epochs(plan: GridPlan, program: Any, lanes: Any, num_epochs: int, deadline_s
 
 
 def numbers(is_small: bool, deadline_s: float) -> Iterator[Row]:
-    """Losses after an epoch of two folds in float32; `compare_numbers` compares those of two devices."""
+    """Losses after an epoch of three folds in float32; `compare_numbers` compares those of two devices."""
     jax.config.update("jax_default_matmul_precision", "float32")
     for system in SYSTEMS:
-        plan, _, program, lanes = made(system, is_small, num_clips=192, num_folds=2)
+        plan, _, program, lanes = made(system, is_small, num_clips=192, num_folds=3)
         _, records = epochs(plan, program, lanes, 1, deadline_s)
         for name in ("train_loss", "val_loss"):
             yield Row("numbers", f"{system} {name}", float(np.mean([getattr(one, name) for one in records])), "nats", note=_device())
