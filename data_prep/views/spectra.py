@@ -70,8 +70,7 @@ def mel_filters(sample_rate_hz: int, window_samples: int, num_mels: int, min_hz:
 
     Source: Slaney 1998, Auditory Toolbox, whose scale librosa has.
     """
-    ends = [_mel_of(hz) for hz in (min_hz, max_hz or sample_rate_hz / 2)]
-    edges_hz = _hz_of(np.linspace(*ends, num_mels + 2))
+    edges_hz = _hz_of(np.linspace(_mel_of(min_hz), _mel_of(max_hz or sample_rate_hz / 2), num_mels + 2))
     distance_hz = np.fft.rfftfreq(window_samples, 1.0 / sample_rate_hz) - edges_hz[:, None]
     width_hz = np.diff(edges_hz)[:, None]
     rising, falling = distance_hz[:-2] / width_hz[:-1], -distance_hz[2:] / width_hz[1:]
