@@ -33,13 +33,24 @@ from avemo_jax.cache_folders import set_up_caches
 from avemo_jax.config import Experiment
 from avemo_jax.config.paths import expanded
 from avemo_jax.failures import describe_failure
-from avemo_jax.modes.arguments import SHIPPED_MODELS, USED_BY, check_flags, describe_flag_error, of_run, uses_shipped, with_found_config
+from avemo_jax.modes.arguments import (
+    SHIPPED_MODELS,
+    USED_BY,
+    check_flags,
+    describe_flag_error,
+    of_run,
+    takes_stored_config,
+    uses_shipped,
+    with_found_config,
+)
+from avemo_jax.runs.time_spent import counted, process_age_s
 from avemo_jax.terminal import set_up_logging, set_up_output
 
 ROOT = Path(__file__).resolve().parent
+_DEMO = f"{'' if Path('configs/demo.py').is_file() else f'{ROOT}/'}configs/demo.py:audio_video"
 CONFIG = config_flags.DEFINE_config_file(
     "config",
-    f"{'' if Path('configs/demo.py').is_file() else f'{ROOT}/'}configs/demo.py:audio_video",
+    None if takes_stored_config(sys.argv) else _DEMO,  # reading one takes a fifth of a second
     "experiment: config file of a corpus, a colon, and a system",
     lock_config=True,
     sys_argv=of_run(sys.argv)[0],
@@ -80,6 +91,13 @@ def audit(experiment: Experiment) -> int:
     lists = expanded(INPUT)
     findings = api.audit_lists(experiment, lists, COLUMNS.value, output=expanded(OUTPUT)) if lists else api.audit(experiment)
     return int(any(finding.stops for finding in findings))
+
+
+def start_decoding_ahead() -> None:
+    """Start the worker process that decodes, which imports its libraries on another core while this process imports JAX."""
+    from data_prep.workers.lone_worker import start_ahead  # late: only this mode needs it
+
+    start_ahead("data_prep.live_worker", "data_prep.live_segments")
 
 
 def predict(experiment: Experiment) -> int:
@@ -129,15 +147,19 @@ def main(argv: list[str]) -> Any:
     run_directory: Path | None = None
     try:
         check_flags(MODE.value, [name for name in USED_BY if flags.FLAGS[name].present])
+        if MODE.value == "predict":
+            start_decoding_ahead()
         from avemo_jax.modes.shipped import choose_shipped  # late: --help does not need it
         from avemo_jax.modes.stored import experiment_of
 
         overrides = of_run(sys.argv)[1]
         run = str(choose_shipped(SHIPPED_MODELS, overrides).folder) if uses_shipped(sys.argv) else RUN.value
-        experiment = experiment_of(CONFIG.value.to_dict(), run, overrides, is_given=bool(flags.FLAGS["config"].present))
+        config = CONFIG.value.to_dict() if CONFIG.value is not None else {}
+        experiment = experiment_of(config, run, overrides, is_given=bool(flags.FLAGS["config"].present))
         set_up_caches(experiment.prepared_dir)
         run_directory = experiment.run_directory
-        return MODES[MODE.value](experiment)
+        with counted(import_s=process_age_s()):
+            return MODES[MODE.value](experiment)
     except (Exception, KeyboardInterrupt) as error:
         if (number := signal_of(error)) is not None:
             return stopped(number)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from avemo_jax.config import Experiment
 from avemo_jax.machine import check_machine
+from avemo_jax.runs.time_spent import counted, phase
 from avemo_jax.system_views import check_copies, view_steps, views_in_use, views_of_streams
 from avemo_jax.windows import face_detector, has_faces, windows
 
@@ -38,7 +39,8 @@ def _checked_first(mode: Callable[Concatenate[Experiment, P], T]) -> Callable[Co
     @functools.wraps(mode)
     def checked(experiment: Experiment, *args: P.args, **kwargs: P.kwargs) -> T:
         check_machine()
-        from avemo_jax.experiment.grid_plan import check_experiment
+        with phase("import"):
+            from avemo_jax.experiment.grid_plan import check_experiment
 
         check_experiment(experiment)
         return mode(experiment, *args, **kwargs)
@@ -47,6 +49,7 @@ def _checked_first(mode: Callable[Concatenate[Experiment, P], T]) -> Callable[Co
 
 
 @_checked_first
+@phase("prepare")
 def prepare(experiment: Experiment, degradation: Degradation | None = None, *, verify: bool = False) -> PreparedCorpus:
     """Return the corpus with the features of each stream; missing ones are made.
 
@@ -76,7 +79,8 @@ def prepare(experiment: Experiment, degradation: Degradation | None = None, *, v
     fetch_used(experiment, steps)
     corpus, store = _prepared_views(experiment, degradation, verified=verify)
     if not are_made(experiment, corpus, store):
-        run_in_own_process(make_features, experiment, degradation, compiler_flags=compiler_flags())
+        with phase("encode"):
+            run_in_own_process(make_features, experiment, degradation, compiler_flags=compiler_flags())
     root = experiment.corpus.root
     if root and degradation is None and experiment.protocol.near_duplicates:
         found = shared_media(
@@ -111,14 +115,16 @@ def train(experiment: Experiment) -> RunResults | None:
 
     A stopped run continues from its checkpoints. With several processes, only the primary one returns results, the others None.
     """
-    from avemo_jax.modes.train import train
-    from avemo_jax.runs.processes import join
-    from avemo_jax.runs.run_directory import check_config
+    with counted():
+        with phase("import"):
+            from avemo_jax.modes.train import train
+            from avemo_jax.runs.processes import join
+            from avemo_jax.runs.run_directory import check_config
 
-    check_config(experiment.run_directory, experiment)
-    processes = join(experiment.devices)
-    with processes.as_one():
-        return train(experiment, processes.run_on_primary_first(lambda: prepare(experiment)), processes)
+        check_config(experiment.run_directory, experiment)
+        processes = join(experiment.devices)
+        with processes.as_one():
+            return train(experiment, processes.run_on_primary_first(lambda: prepare(experiment)), processes)
 
 
 @_checked_first
@@ -198,7 +204,6 @@ def explain(experiment: Experiment, *, clips_per_class: int = 10) -> Path:
     return explain(experiment, prepare(experiment), clips_per_class=clips_per_class)
 
 
-@_checked_first
 def predict(
     experiment: Experiment,
     files: Sequence[str],
@@ -218,6 +223,11 @@ def predict(
       formats: "json", "csv", and names of `avemo_jax.timelines.FORMATS`.
       people: also predict each person of a film by itself, where several faces can be followed; of systems that take faces.
     """
+    # The config was checked before its run was trained, and is compared with that of the run.
+    from avemo_jax.experiment.live_features import uses_jax
+
+    if uses_jax(experiment):
+        check_machine()
     from avemo_jax.modes.predict import predict
     from avemo_jax.timelines import check_formats
     from data_prep.inputs import find_inputs
@@ -245,12 +255,15 @@ def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | No
     Raises:
       FileNotFoundError, ConfigMismatch: the folder holds no finished run, or one of an earlier version.
     """
-    check_machine()
-    from avemo_jax.model import Model
+    from avemo_jax.experiment.live_features import uses_jax
     from avemo_jax.modes.stored import stored_experiment
     from data_prep.live import LiveViews
 
     experiment = stored_experiment(str(folder), {})
+    if uses_jax(experiment):
+        check_machine()
+    from avemo_jax.model import Model  # late: the networks bring JAX
+
     return Model(experiment, LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s)))
 
 

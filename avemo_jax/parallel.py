@@ -59,9 +59,25 @@ def place_trials(tree: Any, mesh: Mesh) -> Any:
     return _place(tree, NamedSharding(mesh, PartitionSpec(TRIAL)))
 
 
-def place_everywhere(tree: Any, mesh: Mesh) -> Any:
-    """Put a copy of a tree of arrays on every device of the mesh."""
-    return _place(tree, NamedSharding(mesh, PartitionSpec()))
+class Sharing(dict[tuple[int, Mesh], Any]):
+    """Arrays that were placed on a mesh, for trees that have arrays in common; only for arrays that no program donates."""
+
+
+def place_everywhere(tree: Any, mesh: Mesh, sharing: Sharing | None = None) -> Any:
+    """Put a copy of a tree of arrays on every device of the mesh.
+
+    Args:
+      sharing: an array that an earlier call with it has placed is not placed again; the host's arrays must live as long as it does.
+    """
+    if sharing is None:
+        return _place(tree, NamedSharding(mesh, PartitionSpec()))
+
+    def once(leaf: Any) -> Any:
+        if (id(leaf), mesh) not in sharing:
+            sharing[id(leaf), mesh] = _place(leaf, NamedSharding(mesh, PartitionSpec()))
+        return sharing[id(leaf), mesh]
+
+    return jax.tree.map(once, tree)
 
 
 def place_batch(tree: Any, mesh: Mesh) -> Any:

@@ -15,7 +15,6 @@ process.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import resource
 import statistics
@@ -25,34 +24,9 @@ import keras
 
 from avemo_jax.experiment.backend import set_up_backend
 from benchmarks import made_experiment, twins_keras, twins_torch
+from benchmarks.made_experiment import SYSTEMS
 from benchmarks.peak import matrix_products
 from benchmarks.turns import format_ratio, measure
-
-
-@dataclasses.dataclass(frozen=True)
-class System:
-    """One network on both sides.
-
-    Attributes:
-      config: config of `configs/`, a colon, and the system.
-      shapes: stream -> shape of every example, its steps first.
-      num_folds: number of folds of the cross-validation.
-      stage: name of the training stage that is timed.
-      twin: name of its twins in `benchmarks.twins_torch` and `benchmarks.twins_keras`.
-    """
-
-    config: str
-    shapes: dict[str, tuple[int, ...]]
-    num_folds: int
-    stage: str
-    twin: str
-
-
-SYSTEMS = {
-    "a2": System("contextual_temporal", {"audio": (5, 128), "video": (16, 2048)}, 10, "fused", "ContextualTemporal"),
-    "e_audio": System("gru_attention", {"audio": (64, 13)}, 5, "audio", "GRUAttention"),
-    "small_cnn": System("small_video", {"video": (8, 32, 32, 1)}, 5, "video", "SmallCNN"),
-}
 
 
 def main() -> None:

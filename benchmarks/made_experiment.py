@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 from unittest import mock
@@ -30,6 +31,32 @@ from avemo_jax.training.trials import trial_groups
 from configs import ravdess
 
 
+@dataclasses.dataclass(frozen=True)
+class System:
+    """One network of the benchmarks.
+
+    Attributes:
+      config: system of `configs/ravdess.py`.
+      shapes: stream -> shape of every example, its steps first.
+      num_folds: number of folds of the cross-validation.
+      stage: name of the training stage that is timed.
+      twin: name of its twins in `benchmarks.twins_torch` and `benchmarks.twins_keras`.
+    """
+
+    config: str
+    shapes: dict[str, tuple[int, ...]]
+    num_folds: int
+    stage: str
+    twin: str
+
+
+SYSTEMS = {
+    "a2": System("contextual_temporal", {"audio": (5, 128), "video": (16, 2048)}, 10, "fused", "ContextualTemporal"),
+    "e_audio": System("gru_attention", {"audio": (64, 13)}, 5, "audio", "GRUAttention"),
+    "small_cnn": System("small_video", {"video": (8, 32, 32, 1)}, 5, "video", "SmallCNN"),
+}
+
+
 def plan(
     system: str,
     shapes: dict[str, tuple[int, ...]],
@@ -38,6 +65,7 @@ def plan(
     num_folds: int,
     execution: str = "auto",
     lengths: Mapping[str, np.ndarray] | None = None,
+    signal: float = 0.0,
     **fields: Any,
 ) -> GridPlan:
     """Return the plan of a run of `configs/ravdess.py:<system>` on `num_clips` examples of random numbers.
@@ -45,6 +73,7 @@ def plan(
     Args:
       shapes: stream -> (T, ...), steps and the shape of a step.
       lengths: stream -> (num_clips,), number of real steps of each clip; all steps are real in a stream that is not named.
+      signal: weight of a pattern of each class that is added to streams of features, so that there is something to learn.
       fields: fields of the config, with two underscores for each dot: train__batch_size=16.
     """
     given = {name.replace("__", "."): value for name, value in fields.items()}
@@ -63,6 +92,9 @@ def plan(
             arrays[stream] = rng.integers(0, 256, (num_clips, *shape), dtype=np.uint8)
         else:
             arrays[stream] = rng.normal(size=(num_clips, *shape)).astype(np.float32)
+            if signal:
+                patterns = np.random.default_rng(1).normal(size=(len(labels.classes), *shape)).astype(np.float32)
+                arrays[stream] += np.float32(signal) * patterns[list(classes)]
         real = (lengths or {}).get(stream, np.full(num_clips, shape[0]))
         arrays[f"{stream}_mask"] = np.arange(shape[0]) < real[:, None]
     arrays |= {"label": np.asarray(classes, np.int32), "clip": np.arange(num_clips, dtype=np.int32), "usable": np.ones(num_clips, bool)}

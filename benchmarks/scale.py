@@ -4,7 +4,7 @@
 
 Measured in the run: seconds and checkpoint bytes of a trial, bytes of its rows, bytes of a prediction; in the set: bytes of a clip. Time
 grows with trials times clips, so the first table is extrapolated, for one process on the computer of the run. The second table is measured:
-folds, trials and the indices of their parts are made, up to the size at which the indices exceed a limit.
+folds, trials and the indices of their parts are made.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from avemo_jax.training.trials import make_inputs, make_trials
 TRIALS = (10, 1_000, 100_000)
 CLIPS = (10**3, 10**4, 10**5, 10**6, 10**7)
 CLASSES = ("neutral", "happy", "sad", "angry")
-INDEX_LIMIT_BYTES = 4 << 30
 
 
 def parts_of(run: Path) -> dict[str, float]:
@@ -60,7 +59,7 @@ def print_products(parts: dict[str, float], clip_bytes: float) -> None:
 
 
 def print_planning() -> None:
-    """Print the time to make folds, trials and their indices, and the bytes of the indices."""
+    """Print the time to make folds, trials and their indices, and the bytes of the indices, which trials of one fold share."""
     print(f"{'trials':>8} {'clips':>10} {'folds s':>9} {'trials s':>9} {'indices s':>10} {'indices':>10}")
     for clips in CLIPS[:4]:
         labels = [CLASSES[i % len(CLASSES)] for i in range(clips)]
@@ -74,14 +73,11 @@ def print_planning() -> None:
             start = time.perf_counter()
             grid = make_trials(num_folds=10, seeds=tuple(range(trials // 10)), hyper=HYPER, sweep={})
             trials_s = time.perf_counter() - start
-            index_bytes = trials * 4 * sum(map(len, parts[0]))
-            line = f"{trials:8} {clips:10} {folds_s:9.2f} {trials_s:9.2f}"
-            if index_bytes > INDEX_LIMIT_BYTES:
-                print(f"{line} {'not made':>10} {size_of(index_bytes):>10}", flush=True)
-                continue
             start = time.perf_counter()
-            make_inputs(grid, [parts[trial.fold] for trial in grid])
-            print(f"{line} {time.perf_counter() - start:10.2f} {size_of(index_bytes):>10}", flush=True)
+            inputs = make_inputs(grid, [parts[trial.fold] for trial in grid])
+            indices_s = time.perf_counter() - start
+            held = {id(array): array.nbytes for one in inputs for array in (one.train_index, one.select_index)}
+            print(f"{trials:8} {clips:10} {folds_s:9.2f} {trials_s:9.2f} {indices_s:10.2f} {size_of(sum(held.values())):>10}", flush=True)
 
 
 HYPER = dict.fromkeys(SWEPT, 0.1)

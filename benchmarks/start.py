@@ -63,15 +63,16 @@ def main() -> None:
     print(f"{'system':20} {'cache':7}" + "".join(f"{phase:>13}" for phase in (*PHASES, "to the first")))
     for system in arguments.system or SYSTEMS:
         with tempfile.TemporaryDirectory() as cache:
-            _measured(system, arguments.clips, cache)  # fills the cache
+            measured(system, arguments.clips, cache)  # fills the cache
             for kind, folder in (("fresh", ""), ("cached", cache)):
-                rounds = [_measured(system, arguments.clips, folder) for _ in range(arguments.rounds)]
+                rounds = [measured(system, arguments.clips, folder) for _ in range(arguments.rounds)]
                 medians = {phase: statistics.median(one[phase] for one in rounds) for phase in PHASES}
                 to_first = statistics.median(sum(one[phase] for phase in PHASES[:3]) for one in rounds)
                 print(f"{system:20} {kind:7}" + "".join(f"{value:13.2f}" for value in (*medians.values(), to_first)), flush=True)
 
 
-def _measured(system: str, num_clips: int, cache: str) -> dict[str, float]:
+def measured(system: str, num_clips: int, cache: str) -> dict[str, float]:
+    """Return the seconds of each phase in a new process; `cache` is the folder of compiled programs, "" for none."""
     command = [sys.executable, "-m", "benchmarks.start", f"--system={system}", f"--clips={num_clips}", f"--one_process={cache}"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:

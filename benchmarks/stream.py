@@ -119,6 +119,16 @@ def tuned_experiment(folder: Path, *, encoder: str, end_point: str, batch_size: 
     return parse(config.to_dict())
 
 
+def plans_on(drawn: PreparedCorpus, folder: Path, *, encoder: str, end_point: str, batch_size: int) -> dict[str, GridPlan]:
+    """Return the plans of training on drawn pictures, "plain" and "augmented"."""
+    plans = {}
+    for name, augmentation in {"plain": {}, "augmented": AUGMENTED}.items():
+        experiment = tuned_experiment(folder, encoder=encoder, end_point=end_point, batch_size=batch_size, augmentation=augmentation)
+        store = DerivedSets(Path(experiment.prepared_dir), "drawn", drawn.clips)
+        plans[name] = make_plan(experiment, with_features(experiment, drawn, store))
+    return plans
+
+
 def feed_alone(stream: StreamedSet, *, batch_size: int, num_pictures: int) -> Feed:
     """Return the measurement of reading at least `num_pictures` pictures in batches, without using them."""
     rows = np.arange(len(stream.arrays["clip"]), dtype=np.int32)
@@ -212,11 +222,7 @@ def measure(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         drawn = drawn_corpus(folder, num_examples=examples, size_px=size_px, gray=gray)
-        plans = {}
-        for name, augmentation in {"plain": {}, "augmented": AUGMENTED}.items():
-            experiment = tuned_experiment(folder, encoder=encoder, end_point=end_point, batch_size=batch_size, augmentation=augmentation)
-            store = DerivedSets(Path(experiment.prepared_dir), "drawn", drawn.clips)
-            plans[name] = make_plan(experiment, with_features(experiment, drawn, store))
+        plans = plans_on(drawn, folder, encoder=encoder, end_point=end_point, batch_size=batch_size)
         stream = plans["plain"].data
         feed_alone(stream, batch_size=batch_size, num_pictures=batch_size)  # loads TensorFlow
         yield format_feed([feed_alone(stream, batch_size=batch_size, num_pictures=pictures) for _ in range(rounds)])

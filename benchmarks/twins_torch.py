@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class ContextualTemporal(nn.Module):
         self.drop, self.classes = nn.Dropout(dropout_rate), nn.Linear(256, num_classes)
 
     def forward(self, audio, video):
-        nearest = ((2 * torch.arange(video.shape[1]) + 1) * audio.shape[1]) // (2 * video.shape[1])
+        nearest = ((2 * torch.arange(video.shape[1], device=video.device) + 1) * audio.shape[1]) // (2 * video.shape[1])
         audio = torch.tanh(self.audio_width(self.audio(audio)[0]))[:, nearest]
         video = torch.tanh(self.video_width(self.video(video)[0]))
         _, last = self.context(torch.tanh(self.join(torch.cat([audio, video], dim=-1))))
@@ -80,23 +80,27 @@ class SmallCNN(nn.Module):
 TWINS = {"ContextualTemporal": ContextualTemporal, "GRUAttention": GRUAttention, "SmallCNN": SmallCNN}
 
 
-def fold_after_fold(twin: str, plan: GridPlan, stage: Stage) -> Callable[[], float]:
-    """Return a function that trains one more epoch of each fold, one after another, and returns the mean validation loss."""
+def fold_after_fold(twin: str, plan: GridPlan, stage: Stage, device: str = "cpu") -> Callable[[], float]:
+    """Return a function that trains one more epoch of each fold, one after another, and returns the mean validation loss.
+
+    Args:
+      device: of torch, which holds all examples, as ours does.
+    """
     recipe, train = plan.recipe(stage, plan.trials[0]), plan.experiment.train
     arrays = plan.data.arrays
-    streams = [torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in stage.streams]
-    labels = torch.from_numpy(arrays["label"].astype(np.int64))
+    streams = [torch.from_numpy(np.asarray(arrays[name], np.float32)).to(device) for name in stage.streams]
+    labels = torch.from_numpy(arrays["label"].astype(np.int64)).to(device)
     torch.manual_seed(0)
-    nets = [TWINS[twin](recipe.num_classes, train.dropout_rate) for _ in plan.trials]
-    optimizers = [_optimizer(train, net) for net in nets]
-    parts = parts_of(plan, stage)
+    nets = [TWINS[twin](recipe.num_classes, train.dropout_rate).to(device) for _ in plan.trials]
+    optimizers = [make_optimizer(train, net.parameters()) for net in nets]
+    parts = [[torch.from_numpy(rows.astype(np.int64)).to(device) for rows in part] for part in parts_of(plan, stage)]
     loss_of = nn.CrossEntropyLoss(label_smoothing=train.label_smoothing)
 
     def epoch() -> float:
         losses = []
         for net, optimizer, (fitted, select) in zip(nets, optimizers, parts, strict=True):
             net.train()
-            order = torch.from_numpy(fitted.astype(np.int64))[torch.randperm(len(fitted))]
+            order = fitted[torch.randperm(len(fitted), device=device)]
             for index in order.split(recipe.batch_size):
                 optimizer.zero_grad(set_to_none=True)
                 loss_of(net(*(stream[index] for stream in streams)), labels[index]).backward()
@@ -104,18 +108,18 @@ def fold_after_fold(twin: str, plan: GridPlan, stage: Stage) -> Callable[[], flo
                 optimizer.step()
             net.eval()
             with torch.no_grad():
-                chunks = torch.from_numpy(select.astype(np.int64)).split(64)
-                logits = torch.cat([net(*(stream[index] for stream in streams)) for index in chunks])
+                logits = torch.cat([net(*(stream[index] for stream in streams)) for index in select.split(64)])
                 losses.append(float(nn.functional.cross_entropy(logits, labels[select])))
         return float(np.mean(losses))
 
     return epoch
 
 
-def _optimizer(train: Train, net: nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(train: Train, parameters: Iterable[torch.Tensor], **options: Any) -> torch.optim.Optimizer:
+    """Return the optimizer of a config."""
     if train.optimizer == "sgd":
-        return torch.optim.SGD(net.parameters(), train.learning_rate, momentum=train.momentum)
-    return torch.optim.AdamW(net.parameters(), train.learning_rate, weight_decay=train.weight_decay)
+        return torch.optim.SGD(parameters, train.learning_rate, momentum=train.momentum, **options)
+    return torch.optim.AdamW(parameters, train.learning_rate, weight_decay=train.weight_decay, **options)
 
 
 class _FlattenChannelsLast(nn.Module):

@@ -18,13 +18,13 @@ import argparse
 import os
 import statistics
 import tempfile
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import onnxruntime
 import torch
 import transformers
 
@@ -64,16 +64,21 @@ class OfTransformers(torch.nn.Module):
         return self.encoder(batch.transpose(1, 2)).last_hidden_state
 
 
-def of_torch(module: torch.nn.Module) -> Run:
+def of_torch(module: torch.nn.Module, device: str = "cpu") -> Run:
+    """Return the side of torch, from a batch on the host to its outputs on the host."""
+    module = module.to(device)
+
     def run(batch: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return module(torch.from_numpy(batch)).numpy()
+            return module(torch.from_numpy(batch).to(device)).cpu().numpy()
 
     return run
 
 
 def of_onnxruntime(module: torch.nn.Module, batch: np.ndarray, folder: Path) -> Run:
     """Return the side of onnxruntime: the module, exported for batches of that shape, with all of its graph optimisations."""
+    import onnxruntime  # late: `benchmarks.gpu` measures the side of torch where it is missing
+
     path = folder / "encoder.onnx"
     with torch.inference_mode():
         torch.onnx.export(module, (torch.from_numpy(batch),), path, input_names=["batch"], dynamo=False)
@@ -135,7 +140,7 @@ def main() -> None:
     os.environ.setdefault("XLA_FLAGS", compiler_flags())  # as in the process that makes features for a run
     keep_freed_memory()  # before threads start
     torch.set_num_threads(NUM_CORES)
-    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}")
+    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, torch {torch.__version__}, onnxruntime {version('onnxruntime')}")
     print(f"{NUM_CORES} cores, load {os.getloadavg()[0]:.1f}, XLA_FLAGS={os.environ['XLA_FLAGS']!r}, {arguments.rounds} rounds")
     print(f"{'clips':8} {'side':>12} {'ms':>9} {'processor, ms':>13} {'side / ours':>19}{'of processor time':>19} {'difference':>11}")
     for clips in arguments.clips:

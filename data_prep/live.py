@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from avemo_jax.clips import Clip
-from avemo_jax.data.prepared import NO_FACE, NO_SPEECH, SILENCE, Damage
-from data_prep.decoding.media import MediaError
-from data_prep.decoding.sound import resampled_pieces
-from data_prep.people import Person, PersonView, find_people
-from data_prep.sets.staging import OUT_OF_MEMORY, SILENT_BELOW, QualityMonitor, StageTask, media_of, view_segments
+from avemo_jax.data.prepared import Damage
 from data_prep.views import make_view
-from data_prep.views.segments import ViewSegment, check_same_cut
+from data_prep.views.segments import ViewSegment, check_same_cut, media_of
 from data_prep.views.sliding import SlidingView, why_not_sliding
-from data_prep.views.speech_activity import SpeechActivity
+
+if TYPE_CHECKING:
+    from data_prep.people import Person
 
 
 class LiveViews:
@@ -84,10 +78,14 @@ class LiveViews:
         problems: list[Damage] = []
         absent = {} if absent is None else absent
         absent |= {stream: [] for stream in self._views}
+        from data_prep.live_segments import read_segments  # late: brings decoders, which only the process that decodes needs
+
         views = self._views
         if person is not None:
+            from data_prep.people import PersonView
+
             views = {stream: PersonView(view, person) if view.modality == "video" else view for stream, view in views.items()}
-        return {stream: _segments(Path(path), view, problems, absent[stream]) for stream, view in views.items()}, problems
+        return {stream: read_segments(Path(path), view, problems, absent[stream]) for stream, view in views.items()}, problems
 
     @property
     def detector(self) -> tuple[str, str | None] | None:
@@ -97,7 +95,11 @@ class LiveViews:
 
     def people(self, path: Path) -> tuple[Person, ...]:
         """Return the people of a film, found with the face detector of the first view that has one; none where no view has one."""
-        return () if self.detector is None else find_people(path, *self.detector)
+        if self.detector is None:
+            return ()
+        from data_prep.people import find_people
+
+        return find_people(path, *self.detector)
 
     def chain(self, stream: str, absent: list[str]) -> Callable[[Iterator[Any]], Iterator[ViewSegment]]:
         """Return the function from the content of a recording, blocks (rate in Hz, (S,) float32 mono) or frames, to a stream's segments.
@@ -106,10 +108,13 @@ class LiveViews:
           stream: made from sound or from pictures, not from both.
           absent: filled, as in `open`.
         """
+        from data_prep.decoding.sound import resampled_pieces
+        from data_prep.live_segments import SegmentMonitor
+
         view = self._views[stream]
 
         def segments(content: Iterator[Any]) -> Iterator[ViewSegment]:
-            monitor = _SegmentMonitor(view, absent)
+            monitor = SegmentMonitor(view, absent)
             if view.modality == "audio":
                 content = monitor.audio(resampled_pieces(content, view.sample_rate_hz, view.segment_s))
             return monitor.segments(view.segments(content))
@@ -121,54 +126,3 @@ def why_no_windows(views: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
     """Return why a system's views cannot be made of windows of any length, as a clause; "" where they can."""
     reasons = (why_not_sliding(make_view(name, **params)) for name, params in views.values())
     return next((reason for reason in reasons if reason), "")
-
-
-class _SegmentMonitor(QualityMonitor):
-    """Also notes of each segment whether it is silent, or without speech or a face."""
-
-    def __init__(self, view: Any, absent: list[str]):
-        super().__init__(keeps=True)
-        self._view, self._absent = view, absent
-        self._of_pieces: list[str] = []  # sound comes in pieces of segment_s
-        self._activity = SpeechActivity()
-
-    def audio(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for samples in super().audio(pieces):
-            if np.abs(samples).max(initial=0.0) < SILENT_BELOW:
-                self._of_pieces.append(SILENCE)
-            else:
-                self._of_pieces.append("" if self._activity.span(samples, self._view.sample_rate_hz) else NO_SPEECH)
-            yield samples
-
-    def segments(self, segments: Iterable[ViewSegment]) -> Iterator[ViewSegment]:
-        for segment in super().segments(segments):
-            found = NO_FACE if segment.num_with_face == 0 else ""
-            if self._of_pieces and len(segment.times_s):
-                found = found or self._of_sound(segment)
-            self._absent.append(found)
-            yield segment
-
-    def _of_sound(self, segment: ViewSegment) -> str:
-        """Return what the sound of the next segment lacks: all of a window, or the piece that a segment is made of."""
-        if isinstance(self._view, SlidingView):
-            number = len(self._absent)
-            pieces = self._of_pieces[number : number + math.ceil(self._view.window_s / self._view.hop_s - 1e-6)]
-            return "" if "" in pieces else NO_SPEECH if NO_SPEECH in pieces else SILENCE
-        piece = int(float(np.mean(segment.times_s)) // self._view.segment_s)
-        return self._of_pieces[min(max(piece, 0), len(self._of_pieces) - 1)]
-
-
-def _segments(path: Path, view: Any, problems: list[Damage], absent: list[str]) -> Iterator[ViewSegment]:
-    clip = Clip(clip_id=path.name, corpus="live", label="", speaker="", audio=path.name, video=path.name)
-    monitor = _SegmentMonitor(view, absent)
-    try:
-        yield from view_segments(StageTask(clip, view, path.parent, path), monitor)
-    except MediaError as error:
-        problems.append(Damage(error.kind, error.detail))
-    except MemoryError:
-        problems.append(OUT_OF_MEMORY)
-    except Exception as error:  # the other files of a call are still predicted
-        problems.append(Damage("undecodable", f"{path.name}: its {view.name} fails with {type(error).__name__}: {error}"))
-    else:
-        if damage := monitor.damage():
-            problems.append(damage)

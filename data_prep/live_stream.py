@@ -17,7 +17,8 @@ from data_prep.array_sound import check_samples
 from data_prep.decoding.media import Frame
 from data_prep.live import LiveViews
 from data_prep.views.segments import ViewSegment
-from data_prep.workers.pool import MEMORY_LIMIT_BYTES, Crash, LoneWorker
+from data_prep.workers.lone_worker import LoneWorker
+from data_prep.workers.pool import MEMORY_LIMIT_BYTES, Crash
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")

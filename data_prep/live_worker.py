@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import tempfile
+import wave
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from avemo_jax.data.prepared import Damage
 from data_prep.live import LiveViews
-from data_prep.people import Person
 from data_prep.views.segments import ViewSegment
-from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash, LoneWorker
+from data_prep.workers.lone_worker import take_ahead
+from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash
+
+if TYPE_CHECKING:  # brings decoders, which only the worker needs
+    from data_prep.people import Person
+
+_NOISE_RATE_HZ = 16000
 
 
 class IsolatedViews:
     """`LiveViews`, made in a worker process; a context manager that ends the process.
 
-    The process starts with the first file, and again after a file that it did not survive. One segment is in memory at a time, on either
-    side.
+    The process starts on entering, so that it imports its libraries while this process restores its networks (`lone_worker.start_ahead`
+    starts it even before), or with the first file, and again after a file that it did not survive. One segment is in memory at a time, on
+    either side.
 
     Args:
       live: the views.
@@ -31,10 +42,11 @@ class IsolatedViews:
         self.views, self.segment_s, self.window_s, self.step_s = live.views, live.segment_s, live.window_s, live.step_s
         self._live = live
         self._time_limit_s = time_limit_s
-        self._worker = LoneWorker(memory_limit_bytes)
+        self._worker = take_ahead(memory_limit_bytes)
         self._numbers = itertools.count()
 
     def __enter__(self) -> IsolatedViews:
+        self._worker.begin(_read_noise, self._live)
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -110,6 +122,19 @@ def _people(task: tuple[LiveViews, Path]) -> tuple[Person, ...]:
     """Return the people of a film; runs in the worker process."""
     live, path = task
     return live.people(path)
+
+
+def _read_noise(live: LiveViews) -> None:
+    """Read a short sound once, which imports all that sounds need; runs in the worker process before its first call."""
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "noise.wav"
+        with wave.open(str(path), "wb") as sound:
+            sound.setparams((1, 2, _NOISE_RATE_HZ, 0, "NONE", ""))
+            sound.writeframes(rng.integers(-3000, 3000, _NOISE_RATE_HZ // 2, dtype=np.int16).tobytes())
+        streams, _ = live.open(path, {})
+        for segments in streams.values():
+            deque(segments, maxlen=0)
 
 
 def _answer(request: _Request) -> _Answer:

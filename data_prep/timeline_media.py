@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from data_prep.decoding.media import Findings, MediaError
-from data_prep.decoding.sound import stream_audio
-from data_prep.workers.pool import Crash, LoneWorker
+from data_prep.workers.lone_worker import LoneWorker
+from data_prep.workers.pool import Crash
 
 if TYPE_CHECKING:
     from data_prep.overlay import Hop, SeenPerson
@@ -70,6 +69,9 @@ class TimelineMedia:
 
 def sound_outline(path: Path) -> SoundOutline:
     """Return the outline of the sound of a file in at most 1200 columns; of a damaged file, of what precedes the damage."""
+    from data_prep.decoding.media import Findings, MediaError  # late: brings decoders, which only the worker needs
+    from data_prep.decoding.sound import stream_audio
+
     lows: list[np.ndarray] = []
     highs: list[np.ndarray] = []
     column = round(_COLUMN_S * _RATE_HZ)

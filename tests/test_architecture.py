@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -365,6 +366,44 @@ def test_heavy_packages_are_imported_late():
         and not any(module_name(found.path) == module and is_within(found.target, target) for module, target in EARLY_EXCEPTIONS)
     ]
     assert not early, "move into the function that needs it:\n" + "\n".join(early)
+
+
+# What starts `--mode=predict` of a classical model, and packages that take longer to import than it takes to predict: they belong to
+# networks and frozen encoders, or to the process that decodes.
+FAST = (
+    "run",
+    "avemo_jax.experiment.ensemble",
+    "avemo_jax.modes.predict",
+    "avemo_jax.modes.shipped",
+    "avemo_jax.modes.stored",
+    "data_prep.live_worker",
+    "data_prep.timeline_media",
+)
+SLOW = ("jax", "flax", "optax", "orbax", "sklearn", "av", "cv2", "PIL", "librosa", "soundfile")
+
+
+def early_imports_of(modules: tuple[str, ...]) -> list[Import]:
+    """Return all imports that importing these modules runs, those of modules of the product included."""
+    known = {module_name(path) for path in SOURCES}
+    by_module: dict[str, list[Import]] = {}
+    for found in IMPORTS:
+        if found.early:
+            by_module.setdefault(module_name(found.path), []).append(found)
+    reached: list[Import] = []
+    waiting, seen = list(modules), set(modules)
+    while waiting:
+        own = by_module.get(waiting.pop(), [])
+        reached += own
+        names = {name for found in own for name in itertools.accumulate(found.target.split("."), lambda a, b: f"{a}.{b}")}
+        waiting += sorted((names & known) - seen)
+        seen |= names & known
+    return reached
+
+
+def test_predicting_with_a_classical_model_imports_neither_jax_nor_decoders():
+    slow = [str(found) for found in early_imports_of(FAST) if found.target.split(".")[0] in SLOW]
+    assert not slow, "import it inside the function that needs it, or in a module that only networks need:\n" + "\n".join(slow)
+    assert any(found.target.split(".")[0] in SLOW for found in early_imports_of(("avemo_jax.experiment.trained_members",)))
 
 
 def test_late_and_conditional_imports_are_found():

@@ -196,6 +196,8 @@ class Devices:
       num_processes: number of processes that share the grid, for processes that are started by hand.
       heartbeat_s: seconds without a heartbeat of one process after which the others end.
       compilation_cache: store compiled programs in <prepared_dir>/xla; a second start then takes seconds.
+      profile: number of steps to profile in each stage, after its first epoch, rounded up to whole epochs; the files are in the run
+        directory's folder profile. 0 profiles nothing.
     """
 
     data_shards: Annotated[int, COUNT] = 1
@@ -209,6 +211,7 @@ class Devices:
     num_processes: Annotated[int, COUNT_OR_NONE] = 0
     heartbeat_s: Annotated[int, Bounds(least=1, most=86400)] = 100
     compilation_cache: bool = True
+    profile: Annotated[int, COUNT_OR_NONE] = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

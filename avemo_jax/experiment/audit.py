@@ -9,11 +9,11 @@ from avemo_jax.config import OnnxSettings
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.predictions import Predictions
 from avemo_jax.experiment.encoder_table import is_published
-from avemo_jax.experiment.encoder_weights import RANDOM, used_encoders
 from avemo_jax.experiment.fit_probes import plan_fits
 from avemo_jax.experiment.grid_plan import GridPlan
+from avemo_jax.experiment.sources import RANDOM, used_encoders
 from avemo_jax.models.encoders import find_encoder
-from avemo_jax.pretrained.load import PUBLISHED
+from avemo_jax.pretrained.assets import PUBLISHED
 from avemo_jax.protocols.audit.facts import (
     EncoderUse,
     FitUse,

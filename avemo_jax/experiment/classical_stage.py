@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from avemo_jax.config import Experiment
 from avemo_jax.data.feed import Feed
 from avemo_jax.evaluation.metrics import metric_named
 from avemo_jax.experiment.grid_plan import GridPlan, load_data
+from avemo_jax.experiment.segment_statistics import deviations_of, statistics_over_steps
 from avemo_jax.experiment.stored_classifiers import has_classifiers, read_classifiers
 from avemo_jax.training.classical import FittedClassifier
 from avemo_jax.training.machines import fit_classical
@@ -140,34 +141,6 @@ def restore_classical_stage(plan: GridPlan, stage: Stage, workdir: Path) -> Clas
     return ClassicalOutcome(stage, classifiers, own.features, own.usable)
 
 
-def num_features_of(experiment: Experiment, stage: Stage, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> int:
-    """Return how many statistics a segment has.
-
-    Args:
-      steps: stream -> (step_shape, dtype).
-    """
-    return sum((1 + has_deviation) * int(np.prod(steps[stream][0])) for stream, has_deviation in _deviations(experiment, stage).items())
-
-
-def segment_predictor(
-    experiment: Experiment, stage: Stage, classifier: FittedClassifier
-) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
-    """Return a function from the streams of B segments, values (B, T, ...) and `<stream>_mask` (B, T), to probabilities (B, K) float64."""
-    deviations = _deviations(experiment, stage)
-
-    def predict(batch: Mapping[str, np.ndarray]) -> np.ndarray:
-        parts = [_statistics(batch[stream], batch[f"{stream}_mask"], deviation) for stream, deviation in deviations.items()]
-        usable = np.any([batch[f"{stream}_mask"].any(axis=1) for stream in stage.streams], axis=0)
-        return classifier.predict(np.concatenate(parts, axis=1), usable)
-
-    return predict
-
-
-def _deviations(experiment: Experiment, stage: Stage) -> dict[str, bool]:
-    """Return stream -> whether its statistics hold the deviation beside the mean."""
-    return {stream: experiment.streams[stream].pooling == "mean_std" for stream in stage.streams}
-
-
 def _feeds_of_copies(plan: GridPlan) -> Iterator[Feed]:
     """Yield the examples of the degraded copies of the corpus, one after another, since each may be as large as the corpus."""
     for copy in plan.copies:
@@ -181,11 +154,11 @@ def statistics_of(experiment: Experiment, data: Feed, stage: Stage) -> Statistic
       ValueError: a feature is no finite number.
     """
     feed = data.only(stage.streams)
-    has_deviation = _deviations(experiment, stage)
+    has_deviation = deviations_of(experiment, stage)
     blocks: list[list[np.ndarray]] = []
     for start in range(0, len(feed.clip), _ROWS_AT_ONCE):
         batch = feed.load(np.arange(start, min(start + _ROWS_AT_ONCE, len(feed.clip))))
-        blocks.append([_statistics(batch[stream], batch[f"{stream}_mask"], has_deviation[stream]) for stream in stage.streams])
+        blocks.append([statistics_over_steps(batch[stream], batch[f"{stream}_mask"], has_deviation[stream]) for stream in stage.streams])
     streams = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
     for stream, values in zip(stage.streams, streams, strict=True):
         wrong = ~np.isfinite(values).all(axis=1) & ~np.isnan(values).all(axis=1)
@@ -193,18 +166,6 @@ def statistics_of(experiment: Experiment, data: Feed, stage: Stage) -> Statistic
             raise ValueError(f"stream {stream}: expected finite features, found others in clip {feed.clip_ids[feed.clip[wrong.argmax()]]}")
     widths, copy = tuple(one.shape[1] for one in streams), np.zeros(len(feed.clip), int)
     return Statistics(np.concatenate(streams, axis=1), widths, feed.usable, feed.clip, feed.label, copy)
-
-
-def _statistics(values: np.ndarray, mask: np.ndarray, has_deviation: bool) -> np.ndarray:
-    """Return the statistics of values (B, T, ...) over the steps of mask (B, T): (B, D) or (B, 2 D) float64, NaN where there is no step."""
-    found = []
-    for one, real in zip(values.reshape(*mask.shape, -1), mask, strict=True):  # one by one, which needs no copy of them all
-        steps = one[real].astype(np.float64)
-        if not len(steps):
-            found.append(np.full((1 + has_deviation) * steps.shape[1], np.nan))
-        else:
-            found.append(np.concatenate([steps.mean(axis=0), steps.std(axis=0)]) if has_deviation else steps.mean(axis=0))
-    return np.stack(found)
 
 
 def counted_metric(metric: str) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avemo_jax.config import Experiment, OnnxSettings
-from avemo_jax.experiment.encoder_weights import RANDOM, used_encoders
+from avemo_jax.experiment.sources import RANDOM, used_encoders
 from avemo_jax.models.encoders import find_encoder
-from avemo_jax.pretrained.assets import sha256_of
-from avemo_jax.pretrained.layout import WeightsLayout
-from avemo_jax.pretrained.load import PUBLISHED
+from avemo_jax.pretrained.assets import PUBLISHED, sha256_of
 from avemo_jax.pretrained.onnx_graph import graph_files
+
+if TYPE_CHECKING:
+    from avemo_jax.pretrained.layout import WeightsLayout
 
 
 @dataclasses.dataclass(frozen=True)

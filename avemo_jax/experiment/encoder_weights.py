@@ -12,14 +12,14 @@ from flax import traverse_util
 
 from avemo_jax.config import ONNX_ENCODERS, Experiment
 from avemo_jax.experiment.networks import encoder_path, encoder_spec, frozen_spec, trained_encoder
-from avemo_jax.models.encoders import ENCODERS, find_encoder
+from avemo_jax.experiment.sources import RANDOM, used_encoders
+from avemo_jax.models.encoders import find_encoder
 from avemo_jax.models.encoders.onnx import OnnxSpec, check_onnx
 from avemo_jax.models.encoders.spec import EncoderSpec
 from avemo_jax.pretrained.assets import MissingAsset, fetch_asset, find_asset
 from avemo_jax.pretrained.load import PUBLISHED, assets_needed, load_pretrained, weights_sha256
 from avemo_jax.training.stage import Stage
 
-RANDOM = "random"
 LOG = logging.getLogger(__name__)
 
 
@@ -98,16 +98,6 @@ def fetch_missing(name: str, shapes: Any, weights_dir: Path) -> None:
             find_asset(asset, weights_dir)
         except MissingAsset:
             fetch_asset(asset, weights_dir, say=LOG.info)
-
-
-def used_encoders(experiment: Experiment) -> dict[str, str]:
-    """Return encoder -> its view, for the encoders with weights of their own that the system's streams use, frozen or trained."""
-    used = {}
-    for stream in experiment.streams_in_use.values():
-        for encoder, view in ((stream.encoder, stream.view), (stream.encoder_beside, stream.view_beside)):
-            if encoder in (*ENCODERS, *ONNX_ENCODERS):
-                used[encoder] = view
-    return used
 
 
 def check_view(experiment: Experiment, name: str, step_shape: tuple[int, ...], dtype: str) -> None:

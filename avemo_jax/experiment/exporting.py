@@ -12,7 +12,6 @@ from flax import traverse_util
 from avemo_jax.atomic import atomic_binary_file, atomic_file, write_json
 from avemo_jax.config import Experiment
 from avemo_jax.experiment.encoder_table import encoder_table
-from avemo_jax.experiment.ensemble import TrainedMember, read_members
 from avemo_jax.experiment.model_folder import (
     CARD_FILE,
     CONFIG_FILE,
@@ -25,6 +24,7 @@ from avemo_jax.experiment.model_folder import (
 )
 from avemo_jax.experiment.programs import PROGRAMS, write_program
 from avemo_jax.experiment.stored_classifiers import arrays_of, facts_of
+from avemo_jax.experiment.trained_members import TrainedMember, read_members
 from avemo_jax.labels import label_set
 from avemo_jax.models.encoders import ENCODERS, find_encoder
 from avemo_jax.runs.run_directory import RunDirectory

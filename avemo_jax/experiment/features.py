@@ -20,7 +20,8 @@ from avemo_jax.data.prepared import DOUBTFUL_KINDS, LOST_KINDS, Example, Prepare
 from avemo_jax.experiment.encoder_weights import encoder_variables, weights_digest
 from avemo_jax.experiment.frozen_encoder import FrozenEncoder
 from avemo_jax.experiment.frozen_onnx import FrozenOnnx
-from avemo_jax.experiment.networks import frozen_spec, is_frozen
+from avemo_jax.experiment.networks import frozen_spec
+from avemo_jax.experiment.sources import needs_making, sources_of
 from avemo_jax.models.encoders.onnx import OnnxSpec
 from avemo_jax.models.encoders.spec import EncoderSpec
 
@@ -40,14 +41,6 @@ def compiler_flags() -> str:
     return FLAGS_BY_JAX.get(jax.__version_info__[:2], "")
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """One view of a stream, and the encoder that it goes through, if any."""
-
-    view: str
-    encoder: str | None
-
-
 class Store(Protocol):
     """A store of derived sets on disk: `data_prep.sets.derived.DerivedSets`."""
 
@@ -65,29 +58,6 @@ class Store(Protocol):
         examples_of: Callable[[frozenset[str]], Iterator[Example]],
     ) -> PreparedSet:
         """Write the examples that `examples_of(remaining clips)` yields, in order of clips, as a set that replaces `source`; return it."""
-
-
-def sources_of(experiment: Experiment, stream: str) -> tuple[Source, ...]:
-    """Return the views of a stream, and the frozen encoder of each.
-
-    Raises:
-      ValueError: an encoder that is not in `config.encoders`, or an encoder_beside without a view_beside.
-    """
-    own = experiment.streams[stream]
-    sources = [Source(own.view, own.encoder if is_frozen(own) else None)]
-    if own.view_beside:
-        sources.append(Source(own.view_beside, None if own.encoder_beside == "none" else frozen_spec(experiment, own.encoder_beside).name))
-    elif own.encoder_beside != "none":
-        raise ValueError(
-            f"streams.{stream}.encoder_beside={own.encoder_beside!r} needs a second view; set --config.streams.{stream}.view_beside"
-        )
-    return tuple(sources)
-
-
-def needs_making(experiment: Experiment, stream: str) -> bool:
-    """Return whether a stream's features differ from its view, because it has an encoder or a second view."""
-    sources = sources_of(experiment, stream)
-    return len(sources) > 1 or sources[0].encoder is not None
 
 
 def feature_step(experiment: Experiment, stream: str, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> tuple[tuple[int, ...], str]:

@@ -17,9 +17,10 @@ from avemo_jax.degradation import parse_copies
 from avemo_jax.dimensions import check_dimensions, ratings_of
 from avemo_jax.evaluation.late_fusion import check_rule
 from avemo_jax.experiment.blueprint import Blueprint
-from avemo_jax.experiment.features import feature_step, sources_of
+from avemo_jax.experiment.features import feature_step
 from avemo_jax.experiment.grid import Grid, make_grid, stages_of
 from avemo_jax.experiment.networks import make_net, standardization
+from avemo_jax.experiment.sources import sources_of
 from avemo_jax.experiment.trial_groups import is_network
 from avemo_jax.experiment.variation import tried_changes, variation_of
 from avemo_jax.labels import label_set, labelled
@@ -105,9 +106,11 @@ class GridPlan:
           ValueError: no training clip of a fold has a real step in the stage's streams, or fewer than two have different ratings.
         """
         data = self.data.only(stage.streams)
-        parts = []
-        ratings: list[Ratings | None] = []
+        # By fold and inner fold, since the seeds and settings of a fold have the same rows: trials x clips would not fit into memory.
+        found: dict[tuple[int, int], tuple[tuple[np.ndarray, np.ndarray], Ratings | None]] = {}
         for trial in trials:
+            if (trial.fold, trial.inner) in found:
+                continue
             train, select = self.part_clips(stage, trial)
             rows = data.examples_of(train)
             rows = rows[data.usable[rows]]
@@ -117,8 +120,9 @@ class GridPlan:
                     f"protocol {self.folds.protocol}, fold {fold}: expected training clips with data in the streams {stage.streams}, found "
                     "none; choose other views, or check the media of the corpus"
                 )
-            parts.append((rows, data.examples_of(select)))
-            ratings.append(fit_ratings(self.ratings, np.unique(data.clip[rows])) if self.blueprint.num_dimensions else None)
+            ratings = fit_ratings(self.ratings, np.unique(data.clip[rows])) if self.blueprint.num_dimensions else None
+            found[trial.fold, trial.inner] = (rows, data.examples_of(select)), ratings
+        parts, ratings_of_trials = zip(*(found[trial.fold, trial.inner] for trial in trials), strict=True)
         # Hyper-parameters that are neither swept nor searched may differ between stages.
         own = self.blueprint.experiment_of(stage).train
         varied = self.blueprint.variation.varied_numbers
@@ -130,7 +134,7 @@ class GridPlan:
                 for trial in trials
             ],
             parts,
-            ratings,
+            ratings_of_trials,
         )
 
     def part_clips(self, stage: Stage, trial: Trial) -> tuple[Sequence[str], Sequence[str]]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import Damage, Example
-from avemo_jax.experiment.features import feature_step, frozen_encoder, joined, part_widths, sources_of
-from avemo_jax.experiment.frozen_encoder import FrozenEncoder
-from avemo_jax.experiment.frozen_onnx import FrozenOnnx
+from avemo_jax.experiment.grid import stages_of
+from avemo_jax.experiment.sources import needs_making, sources_of
 from avemo_jax.inference.predict import Row, Segment
+
+if TYPE_CHECKING:  # bring JAX, which streams without a frozen encoder do not need
+    from avemo_jax.experiment.frozen_encoder import FrozenEncoder
+    from avemo_jax.experiment.frozen_onnx import FrozenOnnx
 
 
 class Recordings(Protocol):
@@ -59,6 +62,11 @@ def encodes(experiment: Experiment) -> bool:
     return any(source.encoder is not None for stream in experiment.system.streams for source in sources_of(experiment, stream))
 
 
+def uses_jax(experiment: Experiment) -> bool:
+    """Return whether predicting with the system needs JAX: for networks and frozen encoders, and not for the classical system on views."""
+    return encodes(experiment) or any(not stage.is_classical for stage in stages_of(experiment))
+
+
 class LiveFeatures:
     """The streams of a system for any media file.
 
@@ -72,14 +80,20 @@ class LiveFeatures:
     def __init__(self, experiment: Experiment, recordings: Recordings):
         self._recordings = recordings
         self._sources = {stream: sources_of(experiment, stream) for stream in experiment.system.streams}
-        self._encoders: dict[tuple[str, str], FrozenEncoder | FrozenOnnx] = {
-            (one.view, one.encoder): frozen_encoder(experiment, one.encoder, *recordings.views[one.view])
-            for sources in self._sources.values()
-            for one in sources
-            if one.encoder is not None
-        }
-        self.steps = {stream: feature_step(experiment, stream, recordings.views) for stream in self._sources}
-        self._widths = {stream: part_widths(experiment, stream, recordings.views) for stream in self._sources}
+        self._encoders: dict[tuple[str, str], FrozenEncoder | FrozenOnnx] = {}
+        self._widths: dict[str, tuple[int, ...]] = {}
+        self.steps: dict[str, tuple[tuple[int, ...], str]] = {}
+        for stream, sources in self._sources.items():
+            if not needs_making(experiment, stream):
+                self.steps[stream] = recordings.views[sources[0].view]
+                continue
+            from avemo_jax.experiment.features import feature_step, frozen_encoder, part_widths  # late: brings JAX
+
+            for one in sources:
+                if one.encoder is not None:
+                    self._encoders[one.view, one.encoder] = frozen_encoder(experiment, one.encoder, *recordings.views[one.view])
+            self.steps[stream] = feature_step(experiment, stream, recordings.views)
+            self._widths[stream] = part_widths(experiment, stream, recordings.views)
 
     def open(
         self, path: Path, absent: dict[str, list[str]] | None = None, recordings: Recordings | None = None, person: Any = None
@@ -131,7 +145,12 @@ class LiveFeatures:
             for one in sources:
                 pieces = copies[one.view].pop()
                 parts.append(pieces if one.encoder is None else self._encoders[one.view, one.encoder].run(pieces, is_short=True))
-            streams[stream] = iter(parts[0] if len(parts) == 1 else joined(*parts, widths=self._widths[stream]))
+            if len(parts) == 1:
+                streams[stream] = iter(parts[0])
+                continue
+            from avemo_jax.experiment.features import joined  # late: brings JAX
+
+            streams[stream] = iter(joined(*parts, widths=self._widths[stream]))
         return streams
 
 

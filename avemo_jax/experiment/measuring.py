@@ -34,6 +34,7 @@ from avemo_jax.protocols.audit.findings import Finding, refuse, worst_first
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.reporting.report import format_table, write_report
 from avemo_jax.runs.run_directory import ChangedPredictions, RunDirectory
+from avemo_jax.runs.time_spent import BEFORE_RUN
 
 LOG = logging.getLogger(__name__)
 # Largest difference of a probability that evaluation again may find: rounding by other numbers of cores is below 1e-5, that of another
@@ -83,7 +84,7 @@ def measure_run(
     with run.phase("baseline"):
         baselines = {table.protocol: _baseline(plan, table, prepared, findings) for table, _ in spans}
     run.write_run_json()
-    seconds = sum(run.read_json("run.json")["seconds"].values())
+    seconds = sum(value for name, value in run.read_json("run.json")["seconds"].items() if name not in BEFORE_RUN)
     measured = {}
     for table, folds in spans:
         num_trials, num_failed = count_failed(plan, outcomes, folds)

@@ -11,44 +11,38 @@ may come from a stranger: the config goes through the parser of configs, and eve
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from flax import traverse_util
-
-from avemo_jax.config import ONNX_ENCODERS, SWEPT, Experiment, parse, to_plain
+from avemo_jax.config import ONNX_ENCODERS, Experiment, parse, to_plain
 from avemo_jax.config.overrides import CHANGEABLE, Changes, parse_value
 from avemo_jax.config.paths import is_path
-from avemo_jax.evaluation.late_fusion import rule_from_json
-from avemo_jax.experiment.blueprint import Blueprint
-from avemo_jax.experiment.classical_stage import num_features_of, segment_predictor
 from avemo_jax.experiment.encoder_table import encoder_table
-from avemo_jax.experiment.encoder_weights import RANDOM
 from avemo_jax.experiment.grid import stages_of
+from avemo_jax.experiment.model_arrays import ANEW, Arrays
+from avemo_jax.experiment.segment_statistics import num_features_of, segment_predictor
+from avemo_jax.experiment.sources import RANDOM
 from avemo_jax.experiment.stored_classifiers import classifier_of
-from avemo_jax.experiment.variation import variation_of
-from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedClassifier, TrainedNet, member_of
-from avemo_jax.labels import label_set
-from avemo_jax.pretrained.load import PUBLISHED
+from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedClassifier, member_of
+from avemo_jax.labels import LabelSet, label_set
+from avemo_jax.pretrained.assets import PUBLISHED
 from avemo_jax.pretrained.model_folder import read_json
 from avemo_jax.runs.run_directory import compare_configs, flatten
-from avemo_jax.training.stage import Stage, answering
+from avemo_jax.training.classical import FittedClassifier
+from avemo_jax.training.stage import answering
 from avemo_jax.training.trials import Trial
 
 LOG = logging.getLogger(__name__)
+Steps = Mapping[str, tuple[tuple[int, ...], str]]
 MODEL_FILE, CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "model.json", "config.json", "weights.safetensors", "README.md"
 FORMAT = 1
 # Fields of a config that say where and how a run was made.
 _OF_A_RUN = ("workdir", "prepared_dir", "weights_dir", "num_workers", "beam_runner", "beam_options", "devices", "sweep", "search")
 _MOST_MEMBERS = 100_000
-_CLASSIFIER_DTYPES = ("F64", "F32", "I64")
 _MOST_STEPS = 10_000_000
-_ANEW = "get the folder anew"
 
 
 def without_paths(experiment: Experiment) -> dict[str, Any]:
@@ -74,7 +68,7 @@ def read_model_config(folder: Path) -> dict[str, Any]:
     plain = read_json(folder / CONFIG_FILE)
     cleaned = flatten(without_paths(parse(plain)))
     if paths := [name for name, value in flatten(plain).items() if name in cleaned and value != cleaned[name]]:
-        raise ValueError(f"{folder / CONFIG_FILE}: expected no path and nothing of a machine in it, found {paths[0]}; {_ANEW}")
+        raise ValueError(f"{folder / CONFIG_FILE}: expected no path and nothing of a machine in it, found {paths[0]}; {ANEW}")
     return plain
 
 
@@ -108,17 +102,16 @@ def load_model(folder: Path, experiment: Experiment, steps: Mapping[str, tuple[t
     described = _read_described(folder)
     parts = {name: _whole_number(value, f"num_steps of {name}", _MOST_STEPS) for name, value in _object(described, "num_steps").items()}
     if set(parts) != set(steps):
-        raise ValueError(f"{folder / MODEL_FILE}: expected num_steps of the streams {sorted(steps)}, found {sorted(parts)}; {_ANEW}")
+        raise ValueError(f"{folder / MODEL_FILE}: expected num_steps of the streams {sorted(steps)}, found {sorted(parts)}; {ANEW}")
     labels = label_set(experiment.corpus.label_set)
     if tuple(described.get("classes", ())) != labels.classes:
         raise ValueError(
             f"{folder / MODEL_FILE}: expected the classes {', '.join(labels.classes)} of the label set {labels.name}, found "
-            f"{described.get('classes')!r}; {_ANEW}"
+            f"{described.get('classes')!r}; {ANEW}"
         )
     _compare_encoders(folder, experiment, described.get("encoders"))
-    blueprint = Blueprint(experiment, variation_of(experiment), labels, steps=steps, num_steps=parts)
-    with _Arrays(folder / WEIGHTS_FILE) as arrays:
-        members = list(_members(blueprint, described.get("members"), arrays, folder))
+    with Arrays(folder / WEIGHTS_FILE) as arrays:
+        members = list(_members(experiment, labels, steps, parts, described.get("members"), arrays, folder))
     dimensions = experiment.corpus.dimensions
     return Ensemble(members, classes=labels.classes, views=steps, dimensions=dimensions, **lengths)
 
@@ -158,9 +151,9 @@ def _read_described(folder: Path) -> dict[str, Any]:
     sums = _object(described, "sha256")
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder}: expected {name} in it; {_ANEW}")
+            raise FileNotFoundError(f"{folder}: expected {name} in it; {ANEW}")
         if (found := sha256_of_file(folder / name)) != sums.get(name):
-            raise ValueError(f"{folder / name} is damaged or was changed: expected SHA-256 {sums.get(name)}, found {found}; {_ANEW}")
+            raise ValueError(f"{folder / name} is damaged or was changed: expected SHA-256 {sums.get(name)}, found {found}; {ANEW}")
     return described
 
 
@@ -176,128 +169,61 @@ def _compare_encoders(folder: Path, experiment: Experiment, stored: Any) -> None
             )
 
 
-def _members(blueprint: Blueprint, described: Any, arrays: _Arrays, folder: Path) -> Iterator[EnsembleMember]:
+def _members(
+    experiment: Experiment, labels: LabelSet, steps: Steps, num_steps: Mapping[str, int], described: Any, arrays: Arrays, folder: Path
+) -> Iterator[EnsembleMember]:
     if not isinstance(described, list) or not 0 < len(described) <= _MOST_MEMBERS or not all(isinstance(one, dict) for one in described):
-        raise ValueError(f"{folder / MODEL_FILE}: expected 1 to {_MOST_MEMBERS} members; {_ANEW}")
-    stages = {stage.name: stage for stage in stages_of(blueprint.experiment)}
+        raise ValueError(f"{folder / MODEL_FILE}: expected 1 to {_MOST_MEMBERS} members; {ANEW}")
+    stages = {stage.name: stage for stage in stages_of(experiment)}
     last = list(stages.values())[-1]
-    wanted = [stage.name for stage in answering(list(stages.values()), fallback=blueprint.experiment.fusion.fallback)]
+    wanted = [stage.name for stage in answering(list(stages.values()), fallback=experiment.fusion.fallback)]
     names = set()
+    networks: Any = None
     for number, one in enumerate(described):
         where = f"{folder / MODEL_FILE}: member {number}"
         if one.get("stages") != wanted:
-            raise ValueError(f"{where}: expected the stages {wanted} of the config, found {one.get('stages')!r}; {_ANEW}")
-        trial = Trial(number, 0, 0, 0, {}, _fields(blueprint.experiment, one.get("fields", []), where))
+            raise ValueError(f"{where}: expected the stages {wanted} of the config, found {one.get('stages')!r}; {ANEW}")
+        trial = Trial(number, 0, 0, 0, {}, _fields(experiment, one.get("fields", []), where))
         prefixes = [array_prefix(number, name) for name in wanted]
         names |= {name for name in arrays.names if name.startswith(tuple(prefixes))}
         if last.is_classical:
-            yield EnsembleMember([_classifier(blueprint, last, one.get("classifier"), arrays, prefixes[0], where)])
+            num_features = num_features_of(experiment, last, steps)
+            classifier = _classifier(one.get("classifier"), arrays, prefixes[0], where, num_features, len(labels.classes))
+            yield EnsembleMember([TrainedClassifier(segment_predictor(experiment, last, classifier))])
             continue
-        nets = [_network(blueprint, stages[name], trial, arrays, prefix) for name, prefix in zip(wanted, prefixes, strict=True)]
-        yield member_of(nets, _rule(one.get("rule"), len(nets), blueprint.num_classes, where) if last.part == "inner" else None)
+        from avemo_jax.experiment.model_networks import Networks, read_rule  # late: brings JAX, which classical systems do not need
+
+        networks = networks or Networks(experiment, labels, steps, num_steps)
+        nets = [networks.read(stages[name], trial, arrays, prefix) for name, prefix in zip(wanted, prefixes, strict=True)]
+        yield member_of(nets, read_rule(one.get("rule"), len(nets), len(labels.classes), where) if last.part == "inner" else None)
     if unknown := sorted(arrays.names - names):
-        raise ValueError(f"{folder / WEIGHTS_FILE} holds arrays of no member, the first is {unknown[0]}; {_ANEW}")
+        raise ValueError(f"{folder / WEIGHTS_FILE} holds arrays of no member, the first is {unknown[0]}; {ANEW}")
 
 
-def _network(blueprint: Blueprint, stage: Stage, trial: Trial, arrays: _Arrays, prefix: str) -> TrainedNet:
-    """Return a network with the arrays of the file, in float32, after their names and shapes were compared with the config's network."""
-    state = blueprint.state_shape(stage, _with_hyper(blueprint, trial))
-    like = traverse_util.flatten_dict({**state.best.variables, "scaler": dict(state.scaler)}, sep="/", keep_empty_nodes=True)
-    expected = {path: leaf for path, leaf in like.items() if hasattr(leaf, "shape")}
-    empty: dict[str, Any] = {path: {} for path in like.keys() - expected.keys()}
-    found = {name.removeprefix(prefix) for name in arrays.names if name.startswith(prefix)}
-    if found != expected.keys():
-        odd = sorted(found ^ expected.keys())
-        raise ValueError(f"{arrays.path}: expected the arrays of the config's network, and {prefix}{odd[0]} is missing or unknown; {_ANEW}")
-    read = {path: arrays.read(prefix + path, leaf.shape) for path, leaf in expected.items()}
-    tree = traverse_util.unflatten_dict(empty | read, sep="/")
-    variables = {kind: tree.get(kind, {}) for kind in state.best.variables}
-    streams = blueprint.recipe(stage, trial.fields, num_clips=1).streams
-    return TrainedNet(blueprint.net(stage, trial.fields), variables, tree.get("scaler", {}), streams)
-
-
-def _classifier(blueprint: Blueprint, stage: Stage, facts: Any, arrays: _Arrays, prefix: str, where: str) -> TrainedClassifier:
+def _classifier(facts: Any, arrays: Arrays, prefix: str, where: str, num_features: int, num_classes: int) -> FittedClassifier:
     if not isinstance(facts, dict):
-        raise ValueError(f"{where}: expected the facts of its classifier, found {facts!r}; {_ANEW}")
+        raise ValueError(f"{where}: expected the facts of its classifier, found {facts!r}; {ANEW}")
     own = {name.removeprefix(prefix): arrays.read(name) for name in arrays.names if name.startswith(prefix)}
-    num_features = num_features_of(blueprint.experiment, stage, blueprint.steps)
-    classifier = classifier_of(facts, own, num_features=num_features, num_classes=blueprint.num_classes)
-    return TrainedClassifier(segment_predictor(blueprint.experiment, stage, classifier))
-
-
-def _with_hyper(blueprint: Blueprint, trial: Trial) -> Trial:
-    """Return the trial with any values of the hyper-parameters, which change no shape."""
-    return dataclasses.replace(trial, hyper={name: float(getattr(blueprint.experiment.train, name)) for name in SWEPT})
+    return classifier_of(facts, own, num_features=num_features, num_classes=num_classes)
 
 
 def _fields(experiment: Experiment, described: Any, where: str) -> Changes:
     """Return the swept fields of a member, parsed as those of a command line."""
     if not isinstance(described, dict) or not all(isinstance(text, str) for text in described.values()):
-        raise ValueError(f"{where}: expected its swept fields as field -> text, found {described!r}; {_ANEW}")
+        raise ValueError(f"{where}: expected its swept fields as field -> text, found {described!r}; {ANEW}")
     if others := [name for name in described if name.partition(".")[0] not in CHANGEABLE]:
-        raise ValueError(f"{where}: expected swept fields of {', '.join(CHANGEABLE)}, found {others[0]}; {_ANEW}")
+        raise ValueError(f"{where}: expected swept fields of {', '.join(CHANGEABLE)}, found {others[0]}; {ANEW}")
     return tuple((name, parse_value(experiment, name, text)) for name, text in described.items())
-
-
-def _rule(content: Any, num_systems: int, num_classes: int, where: str) -> Any:
-    try:
-        rule = rule_from_json(content)
-        uniform = np.full((1, num_classes), 1 / num_classes)
-        is_right = np.asarray(rule.join([uniform] * num_systems)).shape == (1, num_classes)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{where}: expected a rule of late fusion, found one that fails with {error}; {_ANEW}") from error
-    if not is_right:
-        raise ValueError(f"{where}: expected a rule of late fusion of {num_systems} systems and {num_classes} classes; {_ANEW}")
-    return rule
 
 
 def _object(described: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = described.get(name)
     if not isinstance(value, dict):
-        raise ValueError(f"{MODEL_FILE}: expected an object {name}, found {type(value).__name__}; {_ANEW}")
+        raise ValueError(f"{MODEL_FILE}: expected an object {name}, found {type(value).__name__}; {ANEW}")
     return value
 
 
 def _whole_number(value: Any, what: str, most: int) -> int:
     if type(value) is not int or not 0 < value <= most:
-        raise ValueError(f"{MODEL_FILE}: expected {what} to be a number from 1 to {most:,}, found {value!r}; {_ANEW}")
+        raise ValueError(f"{MODEL_FILE}: expected {what} to be a number from 1 to {most:,}, found {value!r}; {ANEW}")
     return value
-
-
-class _Arrays:
-    """The arrays of a safetensors file, read one by one after their shape was compared; a context manager."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> _Arrays:
-        import safetensors  # late: hosts that train from scratch lack it
-
-        try:
-            self._file = safetensors.safe_open(self.path, framework="numpy").__enter__()
-        except (safetensors.SafetensorError, OSError) as error:
-            raise ValueError(f"{self.path}: expected a whole safetensors file, reading it stopped with: {error}; {_ANEW}") from error
-        self.names = frozenset(self._file.keys())
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._file.__exit__(*error)
-
-    def read(self, name: str, shape: Sequence[int] | None = None) -> np.ndarray:
-        """Return an array of a network in float32, after its shape was compared; without a shape, an array of a classifier as it is."""
-        described = self._file.get_slice(name)
-        if shape is None:
-            if described.get_dtype() not in _CLASSIFIER_DTYPES:
-                raise ValueError(
-                    f"{self.path}: {name}: expected one of {', '.join(_CLASSIFIER_DTYPES)}, found {described.get_dtype()}; {_ANEW}"
-                )
-            return self._file.get_tensor(name)
-        if tuple(described.get_shape()) != tuple(shape) or described.get_dtype() not in ("F32", "F16"):
-            raise ValueError(
-                f"{self.path}: {name}: expected float32 or float16 {tuple(shape)}, found {described.get_dtype()} "
-                f"{tuple(described.get_shape())}; {_ANEW}"
-            )
-        array = self._file.get_tensor(name).astype(np.float32)
-        if not np.isfinite(array).all():
-            raise ValueError(f"{self.path}: {name}: expected finite numbers; {_ANEW}")
-        return array

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from avemo_jax.config import ONNX_ENCODERS, Experiment
-from avemo_jax.experiment.encoder_weights import used_encoders
+from avemo_jax.experiment.sources import used_encoders
 from avemo_jax.machine import pip_install
 from avemo_jax.pretrained.onnx_graph import PACKAGES as ONNX_PACKAGES
 from avemo_jax.runs.writers import TENSORBOARD_PACKAGES, TRACKERS

@@ -7,6 +7,7 @@ import dataclasses
 from flax import traverse_util
 
 from avemo_jax.config import ONNX_ENCODERS, Experiment, OnnxSettings, Stream
+from avemo_jax.experiment.sources import is_frozen
 from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
 from avemo_jax.models.encoders import ENCODERS
 from avemo_jax.models.encoders.onnx import OnnxSpec
@@ -44,12 +45,6 @@ def frozen_spec(experiment: Experiment, name: str) -> EncoderSpec | OnnxSpec:
     """
     settings = experiment.encoders.get(name)
     return OnnxSpec(name, settings) if isinstance(settings, OnnxSettings) else encoder_spec(experiment, name)
-
-
-def is_frozen(stream: Stream) -> bool:
-    """Return whether the stream has an encoder with weights of its own that runs once, outside the network."""
-    is_trained = stream.encoder_trained_from or stream.encoder_lora_rank
-    return stream.encoder in (*ENCODERS, *ONNX_ENCODERS) and not is_trained
 
 
 def trained_encoder(experiment: Experiment, name: str) -> EncoderSpec | None:

@@ -16,8 +16,8 @@ import numpy as np
 from jax import export
 
 from avemo_jax.atomic import atomic_binary_file
-from avemo_jax.experiment.ensemble import TrainedMember
 from avemo_jax.experiment.onnx_program import as_onnx, check_onnx_packages
+from avemo_jax.experiment.trained_members import TrainedMember
 from avemo_jax.inference.predict import TrainedNet
 from avemo_jax.text import nearest
 from avemo_jax.training.frontend import network_input

@@ -14,6 +14,7 @@ from avemo_jax.experiment.grid import Grid
 from avemo_jax.experiment.trial_groups import TrialGroup, layout_of, stage_groups
 from avemo_jax.runs.checkpoints import Checkpoints
 from avemo_jax.runs.ownership import read_owned, read_owner, write_owned
+from avemo_jax.runs.time_spent import phase
 from avemo_jax.training.stage import Stage
 from avemo_jax.training.state import TrialState
 from avemo_jax.training.trials import Trial
@@ -36,7 +37,8 @@ def restore_states(blueprint: Blueprint, grid: Grid, stage: Stage, workdir: Path
     for group in groups:
         own = [trials[position] for position in group.positions]
         checkpoints = open_checkpoints(workdir, group.name, own, keep=train.keep_checkpoints)
-        restored = checkpoints.restore([blueprint.state_shape(stage, own[0])] * len(own))
+        with phase("restore"):
+            restored = checkpoints.restore([blueprint.state_shape(stage, own[0])] * len(own))
         if restored is None or restored[0] < train.num_epochs:
             done = "nothing" if restored is None else f"epoch {restored[0]} of {train.num_epochs}"
             raise FileNotFoundError(

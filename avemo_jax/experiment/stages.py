@@ -25,6 +25,7 @@ from avemo_jax.experiment.trial_groups import Layout, TrialGroup, is_network, la
 from avemo_jax.json_lines import read_rows
 from avemo_jax.runs.preemption import listen
 from avemo_jax.runs.processes import SINGLE_PROCESS, Processes
+from avemo_jax.runs.profiling import Profiler
 from avemo_jax.runs.run_directory import RunDirectory
 from avemo_jax.runs.writers import make_writer
 from avemo_jax.training.programs import Program, make_program
@@ -210,20 +211,22 @@ def _train_network(
                 bar.n = number * train.num_epochs + epochs
                 bar.initial += epochs  # the time left is estimated from the epochs that are trained now
 
-            trained = train_group(
-                stage=stage,
-                trials=group_trials,
-                inputs=inputs,
-                warm=warm_start(stage, earlier, len(group_trials), published),
-                program=program,
-                num_epochs=train.num_epochs,
-                checkpoints=open_checkpoints(run.path, group.name, group_trials, keep=train.keep_checkpoints),
-                checkpoint_every_epochs=train.checkpoint_every_epochs,
-                write_rows=write_rows,
-                resume_rows=resume_rows,
-                stop=processes.shared(own),
-                progress=_onto(bar, number, len(mine)),
-            )
+            with Profiler(run.path / "profile" / group.name, 0 if number else plan.experiment.devices.profile).open() as profiler:
+                trained = train_group(
+                    stage=stage,
+                    trials=group_trials,
+                    inputs=inputs,
+                    warm=warm_start(stage, earlier, len(group_trials), published),
+                    program=program,
+                    num_epochs=train.num_epochs,
+                    checkpoints=open_checkpoints(run.path, group.name, group_trials, keep=train.keep_checkpoints),
+                    checkpoint_every_epochs=train.checkpoint_every_epochs,
+                    write_rows=write_rows,
+                    resume_rows=resume_rows,
+                    stop=processes.shared(own),
+                    progress=_onto(bar, number, len(mine)),
+                    profiler=profiler,
+                )
             writer.close()
             bar.n = (number + 1) * train.num_epochs
             groups.append(TrainedGroup(program, group.positions, trained))

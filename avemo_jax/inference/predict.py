@@ -6,17 +6,18 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar
 
-import jax
 import numpy as np
-from flax import linen as nn
 
 from avemo_jax.data.prepared import NO_SPEECH
 from avemo_jax.evaluation.metrics import segment_share
 from avemo_jax.training.stage import answers_from
-from avemo_jax.training.state import StreamRecipe
-from avemo_jax.training.steps import probabilities
+
+if TYPE_CHECKING:  # bring JAX, which the prediction of classical systems does not need
+    from flax import linen as nn
+
+    from avemo_jax.training.state import StreamRecipe
 
 Item = TypeVar("Item")
 
@@ -193,13 +194,12 @@ class Ensemble:
         self._segment_s = segment_s
         self._window_s = window_s or segment_s
         self._step_s = step_s
-        # Compiled once for each network and shape, and shared by all members with that network; their weights stay on the device.
-        compiled = functools.cache(lambda net, streams: jax.jit(functools.partial(probabilities, net, streams)))
+        compiled = functools.cache(_compiled)
 
         def predictor(one: TrainedNet | TrainedClassifier) -> Callable[[Mapping[str, np.ndarray], np.ndarray], Any]:
             if isinstance(one, TrainedClassifier):
                 return lambda data, index: one.predict(data)
-            return functools.partial(compiled(one.net, one.streams), *jax.device_put((dict(one.variables), dict(one.scaler))))
+            return _on_device(one, compiled)
 
         self._members = [(member.join, [predictor(one) for one in member.nets]) for member in members]
 
@@ -286,6 +286,22 @@ class Ensemble:
             values[row, : len(one.values)] = one.values
             mask[row, : len(one.mask)] = one.mask
         return {name: values, f"{name}_mask": mask}
+
+
+def _compiled(net: nn.Module, streams: tuple[StreamRecipe, ...]) -> Callable[..., Any]:
+    """Return the program of a network, compiled once for each shape and shared by all members with that network."""
+    import jax  # late: classical systems do not need it
+
+    from avemo_jax.training.steps import probabilities
+
+    return jax.jit(functools.partial(probabilities, net, streams))
+
+
+def _on_device(one: TrainedNet, compiled: Callable[..., Callable[..., Any]]) -> Callable[..., Any]:
+    """Return the predictor of a network; its weights stay on the device."""
+    import jax
+
+    return functools.partial(compiled(one.net, one.streams), *jax.device_put((dict(one.variables), dict(one.scaler))))
 
 
 def _padded_length(num_steps: int) -> int:

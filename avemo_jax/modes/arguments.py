@@ -85,6 +85,11 @@ def uses_shipped(argv: Sequence[str]) -> bool:
     return modes[-1:] in (["predict"], ["serve"]) and not is_named and any(SHIPPED_MODELS.glob("*/model.json"))
 
 
+def takes_stored_config(argv: Sequence[str]) -> bool:
+    """Return whether the arguments take the config of a run or a shipped model, and name no config file beside it."""
+    return (has_flag(argv, "run") or uses_shipped(argv)) and not has_flag(argv, _CONFIG)
+
+
 def has_flag(argv: Sequence[str], name: str) -> bool:
     """Return whether a flag is among the arguments."""
     return any(found == name for _, (found, _, _) in _flags(argv))

@@ -12,9 +12,8 @@ from tqdm import tqdm
 from avemo_jax.config import Experiment
 from avemo_jax.config.overrides import for_stage
 from avemo_jax.data.prepared import Damage
-from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.ensemble import load_ensemble
-from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
+from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes, uses_jax
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.recording import PersonPrediction, RecordingPrediction
 from avemo_jax.inference.smoothing import smoothed
@@ -39,7 +38,10 @@ class Predictor:
     """
 
     def __init__(self, experiment: Experiment, recordings: Recordings):
-        set_up_backend(experiment, encodes=encodes(experiment))
+        if uses_jax(experiment):
+            from avemo_jax.experiment.backend import set_up_backend  # late: brings JAX
+
+            set_up_backend(experiment, encodes=encodes(experiment))
         self.experiment = experiment
         self._recordings = recordings
         self._features = LiveFeatures(experiment, recordings)

@@ -9,8 +9,8 @@ from typing import Any
 
 from avemo_jax.config import Experiment
 from avemo_jax.experiment.encoder_table import encoder_table
-from avemo_jax.experiment.encoder_weights import RANDOM
 from avemo_jax.experiment.model_folder import is_model_folder, read_description
+from avemo_jax.experiment.sources import RANDOM
 from avemo_jax.modes.stored import stored_experiment
 from avemo_jax.text import format_interval
 

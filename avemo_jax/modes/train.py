@@ -15,6 +15,7 @@ from avemo_jax.experiment.stages import train_stages
 from avemo_jax.protocols.audit.findings import refuse
 from avemo_jax.runs.processes import SINGLE_PROCESS, Processes
 from avemo_jax.runs.run_directory import follow_run, open_run
+from avemo_jax.runs.time_spent import count_compilations
 
 
 def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes = SINGLE_PROCESS) -> RunResults | None:
@@ -28,6 +29,7 @@ def train(experiment: Experiment, prepared: PreparedCorpus, processes: Processes
       ConfigMismatch, LeakError, ValueError: see `open_run` and `make_plan`.
     """
     set_up_backend(experiment)
+    count_compilations()
     if not processes.is_primary:
         _follow(experiment, prepared, processes)
         return None

@@ -16,6 +16,8 @@ _LARGEST_BYTES = 4 << 30  # of a file whose size is not known: CLIP's largest ha
 _TIMEOUT_S = 60.0
 _CHUNK_BYTES = 1 << 20
 
+PUBLISHED = "published"
+
 
 @dataclasses.dataclass(frozen=True)
 class File:

@@ -10,12 +10,11 @@ from typing import Any
 from flax import traverse_util
 
 from avemo_jax.placeholders import placeholder
-from avemo_jax.pretrained.assets import Asset, FoundAsset, MissingAsset, find_asset, joined_sha256, sha256_of
+from avemo_jax.pretrained.assets import PUBLISHED, Asset, FoundAsset, MissingAsset, find_asset, joined_sha256, sha256_of
 from avemo_jax.pretrained.layout import WeightsLayout
 from avemo_jax.pretrained.merge import flat_shapes, merge
 
 Layouts = Sequence[WeightsLayout]  # of one encoder: its network, and a second file that is read where its arrays are wanted
-PUBLISHED = "published"
 
 
 def load_pretrained(

@@ -18,6 +18,7 @@ import jax
 
 from avemo_jax.config import Devices
 from avemo_jax.runs.preemption import Preempted, Stopped, StopRequest, listen
+from avemo_jax.runs.time_spent import phase
 
 LOG = logging.getLogger(__name__)
 _MESSAGE_KEY = "avemo/message"
@@ -89,7 +90,8 @@ class Processes:
             stop = self.shared(own)
             waiting.start()
             while not outcome:
-                waiting.join(_POLL_S)
+                with phase("wait"):
+                    waiting.join(_POLL_S)
                 number = stop.signal_number if not outcome else None
                 if stop.error:
                     raise RuntimeError(stop.error)

@@ -9,7 +9,6 @@ import json
 import platform
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from avemo_jax.config import ConfigError, Experiment, parse, to_plain
 from avemo_jax.json_lines import read_rows
 from avemo_jax.locks import LockHeld, locked
 from avemo_jax.redaction import redacted_tree
+from avemo_jax.runs import time_spent
 
 # Fields of places and speed, which do not change the results: a run may be resumed with other values.
 # The content of files that views read is compared through the keys of the prepared sets (`RunDirectory.bind`), so their paths are not;
@@ -47,6 +47,7 @@ UNCOMPARED = (
     "devices.process",
     "devices.num_processes",
     "devices.heartbeat_s",
+    "devices.profile",
     "train.tensorboard",
     "train.trackers",
     "train.checkpoint_every_epochs",
@@ -73,7 +74,7 @@ class RunDirectory:
 
     def __init__(self, path: Path):
         self.path = path
-        self._seconds: dict[str, float] = {}
+        self._spent = time_spent.current()
         self._was_finished = self.has("results.json")
 
     def write_json(self, name: str, content: Any) -> None:
@@ -158,23 +159,24 @@ class RunDirectory:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a phase; run.json sums its seconds over all attempts, until the run is finished: later evaluations do not count."""
-        start = time.perf_counter()
-        try:
+        """Time a phase; run.json sums its seconds over all attempts, until the run is finished: later evaluations do not count.
+
+        Phases inside it, such as compilation, count by themselves; see `time_spent`.
+        """
+        with self._spent.phase(name):
             yield
-        finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
 
     def write_run_json(self, **facts: Any) -> None:
-        """Write run.json: id, versions, commit, devices, hashes, seconds a phase."""
+        """Write run.json: id, versions, commit, devices, hashes, seconds a phase, and the share of them that was training."""
         import jax
 
         # A run of an earlier version gets no id, because its checkpoints have none either.
         earlier: dict[str, Any] = self.read_json("run.json") if self.has("run.json") else {"run_id": uuid.uuid4().hex}
         seconds = dict(earlier.get("seconds", {}))
-        for name, value in self._seconds.items() if not self._was_finished else ():
+        spent = self._spent.take()
+        for name, value in spent.items() if not self._was_finished else ():
             seconds[name] = round(seconds.get(name, 0.0) + value, 3)
-        self._seconds.clear()
+        share = time_spent.training_share(seconds)
         started = earlier.get("started", datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
         self.write_json(
             "run.json",
@@ -189,6 +191,7 @@ class RunDirectory:
                 "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
                 "processes": jax.process_count(),
                 "seconds": seconds,
+                "training_share": None if share is None else round(share, 4),
             }
             | facts,
         )
@@ -212,7 +215,8 @@ def open_run(path: Path, experiment: Experiment) -> Iterator[RunDirectory]:
                 _refuse_other(path, config)
             else:
                 write_json(stored, config)
-            yield RunDirectory(path)
+            with time_spent.counted():
+                yield RunDirectory(path)
     except LockHeld as error:
         raise RuntimeError(f"{error}; wait for it, or give this run another --config.workdir") from None
 

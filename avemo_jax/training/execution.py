@@ -93,7 +93,7 @@ class TrialProgram:
         copies = [parallel.place_everywhere(data, one) for one in self._meshes]
         self._data = copies[0]
         self._data_on = {frozenset(one.devices.flat): copy for one, copy in zip(self._meshes, copies, strict=True)}
-        self._num_steps = num_steps
+        self.num_steps = num_steps
         self._threads = ThreadPoolExecutor(os.cpu_count())
         self._batch_size = recipe.batch_size
         split_over = mesh if mesh.devices.size > 1 else None
@@ -114,7 +114,9 @@ class TrialProgram:
     def lanes(self, trials: Sequence[Any]) -> Any:
         """Return trees of one trial each as lanes, padded with copies of the last trial to fill the mesh."""
         if self.execution.trials == "loop":
-            return [parallel.place_everywhere(trial, self._meshes[i % len(self._meshes)]) for i, trial in enumerate(trials)]
+            share = parallel.Sharing() if all(isinstance(trial, TrialInputs) for trial in trials) else None
+            meshes = (self._meshes[i % len(self._meshes)] for i in range(len(trials)))
+            return [parallel.place_everywhere(trial, mesh, share) for trial, mesh in zip(trials, meshes, strict=True)]
         self._num_lanes = max(self._num_lanes, len(trials))
         num_lanes = parallel.pad_trials(self._num_lanes, self.mesh)
         padded = list(trials) + [trials[-1]] * (num_lanes - len(trials))
@@ -150,6 +152,10 @@ class TrialProgram:
         results = self._side_by_side(one_epoch, zip(inputs, states, strict=True))
         return [state for (state,), _ in results], [metrics for _, (metrics,) in results]
 
+    def lower_epoch(self, inputs: Any, states: Any) -> Any:
+        """Return the lowered program of an epoch of trials side by side, for what its compiler states of it."""
+        return self._epoch.lower(self._data, inputs, states)  # type: ignore[attr-defined]  # a compiled function where trials are mapped
+
     def _epoch_of(self, inputs: Any, states: Any) -> tuple[Any, Any]:
         if self.execution.steps == "scan":
             return self._unzip(self._epoch(self._data, inputs, states))
@@ -165,7 +171,7 @@ class TrialProgram:
         order, mask = self._unzip(self._order(self._data, inputs, states))
         learner = self._map_host(lambda state: state.learner, states)
         sums = self._map_host(lambda state: jnp.broadcast_to(self._no_sums, (*state.epoch.shape, *self._no_sums.shape)), states)
-        for step in range(self._num_steps):
+        for step in range(self.num_steps):
             start = np.int32(step * self._batch_size)
             learner, sums = self._unzip(self._step(self._data, start, inputs, states, learner, sums, order, mask))
         weights = self._map_host(lambda one: one.validated_variables, learner)

@@ -77,17 +77,33 @@ def estimate(
       data_shards: number of devices over which the batch of one trial is split.
     """
     size = -(-recipe.batch_size // data_shards)
-    batch = {name: jax.ShapeDtypeStruct((size, *one.shape), one.dtype) for name, one in examples.items()}
-    batch |= {name: jax.ShapeDtypeStruct((size,), np.int32) for name in ("label", "clip")}
-    batch["mask"] = jax.ShapeDtypeStruct((size,), np.bool_)
-    if recipe.num_dimensions:
-        batch[RATING] = jax.ShapeDtypeStruct((size, recipe.num_dimensions), np.float32)
-    trace = jax.make_jaxpr(partial(steps.train_step, net, recipe))(state.learner, state.scaler, batch, inputs.hyper, jnp.float32(0))
+    batch = _batch_shapes(recipe, examples, size)
+    trace = step_trace(net, recipe, state, inputs, examples, size)
     return Need(
         shared_bytes=shared_bytes,
         trial_bytes=tree_bytes(state),
         step_bytes=int(_XLA_OVER_TRACE * peak_bytes(trace.jaxpr)) + tree_bytes(batch) + tree_bytes(state.learner),
     )
+
+
+def _batch_shapes(recipe: Recipe, examples: Any, size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return the shapes and types of a batch of `size` examples, as `steps.train_step` takes it."""
+    batch = {name: jax.ShapeDtypeStruct((size, *one.shape), one.dtype) for name, one in examples.items()}
+    batch |= {name: jax.ShapeDtypeStruct((size,), np.int32) for name in ("label", "clip")}
+    batch["mask"] = jax.ShapeDtypeStruct((size,), np.bool_)
+    if recipe.num_dimensions:
+        batch[RATING] = jax.ShapeDtypeStruct((size, recipe.num_dimensions), np.float32)
+    return batch
+
+
+def step_trace(net: nn.Module, recipe: Recipe, state: TrialState, inputs: TrialInputs, examples: Any, size: int) -> Any:
+    """Return the trace (closed jaxpr) of one training step on a batch of `size` examples, without compiling or computing it.
+
+    Args:
+      state, inputs, examples: as `estimate` takes them.
+    """
+    batch = _batch_shapes(recipe, examples, size)
+    return jax.make_jaxpr(partial(steps.train_step, net, recipe))(state.learner, state.scaler, batch, inputs.hyper, jnp.float32(0))
 
 
 def device_bytes(memory_gib: float) -> int:

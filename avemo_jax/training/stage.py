@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from avemo_jax.training.state import TrialState
+if TYPE_CHECKING:  # brings JAX, which the prediction of classical systems does not need
+    from avemo_jax.training.state import TrialState
 
 
 @dataclasses.dataclass(frozen=True)

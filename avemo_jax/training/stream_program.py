@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from avemo_jax import parallel
 from avemo_jax.data.feed import Feed
 from avemo_jax.data.stream import StreamedSet
+from avemo_jax.runs.time_spent import waited_for
 from avemo_jax.training import execution, steps
 from avemo_jax.training.frontend import features, network_input
 from avemo_jax.training.scaler import deviation_of
@@ -35,6 +36,7 @@ class StreamProgram:
         self._recipe = recipe
         self._stream = data
         self._mesh = mesh
+        self.num_steps = num_steps
         # Labels and clips of all examples are small, and the end of an epoch needs them.
         self._data = parallel.place_everywhere({"label": data.label, "clip": data.clip, "usable": data.usable}, mesh)
         self._init = jax.jit(partial(_start, net, recipe))
@@ -79,7 +81,7 @@ class StreamProgram:
         order, real = (np.asarray(one) for one in self._order(inputs, state))
         # A copy, since a step donates its learner and the state is read again at the end.
         learner, sums = jax.tree.map(jnp.copy, state.learner), steps.no_sums(self._recipe)
-        for batch in self._stream.batches(order, real, self._recipe.batch_size):
+        for batch in waited_for(self._stream.batches(order, real, self._recipe.batch_size)):
             learner, sums = self._step(inputs, state, (learner, sums), parallel.place_batch(batch, self._mesh))
         probabilities = self._all(learner.validated_variables, state.scaler, np.asarray(inputs.select_index))
         return self._end(self._data, inputs, state, learner, probabilities, sums)
@@ -87,7 +89,7 @@ class StreamProgram:
     def _all(self, variables: Any, scaler: Any, rows: np.ndarray) -> np.ndarray:
         size = self._recipe.batch_size
         order = np.pad(rows, (0, -len(rows) % size)).astype(np.int32)
-        batches = self._stream.batches(order, np.ones(len(order), bool), size)
+        batches = waited_for(self._stream.batches(order, np.ones(len(order), bool), size))
         probabilities = [self._probabilities(variables, scaler, parallel.place_batch(batch, self._mesh)) for batch in batches]
         return np.concatenate([np.asarray(one) for one in probabilities])[: len(rows)]
 

@@ -16,6 +16,8 @@ import numpy as np
 
 from avemo_jax.runs.checkpoints import Checkpoints
 from avemo_jax.runs.preemption import Preempted, Stop
+from avemo_jax.runs.profiling import Profiler, no_profile
+from avemo_jax.runs.time_spent import phase
 from avemo_jax.training.programs import Program
 from avemo_jax.training.stage import Stage
 from avemo_jax.training.state import EpochMetrics, TrialInputs, TrialState
@@ -38,6 +40,7 @@ def train_group(
     resume_rows: Callable[[int], None],
     stop: Stop,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+    profiler: Profiler | None = None,
 ) -> list[TrialState]:
     """Train a group of trials of one compiled program to the end of a stage; return their states.
 
@@ -47,6 +50,7 @@ def train_group(
       resume_rows: called once with the number of epochs in the restored checkpoint, to delete later rows.
       stop: stop request, read between epochs; once it is set, the state is saved and Preempted raised.
       progress: called with the number of finished epochs, the number of all epochs, and a line of text.
+      profiler: profiles some of the epochs that are trained now.
 
     Returns:
       One state a trial, as numpy arrays, with its best and last weights.
@@ -55,9 +59,11 @@ def train_group(
       Preempted: the process was asked to stop; the state is saved.
       ValueError: checkpoint_every_epochs is below 1.
     """
+    profiler = profiler or no_profile()
     if checkpoint_every_epochs < 1:
         raise ValueError(f"train.checkpoint_every_epochs must be at least 1, got {checkpoint_every_epochs}")
-    restored = checkpoints.restore([program.trial_shape(inputs[0], warm[0])] * len(trials))
+    with phase("restore"):
+        restored = checkpoints.restore([program.trial_shape(inputs[0], warm[0])] * len(trials))
     lanes = program.lanes(inputs)
     if restored is None:
         done, states = 0, program.init(lanes, program.lanes(warm))
@@ -97,7 +103,9 @@ def train_group(
     # The metrics of an epoch are read after the next epoch is dispatched, so that the devices never wait for the host.
     pending: tuple[int, Any] | None = None
     for epoch in range(done, num_epochs):
+        profiler.before(epoch - done, num_epochs - done)
         states, metrics = program.epoch(lanes, states)
+        profiler.after(program.num_steps, metrics)
         learning = pending is None or record(*pending)
         pending = (epoch, metrics)
         last = epoch + 1 == num_epochs or not learning
@@ -105,7 +113,8 @@ def train_group(
         if last or stopped_by is not None or (epoch + 1) % checkpoint_every_epochs == 0:
             learning = record(*pending) and learning
             pending = None
-            checkpoints.save(num_epochs if last else epoch + 1, program.trials(states, len(trials)))
+            with phase("save"):  # the metrics have been read, so nothing is left to compute
+                checkpoints.save(num_epochs if last else epoch + 1, program.trials(states, len(trials)))
         if stopped_by is not None:
             raise Preempted(stopped_by)
         if last:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from avemo_jax.config.overrides import combinations
-from avemo_jax.training.dimensions import Ratings
-from avemo_jax.training.optimizers import Hyper
-from avemo_jax.training.state import TrialInputs
+
+if TYPE_CHECKING:
+    from avemo_jax.training.dimensions import Ratings
+    from avemo_jax.training.state import TrialInputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,14 +92,23 @@ def make_inputs(
 ) -> list[TrialInputs]:
     """Return the inputs of each trial: its hyper-parameters and its rows.
 
+    Trials that are given the same array of rows share one padded array.
+
     Args:
       parts: (training rows, selection rows) of each trial; they are padded to equal length.
       ratings: of each trial, where dimensions are predicted.
     """
-    train_size, select_size = (max(len(part[which]) for part in parts) for which in (0, 1))
+    from avemo_jax.training.optimizers import Hyper  # late: brings JAX, which the prediction of classical systems does not need
+    from avemo_jax.training.state import TrialInputs
 
-    def padded(rows, size):
-        return np.pad(rows, (0, size - len(rows))).astype(np.int32)
+    train_size, select_size = (max(len(part[which]) for part in parts) for which in (0, 1))
+    made: dict[tuple[int, int], np.ndarray] = {}
+
+    def padded(rows: np.ndarray, size: int) -> Any:  # on the host until `lanes`
+        key = (id(rows), size)  # `parts` holds the arrays, so no other one takes their place
+        if key not in made:
+            made[key] = np.pad(rows, (0, size - len(rows))).astype(np.int32)
+        return made[key]
 
     inputs = []
     for trial, (train, select), own in zip(trials, parts, ratings or [None] * len(trials), strict=True):

@@ -25,7 +25,7 @@ from data_prep.decoding.films import stream_frames
 from data_prep.decoding.media import Findings, Frame, MediaError
 from data_prep.decoding.sound import stream_audio
 from data_prep.decoding.stills import ROW_OFFSET, is_still, stream_row, stream_still
-from data_prep.views.segments import ViewSegment
+from data_prep.views.segments import ViewSegment, media_of
 from data_prep.workers.pool import report_progress
 
 _log = logging.getLogger(__name__)
@@ -190,11 +190,6 @@ def _in_place_of_media(task: StageTask) -> Damage | None:
         if name is not None and (what := placeholder(task.root / name)):
             return Damage("missing", f"{Path(name).name} is {what}")
     return None
-
-
-def media_of(view: Any) -> tuple[str, ...]:
-    """Return the media of a view in the order in which its `segments` takes them: its modality, then "audio" where it `needs_audio`."""
-    return (view.modality, "audio") if getattr(view, "needs_audio", False) else (view.modality,)
 
 
 def media_name(clip: Clip, medium: str) -> str | None:

@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from avemo_jax.bounds import Bounds
-from data_prep.views.librosa_loading import load_librosa
-from data_prep.views.mel import as_float32, mel_filters
+from data_prep.views.mel import as_float32
 from data_prep.views.parameters import NumBands
 from data_prep.views.segments import ViewSegment, usable_pieces
+from data_prep.views.spectra import mel_filters, stft
 
 _WINDOW_SAMPLES = 400
 _HOP_SAMPLES = 160
@@ -52,7 +52,6 @@ class LogmelWhisper:
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (T, num_mels) float32, a frame every 10 ms."""
-        librosa = load_librosa()
         filters = mel_filters(self.sample_rate_hz, _WINDOW_SAMPLES, self.num_mels, 0.0, 0.0)
         for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):
             if self.normalize:
@@ -60,7 +59,7 @@ class LogmelWhisper:
             num_frames = max(1, -(-len(samples) // _HOP_SAMPLES))
             # silence behind the sound, as where Whisper pads to 30 s; the first frame sees the sound mirrored
             padded = np.pad(samples, (0, 2 * _WINDOW_SAMPLES))
-            power = np.abs(librosa.stft(padded, n_fft=_WINDOW_SAMPLES, hop_length=_HOP_SAMPLES, pad_mode="reflect")) ** 2
+            power = np.abs(stft(padded, _WINDOW_SAMPLES, _HOP_SAMPLES, pad_mode="reflect")) ** 2
             log_mel = np.log10(np.maximum(filters @ power, _LEAST_POWER))
             log_mel = (np.maximum(log_mel, log_mel.max() - _RANGE) + 4) / 4
             values = as_float32(log_mel[:, :num_frames].T)

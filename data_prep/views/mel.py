@@ -1,4 +1,4 @@
-"""Mel spectra: the log-mel spectrum of VGGish, and librosa's mel filters, cached between clips."""
+"""Mel spectra: the log-mel spectrum of VGGish, and derivatives of features."""
 
 from __future__ import annotations
 
@@ -57,15 +57,11 @@ def with_deltas(features: np.ndarray, num_deltas: int) -> np.ndarray:
 
     A derivative is that of a line or parabola fitted to 9 frames; features of fewer frames repeat their first and last one.
     """
+    if not num_deltas:
+        return features
     mode = "interp" if features.shape[1] >= _DELTA_FRAMES else "nearest"
     delta = load_librosa().feature.delta
     return np.concatenate([features, *(delta(features, width=_DELTA_FRAMES, order=order, mode=mode) for order in range(1, num_deltas + 1))])
-
-
-@lru_cache(maxsize=8)
-def mel_filters(sample_rate_hz: int, window_samples: int, num_mels: int, min_hz: float, max_hz: float) -> np.ndarray:
-    """Return librosa's triangular filters, (num_mels, 1 + window_samples // 2) float32; a max_hz of 0 stands for half the sample rate."""
-    return load_librosa().filters.mel(sr=sample_rate_hz, n_fft=window_samples, n_mels=num_mels, fmin=min_hz, fmax=max_hz or None)
 
 
 @lru_cache(maxsize=4)

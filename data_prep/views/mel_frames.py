@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from avemo_jax.bounds import Bounds
-from data_prep.views.librosa_loading import load_librosa
-from data_prep.views.mel import as_float32, mel_filters, with_deltas
+from data_prep.views.mel import as_float32, with_deltas
 from data_prep.views.parameters import Hz, LevelDb, MaxFrames, NumBands, SampleRateHz, SegmentS, WindowMs
 from data_prep.views.segments import ViewSegment, usable_pieces
+from data_prep.views.spectra import loud_span, mel_filters, power_to_db, stft
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,6 @@ class MelFrames:
 
     def segments(self, audio: Iterator[np.ndarray]) -> Iterator[ViewSegment]:
         """Yield one segment a piece: values (T, D) float32, the features first, then their derivatives."""
-        librosa = load_librosa()
         window = round(self.window_ms * self.sample_rate_hz / 1000)
         hop = round(self.hop_ms * self.sample_rate_hz / 1000)
         for index, samples in usable_pieces(audio, self.sample_rate_hz, self.segment_s):
@@ -90,10 +89,10 @@ class MelFrames:
             spectrum = self._power_spectrum(samples, window, hop)
             filters = mel_filters(self.sample_rate_hz, window, self.num_mels, self.min_hz, self.max_hz)
             power = np.einsum("...ft,mf->...mt", spectrum, filters, optimize=True)
-            features = self._features(librosa.power_to_db(power, top_db=self.range_db or None))
+            features = self._features(power_to_db(power, range_db=self.range_db or None))
             first, end = 0, features.shape[1]
             if self.trim_db:
-                _, (start, stop) = librosa.effects.trim(samples, top_db=self.trim_db, frame_length=window, hop_length=hop)
+                start, stop = loud_span(samples, self.trim_db, window, hop)
                 if stop > start:  # otherwise all of it is silence
                     first, end = max(0, start // hop - 1), stop // hop + 2
             if self.max_frames:
@@ -104,7 +103,7 @@ class MelFrames:
 
     def _power_spectrum(self, samples: np.ndarray, window: int, hop: int) -> np.ndarray:
         """(1 + window // 2, T) of Hann windows of `window` samples, `hop` apart."""
-        return np.abs(load_librosa().stft(samples, n_fft=window, hop_length=hop)) ** 2.0
+        return np.abs(stft(samples, window, hop)) ** 2.0
 
     def _features(self, mel_db: np.ndarray) -> np.ndarray:
         """(num_features, T) of the mel spectrum (num_mels, T) in dB."""

@@ -11,6 +11,7 @@ from avemo_jax.bounds import Bounds
 from data_prep.views.librosa_loading import load_librosa
 from data_prep.views.mel_frames import MelFrames
 from data_prep.views.parameters import Hz, LevelDb, NumBands
+from data_prep.views.spectra import cepstra, stft
 
 WINDOWS = ("hann", "hamming")
 
@@ -51,10 +52,9 @@ class Mfcc(MelFrames):
         return self.num_coefficients
 
     def _power_spectrum(self, samples: np.ndarray, window: int, hop: int) -> np.ndarray:
-        librosa = load_librosa()
         if self.pre_emphasis:
-            samples = librosa.effects.preemphasis(samples, coef=self.pre_emphasis)
-        return np.abs(librosa.stft(samples, n_fft=window, hop_length=hop, window=self.window)) ** 2.0
+            samples = load_librosa().effects.preemphasis(samples, coef=self.pre_emphasis)
+        return np.abs(stft(samples, window, hop, window=self.window)) ** 2.0
 
     def _features(self, mel_db: np.ndarray) -> np.ndarray:
-        return load_librosa().feature.mfcc(S=mel_db, n_mfcc=self.num_coefficients)
+        return cepstra(mel_db, self.num_coefficients)

@@ -78,3 +78,8 @@ def check_same_cut(views: Mapping[str, Any]) -> None:
             f"the streams {first} and {stream} must be cut alike, but config.views.{views[first].name} and "
             f"config.views.{views[stream].name} differ: {'; '.join(differences)}"
         )
+
+
+def media_of(view: Any) -> tuple[str, ...]:
+    """Return the media of a view in the order in which its `segments` takes them: its modality, then "audio" where it `needs_audio`."""
+    return (view.modality, "audio") if getattr(view, "needs_audio", False) else (view.modality,)

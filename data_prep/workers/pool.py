@@ -13,6 +13,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -20,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any
 
 from tqdm import tqdm
@@ -66,7 +68,7 @@ class WorkerPool:
     """
 
     def __init__(self) -> None:
-        self._free: list[_Worker] = []
+        self._free: list[Worker] = []
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -75,7 +77,7 @@ class WorkerPool:
         while self._free:
             self._free.pop().stop()
 
-    def take(self, max_workers: int, memory_limit_bytes: int) -> list[_Worker]:
+    def take(self, max_workers: int, memory_limit_bytes: int) -> list[Worker]:
         """Remove and return up to max_workers free workers of that limit; stop the others."""
         fitting = [worker for worker in self._free if worker.memory_limit_bytes == memory_limit_bytes][:max_workers]
         for worker in self._free:
@@ -84,7 +86,7 @@ class WorkerPool:
         self._free = []
         return fitting
 
-    def put_back(self, workers: Iterable[_Worker]) -> None:
+    def put_back(self, workers: Iterable[Worker]) -> None:
         """Add workers without a task."""
         self._free.extend(workers)
 
@@ -132,13 +134,13 @@ def run_tasks(
             while waiting or any(worker.job for worker in workers):
                 num_free = sum(worker.job is None for worker in workers)
                 for _ in range(min(num_workers - len(workers), len(waiting) - num_free)):
-                    workers.append(_Worker(memory_limit_bytes))
+                    workers.append(Worker(memory_limit_bytes))
                 for worker in workers:
                     if waiting and worker.is_idle:
                         name, attempt = waiting.popleft()
-                        worker.give(_Job(name, attempt, time.monotonic(), time_limit_s), function, tasks[name])
-                for worker, job, outcome in _outcomes(workers):
-                    if isinstance(outcome, _Raised):
+                        worker.give(Job(name, attempt, time.monotonic(), time_limit_s), function, tasks[name])
+                for worker, job, outcome in outcomes(workers):
+                    if isinstance(outcome, Raised):
                         raise outcome.error(job.name) from InTheWorker(outcome.traceback)
                     if isinstance(outcome, Crash):
                         worker.stop()
@@ -158,7 +160,7 @@ def run_tasks(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Raised:
+class Raised:
     """Outcome of a task that raised an exception."""
 
     message: str
@@ -176,7 +178,7 @@ class _Progress:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Job:
+class Job:
     """One attempt at a task.
 
     Attributes:
@@ -197,7 +199,7 @@ class _Job:
         return min(max(self.start_s, self.progress_s) + self.time_limit_s, self.start_s + max(_MOST_TIME_S, self.time_limit_s))
 
 
-class _Worker:
+class Worker:
     """One process. It starts, reports that it is ready, and is then idle or works on a job."""
 
     def __init__(self, memory_limit_bytes: int):
@@ -205,18 +207,21 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, memory_limit_bytes), daemon=True)
-        with _environment(_ENVIRONMENT), signals_blocked():
+        with _environment(_ENVIRONMENT), signals_blocked(), _without_main():
             self.process.start()
         theirs.close()  # so that reading from ours ends when the worker does
         self.is_ready = False
-        self.job: _Job | None = None
+        self.job: Job | None = None
 
     @property
     def is_idle(self) -> bool:
         return self.is_ready and self.job is None
 
-    def give(self, job: _Job, function: Callable[[Any], Any], task: Any) -> None:
+    def give(self, job: Job, function: Callable[[Any], Any], task: Any) -> None:
         self.job = job
+        self.send(function, task)
+
+    def send(self, function: Callable[[Any], Any], task: Any) -> None:
         with suppress(OSError):  # it died while idle: `receive` reports that
             self.connection.send((function, task))
 
@@ -238,57 +243,7 @@ class _Worker:
         self.connection.close()
 
 
-class LoneWorker:
-    """One worker that answers one call after another, and keeps what its functions leave in their modules; started when it is needed.
-
-    Args:
-      memory_limit_bytes: as `run_tasks` takes it.
-    """
-
-    def __init__(self, memory_limit_bytes: int = MEMORY_LIMIT_BYTES):
-        self._memory_limit_bytes = memory_limit_bytes
-        self._worker: _Worker | None = None
-
-    def call(self, function: Callable[[Any], Any], task: Any, *, time_limit_s: float = TIME_LIMIT_S) -> Any:
-        """Return function(task), or Crash where the worker died or took too long; the next call has a new worker then.
-
-        Raises:
-          OSError: the function raised it, with its message: a fault of the machine, such as a full disk.
-          WorkerError: the function raised another exception; or no worker can be started.
-        """
-        if self._worker is None:
-            self._worker = _Worker(self._memory_limit_bytes)
-        worker = self._worker
-        try:
-            while not worker.is_ready:
-                for _ in _outcomes([worker]):
-                    pass
-            worker.give(_Job("", 1, time.monotonic(), time_limit_s), function, task)
-            while not (ended := list(_outcomes([worker]))):
-                pass
-            outcome = ended[0][2]
-        except BaseException:
-            self.stop()
-            raise
-        if isinstance(outcome, _Raised):
-            raise outcome.error(function.__name__) from InTheWorker(outcome.traceback)
-        if isinstance(outcome, Crash):
-            self.stop()
-        return outcome
-
-    @property
-    def process_id(self) -> int | None:
-        """The process of the worker, None where none runs."""
-        return None if self._worker is None else self._worker.process.pid
-
-    def stop(self) -> None:
-        """End the worker."""
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
-
-
-def _outcomes(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, _Job, Any]]:
+def outcomes(workers: Sequence[Worker]) -> Iterator[tuple[Worker, Job, Any]]:
     """Wait until a worker is ready, answers, dies or passes its deadline; yield the jobs that ended by that."""
     awaited = [worker for worker in workers if not worker.is_idle]
     deadlines = [worker.job.deadline for worker in awaited if worker.job]
@@ -335,7 +290,7 @@ def _outcome(function: Callable[[Any], Any], task: Any) -> Any:
     try:
         return function(task)
     except Exception as error:
-        return _Raised("".join(traceback.format_exception_only(error)).strip(), isinstance(error, OSError), traceback.format_exc())
+        return Raised("".join(traceback.format_exception_only(error)).strip(), isinstance(error, OSError), traceback.format_exc())
 
 
 def end_with_parent() -> None:
@@ -369,6 +324,20 @@ def signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep processes that are started meanwhile from importing the main module of this one again, as spawned processes do.
+
+    A worker's functions are of other modules, and run.py takes half a second to import.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

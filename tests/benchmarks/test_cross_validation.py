@@ -40,7 +40,7 @@ def test_twins_have_as_many_parameters(name):
 @pytest.mark.long
 def test_it_prints_a_row_a_side(monkeypatch, capsys):
     monkeypatch.setitem(
-        cross_validation.SYSTEMS, "small_cnn", cross_validation.System("small_video", SMALL["small_cnn"], 3, "video", "SmallCNN")
+        cross_validation.SYSTEMS, "small_cnn", made_experiment.System("small_video", SMALL["small_cnn"], 3, "video", "SmallCNN")
     )
     monkeypatch.setattr(cross_validation, "matrix_products", lambda: Products(lambda: 0.0, 1e9))
     monkeypatch.setattr(sys, "argv", ["cross_validation", "--system=small_cnn", "--clips=48", "--rounds=1"])

@@ -25,7 +25,7 @@ def test_parts_and_products(tmp_path, monkeypatch, capsys):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[lines.index(next(one for one in lines if one[:2] == ["20", "200"]))][:4] == ["20", "200", "60", "s"]
     planned = [line for line in lines if len(line) == 7 and line[:2] == ["20", "400"]]
-    assert len(planned) == 1 and planned[0][5:] == [f"{20 * 4 * 360 / 1e3:.3g}", "kB"]
+    assert len(planned) == 1 and planned[0][5:] == [f"{10 * 4 * 360 / 1e3:.3g}", "kB"]  # ten folds, whatever the number of trials
 
 
 def test_units():

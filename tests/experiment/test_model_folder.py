@@ -18,9 +18,10 @@ from avemo_jax.config import ConfigError
 from avemo_jax.config.overrides import with_fields
 from avemo_jax.experiment import exporting
 from avemo_jax.experiment.blueprint import Blueprint
-from avemo_jax.experiment.ensemble import TrainedMember, load_ensemble
+from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.grid import make_grid, stages_of
 from avemo_jax.experiment.model_folder import is_model_folder, read_model_config
+from avemo_jax.experiment.trained_members import TrainedMember
 from avemo_jax.experiment.variation import variation_of
 from avemo_jax.inference.predict import TrainedNet
 from avemo_jax.labels import label_set

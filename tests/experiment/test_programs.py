@@ -12,9 +12,9 @@ from small_experiment import BOTH, STEP, small_config
 
 from avemo_jax.experiment import onnx_program
 from avemo_jax.experiment.blueprint import Blueprint
-from avemo_jax.experiment.ensemble import TrainedMember
 from avemo_jax.experiment.grid import make_grid, stages_of
 from avemo_jax.experiment.programs import PROGRAMS, check_programs, write_program
+from avemo_jax.experiment.trained_members import TrainedMember
 from avemo_jax.experiment.variation import variation_of
 from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedNet
 from avemo_jax.labels import label_set

@@ -14,8 +14,7 @@ from small_experiment import BOTH, NUM_FOLDS, NUM_SPEAKERS, STEP, flat, only, ro
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.data.resident import ResidentSet
 from avemo_jax.evaluation.predictions import aggregate_segments, read_predictions_csv
-from avemo_jax.experiment import ensemble as ensemble_module
-from avemo_jax.experiment import stages
+from avemo_jax.experiment import stages, trained_members
 from avemo_jax.experiment.classical_stage import fit_classical_stage
 from avemo_jax.experiment.ensemble import load_ensemble
 from avemo_jax.experiment.exporting import export_model
@@ -49,6 +48,7 @@ CONFIGS["swept"] = {
     "train__stages": ("audio",),
     "sweep__fields": ("streams.audio.dense_units=(4,)|(6,)",),
     "sweep__learning_rate": (0.05, 0.01),
+    "devices__profile": 1,
 }
 CLASSICAL = {"streams__audio__view": "functionals", "streams__audio__pooling": "mean"}
 CONFIGS |= {name: CLASSICAL | {"train__stages": (name,)} for name in ("svm", "linear", "kernel")}
@@ -208,7 +208,7 @@ def test_an_ensemble_predicts_test_clips_as_evaluate_does(name, finished, restor
     expected = read_predictions_csv(config.run_directory / "predictions.csv")
     plan, _ = restored(name)
     for position, trial in enumerate(plan.trials):
-        monkeypatch.setattr(ensemble_module, "chosen_trials", lambda trials, score, position=position: [position])
+        monkeypatch.setattr(trained_members, "chosen_trials", lambda trials, score, position=position: [position])
         member = load_ensemble(config, STEPS, 10.0, None)
         assert member.num_members == 1
         for clip_id in plan.folds.folds[trial.fold].test[:4]:
@@ -295,12 +295,21 @@ def test_settings_that_change_the_program_have_separate_programs_and_folders(fin
     assert len(predictions.clip) == NUM_SPEAKERS * 8 and len(probabilities) == NUM_SPEAKERS * 8 + 1  # one clip has two segments
 
 
+def test_a_run_says_where_its_time_went_and_profiles_its_first_program(finished):
+    config, _, _ = finished("swept")
+    run = RunDirectory(config.run_directory).read_json("run.json")
+    assert {"plan", "train audio", "compile", "save", "restore", "evaluate"} <= set(run["seconds"])
+    assert run["training_share"] == pytest.approx(run["seconds"]["train audio"] / sum(run["seconds"].values()), abs=1e-3)
+    (profiled,) = (config.run_directory / "profile").iterdir()
+    assert list(profiled.rglob("*.xplane.pb")) and list(profiled.rglob("perfetto_trace.json.gz"))
+
+
 def test_an_ensemble_may_have_members_of_different_nets(finished, restored, monkeypatch, tmp_path):
     """Folds may choose different settings, here the narrow net in the first fold and the wide one in the others."""
     config, corpus, _ = finished("swept")
     plan, (outcome,) = restored("swept")
     chosen = [0, 7, 11]
-    monkeypatch.setattr(ensemble_module, "chosen_trials", lambda trials, score: chosen)
+    monkeypatch.setattr(trained_members, "chosen_trials", lambda trials, score: chosen)
     export_model(config, {"audio": STEP}, tmp_path / "model")  # the swept fields of each member go with it
     ensemble = load_ensemble(stored_experiment(str(tmp_path / "model"), {}), {"audio": STEP}, 10.0, None)
     rows = plan.data.examples_of([corpus.clips[5].clip_id])

@@ -43,7 +43,7 @@ def test_the_estimate_is_near_what_the_compiler_allocates(name):
     need = memory.estimate(net, recipe, state, inputs[0], examples, shared_bytes=memory.tree_bytes(data))
     lanes = program.lanes(inputs)
     states = program.lanes([jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)] * 3)
-    stated = program._epoch.lower(program._data, lanes, states).compile().memory_analysis()
+    stated = program.lower_epoch(lanes, states).compile().memory_analysis()
     allocated = stated.argument_size_in_bytes + stated.output_size_in_bytes - stated.alias_size_in_bytes + stated.temp_size_in_bytes
     assert 0.8 < need.of_batch(3, at_once=3) / allocated < 2.5
 

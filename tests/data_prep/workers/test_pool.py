@@ -16,7 +16,8 @@ import time
 import pytest
 
 from data_prep.workers import pool as workers
-from data_prep.workers.pool import Crash, InTheWorker, LoneWorker, WorkerError, WorkerPool, run_tasks
+from data_prep.workers.lone_worker import LoneWorker, start_ahead, take_ahead
+from data_prep.workers.pool import Crash, InTheWorker, WorkerError, WorkerPool, run_tasks
 
 task = functools.partial
 
@@ -67,7 +68,7 @@ def test_a_task_over_its_time_is_ended_and_named():
 def test_progress_begins_the_time_limit_anew_for_a_day_at_most():
     script = "from data_prep.workers.pool import report_progress\nfor _ in range(3): report_progress()"
     assert dict(run_tasks(operator.call, {"long": task(exec, script, {})}, num_workers=1)) == {"long": None}
-    job = workers._Job("long", 1, start_s=100.0, time_limit_s=30.0)
+    job = workers.Job("long", 1, start_s=100.0, time_limit_s=30.0)
     assert job.deadline == 130
     assert dataclasses.replace(job, progress_s=120.0).deadline == 150
     assert dataclasses.replace(job, progress_s=1e6).deadline == 100 + 24 * 3600
@@ -107,6 +108,20 @@ def test_a_lone_worker_raises_as_a_pool_does():
         worker.stop()
 
 
+def test_what_a_lone_worker_has_begun_runs_before_its_call_and_fails_no_call(tmp_path):
+    start_ahead("math")
+    worker = take_ahead(workers.MEMORY_LIMIT_BYTES)
+    try:
+        worker.begin(operator.call, task(math.sqrt, -1))
+        worker.begin(os.chdir, tmp_path)
+        assert worker.call(operator.call, os.getcwd) == str(tmp_path)
+        worker.begin(operator.call, os.abort)
+        assert worker.call(math.sqrt, 4) == 2
+    finally:
+        worker.stop()
+    assert take_ahead(workers.MEMORY_LIMIT_BYTES) is not worker
+
+
 def test_workers_end_when_the_iterator_is_closed():
     outcomes = run_tasks(operator.call, {"pid": os.getpid, "hangs": signal.pause}, num_workers=2)
     name, pid = next(outcomes)
@@ -132,7 +147,7 @@ def test_a_pool_reuses_its_idle_workers_and_ends_with_them():
 
 def test_a_pool_reuses_a_worker_that_is_still_starting(monkeypatch):
     started = []
-    monkeypatch.setattr(workers, "_Worker", lambda limit, make=workers._Worker: started.append(limit) or make(limit))
+    monkeypatch.setattr(workers, "Worker", lambda limit, make=workers.Worker: started.append(limit) or make(limit))
     with WorkerPool() as pool:
         for _ in range(2):  # the first to be ready does both tasks
             assert len(dict(run_tasks(operator.call, {"a": os.getpid, "b": os.getpid}, num_workers=2, pool=pool))) == 2
