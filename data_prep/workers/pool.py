@@ -45,6 +45,8 @@ _ENVIRONMENT = {
     "MALLOC_TOP_PAD_": str(4 << 20),
 }
 
+_STARTING = threading.Lock()  # what a start changes for a moment, the environment and the main module, is of the whole process
+
 
 @dataclasses.dataclass(frozen=True)
 class Crash:
@@ -207,7 +209,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, memory_limit_bytes), daemon=True)
-        with _environment(_ENVIRONMENT), signals_blocked(), _without_main():
+        with _STARTING, _environment(_ENVIRONMENT), signals_blocked(), _without_main():
             self.process.start()
         theirs.close()  # so that reading from ours ends when the worker does
         self.is_ready = False
