@@ -55,7 +55,7 @@ def folds_at_once(twin: str, plan: GridPlan, stage: Stage, device: str, *, as_gr
     """Return a function that trains one more epoch of all folds at once and returns the mean training loss of its last step.
 
     Differs from `twins_torch.fold_after_fold`: the training parts of all folds are cut to the length of the shortest one, and its last,
-    incomplete batch is left out; the selection part is not predicted.
+    incomplete batch is left out (of a part below one batch, examples are repeated); the selection part is not predicted.
 
     Args:
       as_graph: capture the step, its optimizer included, as one CUDA graph.
@@ -73,8 +73,8 @@ def folds_at_once(twin: str, plan: GridPlan, stage: Stage, device: str, *, as_gr
     optimizer = make_optimizer(train, parameters.values(), **options)
     loss_of = nn.CrossEntropyLoss(label_smoothing=train.label_smoothing)
     fitted = [part for part, _ in parts_of(plan, stage)]
-    num_steps = min(map(len, fitted)) // recipe.batch_size
-    rows = torch.from_numpy(np.stack([part[: num_steps * recipe.batch_size] for part in fitted]).astype(np.int64)).to(device)
+    size = max(1, min(map(len, fitted)) // recipe.batch_size) * recipe.batch_size
+    rows = torch.from_numpy(np.stack([np.resize(part, size) for part in fitted]).astype(np.int64)).to(device)
 
     def of_fold(own: Any, own_buffers: Any, index: torch.Tensor) -> torch.Tensor:
         outputs = torch.func.functional_call(base, (own, own_buffers), tuple(stream[index] for stream in streams))
