@@ -10,8 +10,9 @@ from typing import Any
 from avemo_jax.config import Experiment
 from avemo_jax.experiment.encoder_table import encoder_table
 from avemo_jax.experiment.model_folder import is_model_folder, read_description
-from avemo_jax.experiment.sources import RANDOM
+from avemo_jax.experiment.sources import RANDOM, used_encoders
 from avemo_jax.modes.stored import stored_experiment
+from avemo_jax.pretrained.assets import PUBLISHED
 from avemo_jax.text import format_interval
 
 
@@ -55,10 +56,16 @@ def shipped_models(folder: Path, overrides: Mapping[str, str]) -> list[ShippedMo
     for path in sorted(folder.glob("*/")) if folder.is_dir() else ():
         if is_model_folder(path):
             experiment = stored_experiment(str(path), overrides)
-            encoders = encoder_table(experiment)
-            missing = tuple(one.name for one in encoders if one.weights != RANDOM and not one.sha256)
-            found.append(ShippedModel(path, experiment, read_description(path), missing))
+            found.append(ShippedModel(path, experiment, read_description(path), _missing(experiment)))
     return sorted(found, key=lambda one: -one.uar)
+
+
+def _missing(experiment: Experiment) -> tuple[str, ...]:
+    """Return the encoders of a system whose weights are not on this machine."""
+    used, folder = used_encoders(experiment), Path(experiment.weights_dir)
+    if all(experiment.encoders[name].weights == PUBLISHED for name in used) and not (folder.is_dir() and any(folder.iterdir())):
+        return tuple(used)  # without the encoders' records, which bring JAX: the model that is chosen then may need none
+    return tuple(one.name for one in encoder_table(experiment) if one.weights != RANDOM and not one.sha256)
 
 
 def choose_shipped(folder: Path, overrides: Mapping[str, str]) -> ShippedModel:

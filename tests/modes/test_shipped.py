@@ -11,7 +11,7 @@ import pytest
 from avemo_jax.config import parse, to_plain
 from avemo_jax.config.overrides import with_fields
 from avemo_jax.experiment.model_folder import read_description, sha256_of_file, without_paths
-from avemo_jax.modes import arguments
+from avemo_jax.modes import arguments, shipped
 from avemo_jax.modes.arguments import of_run, uses_shipped
 from avemo_jax.modes.shipped import choose_shipped
 from configs import demo, ravdess
@@ -48,6 +48,12 @@ def test_the_best_model_that_is_at_hand_is_taken_and_named(models, tmp_path, cap
     assert choose_shipped(models, overrides | {"encoders.whisper_base.weights": str(weights)}).folder == models / "whisper"
     with pytest.raises(FileNotFoundError, match="no shipped model in"):
         choose_shipped(tmp_path / "none", {})
+
+
+def test_without_any_weights_no_record_of_an_encoder_is_read(models, tmp_path, monkeypatch):
+    """The records bring JAX, which the model that is chosen then does not need."""
+    monkeypatch.setattr(shipped, "encoder_table", lambda _: pytest.fail("an encoder's record was read"))
+    assert choose_shipped(models, {"weights_dir": str(tmp_path / "none")}).folder == models / "a_small"
 
 
 @pytest.mark.parametrize(
