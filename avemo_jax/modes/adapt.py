@@ -30,7 +30,7 @@ from avemo_jax.experiment.predictions import chosen_trials
 from avemo_jax.experiment.speaker_models import ProbabilitySource, RidgeSource, SpeakerSource, with_own_statistics
 from avemo_jax.experiment.stages import restore_last
 from avemo_jax.experiment.stored_classifiers import read_classifiers
-from avemo_jax.modes.finished import finished_run
+from avemo_jax.modes.finished import facts_of, finished_run
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.reporting.adaptation_panel import adaptation_charts, adaptation_table
 from avemo_jax.reporting.report import read_results, write_report
@@ -71,13 +71,8 @@ def adapt_run(experiment: Experiment, prepared: PreparedCorpus) -> dict[str, Any
                 baseline = sums if baseline is None else baseline
                 conditions.append(_entry(plan, table, condition, rows, sums, baseline))
                 _write_predictions(run, plan, conditions[-1]["protocol"], condition, rows)
-        results = read_results(run.path)
-        facts = {
-            name: to_json(getattr(results, name))
-            for name in ("corpus", "system", "protocol", "speaker_independent", "fold_hash", "select", "leaks")
-        }
         panel: dict[str, Any] = to_json(
-            facts
+            facts_of(read_results(run.path))
             | {
                 "classes": list(plan.blueprint.labels.classes),
                 "settings": dataclasses.asdict(settings),

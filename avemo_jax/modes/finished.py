@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.evaluation.json_types import to_json
+from avemo_jax.evaluation.results import RunResults
 from avemo_jax.experiment.backend import set_up_backend
 from avemo_jax.experiment.grid_plan import GridPlan, make_plan
 from avemo_jax.experiment.measuring import run_hashes
@@ -35,3 +38,9 @@ def finished_run(experiment: Experiment, prepared: PreparedCorpus, *, does: str)
         if plan.blueprint.num_classes < 2:
             raise ValueError(f"{does} classes, and this run has none (--config.corpus.label_set=none)")
         yield run, with_chosen(plan, run.path)
+
+
+def facts_of(results: RunResults) -> dict[str, Any]:
+    """Return what a mode writes of the run that it measured, beside its own numbers."""
+    names = ("corpus", "system", "protocol", "speaker_independent", "fold_hash", "select", "leaks")
+    return {name: to_json(getattr(results, name)) for name in names}

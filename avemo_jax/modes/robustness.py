@@ -28,7 +28,7 @@ from avemo_jax.experiment.grid_plan import GridPlan, load_data
 from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.predictions import predict_tests
 from avemo_jax.experiment.stages import restore_last
-from avemo_jax.modes.finished import finished_run
+from avemo_jax.modes.finished import facts_of, finished_run
 from avemo_jax.reporting.report import read_results, write_report
 from avemo_jax.reporting.robustness_panel import panel_table
 from avemo_jax.reporting.tables import table_text
@@ -91,12 +91,7 @@ def measure_robustness(
             if baseline is not None and condition.kind != MISSING and condition.modality == "audio":
                 entry["baseline"] = _measure(baseline.predict(_functionals(corpus)), baseline_clean)
             entries.append(entry)
-        results = read_results(run.path)
-        facts = {
-            name: to_json(getattr(results, name))
-            for name in ("corpus", "system", "protocol", "speaker_independent", "fold_hash", "select", "leaks")
-        }
-        panel = facts | {
+        panel = facts_of(read_results(run.path)) | {
             "clean": _measure(clean, None) | {"baseline": None if baseline_clean is None else _measure(baseline_clean, None)},
             "conditions": entries,
             "left_out": left_out,
