@@ -122,8 +122,9 @@ class Protocol:
       num_folds: number of folds, for protocols with a free number of folds (random_k, speaker_k).
       seed: random seed of the shuffles that make the folds, for protocols that shuffle.
       select: what chooses epochs and settings: the "validation" part; the "test" part, as some published results were made, and every
-        result is then flagged; or "last", nothing: the weights of the last epoch are used. With "test" and "last" the validation part
-        trains too, so that all clips outside of the test part do, as in most documents.
+        result is then flagged; or "last", nothing: the weights of the last epoch are used, and the linear and the kernel machine
+        choose their penalty in inner folds of speakers, as they always do. With "test" and "last" the validation part trains too, so
+        that all clips outside of the test part do, as in most documents.
       metric: selection metric, by which early stopping and the best epoch are decided on the selection part: "uar", "war" or "loss"; with
         `corpus.dimensions` also "ccc" or "rmse", the mean over the dimensions.
       baseline: fit the classical baseline (functionals and a linear machine) on the same folds and report it with every run that has sound.

@@ -113,7 +113,7 @@ def ablate(plan: GridPlan, stage: Stage, found: Statistics, variants: list[Varia
                 widths=[width for width in widths if width],
                 penalties=variant.penalties,
             )
-            _, chosen = predicted.best(found.label, num_classes, metric)
+            chosen = predicted.predicted[predicted.best(found.label, num_classes, metric)]
             is_clip = found.copy[predicted.rows] == 0
             rows, of_clips = predicted.rows[is_clip], chosen[is_clip]
             for place, name in enumerate(names):

@@ -92,10 +92,11 @@ def fit_baseline(plan: GridPlan, functionals: PreparedSet | None, folds: Sequenc
     try:
         features, has_features = functionals_of(plan, functionals)
         for fold in folds:
-            train, validation = (
-                rows[has_features[rows]]
-                for rows in (np.asarray([row_of[clip_id] for clip_id in part]) for part in (fold.train, fold.validation))
-            )
+            train, validation = (np.asarray([row_of[clip_id] for clip_id in part]) for part in (fold.train, fold.validation))
+            train, validation = train[has_features[train]], validation[has_features[validation]]
+            # As for the networks, the validation part trains where nothing is selected on it; without speakers it chooses the penalty.
+            if plan.trains_on_validation and len(set(speaker[train]) - {""}) > 1:
+                train, validation = np.concatenate([train, validation]), validation[:0]
             shared: dict[str, Any] = {"speaker": speaker, "train": train, "validation": validation}
             classifier = fit_classical(MACHINE, features, label, num_classes=num_classes, **shared) if num_classes > 1 else None
             ridges = [fit_ridge_rating(features, column, **shared) for column in plan.ratings.T]
@@ -108,7 +109,7 @@ def fit_baseline(plan: GridPlan, functionals: PreparedSet | None, folds: Sequenc
 
 def mean_ratings(plan: GridPlan, fold: Fold) -> np.ndarray:
     """Return the mean rating (D,) of the training part of a fold in each dimension."""
-    is_trained = np.isin([clip.clip_id for clip in plan.clips], fold.train)
+    is_trained = np.isin([clip.clip_id for clip in plan.clips], plan.train_clips(fold))
     return np.nanmean(plan.ratings[is_trained], axis=0)
 
 

@@ -118,9 +118,14 @@ def fit_fold(plan: GridPlan, stage: Stage, found: Statistics, trial: Trial) -> F
 
 
 def rows_of_parts(plan: GridPlan, stage: Stage, found: Statistics, trial: Trial) -> tuple[np.ndarray, np.ndarray]:
-    """Return the usable rows of a fold's training clips and their copies, and those of its selection part without copies."""
+    """Return the usable rows of a fold's training clips and their copies, and those of its selection part without copies.
+
+    The selection part is empty where the validation part trains and nothing else is selected on (protocol.select is "last").
+    """
     row_of = {one.clip_id: row for row, one in enumerate(plan.clips)}
-    train, select = ([row_of[clip_id] for clip_id in part] for part in plan.part_clips(stage, trial))
+    train_clips, select_clips = plan.part_clips(stage, trial)
+    train = [row_of[clip_id] for clip_id in train_clips]
+    select = [] if plan.experiment.protocol.select == "last" else [row_of[clip_id] for clip_id in select_clips]
     return (
         np.flatnonzero(np.isin(found.clip, train) & found.usable),
         np.flatnonzero(np.isin(found.clip, select) & found.usable & (found.copy == 0)),

@@ -25,13 +25,14 @@ from avemo_jax.experiment.trial_groups import is_network
 from avemo_jax.experiment.variation import tried_changes, variation_of
 from avemo_jax.labels import label_set, labelled
 from avemo_jax.protocols.audit.findings import check_allowed
-from avemo_jax.protocols.folds import FoldTable, join_tables
+from avemo_jax.protocols.folds import Fold, FoldTable, join_tables
 from avemo_jax.protocols.inner import inner_folds, stacking_parts
 from avemo_jax.protocols.rules import check_protocol, make_folds
 from avemo_jax.search.studies import check_sampler
 from avemo_jax.training.dimensions import Ratings, fit_ratings
 from avemo_jax.training.execution import choose_execution
 from avemo_jax.training.lengths import Limits, length_limits
+from avemo_jax.training.machines import KERNELS
 from avemo_jax.training.stage import CLASSICAL, Stage
 from avemo_jax.training.state import Recipe, TrialInputs, check_choices
 from avemo_jax.training.trials import Trial, make_inputs
@@ -144,11 +145,15 @@ class GridPlan:
         if stage.part == "stack":
             train, held_out = self._stacking_parts(trial)
             return train, fold.test if on_test else held_out
-        train = tuple(sorted((*fold.train, *fold.validation))) if self.trains_on_validation else fold.train
+        train = self.train_clips(fold)
         if trial.inner >= 0:
             unseen = set(self.inner[trial.fold][trial.inner])
             train = tuple(clip_id for clip_id in train if clip_id not in unseen)
         return train, fold.test if on_test else fold.validation
+
+    def train_clips(self, fold: Fold) -> tuple[str, ...]:
+        """Return the clips of a fold that train: the training part, and the validation part too where nothing is selected on it."""
+        return tuple(sorted((*fold.train, *fold.validation))) if self.trains_on_validation else fold.train
 
     def validation_clips(self, stage: Stage, trial: Trial) -> Sequence[str]:
         """Return the clips of the validation part; of a stacked network those that it is not trained on."""
@@ -262,10 +267,11 @@ def check_experiment(experiment: Experiment) -> None:
         raise ValueError(f"devices.feed must be one of {tuple(FEEDS)}, got {experiment.devices.feed!r}")
     check_stream_names(experiment.system.streams)
     variation, stages = variation_of(experiment), stages_of(experiment)
-    if select == "last" and (len(tried_changes(experiment, variation)) > 1 or variation.varied_numbers or stages[-1].is_classical):
+    selects = len(tried_changes(experiment, variation)) > 1 or bool(variation.varied_numbers)
+    if select == "last" and (selects or (stages[-1].is_classical and stages[-1].part not in KERNELS)):
         raise ValueError(
-            "protocol.select=last trains a fixed number of epochs and selects nothing, but a sweep, a search and the classical system "
-            "select settings; set --config.protocol.select=validation"
+            "protocol.select=last leaves no part to select settings on, but a sweep, a search and the stage 'svm' select them there; "
+            "set --config.protocol.select=validation"
         )
     _check_targets(experiment, stages)
     make_grid(experiment, variation, stages, 1)  # checks seeds

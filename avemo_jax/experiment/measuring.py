@@ -203,7 +203,7 @@ def _training_part(plan: GridPlan, outcome: Outcome, folds: Container[int]) -> C
 
 def _num_train(plan: GridPlan, table: FoldTable) -> dict[str, int]:
     """Return the number of clips that train in each fold."""
-    return {fold.name: len(fold.train) + (len(fold.validation) if plan.trains_on_validation else 0) for fold in table.folds}
+    return {fold.name: len(plan.train_clips(fold)) for fold in table.folds}
 
 
 def count_failed(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int]) -> tuple[int, int]:

@@ -140,13 +140,9 @@ def seeds_line(results: RunResults) -> str | None:
 
 def _selected(results: RunResults) -> str:
     """Describe what is selected where; the classical system has no epochs, and chooses its settings in the training or validation part."""
-    if results.select == "last":
-        return "last epoch, nothing selected"
     if results.num_params:
-        return f"epoch selected on the {results.select} part"
-    return (
-        "settings selected without the test part" if results.select == "validation" else f"settings selected on the {results.select} part"
-    )
+        return "last epoch, nothing selected" if results.select == "last" else f"epoch selected on the {results.select} part"
+    return "settings selected on the test part" if results.select == "test" else "settings selected without the test part"
 
 
 def _targets(results: RunResults) -> str:

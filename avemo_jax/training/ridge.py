@@ -36,43 +36,50 @@ def fit_ridge_classes(
     Features are z-scored with the training part and cut at two deviations; a function of them is fitted to the indicator of each class. The
     penalty is the strongest of those with the best `metric` of out-of-fold predictions within the training part, whose five inner folds
     share no speaker. Where the training part has fewer than two named speakers, the validation part decides. The softmax temperature is
-    fitted on the validation part.
+    fitted on the validation part, or where that is empty, on the out-of-fold predictions.
 
     Args:
       features: (N, D) float, one row a clip or a copy of one; finite in both parts, or NaN in all features of a stream that a clip lacks.
       label: (N,) int class index.
       kernel: "linear", or "gaussian": kernel ridge regression (Saunders et al. 1998, section 2) with the kernel of KERNEL_RATE.
       speaker: (N,) str, "" where unknown.
-      train, validation: int indices into the N rows.
+      train, validation: int indices into the N rows; validation may be empty if the training part has two named speakers.
       num_classes: K.
       widths: number of features of each stream, in order; () is one stream.
       metric: name of a metric of `evaluation.metrics` that is computed from a confusion matrix.
       penalties: values to try.
 
     Raises:
-      ValueError: features that are not finite or not (N, D), an empty part, a training part of one class, or too many clips for a kernel.
+      ValueError: features that are not finite or not (N, D), an empty training part or one of one class, too many clips for a kernel, or
+        neither a validation part nor two named speakers.
     """
-    features, label = np.asarray(features, dtype=np.float64), np.asarray(label)
+    features, label, speaker = np.asarray(features, dtype=np.float64), np.asarray(label), np.asarray(speaker)
     widths = tuple(widths) or features.shape[1:]
-    check_parts(_with_zeros(features, widths), label, {"train": train, "validation": validation})
+    check_parts(_with_zeros(features, widths), label, {"train": train} | ({"validation": validation} if len(validation) else {}))
     if kernel == "gaussian" and len(train) > _MOST_KERNEL_CLIPS:
         raise ValueError(
             f"the stage 'kernel' takes at most {_MOST_KERNEL_CLIPS:,} training clips with their copies, and a fold has {len(train):,}; set "
             "--config.train.stages=\"('linear',)\""
         )
     found = inner_predictions(
-        features, label, kernel=kernel, speaker=np.asarray(speaker), train=train, validation=validation, widths=widths, penalties=penalties
+        features, label, kernel=kernel, speaker=speaker, train=train, validation=validation, widths=widths, penalties=penalties
     )
     chosen = metric_named(metric)
-    penalty, _ = found.best(label, num_classes, metric)
+    position = found.best(label, num_classes, metric)
+    penalty = found.penalties[position]
     classes, decide_all = ridge_path(features[train], label[train], kernel=kernel, widths=widths, penalties=[penalty])
     decide = dataclasses.replace(decide_all, weights=decide_all.weights[0])
-    decision = decide(features[validation])
-    counts = confusion(label[validation], classes[decision.argmax(axis=1)], num_classes)
+    if len(validation):
+        unseen, decision = validation, decide(features[validation])
+    else:  # all rows of speakers without whom every class was trained
+        decision = found.decision[position][:, classes]
+        is_whole = np.isfinite(decision).all(axis=1)
+        unseen, decision = found.rows[is_whole], decision[is_whole]
+    counts = confusion(label[unseen], classes[decision.argmax(axis=1)], num_classes)
     return FittedClassifier(
         num_classes=num_classes,
         regularization=penalty,
-        temperature=fit_temperature(decision, label[validation], classes),
+        temperature=fit_temperature(decision, label[unseen], classes),
         validation_metric=float(chosen.score(chosen.value(counts))),
         class_shares=share_of_classes(label[train], num_classes),
         classes=classes,
@@ -87,19 +94,23 @@ class InnerPredictions:
     Attributes:
       rows: (M,) the predicted rows, each once.
       penalties: P values, from strong to weak.
-      predicted: (P, M) classes.
+      decision: (P, M, K) decision values; -inf for a class without clips in the fit that predicts a row.
     """
 
     rows: np.ndarray
     penalties: tuple[float, ...]
-    predicted: np.ndarray
+    decision: np.ndarray
 
-    def best(self, label: np.ndarray, num_classes: int, metric: str) -> tuple[float, np.ndarray]:
-        """Return the strongest of the penalties with the best metric, and its predictions (M,)."""
+    @property
+    def predicted(self) -> np.ndarray:
+        """The predicted classes, (P, M)."""
+        return self.decision.argmax(axis=2)
+
+    def best(self, label: np.ndarray, num_classes: int, metric: str) -> int:
+        """Return the position of the strongest of the penalties with the best metric."""
         own = metric_named(metric)
         counts = np.stack([confusion(label[self.rows], one, num_classes) for one in self.predicted])
-        chosen = int(np.argmax([float(own.score(own.value(each))) for each in counts]))
-        return self.penalties[chosen], self.predicted[chosen]
+        return int(np.argmax([float(own.score(own.value(each))) for each in counts]))
 
 
 def inner_predictions(
@@ -113,14 +124,15 @@ def inner_predictions(
     widths: Sequence[int],
     penalties: Sequence[float] = PENALTIES,
 ) -> InnerPredictions:
-    """Return what fits within a training part predict of their held-out speakers; arguments as `fit_ridge_classes` has them."""
+    """Return what fits within a training part predict of their held-out speakers; arguments and errors as `fit_ridge_classes` has them."""
     penalties = tuple(sorted(penalties, reverse=True))
-    rows, predicted = [], []
+    rows, decisions = [], []
     for fitted, held_out in inner_folds(train, validation, speaker):
         classes, decide_all = ridge_path(features[fitted], label[fitted], kernel=kernel, widths=widths, penalties=penalties)
         rows.append(held_out)
-        predicted.append(classes[decide_all(features[held_out]).argmax(axis=2)])
-    return InnerPredictions(np.concatenate(rows), penalties, np.concatenate(predicted, axis=1))
+        decisions.append(np.full((len(penalties), len(held_out), label.max() + 1), -np.inf))
+        decisions[-1][:, :, classes] = decide_all(features[held_out])
+    return InnerPredictions(np.concatenate(rows), penalties, np.concatenate(decisions, axis=1))
 
 
 def ridge_path(
@@ -165,8 +177,6 @@ def fit_ridge_rating(
     penalties = sorted(PENALTIES, reverse=True)
     sums = np.zeros((len(penalties), 6))
     for fitted, held_out in inner_folds(train, validation, np.asarray(speaker)):
-        if not len(held_out):
-            raise ValueError("no validation clip has a rating, and the training clips are of fewer than two named speakers")
         for position, predicted in enumerate(path(fitted, penalties)(features[held_out])):
             sums[position] += rating_sums(target[held_out], predicted, np.ones((len(held_out), 1)))[0]
     decide = path(train, [penalties[int(np.argmax(ccc_from_sums(sums)))]])
@@ -180,6 +190,10 @@ def inner_folds(train: np.ndarray, validation: np.ndarray, speaker: np.ndarray) 
     train = train[speaker[train] != ""] if (speaker[train] != "").any() else train
     num_folds = min(_NUM_INNER_FOLDS, len(np.unique(speaker[train])))
     if num_folds < 2:
+        if not len(validation):
+            raise ValueError(
+                "the penalty needs two named training speakers or a validation part, found neither; set --config.protocol.select=validation"
+            )
         yield train, validation
         return
     for fitted, held_out in GroupKFold(num_folds).split(train, groups=speaker[train]):

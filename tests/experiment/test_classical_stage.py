@@ -10,7 +10,7 @@ from avemo_jax import api
 from avemo_jax.config import parse
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.experiment.baseline import is_of_functionals
-from avemo_jax.experiment.classical_stage import fit_classical_stage, statistics_of
+from avemo_jax.experiment.classical_stage import fit_classical_stage, rows_of_parts, statistics_of
 from avemo_jax.experiment.grid_plan import GridPlan, check_experiment, make_plan
 from avemo_jax.modes.train import train as train_grid
 from avemo_jax.reporting.side_tables import side_tables
@@ -78,6 +78,17 @@ def test_copies_of_training_clips_are_trained_on_and_others_are_not(prepared, tm
     assert np.abs(with_copies - without).max() > 1e-3
     np.testing.assert_array_equal(predicted("c", tested), with_copies)
     assert np.abs(predicted("d", trained) - with_copies).max() > 1e-6
+
+
+def test_without_selection_the_validation_part_trains_and_the_test_part_does_not(prepared, tmp_path):
+    plan = make_plan(small_config(tmp_path, **KERNEL, protocol__select="last"), prepared)
+    stage, trial = plan.stages[0], plan.trials[0]
+    train, select = rows_of_parts(plan, stage, statistics_of(plan.experiment, plan.data, stage), trial)
+    fold = plan.folds.folds[trial.fold]
+    assert {plan.clips[clip].clip_id for clip in plan.data.clip[train]} == {*fold.train, *fold.validation} - {"c05"}
+    assert not len(select)
+    with pytest.raises(ValueError, match="stage 'svm' select"):
+        make_plan(small_config(tmp_path, train__stages=("svm",), protocol__select="last"), prepared)
 
 
 def test_the_training_part_is_reported_where_it_is_asked_for(prepared, tmp_path):

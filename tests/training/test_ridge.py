@@ -6,8 +6,9 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from avemo_jax.training.classical import fit_temperature
 from avemo_jax.training.decisions import KERNEL_RATE
-from avemo_jax.training.ridge import fit_ridge_classes, inner_folds
+from avemo_jax.training.ridge import fit_ridge_classes, inner_folds, ridge_path
 
 PARTS = {"train": np.arange(0, 60), "validation": np.arange(60, 90)}
 
@@ -65,6 +66,28 @@ def test_with_one_or_no_named_speaker_the_validation_part_selects(name):
     assert fitted(features, changed, np.full(120, name), penalties=(1e-4, 10.0)).validation_metric < 0.2 < model.validation_metric
 
 
+def test_without_a_validation_part_the_temperature_is_that_of_unseen_speakers():
+    features, label = clouds(5, spread=0.8)
+    speaker, train = (np.arange(120) // 12).astype(str), np.arange(90)
+    model = fitted(features, label, speaker, train=train, validation=train[:0], penalties=(0.01,))
+    decisions, labels = [], []
+    for rows, held_out in inner_folds(train, train[:0], speaker):
+        _, decide = ridge_path(features[rows], label[rows], kernel="linear", widths=(5,), penalties=(0.01,))
+        decisions.append(decide(features[held_out])[0])
+        labels.append(label[held_out])
+    decision, truth = np.concatenate(decisions), np.concatenate(labels)
+    assert model.temperature == fit_temperature(decision, truth, np.arange(3))
+    assert model.validation_metric == pytest.approx(np.mean([(decision.argmax(axis=1) == truth)[truth == k].mean() for k in range(3)]))
+
+
+def test_a_class_of_one_speaker_does_not_spoil_the_temperature():
+    features, label = clouds(5, spread=0.8)
+    speaker = (np.arange(120) // 12).astype(str)
+    label[:12] = 3  # the inner fold that holds speaker 0 out has no such class
+    model = fitted(features, label, speaker, train=np.arange(90), validation=np.arange(0), num_classes=4)
+    assert 0 < model.temperature < np.inf and model.probabilities(features[90:]).shape == (30, 4)
+
+
 def test_the_fit_does_not_depend_on_the_test_part():
     features, label = clouds(5)
     before = fitted(features, label)
@@ -94,8 +117,10 @@ def test_a_far_outlier_in_one_feature_does_not_decide():
 
 def test_unusable_features_and_parts_are_refused():
     features, label = clouds(5)
-    with pytest.raises(ValueError, match="the validation part is empty"):
-        fitted(features, label, validation=np.array([], dtype=int))
+    with pytest.raises(ValueError, match="the train part is empty"):
+        fitted(features, label, train=np.arange(0))
+    with pytest.raises(ValueError, match=r"two named training speakers or a validation part.*select=validation"):
+        fitted(features, label, np.full(120, "OAF"), validation=np.arange(0))
     with pytest.raises(ValueError, match="one class only"):
         fitted(features, np.zeros(120, dtype=int))
 
