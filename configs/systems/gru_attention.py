@@ -99,7 +99,8 @@ def _small(config: ConfigDict, variant: str) -> None:
     names = ("audio", "action_units") if variant.endswith("_action_units") else ("audio",)
     base.use(config, variant, names, audio=audio, action_units=action_units)
     config.train.batch_size = 48
-    config.train.num_epochs = 40
+    config.train.num_epochs = 60
+    config.train.ema_decay = 0.995  # over some nine epochs of RAVDESS
     config.train.warmup_epochs = 4
     config.train.learning_rate = 4e-3
     config.train.dropout_rate = 0.25
