@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from avemo_jax.inference.recording import WHO_SPEAKS, RecordingPrediction
+from avemo_jax.inference.recording import RecordingPrediction
 from avemo_jax.inference.timeline import Span, clock
 from avemo_jax.reporting import pages
 from avemo_jax.timelines.colours import NOTHING, Style, style_of
@@ -51,9 +51,8 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
         nothing=NOTHING,
         timelines=[
             {"name": name, "bands": [_band(one, duration_s, styles.get(one.label, NOTHING)) for one in found]}
-            for name, found in prediction.spans_of_all
+            for name, found in [*prediction.spans_of_all, *prediction.speech_of_all]
         ],
-        who_speaks=WHO_SPEAKS if prediction.people else "",
         data=_data(prediction, duration_s),
         **pages.inline_script(folder / "timeline.js"),
     )

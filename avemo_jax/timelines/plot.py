@@ -28,9 +28,9 @@ def write_plot(prediction: RecordingPrediction, path: Path, media: Media) -> Non
     end_s = max([outline.duration_s, *(one.end_s for one in prediction.segments)]) or 1.0
     # Names of files and classes are no formulas; text stays text in SVG.
     with mpl.rc_context({"text.parse_math": False, "svg.fonttype": "none", "font.size": 9}):
+        timelines = [*prediction.spans_of_all, *prediction.speech_of_all]
         width, height = _SIZE_INCHES
-        figure = Figure(figsize=(width, height + _PERSON_INCHES * len(prediction.people)), layout="constrained")
-        timelines = prediction.spans_of_all
+        figure = Figure(figsize=(width, height + _PERSON_INCHES * (len(timelines) - 1)), layout="constrained")
         sound, curves, *rows = figure.subplots(2 + len(timelines), sharex=True, height_ratios=(2, 6, *[1] * len(timelines)))
         _draw_sound(sound, outline.low, outline.high, outline.duration_s)
         sound.set_title(as_plain(Path(prediction.file).name), loc="left")
