@@ -137,6 +137,11 @@ class RecordingPrediction:
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
 
     @property
+    def attended(self) -> tuple[str, ...]:
+        """Streams over which the system has attention over time; none where its networks have no attention pooling."""
+        return tuple(dict.fromkeys(name for one in self.segments for name in one.attention))
+
+    @property
     def timelines(self) -> list[tuple[str, tuple[SegmentPrediction, ...]]]:
         """Name and segments of each timeline: "" for that of the whole picture, then those of the people."""
         return [("", self.segments), *((one.name, one.segments) for one in self.people)]
@@ -314,6 +319,7 @@ def _over_time(segments: Sequence[SegmentPrediction], found: Sequence[Span], cla
                 **_dimensions(segment.values),
                 "without": segment.without,
                 "absent": dict(segment.absent),
+                **_attention(segment),
             }
             for segment in segments
         ],
@@ -326,6 +332,11 @@ def _over_time(segments: Sequence[SegmentPrediction], found: Sequence[Span], cla
             for span in found
         ],
     }
+
+
+def _attention(segment: SegmentPrediction) -> dict[str, Any]:
+    curves = {name: [round(value, 3) for value in own.tolist()] for name, own in segment.attention.items()}
+    return {"attention": curves} if curves else {}
 
 
 def _dimensions(values: Mapping[str, float]) -> dict[str, Any]:

@@ -52,6 +52,11 @@ class Predictor:
         self.num_models = self._ensemble.num_members
 
     @property
+    def attended(self) -> tuple[str, ...]:
+        """Streams of which a prediction has the attention over time."""
+        return self._ensemble.attended
+
+    @property
     def trained_on(self) -> str:
         """What the networks were trained on, as a clause."""
         return trained_on(self.experiment.corpus.name, self.experiment.corpus.label_target)

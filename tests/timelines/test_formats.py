@@ -163,6 +163,24 @@ def test_help_and_the_page_name_every_format():
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(names)
 
 
+def test_attention_is_drawn_beside_the_curves_and_stands_in_json(written):
+    plain = prediction()
+    curves = [np.full(10, value, np.float32) for value in (0.5, 1.0, 3.0)]
+    whole = dataclasses.replace(
+        plain, segments=tuple(dataclasses.replace(one, attention={"audio": own}) for one, own in zip(plain.segments, curves, strict=True))
+    )
+    page = written("html", whole).read_text()
+    path = re.search(r'<path d="(M[^"]*)" fill="none" stroke="currentColor"', page)[1]
+    assert path.startswith("M14.7 66.7L44.1 66.7") and path.endswith(" 0.0"), "an 80th is the largest value"
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
+    assert data["attention"][0][2] == [3.0] * 10 and "No attention is shown" not in page
+    assert as_json(whole, CLASSES, "mean")["segments"][0]["attention"] == {"audio": [0.5] * 10}
+
+
+def test_a_system_without_attention_says_so(written):
+    assert "No attention is shown" in written("html").read_text()
+
+
 @pytest.fixture
 def of_people() -> RecordingPrediction:
     """Return a film with two people: the first is hidden in the second second."""
