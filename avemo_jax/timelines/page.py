@@ -12,10 +12,10 @@ from urllib.parse import quote
 import numpy as np
 
 from avemo_jax.inference.attention_curve import STEP_S, downsampled
-from avemo_jax.inference.recording import RecordingPrediction
+from avemo_jax.inference.recording import SPEAKS, RecordingPrediction
 from avemo_jax.inference.timeline import Span, clock
 from avemo_jax.reporting import pages
-from avemo_jax.timelines.colours import NOTHING, Style, style_of
+from avemo_jax.timelines.colours import NOTHING, SPEAKING, Style, style_of
 from avemo_jax.timelines.media import Media, Outline
 
 _WIDTH, _HEIGHT, _ATTENTION_HEIGHT = 1000, 240, 80  # of the drawing in its own units, which are stretched to the page
@@ -34,7 +34,7 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
     """
     outline = media.outline(str(prediction.path))
     duration_s = max([outline.duration_s, *(one.end_s for one in prediction.segments)]) or 1.0
-    styles = {name: style_of(index) for index, name in enumerate(prediction.classes)}
+    styles = {SPEAKS: SPEAKING} | {name: style_of(index) for index, name in enumerate(prediction.classes)}
     folder = Path(__file__).parent
     pages.write_page(
         path,

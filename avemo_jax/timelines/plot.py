@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.inference.recording import RecordingPrediction
+from avemo_jax.inference.recording import SPEAKS, RecordingPrediction
 from avemo_jax.inference.timeline import Span, clock
 from avemo_jax.terminal import as_plain
-from avemo_jax.timelines.colours import NOTHING, style_of
+from avemo_jax.timelines.colours import NOTHING, SPEAKING, style_of
 from avemo_jax.timelines.media import Media
 
 _SIZE_INCHES = (9.0, 4.8)
@@ -72,7 +72,8 @@ def _draw_spans(axes: Any, spans: Sequence[Span], classes: Sequence[str], end_s:
     axes.set_yticks([])
     axes.set_ylim(0, 1)
     for span in spans:
-        style = style_of(classes.index(span.label)) if span.label in classes else NOTHING
+        other = SPEAKING if span.label == SPEAKS else NOTHING
+        style = style_of(classes.index(span.label)) if span.label in classes else other
         axes.axvspan(span.start_s, span.end_s, color=style.colour, alpha=0.35, linewidth=0)
         if span.end_s - span.start_s > _LEAST_NAMED * end_s:
             axes.text((span.start_s + span.end_s) / 2, 0.5, span.label, ha="center", va="center", clip_on=True, fontsize=8)
