@@ -15,28 +15,32 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soundfile
 from PIL import Image
 
 from avemo_jax import api
 from avemo_jax.config import Experiment, parse
 from benchmarks.report_figure import standalone
 from configs import demo
+from data_prep.decoding.sound import stream_audio
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "images" / "gallery"
 _WIDTH_PX = 900
 _NUM_COLOURS = 64
+_RATE_HZ = 16000
 # Name of a picture -> page below the work folder, part of the chart's title.
 CHARTS = {
     "report_reliability": ("small_audio/report.html", "reliability diagram"),
     "report_attention": ("small_audio/report.html", "attention of"),
     "compare": ("compared/compare.html", "95 % interval"),
     "explore": ("explored/explore.html", "clips by level"),
-    "explain": ("small_audio/explanation/explanation.html", ""),
-    "adaptation": ("functionals_linear/report.html", "own clips"),
+    "explain": ("small_audio/explain.html", "over hidden cells"),
+    "adaptation": ("functionals_linear/report.html", "by labelled clips"),
 }
-# Name of a picture -> page, its height in px, where it begins.
-PAGES = {"report": ("small_audio/report.html", 900), "board": ("board/board.html", 620)}
+# Name of a picture -> page, width and height in px.
+PAGES = {"report": ("small_audio/report.html", _WIDTH_PX, 900), "board": ("board/board.html", 1500, 620)}
 
 
 def experiment_of(system: str, work: Path) -> Experiment:
@@ -60,8 +64,10 @@ def make_pages(work: Path) -> None:
     api.adapt(classical)
     api.report(classical)
     api.board(runs, output=str(work / "board"))
-    clip = sorted((work / "corpus").rglob("*.mp4"))[20]
-    api.predict(network, [str(clip)], output=str(work / "predicted"), formats=("svg", "html"))
+    films = sorted((work / "corpus").rglob("*.mp4"))[20:23]
+    sound = np.concatenate([np.concatenate(list(stream_audio(film, rate_hz=_RATE_HZ))) for film in films])
+    soundfile.write(work / "three_emotions.wav", sound, _RATE_HZ)
+    api.predict(network, [str(work / "three_emotions.wav")], output=str(work / "predicted"), formats=("svg", "html"))
 
 
 def save_charts(work: Path) -> None:
@@ -83,9 +89,9 @@ def save_pages(work: Path) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": _WIDTH_PX, "height": _WIDTH_PX})
         timeline = next((work / "predicted").glob("*.html")).relative_to(work).as_posix()
-        for name, (path, height) in {**PAGES, "timeline_page": (timeline, 900)}.items():
+        for name, (path, width, height) in {**PAGES, "timeline_page": (timeline, _WIDTH_PX, 900)}.items():
             page.goto((work / path).resolve().as_uri())
-            page.set_viewport_size({"width": _WIDTH_PX, "height": height})
+            page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(300)
             picture: Any = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(_NUM_COLOURS, dither=Image.Dither.NONE)
             picture.save(PICTURES / f"{name}.png", optimize=True)

@@ -9,6 +9,7 @@ with docs/site/requirements.txt. hooks.py puts into the site what lies in build/
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
@@ -45,6 +46,8 @@ def page_of(name: str) -> tuple[str, dict[str, bytes]]:
         if cell.cell_type == "code":
             cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
     content, resources = MarkdownExporter().from_notebook_node(notebook, resources={"unique_key": name, "output_files_dir": name})
+    # The theme lets plain tables scroll on narrow screens.
+    content = re.sub(r"<style scoped>.*?</style>", "", content, flags=re.DOTALL).replace('<table border="1" class="dataframe">', "<table>")
     return content, dict(resources["outputs"])
 
 
