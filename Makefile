@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 DEMO := audio video audio_video
 
-.PHONY: help setup demo test check coverage mutants same-numbers docs lock clean
+.PHONY: help setup demo test check coverage mutants same-numbers docs tutorials lock clean
 
 help:
 	@echo "make demo    set up, make a small corpus, train audio, video and both on it, say where the reports are"
@@ -20,6 +20,7 @@ help:
 	@echo "make mutants   plant the defects of benchmarks/mutants.toml one at a time; list those that no test notices (no gate, half an hour)"
 	@echo "make same-numbers BEFORE=COMMIT  train every system at that commit and here; list the runs whose predictions differ"
 	@echo "make docs    the documentation as a site in build/site"
+	@echo "make tutorials  execute the notebooks of docs/tutorials, so that make docs shows them with their outputs (ten minutes)"
 	@echo "make setup   the virtual environment alone"
 	@echo "make lock    write requirements.lock anew from the ranges in requirements.txt"
 	@echo "make clean   remove the environment and caches; runs/, prepared/ and corpora/ stay"
@@ -84,6 +85,10 @@ same-numbers: setup
 	git worktree add --quiet --detach "$$folder/tree" $(BEFORE); \
 	(cd "$$folder/tree" && $(abspath $(BIN))/python -m benchmarks.same_numbers --record "$$folder/predictions"); \
 	$(BIN)/python -m benchmarks.same_numbers --against "$$folder/predictions"
+
+tutorials: setup
+	$(PIP_INSTALL) -r docs/site/requirements.txt
+	$(BIN)/python docs/site/tutorials.py
 
 docs: setup
 	$(PIP_INSTALL) -r docs/site/requirements.txt

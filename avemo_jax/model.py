@@ -145,6 +145,11 @@ class Model:
         return frozenset(medium for media in self._live.media.values() for medium in media)
 
     @property
+    def attended(self) -> tuple[str, ...]:
+        """Streams of which a prediction has the attention over time."""
+        return self._predictor.attended
+
+    @property
     def hop_s(self) -> float:
         """Distance of the starts of two predicted segments in s."""
         return self._live.segment_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from data_prep.views.segments import ViewSegment, check_same_cut, media_of
 from data_prep.views.sliding import SlidingView, why_not_sliding
 
 if TYPE_CHECKING:
+    from data_prep.mouth_motion import MouthsAndSound
     from data_prep.people import Person
 
 
@@ -100,6 +101,12 @@ class LiveViews:
         from data_prep.people import find_people
 
         return find_people(path, *self.detector)
+
+    def mouths_and_sound(self, path: Path, people: Sequence[Person]) -> MouthsAndSound | None:
+        """Return how the mouths of P people move and how loud a film is; None where it has no sound."""
+        from data_prep.mouth_motion import mouths_and_sound
+
+        return mouths_and_sound(path, [one.track for one in people])
 
     def chain(self, stream: str, absent: list[str]) -> Callable[[Iterator[Any]], Iterator[ViewSegment]]:
         """Return the function from the content of a recording, blocks (rate in Hz, (S,) float32 mono) or frames, to a stream's segments.

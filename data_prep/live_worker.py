@@ -7,7 +7,7 @@ import itertools
 import tempfile
 import wave
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from data_prep.workers.lone_worker import take_ahead
 from data_prep.workers.pool import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Crash
 
 if TYPE_CHECKING:  # brings decoders, which only the worker needs
+    from data_prep.mouth_motion import MouthsAndSound
     from data_prep.people import Person
 
 _NOISE_RATE_HZ = 16000
@@ -70,6 +71,11 @@ class IsolatedViews:
         """Return the people of a film; none where it cannot be decoded."""
         found = self._worker.call(_people, (self._live, Path(path)), time_limit_s=self._time_limit_s)
         return () if isinstance(found, Crash) else found
+
+    def mouths_and_sound(self, path: Path, people: Sequence[Person]) -> MouthsAndSound | None:
+        """Return how the mouths of P people move and how loud a film is; None where it has no sound or cannot be decoded."""
+        found = self._worker.call(_mouths_and_sound, (self._live, Path(path), tuple(people)), time_limit_s=self._time_limit_s)
+        return None if isinstance(found, Crash) else found
 
     def _segments(self, first: _Request, problems: list[Damage], absent: list[str]) -> Iterator[ViewSegment]:
         for index in itertools.count():
@@ -122,6 +128,12 @@ def _people(task: tuple[LiveViews, Path]) -> tuple[Person, ...]:
     """Return the people of a film; runs in the worker process."""
     live, path = task
     return live.people(path)
+
+
+def _mouths_and_sound(task: tuple[LiveViews, Path, tuple[Person, ...]]) -> MouthsAndSound | None:
+    """Return mouths and sound of a film; runs in the worker process."""
+    live, path, people = task
+    return live.mouths_and_sound(path, people)
 
 
 def _read_noise(live: LiveViews) -> None:

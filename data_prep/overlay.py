@@ -30,8 +30,9 @@ _LINE_SHARE = 0.045  # height of a line of text, as a share of the shorter side
 _LEAST_LOOKS = 3  # that found a face until it is numbered, since a single one is often none
 
 Hop = tuple[float, float, str, list[float]]  # start in s, end in s, label, probabilities or none
-# Name, times of the looks that found the face, its boxes as shares of the picture, hops.
-SeenPerson = tuple[str, Sequence[float], Sequence[tuple[float, float, float, float]], Sequence[Hop]]
+# Name, times of the looks that found the face, its boxes as shares of the picture, hops, hops of which the label is whether they speak.
+SeenPerson = tuple[str, Sequence[float], Sequence[tuple[float, float, float, float]], Sequence[Hop], Sequence[Hop]]
+_SPEAKS = "speaks"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,16 +202,25 @@ class _FollowedFaces:
     """Faces that were followed before, each person with own hops."""
 
     def __init__(self, task: OverlayTask):
-        self._people = [(name, FaceTrack(list(times_s), list(boxes)), _HopAt(hops)) for name, times_s, boxes, hops in task.people]
+        self._people = [
+            (name, FaceTrack(list(times_s), list(boxes)), _HopAt(hops), _HopAt(speech))
+            for name, times_s, boxes, hops, speech in task.people
+        ]
 
     def at(self, time_s: float, image: np.ndarray) -> list[ShownFace]:
         """Return the faces at a time."""
         height, width = image.shape[:2]
         return [
-            ShownFace(Box(box[0] * width, box[1] * height, box[2] * width, box[3] * height), name, hops.at(time_s))
-            for name, track, hops in self._people
+            ShownFace(
+                Box(box[0] * width, box[1] * height, box[2] * width, box[3] * height), _name(name, speech.at(time_s)), hops.at(time_s)
+            )
+            for name, track, hops, speech in self._people
             if (box := track.box_at(time_s)) is not None
         ]
+
+
+def _name(name: str, speech: Hop | None) -> str:
+    return f"{name} {_SPEAKS}" if speech is not None and speech[2] == _SPEAKS else name
 
 
 def draw(image: np.ndarray, faces: Sequence[ShownFace], hop: Hop, colours: Mapping[str, str], other: str) -> None:

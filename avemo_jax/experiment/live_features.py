@@ -12,6 +12,7 @@ from avemo_jax.data.prepared import Damage, Example
 from avemo_jax.experiment.grid import stages_of
 from avemo_jax.experiment.sources import needs_making, sources_of
 from avemo_jax.inference.predict import Row, Segment
+from avemo_jax.inference.speaking import MouthsAndSound
 
 if TYPE_CHECKING:  # bring JAX, which streams without a frozen encoder do not need
     from avemo_jax.experiment.frozen_encoder import FrozenEncoder
@@ -50,6 +51,9 @@ class Recordings(Protocol):
 
     def people(self, path: Path) -> Sequence[Any]:
         """Return the people of a film that can be followed, `data_prep.people.Person`s; none where no view takes faces."""
+
+    def mouths_and_sound(self, path: Path, people: Sequence[Any]) -> MouthsAndSound | None:
+        """Return how the mouths of these people move and how loud the film is; None where it has no sound."""
 
 
 def views_of(experiment: Experiment) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ import numpy as np
 
 from avemo_jax.data.prepared import NO_SPEECH
 from avemo_jax.evaluation.metrics import segment_share
+from avemo_jax.inference.attention_curve import attention_curve
 from avemo_jax.training.stage import answers_from
 
 if TYPE_CHECKING:  # bring JAX, which the prediction of classical systems does not need
-    from flax import linen as nn
-
+    from avemo_jax.models.emotion_net import EmotionNet
     from avemo_jax.training.state import StreamRecipe
 
 Item = TypeVar("Item")
@@ -37,6 +37,7 @@ class Segment(Protocol):
     def times_s(self) -> np.ndarray: ...
 
 
+_Predictor = Callable[..., tuple[Any, Mapping[str, Any]]]  # probabilities, and attention weights of streams
 Row = dict[str, Segment | None]  # stream -> its segment, None where the stream has ended
 
 
@@ -51,7 +52,7 @@ class TrainedNet:
       streams: recipes of its streams, from the Recipe that it was trained with.
     """
 
-    net: nn.Module
+    net: EmotionNet
     variables: Mapping[str, Any]
     scaler: Mapping[str, Any]
     streams: tuple[StreamRecipe, ...]
@@ -114,6 +115,7 @@ class SegmentPrediction:
       without: streams without a real step in the segment (no face; sound that ends before the picture).
       absent: stream -> "silence", "no speech" or "no face", for streams of which that holds.
       values: dimension -> its value in units of the scale, where the networks predict dimensions.
+      attention: stream -> attention in each tenth of a second (N,), see `attention_curve`; of networks with attention over time.
     """
 
     start_s: float
@@ -123,6 +125,7 @@ class SegmentPrediction:
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
     num_streams: int = 1
     values: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    attention: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def nothing(self) -> str:
@@ -170,6 +173,9 @@ class Ensemble:
       window_s: length of a segment where segments are windows that may overlap.
       step_s: None where segments follow each other; else, where segments may overlap, the length of a step, with its middle in `times_s`.
 
+    Attributes:
+      attended: streams of which predictions have the attention over time.
+
     Raises:
       ValueError: there is no member.
     """
@@ -194,11 +200,12 @@ class Ensemble:
         self._segment_s = segment_s
         self._window_s = window_s or segment_s
         self._step_s = step_s
+        self.attended = tuple(name for name in views if any(name in _attended(net) for member in members for net in member.nets))
         compiled = functools.cache(_compiled)
 
-        def predictor(one: TrainedNet | TrainedClassifier) -> Callable[[Mapping[str, np.ndarray], np.ndarray], Any]:
+        def predictor(one: TrainedNet | TrainedClassifier) -> _Predictor:
             if isinstance(one, TrainedClassifier):
-                return lambda data, index: one.predict(data)
+                return lambda data, index: (one.predict(data), {})
             return _on_device(one, compiled)
 
         self._members = [(member.join, [predictor(one) for one in member.nets]) for member in members]
@@ -219,8 +226,10 @@ class Ensemble:
             raise ValueError(f"the system expects the streams {sorted(self._views)}, got {sorted(streams)}")
         number = 0
         for (batch, size), is_last in _with_last(self.batches(streams)):
-            for row, mean in zip(batch, self._mean_probabilities(batch, size), strict=True):
-                yield self._prediction(row, mean, self.span_s(row, number, is_last=is_last and row is batch[-1]))
+            means, attention = self._means(batch, size)
+            for place, row in enumerate(batch):
+                span_s = self.span_s(row, number, is_last=is_last and row is batch[-1])
+                yield self._prediction(row, means[place], {name: weights[place] for name, weights in attention.items()}, span_s)
                 number += 1
 
     def predict_row(self, row: Row, number: int) -> SegmentPrediction:
@@ -229,13 +238,20 @@ class Ensemble:
         Args:
           row: name of each stream in `views` -> its segment, or None where the stream has ended.
         """
-        return self._prediction(row, self._mean_probabilities([row], 1)[0], self.span_s(row, number, is_last=False))
+        means, attention = self._means([row], 1)
+        return self._prediction(row, means[0], {name: own[0] for name, own in attention.items()}, self.span_s(row, number, is_last=False))
 
-    def _prediction(self, row: Row, mean: np.ndarray, span_s: tuple[float, float]) -> SegmentPrediction:
+    def _prediction(
+        self, row: Row, mean: np.ndarray, attention: Mapping[str, np.ndarray], span_s: tuple[float, float]
+    ) -> SegmentPrediction:
         without = tuple(name for name, one in row.items() if not _is_real(one))
         of_classes, of_dimensions = np.split(mean, [len(self.classes)])
         values = dict(zip(self.dimensions, of_dimensions.tolist(), strict=True))
-        return SegmentPrediction(*span_s, of_classes, without, num_streams=len(row), values=values)
+        real = {name: one for name, one in row.items() if name in attention and _is_real(one)}
+        curves = {
+            name: attention_curve(attention[name][: len(one.mask)][one.mask], one.times_s[one.mask], *span_s) for name, one in real.items()
+        }
+        return SegmentPrediction(*span_s, of_classes, without, num_streams=len(row), values=values, attention=curves)
 
     def span_s(self, row: Row, number: int, *, is_last: bool) -> tuple[float, float]:
         """Return the start and end of a segment."""
@@ -259,18 +275,26 @@ class Ensemble:
             # Only two sizes, so that few programs are compiled, and a single clip does not compute a large batch.
             yield batch, 1 if len(batch) == 1 else most
 
-    def _mean_probabilities(self, batch: list[Row], size: int) -> np.ndarray:
-        """Return the probabilities, and the values of dimensions, (len(batch), K + D) float64, the mean over the members."""
+    def _means(self, batch: list[Row], size: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return the probabilities, and the values of dimensions, (len(batch), K + D) float64, the mean over the members.
+
+        Also return stream -> attention weights (len(batch), T), the mean over the networks that have some.
+        """
         data = {"usable": np.ones(size, bool)}
         for name, (step_shape, dtype) in self._views.items():
             data |= self._padded(name, [row[name] for row in batch], size, step_shape, dtype)
         index = np.arange(size)
         present: Present = {name: np.any(data[f"{name}_mask"], axis=1) for name in self._views}
-        of_members = [
-            join([np.asarray(predictor(data, index), np.float64) for predictor in predictors], present)
-            for join, predictors in self._members
-        ]
-        return np.mean(of_members, axis=0)[: len(batch)]
+        of_members = []
+        weights: dict[str, list[np.ndarray]] = {}
+        for join, predictors in self._members:
+            answers = [predictor(data, index) for predictor in predictors]
+            of_members.append(join([np.asarray(found, np.float64) for found, _ in answers], present))
+            for _, attention in answers:
+                for name in attention:
+                    weights.setdefault(name, []).append(np.asarray(attention[name], np.float64))
+        means = {name: np.mean(found, axis=0)[: len(batch)] for name, found in weights.items()}
+        return np.mean(of_members, axis=0)[: len(batch)], means
 
     def _padded(
         self, name: str, segments: list[Segment | None], size: int, step_shape: tuple[int, ...], dtype: str
@@ -288,13 +312,26 @@ class Ensemble:
         return {name: values, f"{name}_mask": mask}
 
 
-def _compiled(net: nn.Module, streams: tuple[StreamRecipe, ...]) -> Callable[..., Any]:
+def _attended(one: TrainedNet | TrainedClassifier) -> tuple[str, ...]:
+    """Return the streams over whose steps a network has attention weights."""
+    if isinstance(one, TrainedClassifier):
+        return ()
+    from avemo_jax.models.emotion_net import attended_streams  # late: brings JAX, which classical systems do not need
+
+    return attended_streams(one.net)
+
+
+def _compiled(net: EmotionNet, streams: tuple[StreamRecipe, ...]) -> _Predictor:
     """Return the program of a network, compiled once for each shape and shared by all members with that network."""
     import jax  # late: classical systems do not need it
 
-    from avemo_jax.training.steps import probabilities
+    from avemo_jax.models.emotion_net import attended_streams
+    from avemo_jax.training.steps import probabilities, probabilities_and_attention
 
-    return jax.jit(functools.partial(probabilities, net, streams))
+    if attended_streams(net):
+        return jax.jit(functools.partial(probabilities_and_attention, net, streams))
+    compiled = jax.jit(functools.partial(probabilities, net, streams))
+    return lambda *inputs: (compiled(*inputs), {})
 
 
 def _on_device(one: TrainedNet, compiled: Callable[..., Callable[..., Any]]) -> Callable[..., Any]:

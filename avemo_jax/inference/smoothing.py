@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from avemo_jax.inference.attention_curve import joined_curve
 from avemo_jax.inference.predict import SegmentPrediction
 
 _CLOCK_S = 1e-6
@@ -17,8 +18,8 @@ def smoothed(windows: Iterable[SegmentPrediction], hop_s: float) -> Iterator[Seg
     """Yield one prediction a hop of hop_s seconds, in order; they follow each other without gaps to the end of the last window.
 
     The probabilities and values of a hop are the mean over the windows that overlap with it, weighted by the overlap, without those that
-    are silent or have no face unless all are. Which streams a hop lacks is that of the window whose middle is nearest. A rest shorter than
-    half a hop belongs to the last hop. Only the windows that overlap with a hop are in memory.
+    are silent or have no face unless all are. Its attention is their mean. Which streams a hop lacks is that of the window whose middle is
+    nearest. A rest shorter than half a hop belongs to the last hop. Only the windows that overlap with a hop are in memory.
 
     Args:
       windows: window n begins at n * hop_s; only the last ones may be shorter than the others.
@@ -85,4 +86,14 @@ def _hop(start_s: float, end_s: float, windows: Iterable[SegmentPrediction]) -> 
     nearest = min(covering, key=lambda one: abs((one.start_s + one.end_s) / 2 - middle_s))
     values = {name: float(weights @ [one.values[name] for one in used]) for name in nearest.values}
     probabilities = weights @ np.array([one.probabilities for one in used])
-    return dataclasses.replace(nearest, start_s=start_s, end_s=end_s, probabilities=probabilities, values=values)
+    return dataclasses.replace(
+        nearest, start_s=start_s, end_s=end_s, probabilities=probabilities, values=values, attention=_attention(start_s, end_s, used)
+    )
+
+
+def _attention(start_s: float, end_s: float, windows: Sequence[SegmentPrediction]) -> dict[str, np.ndarray]:
+    streams = dict.fromkeys(name for one in windows for name in one.attention)
+    return {
+        name: joined_curve(start_s, end_s, [(one.start_s, one.attention[name]) for one in windows if name in one.attention])
+        for name in streams
+    }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from avemo_jax.inference.predict import SegmentPrediction
 
@@ -27,15 +28,23 @@ class Span:
     probability: float | None
 
 
+Timed = TypeVar("Timed", SegmentPrediction, Span)
+
+
 def spans(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list[Span]:
     """Return the spans of a recording: neighbouring segments of equal label joined, with overlaps divided in the middle."""
+    return joined_spans(
+        Span(one.start_s, one.end_s, one.label(classes), None if one.nothing else float(one.probabilities.max())) for one in segments
+    )
+
+
+def joined_spans(given: Iterable[Span]) -> list[Span]:
+    """Return spans in order of time, neighbours of equal label joined, with overlaps divided in the middle."""
     found: list[Span] = []
-    for segment in segments:
-        start_s = segment.start_s
-        if found and start_s < found[-1].end_s:
-            start_s = (start_s + found[-1].end_s) / 2
-            found[-1] = dataclasses.replace(found[-1], end_s=start_s)
-        span = Span(start_s, segment.end_s, segment.label(classes), None if segment.nothing else float(segment.probabilities.max()))
+    for span in given:
+        if found and span.start_s < found[-1].end_s:
+            span = dataclasses.replace(span, start_s=(span.start_s + found[-1].end_s) / 2)
+            found[-1] = dataclasses.replace(found[-1], end_s=span.start_s)
         if found and found[-1].label == span.label:
             span = _joined(found.pop(), span)
         found.append(span)
@@ -44,13 +53,16 @@ def spans(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list
 
 def spans_with_gaps(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list[Span]:
     """Return `spans` of segments between which there may be gaps, over which no span reaches."""
-    found: list[Span] = []
+    return [span for part in without_gaps(segments) for span in spans(part, classes)]
+
+
+def without_gaps(given: Sequence[Timed]) -> Iterator[Sequence[Timed]]:
+    """Yield the parts of a sequence between which there are gaps in time."""
     begin = 0
-    for end in range(1, len(segments) + 1):
-        if end == len(segments) or segments[end].start_s > segments[end - 1].end_s + _CLOCK_S:
-            found += spans(segments[begin:end], classes)
+    for end in range(1, len(given) + 1):
+        if end == len(given) or given[end].start_s > given[end - 1].end_s + _CLOCK_S:
+            yield given[begin:end]
             begin = end
-    return found
 
 
 def _joined(before: Span, after: Span) -> Span:

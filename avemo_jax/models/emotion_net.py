@@ -360,6 +360,13 @@ def overlay(collection: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str,
     return traverse_util.unflatten_dict(flat)
 
 
+def attended_streams(net: EmotionNet) -> tuple[str, ...]:
+    """Return the streams over whose steps a network has attention weights."""
+    streams = dict(net.streams)
+    is_pooled = len(streams) == 1 or net.fusion is None or net.fusion.pooled
+    return tuple(name for name, spec in streams.items() if is_pooled and spec.pooling.startswith("attention"))
+
+
 def attention_weights(net: EmotionNet, variables: Mapping[str, Any], batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Return stream name -> attention weights (B, T), which sum to one over real steps; empty without attention pooling."""
     apply = jax.jit(functools.partial(net.apply, train=False, mutable=["intermediates"]))

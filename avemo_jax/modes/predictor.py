@@ -17,6 +17,7 @@ from avemo_jax.experiment.live_features import LiveFeatures, Recordings, encodes
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.recording import PersonPrediction, RecordingPrediction
 from avemo_jax.inference.smoothing import smoothed
+from avemo_jax.inference.speaking import SpeakerFinder
 from avemo_jax.inference.stream import PredictionStream, PushedRecording, StreamedSystem
 from avemo_jax.terminal import as_plain
 
@@ -51,6 +52,11 @@ class Predictor:
         self.num_models = self._ensemble.num_members
 
     @property
+    def attended(self) -> tuple[str, ...]:
+        """Streams of which a prediction has the attention over time."""
+        return self._ensemble.attended
+
+    @property
     def trained_on(self) -> str:
         """What the networks were trained on, as a clause."""
         return trained_on(self.experiment.corpus.name, self.experiment.corpus.label_target)
@@ -79,11 +85,16 @@ class Predictor:
     def _people(self, file: str, recordings: Recordings, report: Callable[[float], None] | None) -> tuple[PersonPrediction, ...]:
         """Return the predictions of the people of a film where they are seen, none of fewer than two."""
         people = recordings.people(Path(file))
+        if len(people) < 2:
+            return ()
+        mouths = recordings.mouths_and_sound(Path(file), people)
+        finder = None if mouths is None else SpeakerFinder(mouths)
         found = []
-        for one in people if len(people) > 1 else ():
+        for place, one in enumerate(people):
             segments, _ = self._segments(file, recordings, report, one)
             seen = tuple(segment for segment in segments if one.track.is_seen(segment.start_s, segment.end_s))
-            found.append(PersonPrediction(one.number, seen, tuple(one.track.times_s), tuple(one.track.boxes)))
+            speaks = () if finder is None else tuple(finder.speaks(segment.start_s, segment.end_s)[place] for segment in seen)
+            found.append(PersonPrediction(one.number, seen, tuple(one.track.times_s), tuple(one.track.boxes), speaks))
         return tuple(one for one in found if one.segments)
 
     def _segments(

@@ -270,4 +270,6 @@ def markdown(text: str, *, has_title: bool = True) -> Any:
             token.tag = f"h{int(token.tag[1]) + 2}"
         if token.children:
             token.children = [one for one in token.children if one.tag not in ("a", "img")]
+        if token.type == "table_open":  # it scrolls on narrow screens, for which a keyboard must reach it
+            token.attrs |= {"tabindex": "0"}
     return Markup(parser.renderer.render(tokens, parser.options, {}))

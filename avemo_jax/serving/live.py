@@ -161,6 +161,7 @@ def _as_json(one: SegmentPrediction, classes: Sequence[str]) -> dict[str, Any]:
         "probabilities": [round(value, _DIGITS) for value in one.probabilities.tolist()],
         "values": {name: round(value, _DIGITS) for name, value in one.values.items()},
         "without": list(one.without),
+        "attention": {name: [round(value, 2) for value in own.tolist()] for name, own in one.attention.items()},
     }
 
 

@@ -336,6 +336,7 @@ class Live {
     };
     [...byId("settled").children].forEach((curve, index) => curve.setAttribute("d", path(this.hops, index)));
     [...byId("newest").children].forEach((curve, index) => curve.setAttribute("d", path([newest], index)));
+    for (const curve of document.querySelectorAll("#view .attention path")) curve.setAttribute("d", attentionPath([...this.hops, newest], curve.dataset.stream, latest, x));
     byId("from").textContent = clock(begin_s);
     byId("to").textContent = clock(begin_s + width_s);
     byId("label").textContent = latest.label;
@@ -377,6 +378,29 @@ class Live {
     byId("stop").disabled = true;
     doing(text);
   }
+}
+
+const ATTENTION_STEP_S = 0.1;
+const MOST_ATTENTION = 3; // times the mean of a window, at the upper edge
+
+// The newest hop is the end of the latest window, whose attention begins with the window.
+function attentionPath(hops, stream, latest, x) {
+  let pen = "M";
+  return hops.map((hop) => {
+    const values = hop.attention[stream];
+    if (!values) {
+      pen = "M";
+      return "";
+    }
+    const from_s = hop.attention === latest.attention ? latest.start_s : hop.start_s;
+    return values.map((value, step) => {
+      const time_s = from_s + (step + 0.5) * ATTENTION_STEP_S;
+      if (time_s < hop.start_s) return "";
+      const part = `${pen}${x(time_s)} ${(80 * (1 - Math.min(value, MOST_ATTENTION) / MOST_ATTENTION)).toFixed(1)}`;
+      pen = "L";
+      return part;
+    }).join("");
+  }).join("");
 }
 
 function doing(text) {

@@ -26,6 +26,10 @@ class System(Protocol):
         """What it is made from: "audio", "video"."""
 
     @property
+    def attended(self) -> tuple[str, ...]:
+        """Streams over which it has attention over time."""
+
+    @property
     def window_s(self) -> float | None:
         """Length of windows; None where it predicts segments as in training, and so cannot follow a recording."""
 

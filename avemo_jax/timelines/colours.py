@@ -27,3 +27,4 @@ def style_of(index: int) -> Style:
 
 
 NOTHING = Style("#7a7f87", ())  # of spans without an emotion
+SPEAKING = Style("#1f8a57", ())  # of spans in which a person speaks

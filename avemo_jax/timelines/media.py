@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 
 Hop = tuple[float, float, str, list[float]]
-# Name, times in s of the looks that found the face, its boxes (x, y, width, height as shares of the picture), hops.
-SeenPerson = tuple[str, Sequence[float], Sequence[tuple[float, float, float, float]], Sequence[Hop]]
+# Name, times in s of the looks that found the face, its boxes (x, y, width, height as shares of the picture), hops, and hops of which
+# the label is whether they speak.
+SeenPerson = tuple[str, Sequence[float], Sequence[tuple[float, float, float, float]], Sequence[Hop], Sequence[Hop]]
 
 
 class Outline(Protocol):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avemo_jax.inference.predict import SegmentPrediction
-from avemo_jax.inference.recording import RecordingPrediction
+from avemo_jax.inference.recording import PersonPrediction, RecordingPrediction
 from avemo_jax.timelines.colours import NOTHING, style_of
-from avemo_jax.timelines.media import CannotShow, Hop, Media
+from avemo_jax.timelines.media import CannotShow, Hop, Media, SeenPerson
 
 
 def write_overlay(prediction: RecordingPrediction, path: Path, media: Media) -> None:
@@ -18,10 +18,15 @@ def write_overlay(prediction: RecordingPrediction, path: Path, media: Media) -> 
       CannotShow: the recording has no picture, or it cannot be written.
     """
     colours = {name: style_of(index).colour for index, name in enumerate(prediction.classes)}
-    people = [(one.name, one.times_s, one.boxes, _hops(one.segments, prediction.classes)) for one in prediction.people]
+    people = [_seen(one, prediction.classes) for one in prediction.people]
     hops = _hops(prediction.segments, prediction.classes)
     if reason := media.write_overlay(str(prediction.path), path, hops, colours, NOTHING.colour, people):
         raise CannotShow(reason)
+
+
+def _seen(one: PersonPrediction, classes: Sequence[str]) -> SeenPerson:
+    speech: list[Hop] = [(segment.start_s, segment.end_s, says, []) for segment, says in zip(one.segments, one.speech, strict=False)]
+    return one.name, one.times_s, one.boxes, _hops(one.segments, classes), speech
 
 
 def _hops(segments: Sequence[SegmentPrediction], classes: Sequence[str]) -> list[Hop]:

@@ -11,15 +11,17 @@ from urllib.parse import quote
 
 import numpy as np
 
-from avemo_jax.inference.recording import WHO_SPEAKS, RecordingPrediction
+from avemo_jax.inference.attention_curve import STEP_S, downsampled
+from avemo_jax.inference.recording import SPEAKS, RecordingPrediction
 from avemo_jax.inference.timeline import Span, clock
 from avemo_jax.reporting import pages
-from avemo_jax.timelines.colours import NOTHING, Style, style_of
+from avemo_jax.timelines.colours import NOTHING, SPEAKING, Style, style_of
 from avemo_jax.timelines.media import Media, Outline
 
-_WIDTH, _HEIGHT = 1000, 240  # of the drawing in its own units, which are stretched to the page
+_WIDTH, _HEIGHT, _ATTENTION_HEIGHT = 1000, 240, 80  # of the drawing in its own units, which are stretched to the page
 _MOST_EMBEDDED_BYTES = 8 << 20  # a third more as text
 _MOST_POINTS = 2000
+_LEAST_ATTENTION_SHOWN = 2.0  # so that a network that attends to all alike has a line in the middle
 # What all browsers play.
 _FILMS = (".mp4", ".m4v", ".webm")
 _SOUNDS = (".wav", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".flac")
@@ -32,7 +34,7 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
     """
     outline = media.outline(str(prediction.path))
     duration_s = max([outline.duration_s, *(one.end_s for one in prediction.segments)]) or 1.0
-    styles = {name: style_of(index) for index, name in enumerate(prediction.classes)}
+    styles = {SPEAKS: SPEAKING} | {name: style_of(index) for index, name in enumerate(prediction.classes)}
     folder = Path(__file__).parent
     pages.write_page(
         path,
@@ -47,13 +49,14 @@ def write_page(prediction: RecordingPrediction, path: Path, media: Media) -> Non
         size=(_WIDTH, _HEIGHT),
         sound=_sound_path(outline, duration_s),
         curves=_curves(prediction, duration_s),
+        attention=_attention(prediction, duration_s),
+        attention_height=_ATTENTION_HEIGHT,
         styles=styles,
         nothing=NOTHING,
         timelines=[
             {"name": name, "bands": [_band(one, duration_s, styles.get(one.label, NOTHING)) for one in found]}
-            for name, found in prediction.spans_of_all
+            for name, found in [*prediction.spans_of_all, *prediction.speech_of_all]
         ],
-        who_speaks=WHO_SPEAKS if prediction.people else "",
         data=_data(prediction, duration_s),
         **pages.inline_script(folder / "timeline.js"),
     )
@@ -113,6 +116,27 @@ def _curves(prediction: RecordingPrediction, duration_s: float) -> list[tuple[st
     return found
 
 
+def _attention(prediction: RecordingPrediction, duration_s: float) -> list[dict[str, Any]]:
+    """Return of each stream with attention its name, look, path in an SVG of _WIDTH x _ATTENTION_HEIGHT, and largest value shown."""
+    found = []
+    for number, stream in enumerate(prediction.attended):
+        curves = [(one.start_s, one.end_s, one.attention.get(stream)) for one in prediction.segments]
+        most = max(_LEAST_ATTENTION_SHOWN, max(float(values.max()) for *_, values in curves if values is not None))
+        parts, pen = [], "M"
+        for start_s, end_s, values in curves:
+            if values is None:
+                pen = "M"
+                continue
+            points = downsampled(values, max(1, _MOST_POINTS // len(curves)))
+            times_s = start_s + (np.arange(len(points)) + 0.5) * (end_s - start_s) / len(points)
+            for time_s, value in zip(times_s, points, strict=True):
+                parts.append(f"{pen}{_WIDTH * time_s / duration_s:.1f} {_ATTENTION_HEIGHT * (1 - value / most):.1f}")
+                pen = "L"
+        even = _ATTENTION_HEIGHT * (1 - 1 / most)
+        found.append({"stream": stream, "style": style_of(number), "path": "".join(parts), "most": most, "even": even})
+    return found
+
+
 def _data(prediction: RecordingPrediction, duration_s: float) -> dict[str, Any]:
     """Return what the script reads: the probabilities of every segment, in whole percent."""
     return {
@@ -121,4 +145,12 @@ def _data(prediction: RecordingPrediction, duration_s: float) -> dict[str, Any]:
         "nothing": [one.nothing for one in prediction.segments],
         "percent": [[round(100 * value) for value in one.probabilities.tolist()] for one in prediction.segments],
         "classes": list(prediction.classes),
+        "attention": [
+            [
+                [round(value, 2) for value in one.attention[stream].tolist()] if stream in one.attention else []
+                for one in prediction.segments
+            ]
+            for stream in prediction.attended
+        ],
+        "attention_step_s": STEP_S,
     }

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from avemo_jax.inference.recording import RecordingPrediction
+from avemo_jax.inference.recording import SPEAKS, RecordingPrediction
 from avemo_jax.inference.timeline import Span, clock
 from avemo_jax.terminal import as_plain
-from avemo_jax.timelines.colours import NOTHING, style_of
+from avemo_jax.timelines.colours import NOTHING, SPEAKING, style_of
 from avemo_jax.timelines.media import Media
 
 _SIZE_INCHES = (9.0, 4.8)
@@ -28,9 +28,9 @@ def write_plot(prediction: RecordingPrediction, path: Path, media: Media) -> Non
     end_s = max([outline.duration_s, *(one.end_s for one in prediction.segments)]) or 1.0
     # Names of files and classes are no formulas; text stays text in SVG.
     with mpl.rc_context({"text.parse_math": False, "svg.fonttype": "none", "font.size": 9}):
+        timelines = [*prediction.spans_of_all, *prediction.speech_of_all]
         width, height = _SIZE_INCHES
-        figure = Figure(figsize=(width, height + _PERSON_INCHES * len(prediction.people)), layout="constrained")
-        timelines = prediction.spans_of_all
+        figure = Figure(figsize=(width, height + _PERSON_INCHES * (len(timelines) - 1)), layout="constrained")
         sound, curves, *rows = figure.subplots(2 + len(timelines), sharex=True, height_ratios=(2, 6, *[1] * len(timelines)))
         _draw_sound(sound, outline.low, outline.high, outline.duration_s)
         sound.set_title(as_plain(Path(prediction.file).name), loc="left")
@@ -72,7 +72,8 @@ def _draw_spans(axes: Any, spans: Sequence[Span], classes: Sequence[str], end_s:
     axes.set_yticks([])
     axes.set_ylim(0, 1)
     for span in spans:
-        style = style_of(classes.index(span.label)) if span.label in classes else NOTHING
+        other = SPEAKING if span.label == SPEAKS else NOTHING
+        style = style_of(classes.index(span.label)) if span.label in classes else other
         axes.axvspan(span.start_s, span.end_s, color=style.colour, alpha=0.35, linewidth=0)
         if span.end_s - span.start_s > _LEAST_NAMED * end_s:
             axes.text((span.start_s + span.end_s) / 2, 0.5, span.label, ha="center", va="center", clip_on=True, fontsize=8)

@@ -13,7 +13,7 @@ from avemo_jax.timelines.media import Media
 def write_audformat(prediction: RecordingPrediction, path: Path, media: Media) -> None:
     """Write a segmented table of audformat: file,start,end,emotion,p_<class>..., with times as pandas writes time deltas.
 
-    Where people were predicted, a column `person` precedes `emotion`.
+    Where people were predicted, columns `person` and `speaks` precede `emotion`.
     """
     with path.open("w", newline="", encoding="utf-8") as stream:
         write_rows(stream, _audformat_rows(prediction))
@@ -21,13 +21,13 @@ def write_audformat(prediction: RecordingPrediction, path: Path, media: Media) -
 
 def _audformat_rows(prediction: RecordingPrediction) -> list[list[str]]:
     has_people = bool(prediction.people)
-    head = ["file", "start", "end", *(["person"] if has_people else []), "emotion"]
+    head = ["file", "start", "end", *(["person", "speaks"] if has_people else []), "emotion"]
     rows = [[*head, *(f"p_{name}" for name in prediction.classes)]]
-    for person, one in ((name, one) for name, segments in prediction.timelines for one in segments):
+    for person, says, one in prediction.rows:
         predicted = "" if one.nothing else one.label(prediction.classes)
         numbers = [f"{value:.{PROBABILITY_DIGITS}f}" for value in one.probabilities.tolist()]
         times = [_time_delta(one.start_s), _time_delta(one.end_s)]
-        rows.append([prediction.file, *times, *([person] if has_people else []), predicted, *numbers])
+        rows.append([prediction.file, *times, *([person, says] if has_people else []), predicted, *numbers])
     return rows
 
 

@@ -1,6 +1,6 @@
 """Spans as tiers of annotation tools: ELAN (.eaf) and Praat (.TextGrid). One tier has the labels, the other their probabilities.
 
-Each person of a film has two tiers more, "emotion person 1" and "probability person 1".
+Each person of a film has tiers more, "emotion person 1", "probability person 1" and, of a film with sound, "speech person 1".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from avemo_jax.inference.recording import RecordingPrediction
 from avemo_jax.inference.timeline import Span
 from avemo_jax.timelines.media import Media
 
-LABELS, PROBABILITIES = "emotion", "probability"
+LABELS, PROBABILITIES, SPEECH = "emotion", "probability", "speech"
 _Entry = tuple[float, float, str, str]
 
 
@@ -31,7 +31,8 @@ def write_eaf(prediction: RecordingPrediction, path: Path, media: Media) -> None
     eaf.add_linked_file(address, relpath=address if prediction.place else None, mimetype=mimetype)
     for labels, probabilities, entries in _tiers(prediction):
         eaf.add_tier(labels)
-        eaf.add_tier(probabilities)
+        if probabilities:
+            eaf.add_tier(probabilities)
         for start_s, end_s, label, probability in entries:
             times_ms = round(1000 * start_s), round(1000 * end_s)
             eaf.add_annotation(labels, *times_ms, label)
@@ -51,14 +52,19 @@ def write_textgrid(prediction: RecordingPrediction, path: Path, media: Media) ->
         labels = [(start_s, end_s, label) for start_s, end_s, label, _ in entries]
         probabilities = [(start_s, end_s, probability) for start_s, end_s, _, probability in entries if probability]
         for name, intervals in ((of_labels, labels), (of_probabilities, probabilities)):
-            grid.addTier(textgrid.IntervalTier(name, intervals, 0, end_s))
+            if name:
+                grid.addTier(textgrid.IntervalTier(name, intervals, 0, end_s))
     grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
 
 
 def _tiers(prediction: RecordingPrediction) -> list[tuple[str, str, list[_Entry]]]:
-    """Return (tier of the labels, tier of the probabilities, their entries), of the whole picture and of each person."""
+    """Return (tier of the labels, tier of the probabilities or "", their entries), of the whole picture and of each person."""
     return [
-        (f"{LABELS} {name}".strip(), f"{PROBABILITIES} {name}".strip(), list(_entries(found))) for name, found in prediction.spans_of_all
+        *(
+            (f"{LABELS} {name}".strip(), f"{PROBABILITIES} {name}".strip(), list(_entries(found)))
+            for name, found in prediction.spans_of_all
+        ),
+        *((f"{SPEECH} {name}", "", list(_entries(found))) for name, found in prediction.speech_of_all),
     ]
 
 

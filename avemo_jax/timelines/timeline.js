@@ -5,6 +5,7 @@ const player = document.getElementById("player");
 const plot = document.getElementById("plot");
 const slider = document.getElementById("time");
 const rows = [...document.querySelectorAll("#now li")];
+const attentions = [...document.querySelectorAll("#attention strong")];
 const seekers = [...document.querySelectorAll("#table button")];
 const spans = [...document.querySelectorAll("#table tbody:first-of-type button")]; // of the whole picture, in order of time
 
@@ -40,6 +41,11 @@ function show(time_s) {
     const percent = isKnown ? data.percent[segment][index] : 0;
     row.querySelector(".fill").style.width = `${percent}%`;
     row.querySelector(".value").textContent = isKnown ? `${percent} %` : "-";
+  });
+  attentions.forEach((shown, index) => {
+    const curve = segment >= 0 ? data.attention[index][segment] : [];
+    const place = Math.floor((time_s - data.starts_s[segment]) / data.attention_step_s + 1e-6);
+    shown.textContent = curve.length ? curve[Math.min(place, curve.length - 1)].toFixed(1) : "-";
   });
   const row = spans[entryAt(spanStarts_s, time_s)]?.closest("tr") ?? null;
   if (row !== marked) {

@@ -245,9 +245,22 @@ def probabilities(
     return by_length(limits, network_input(streams, scaler, batch), partial(probabilities_of, net, variables, scaler))
 
 
+def probabilities_and_attention(
+    net: nn.Module, streams: Sequence[StreamRecipe], variables: Any, scaler: Any, data: Data, index: jax.Array
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Return `probabilities`, and of each stream with attention pooling its weights (B, T) float32."""
+    batch = network_input(streams, scaler, gather(data, index, jnp.ones(index.shape[0], bool)))
+    output: Any
+    output, collected = net.apply(variables, batch, train=False, dropout_rate=0.0, mutable=["intermediates"])
+    return _answers(net, output, scaler), dict(collected["intermediates"]["attention"])
+
+
 def probabilities_of(net: Any, variables: Any, scaler: Any, batch: Data) -> jax.Array:
     """Return probabilities (B, K) float32, or (B, K + D) as `probabilities`, of a batch from `network_input`."""
-    output: Any = net.apply(variables, batch, train=False, dropout_rate=0.0)
+    return _answers(net, net.apply(variables, batch, train=False, dropout_rate=0.0), scaler)
+
+
+def _answers(net: Any, output: Any, scaler: Any) -> jax.Array:
     return with_values(output, net.num_classes, scaler) if net.num_dimensions else jax.nn.softmax(output)
 
 

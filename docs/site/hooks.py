@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: the pages of docs/README.md in its order, pages from outside of docs/, and the Python reference.
+"""Hooks of MkDocs: the pages of docs/README.md in its order, tutorials, pages from outside of docs/, and the Python reference.
 
 Pages are written for a reader of the repository. Here a link to a page of the repository leads to its copy in the site, and a link to a
 source file becomes its name.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +16,9 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS / "site"))
+import tutorials  # noqa: E402
+
 # Pages outside of docs/ -> their place in the site.
 OUTSIDE = {
     "README.md": "repository/readme.md",
@@ -54,12 +58,17 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages from outside of docs/ and the reference."""
+    """Add the pages from outside of docs/, the tutorials and the reference."""
     for path, place in OUTSIDE.items():
         files.append(File.generated(config, place, content=(ROOT / path).read_text(encoding="utf-8")))
     for title, modules in REFERENCE.items():
         content = f"# {title}\n\n" + "\n\n".join(f"::: {module}\n    options:\n      heading_level: 2" for module in modules) + "\n"
         files.append(File.generated(config, _reference_page(title), content=content))
+    for path in tutorials.NOTEBOOKS.glob("*.ipynb"):
+        content, pictures = tutorials.page_of(path.stem)
+        files.append(File.generated(config, f"tutorials/{path.stem}.md", content=content))
+        for name, picture in pictures.items():
+            files.append(File.generated(config, f"tutorials/{name}", content=picture))
     return files
 
 
@@ -90,6 +99,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 def _in_site(path: str, folder: Path) -> str | None:
     """Return the place in the site of a file that a page in `folder` links to; None for a source file. A file that is missing is kept."""
     target = Path(os.path.normpath(folder / path))
+    if target.is_relative_to(tutorials.NOTEBOOKS) and target.suffix == ".ipynb":
+        return target.with_suffix(".md").relative_to(DOCS).as_posix()
     if target.is_relative_to(DOCS):
         return (target / "README.md" if target.is_dir() else target).relative_to(DOCS).as_posix()
     if not target.exists():

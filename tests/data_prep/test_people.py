@@ -14,7 +14,9 @@ from written_media import write_video
 
 from data_prep.decoding.films import stream_frames
 from data_prep.live import LiveViews
+from data_prep.mouth_motion import mouths_and_sound
 from data_prep.people import find_people
+from data_prep.views.face_tracks import FaceTrack
 
 RATE_FPS = 10
 
@@ -52,3 +54,25 @@ def test_a_sound_and_a_picture_have_no_people(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 40, 3), np.uint8))
     assert find_people(tmp_path / "a.wav", "haar", None) == find_people(tmp_path / "a.png", "haar", None) == ()
     assert LiveViews({"sound": ("waveform", {})}).people(tmp_path / "a.wav") == ()
+
+
+def test_motion_of_a_mouth_is_told_from_that_of_the_head(tmp_path):
+    """A drawn mouth opens with the sound on the left; on the right the whole picture moves."""
+    noise = np.random.default_rng(0).integers(60, 200, (80, 120), np.uint8)
+    images = []
+    for at in range(50):
+        left, right = noise.copy(), np.roll(noise, at % 3, axis=1)
+        if at >= 25 and at % 2:
+            left[56:72, 45:75] = 0
+        images.append(np.repeat(np.hstack([left, right])[..., None], 3, axis=-1))
+    sound = np.where(np.arange(32000) < 16000, 0.0, 0.5)
+    write_video(tmp_path / "a.avi", images, sound=sound)
+    tracks = [FaceTrack([0.0, 0.8, 1.6, 2.0], [(x, 0.0, 0.5, 1.0)] * 4) for x in (0.0, 0.5)]
+    found = mouths_and_sound(tmp_path / "a.avi", tracks)
+    assert found.motion.shape == (2, 50) and found.level[:24].max() < 0.01 and found.level[26:] == pytest.approx(0.5, abs=0.01)
+    assert np.nanmax(np.abs(found.motion[0, 1:24])) < 4 and found.motion[0, 27:].min() > 30
+    assert abs(np.nanmean(found.motion[1])) < 8
+    hidden = mouths_and_sound(tmp_path / "a.avi", [FaceTrack([0.0], [(0.0, 0.0, 0.5, 1.0)])])
+    assert np.isfinite(hidden.motion[0, 5]) and np.isnan(hidden.motion[0, 30:]).all()
+    write_video(tmp_path / "b.avi", images)
+    assert mouths_and_sound(tmp_path / "b.avi", tracks) is None

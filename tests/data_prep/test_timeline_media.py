@@ -93,8 +93,8 @@ def test_faces_are_boxed_in_the_colour_of_the_label():
 
 def test_people_have_their_own_boxes_and_labels(tmp_path):
     make_film(tmp_path / "a.mp4", has_sound=False)
-    left = ("person 1", [0.0, 0.8], [(0.2, 0.4, 0.2, 0.3)] * 2, [(0.0, 1.0, "happy", [0.2, 0.8])])
-    right = ("person 2", [0.0, 0.1], [(0.6, 0.4, 0.2, 0.3)] * 2, [(0.0, 1.0, "calm", [0.9, 0.1])])
+    left = ("person 1", [0.0, 0.8], [(0.2, 0.4, 0.2, 0.3)] * 2, [(0.0, 1.0, "happy", [0.2, 0.8])], [(0.0, 1.0, "speaks", [])])
+    right = ("person 2", [0.0, 0.1], [(0.6, 0.4, 0.2, 0.3)] * 2, [(0.0, 1.0, "calm", [0.9, 0.1])], [])
     hops = ((0.0, 1.0, "calm", [0.9, 0.1]),)
     assert write_overlay(OverlayTask(tmp_path / "a.mp4", tmp_path / "o.mp4", hops, COLOURS, "#00ff00", people=(left, right))) == ""
     with av.open(str(tmp_path / "o.mp4")) as container:

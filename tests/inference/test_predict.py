@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from avemo_jax.inference.predict import Ensemble, EnsembleMember, TrainedClassifier, TrainedNet, clip_probabilities
-from avemo_jax.models.emotion_net import BranchSpec, EmotionNet
+from avemo_jax.models.emotion_net import BranchSpec, EmotionNet, attention_weights
 from avemo_jax.models.fusion import FusionSpec
 from avemo_jax.training.state import StreamRecipe
 from avemo_jax.training.steps import probabilities
@@ -134,6 +134,34 @@ def test_a_stream_that_ends_early_or_is_masked_is_named(net, members, ensemble):
     empty = Piece(np.zeros_like(video[0].values), np.zeros_like(video[0].mask), video[0].times_s)
     expected = np.mean([alone(net, member, audio[2], empty) for member in members], axis=0)
     np.testing.assert_allclose(found[2].probabilities, expected, atol=1e-6)
+
+
+def test_attention_is_the_mean_of_the_networks_over_the_real_steps(net, members, ensemble):
+    audio, video = pieces("audio", 2, num_steps=20), pieces("video", 2)
+    video[1].mask[:] = False
+    found = list(ensemble.predict({"audio": audio, "video": video}))
+    assert ensemble.attended == ("audio", "video") and [tuple(one.attention) for one in found] == [("audio", "video"), ("audio",)]
+    batch = {"mask": np.ones(1, bool), "audio": (audio[0].values[None] - 0.5) / 0.3, "audio_mask": audio[0].mask[None]}
+    batch |= {"video": video[0].values[None] / np.float32(255), "video_mask": video[0].mask[None]}
+    weights = np.mean([attention_weights(net, member.variables, batch)["audio"][0] for member in members], axis=0)
+    np.testing.assert_allclose(found[0].attention["audio"], 20 * weights, rtol=1e-4)  # a step in each tenth of a second
+    assert np.ptp(weights) > 1e-3, "all steps weigh the same, so this test could not fail"
+
+
+def test_networks_without_attention_have_none(net, members):
+    plain = EmotionNet(3, {name: dataclasses.replace(spec, pooling="mean") for name, spec in net.streams}, FusionSpec())
+    variables = jax.tree.map(lambda leaf: leaf, dict(members[0].variables))
+    variables["params"] = {
+        name: {part: own for part, own in of_stream.items() if part != "pooling"} for name, of_stream in variables["params"].items()
+    }
+    one = Ensemble(
+        [EnsembleMember([dataclasses.replace(members[0], net=plain, variables=variables)])],
+        classes=CLASSES,
+        views=VIEWS,
+        segment_s=SEGMENT_S,
+    )
+    (found,) = one.predict({"audio": pieces("audio", 1), "video": pieces("video", 1)})
+    assert one.attended == () and found.attention == {}
 
 
 def test_no_segments_no_predictions(ensemble):

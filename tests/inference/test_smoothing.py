@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from avemo_jax.inference.attention_curve import attention_curve, downsampled
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.inference.smoothing import smoothed
 
@@ -41,6 +42,22 @@ def test_silent_windows_do_not_count_and_the_nearest_window_says_what_is_absent(
     found = list(smoothed([window(0, 3, 0.8), silent, window(2, 5, 0.6)], 1.0))
     np.testing.assert_allclose([one.probabilities[0] for one in found], [0.8, 0.8, 0.7, 0.6, 0.6])
     assert [one.nothing for one in found] == ["", "", "silence", "", ""]
+
+
+def test_attention_of_a_hop_is_the_mean_of_its_windows():
+    early, late = np.arange(20.0), np.full(20, 100.0)
+    windows = [window(0, 2, 0.5, attention={"audio": early}), window(1, 3, 0.5, attention={"audio": late})]
+    first, second, third = (one.attention["audio"] for one in smoothed(windows, 1.0))
+    np.testing.assert_allclose(first, np.arange(10))
+    np.testing.assert_allclose(second, (np.arange(10, 20) + 100) / 2)
+    np.testing.assert_allclose(third, np.full(10, 100))
+
+
+def test_tenths_of_a_second_without_a_step_lie_between_their_neighbours():
+    curve = attention_curve(np.array([0.5, 0.25, 0.25]), np.array([10.05, 10.25, 10.29]), 10.0, 10.5)
+    np.testing.assert_allclose(curve, [1.5, 1.125, 0.75, 0.75, 0.75], rtol=1e-6)
+    assert attention_curve(np.ones(1), np.array([1.5]), 0.0, 3.0) == pytest.approx(np.ones(30))
+    np.testing.assert_allclose(downsampled(np.arange(5.0), 2), [1, 3.5])
 
 
 def test_no_window_is_held_longer_than_its_hops():

@@ -8,6 +8,7 @@ import numpy as np
 
 from avemo_jax.inference.predict import SegmentPrediction
 from avemo_jax.modes.predictor import Predictor
+from data_prep.mouth_motion import MouthsAndSound
 from data_prep.people import Person
 from data_prep.views.face_tracks import FaceTrack
 
@@ -20,6 +21,11 @@ class Film:
 
     def people(self, path):
         return self._people
+
+    def mouths_and_sound(self, path, people):
+        times_s = np.arange(100) / 25
+        loud = np.sin(2 * np.pi * times_s) > 0
+        return MouthsAndSound(25.0, 0.1 * loud + 0.01, np.stack([loud, ~loud][: len(people)]).astype(float))
 
     def open(self, path, absent, recordings, person=None):
         return 0.9 if person is None else person.number / 10, []
@@ -46,6 +52,7 @@ def test_people_are_predicted_where_they_are_seen():
     assert [one.probabilities[0] for one in found.segments] == [0.9] * 4
     assert [(one.number, [segment.start_s for segment in one.segments]) for one in found.people] == [(1, [0, 1, 2, 3]), (2, [1, 2])]
     assert [one.segments[0].probabilities[0] for one in found.people] == [0.1, 0.2]
+    assert found.people[0].speech == ("speaks",) * 4 and found.people[1].speech == ("says nothing",) * 2
     assert found.people[1].times_s[0] == 1.1 and len(found.people[1].boxes) == 7
     ends_s: list[float] = []
     assert predictor(Film(track(0, 4))).predict("a.mp4", people=True, report=ends_s.append).people == ()

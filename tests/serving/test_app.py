@@ -67,7 +67,7 @@ class System:
     """Stands for a trained system: a recording of N bytes lasts N seconds; one that begins with "wait" waits for the event."""
 
     classes, trained_on, media, window_s, hop_s = CLASSES, "<b>nothing</b>", frozenset({"audio", "video"}), 3.0, 1.0
-    rule = "mean"
+    rule, attended = "mean", ("audio",)
 
     def __init__(self):
         self.may_go_on = threading.Event()

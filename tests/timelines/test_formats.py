@@ -163,31 +163,73 @@ def test_help_and_the_page_name_every_format():
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(names)
 
 
+def test_attention_is_drawn_beside_the_curves_and_stands_in_json(written):
+    plain = prediction()
+    curves = [np.full(10, value, np.float32) for value in (0.5, 1.0, 3.0)]
+    whole = dataclasses.replace(
+        plain, segments=tuple(dataclasses.replace(one, attention={"audio": own}) for one, own in zip(plain.segments, curves, strict=True))
+    )
+    page = written("html", whole).read_text()
+    path = re.search(r'<path d="(M[^"]*)" fill="none" stroke="currentColor"', page)[1]
+    assert path.startswith("M14.7 66.7L44.1 66.7") and path.endswith(" 0.0"), "an 80th is the largest value"
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
+    assert data["attention"][0][2] == [3.0] * 10 and "No attention is shown" not in page
+    assert as_json(whole, CLASSES, "mean")["segments"][0]["attention"] == {"audio": [0.5] * 10}
+
+
+def test_a_system_without_attention_says_so(written):
+    assert "No attention is shown" in written("html").read_text()
+
+
 @pytest.fixture
 def of_people() -> RecordingPrediction:
     """Return a film with two people: the first is hidden in the second second."""
     whole = prediction("a.mp4")
-    first = PersonPrediction(1, (whole.segments[0], dataclasses.replace(whole.segments[2], probabilities=np.array([0.9, 0.1]))))
-    second = PersonPrediction(2, (SegmentPrediction(1.0, 2.0, np.array([0.2, 0.8])),))
+    later = dataclasses.replace(whole.segments[2], probabilities=np.array([0.9, 0.1]))
+    first = PersonPrediction(1, (whole.segments[0], later), speaks=(True, None))
+    second = PersonPrediction(2, (SegmentPrediction(1.0, 2.0, np.array([0.2, 0.8])),), speaks=(False,))
     return dataclasses.replace(whole, people=(first, second))
 
 
 def test_each_person_has_a_timeline_in_every_format(written, of_people):
     eaf = importlib.import_module("pympi").Elan.Eaf(str(written("eaf", of_people)))
-    assert list(eaf.tiers) == [f"{kind}{name}" for name in ("", " person 1", " person 2") for kind in ("emotion", "probability")]
+    of_emotions = [f"{kind}{name}" for name in ("", " person 1", " person 2") for kind in ("emotion", "probability")]
+    assert list(eaf.tiers) == [*of_emotions, "speech person 1", "speech person 2"]
     found = sorted(eaf.get_annotation_data_for_tier("emotion person 1"))
     assert [one[:3] for one in found] == [(0, 1000, "calm"), (2000, 3400, "calm")], "no span reaches over the gap"
-    assert "who_speaks" in as_json(of_people, CLASSES, "mean") and len(as_json(of_people, CLASSES, "mean")["people"]) == 2
-    assert list(of_people.to_frame()["person"]) == ["", "", "", "person 1", "person 1", "person 2"]
+    told = sorted(eaf.get_annotation_data_for_tier("speech person 1"))
+    assert [one[:3] for one in told] == [(0, 1000, "speaks"), (2000, 3400, "cannot be told")]
+    content = as_json(of_people, CLASSES, "mean")
+    assert [[segment["speaks"] for segment in one["segments"]] for one in content["people"]] == [[True, None], [False]]
+    assert content["people"][1]["speech"] == [{"start_s": 1, "end_s": 2, "label": "says nothing"}] and "unseen" in content["who_speaks"]
+    frame = of_people.to_frame()
+    assert list(frame["person"]) == ["", "", "", "person 1", "person 1", "person 2"]
+    assert list(frame["speaks"]) == ["", "", "", "speaks", "cannot be told", "says nothing"]
+
+
+def test_who_speaks_is_not_told_of_a_film_without_sound(of_people):
+    silent = dataclasses.replace(of_people, people=tuple(dataclasses.replace(one, speaks=()) for one in of_people.people))
+    assert "the film has no sound" in silent.who_speaks and silent.speech_of_all == []
+    assert list(silent.to_frame()["speaks"]) == [""] * 6 and "speaks" not in as_json(silent, CLASSES, "mean")["people"][0]["segments"][0]
+
+
+def test_a_caption_is_divided_where_a_person_begins_to_speak(written, of_people):
+    both = dataclasses.replace(of_people.people[0], segments=of_people.segments[:1] * 2, speaks=(True, False))
+    both = dataclasses.replace(both, segments=(both.segments[0], dataclasses.replace(both.segments[0], start_s=1.0, end_s=2.0)))
+    lines = written("vtt", dataclasses.replace(of_people, people=(both,))).read_text().strip().split("\n\n")[1:]
+    assert [one.splitlines() for one in lines] == [
+        ["00:00:00.000 --> 00:00:01.000", "person 1 speaks: calm 0.80"],
+        ["00:00:01.000 --> 00:00:02.000", "person 1: calm 0.80"],
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("vtt", ["person 1: calm 0.80", "person 2: a&lt;b &amp; c 0.80", "person 1: calm 0.90"]),
+        ("vtt", ["person 1 speaks: calm 0.80", "person 2: a&lt;b &amp; c 0.80", "person 1: calm 0.90"]),
         ("textgrid", ['"emotion person 2"', '"probability person 1"']),
-        ("audformat", ["file,start,end,person,emotion", "a.mp4,0 days 00:00:01.000000,0 days 00:00:02.000000,person 2,a<b & c"]),
-        ("html", ['<span class="person">person 2</span>', "<td>person 1</td>", "Who speaks cannot be told"]),
+        ("audformat", ["file,start,end,person,speaks,emotion", "0 days 00:00:02.000000,person 2,says nothing,a<b & c"]),
+        ("html", ['<span class="person">person 2</span>', "<td>person 1</td>", "cannot be told</span>", "Who speaks is told by"]),
         ("svg", ["person 1", "person 2"]),
     ],
 )
@@ -199,8 +241,13 @@ def test_people_are_named(written, of_people, name, expected):
 
 def test_people_are_rows_of_the_table_and_lines_of_the_terminal(of_people, tmp_path):
     write_csv(tmp_path / "a.csv", [of_people, prediction("b.wav")], CLASSES)
-    rows = [line.split(",")[:4] for line in (tmp_path / "a.csv").read_text().splitlines()]
-    assert rows[0] == ["file", "person", "segment", "start_s"] and rows[1] == ["a.mp4", "", "", "0.000"]
-    assert rows[5:8] == [["a.mp4", "person 1", "0", "0.000"], ["a.mp4", "person 1", "1", "2.000"], ["a.mp4", "person 2", "0", "1.000"]]
+    rows = [line.split(",")[:5] for line in (tmp_path / "a.csv").read_text().splitlines()]
+    assert rows[0] == ["file", "person", "speaks", "segment", "start_s"] and rows[1] == ["a.mp4", "", "", "", "0.000"]
+    assert [row[1:] for row in rows[5:8]] == [
+        ["person 1", "speaks", "0", "0.000"],
+        ["person 1", "cannot be told", "1", "2.000"],
+        ["person 2", "says nothing", "0", "1.000"],
+    ]
     text = format_prediction(of_people, CLASSES)
-    assert "  person 2:" in text and "Who speaks cannot be told" in text and "person" not in format_prediction(prediction(), CLASSES)
+    assert "  person 2:" in text and "speaks 1.0 s, cannot be told 1.4 s" in text and "Who speaks is told by" in text
+    assert "person" not in format_prediction(prediction(), CLASSES)
