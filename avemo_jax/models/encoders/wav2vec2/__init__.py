@@ -10,7 +10,7 @@ from avemo_jax.models.encoders.wav2vec2.module import Wav2Vec2, Wav2Vec2Size
 from avemo_jax.models.encoders.wav2vec2.stem import HOP_SAMPLES, SEEN_SAMPLES, STRIDES
 from avemo_jax.models.encoders.wav2vec2.weights import Published, layout_of
 
-_CHUNK_SAMPLES = 30 * 16_000  # about the longest that they were trained on; attention takes memory that grows with its square
+CHUNK_SAMPLES = 30 * 16_000  # about the longest that they were trained on; attention takes memory that grows with its square
 
 _BASE = Wav2Vec2Size(768, 12, 12)
 _LARGE = Wav2Vec2Size(1024, 24, 16, pre_norm=True, stem_norm="layer", stem_bias=True)
@@ -89,7 +89,7 @@ NETWORKS: dict[str, tuple[Wav2Vec2Size, Published]] = {
 }
 
 
-def _times(times_s: np.ndarray) -> np.ndarray:
+def times_of_steps(times_s: np.ndarray) -> np.ndarray:
     """Return the middle of what each step sees."""
     num_steps = max(0, (len(times_s) - SEEN_SAMPLES) // HOP_SAMPLES + 1)
     return times_s[SEEN_SAMPLES // 2 :: HOP_SAMPLES][:num_steps]
@@ -110,8 +110,8 @@ def record_of(name: str, size: Wav2Vec2Size, published: Published) -> Encoder:
         trained_on=published.trained_on,
         weights=(layout_of(size, published),),
         takes_lora=True,
-        times=_times,
-        chunk_steps=_CHUNK_SAMPLES,
+        times=times_of_steps,
+        chunk_steps=CHUNK_SAMPLES,
         fewest_steps=SEEN_SAMPLES,
         growth=2 * size.stem_channels // STRIDES[0],  # the first convolution before and after its norm
     )
