@@ -24,7 +24,8 @@ _DISTILHUBERT = "Chang et al. 2022, DistilHuBERT: Speech Representation Learning
 _WAVLM = "Chen et al. 2022, WavLM: Large-Scale Self-Supervised Pre-Training for Full Stack Speech Processing, arXiv 2110.13900"
 _DATA2VEC_PAPER = "Baevski et al. 2022, data2vec: A General Framework for Self-supervised Learning, arXiv 2202.03555"
 _APACHE, _NON_COMMERCIAL = "Apache-2.0", "CC BY-NC-SA 4.0: no commercial use"
-_UNISPEECH = "CC BY-SA 3.0, by the licence of microsoft/UniSpeech to which its owner refers"
+# By the licence of microsoft/UniSpeech, to which its page refers; by that of its code, microsoft/unilm, MIT.
+_UNISPEECH = "CC BY-SA 3.0, or MIT by the licence of its code: ask the owner"
 _LIBRISPEECH, _LIBRI_LIGHT = ("LibriSpeech",), ("Libri-Light",)
 _PLUS = ("Libri-Light", "GigaSpeech", "VoxPopuli")
 
