@@ -28,7 +28,7 @@ from avemo_jax.evaluation.summary import pooled_with_interval
 from configs import demo
 
 KINDS = ("gated", "concat", "bottleneck", "cross_modal", "dot_attention", "tanh_gru")
-ALL = "all streams"
+ALL, ALONE = "all streams", " alone"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ def rows_of(experiment: Experiment, prepared: PreparedCorpus, kinds: Sequence[st
     for stage in plan.stages[:-1]:
         outcome = trained(plan, stage, {})
         branches[stage.name] = {(trial.fold, trial.seed): outcome.state_of[position] for position, trial in enumerate(plan.trials)}
-        yield measured(f"{stage.name} alone", "", {ALL: plan}, {ALL: outcome}, range(len(plan.trials)))
+        yield measured(f"{stage.name}{ALONE}", "", {ALL: plan}, {ALL: outcome}, range(len(plan.trials)))
     for kind in kinds:
         for frozen, rates in ((False, (0.0, rate)), (True, (rate,))):
             fields = {"fusion.kind": kind, "train.freeze_earlier": frozen, "sweep.stream_dropout_rate": rates}
@@ -121,36 +121,30 @@ def rows_of(experiment: Experiment, prepared: PreparedCorpus, kinds: Sequence[st
                 yield measured(kind, f"dropout {one:g}{', frozen branches' if frozen else ''}", plans, outcomes, own)
 
 
-def shown(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield rows, and print what each scores on validation parts as soon as it is known."""
-    for row in rows:
-        scores = ", ".join(f"{name} {100 * one:.1f}" for name, one in row.validation.items())
-        print(f"{row.kind}, {row.recipe}: validation {scores}", flush=True)
-        yield row
+def lines(rows: Iterable[Row], streams: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of a Markdown table: UAR in %, pooled over test clips, and in points the difference from the stream's own system.
 
-
-def table(rows: Sequence[Row], streams: Sequence[str]) -> str:
-    """Return the rows as Markdown: UAR in %, pooled over test clips, and the paired difference from the stream's own system in points."""
+    Args:
+      rows: those of the streams alone first; each line follows as soon as its row is known, so that nothing of a stopped run is lost.
+    """
     from avemo_jax.evaluation.paired import paired_bootstrap
 
-    uar = metric_named("uar")
-    own = {row.kind.removesuffix(" alone"): row.test[ALL] for row in rows if row.kind.endswith(" alone")}
-    missing = [f"without {name}" for name in streams]
-    lines = [f"| fusion | recipe | validation | {ALL} | {' | '.join(missing)} |", "|" + "---|" * (4 + len(missing))]
+    uar, own = metric_named("uar"), {}
+    conditions = {ALL: "", **{f"without {name}": next(one for one in streams if one != name) for name in streams}}
+    yield f"| fusion | recipe | validation: {', '.join(conditions)} | mean | {' | '.join(conditions)} |"
+    yield "|" + "---|" * (4 + len(conditions))
     for row in rows:
-        cells = [row.kind, row.recipe, f"{100 * row.score:.1f}"]
-        for condition in (ALL, *missing):
-            if condition not in row.test:
-                cells.append("")
-                continue
-            shown = f"{100 * pooled_with_interval(uar, row.test[condition]).pooled:.1f}"
-            left = [name for name in streams if condition == f"without {next(one for one in streams if one != name)}"]
-            if len(streams) == 2 and left:
-                found = paired_bootstrap(row.test[condition], own[left[0]], uar.value)
-                shown += f" ({100 * found.difference:+.1f} [{100 * found.ci95[0]:+.1f}, {100 * found.ci95[1]:+.1f}])"
+        if row.kind.endswith(ALONE):
+            own[row.kind.removesuffix(ALONE)] = row.test[ALL]
+        cells = [row.kind, row.recipe, ", ".join(f"{100 * one:.1f}" for one in row.validation.values()), f"{100 * row.score:.1f}"]
+        for condition, left in conditions.items():
+            shown = f"{100 * pooled_with_interval(uar, row.test[condition]).pooled:.1f}" if condition in row.test else ""
+            if shown and left and len(streams) == 2:
+                found = paired_bootstrap(row.test[condition], own[left], uar.value)
+                low, high = found.ci95 or (np.nan, np.nan)
+                shown += f" ({100 * found.difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}])"
             cells.append(shown)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        yield f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -172,12 +166,8 @@ def main() -> None:
     from avemo_jax.experiment.backend import set_up_backend  # late: brings JAX
 
     set_up_backend(experiment)
-    rows: list[Row] = []
-    try:
-        for row in shown(rows_of(experiment, prepared, arguments.kinds, arguments.rate)):
-            rows.append(row)
-    finally:  # of a run that is stopped, what is finished
-        print(table(rows, experiment.system.streams))
+    for line in lines(rows_of(experiment, prepared, arguments.kinds, arguments.rate), experiment.system.streams):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
