@@ -98,10 +98,13 @@ class GridPlan:
         """The first power of two that holds all examples; what a larger batch holds beyond it is padding, which only takes memory."""
         return 1 << (len(self.data.clip) - 1).bit_length()
 
-    def inputs(self, stage: Stage, trials: Sequence[Trial]) -> list[TrialInputs]:
+    def inputs(self, stage: Stage, trials: Sequence[Trial], *, trains: bool = True) -> list[TrialInputs]:
         """Return the training and selection examples and the hyper-parameters of these trials of a stage.
 
         Training examples without a real step in the stage's streams are left out.
+
+        Args:
+          trains: False for trained networks that predict: no training clip needs data, as in the robustness panel without a stream.
 
         Raises:
           ValueError: no training clip of a fold has a real step in the stage's streams, or fewer than two have different ratings.
@@ -115,13 +118,13 @@ class GridPlan:
             train, select = self.part_clips(stage, trial)
             rows = data.examples_of(train)
             rows = rows[data.usable[rows]]
-            if not len(rows):
+            if trains and not len(rows):
                 fold = self.folds.folds[trial.fold].name
                 raise ValueError(
                     f"protocol {self.folds.protocol}, fold {fold}: expected training clips with data in the streams {stage.streams}, found "
                     "none; choose other views, or check the media of the corpus"
                 )
-            ratings = fit_ratings(self.ratings, np.unique(data.clip[rows])) if self.blueprint.num_dimensions else None
+            ratings = fit_ratings(self.ratings, np.unique(data.clip[rows])) if self.blueprint.num_dimensions and len(rows) else None
             found[trial.fold, trial.inner] = (rows, data.examples_of(select)), ratings
         parts, ratings_of_trials = zip(*(found[trial.fold, trial.inner] for trial in trials), strict=True)
         # Hyper-parameters that are neither swept nor searched may differ between stages.

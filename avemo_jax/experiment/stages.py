@@ -111,10 +111,14 @@ def restore_last(plan: GridPlan, workdir: Path, earlier: Sequence[NetworkOutcome
 
 
 class Programs:
-    """The compiled programs of a stage; groups that differ only in their trials share one, which is compiled once."""
+    """The compiled programs of a stage; groups that differ only in their trials share one, which is compiled once.
 
-    def __init__(self, plan: GridPlan, stage: Stage):
-        self._plan, self._stage = plan, stage
+    Args:
+      trains: see `GridPlan.inputs`.
+    """
+
+    def __init__(self, plan: GridPlan, stage: Stage, *, trains: bool = True):
+        self._plan, self._stage, self._trains = plan, stage, trains
         self._trials = plan.grid.trials_of(stage)
         self._made: dict[tuple[Any, ...], tuple[Program, dict[int, TrialInputs]]] = {}
 
@@ -123,7 +127,8 @@ class Programs:
         key = (group.program, group.size)
         if key not in self._made:
             trials = [self._trials[position] for position in group.program]
-            inputs = self._plan.inputs(self._stage, trials)  # all trials of the program, so that they are padded to one length
+            # all trials of the program, so that they are padded to one length
+            inputs = self._plan.inputs(self._stage, trials, trains=self._trains)
             program = program_of(self._plan, self._stage, trials, inputs, num_lanes=group.size)
             self._made[key] = program, dict(zip(group.program, inputs, strict=True))
         program, inputs_of = self._made[key]
@@ -247,7 +252,7 @@ def _restore_network(plan: GridPlan, stage: Stage, workdir: Path) -> NetworkOutc
 
 
 def _restore_groups(plan: GridPlan, stage: Stage, workdir: Path, wanted: Sequence[TrialGroup]) -> list[TrainedGroup]:
-    programs = Programs(plan, stage)
+    programs = Programs(plan, stage, trains=False)
     states = restore_states(plan.blueprint, plan.grid, stage, workdir, wanted)
     return [TrainedGroup(programs.of(group)[0], group.positions, own) for group, own in zip(wanted, states, strict=True)]
 

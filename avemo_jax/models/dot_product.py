@@ -40,14 +40,19 @@ def _whole(query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array |
 
 
 def _in_blocks(query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array | None, mask: jax.Array | None) -> jax.Array:
-    num_clips, num_queries, num_heads, width = query.shape
+    _, num_queries, num_heads, width = query.shape
     num_blocks = -(-_score_bytes(num_queries, key) // _BLOCK_BYTES)
     length = -(-num_queries // num_blocks)
     padding = num_blocks * length - num_queries
+    in_blocks = None
+    if bias is not None:  # (blocks, B or 1, A, length, S)
+        in_blocks = jnp.pad(bias, ((0, 0), (0, 0), (0, padding), (0, 0)))
+        in_blocks = in_blocks.reshape(bias.shape[0], num_heads, num_blocks, length, -1).transpose(2, 0, 1, 3, 4)
+    is_shared = bias is not None and bias.shape[0] == 1  # one bias of all clips is not copied for each
 
     def of_clip(inputs: tuple[jax.Array, ...]) -> jax.Array:
         """Return (T, A, D); a leading axis of one clip stays, as without it XLA computes the exponential without vector instructions."""
-        query, key, value, bias, mask = (None if one is None else one[None] for one in inputs)
+        query, key, value, own, mask = (None if one is None else one[None] for one in inputs)
         keys, values = key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3)
 
         def of_block(inputs: tuple[jax.Array, jax.Array | None]) -> jax.Array:
@@ -63,12 +68,9 @@ def _in_blocks(query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Arr
 
         queries = jnp.pad(query * width**-0.5, ((0, 0), (0, padding), (0, 0), (0, 0)))
         queries = queries.reshape(1, num_blocks, length, num_heads, width).swapaxes(0, 1)
-        if bias is not None:
-            bias = jnp.pad(bias, ((0, 0), (0, 0), (0, padding), (0, 0)))
-            bias = bias.reshape(1, num_heads, num_blocks, length, -1).transpose(2, 0, 1, 3, 4)
+        bias = in_blocks if is_shared else None if own is None else own[0][:, None]
         attended = jax.lax.map(of_block, (queries, bias))  # (blocks, 1, A, D, length)
         return attended.transpose(1, 0, 4, 2, 3).reshape(num_blocks * length, num_heads, width)[:num_queries]
 
-    if bias is not None:
-        bias = jnp.broadcast_to(bias, (num_clips, *bias.shape[1:]))
-    return jax.lax.map(of_clip, (query, key, value, bias, mask))
+    own = None if in_blocks is None or is_shared else in_blocks.swapaxes(0, 1)
+    return jax.lax.map(of_clip, (query, key, value, own, mask))

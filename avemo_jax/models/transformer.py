@@ -23,7 +23,7 @@ class SelfAttention(nn.Module):
     """Multi-head self-attention; steps that are masked are not attended to.
 
     Parameters: `query`, `key`, `value`, `out` with kernel (D, D) and bias (D,); `key` has no bias unless `key_bias`. With a position bias
-    also those of `gate` (`PositionGate`); with a LoRA rank `query_lora` and `value_lora` (`LowRank`).
+    also those of `gate` (`PositionGate`), if `has_gate`; with a LoRA rank `query_lora` and `value_lora` (`LowRank`).
 
     Source: Vaswani et al. 2017, arXiv 1706.03762, section 3.2; Hu et al. 2021, LoRA, arXiv 2106.09685, section 4.2, for the two projections
     that are adapted.
@@ -33,11 +33,13 @@ class SelfAttention(nn.Module):
       key_bias: whether the projection to keys has a bias. It adds the same number to all scores of a query and so changes nothing but
         rounding; published weights have it or not.
       lora_rank: rank of what is added to the projections to queries and values; 0 adds nothing.
+      has_gate: whether each query has a gate for the position bias.
     """
 
     num_heads: int
     key_bias: bool = True
     lora_rank: int = 0
+    has_gate: bool = True
 
     @nn.compact
     def __call__(
@@ -47,7 +49,8 @@ class SelfAttention(nn.Module):
 
         Args:
           mask: None where all steps are real.
-          position_bias: (A, T, T), query by key, added to the scores of the A heads, in the share that each query's gate lets through.
+          position_bias: (A, T, T), query by key, added to the scores of the A heads, in the share that each query's gate lets through, or
+            as a whole without gates.
           source: (B, S, D), what is attended to in place of x (cross-attention); `mask` is then (B, S).
         """
         source = x if source is None else source
@@ -63,8 +66,10 @@ class SelfAttention(nn.Module):
         query, key, value = (one.reshape(*one.shape[:2], self.num_heads, -1) for one in projected.values())
         bias = None
         if position_bias is not None:
-            gates = PositionGate(name="gate")(x.reshape(query.shape))
-            bias = gates.transpose(0, 2, 1)[..., None] * position_bias
+            bias = position_bias[None]
+            if self.has_gate:
+                gates = PositionGate(name="gate")(x.reshape(query.shape))
+                bias = gates.transpose(0, 2, 1)[..., None] * bias
         return nn.Dense(width, name="out")(attend(query, key, value, bias, mask).reshape(x.shape))
 
 
@@ -145,17 +150,19 @@ class PostNormBlock(nn.Module):
 
     Attributes:
       num_heads, num_hidden, key_bias, lora_rank: see `PreNormBlock`; its other attributes have their defaults here.
+      has_gate: of the attention.
     """
 
     num_heads: int
     num_hidden: int
     key_bias: bool = True
     lora_rank: int = 0
+    has_gate: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None, position_bias: jax.Array | None = None) -> jax.Array:
         """Map x (B, T, D), with mask (B, T) and `position_bias` as in `SelfAttention`, to (B, T, D)."""
-        attention = SelfAttention(self.num_heads, self.key_bias, self.lora_rank, name="attention")
+        attention = SelfAttention(self.num_heads, self.key_bias, self.lora_rank, self.has_gate, name="attention")
         x = nn.LayerNorm(EPSILON, name="attention_norm")(x + attention(x, mask, position_bias))
         return nn.LayerNorm(EPSILON, name="feed_forward_norm")(x + _feed_forward(x, self.num_hidden, gelu))
 

@@ -154,6 +154,18 @@ def test_nets_of_inner_folds_predict_clips_that_they_have_not_trained_on(name, r
     assert len(audio.states) == len(video.states) == NUM_FOLDS * 3 and len(late.joiners) == NUM_FOLDS
 
 
+def test_late_fusion_predicts_without_one_of_its_streams(restored, finished):
+    plan, (_, video, _) = restored("weighted_product")
+    lacking = dataclasses.replace(plan, data=plan.data.without("audio"))
+    late = restore_last(lacking, finished("weighted_product")[0].run_directory)
+    rows = [plan.test_rows(trial) for trial in plan.trials]
+    for own, other in zip(late.earlier[1].probabilities([0, 1, 2], rows), video.probabilities([0, 1, 2], rows), strict=True):
+        np.testing.assert_array_equal(own, other)
+    assert all(np.isfinite(one).all() for one in late.probabilities([0, 1, 2], rows))
+    with pytest.raises(ValueError, match="expected training clips with data in the streams"):
+        lacking.inputs(plan.stages[0], plan.trials)
+
+
 @pytest.mark.parametrize("name", ["weighted_product", "logistic"])
 def test_late_fusion_applies_the_written_rule_to_the_predictions_of_the_stages(name, restored, finished):
     plan, (audio, video, late) = restored(name)

@@ -47,6 +47,7 @@ ENCODERS: dict[str, str] = {
     "wavlm_large": "avemo_jax.models.encoders.wav2vec2",
     "data2vec_audio_base": "avemo_jax.models.encoders.wav2vec2",
     "data2vec_audio_large": "avemo_jax.models.encoders.wav2vec2",
+    "emotion2vec_base": "avemo_jax.models.encoders.emotion2vec",
     "clip_vit_base_32": "avemo_jax.models.encoders.vision_transformer",
     "clip_vit_base_16": "avemo_jax.models.encoders.vision_transformer",
     "clip_vit_large_14": "avemo_jax.models.encoders.vision_transformer",

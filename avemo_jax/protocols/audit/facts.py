@@ -60,7 +60,8 @@ def audit_stacks(uses: Iterable[StackUse]) -> list[Finding]:
     return [Finding("stack_saw_clips", detail, len(clips), tuple(clips))]
 
 
-# Collections that owners of encoders name -> the corpora of this project in them. EmoBox: Ma et al. 2024, arXiv 2406.07162, table 1.
+# Collections that owners of encoders name -> the corpora of this project in them. EmoBox: Ma et al. 2024, arXiv 2406.07162, table 1, and
+# https://github.com/emo-box/EmoBox#datasets.
 COLLECTIONS: dict[str, tuple[str, ...]] = {
     "emobox": ("crema_d", "emodb", "enterface", "iemocap", "meld", "ravdess", "savee", "tess"),
 }

@@ -78,7 +78,7 @@ class Published:
 
 _CLIP_FACTS: dict[str, Any] = {
     "family": CLIP,
-    "licence": "MIT",
+    "licence": "MIT of the code; none is stated of the weights",
     # the owner states pictures with captions from the web and existing collections, YFCC100M among them
     "trained_on": None,
     "cite": "Radford et al. 2021, Learning Transferable Visual Models From Natural Language Supervision, arXiv 2103.00020",

@@ -10,7 +10,7 @@ from avemo_jax.models.encoders.wav2vec2.module import Wav2Vec2, Wav2Vec2Size
 from avemo_jax.models.encoders.wav2vec2.stem import HOP_SAMPLES, SEEN_SAMPLES, STRIDES
 from avemo_jax.models.encoders.wav2vec2.weights import Published, layout_of
 
-_CHUNK_SAMPLES = 30 * 16_000  # about the longest that they were trained on; attention takes memory that grows with its square
+CHUNK_SAMPLES = 30 * 16_000  # about the longest that they were trained on; attention takes memory that grows with its square
 
 _BASE = Wav2Vec2Size(768, 12, 12)
 _LARGE = Wav2Vec2Size(1024, 24, 16, pre_norm=True, stem_norm="layer", stem_bias=True)
@@ -24,7 +24,8 @@ _DISTILHUBERT = "Chang et al. 2022, DistilHuBERT: Speech Representation Learning
 _WAVLM = "Chen et al. 2022, WavLM: Large-Scale Self-Supervised Pre-Training for Full Stack Speech Processing, arXiv 2110.13900"
 _DATA2VEC_PAPER = "Baevski et al. 2022, data2vec: A General Framework for Self-supervised Learning, arXiv 2202.03555"
 _APACHE, _NON_COMMERCIAL = "Apache-2.0", "CC BY-NC-SA 4.0: no commercial use"
-_UNISPEECH = "CC BY-SA 3.0, by the licence of microsoft/UniSpeech to which its owner refers"
+# By the licence of microsoft/UniSpeech, to which its page refers; by that of its code, microsoft/unilm, MIT.
+_UNISPEECH = "CC BY-SA 3.0, or MIT by the licence of its code: ask the owner"
 _LIBRISPEECH, _LIBRI_LIGHT = ("LibriSpeech",), ("Libri-Light",)
 _PLUS = ("Libri-Light", "GigaSpeech", "VoxPopuli")
 
@@ -89,7 +90,7 @@ NETWORKS: dict[str, tuple[Wav2Vec2Size, Published]] = {
 }
 
 
-def _times(times_s: np.ndarray) -> np.ndarray:
+def times_of_steps(times_s: np.ndarray) -> np.ndarray:
     """Return the middle of what each step sees."""
     num_steps = max(0, (len(times_s) - SEEN_SAMPLES) // HOP_SAMPLES + 1)
     return times_s[SEEN_SAMPLES // 2 :: HOP_SAMPLES][:num_steps]
@@ -110,8 +111,8 @@ def record_of(name: str, size: Wav2Vec2Size, published: Published) -> Encoder:
         trained_on=published.trained_on,
         weights=(layout_of(size, published),),
         takes_lora=True,
-        times=_times,
-        chunk_steps=_CHUNK_SAMPLES,
+        times=times_of_steps,
+        chunk_steps=CHUNK_SAMPLES,
         fewest_steps=SEEN_SAMPLES,
         growth=2 * size.stem_channels // STRIDES[0],  # the first convolution before and after its norm
     )

@@ -92,7 +92,8 @@ class Wav2Vec2(nn.Module):
           ValueError: an unknown layer, or values that are not samples.
         """
         size = self.size
-        self._check(values)
+        check_layers((self.end_point, *self.layers), size.end_points, "layers of this network")
+        check_samples(values)
         values = values.astype(jnp.float32)
         keeps_level = self.variable("batch_stats", "keeps_level", jnp.zeros, (), jnp.float32)
         values = jnp.where(keeps_level.value > 0.5, values, standardized(values, mask))
@@ -115,12 +116,13 @@ class Wav2Vec2(nn.Module):
             found[point] = norm(x) if size.pre_norm and point == points[-1] else x
         return take_layers(found, self.layers, self.end_point), mask
 
-    def _check(self, values: jax.Array) -> None:
-        check_layers((self.end_point, *self.layers), self.size.end_points, "layers of this network")
-        if values.ndim != 2:
-            raise ValueError(
-                f"expected samples (B, S), got {values.shape}; choose the view of samples with --config.streams.STREAM.view=waveform"
-            )
+
+def check_samples(values: jax.Array) -> None:
+    """Raise ValueError where values are not samples (B, S)."""
+    if values.ndim != 2:
+        raise ValueError(
+            f"expected samples (B, S), got {values.shape}; choose the view of samples with --config.streams.STREAM.view=waveform"
+        )
 
 
 class ConvPositions(nn.Module):

@@ -74,10 +74,10 @@ class ChannelNorm(nn.Module):
         return (x - mean) * (jax.lax.rsqrt(variance + _EPSILON) * scale) + bias
 
 
-def standardized(values: jax.Array, mask: jax.Array) -> jax.Array:
+def standardized(values: jax.Array, mask: jax.Array, least_variance: float = _LEAST_VARIANCE) -> jax.Array:
     """Return samples (B, S) with zero mean and unit variance over the real ones of each row, and zeros where mask (B, S) is False."""
     mean, variance = _moments(values, mask)
-    return jnp.where(mask, (values - mean) * jax.lax.rsqrt(variance + _LEAST_VARIANCE), 0)
+    return jnp.where(mask, (values - mean) * jax.lax.rsqrt(variance + least_variance), 0)
 
 
 def _moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
