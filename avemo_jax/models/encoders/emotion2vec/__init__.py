@@ -21,7 +21,7 @@ RECORDS = (
         input_rank=0,
         licence="FunASR Model Open Source License 1.1: its owners are to be named",
         # Pre-trained from data2vec 2.0 on LibriSpeech, then on five corpora of emotional speech: arXiv 2312.15185, section 4.1.
-        trained_on=("IEMOCAP", "MELD", "CMU-MOSEI", "MSP-Podcast", "LSSED", "LibriSpeech"),
+        trained_on=("IEMOCAP", "MELD", "CMU-MOSEI", "MEAD", "MSP-Podcast", "LibriSpeech"),
         weights=(layout_of(SIZE),),
         takes_lora=True,
         times=times_of_steps,
