@@ -223,9 +223,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 # Third-party packages that only some rooms may import.
 CONFINED: dict[str, tuple[str, ...]] = {
-    "tensorflow": ("avemo_jax.data", "avemo_jax.pretrained.tensorflow_checkpoint", "avemo_jax.runs.writers", "data_prep.sets.builders"),
+    "tensorflow": ("avemo_jax.data", "avemo_jax.pretrained.tensorflow_checkpoint"),
     "tensorflow_datasets": ("avemo_jax.data", "data_prep.sets.builders", "data_prep.sets.shards"),
-    "clu": ("avemo_jax.runs.writers",),
+    "tensorboard": ("avemo_jax.runs.writers",),
     "apache_beam": ("data_prep.sets.on_beam",),
     "flax": ("avemo_jax.models", "avemo_jax.pretrained", "avemo_jax.training", "avemo_jax.inference", "avemo_jax.experiment"),
     "optax": ("avemo_jax.training",),
@@ -263,7 +263,7 @@ LATE = (
     "tensorflow_datasets",
     "apache_beam",
     "opensmile",
-    "clu",
+    "tensorboard",
     "h5py",
     "onnx",
     "onnxruntime",
@@ -475,7 +475,7 @@ def test_the_search_for_axis_names_finds_them():
 ABSENT_ON_GPU_HOSTS = (
     "tensorflow",
     "tensorflow_datasets",
-    "clu",
+    "tensorboard",
     "h5py",
     "pooch",
     "ml_collections",

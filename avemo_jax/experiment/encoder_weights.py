@@ -11,8 +11,10 @@ import numpy as np
 from flax import traverse_util
 
 from avemo_jax.config import ONNX_ENCODERS, Experiment
+from avemo_jax.experiment.needed_packages import is_installed
 from avemo_jax.experiment.networks import encoder_path, encoder_spec, frozen_spec, trained_encoder
 from avemo_jax.experiment.sources import RANDOM, used_encoders
+from avemo_jax.machine import pip_install
 from avemo_jax.models.encoders import find_encoder
 from avemo_jax.models.encoders.onnx import OnnxSpec, check_onnx
 from avemo_jax.models.encoders.spec import EncoderSpec
@@ -145,7 +147,16 @@ def find_weights(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ..
             found[name] = (f"weights {source}" if source == RANDOM else f"weights {source}, SHA-256 {digest[:12]}...", None)
         except (MissingAsset, OSError, ValueError) as error:
             found[name] = (f"weights {source}: missing or damaged", str(error))
+            continue
+        if missing := _missing_packages(name, source):
+            found[name] = (f"weights {source}: what reads them is not installed: {', '.join(missing)}", pip_install(*missing))
     return found
+
+
+def _missing_packages(name: str, source: str) -> list[str]:
+    """Return the packages that the reading of an encoder's weights needs and that are not installed."""
+    layouts = () if source == RANDOM or name in ONNX_ENCODERS else find_encoder(name).weights
+    return list(dict.fromkeys(package for layout in layouts for package in layout.packages if not is_installed(package)))
 
 
 def published_weights(experiment: Experiment, stage: Stage, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Learning curves outside of the run's own files: TensorBoard, Weights & Biases, MLflow.
 
-metrics.jsonl has the same numbers; nothing here is read again. Packages are imported when they are used: clu's writers import TensorFlow.
+metrics.jsonl has the same numbers; nothing here is read again. Packages are imported when they are used: TensorBoard's writer imports
+TensorFlow where it is installed, which it need not be.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from avemo_jax.data.quiet_loading import quiet_loading
 _CURVES = ("train_loss", "train_war", "train_uar", "val_loss", "val_war", "val_uar", "val_ccc", "learning_rate")
 # Name in train.trackers -> packages that it needs.
 TRACKERS: Mapping[str, tuple[str, ...]] = {"wandb": ("wandb",), "mlflow": ("mlflow", "sqlalchemy")}
-TENSORBOARD_PACKAGES = ("clu", "tensorflow")
+TENSORBOARD_PACKAGES = ("tensorboard",)
 
 
 class ScalarWriter(Protocol):
-    """What writes curves; the writers of clu (clu.metric_writers) have this interface too."""
+    """What writes curves; the writers of clu (clu.metric_writers) have this interface too, and each can take the place of another."""
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None: ...
     def close(self) -> None: ...
@@ -63,12 +64,29 @@ def make_writer(run: Path, group: str, *, tensorboard: bool, trackers: Sequence[
     """
     writers: list[ScalarWriter] = []
     if tensorboard:
-        with quiet_loading():
-            from clu import metric_writers
-
-            writers.append(metric_writers.SummaryWriter(str(run / "tensorboard" / group)))
+        writers.append(TensorBoardWriter(run, group))
     writers += [_MADE_BY[name](run, group, facts) for name in trackers]
     return CurveWriter(writers)
+
+
+class TensorBoardWriter:
+    """Writes TensorBoard's files below tensorboard/ of the run directory; `tensorboard --logdir=RUN/tensorboard` shows them."""
+
+    def __init__(self, run: Path, group: str):
+        with quiet_loading():  # of TensorFlow, which its package imports where it finds it
+            from tensorboard.summary import Writer
+
+        self._writer = Writer(str(run / "tensorboard" / group))
+
+    def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
+        """Write one step; it can be seen at once."""
+        for name, value in scalars.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
 
 
 class WandbWriter:

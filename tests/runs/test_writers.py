@@ -40,7 +40,6 @@ def test_curves_are_means_over_trials_and_each_trials_uar():
 
 
 def test_tensorboard_files_hold_the_curves(tmp_path):
-    pytest.importorskip("tensorflow")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
