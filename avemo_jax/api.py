@@ -309,7 +309,7 @@ def export(experiment: Experiment, *, output: str, half_precision: bool = False,
     """
     from avemo_jax.modes.export import export
     from data_prep.live import LiveViews
-    from data_prep.views import VIEWS
+    from data_prep.views import VIEWS, make_view
 
     if not output:
         raise ValueError("name the folder of the model with --output=FOLDER")
@@ -324,6 +324,7 @@ def export(experiment: Experiment, *, output: str, half_precision: bool = False,
         segment_s=live.segment_s,
         half_precision=half_precision,
         programs=programs,
+        arithmetic={name: make_view(name, **params).arithmetic() for name, params in views.values() if hasattr(VIEWS[name], "arithmetic")},
     )
 
 

@@ -36,6 +36,7 @@ GROUND = (
     "avemo_jax.npz_files",
     "avemo_jax.data.prepared",
     "avemo_jax.degradation",
+    "avemo_jax.mel_arithmetic",
     "avemo_jax.placeholders",
     "avemo_jax.pretrained.assets",
     "avemo_jax.text",
@@ -76,7 +77,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "avemo_jax.sklearn_estimator": ("avemo_jax.training",),
     "avemo_jax.command": (*PRODUCT, "run"),
-    "avemo_jax.doctor": PRODUCT,  # parts of the API, as the two below
+    "avemo_jax.doctor": PRODUCT,  # parts of the API, as those below
     "avemo_jax.system_views": PRODUCT,
     "avemo_jax.wanted": PRODUCT,
     "avemo_jax.windows": PRODUCT,
@@ -88,6 +89,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.locks": ("avemo_jax.cache_folders",),
     "avemo_jax.npz_files": (),
     "avemo_jax.clip_measures": (),
+    "avemo_jax.mel_arithmetic": (),
     "avemo_jax.clip_names": ("avemo_jax.identity",),
     "avemo_jax.clips": ("avemo_jax.csv_files",),
     "avemo_jax.csv_files": (),
@@ -206,6 +208,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.inference",
         "avemo_jax.json_lines",
         "avemo_jax.labels",
+        "avemo_jax.mel_arithmetic",
         "avemo_jax.models",
         "avemo_jax.parallel",
         "avemo_jax.pretrained",
