@@ -78,6 +78,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.sklearn_estimator": ("avemo_jax.training",),
     "avemo_jax.command": (*PRODUCT, "run"),
     "avemo_jax.doctor": PRODUCT,  # parts of the API, as those below
+    "avemo_jax.preparing": PRODUCT,
     "avemo_jax.system_views": PRODUCT,
     "avemo_jax.wanted": PRODUCT,
     "avemo_jax.windows": PRODUCT,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo_jax import api, machine
+from avemo_jax import api, machine, preparing
 from avemo_jax.config import Devices, Experiment, Train, parse
 from avemo_jax.config.overrides import with_fields
 from avemo_jax.experiment import encoder_weights
@@ -90,7 +90,7 @@ def test_machine_config_and_folds_are_checked_before_anything_is_prepared(mode, 
     with pytest.raises(ValueError, match=r"devices\.feed"):
         getattr(api, mode)(experiment(devices={"feed": "nope"}))
     with monkeypatch.context() as broken, pytest.raises(MachineError, match="no device"):
-        broken.setattr(api, "check_machine", lambda: (_ for _ in ()).throw(MachineError("no device")))
+        broken.setattr(preparing, "check_machine", lambda: (_ for _ in ()).throw(MachineError("no device")))
         getattr(api, mode)(experiment())
     assert list(tmp_path.iterdir()) == []
     if mode == "train":
