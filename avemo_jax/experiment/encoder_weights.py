@@ -153,6 +153,21 @@ def find_weights(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ..
     return found
 
 
+def absent_weights(experiment: Experiment) -> list[str]:
+    """Return the encoders in use without any file of their published weights here.
+
+    `find_weights` finds more, and traces the networks, which takes seconds each.
+    """
+    found, weights_dir = [], Path(experiment.weights_dir)
+    for name in used_encoders(experiment):
+        if name in ONNX_ENCODERS or experiment.encoders[name].weights != PUBLISHED:
+            continue
+        assets = [asset for layout in find_encoder(name).weights[:1] for asset in (*layout.assets, *layout.assets_without_optional)]
+        if not any(all((weights_dir / file.name).is_file() for file in asset.files) for asset in assets):
+            found.append(name)
+    return found
+
+
 def _missing_packages(name: str, source: str) -> list[str]:
     """Return the packages that the reading of an encoder's weights needs and that are not installed."""
     layouts = () if source == RANDOM or name in ONNX_ENCODERS else find_encoder(name).weights
