@@ -10,106 +10,26 @@ results = api.train(parse(demo.get_config("audio").to_dict()))
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from avemo_jax.config import Experiment
 from avemo_jax.machine import check_machine
+from avemo_jax.preparing import checked_first
+from avemo_jax.preparing import make_features as make_features  # names of this module too
+from avemo_jax.preparing import prepare as prepare
 from avemo_jax.runs.time_spent import counted, phase
-from avemo_jax.system_views import check_copies, view_steps, views_in_use, views_of_streams
+from avemo_jax.system_views import views_in_use
 from avemo_jax.windows import face_detector, has_faces, windows
 
 if TYPE_CHECKING:  # scipy and more, which `run.py --help` does not need
-    from avemo_jax.data.prepared import PreparedCorpus
-    from avemo_jax.degradation import Degradation
     from avemo_jax.evaluation.results import RunResults
     from avemo_jax.inference.recording import RecordingPrediction
     from avemo_jax.model import Model
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _checked_first(mode: Callable[Concatenate[Experiment, P], T]) -> Callable[Concatenate[Experiment, P], T]:
-    """Let a mode check the machine, before anything imports JAX, and the config, before anything is prepared or written."""
-
-    @functools.wraps(mode)
-    def checked(experiment: Experiment, *args: P.args, **kwargs: P.kwargs) -> T:
-        check_machine()
-        with phase("import"):
-            from avemo_jax.experiment.grid_plan import check_experiment
-
-        check_experiment(experiment)
-        return mode(experiment, *args, **kwargs)
-
-    return checked
-
-
-@_checked_first
-@phase("prepare")
-def prepare(experiment: Experiment, degradation: Degradation | None = None, *, verify: bool = False) -> PreparedCorpus:
-    """Return the corpus with the features of each stream; missing ones are made.
-
-    Args:
-      degradation: degradation of all media before they are prepared, for the robustness panel.
-      verify: read all examples of the sets that exist and make damaged sets anew; else only their small files are checked.
-
-    Raises:
-      ValueError: fields of the config contradict each other or do not fit the corpus.
-      FileNotFoundError, MissingAsset: the corpus or the weights of an encoder are missing.
-    """
-    from avemo_jax.config.overrides import with_fields
-    from avemo_jax.degradation import parse_copies
-    from avemo_jax.experiment.backend import set_up_backend
-    from avemo_jax.experiment.encoder_weights import fetch_used
-    from avemo_jax.experiment.features import are_made, compiler_flags, with_features
-    from avemo_jax.experiment.grid_plan import check_tokens
-    from avemo_jax.experiment.needed_packages import check_packages
-    from data_prep.prepare_corpus import shared_media
-    from data_prep.workers.own_process import run_in_own_process
-
-    check_packages(experiment)
-    check_copies(experiment)
-    set_up_backend(experiment)
-    steps = view_steps(experiment)
-    check_tokens(experiment, steps)
-    fetch_used(experiment, steps)
-    corpus, store = _prepared_views(experiment, degradation, verified=verify)
-    if not are_made(experiment, corpus, store):
-        with phase("encode"):
-            run_in_own_process(make_features, experiment, degradation, compiler_flags=compiler_flags())
-    root = experiment.corpus.root
-    if root and degradation is None and experiment.protocol.near_duplicates:
-        found = shared_media(
-            experiment.corpus.name,
-            root,
-            corpus.clips,
-            views=views_of_streams(experiment),
-            prepared_dir=experiment.prepared_dir,
-            num_workers=experiment.num_workers,
-        )
-        corpus = dataclasses.replace(corpus, shared_media=found.pairs, not_compared=found.not_compared)
-    whole = with_features(experiment, corpus, store)
-    if degradation is not None or not experiment.train.copies:
-        return whole
-    without_baseline = with_fields(experiment, {"protocol.baseline": False})
-    copies = {one.text: prepare(without_baseline, one, verify=verify) for one in parse_copies(experiment.train.copies)}
-    return dataclasses.replace(whole, copies=copies)
-
-
-def make_features(experiment: Experiment, degradation: Degradation | None = None) -> None:
-    """Run the frozen encoders over the prepared views; `prepare` calls it in a separate process with other compiler flags."""
-    from avemo_jax.allocator import keep_freed_memory
-    from avemo_jax.experiment.features import with_features
-
-    keep_freed_memory()
-    with_features(experiment, *_prepared_views(experiment, degradation))
-
-
-@_checked_first
+@checked_first
 def train(experiment: Experiment) -> RunResults | None:
     """Prepare the corpus, audit the folds, train the grid, evaluate and report; return the results.
 
@@ -127,7 +47,7 @@ def train(experiment: Experiment) -> RunResults | None:
             return train(experiment, processes.run_on_primary_first(lambda: prepare(experiment)), processes)
 
 
-@_checked_first
+@checked_first
 def evaluate(experiment: Experiment) -> RunResults:
     """Restore a trained grid, predict the test parts again and report; return the results."""
     from avemo_jax.modes.evaluate import evaluate
@@ -135,7 +55,7 @@ def evaluate(experiment: Experiment) -> RunResults:
     return evaluate(experiment, prepare(experiment))
 
 
-@_checked_first
+@checked_first
 def search(experiment: Experiment) -> None:
     """Join the search of a run, in addition to the process that trains the run."""
     from avemo_jax.experiment.searching import check_shared
@@ -145,7 +65,7 @@ def search(experiment: Experiment) -> None:
     join_search(experiment, prepare(experiment))
 
 
-@_checked_first
+@checked_first
 def audit(experiment: Experiment) -> list[Any]:
     """Print and return the findings of the leak audit in the folds of an experiment, and in existing predictions."""
     from avemo_jax.modes.audit import audit_run
@@ -168,7 +88,7 @@ def audit_lists(experiment: Experiment, paths: Sequence[str], columns: Sequence[
     )
 
 
-@_checked_first
+@checked_first
 def robustness(experiment: Experiment) -> dict[str, Any]:
     """Measure a finished run on degraded test clips; return the content of robustness.json."""
     from avemo_jax.modes.robustness import conditions_of, measure_robustness
@@ -177,7 +97,7 @@ def robustness(experiment: Experiment) -> dict[str, Any]:
     return measure_robustness(experiment, prepare(experiment), lambda degradation: prepare(experiment, degradation))
 
 
-@_checked_first
+@checked_first
 def adapt(experiment: Experiment) -> dict[str, Any]:
     """Measure a finished run with unlabelled and labelled clips of each test speaker; return the content of adaptation.json."""
     from avemo_jax.modes.adapt import adapt_run
@@ -185,7 +105,7 @@ def adapt(experiment: Experiment) -> dict[str, Any]:
     return adapt_run(experiment, prepare(experiment))
 
 
-@_checked_first
+@checked_first
 def ablate(experiment: Experiment) -> list[dict[str, Any]]:
     """Measure a finished classical system without each of its parts in turn, on training speakers; return the entries of ablation.json."""
     from avemo_jax.modes.ablate import ablate_run
@@ -196,7 +116,7 @@ def ablate(experiment: Experiment) -> list[dict[str, Any]]:
     return ablate_run(experiment, prepare(experiment), parts)
 
 
-@_checked_first
+@checked_first
 def explain(experiment: Experiment, *, clips_per_class: int = 10) -> Path:
     """Show on which parts of the test clips the answers of a finished run rest; return the path of the page."""
     from avemo_jax.modes.explain import explain
@@ -267,7 +187,7 @@ def load(folder: str | Path, *, window_s: float | None = None, hop_s: float | No
     return Model(experiment, LiveViews(views_in_use(experiment), windows(experiment, window_s, hop_s)))
 
 
-@_checked_first
+@checked_first
 def serve(
     experiment: Experiment,
     *,
@@ -294,7 +214,7 @@ def serve(
         serve(experiment, model, lambda: TimelineMedia(**detector), host=host, port=port, upload_mb=upload_mb)
 
 
-@_checked_first
+@checked_first
 def export(experiment: Experiment, *, output: str, half_precision: bool = False, programs: Sequence[str] = ()) -> dict[str, Any]:
     """Write a finished run as a model folder, which predicts without the run; return the content of its model.json.
 
@@ -309,7 +229,7 @@ def export(experiment: Experiment, *, output: str, half_precision: bool = False,
     """
     from avemo_jax.modes.export import export
     from data_prep.live import LiveViews
-    from data_prep.views import VIEWS
+    from data_prep.views import VIEWS, make_view
 
     if not output:
         raise ValueError("name the folder of the model with --output=FOLDER")
@@ -324,6 +244,7 @@ def export(experiment: Experiment, *, output: str, half_precision: bool = False,
         segment_s=live.segment_s,
         half_precision=half_precision,
         programs=programs,
+        arithmetic={name: make_view(name, **params).arithmetic() for name, params in views.values() if hasattr(VIEWS[name], "arithmetic")},
     )
 
 
@@ -394,34 +315,3 @@ def help_on_fields() -> str:
     from data_prep.views import VIEWS
 
     return format_fields(list_fields(VIEWS))
-
-
-def _prepared_views(experiment: Experiment, degradation: Degradation | None, *, verified: bool = False) -> tuple[PreparedCorpus, Any]:
-    """Return the corpus with the views of its streams, and the store of prepared sets that are derived from them."""
-    from avemo_jax.experiment.grid_plan import plan_clips
-    from data_prep.prepare_corpus import prepare_corpus
-    from data_prep.sets.derived import DerivedSets
-    from data_prep.sets.on_beam import beam_of
-
-    own = experiment.corpus
-    corpus = prepare_corpus(
-        own.name,
-        own.root,
-        label_target=own.label_target,
-        label_set=own.label_set,
-        views=views_of_streams(experiment),
-        prepared_dir=experiment.prepared_dir,
-        num_workers=experiment.num_workers,
-        options=dataclasses.asdict(own),
-        beside={
-            name: (stream.view_beside, experiment.views[stream.view_beside])
-            for name, stream in experiment.streams_in_use.items()
-            if stream.view_beside
-        },
-        baseline_params=experiment.views["functionals"] if experiment.protocol.baseline else None,
-        degradation=degradation,
-        beam=beam_of(experiment.beam_runner, experiment.beam_options),
-        check=lambda clips: plan_clips(experiment, clips),
-        verified=verified,
-    )
-    return corpus, DerivedSets(Path(experiment.prepared_dir), own.name, corpus.clips, verified=verified)

@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 
+TENSORFLOW = "tensorflow>=2.19,<2.22"  # the extra of pyproject.toml: for devices.feed=stream and TensorFlow checkpoints alone
 _TIME_LIMIT_S = 300.0  # of a cluster's slow disk and many accelerators
 _START = """
 import json, jax

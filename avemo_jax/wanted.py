@@ -62,7 +62,7 @@ def _wanted(experiment: Experiment, place: Mapping[str, Any] | None) -> WantedSy
 
 def what_is_missing(experiment: Experiment) -> str:
     """Return what this machine lacks to run an experiment: the corpus, media, a table or weights; "" where nothing is missing."""
-    from avemo_jax.experiment.encoder_weights import find_weights
+    from avemo_jax.experiment.encoder_weights import absent_weights, find_weights
     from data_prep.corpora import CorpusNotFound
     from data_prep.prepare_corpus import check_media, clips_of_corpus
     from data_prep.views import VIEWS, make_view
@@ -86,7 +86,8 @@ def what_is_missing(experiment: Experiment) -> str:
             modality = getattr(VIEWS[view], "modality", "")
             lacks.append({"audio": "sound", "video": "films"}.get(modality, f"media of {name}"))
     if not lacks:
-        lacks += [f"weights of {name}" for name, (_, fix) in find_weights(experiment, view_steps(experiment)).items() if fix]
+        lacking = absent_weights(experiment) or [name for name, (_, fix) in find_weights(experiment, view_steps(experiment)).items() if fix]
+        lacks += [f"weights of {name}" for name in lacking]
     return ", ".join(dict.fromkeys(lacks))
 
 

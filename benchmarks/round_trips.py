@@ -41,9 +41,11 @@ def round_trip(system: str, folder: Path, programs: Sequence[str]) -> tuple[int,
       ValueError, OSError: it cannot be trained here, exported, or used for prediction.
     """
     from avemo_jax import api
+    from avemo_jax.config.overrides import with_fields
     from avemo_jax.modes.stored import stored_experiment
 
     experiment = demo_experiment(system, folder, num_actors=6, num_takes=1, num_folds=3)
+    experiment = with_fields(experiment, {"late.num_inner_folds": 2})  # of the two speakers of a training part
     api.train(experiment)
     model = folder / "models" / system
     shutil.rmtree(model, ignore_errors=True)

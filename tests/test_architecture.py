@@ -36,6 +36,7 @@ GROUND = (
     "avemo_jax.npz_files",
     "avemo_jax.data.prepared",
     "avemo_jax.degradation",
+    "avemo_jax.mel_arithmetic",
     "avemo_jax.placeholders",
     "avemo_jax.pretrained.assets",
     "avemo_jax.text",
@@ -76,7 +77,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "avemo_jax.sklearn_estimator": ("avemo_jax.training",),
     "avemo_jax.command": (*PRODUCT, "run"),
-    "avemo_jax.doctor": PRODUCT,  # parts of the API, as the two below
+    "avemo_jax.doctor": PRODUCT,  # parts of the API, as those below
+    "avemo_jax.preparing": PRODUCT,
     "avemo_jax.system_views": PRODUCT,
     "avemo_jax.wanted": PRODUCT,
     "avemo_jax.windows": PRODUCT,
@@ -88,6 +90,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "avemo_jax.locks": ("avemo_jax.cache_folders",),
     "avemo_jax.npz_files": (),
     "avemo_jax.clip_measures": (),
+    "avemo_jax.mel_arithmetic": (),
     "avemo_jax.clip_names": ("avemo_jax.identity",),
     "avemo_jax.clips": ("avemo_jax.csv_files",),
     "avemo_jax.csv_files": (),
@@ -206,6 +209,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "avemo_jax.inference",
         "avemo_jax.json_lines",
         "avemo_jax.labels",
+        "avemo_jax.mel_arithmetic",
         "avemo_jax.models",
         "avemo_jax.parallel",
         "avemo_jax.pretrained",
@@ -223,9 +227,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 # Third-party packages that only some rooms may import.
 CONFINED: dict[str, tuple[str, ...]] = {
-    "tensorflow": ("avemo_jax.data", "avemo_jax.pretrained.tensorflow_checkpoint", "avemo_jax.runs.writers", "data_prep.sets.builders"),
+    "tensorflow": ("avemo_jax.data", "avemo_jax.pretrained.tensorflow_checkpoint"),
     "tensorflow_datasets": ("avemo_jax.data", "data_prep.sets.builders", "data_prep.sets.shards"),
     "clu": ("avemo_jax.runs.writers",),
+    "tensorboard": ("avemo_jax.runs.writers",),
     "apache_beam": ("data_prep.sets.on_beam",),
     "flax": ("avemo_jax.models", "avemo_jax.pretrained", "avemo_jax.training", "avemo_jax.inference", "avemo_jax.experiment"),
     "optax": ("avemo_jax.training",),
@@ -264,6 +269,7 @@ LATE = (
     "apache_beam",
     "opensmile",
     "clu",
+    "tensorboard",
     "h5py",
     "onnx",
     "onnxruntime",
@@ -476,6 +482,7 @@ ABSENT_ON_GPU_HOSTS = (
     "tensorflow",
     "tensorflow_datasets",
     "clu",
+    "tensorboard",
     "h5py",
     "pooch",
     "ml_collections",

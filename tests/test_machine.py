@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
-from avemo_jax import api, machine
-from avemo_jax.config import Experiment, Train, parse
+from avemo_jax import api, machine, preparing
+from avemo_jax.config import Devices, Experiment, Train, parse
+from avemo_jax.config.overrides import with_fields
+from avemo_jax.experiment import encoder_weights
 from avemo_jax.experiment.needed_packages import check_packages
-from avemo_jax.machine import MachineError, check_machine, start_jax
+from avemo_jax.machine import TENSORFLOW, MachineError, check_machine, start_jax
 from avemo_jax.runs.run_directory import ConfigMismatch, open_run
 from configs import demo
 
@@ -86,7 +90,7 @@ def test_machine_config_and_folds_are_checked_before_anything_is_prepared(mode, 
     with pytest.raises(ValueError, match=r"devices\.feed"):
         getattr(api, mode)(experiment(devices={"feed": "nope"}))
     with monkeypatch.context() as broken, pytest.raises(MachineError, match="no device"):
-        broken.setattr(api, "check_machine", lambda: (_ for _ in ()).throw(MachineError("no device")))
+        broken.setattr(preparing, "check_machine", lambda: (_ for _ in ()).throw(MachineError("no device")))
         getattr(api, mode)(experiment())
     assert list(tmp_path.iterdir()) == []
     if mode == "train":
@@ -114,8 +118,27 @@ def made_clips():
 
 def test_packages_that_are_imported_after_hours_are_looked_for_first(monkeypatch):
     found = sys.modules["importlib.util"].find_spec
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in ("clu", "statsmodels") else found(name))
-    with pytest.raises(RuntimeError, match=r"statsmodels \(for .*tests\), clu \(for train.*=True\); .*pip install statsmodels clu"):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in ("tensorboard", "statsmodels") else found(name))
+    with pytest.raises(
+        RuntimeError, match=r"statsmodels \(for .*tests\), tensorboard \(for train.*=True\); .*install statsmodels tensorboard"
+    ):
         check_packages(Experiment(train=Train(tensorboard=True)))
     with pytest.raises(RuntimeError, match=r"not installed: statsmodels \(for its paired tests\); "):
         check_packages(Experiment(train=Train(tensorboard=False)))
+
+
+def test_tensorflow_is_asked_for_where_it_is_used_and_everywhere_in_one_range(monkeypatch):
+    found = sys.modules["importlib.util"].find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tensorflow" else found(name))
+    check_packages(Experiment())
+    with pytest.raises(RuntimeError, match=rf"tensorflow \(for devices.feed=stream\); .*pip install '{TENSORFLOW}'"):
+        check_packages(Experiment(devices=Devices(feed="stream")))
+    root = Path(__file__).resolve().parents[1]
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras["tensorflow"] == [TENSORFLOW]
+    assert f"\n{TENSORFLOW} " in (root / "requirements-dev.txt").read_text()
+    assert "\ntensorflow>" not in (root / "requirements.txt").read_text()
+    vggish = with_fields(parse(demo.get_config("contextual_temporal:audio").to_dict()), {"encoders.vggish.weights": "published"})
+    monkeypatch.setattr(encoder_weights, "weights_digest", lambda *_: "0" * 64)  # the file is there
+    ((state, fix),) = encoder_weights.find_weights(vggish, {"logmel_patches": ((96, 64), "float32")}).values()
+    assert state.endswith(f"is not installed: {TENSORFLOW}") and fix.endswith(f"pip install '{TENSORFLOW}'")

@@ -58,7 +58,7 @@ class Train:
       ema_decay: decay per step of the moving average of weights, which is then validated and stored; 0 uses the weights themselves.
       length_buckets: number of length classes; each batch holds clips of one class, see docs/performance.md. 1 mixes all lengths, as
         published.
-      tensorboard: write training curves for TensorBoard through clu, where TensorFlow is installed.
+      tensorboard: write training curves for TensorBoard.
       trackers: services that get the training curves too, of "wandb" (Weights & Biases) and "mlflow"; both write into the run directory
         unless their own environment variables name a server.
       checkpoint_every_epochs: epochs between checkpoints.

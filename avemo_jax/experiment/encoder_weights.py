@@ -11,8 +11,10 @@ import numpy as np
 from flax import traverse_util
 
 from avemo_jax.config import ONNX_ENCODERS, Experiment
+from avemo_jax.experiment.needed_packages import is_installed
 from avemo_jax.experiment.networks import encoder_path, encoder_spec, frozen_spec, trained_encoder
 from avemo_jax.experiment.sources import RANDOM, used_encoders
+from avemo_jax.machine import pip_install
 from avemo_jax.models.encoders import find_encoder
 from avemo_jax.models.encoders.onnx import OnnxSpec, check_onnx
 from avemo_jax.models.encoders.spec import EncoderSpec
@@ -145,7 +147,31 @@ def find_weights(experiment: Experiment, steps: Mapping[str, tuple[tuple[int, ..
             found[name] = (f"weights {source}" if source == RANDOM else f"weights {source}, SHA-256 {digest[:12]}...", None)
         except (MissingAsset, OSError, ValueError) as error:
             found[name] = (f"weights {source}: missing or damaged", str(error))
+            continue
+        if missing := _missing_packages(name, source):
+            found[name] = (f"weights {source}: what reads them is not installed: {', '.join(missing)}", pip_install(*missing))
     return found
+
+
+def absent_weights(experiment: Experiment) -> list[str]:
+    """Return the encoders in use without any file of their published weights here.
+
+    `find_weights` finds more, and traces the networks, which takes seconds each.
+    """
+    found, weights_dir = [], Path(experiment.weights_dir)
+    for name in used_encoders(experiment):
+        if name in ONNX_ENCODERS or experiment.encoders[name].weights != PUBLISHED:
+            continue
+        assets = [asset for layout in find_encoder(name).weights[:1] for asset in (*layout.assets, *layout.assets_without_optional)]
+        if not any(all((weights_dir / file.name).is_file() for file in asset.files) for asset in assets):
+            found.append(name)
+    return found
+
+
+def _missing_packages(name: str, source: str) -> list[str]:
+    """Return the packages that the reading of an encoder's weights needs and that are not installed."""
+    layouts = () if source == RANDOM or name in ONNX_ENCODERS else find_encoder(name).weights
+    return list(dict.fromkeys(package for layout in layouts for package in layout.packages if not is_installed(package)))
 
 
 def published_weights(experiment: Experiment, stage: Stage, steps: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, Any]:

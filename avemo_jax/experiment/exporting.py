@@ -22,12 +22,16 @@ from avemo_jax.experiment.model_folder import (
     sha256_of_file,
     without_paths,
 )
-from avemo_jax.experiment.programs import PROGRAMS, write_program
+from avemo_jax.experiment.programs import NOT_WRITTEN, PROGRAMS, write_program
+from avemo_jax.experiment.sources import needs_making
 from avemo_jax.experiment.stored_classifiers import arrays_of, facts_of
 from avemo_jax.experiment.trained_members import TrainedMember, read_members
 from avemo_jax.labels import label_set
+from avemo_jax.mel_arithmetic import MelArithmetic
 from avemo_jax.models.encoders import ENCODERS, find_encoder
 from avemo_jax.runs.run_directory import RunDirectory
+
+_NO_SOUND = f"{NOT_WRITTEN}no view of this system is plain arithmetic on samples that goes into the network as it is"
 
 
 def export_model(
@@ -37,6 +41,7 @@ def export_model(
     *,
     half_precision: bool = False,
     programs: Sequence[str] = (),
+    arithmetic: Mapping[str, MelArithmetic | None] | None = None,
     card: Callable[[dict[str, Any]], str] | None = None,
 ) -> dict[str, Any]:
     """Write the files of a model folder, and return the content of model.json, which is written last: it makes the folder a model folder.
@@ -47,6 +52,7 @@ def export_model(
       output: the folder, new or empty.
       half_precision: store the weights of networks in float16, which rounds them; else in float32.
       programs: formats in which the networks are also written as one program, where they are one, see `programs.PROGRAMS`.
+      arithmetic: view -> the view as plain numbers, where it is such; the programs are then also written with these views inside.
       card: function that may add to the content of model.json, and returns the text of the model card; None: no card.
 
     Raises:
@@ -63,6 +69,10 @@ def export_model(
     _write_arrays(output / WEIGHTS_FILE, members, half_precision=half_precision)
     files_of = {name: PROGRAMS[name].file for name in programs}
     written = {file: write_program(name, output / file, members, steps, facts["num_steps"]) for name, file in files_of.items()}
+    sound = _sound_streams(experiment, arithmetic or {})
+    for name in [name for name in programs if not written[files_of[name]].startswith(NOT_WRITTEN)]:
+        file = PROGRAMS[name].file_from_sound
+        written[file] = write_program(name, output / file, members, steps, facts["num_steps"], sound) if sound else _NO_SOUND
     files = (CONFIG_FILE, WEIGHTS_FILE, *(name for name in written if (output / name).is_file()))
     described = {
         "format": FORMAT,
@@ -82,6 +92,17 @@ def export_model(
     described["sha256"] = {name: sha256_of_file(output / name) for name in files}
     write_json(output / MODEL_FILE, described)
     return described
+
+
+def _sound_streams(experiment: Experiment, arithmetic: Mapping[str, MelArithmetic | None]) -> dict[str, MelArithmetic]:
+    """Return stream -> its view, for the streams whose views are plain arithmetic and go into the network as they are."""
+    found = {}
+    for name in experiment.system.streams:
+        stream = experiment.streams[name]
+        view = arithmetic.get(stream.view)
+        if view is not None and not stream.per_speaker and not needs_making(experiment, name):
+            found[name] = view
+    return found
 
 
 def _write_arrays(path: Path, members: list[TrainedMember], *, half_precision: bool) -> None:

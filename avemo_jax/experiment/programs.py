@@ -1,6 +1,7 @@
 """The networks of a run as one program, which other runtimes read: from features to probabilities.
 
-Views and frozen encoders are not inside; their features are its input.
+Views and frozen encoders are not inside; their features are its input. A second program takes sound in place of the features of those
+views that are arithmetic on samples.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from jax import export
 from avemo_jax.atomic import atomic_binary_file
 from avemo_jax.experiment.onnx_program import as_onnx, check_onnx_packages
 from avemo_jax.experiment.trained_members import TrainedMember
+from avemo_jax.experiment.view_program import mel_steps, num_samples_of
 from avemo_jax.inference.predict import TrainedNet
+from avemo_jax.mel_arithmetic import MelArithmetic
 from avemo_jax.text import nearest
 from avemo_jax.training.frontend import network_input
 from avemo_jax.training.steps import probabilities_of
@@ -48,12 +51,26 @@ class ProgramFormat:
     sizes: Mapping[str, str]
     check_packages: Callable[[], None] = lambda: None
 
+    @property
+    def file_from_sound(self) -> str:
+        """Name of the file of the program that takes sound."""
+        stem, dot, suffix = self.file.partition(".")
+        return f"{stem}_from_sound{dot}{suffix}"
 
-def write_program(name: str, path: Path, members: Sequence[TrainedMember], steps: Steps, num_steps: Mapping[str, int]) -> str:
+
+def write_program(
+    name: str,
+    path: Path,
+    members: Sequence[TrainedMember],
+    steps: Steps,
+    num_steps: Mapping[str, int],
+    sound: Mapping[str, MelArithmetic] | None = None,
+) -> str:
     """Write the mean probabilities of all members as a program, and return what its arguments are, or "not written: " and why.
 
     The program takes each stream, (B, T) + step_shape in the type of its features, and `<stream>_mask`, (B, T) bool, True where a step is
-    real. It returns (B, K) float32, with the values of dimensions behind.
+    real. It returns (B, K) float32, with the values of dimensions behind. Streams in `sound` are (B, S) float32 samples in [-1, 1], with
+    a mask (B, S) that is True up to the end of a sound.
 
     Args:
       name: of a format in `PROGRAMS`.
@@ -61,14 +78,20 @@ def write_program(name: str, path: Path, members: Sequence[TrainedMember], steps
       members: of a run.
       steps: stream -> (step_shape, dtype).
       num_steps: stream -> steps, where the network takes no other number.
+      sound: stream -> its view, computed inside the program.
     """
+    sound = sound or {}
     if reason := why_no_program(members):
         return f"{NOT_WRITTEN}{reason}"
     one = PROGRAMS[name]
     program = _mean_probabilities([next(iter(member.nets.values())) for member in members])
+    if sound:
+        program = _from_sound(program, sound, num_steps)
     failures = []
     for sizes, allowed in one.sizes.items():
-        arguments = _arguments(steps, num_steps, sizes)
+        if sound and "time" in sizes:
+            continue  # a sound's number of samples is fixed
+        arguments = _arguments(steps, num_steps, sizes, sound)
         try:
             content = one.convert(program, arguments)
         except Exception as error:  # what cannot be traced or converted with symbolic sizes raises errors of many kinds
@@ -77,7 +100,8 @@ def write_program(name: str, path: Path, members: Sequence[TrainedMember], steps
         with atomic_binary_file(path) as stream:
             stream.write(content)
         shapes = ", ".join(f"{name} {own.dtype} ({', '.join(map(str, own.shape))})" for name, own in arguments.items())
-        return f"{shapes}: {allowed}"
+        rates = "".join(f"; {stream} is sound of {view.sample_rate_hz} Hz" for stream, view in sound.items())
+        return f"{shapes}: {allowed}{rates}"
     return f"{NOT_WRITTEN}this network cannot be converted: {failures[-1]}"
 
 
@@ -111,13 +135,28 @@ def _mean_probabilities(nets: Sequence[TrainedNet]) -> Mean:
     return mean
 
 
-def _arguments(steps: Steps, num_steps: Mapping[str, int], sizes: str) -> dict[str, jax.ShapeDtypeStruct]:
+def _from_sound(program: Mean, sound: Mapping[str, MelArithmetic], num_steps: Mapping[str, int]) -> Mean:
+    def from_sound(batch: Mapping[str, Any]) -> jax.Array:
+        found = dict(batch)
+        for stream, view in sound.items():
+            found[stream], found[f"{stream}_mask"] = mel_steps(batch[stream], batch[f"{stream}_mask"], view, num_steps[stream])
+        return program(found)
+
+    return from_sound
+
+
+def _arguments(
+    steps: Steps, num_steps: Mapping[str, int], sizes: str, sound: Mapping[str, MelArithmetic]
+) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the shapes of the arguments; streams have a symbolic length each, where `sizes` has "time"."""
     scope = export.SymbolicScope()
     (batch,) = export.symbolic_shape("batch", scope=scope) if "batch" in sizes else (1,)
     found = {}
     for name, (step_shape, dtype) in steps.items():
-        (time,) = export.symbolic_shape(f"time_{name}", scope=scope) if "time" in sizes else (num_steps[name],)
+        length = num_steps[name]
+        if name in sound:
+            length, step_shape, dtype = num_samples_of(sound[name], length), (), "float32"
+        (time,) = export.symbolic_shape(f"time_{name}", scope=scope) if "time" in sizes else (length,)
         found[name] = jax.ShapeDtypeStruct((batch, time, *step_shape), np.dtype(dtype))
         found[f"{name}_mask"] = jax.ShapeDtypeStruct((batch, time), np.bool_)
     return found

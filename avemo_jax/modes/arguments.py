@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sysconfig
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -30,7 +31,11 @@ USED_BY: Mapping[str, tuple[str, ...]] = {
     "fuse": ("compare",),
     "clips_per_class": ("explain",),
 }
-SHIPPED_MODELS = Path(__file__).resolve().parents[2] / "models"  # model folders
+# Model folders: of a copy of the repository, or where `pip install` puts them (pyproject.toml, data-files).
+SHIPPED_MODELS = next(
+    (path for path in [Path(__file__).resolve().parents[2] / "models"] if path.is_dir()),
+    Path(sysconfig.get_path("data")) / "share" / "avemo" / "models",
+)
 _CONFIG, _OVERRIDE = "config", "config."
 
 

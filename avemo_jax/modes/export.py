@@ -13,6 +13,7 @@ from avemo_jax.experiment.features import feature_step
 from avemo_jax.experiment.live_features import views_of
 from avemo_jax.experiment.model_folder import WEIGHTS_FILE, is_model_folder
 from avemo_jax.experiment.programs import NOT_WRITTEN, PROGRAMS, check_programs
+from avemo_jax.mel_arithmetic import MelArithmetic
 from avemo_jax.pretrained.assets import FACE_DETECTORS
 from avemo_jax.reporting.model_card import model_card
 from avemo_jax.reporting.report import read_results
@@ -29,6 +30,7 @@ def export(
     segment_s: float,
     half_precision: bool = False,
     programs: Sequence[str] = (),
+    arithmetic: Mapping[str, MelArithmetic | None] | None = None,
 ) -> dict[str, Any]:
     """Write a model folder with its card, print what it holds, and return the content of model.json.
 
@@ -38,7 +40,7 @@ def export(
       output: the folder, new or empty.
       modalities: view -> "audio" or "video".
       segment_s: length of a segment.
-      half_precision, programs: see `export_model`.
+      half_precision, programs, arithmetic: see `export_model`.
 
     Raises:
       FileExistsError: the folder holds something.
@@ -80,7 +82,9 @@ def export(
             programs=[_program(name, what) for name, what in described.get("programs", {}).items()],
         )
 
-    described = export_model(experiment, streams, output, half_precision=half_precision, programs=programs, card=card)
+    described = export_model(
+        experiment, streams, output, half_precision=half_precision, programs=programs, arithmetic=arithmetic, card=card
+    )
     size_mb = (output / WEIGHTS_FILE).stat().st_size / 1e6
     for name, what in described.get("programs", {}).items():
         print(f"{name} {what}" if what.startswith(NOT_WRITTEN) else f"{name}: {what}")
@@ -91,9 +95,15 @@ def export(
 def _program(name: str, what: str) -> str:
     if what.startswith(NOT_WRITTEN):
         return f"{name} is {what}."
-    (runtime,) = (one.runtime for one in PROGRAMS.values() if one.file == name)
+    (one,) = (one for one in PROGRAMS.values() if name in (one.file, one.file_from_sound))
+    if name == one.file_from_sound:
+        return (
+            f"{name}: the same with the views of sound inside, computed in float32: samples in [-1, 1], with a mask that is True up to the "
+            f"end of a sound. Arguments: {what}."
+        )
     return (
-        f"{name}: the networks from features to probabilities, as {runtime}. Views and frozen encoders are not inside. Arguments: {what}."
+        f"{name}: the networks from features to probabilities, as {one.runtime}. Views and frozen encoders are not inside. "
+        f"Arguments: {what}."
     )
 
 

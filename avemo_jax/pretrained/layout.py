@@ -29,6 +29,7 @@ class WeightsLayout:
       variables: () -> shapes of the variables of the whole network, to its last end point.
       names: () -> foreign name -> path of ours, "params/conv1/kernel".
       optional: beginnings of paths of ours that a file may lack, all together.
+      packages: what reads the files beyond this project's requirements, as pip is asked for it.
       by_hand: where no file is published that can be read, and `assets` is empty: how a user gets one.
     """
 
@@ -39,6 +40,7 @@ class WeightsLayout:
     files: Callable[[Path], list[Path]] = lambda path: [path]
     assets_without_optional: tuple[Asset, ...] = ()
     optional: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
     by_hand: str = ""
 
 

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from avemo_jax.machine import TENSORFLOW, pip_install
+
+PACKAGES = (TENSORFLOW,)
+
 
 def checkpoint_files(path: Path) -> list[Path]:
     """Files of the checkpoint that `path` names: `model.ckpt` itself, or `model.ckpt.index` and the data beside it.
@@ -45,8 +49,8 @@ def read_checkpoint(path: Path, largest_bytes: int) -> dict[str, np.ndarray]:
         import tensorflow as tf
     except ImportError as error:
         raise ImportError(
-            f"TensorFlow reads the checkpoint {path} and is not installed: pip install 'tensorflow>=2.19,<2.22' (requirements.txt), or "
-            "make the embeddings on a machine that has it"
+            f"TensorFlow reads the checkpoint {path} and is not installed: {pip_install(TENSORFLOW)}, or make the features on a machine "
+            "that has it"
         ) from error
     prefix = first.with_suffix("") if first.suffix == ".index" else first
     try:

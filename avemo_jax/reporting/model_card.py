@@ -20,6 +20,9 @@ LICENCES: Mapping[str, str] = {
     "crema_d": "Open Database License 1.0 (https://github.com/CheyneyComputerScience/CREMA-D)",
     "synthetic": "drawn and synthesised by this project: free",
 }
+OF_WEIGHTS = (  # as docs/limits.md has it
+    "Whether a licence of recordings binds the weights made from them is not settled; use weights as the recordings may be used."
+)
 _TARGETS = {
     "acted": "what the actor was asked to express, not what anybody felt",
     "crowd": "what raters heard or saw in the recording, not what anybody felt",
@@ -136,8 +139,7 @@ def _data_and_numbers(results: RunResults, licences: Mapping[str, str]) -> list[
         *(f"- Licence of {one}: {LICENCES.get(one, 'see its owner')}." for one in results.corpus.split("+")),
         *(f"- Licence of the view {view}: {licence}." for view, licence in licences.items()),
         "",
-        "The weights were made from these recordings. Whether a licence of recordings binds weights is not settled; use them as the",
-        "recordings may be used.",
+        f"{OF_WEIGHTS} See docs/limits.md, Licences.",
         "",
         "## Numbers",
         "",

@@ -6,6 +6,7 @@ metrics.jsonl has the same numbers; nothing here is read again. Packages are imp
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +17,11 @@ from avemo_jax.data.quiet_loading import quiet_loading
 _CURVES = ("train_loss", "train_war", "train_uar", "val_loss", "val_war", "val_uar", "val_ccc", "learning_rate")
 # Name in train.trackers -> packages that it needs.
 TRACKERS: Mapping[str, tuple[str, ...]] = {"wandb": ("wandb",), "mlflow": ("mlflow", "sqlalchemy")}
-TENSORBOARD_PACKAGES = ("clu", "tensorflow")
+TENSORBOARD_PACKAGES = ("clu", "tensorboard")
 
 
 class ScalarWriter(Protocol):
-    """What writes curves; the writers of clu (clu.metric_writers) have this interface too."""
+    """What writes curves; the writers of clu (clu.metric_writers) have this interface too, and each can take the place of another."""
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None: ...
     def close(self) -> None: ...
@@ -63,12 +64,39 @@ def make_writer(run: Path, group: str, *, tensorboard: bool, trackers: Sequence[
     """
     writers: list[ScalarWriter] = []
     if tensorboard:
-        with quiet_loading():
-            from clu import metric_writers
-
-            writers.append(metric_writers.SummaryWriter(str(run / "tensorboard" / group)))
+        writers.append(_tensorboard_writer(run / "tensorboard" / group))
     writers += [_MADE_BY[name](run, group, facts) for name in trackers]
     return CurveWriter(writers)
+
+
+def _tensorboard_writer(folder: Path) -> ScalarWriter:
+    """Return clu's writer of TensorBoard's files; where TensorFlow is not installed, which clu's needs, one that does without."""
+    if importlib.util.find_spec("tensorflow") is None:
+        return TensorBoardWriter(folder)
+    with quiet_loading():
+        from clu import metric_writers
+
+        return metric_writers.SummaryWriter(str(folder))
+
+
+class TensorBoardWriter:
+    """Writes TensorBoard's files without TensorFlow."""
+
+    def __init__(self, folder: Path):
+        with quiet_loading():
+            from tensorboard.summary import Writer
+
+        self._writer = Writer(str(folder))
+
+    def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
+        """Write one step; it can be seen at once."""
+        for name, value in scalars.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
 
 
 class WandbWriter:

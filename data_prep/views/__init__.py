@@ -15,6 +15,7 @@ its parameters it has
     compiles        True where librosa compiles machine code for it (optional)
     sample_rate_hz  of the sound that it takes, for views that need sound
     segment_s       length of the segments that it yields
+    arithmetic()    the view as plain numbers, from which a program computes it from samples, or None (optional)
     segments(media) the segments of a clip as `segments.ViewSegment`; "audio" comes as pieces of segment_s, (S,) float32 each, "video" as
                     `Frame`s
 

@@ -9,10 +9,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from avemo_jax.bounds import Bounds
+from avemo_jax.mel_arithmetic import MelArithmetic
 from data_prep.views.mel import as_float32, with_deltas
 from data_prep.views.parameters import Hz, LevelDb, MaxFrames, NumBands, SampleRateHz, SegmentS, WindowMs
 from data_prep.views.segments import ViewSegment, usable_pieces
-from data_prep.views.spectra import loud_span, mel_filters, power_to_db, stft
+from data_prep.views.spectra import loud_span, mel_filters, power_to_db, stft, window_shape
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,38 @@ class MelFrames:
             values = as_float32(with_deltas(features[:, first:end], self.num_deltas).T)
             times_s = index * self.segment_s + (first + np.arange(len(values))) * hop / self.sample_rate_hz
             yield ViewSegment(values, np.ones(len(values), bool), as_float32(times_s), len(values))
+
+    def arithmetic(self) -> MelArithmetic | None:
+        """Return the view as plain numbers; None with derivatives, which are not among them."""
+        if self.num_deltas:
+            return None
+        window = round(self.window_ms * self.sample_rate_hz / 1000)
+        return MelArithmetic(
+            sample_rate_hz=self.sample_rate_hz,
+            num_samples=round(self.segment_s * self.sample_rate_hz),
+            hop_samples=round(self.hop_ms * self.sample_rate_hz / 1000),
+            window=as_float32(window_shape(self._window_name, window)),
+            filters=mel_filters(self.sample_rate_hz, window, self.num_mels, self.min_hz, self.max_hz),
+            cosines=self._cosines,
+            pre_emphasis=self._pre_emphasis,
+            range_db=self.range_db,
+            trim_db=self.trim_db,
+            max_frames=self.max_frames,
+            padded_samples=round(self.padded_s * self.sample_rate_hz),
+        )
+
+    @property
+    def _window_name(self) -> str:
+        return "hann"
+
+    @property
+    def _pre_emphasis(self) -> float:
+        return 0.0
+
+    @property
+    def _cosines(self) -> np.ndarray | None:
+        """(num_mels, num_features) of `_features`, where that is a matrix product."""
+        return None
 
     def _power_spectrum(self, samples: np.ndarray, window: int, hop: int) -> np.ndarray:
         """(1 + window // 2, T) of Hann windows of `window` samples, `hop` apart."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from avemo_jax.bounds import Bounds
 from data_prep.views.librosa_loading import load_librosa
+from data_prep.views.mel import as_float32
 from data_prep.views.mel_frames import MelFrames
 from data_prep.views.parameters import Hz, LevelDb, NumBands
 from data_prep.views.spectra import cepstra, stft
@@ -50,6 +51,18 @@ class Mfcc(MelFrames):
     @property
     def num_features(self) -> int:
         return self.num_coefficients
+
+    @property
+    def _window_name(self) -> str:
+        return self.window
+
+    @property
+    def _pre_emphasis(self) -> float:
+        return self.pre_emphasis
+
+    @property
+    def _cosines(self) -> np.ndarray:
+        return as_float32(cepstra(np.eye(self.num_mels), self.num_coefficients).T)
 
     def _power_spectrum(self, samples: np.ndarray, window: int, hop: int) -> np.ndarray:
         if self.pre_emphasis:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from avemo_jax.mel_arithmetic import MelArithmetic
 from data_prep.views.mfcc import Mfcc
 from data_prep.views.parameters import NumBands, SampleRateHz, SegmentS, WindowMs
 from data_prep.views.segments import ViewSegment
@@ -54,6 +55,12 @@ class MfccMean:
             means = frames.values.mean(axis=0)
             middle_s = np.full(len(means), (frames.times_s[0] + frames.times_s[-1]) / 2, np.float32)
             yield ViewSegment(means[:, None], np.ones(len(means), bool), middle_s, frames.num_seen)
+
+    def arithmetic(self) -> MelArithmetic:
+        """Return the view as plain numbers."""
+        frames = self._frames().arithmetic()
+        assert frames is not None  # it has no derivatives
+        return dataclasses.replace(frames, is_mean=True)
 
     def _frames(self) -> Mfcc:
         return Mfcc(**dataclasses.asdict(self))

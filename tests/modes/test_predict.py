@@ -8,6 +8,8 @@ import json
 import shutil
 from pathlib import Path
 
+import jax
+import jax.export
 import numpy as np
 import pytest
 import soundfile
@@ -23,6 +25,7 @@ from avemo_jax.runs.run_directory import ConfigMismatch
 from data_prep.corpora.ravdess import clip_id
 from data_prep.live import LiveViews
 from data_prep.prepare_corpus import prepare_corpus
+from data_prep.views import make_view
 
 pytestmark = pytest.mark.slow
 RATE_HZ = 16000
@@ -110,6 +113,7 @@ def test_a_model_folder_predicts_without_the_run(trained, tmp_path, monkeypatch)
         modalities={"mfcc": "audio"},
         segment_s=source.segment_s,
         programs=("stablehlo",),
+        arithmetic={"mfcc": make_view("mfcc", **trained.views["mfcc"]).arithmetic()},
     )
     assert set(described["sha256"]) == {path.name for path in (tmp_path / "model").iterdir()} - {"model.json"}
     shutil.copytree(tmp_path / "model", tmp_path / "moved")
@@ -119,12 +123,23 @@ def test_a_model_folder_predicts_without_the_run(trained, tmp_path, monkeypatch)
     found, expected = (rows(path / "predictions.csv") for path in (tmp_path / "runs" / "predict-moved", tmp_path / "own"))
     values = [[[float(row[name]) for name in names] for row in table] for table in (found, expected)]
     np.testing.assert_allclose(*values, atol=1e-5)
+    program = jax.export.deserialize((tmp_path / "model" / "network_from_sound.stablehlo").read_bytes())
+    samples, mask = np.zeros((len(files), 2 * RATE_HZ), np.float32), np.zeros((len(files), 2 * RATE_HZ), bool)
+    for row, file in enumerate(files):
+        first = soundfile.read(file, dtype="float32")[0][: round(1.3 * RATE_HZ)]
+        samples[row, : len(first)], mask[row, : len(first)] = first, True
+    length = program.in_avals[0].shape[1]  # of the longest training clip
+    expected = [[float(row[name]) for name in names] for row in rows(tmp_path / "own" / "predictions.csv") if row["segment"] == "0"]
+    from_sound = program.call({"audio": samples[:, :length], "audio_mask": mask[:, :length]})
+    of_names = [list(described["classes"]).index(name.removeprefix("p_")) for name in names]
+    np.testing.assert_allclose(from_sound[:, of_names], expected, atol=2e-5)
     card = (tmp_path / "model" / "README.md").read_text()
     for text in (
         "CC BY-NC-SA 4.0",
         "holdout_50_25_25",
         "| chance | pooled |",
         "network.stablehlo",
+        "network_from_sound.stablehlo: the same with the views of sound inside",
         "Do not decide about people",
         "not inside",
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from avemo_jax.experiment.model_folder import read_description, sha256_of_file, 
 from avemo_jax.modes import arguments, shipped
 from avemo_jax.modes.arguments import of_run, uses_shipped
 from avemo_jax.modes.shipped import choose_shipped
+from avemo_jax.reporting.model_card import OF_WEIGHTS
 from configs import demo, ravdess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,5 +85,9 @@ def test_shipped_models_are_small_whole_and_without_paths(folder):
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2_000_000
     experiment = parse(json.loads((folder / "config.json").read_text()))
     assert without_paths(experiment) == to_plain(experiment)
+    installed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    assert installed[f"share/avemo/models/{folder.name}"] == [f"models/{folder.name}/*"]
+    for page in (folder / "README.md", ROOT / "docs" / "limits.md"):
+        assert OF_WEIGHTS in " ".join(page.read_text().replace("**", "").split())
     text = "".join((folder / name).read_text() for name in ("README.md", "model.json", "config.json"))
     assert not re.search(r"[\"'= ]/\w", text) and "CC BY-NC-SA" in (folder / "README.md").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 
 import pytest
@@ -39,8 +40,13 @@ def test_curves_are_means_over_trials_and_each_trials_uar():
     assert first.written == second.written == [(3, MEANS)] and first.is_closed and second.is_closed
 
 
-def test_tensorboard_files_hold_the_curves(tmp_path):
-    pytest.importorskip("tensorflow")
+@pytest.mark.parametrize("has_tensorflow", [True, False])
+def test_tensorboard_files_hold_the_curves(tmp_path, monkeypatch, has_tensorflow):
+    if has_tensorflow:
+        pytest.importorskip("tensorflow")
+    else:
+        found = importlib.util.find_spec
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tensorflow" else found(name))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 

@@ -12,7 +12,7 @@ from avemo_jax.models.encoders.i3d.module import I3D
 from avemo_jax.pretrained.assets import Asset, File
 from avemo_jax.pretrained.layout import WeightsLayout, variables_of
 from avemo_jax.pretrained.merge import flat_shapes
-from avemo_jax.pretrained.tensorflow_checkpoint import checkpoint_files, read_checkpoint
+from avemo_jax.pretrained.tensorflow_checkpoint import PACKAGES, checkpoint_files, read_checkpoint
 
 LICENCE = "Apache-2.0"
 _LEAVES = {
@@ -60,7 +60,7 @@ def _layout(asset: Asset, scope: str, channels: int) -> WeightsLayout:
             named["/".join((scope, "inception_i3d", *modules, _LEAVES[f"{kind}/{leaf}"]))] = path
         return named
 
-    return WeightsLayout((asset,), read=_read, variables=variables, names=names, files=checkpoint_files)
+    return WeightsLayout((asset,), read=_read, variables=variables, names=names, files=checkpoint_files, packages=PACKAGES)
 
 
 I3D_RGB = _layout(_asset("rgb", "I3D for RGB, trained on ImageNet and Kinetics, TensorFlow checkpoint"), "RGB", 3)

@@ -8,7 +8,7 @@ from avemo_jax.models.encoders.vggish.module import VGGish
 from avemo_jax.npz_files import read_npz
 from avemo_jax.pretrained.assets import Asset, File
 from avemo_jax.pretrained.layout import WeightsLayout, variables_of
-from avemo_jax.pretrained.tensorflow_checkpoint import checkpoint_files, read_checkpoint
+from avemo_jax.pretrained.tensorflow_checkpoint import PACKAGES, checkpoint_files, read_checkpoint
 
 _PAGE = "https://github.com/tensorflow/models/tree/master/research/audioset/vggish"
 _CITE = "Hershey et al. 2017, CNN Architectures for Large-Scale Audio Classification, arXiv 1609.09430"
@@ -65,6 +65,7 @@ VGGISH = WeightsLayout(
     assets=(CHECKPOINT,),
     files=checkpoint_files,
     read=read_checkpoint,
+    packages=PACKAGES,
     variables=lambda: variables_of(VGGish("embedding"), 1, 96, 64),
     names=_names,
 )
