@@ -150,7 +150,7 @@ def measure(
     Raises:
       ValueError: `validation` does not belong to these predictions; see `calibration.scale_trial`.
     """
-    seeds, folds = (sorted({trial[index] for trial in source.trials}) for index in (0, 1))
+    seeds, folds = sorted({seed for seed, _ in source.trials}), sorted({fold for _, fold in source.trials})
     own, together, scaled, of_means = Tally(), Tally(), Tally(), Tally()
     genders: dict[str, Sums] = {}
     speakers_of: dict[str, set[str]] = {}

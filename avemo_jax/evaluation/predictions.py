@@ -273,17 +273,33 @@ def _columns_of(rows: Sequence[Sequence[str]], classes: tuple[str, ...], own: in
     }
 
 
-def largest_difference(one: Predictions, other: Predictions) -> float:
+def largest_difference(one: PredictionSource, other: PredictionSource) -> float:
     """Return the largest difference of a probability or value; inf where clips, folds, seeds, labels or ratings differ."""
     names = ("clip", "speaker", "fold", "seed", "label")
-    is_same = (one.classes, one.dimensions) == (other.classes, other.dimensions)
-    is_same = is_same and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
-    if not is_same or not np.array_equal(one.rating, other.rating, equal_nan=True):
+    if (one.classes, one.dimensions, one.trials) != (other.classes, other.dimensions, other.trials):
         return float("inf")
-    return max(float(np.abs(getattr(one, name) - getattr(other, name)).max(initial=0)) for name in ("probabilities", "value"))
+    largest = 0.0
+    for trial in one.trials:
+        first, second = one.part(*trial), other.part(*trial)
+        is_same = all(np.array_equal(getattr(first, name), getattr(second, name)) for name in names)
+        if not is_same or not np.array_equal(first.rating, second.rating, equal_nan=True):
+            return float("inf")
+        found = (float(np.abs(getattr(first, name) - getattr(second, name)).max(initial=0)) for name in ("probabilities", "value"))
+        largest = max(largest, *found)
+    return largest
 
 
-def speaker_sums(predictions: Predictions, sums: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+def speakers_of(predictions: PredictionSource) -> set[str]:
+    """Return the names of the speakers."""
+    return {name for trial in predictions.trials for name in np.unique(predictions.part(*trial).speaker).tolist()}
+
+
+def confusion_of(predictions: PredictionSource) -> np.ndarray:
+    """Count (label, prediction) pairs of all trials: (K, K) int64, rows are labels."""
+    return np.sum([predictions.part(*trial).confusion() for trial in predictions.trials], axis=0)
+
+
+def speaker_sums(predictions: PredictionSource, sums: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> np.ndarray:
     """Collect what each speaker adds to a metric's sums, in the order of the speakers' names.
 
     Args:
@@ -292,11 +308,14 @@ def speaker_sums(predictions: Predictions, sums: Callable[[np.ndarray, np.ndarra
     Returns:
       (G, ...) for G speakers.
     """
-    data = predictions
-    if sums is None:
-        predicted = data.predicted
-        return np.stack([confusion(data.label[rows], predicted[rows], len(data.classes)) for _, rows in rows_by(data.speaker)])
-    return np.stack([sums(data.label[rows], data.probabilities[rows]) for _, rows in rows_by(data.speaker)])
+    found: dict[str, np.ndarray] = {}
+    for trial in predictions.trials:
+        part = predictions.part(*trial)
+        for speaker, rows in rows_by(part.speaker):
+            label, probabilities = part.label[rows], part.probabilities[rows]
+            own = sums(label, probabilities) if sums is not None else confusion(label, probabilities.argmax(1), len(part.classes))
+            found[speaker] = found[speaker] + own if speaker in found else own
+    return np.stack([found[speaker] for speaker in sorted(found)])
 
 
 def rows_by(groups: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
