@@ -12,6 +12,7 @@ CUDA.
     numbers    losses of an epoch of each network on this device against those of its CPU, in float32
     a2         A2's fused network, ten folds x 86 epochs after compilation
     e_audio    E's audio network: 25 trials against one
+    recurrence one recurrent layer by a Pallas kernel, an unrolled scan and bfloat16 products against the scan (gru_kernel.py)
     sweep      10 trials against 160
     precision  bfloat16, tensorfloat32 and float32: time of an epoch and UAR
     encoders   Whisper-base and InceptionV3, inputs a second, against torch on the same card
@@ -42,6 +43,7 @@ LIMITS_S = {
     "numbers": 60,
     "a2": 60,
     "e_audio": 50,
+    "recurrence": 50,
     "sweep": 70,
     "precision": 60,
     "encoders": 60,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import statistics
 import subprocess
@@ -134,6 +135,40 @@ def e_audio(is_small: bool, deadline_s: float) -> Iterator[Row]:
         yield Row("e_audio", f"an epoch of {len(plan.trials)} trials", medians[len(plan.trials)], "s", goal, note=_device())
     one, many = medians.values()
     yield Row("e_audio", f"{max(medians)} trials / one", many / one, "times", "1.5 times")
+
+
+def recurrence(is_small: bool, deadline_s: float) -> Iterator[Row]:
+    """Loss and gradients of one recurrent layer of 25 trials, by the product's scan and by each candidate in its place."""
+    from benchmarks.gru_kernel import CANDIDATES, MOST_UNITS, gradients
+    from benchmarks.turns import format_ratio, measure
+
+    num_trials, num_steps, num_rows = (2, 5, 3) if is_small else (25, 64, 32)
+    rng = np.random.default_rng(0)
+    for units in (8,) if is_small else (64, 128, 256):
+        shapes = ((num_trials, num_steps, num_rows, 3 * units), (num_trials, units, 3 * units), (num_trials, units))
+        arrays = [jax.numpy.asarray(rng.normal(size=shape) / units**0.5, jax.numpy.float32) for shape in shapes]
+        mask = jax.numpy.asarray(np.arange(num_steps)[:, None] < rng.integers(1, num_steps + 1, num_rows))
+        expected = gradients("scan")(*arrays, mask)
+        for name in CANDIDATES[1:]:
+            what = f"{num_trials} trials of {units} units, {num_steps} steps: {name}"
+            if name == "pallas" and units > MOST_UNITS:
+                yield Row("recurrence", what, note="the weights of a trial do not fit one multiprocessor")
+                continue
+            if time.monotonic() > deadline_s:
+                yield Row("recurrence", what, note="left out: the time of this part is spent")
+                continue
+            try:
+                runs = {side: functools.partial(gradients(side), *arrays, mask) for side in ("scan", name)}
+                sides = {side: lambda run=run: float(np.sum(run()[0])) for side, run in runs.items()}  # type: ignore[misc]
+                seconds = measure(sides, 1 if is_small else 5)
+                found = runs[name]()
+            except Exception as error:  # a candidate that this device cannot run costs its row
+                yield Row("recurrence", what, note=f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+                continue
+            pairs = zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True)
+            difference = max(float(abs(one - other).max() / abs(other).max()) for one, other in pairs)
+            note = f"{name} / scan {format_ratio(seconds[name], seconds['scan'])}; largest difference {difference:.1e}; {_device()}"
+            yield Row("recurrence", what, 1000 * statistics.median(seconds[name]), "ms", note=note)
 
 
 def sweep(is_small: bool, deadline_s: float) -> Iterator[Row]:
@@ -294,7 +329,7 @@ def torch_sides(is_small: bool, deadline_s: float) -> Iterator[Row]:
         for name, make in makers.items():
             what = f"{system}, {len(plan.trials)} folds: torch on {device}, {name}"
             if "graph" in name and device == "cpu":
-                yield Row("torch", what, note="torch has no CUDA here")
+                yield Row("torch", what, note="needs a GPU: torch has no CUDA here")
                 continue
             if time.monotonic() > deadline_s:
                 yield Row("torch", what, note="left out: the time of this part is spent")
@@ -348,6 +383,7 @@ PARTS: dict[str, Part] = {
     "numbers": numbers,
     "a2": a2,
     "e_audio": e_audio,
+    "recurrence": recurrence,
     "sweep": sweep,
     "precision": precision,
     "encoders": encoders,

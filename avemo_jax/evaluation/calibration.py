@@ -1,6 +1,6 @@
 """Calibration: reliability diagrams and temperature scaling.
 
-A temperature is fitted on validation predictions alone: `scale_by_trial` refuses predictions of the clips that it scales.
+A temperature is fitted on validation predictions alone: `scale_trial` refuses predictions of the clips that it scales.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from avemo_jax.evaluation.metrics import LEAST_PROBABILITY, calibration_bins
-from avemo_jax.evaluation.predictions import Predictions
+from avemo_jax.evaluation.predictions import Predictions, PredictionSource
 from avemo_jax.evaluation.results import ReliabilityBin, TrialTemperature
 
 # Range of temperatures; beyond it predictions are practically one-hot or uniform.
@@ -53,36 +53,32 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     return softmax(_logits(np.asarray(probabilities, dtype=float)) / temperature, axis=1)
 
 
-def scale_by_trial(tested: Predictions, validated: Predictions) -> tuple[np.ndarray, tuple[TrialTemperature, ...]]:
-    """Scale each trial's predictions of its test part by the temperature fitted on its own validation part.
+def scale_trial(tested: Predictions, validated: PredictionSource) -> tuple[np.ndarray, TrialTemperature]:
+    """Scale one trial's predictions of its test part by the temperature fitted on its own validation part.
 
     Args:
-      tested: predictions of the test parts.
-      validated: predictions of the validation parts, with rows for each (fold, seed) of `tested`.
+      tested: predictions of the test part of one fold and seed.
+      validated: predictions of the validation parts, of this (fold, seed) among others.
 
     Returns:
-      (N, K) scaled probabilities of the rows of `tested`, and each trial's temperature.
+      (N, K) scaled probabilities of the rows of `tested`, and the temperature.
 
     Raises:
-      ValueError: other classes, a (fold, seed) without validation rows, or a clip that is in both parts of a fold.
+      ValueError: other classes, no validation rows of this (fold, seed), or a clip that is in both parts.
     """
     if validated.classes != tested.classes:
         raise ValueError(f"validation predictions have the classes {validated.classes}, test predictions {tested.classes}")
-    scaled, temperatures = tested.probabilities.copy(), []
-    for seed, fold in sorted({(int(seed), str(fold)) for seed, fold in zip(tested.seed, tested.fold, strict=True)}):
-        test = (tested.fold == fold) & (tested.seed == seed)
-        chosen = (validated.fold == fold) & (validated.seed == seed)
-        if not chosen.any():
-            raise ValueError(f"no validation predictions of fold {fold}, seed {seed}: its temperature cannot be fitted")
-        if shared := sorted(set(tested.clip[test]) & set(validated.clip[chosen])):
-            raise ValueError(
-                f"fold {fold}: {len(shared)} clips are in the validation and the test predictions, the first is {shared[0]}; "
-                "a temperature is fitted on the validation part alone"
-            )
-        temperature = fit_temperature(validated.label[chosen], validated.probabilities[chosen])
-        scaled[test] = apply_temperature(tested.probabilities[test], temperature)
-        temperatures.append(TrialTemperature(fold=fold, seed=seed, temperature=temperature))
-    return scaled, tuple(temperatures)
+    ((seed, fold),) = tested.trials
+    if (seed, fold) not in validated.trials:
+        raise ValueError(f"no validation predictions of fold {fold}, seed {seed}: its temperature cannot be fitted")
+    part = validated.part(seed, fold)
+    if len(shared := np.intersect1d(tested.clip, part.clip)):
+        raise ValueError(
+            f"fold {fold}: {len(shared)} clips are in the validation and the test predictions, the first is {shared[0]}; "
+            "a temperature is fitted on the validation part alone"
+        )
+    temperature = fit_temperature(part.label, part.probabilities)
+    return apply_temperature(tested.probabilities, temperature), TrialTemperature(fold=fold, seed=seed, temperature=temperature)
 
 
 def reliability(label: np.ndarray, probabilities: np.ndarray, *, num_bars: int = NUM_BARS) -> tuple[ReliabilityBin, ...]:
@@ -98,7 +94,12 @@ def reliability(label: np.ndarray, probabilities: np.ndarray, *, num_bars: int =
 
     Source: Niculescu-Mizil and Caruana 2005, Predicting good probabilities with supervised learning, section 4; Guo et al. 2017, figure 1.
     """
-    bins = calibration_bins(label, probabilities, num_bins=num_bars)
+    return reliability_from_bins(calibration_bins(label, probabilities, num_bins=num_bars))
+
+
+def reliability_from_bins(bins: np.ndarray) -> tuple[ReliabilityBin, ...]:
+    """Return the bins of a reliability diagram that have clips, from (num_bars, 3) of `calibration_bins`."""
+    num_bars = len(bins)
     return tuple(
         ReliabilityBin(
             low=index / num_bars,

@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-import numpy as np
-
 from avemo_jax.evaluation.metrics import primary_metrics
 from avemo_jax.evaluation.paired import paired_bootstrap
-from avemo_jax.evaluation.predictions import Predictions, speaker_sums
+from avemo_jax.evaluation.predictions import PredictionSource, speaker_sums, speakers_of
 from avemo_jax.evaluation.results import ProtocolGap
 from avemo_jax.evaluation.statistics import group_difference
 
 
-def protocol_gaps(predictions: Mapping[str, Predictions]) -> tuple[ProtocolGap, ...]:
+def protocol_gaps(predictions: Mapping[str, PredictionSource]) -> tuple[ProtocolGap, ...]:
     """Measure how far each protocol's pooled primary metrics are above those of the last one, with intervals over speakers.
 
     Where both protocols test the same speakers these are resampled together, else each protocol's on their own. Networks are not trained
@@ -30,7 +28,7 @@ def protocol_gaps(predictions: Mapping[str, Predictions]) -> tuple[ProtocolGap, 
     gaps = []
     for name in earlier:
         first, second = predictions[name], predictions[last]
-        paired = bool(np.array_equal(np.unique(first.speaker), np.unique(second.speaker)))
+        paired = speakers_of(first) == speakers_of(second)
         compare = paired_bootstrap if paired else group_difference
         for metric in primary_metrics():
             gap = compare(speaker_sums(first), speaker_sums(second), metric.value)

@@ -86,21 +86,19 @@ def weighted_f1_from_confusion(counts: Any) -> Any:
     return _ratio((f1_from_confusion(counts) * counts.sum(-1)).sum(-1), counts.sum((-2, -1)))
 
 
-def per_class(label: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+def per_class(counts: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Precision, recall, F1 and number of clips of each class that occurs as label or prediction; what has nothing to count is 0.
 
     Args:
-      label, predicted: (N,) int class indices.
+      counts: (K, K) confusion matrix.
       classes: K class names.
     """
-    from sklearn.metrics import precision_recall_fscore_support  # late: it is slow, and most of this module needs none of it
-
-    values = precision_recall_fscore_support(label, predicted, labels=range(len(classes)), zero_division=0)
-    occurs = np.isin(range(len(classes)), np.concatenate([label, predicted]))
+    precision = _ratio(counts.diagonal(), counts.sum(0))
+    values = (precision, recall_from_confusion(counts), f1_from_confusion(counts), counts.sum(1), counts.sum(0))
     return {
-        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "num_clips": int(support)}
-        for name, precision, recall, f1, support, there in zip(classes, *values, occurs, strict=True)
-        if there
+        name: {"precision": float(precise), "recall": float(recall), "f1": float(f1), "num_clips": int(num_labels)}
+        for name, precise, recall, f1, num_labels, num_predicted in zip(classes, *values, strict=True)
+        if num_labels or num_predicted
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avemo_jax.evaluation.statistics import NUM_RESAMPLES, Difference, MetricOfSums, by_student_t, draw_speakers, speaker_deviation
+from avemo_jax.evaluation.statistics import NUM_RESAMPLES, Difference, MetricOfSums, by_student_t, resampled_sums, speaker_deviation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +65,8 @@ def paired_bootstrap(
     difference = float(metric(first.sum(0, dtype=float)[None])[0] - metric(second.sum(0, dtype=float)[None])[0])
     if num_speakers < 2:
         return Difference(difference, None, None)
-    drawn = draw_speakers(num_speakers, num_resamples, seed)
-    resamples = metric(np.tensordot(drawn, first, axes=1)) - metric(np.tensordot(drawn, second, axes=1))
+    of_first, of_second = resampled_sums(num_resamples, seed, first, second)
+    resamples = metric(of_first) - metric(of_second)
     return by_student_t(difference, speaker_deviation(resamples, num_speakers), num_speakers - 1)
 
 

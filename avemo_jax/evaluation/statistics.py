@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 from avemo_jax.evaluation.json_types import Constraint, Json
 
 NUM_RESAMPLES = 2000
+_MOST_DRAWS = 4_000_000  # speakers x resamples at a time, 64 MB
 _LEVEL = 0.95  # nominal coverage of every interval
 _LEAST = 1e-3  # distance from 0 and 1 that a share is clipped to before its log-odds are taken, and a positive number before its logarithm
 
@@ -102,7 +103,7 @@ def speaker_bootstrap(
         return None
     to_line, from_line = SCALES[scale]
     estimate = float(metric(sums.sum(axis=0, dtype=float)[None])[0])
-    resamples = metric(np.tensordot(draw_speakers(num_speakers, num_resamples, seed), sums, axes=1))
+    resamples = metric(resampled_sums(num_resamples, seed, sums)[0])
     if np.ptp(resamples) == 0:
         return estimate, estimate
     reach = _student_t().ppf((1 + _LEVEL) / 2, num_speakers - 1) * speaker_deviation(to_line(resamples), num_speakers)
@@ -113,11 +114,28 @@ def speaker_bootstrap(
     return min(low, estimate), max(high, estimate)
 
 
-def draw_speakers(num_speakers: int, num_resamples: int, seed: int) -> np.ndarray:
-    """Count how often each speaker is drawn in each resample: (num_resamples, num_speakers) float64, rows sum to num_speakers."""
+def draw_speakers(num_speakers: int, num_resamples: int, seed: int | np.random.Generator) -> np.ndarray:
+    """Count how often each speaker is drawn in each resample: (num_resamples, num_speakers) float64, rows sum to num_speakers.
+
+    A generator in place of a seed gives the draws that follow those before it.
+    """
     drawn = np.random.default_rng(seed).integers(num_speakers, size=(num_resamples, num_speakers))
     drawn += num_speakers * np.arange(num_resamples)[:, None]  # one range of bins a resample
     return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(float)
+
+
+def resampled_sums(num_resamples: int, seed: int, *sums: np.ndarray) -> list[np.ndarray]:
+    """Return the sums of each resample, (num_resamples, ...), of each of the `sums` (G, ...) by the same draws.
+
+    Draws are made for as many resamples at a time as fit _MOST_DRAWS, so that memory does not grow with resamples x speakers.
+    """
+    num_speakers = len(sums[0])
+    size = max(_MOST_DRAWS // num_speakers, 1)
+    generator, blocks = np.random.default_rng(seed), []
+    for start in range(0, num_resamples, size):
+        drawn = draw_speakers(num_speakers, min(size, num_resamples - start), generator)
+        blocks.append([np.tensordot(drawn, one, axes=1) for one in sums])
+    return [np.concatenate(one) for one in zip(*blocks, strict=True)]
 
 
 def speaker_deviation(values: np.ndarray, num_speakers: int) -> float:
@@ -150,8 +168,7 @@ def group_difference(
     if min(map(len, groups)) < 2:
         return Difference(difference, None, None)
     variances = [
-        speaker_deviation(metric(np.tensordot(draw_speakers(len(group), num_resamples, index), group, axes=1)), len(group)) ** 2
-        for index, group in enumerate(groups)
+        speaker_deviation(metric(resampled_sums(num_resamples, index, group)[0]), len(group)) ** 2 for index, group in enumerate(groups)
     ]
     total = sum(variances)
     shares = sum(variance**2 / (len(group) - 1) for variance, group in zip(variances, groups, strict=True))

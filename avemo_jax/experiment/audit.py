@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from avemo_jax.config import OnnxSettings
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.evaluation.predictions import Predictions
+from avemo_jax.evaluation.predictions import PredictionSource
 from avemo_jax.experiment.encoder_table import is_published
 from avemo_jax.experiment.fit_probes import plan_fits
 from avemo_jax.experiment.grid_plan import GridPlan
@@ -29,7 +29,7 @@ from avemo_jax.protocols.audit.facts import (
 )
 from avemo_jax.protocols.audit.findings import Finding, check_allowed, mark_allowed, media_not_compared, worst_first
 from avemo_jax.protocols.audit.folds_audit import audit_folds, items_of
-from avemo_jax.protocols.audit.predictions import audit_predictions
+from avemo_jax.protocols.audit.predictions import PredictedTrial, audit_predictions
 from avemo_jax.protocols.folds import FoldTable
 from avemo_jax.runs.run_directory import RunDirectory
 
@@ -86,7 +86,7 @@ def audit(plan: GridPlan, prepared: PreparedCorpus) -> list[Finding]:
 
 
 def audit_results(
-    plan: GridPlan, predictions: Predictions, fits: Sequence[FitUse] = (), *, table: FoldTable | None = None
+    plan: GridPlan, predictions: PredictionSource, fits: Sequence[FitUse] = (), *, table: FoldTable | None = None
 ) -> list[Finding]:
     """Return the findings of the leak audit in predictions: rows that are missing, duplicate or outside the folds, and wrong labels.
 
@@ -95,15 +95,17 @@ def audit_results(
       fits: everything that was fitted on the outputs of trained networks, from `fit_probes.late_fits`.
     """
     classes, table = plan.blueprint.labels.classes, table or plan.folds
+
+    def rows_of(trial: tuple[int, str]) -> PredictedTrial:
+        part = predictions.part(*trial)
+        return PredictedTrial(trial[1], trial[0], part.clip.tolist(), [part.classes[index] for index in part.label.tolist()])
+
     found = audit_predictions(
         table.folds,
         {clip.clip_id: classes[index] for clip, index in zip(plan.clips, plan.classes, strict=True)},
         classes,
         plan.experiment.train.seeds,
-        clip=predictions.clip.tolist(),
-        fold=predictions.fold.tolist(),
-        seed=predictions.seed.tolist(),
-        label=[predictions.classes[index] for index in predictions.label],
+        trials=map(rows_of, predictions.trials),
         predicted_classes=predictions.classes,
     )
     return _with_severity(plan, [*found, *audit_fits(fits)], table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import tempfile
 import time
 from collections.abc import Container, Sequence
 from pathlib import Path
@@ -13,13 +14,9 @@ import numpy as np
 
 from avemo_jax.data.prepared import PreparedCorpus
 from avemo_jax.evaluation.gaps import protocol_gaps
-from avemo_jax.evaluation.predictions import (
-    Predictions,
-    largest_difference,
-    read_predictions_csv,
-    write_predictions_csv,
-)
+from avemo_jax.evaluation.predictions import PredictionSource, largest_difference
 from avemo_jax.evaluation.results import Confusion, ProtocolResult, RunFacts, RunResults
+from avemo_jax.evaluation.stored_predictions import read_predictions, write_predictions
 from avemo_jax.evaluation.summary import summarise
 from avemo_jax.experiment.attention import write_attention_examples
 from avemo_jax.experiment.audit import audit_results, write_audit
@@ -61,17 +58,33 @@ def measure_run(
     Raises:
       ChangedPredictions: `refuse_changes`, and the run has other predictions; its files stay as they are.
     """
+    with tempfile.TemporaryDirectory(prefix=".predictions-", dir=run.path) as folder:  # of files of many predictions
+        return _measure_run(plan, run, prepared, outcomes, findings, Path(folder), refuse_changes)
+
+
+def _measure_run(
+    plan: GridPlan,
+    run: RunDirectory,
+    prepared: PreparedCorpus,
+    outcomes: Sequence[Outcome],
+    findings: list[Finding],
+    folder: Path,
+    refuse_changes: bool,
+) -> RunResults:
     outcome = outcomes[-1]
     spans = plan.folds.spans()
     own, own_folds = spans[-1]
     with run.phase("evaluate"):
-        predicted = {table.protocol: predict_tests_and_validation(plan, outcome, folds=folds) for table, folds in spans}
+        predicted = {}
+        for table, folds in spans:
+            (folder / table.protocol).mkdir()
+            predicted[table.protocol] = predict_tests_and_validation(plan, outcome, folder / table.protocol, folds=folds)
         predictions = {protocol: tested for protocol, (tested, _) in predicted.items()}
         if refuse_changes:
             for table, _ in spans:
                 _refuse_changes(run.path / predictions_name(plan, table), predictions[table.protocol])
         for table, _ in spans:
-            write_predictions_csv(run.path / predictions_name(plan, table), predictions[table.protocol])
+            write_predictions(run.path / predictions_name(plan, table), predictions[table.protocol])
         run.record_predictions([predictions_name(plan, table) for table, _ in spans])
         fits = list(late_fits(plan, outcome)) if isinstance(outcome, LateOutcome) else []
         for table, _ in spans:
@@ -125,11 +138,11 @@ def predictions_name(plan: GridPlan, table: FoldTable) -> str:
     return "predictions.csv" if table is plan.folds.tables[-1] else f"predictions-{table.protocol}.csv"
 
 
-def _refuse_changes(path: Path, predictions: Predictions) -> None:
+def _refuse_changes(path: Path, predictions: PredictionSource) -> None:
     """Compare predictions with those of an earlier evaluation: rounding may differ between machines, and nothing else."""
     if not path.is_file():
         return
-    difference = largest_difference(read_predictions_csv(path), predictions)
+    difference = largest_difference(read_predictions(path), predictions)
     if difference > _LARGEST_ROUNDING:
         what = "other rows" if np.isinf(difference) else f"probabilities that differ by up to {difference:.2g}"
         raise ChangedPredictions(

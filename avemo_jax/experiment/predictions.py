@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from avemo_jax.evaluation.predictions import Predictions, aggregate_segments
+from avemo_jax.evaluation import stored_predictions
+from avemo_jax.evaluation.predictions import Predictions, PredictionSource, aggregate_segments
+from avemo_jax.evaluation.stored_predictions import StoredPredictions, open_writer
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.protocols.folds import Fold
@@ -37,10 +40,34 @@ def predict_tests(
 
 
 def predict_tests_and_validation(
-    plan: GridPlan, outcome: Outcome, *, folds: Container[int] | None = None
-) -> tuple[Predictions, Predictions]:
-    """Return predictions of the test part of every fold, as `predict_tests`, and of its validation part, for calibration."""
+    plan: GridPlan, outcome: Outcome, folder: Path, *, folds: Container[int] | None = None
+) -> tuple[PredictionSource, PredictionSource]:
+    """Return predictions of the test part of every fold, as `predict_tests`, and of its validation part, for calibration.
+
+    Where there are more than MANY_ROWS, trials are predicted in pieces of that many rows and lie in two files below `folder`, so that
+    memory does not grow with the number of seeds.
+    """
     chosen = [position for position in chosen_trials(plan.trials, outcome.score) if folds is None or plan.trials[position].fold in folds]
+    pieces: list[list[int]] = [[]]
+    num_rows = 0
+    for position in chosen:
+        num_clips = len(plan.folds.folds[plan.trials[position].fold].test)
+        if pieces[-1] and num_rows + num_clips > stored_predictions.MANY_ROWS:
+            pieces.append([])
+            num_rows = 0
+        pieces[-1].append(position)
+        num_rows += num_clips
+    if len(pieces) == 1:
+        return _tested_and_validated(plan, outcome, pieces[0])
+    paths = [folder / "tested.parquet", folder / "validated.parquet"]
+    with open_writer(paths[0]) as tested, open_writer(paths[1]) as validated:
+        for piece in pieces:
+            for writer, predictions in zip((tested, validated), _tested_and_validated(plan, outcome, piece), strict=True):
+                writer.add(predictions)
+    return StoredPredictions(paths[0]), StoredPredictions(paths[1])
+
+
+def _tested_and_validated(plan: GridPlan, outcome: Outcome, chosen: Sequence[int]) -> tuple[Predictions, Predictions]:
     trials = [plan.trials[position] for position in chosen]
     # Both parts are predicted together, so that nothing is compiled twice.
     rows = [np.concatenate([plan.test_rows(trial), plan.data.examples_of(plan.validation_clips(outcome.stage, trial))]) for trial in trials]

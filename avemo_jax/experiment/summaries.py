@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from avemo_jax.evaluation.metrics import all_metrics, recall_from_confusion
-from avemo_jax.evaluation.predictions import Predictions
+from avemo_jax.evaluation.predictions import PredictionSource, confusion_of
 from avemo_jax.evaluation.results import SettingResult, StageResult
 from avemo_jax.experiment.grid_plan import GridPlan
 from avemo_jax.experiment.outcomes import Outcome
 from avemo_jax.experiment.predictions import predict_tests
 
 
-def summarise_stages(plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int], *, last: Predictions) -> tuple[StageResult, ...]:
+def summarise_stages(
+    plan: GridPlan, outcomes: Sequence[Outcome], folds: Container[int], *, last: PredictionSource
+) -> tuple[StageResult, ...]:
     """Return the metrics of each stage, with the settings selected on validation for it; () where there is only one stage.
 
     Args:
@@ -24,12 +26,12 @@ def summarise_stages(plan: GridPlan, outcomes: Sequence[Outcome], folds: Contain
     """
     if len(outcomes) == 1:
         return ()
-    predicted = [*(predict_tests(plan, outcome, folds=folds) for outcome in outcomes[:-1]), last]
+    predicted: list[PredictionSource] = [*(predict_tests(plan, outcome, folds=folds) for outcome in outcomes[:-1]), last]
     return tuple(
         StageResult(
             stage=outcome.stage.name,
             num_params=outcome.num_params,
-            per_class_recall=dict(zip(predictions.classes, recall_from_confusion(predictions.confusion()).tolist(), strict=True)),
+            per_class_recall=dict(zip(predictions.classes, recall_from_confusion(confusion_of(predictions)).tolist(), strict=True)),
             metrics=_mean_of_folds(predictions),
         )
         for outcome, predictions in zip(outcomes, predicted, strict=True)
@@ -61,12 +63,9 @@ def summarise_settings(plan: GridPlan, outcome: Outcome, folds: Container[int]) 
     return tuple(entries)
 
 
-def _mean_of_folds(predictions: Predictions) -> dict[str, float]:
-    measured = []
-    for seed in np.unique(predictions.seed):
-        for fold in np.unique(predictions.fold[predictions.seed == seed]):
-            rows = (predictions.seed == seed) & (predictions.fold == fold)
-            measured.append(all_metrics(predictions.label[rows], predictions.probabilities[rows]))
+def _mean_of_folds(predictions: PredictionSource) -> dict[str, float]:
+    parts = (predictions.part(*trial) for trial in predictions.trials)
+    measured = [all_metrics(part.label, part.probabilities) for part in parts]
     return {name: float(np.mean([one[name] for one in measured])) for name in measured[0]}
 
 

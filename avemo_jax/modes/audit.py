@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from avemo_jax.config import Experiment
 from avemo_jax.data.prepared import PreparedCorpus
-from avemo_jax.evaluation.predictions import read_predictions_csv
+from avemo_jax.evaluation.stored_predictions import read_predictions
 from avemo_jax.experiment.audit import audit, audit_results
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.measuring import predictions_name
@@ -22,7 +22,7 @@ def audit_run(experiment: Experiment, prepared: PreparedCorpus) -> list[Finding]
         path = experiment.run_directory / predictions_name(plan, table)
         if path.is_file():
             print(f"also audited: {path}")
-            findings += audit_results(plan, read_predictions_csv(path), table=table)
+            findings += audit_results(plan, read_predictions(path), table=table)
     findings = worst_first(findings)
     print(format_findings(findings))
     return findings

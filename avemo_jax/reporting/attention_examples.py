@@ -20,7 +20,7 @@ import numpy as np
 from markupsafe import Markup
 
 from avemo_jax.atomic import atomic_binary_file
-from avemo_jax.evaluation.predictions import Predictions
+from avemo_jax.evaluation.predictions import PredictionSource
 from avemo_jax.reporting.charts import STYLES, weight_chart
 from avemo_jax.reporting.pages import data_address
 
@@ -57,7 +57,7 @@ def write_attention(path: Path, **arrays: np.ndarray) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def attention_examples(path: Path, predictions: Predictions | None) -> list[dict[str, Any]]:
+def attention_examples(path: Path, predictions: PredictionSource | None) -> list[dict[str, Any]]:
     """Return what the page shows of each clip: charts and key frames of each stream, prediction; [] where there is no attention.npz."""
     if not path.is_file():
         return []
@@ -102,16 +102,17 @@ def _evenly_spaced(items: list, count: int) -> list:
     return [items[index] for index in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
-def _prediction_of(predictions: Predictions | None, clip_id: str, fold: str, seed: int) -> dict[str, Any] | None:
+def _prediction_of(predictions: PredictionSource | None, clip_id: str, fold: str, seed: int) -> dict[str, Any] | None:
     """Label, predicted class and the three most probable classes of a clip."""
-    if predictions is None:
+    if predictions is None or (seed, fold) not in predictions.trials:
         return None
-    rows = np.flatnonzero((predictions.clip == clip_id) & (predictions.fold == fold) & (predictions.seed == seed))
+    part = predictions.part(seed, fold)
+    rows = np.flatnonzero(part.clip == clip_id)
     if not len(rows):
         return None
-    probabilities = predictions.probabilities[rows[0]]
+    probabilities = part.probabilities[rows[0]]
     top = np.argsort(-probabilities, kind="stable")[:3]
-    label, predicted = predictions.label[rows[0]], predictions.predicted[rows[0]]
+    label, predicted = part.label[rows[0]], part.predicted[rows[0]]
     return {
         "label": predictions.classes[label],
         "predicted": predictions.classes[predicted],

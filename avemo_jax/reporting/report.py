@@ -16,8 +16,8 @@ from markupsafe import Markup
 
 from avemo_jax.atomic import read_json
 from avemo_jax.evaluation.metrics import metric_named, reported_metrics
-from avemo_jax.evaluation.predictions import read_predictions_csv
 from avemo_jax.evaluation.results import Calibration, RunResults
+from avemo_jax.evaluation.stored_predictions import read_predictions
 from avemo_jax.reporting.adaptation_panel import adaptation_charts, adaptation_table
 from avemo_jax.reporting.attention_examples import attention_examples
 from avemo_jax.reporting.caveats import caveats, chance, speaker_protocol
@@ -49,7 +49,7 @@ def write_report(run_directory: Path) -> Path:
         raise ValueError(f"{run_directory / 'results.json'} was written by an earlier version; --mode=evaluate writes it again")
     predictions = None
     if (run_directory / "predictions.csv").is_file():
-        predictions = read_predictions_csv(run_directory / "predictions.csv")
+        predictions = read_predictions(run_directory / "predictions.csv")
     run = _read_json(run_directory / "run.json") or {}
     config = _read_json(run_directory / "config.json")
     published = published_beside(results, config)

@@ -127,8 +127,9 @@ class RunDirectory:
             )
 
     def record_predictions(self, names: Sequence[str]) -> None:
-        """Write the SHA-256 of these predictions files into run.json."""
-        self.write_run_json(predictions_sha256={name: _sha256(self.path / name) for name in names})
+        """Write the SHA-256 of these predictions files, and of the Parquet files beside them, into run.json."""
+        beside = [name for name in (str(Path(name).with_suffix(".parquet")) for name in names) if self.has(name)]
+        self.write_run_json(predictions_sha256={name: _sha256(self.path / name) for name in (*names, *beside)})
 
     def check_predictions(self) -> None:
         """Check that the existing predictions files are unchanged since the run wrote them; a removed file is accepted.
@@ -301,7 +302,8 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as stream:  # in blocks: predictions may be gigabytes
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _version(package: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from avemo_jax.evaluation.calibration import TEMPERATURES, apply_temperature, fit_temperature, reliability, scale_by_trial
+from avemo_jax.evaluation.calibration import TEMPERATURES, apply_temperature, fit_temperature, reliability, scale_trial
 from avemo_jax.evaluation.metrics import negative_log_likelihoods
 from avemo_jax.evaluation.predictions import Predictions
 from avemo_jax.evaluation.results import ReliabilityBin
@@ -78,7 +78,8 @@ def test_each_trial_is_scaled_by_its_own_validation_part():
         predictions("cdefg", "fold1", [0.8] * 5, [0, 0, 0, 0, 1]),  # calibrated
         predictions("abefghijkl", "fold2", [0.8] * 10, [0] * 6 + [1] * 4),  # overconfident
     )
-    scaled, temperatures = scale_by_trial(tested, validated)
+    parts = [scale_trial(tested.part(seed, fold), validated) for seed, fold in tested.trials]
+    scaled, temperatures = np.concatenate([one for one, _ in parts]), [one for _, one in parts]
     assert [(one.fold, one.seed) for one in temperatures] == [("fold1", 0), ("fold2", 0)]
     assert temperatures[0].temperature == pytest.approx(1, rel=1e-3)
     np.testing.assert_allclose(scaled[:, 0], [0.8, 0.8, 0.6, 0.6], atol=1e-4)
@@ -87,16 +88,16 @@ def test_each_trial_is_scaled_by_its_own_validation_part():
 def test_the_test_part_cannot_fit_its_own_temperature():
     tested = predictions("ab", "fold1", [0.8, 0.8], [0, 1])
     with pytest.raises(ValueError, match="1 clips are in the validation and the test predictions, the first is b"):
-        scale_by_trial(tested, predictions("bc", "fold1", [0.8, 0.8], [0, 1]))
+        scale_trial(tested, predictions("bc", "fold1", [0.8, 0.8], [0, 1]))
     with pytest.raises(ValueError, match="no validation predictions of fold fold1, seed 0"):
-        scale_by_trial(tested, predictions("cd", "fold2", [0.8, 0.8], [0, 1]))
+        scale_trial(tested, predictions("cd", "fold2", [0.8, 0.8], [0, 1]))
     with pytest.raises(ValueError, match=r"classes \('a', 'b'\)"):
-        scale_by_trial(tested, predictions("cd", "fold1", [0.8, 0.8], [0, 1], classes=("a", "b")))
+        scale_trial(tested, predictions("cd", "fold1", [0.8, 0.8], [0, 1], classes=("a", "b")))
 
 
 def test_changing_test_labels_changes_no_temperature():
     validated = predictions("efg", "fold1", [0.9, 0.9, 0.9], [0, 0, 1])
-    found = [scale_by_trial(predictions("ab", "fold1", [0.8, 0.6], label), validated) for label in ([0, 1], [1, 0])]
+    found = [scale_trial(predictions("ab", "fold1", [0.8, 0.6], label), validated) for label in ([0, 1], [1, 0])]
     assert found[0][1] == found[1][1]
     np.testing.assert_array_equal(found[0][0], found[1][0])
 

@@ -100,7 +100,7 @@ def test_certain_and_right_is_calibrated():
 
 def test_per_class_by_hand():
     label, predicted = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 2, 0, 1])
-    found = per_class(label, predicted, ("calm", "happy", "sad", "angry"))
+    found = per_class(confusion(label, predicted, 4), ("calm", "happy", "sad", "angry"))
     assert list(found) == ["calm", "happy", "sad"]  # angry is neither a label nor predicted
     assert found["calm"] == {"precision": 0.75, "recall": 0.75, "f1": 0.75, "num_clips": 4}
     assert found["happy"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "num_clips": 2}

@@ -13,6 +13,8 @@ from small_experiment import EMOTIONS, small_clips, small_config
 
 from avemo_jax.comparison.entries import ComparisonError, read_run
 from avemo_jax.data.prepared import PreparedCorpus
+from avemo_jax.evaluation import stored_predictions
+from avemo_jax.evaluation.predictions import largest_difference
 from avemo_jax.experiment.audit import audit
 from avemo_jax.experiment.grid_plan import make_plan
 from avemo_jax.experiment.predictions import predict_tests_and_validation
@@ -127,16 +129,26 @@ class UniformOutcome:
 
 
 @pytest.mark.parametrize("select", ["validation", "test"])
-def test_calibration_uses_the_validation_part_whatever_selects(prepared, select):
+def test_calibration_uses_the_validation_part_whatever_selects(prepared, select, tmp_path):
     plan = make_plan(small_config(protocol__name=TWO, protocol__select=select), prepared)
     for table, span in plan.folds.spans():
         outcome = UniformOutcome(plan.stages[-1])
-        tested, validated = predict_tests_and_validation(plan, outcome, folds=span)
+        tested, validated = predict_tests_and_validation(plan, outcome, tmp_path, folds=span)
         assert outcome.asked == list(span)
         for fold in table.folds:
             assert tuple(sorted(tested.clip[tested.fold == fold.name])) == fold.test
             assert tuple(sorted(validated.clip[validated.fold == fold.name])) == fold.validation
         assert len(tested.clip) == 96 and (tested.classes, set(validated.seed)) == (EMOTIONS, {0})
+
+
+def test_many_predictions_are_made_in_pieces_and_lie_in_files(prepared, tmp_path, monkeypatch):
+    plan = make_plan(small_config(train__seeds=(0, 1)), prepared)
+    outcome = UniformOutcome(plan.stages[-1])
+    expected = predict_tests_and_validation(plan, outcome, tmp_path)
+    monkeypatch.setattr(stored_predictions, "MANY_ROWS", 60)
+    found = predict_tests_and_validation(plan, outcome, tmp_path)
+    assert all(isinstance(one, stored_predictions.StoredPredictions) for one in found)
+    assert [largest_difference(*pair) for pair in zip(expected, found, strict=True)] == [0, 0]
 
 
 def test_a_stacked_network_is_calibrated_on_clips_that_it_has_not_trained_on(prepared):

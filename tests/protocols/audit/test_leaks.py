@@ -28,7 +28,7 @@ from avemo_jax.protocols.audit.facts import (
 from avemo_jax.protocols.audit.findings import FINDINGS, Finding, check_allowed, format_findings, mark_allowed, refuse
 from avemo_jax.protocols.audit.fits import changed_by
 from avemo_jax.protocols.audit.folds_audit import Item, Span, audit_folds, items_of
-from avemo_jax.protocols.audit.predictions import audit_predictions
+from avemo_jax.protocols.audit.predictions import PredictedTrial, audit_predictions
 from avemo_jax.protocols.folds import PARTS, Fold, FoldTable, LeakError
 from avemo_jax.protocols.rules import make_folds
 
@@ -209,8 +209,11 @@ class Planted:
         rows, classes = change(rows) or rows, EMOTIONS
         if isinstance(rows, tuple):
             rows, classes = rows
-        columns = dict(zip(("clip", "fold", "seed", "label"), zip(*rows, strict=True), strict=True))
-        return audit_predictions(self.table.folds, labels, EMOTIONS, (0, 1), **columns, predicted_classes=classes)
+        trials = [
+            PredictedTrial(fold, seed, *zip(*[(clip, label) for clip, *trial, label in rows if trial == [fold, seed]], strict=True))
+            for fold, seed in sorted({(fold, seed) for _, fold, seed, _ in rows})
+        ]
+        return audit_predictions(self.table.folds, labels, EMOTIONS, (0, 1), trials=trials, predicted_classes=classes)
 
     def a_test_clip_without_a_prediction(self):
         return self.predictions(lambda rows: rows[1:])
