@@ -1,7 +1,7 @@
 """Round trips of systems through a model folder: the largest difference of a probability between a run and its folder.
 
     python -m benchmarks.round_trips                                   every system of the demo
-    python -m benchmarks.round_trips --systems small:audio,functionals_linear --keep /tmp/round_trips
+    python -m benchmarks.round_trips --systems small:audio,functionals_linear --keep FOLDER
 
     python -m benchmarks.round_trips --programs=onnx,stablehlo        and whether the networks can be written for other runtimes
 

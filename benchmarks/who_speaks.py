@@ -1,6 +1,6 @@
 """Benchmark of who speaks: films of two faces side by side made of clips of one speaker each, of which one is heard.
 
-    python -m benchmarks.who_speaks --clips "../shared/data/grid/*.mpg" --clips "../shared/data/crema_d/*.flv"
+    python -m benchmarks.who_speaks --clips "GRID/*.mpg" --clips "CREMA-D/*.flv"
 
 The speaker of a clip is its name up to "_". For each two clips of different speakers the first is heard, and beside it is seen
     speaks too   the second one, which says something else at the same time and is not heard: four films, shifted in time
