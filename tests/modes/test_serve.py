@@ -13,7 +13,7 @@ import pytest
 from avemo_jax.modes import serve as mode
 
 ROOT = Path(__file__).resolve().parents[2]
-SYSTEM = SimpleNamespace(trained_on="nothing", classes=("a", "b"), media=frozenset({"audio"}))
+SYSTEM = SimpleNamespace(trained_on="nothing", classes=("a", "b"), media=frozenset({"audio"}), attended=())
 
 
 def experiment(folder: Path):

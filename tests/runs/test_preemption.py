@@ -23,6 +23,8 @@ def handlers_from_before(monkeypatch):
     monkeypatch.setattr(preemption, "_received", None)
     monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    for number in STOP_SIGNALS:  # a shell that starts the tests in the background has SIGINT ignored
+        signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
